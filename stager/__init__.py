@@ -1,0 +1,1 @@
+"""stager: an app's source folder becomes a byte-identical droplet."""

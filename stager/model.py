@@ -1,0 +1,214 @@
+"""Every noun of stager as a frozen value; read this module first.
+
+The flow: a `SourceTree` (see `tree`) is *detected* as `Detections`, *planned* into a `Plan`, its `Artifact`s are
+*fetched* into the store, and tree and plan are *assembled* into a `Droplet` of `Layer`s. `docs/` has the formats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from .digest import Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why something was decided: a sentence, and the app's file (and 1-based line) that it rests on."""
+
+    text: str
+    file: str = ""
+    line: int | None = None
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{self.text} ({place})" if place else self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A root filesystem and architecture a droplet runs on, as `boxes/<name>/box.yml` describes it."""
+
+    name: str
+    architecture: str
+    """Debian's word: `amd64` or `arm64`."""
+    glibc: tuple[int, int]
+    distribution: str
+    """`debian`, `ubuntu`, `rhel` …"""
+    suite: str = ""
+    """Debian's suite name (`bookworm`), empty elsewhere."""
+    libraries: frozenset[str] = frozenset()
+    """SONAMEs beyond glibc that the root filesystem guarantees, e.g. `libstdc++.so.6`."""
+
+    @property
+    def machine(self) -> str:
+        """The kernel's word for the architecture, as wheel tags use it: `x86_64` or `aarch64`."""
+        return {"amd64": "x86_64", "arm64": "aarch64"}[self.architecture]
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """One pinned upstream file and where it unpacks to.
+
+    `purl` is its package URL (ECMA-427) in canonical form; `layout` names the versioned unpack recipe in
+    `ecosystems.LAYOUTS`; `paths` are the places in the app folder it is unpacked to, without a leading `./`
+    (an npm package may be needed at several). `url` is set only when the file does not come from its
+    ecosystem's default or configured index, so a plan is independent of mirrors. `size` is in bytes, None when
+    no lock states it.
+    """
+
+    purl: str
+    filename: str
+    digest: Digest
+    layout: str
+    paths: tuple[str, ...]
+    size: int | None = None
+    url: str = ""
+
+    @property
+    def name(self) -> str:
+        """`name@version` for people."""
+        return self.purl.partition("/")[2].partition("?")[0].replace("%40", "@")
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """An interpreter or server the droplet carries; its artifacts are among the plan's."""
+
+    name: str
+    """`python`, `node`, `npm`, `nginx`, `bun`."""
+    version: str
+    source: str
+    """Where it is built: `debian`, `python-build-standalone`, `npm` …"""
+    glibc: tuple[int, int]
+    """The lowest glibc its files need."""
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process type and its command: one shell line with a Procfile's meaning."""
+
+    type: str
+    command: str
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class EnvVar:
+    """An environment variable that launch sets when it is not set already."""
+
+    name: str
+    value: str
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class BuildpackPin:
+    """A buildpack that takes part: its name, the digest of its folder, and why it matched."""
+
+    name: str
+    digest: Digest
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """One buildpack's match: what it found, which lock it will honour, which versions the app asks for."""
+
+    buildpack: str
+    reason: Reason
+    lock: str = ""
+    """Path of the ecosystem's lock file in the app; empty when there is none or none is needed."""
+    versions: tuple[tuple[str, str, Reason], ...] = ()
+    """(runtime, requested range or version, where it is asked for), highest precedence first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """What detect found: the matches in buildpack order, and what the others looked for."""
+
+    matched: tuple[Detection, ...]
+    rejected: tuple[tuple[str, str], ...] = ()
+    """(buildpack, what it looked for)."""
+    notes: tuple[str, ...] = ()
+    """Remarks and warnings for people; never part of a plan's bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """What an ecosystem's lock file comes to for one target."""
+
+    artifacts: tuple[Artifact, ...]
+    links: tuple[tuple[str, str], ...] = ()
+    """(path, relative target) symlinks that the lock's layout demands, e.g. workspaces and pnpm's store."""
+    files: tuple[tuple[str, str], ...] = ()
+    """(path, text) small generated files that depend on the lock alone, e.g. an import-path file."""
+    names: frozenset[str] = frozenset()
+    """Normalised names of all packages that will be installed; used to choose start commands."""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The fully pinned description of a staging; saved, it is `stager.lock`.
+
+    It holds everything the app depends on and nothing the app is: editing the app's code never changes it.
+    """
+
+    stack: str
+    architecture: str
+    codec: str
+    buildpacks: tuple[BuildpackPin, ...]
+    inputs: tuple[tuple[str, Digest], ...]
+    """The app's files that determined the plan (manifests, locks, version files, Procfile) with their digests."""
+    runtimes: tuple[Runtime, ...]
+    artifacts: tuple[Artifact, ...]
+    links: tuple[tuple[str, str], ...]
+    files: tuple[tuple[str, str], ...]
+    processes: tuple[Process, ...]
+    env: tuple[EnvVar, ...]
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    """Remarks for people; not saved and not part of the plan's identity."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """An ordered run of pieces. As an OCI blob it is `digest` and `size`; its uncompressed tar is `diff_id`."""
+
+    name: str
+    digest: Digest
+    diff_id: Digest
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Droplet:
+    """The app plus everything it needs. `digest` is the SHA-256 of `droplet.tgz`, `size` its bytes."""
+
+    digest: Digest
+    size: int
+    path: str
+    """Where the droplet file was written."""
+    plan: Digest
+    stack: str
+    buildpacks: tuple[str, ...]
+    processes: dict[str, str]
+    env: dict[str, str]
+    layers: tuple[Layer, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Progress of long work: `done` of `total` (bytes or items; total 0 when unknown) of `what` in `verb`."""
+
+    verb: str
+    """`detect`, `plan`, `fetch`, `assemble`, `export`."""
+    what: str
+    done: int = 0
+    total: int = 0
+
+
+Progress = Callable[[Event], None]
+"""Called from any thread; must not raise."""
