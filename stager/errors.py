@@ -84,12 +84,14 @@ class SourceError(StagerError):
 class NotDetected(SourceError):
     """No buildpack recognised the app."""
 
-    def __init__(self, looked_for: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, looked_for: Sequence[tuple[str, str]], similar: Sequence[tuple[str, str]] = ()) -> None:
         lines = "; ".join(f"{name} looks for {what}" for name, what in looked_for)
+        meant = "".join(f"Is {found} meant to be {right}? Then rename it. " for found, right in similar)
         super().__init__(
             "no buildpack recognises this folder",
-            f"{lines}. Add one of these, or a Procfile with a web process.",
+            f"{meant}{lines}. Add one of these, or a Procfile with a web process.",
             looked_for=dict(looked_for),
+            similar=dict(similar),
         )
 
 
@@ -184,10 +186,10 @@ class UnsafePath(SourceError):
 class Unreadable(SourceError):
     """A file or folder of the app that cannot be read."""
 
-    def __init__(self, path: str, cause: str) -> None:
-        super().__init__(
-            f"cannot be read: {cause}", "Correct its permissions, or add it to .stagerignore.", where=path
-        )
+    def __init__(
+        self, path: str, cause: str, hint: str = "Correct its permissions, or add it to .stagerignore."
+    ) -> None:
+        super().__init__(f"cannot be read: {cause}", hint, where=path)
 
 
 class ChangedWhileRead(SourceError):
@@ -262,6 +264,15 @@ class Gone(FetchError):
         super().__init__(f"{what} is pinned, but its index no longer has it", hint)
 
 
+class BadSettings(FetchError):
+    """The machine's own configuration of an index (pip.conf, .npmrc, an environment variable …) that cannot be used."""
+
+    retryable = False
+
+    def __init__(self, place: str, why: str, hint: str = "") -> None:
+        super().__init__(why, hint or f"Correct {place}.", where=place)
+
+
 class NotCached(FetchError):
     """`--offline`, and an artifact is not in the store."""
 
@@ -296,11 +307,32 @@ class DigestMismatch(IntegrityError):
         )
 
 
+class BadSignature(IntegrityError):
+    """An index without a valid signature by one of the keys it must be signed by."""
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(
+            f"{what} is not signed by its archive's keys: {why}",
+            "Do not use this mirror until that is explained. If the archive has new keys, a newer stager has them.",
+        )
+
+
 class StoreCorrupt(IntegrityError):
     """A blob in the store is damaged."""
 
     def __init__(self, digest: str, why: str = "its bytes do not match its name") -> None:
         super().__init__(f"the store's blob {digest}: {why}", "Run 'stager cache verify' to remove what is damaged.")
+
+
+class StoreUnsafe(IntegrityError):
+    """A folder of the store that somebody else could write to, or that is not what it must be."""
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(
+            f"the store's folder {why}",
+            "Remove it if it is not yours, correct its owner and mode (0700), or set STAGER_CACHE_DIR to another place.",
+            where=path,
+        )
 
 
 class CodecChanged(IntegrityError):
@@ -384,6 +416,26 @@ class CannotWrite(TargetError):
 
     def __init__(self, path: str, cause: str) -> None:
         super().__init__(f"cannot be written: {cause}", "Free some space or choose another place.", where=path)
+
+
+class CannotRead(TargetError):
+    """A file of stager's own store that cannot be read."""
+
+    def __init__(self, path: str, cause: str) -> None:
+        super().__init__(
+            f"cannot be read: {cause}",
+            "Correct its permissions (or the limit of open files), or choose another store with STAGER_CACHE_DIR.",
+            where=path,
+        )
+
+
+class StoreBusy(TargetError):
+    """The store is being cleaned, or cannot be cleaned because stagings are using it."""
+
+    retryable = True
+
+    def __init__(self, root: str, why: str) -> None:
+        super().__init__(why, "Wait for the other stager to finish, then run the same command again.", where=root)
 
 
 class LaunchFailed(TargetError):

@@ -110,6 +110,8 @@ class BuildpackPin:
     name: str
     digest: Digest
     reason: Reason
+    folder: str = ""
+    """Where a user's own buildpack is; empty for a shipped one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,8 @@ class Locked:
     names: frozenset[str] = frozenset()
     """Normalised names of all packages that will be installed; used to choose start commands."""
     notes: tuple[str, ...] = ()
+    hints: tuple[tuple[str, str], ...] = ()
+    """(digest, URL) where the lock says a file can be had; without credentials, never saved in a plan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +172,12 @@ class Plan:
     files: tuple[tuple[str, str], ...]
     processes: tuple[Process, ...]
     env: tuple[EnvVar, ...]
+    facts: tuple[tuple[str, str], ...] = ()
+    """(name, value) that a buildpack's templates may use, e.g. the folder a static site is served from."""
     notes: tuple[str, ...] = field(default=(), compare=False)
     """Remarks for people; not saved and not part of the plan's identity."""
+    hints: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+    """(digest, URL) where the app's own lock says a file can be had; not saved."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,3 +95,85 @@ class Unpacked:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+# --- headers ---------------------------------------------------------------------------------------------------
+
+ROOT = "./app/"
+"""Every droplet path begins with this."""
+_FILE, _LINK, _FOLDER, _PAX = b"0", b"2", b"5", b"x"
+_MODES = {False: b"0000664\0", True: b"0000775\0"}
+_OWNER = b"%07o\0%07o\0" % (UID, GID)
+_TAIL = b"ustar\x0000" + bytes(64) + b"0000000\0" * 2
+"""magic, version, no user and group names, device 0/0."""
+_LARGEST = 0o77777777777
+
+
+def header(name: bytes, size: int, executable: bool, kind: bytes = _FILE, target: bytes = b"") -> bytes:
+    """One entry's header block(s): ustar, preceded by a PAX header only when ustar cannot hold name, target or size."""
+    prefix = b""
+    if len(name) > 100 or len(target) > 100 or size > _LARGEST or not (name.isascii() and target.isascii()):
+        split = _split(name) if name.isascii() else None
+        if split is None or len(target) > 100 or size > _LARGEST or not target.isascii():
+            return _pax(name, size, target) + _block(name[:100], b"", min(size, _LARGEST), executable, kind, target[:100])
+        prefix, name = split
+    return _block(name, prefix, size, executable, kind, target)
+
+
+def _block(name: bytes, prefix: bytes, size: int, executable: bool, kind: bytes, target: bytes) -> bytes:
+    front = name.ljust(100, b"\0") + _MODES[executable] + _OWNER + b"%011o\0%011o\0" % (size, MTIME)
+    back = kind + target.ljust(100, b"\0") + _TAIL + prefix.ljust(155, b"\0") + bytes(12)
+    return front + b"%06o\0 " % (sum(front) + sum(back) + 256) + back  # the sum counts its own field as 8 spaces
+
+
+def _split(name: bytes) -> tuple[bytes, bytes] | None:
+    """Divide a name at the last slash that gives at most 155 + 100 bytes, as ustar wants it; None if there is none."""
+    cut = name.rfind(b"/", 0, min(156, len(name) - 1))
+    return (name[:cut], name[cut + 1 :]) if cut > 0 and len(name) - cut - 1 <= 100 else None
+
+
+def _pax(name: bytes, size: int, target: bytes) -> bytes:
+    records = _record(b"path", name) if len(name) > 100 or not name.isascii() else b""
+    if len(target) > 100 or not target.isascii():
+        records = _record(b"linkpath", target) + records
+    if size > _LARGEST:
+        records += _record(b"size", b"%d" % size)
+    return _block(b"./@PaxHeader", b"", len(records), False, _PAX, b"") + records + padding(len(records))
+
+
+def _record(key: bytes, value: bytes) -> bytes:
+    """`<length> key=value\\n` where length counts itself."""
+    rest = len(key) + len(value) + 3
+    length = rest + len(str(rest))
+    length = rest + len(str(length))
+    return b"%d %s=%s\n" % (length, key, value)
+
+
+def padding(size: int) -> bytes:
+    """The zeros that fill the last block of `size` bytes of content."""
+    return bytes(-size % BLOCK)
+
+
+def file_header(path: str, size: int, executable: bool) -> bytes:
+    """Header of a regular file at a droplet path (without `./app/`)."""
+    return header((ROOT + path).encode(), size, executable)
+
+
+def folder_header(path: str) -> bytes:
+    """Header of a folder; the empty path is the app folder itself."""
+    return header((ROOT + path + "/" if path else ROOT).encode(), 0, True, _FOLDER)
+
+
+def link_header(path: str, target: str) -> bytes:
+    """Header of a symbolic link, written with the executable mode (links have no mode of their own)."""
+    return header((ROOT + path).encode(), 0, True, _LINK, target.encode())
+
+
+def outside_folder_header(name: str) -> bytes:
+    """Header of a folder beside `./app/`, which only the Cloud Foundry envelope has."""
+    return header(f"./{name}/".encode(), 0, True, _FOLDER)
+
+
+def outside_file_header(name: str, size: int) -> bytes:
+    """Header of a file beside `./app/`, which only the Cloud Foundry envelope has."""
+    return header(f"./{name}".encode(), size, False)

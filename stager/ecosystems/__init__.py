@@ -1,1 +1,43 @@
-"""Packaging formats: one module each knows how to read its lock files and unpack its archives."""
+"""Packaging formats: one module each knows how to read its lock files and unpack its archives.
+
+The registries name modules and functions instead of importing them: an app uses one or two of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from ..model import Artifact
+    from ..tar import Unpacked
+
+    Unpack = Callable[[str, Artifact, str], Unpacked]
+
+ECOSYSTEMS: Mapping[str, str] = {"pypi": "stager.ecosystems.pypi", "npm": "stager.ecosystems.npm"}
+"""A buildpack's `ecosystem` → the module with `LOCKS`, `find_locks`, `read_lock`, `declared` and `check_drift`."""
+
+LAYOUTS: Mapping[str, str] = {
+    "wheel/1": "stager.ecosystems.pypi:unpack",
+    "npm/1": "stager.ecosystems.npm:unpack",
+    "deb-python/1": "stager.ecosystems.deb:unpack",
+    "deb-nginx/1": "stager.ecosystems.deb:unpack",
+    "node/1": "stager.ecosystems.runtime:unpack",
+    "npm-cli/1": "stager.ecosystems.runtime:unpack",
+    "bun/1": "stager.ecosystems.runtime:unpack",
+    "pbs/1": "stager.ecosystems.runtime:unpack",
+}
+"""`Artifact.layout` → its recipe, `unpack(blob_path, artifact, path) -> Unpacked`; a recipe never changes its output."""
+
+
+def ecosystem(name: str) -> ModuleType:
+    """The module of a packaging format; KeyError for a name that is not in `ECOSYSTEMS`."""
+    return import_module(ECOSYSTEMS[name])
+
+
+def layout(name: str) -> Unpack:
+    """The unpack recipe called `name`; KeyError for one that is not in `LAYOUTS`."""
+    module, _, function = LAYOUTS[name].partition(":")
+    return cast("Unpack", getattr(import_module(module), function))

@@ -1,0 +1,169 @@
+"""Boxes: what a stack's root filesystem is, read from `boxes/<stack>/box.yml`.
+
+A box says which glibc and libraries an app may count on, and which packages of which signed Debian archive become its
+runtimes. YAML scalars are read as strings, so that `3.10` never turns into 3.1.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+
+from . import resources, yamltext
+from .checked import Node
+from .errors import InvalidDefinition, StagerError, UsageError
+from .model import Stack
+
+ARCHITECTURES = ("amd64", "arm64")
+_TOP = {
+    "summary",
+    "distribution",
+    "glibc",
+    "architectures",
+    "libraries",
+    "archive",
+    "python",
+    "nginx",
+    "root",
+    "vagrant",
+}
+_SET = {"version", "glibc", "roots", "exclude", "packages", "data", "libraries"}
+
+
+@dataclass(frozen=True, slots=True)
+class PackageSet:
+    """The Debian packages that make one runtime.
+
+    `packages` is what plans pin; it equals the dependency closure of `roots` without `exclude`. `version` is the
+    suite's upstream minor (`3.11`); `glibc` and `libraries` are what the unpacked files need of the stack; `data`
+    are the packages that also serve a runtime built elsewhere (certificates, time zones).
+    """
+
+    version: str
+    glibc: tuple[int, int]
+    roots: tuple[str, ...]
+    exclude: frozenset[str]
+    packages: tuple[str, ...]
+    data: tuple[str, ...] = ()
+    libraries: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """One stack's definition. `suite` and `keyring` (OpenPGP certificates) name its signed Debian archive, if any."""
+
+    name: str
+    summary: str
+    distribution: str
+    glibc: tuple[int, int]
+    architectures: tuple[str, ...]
+    libraries: frozenset[str]
+    suite: str = ""
+    keyring: bytes = b""
+    python: PackageSet | None = None
+    nginx: PackageSet | None = None
+
+    def stack(self, architecture: str) -> Stack:
+        """This box as a target for planning. Raises UsageError for an architecture it does not come in."""
+        if architecture not in self.architectures:
+            raise UsageError(
+                f"stack {self.name} does not come for {architecture}", f"It comes for {', '.join(self.architectures)}."
+            )
+        suite = self.suite if self.distribution == "debian" else ""
+        return Stack(self.name, architecture, self.glibc, self.distribution, suite, self.libraries)
+
+
+def names() -> list[str]:
+    """The names of all shipped stacks, sorted."""
+    return resources.names("boxes")
+
+
+def load(name: str, architecture: str = "amd64") -> Stack:
+    """The stack `name` for an architecture in Debian's words. Raises UsageError when there is no such stack."""
+    return read(name).stack(architecture)
+
+
+def read(name: str) -> Box:
+    """The box `name`. Raises UsageError when there is none, InvalidDefinition when its `box.yml` is wrong."""
+    known = names()
+    if name not in known:
+        raise UsageError(f"there is no stack {name!r}", f"Stacks: {', '.join(known)}.")
+    folder = resources.folder("boxes")
+    with open(os.path.join(folder, name, "box.yml"), encoding="utf-8") as file:
+        return parse(name, file.read(), os.path.join(folder, "keyrings"))
+
+
+def parse(name: str, text: str, keyrings: str) -> Box:
+    """The box that the YAML `text` defines; `keyrings` is the folder of its key files. Raises InvalidDefinition."""
+    top = yamltext.parse(text, f"boxes/{name}/box.yml", _invalid).root
+    _only(top, _TOP)
+    archive = top.get("archive")
+    return Box(
+        name,
+        top.str("summary"),
+        top.str("distribution"),
+        _glibc(top),
+        _architectures(top),
+        frozenset(top.strings("libraries")),
+        archive.str("suite") if archive else "",
+        _keyring(archive, keyrings) if archive else b"",
+        _package_set(top, "python"),
+        _package_set(top, "nginx"),
+    )
+
+
+def _invalid(file: str, why: str, line: int | None) -> StagerError:
+    return InvalidDefinition(f"{file}:{line}" if line else file, "", why)
+
+
+def _only(node: Node, allowed: set[str]) -> None:
+    for key in node.value if isinstance(node.value, dict) else ():
+        if key not in allowed:
+            node.fail(f"does not know {key!r}; it knows {', '.join(sorted(allowed))}")
+
+
+def _glibc(node: Node) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d{1,3})\.(\d{1,3})", node.str("glibc"))
+    if not found:
+        node.at("glibc").fail("expected a version such as 2.36")
+    return int(found[1]), int(found[2])
+
+
+def _architectures(top: Node) -> tuple[str, ...]:
+    found = tuple(top.strings("architectures"))
+    if not found or set(found) - set(ARCHITECTURES):
+        top.fail(f"architectures must be some of {', '.join(ARCHITECTURES)}")
+    return found
+
+
+def _keyring(archive: Node, folder: str) -> bytes:
+    certificates = []
+    for item in archive.strings("keyring"):
+        path = os.path.join(folder, item)
+        if os.path.basename(item) != item or not os.path.isfile(path):
+            archive.at("keyring").fail(f"there is no boxes/keyrings/{item}")
+        with open(path, "rb") as file:
+            certificates.append(file.read())
+    if not certificates:
+        archive.fail("has no keyring; an archive without a signature is never read")
+    return b"".join(certificates)
+
+
+def _package_set(top: Node, key: str) -> PackageSet | None:
+    node = top.get(key)
+    if node is None:
+        return None
+    _only(node, _SET)
+    packages = tuple(sorted(node.strings("packages")))
+    if not packages or top.get("archive") is None:
+        node.fail("needs packages, and an archive they come from")
+    return PackageSet(
+        node.str("version"),
+        _glibc(node),
+        tuple(node.strings("roots")),
+        frozenset(node.strings("exclude")),
+        packages,
+        tuple(sorted(node.strings("data"))),
+        frozenset(node.strings("libraries")),
+    )

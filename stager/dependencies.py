@@ -1,0 +1,304 @@
+"""The base of a droplet: every layer below the app's own, a function of the plan and the stored artifacts alone.
+
+Each artifact becomes one piece per place, made once per machine and shared by all apps. The base joins them: who owns
+which path, the folders and links, what is generated, and which piece belongs to which layer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from . import assembly, codec, launch, pieces, tar
+from .buildpack import generated, load_folder
+from .buildpack import load as load_buildpack
+from .digest import key_of
+from .ecosystems import layout, link_packages, unbuilt
+from .errors import LockStale, NeedsBuild, PathConflict
+from .lockfile import plan_digest
+from .model import Artifact, Plan
+from .pieces import Piece
+from .restage import base_key
+from .store import Store
+
+FORMAT = 1
+"""Version of what unpack recipes and piece memos hold; part of every piece's key."""
+BUCKETS = 32
+"""Packages are spread over this many layers by a hash of their name, so one changed package disturbs one layer."""
+RUNTIMES = ("python", "node", "bun", "nginx")
+
+Row = tuple[str, int, int, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """One artifact unpacked to one place, as a piece."""
+
+    artifact: Artifact
+    path: str
+    blob: str
+    piece: Piece
+    files: tuple[Row, ...]
+    links: Mapping[str, str]
+    meta: Mapping[str, Any]
+
+
+# --- pieces of artifacts ---------------------------------------------------------------------------------------
+
+
+class Workshop:
+    """Builds pieces in worker threads, as artifacts arrive; use as a context manager.
+
+    `jobs` threads (deflate and hashing release the interpreter's lock); `stop()` is asked between chunks.
+    """
+
+    def __init__(self, store: Store, jobs: int, stop: Callable[[], bool] = lambda: False) -> None:
+        self._store = store
+        self._stop = stop
+        self._pool = ThreadPoolExecutor(jobs, "piece")
+        self._made: dict[tuple[str, str], Future[Placed]] = {}
+
+    def __enter__(self) -> Workshop:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=kind is not None)
+
+    def add(self, artifact: Artifact, blob: str) -> None:
+        """Start building the pieces of an artifact whose bytes are in the store."""
+        for path in artifact.paths:
+            self._made[artifact.purl + artifact.digest, path] = self._pool.submit(self._place, artifact, path, blob)
+
+    def _place(self, artifact: Artifact, path: str, blob: str) -> Placed:
+        return place(artifact, path, blob, self._store, stop=self._stop)
+
+    def placed(self, artifacts: Iterable[Artifact]) -> Iterator[Placed]:
+        """Everything that was added, in the order of `artifacts` and their paths; waits for each."""
+        for artifact in artifacts:
+            for path in artifact.paths:
+                yield self._made[artifact.purl + artifact.digest, path].result()
+
+
+def place(
+    artifact: Artifact,
+    path: str,
+    blob: str,
+    store: Store,
+    without: tuple[str, ...] = (),
+    stop: Callable[[], bool] = lambda: False,
+) -> Placed:
+    """The piece of one artifact at one place, from the store or built now; `without` the named droplet paths.
+
+    Raises BadArchive or UnsafeEntry when the artifact cannot be unpacked.
+    """
+    key = key_of("piece", FORMAT, codec.CODEC, blob, artifact.layout, path, _identity(artifact), without)
+    memo = store.recall("piece", key)
+    if memo is None or not store.has(memo["piece"][0]):
+        memo = _build(artifact, path, blob, store, without, stop)
+        store.remember("piece", key, memo)
+    rows = tuple((row[0], row[1], row[2], row[3]) for row in memo["files"])
+    return Placed(artifact, path, blob, Piece(*memo["piece"]), rows, memo["links"], memo["meta"])
+
+
+def _identity(artifact: Artifact) -> list[str]:
+    """What an unpack recipe may look at beside the bytes."""
+    return [artifact.purl, artifact.filename]
+
+
+def _build(
+    artifact: Artifact, path: str, blob: str, store: Store, without: tuple[str, ...], stop: Callable[[], bool]
+) -> dict[str, Any]:
+    with layout(artifact.layout)(store.path(blob), artifact, path) as unpacked:
+        gone = set(without)
+        entries = sorted((e for e in unpacked.files if e.path not in gone), key=lambda entry: entry.path.encode())
+        piece = pieces.build(entries, store, artifact.filename, stop=stop)
+        links = {name: target for name, target in sorted(unpacked.links.items()) if name not in gone}
+        return {"piece": piece.record(), "files": piece.listing, "links": links, "meta": unpacked.meta}
+
+
+# --- the base --------------------------------------------------------------------------------------------------
+
+
+def build_base(plan: Plan, placed: list[Placed], store: Store, stop: Callable[[], bool] = lambda: False) -> dict[str, Any]:
+    """Make the base record of a plan from its placed artifacts and remember it.
+
+    Raises NeedsBuild, PathConflict, and what building a piece raises.
+    """
+    _check_built(plan, placed)
+    placed, notes = _settle(placed, store, stop)
+    links = _links(plan, placed)
+    files = _generated(plan)
+    owners = _owners(placed, links, files)
+    folders = _folders(owners)
+    layers = [_skeleton(folders, links, files, store, stop), *_grouped(placed)]
+    base = {
+        **_facts(plan),
+        **_outside_roots(owners, folders),
+        **_envelope(plan, store),
+        "layers": layers,
+        "notes": notes,
+    }
+    base["crc"], base["length"] = _combined(layers)
+    store.remember("base", base_key(plan_digest(plan)), base)
+    return base
+
+
+def _facts(plan: Plan) -> dict[str, Any]:
+    return {
+        "plan": plan_digest(plan),
+        "stack": plan.stack,
+        "architecture": plan.architecture,
+        "buildpacks": [pin.name for pin in plan.buildpacks],
+        "processes": {process.type: process.command for process in plan.processes},
+        "env": {variable.name: variable.value for variable in plan.env},
+        "inputs": dict(plan.inputs),
+        "runtimes": {runtime.name: runtime.version for runtime in plan.runtimes},
+    }
+
+
+def _check_built(plan: Plan, placed: list[Placed]) -> None:
+    needs = unbuilt([(one.path, one.meta) for one in placed if one.artifact.layout.startswith("npm/")], plan)
+    if needs:
+        hint = (
+            "stager runs no install scripts. Choose a version that ships a prebuilt binary for this stack, "
+            "or replace the package."
+        )
+        raise NeedsBuild(needs, hint)
+
+
+def _settle(placed: list[Placed], store: Store, stop: Callable[[], bool]) -> tuple[list[Placed], list[str]]:
+    """Let each path have one owner: the first in the plan's order; equal contents need no remark."""
+    owner: dict[str, tuple[int, Row]] = {}
+    losers: dict[int, list[str]] = {}
+    notes = []
+    for index, one in enumerate(placed):
+        for row in one.files:
+            first = owner.setdefault(row[0], (index, row))
+            if first[0] != index:
+                losers.setdefault(index, []).append(row[0])
+                if first[1][1:3] != row[1:3]:
+                    winner = placed[first[0]].artifact.name
+                    notes.append(f"{row[0]}: both {winner} and {one.artifact.name} have it; {winner}'s is kept")
+    settled = list(placed)
+    for index, paths in losers.items():
+        one = placed[index]
+        settled[index] = place(one.artifact, one.path, one.blob, store, tuple(sorted(paths)), stop)
+    return settled, sorted(notes)
+
+
+def _links(plan: Plan, placed: list[Placed]) -> dict[str, str]:
+    links = dict(plan.links)
+    for one in placed:
+        for path, target in one.links.items():
+            links.setdefault(path, target)
+    packages = [(one.path, one.meta) for one in placed if one.artifact.layout.startswith("npm/")]
+    for path, target in link_packages(packages).items():
+        links.setdefault(path, target)
+    return links
+
+
+def _generated(plan: Plan) -> dict[str, str]:
+    files = dict(plan.files) | launch.launch_files(plan, plan_digest(plan))
+    values = {
+        "stack": plan.stack,
+        "architecture": plan.architecture,
+        "runtimes": {runtime.name: runtime.version for runtime in plan.runtimes},
+        "facts": dict(plan.facts),
+    }
+    for pin in plan.buildpacks:
+        buildpack = load_folder(pin.folder) if pin.folder else load_buildpack(pin.name)
+        if buildpack.digest != pin.digest:
+            raise LockStale("stager.lock", [f"the buildpack {pin.name}"])
+        files |= generated(buildpack, values)
+    return files
+
+
+def _owners(placed: list[Placed], links: Mapping[str, str], files: Mapping[str, str]) -> dict[str, str]:
+    """Droplet path → who puts it there. A path with two owners, or under one that is no folder, is refused."""
+    owners = {row[0]: one.artifact.name for one in placed for row in one.files}
+    for group, label in ((links, "a link of the plan"), (files, "a generated file")):
+        for path in group:
+            if path in owners:
+                raise PathConflict(path, (owners[path], label), "Pin another version of the package.")
+            owners[path] = label
+    for path in owners:
+        if (above := path.rpartition("/")[0]) and above in owners:
+            raise PathConflict(above, (owners[above], owners[path]), "Pin another version of the package.")
+    return owners
+
+
+def _folders(owners: Iterable[str]) -> list[str]:
+    folders = {""}
+    for path in owners:
+        above = path.rpartition("/")[0]
+        while above not in folders:
+            folders.add(above)
+            above = above.rpartition("/")[0]
+    return sorted(folders, key=str.encode)
+
+
+def _outside_roots(owners: Mapping[str, str], folders: Iterable[str]) -> dict[str, Any]:
+    """What the app's own files must be checked against: everything outside places that a source tree never has."""
+
+    def inside(path: str) -> bool:
+        return path.startswith(".stager/") or "node_modules" in path.split("/")
+
+    return {
+        "files": {path: owner for path, owner in sorted(owners.items()) if not inside(path)},
+        "folders": [path for path in folders if path and not inside(path)],
+    }
+
+
+def _skeleton(
+    folders: list[str], links: dict[str, str], files: Mapping[str, str], store: Store, stop: Callable[[], bool]
+) -> dict[str, Any]:
+    entries = [
+        tar.Entry(path, files[path].encode(), files[path].startswith("#!"))
+        for path in sorted(files, key=str.encode)
+    ]
+    piece = pieces.build(entries, store, "the skeleton", assembly.skeleton(folders, links), stop)
+    return {"name": "skeleton", "pieces": [piece.record()]}
+
+
+def _grouped(placed: list[Placed]) -> list[dict[str, Any]]:
+    layers: dict[str, list[tuple[str, Placed]]] = {}
+    for one in placed:
+        name = one.artifact.purl.partition("?")[0].rpartition("@")[0]
+        layers.setdefault(_layer_name(one, name), []).append((name, one))
+    order = sorted(layers, key=lambda name: (RUNTIMES.index(name) if name in RUNTIMES else len(RUNTIMES), name))
+    return [{"name": name, "pieces": [one.piece.record() for one in _in_order(layers[name])]} for name in order]
+
+
+def _in_order(members: list[tuple[str, Placed]]) -> list[Placed]:
+    return [one for _, one in sorted(members, key=lambda item: (item[0], item[1].path, item[1].artifact.digest))]
+
+
+def _layer_name(one: Placed, name: str) -> str:
+    top, _, rest = one.path.partition("/")
+    runtime = rest.partition("/")[0]
+    if top == ".stager" and runtime in RUNTIMES:
+        return runtime
+    bucket = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % BUCKETS
+    return f"{name.removeprefix('pkg:').partition('/')[0]}-{bucket:02}"
+
+
+def _combined(layers: list[dict[str, Any]]) -> tuple[int, int]:
+    crc = length = 0
+    for layer in layers:
+        for _, _, piece_crc, piece_length in layer["pieces"]:
+            crc, length = codec.crc32_combine(crc, piece_crc, piece_length), length + piece_length
+    return crc, length
+
+
+def _envelope(plan: Plan, store: Store) -> dict[str, Any]:
+    """What Cloud Foundry's droplet has beside `app/`, and the end of the archive."""
+    info = launch.staging_info(plan).encode()
+    extra = b"".join(tar.outside_folder_header(name) for name in ("deps", "logs", "profile.d"))
+    extra += tar.outside_file_header("staging_info.yml", len(info)) + info + tar.padding(len(info))
+    extra += tar.outside_folder_header("tmp")
+    piece = pieces.build((), store, "the envelope", extra)
+    return {"envelope": piece.record(), "end": b"".join(codec.compress(tar.END)).hex()}
+

@@ -1,0 +1,102 @@
+"""The npm family: lock files of npm, pnpm, Yarn and Bun, and npm's tarballs.
+
+Every lock comes to the same thing: artifacts with the places in `node_modules` they go to, and links. Nothing is
+resolved again, and no code of a package is run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stager.errors import BadLock
+from stager.model import Locked, Stack
+
+from . import berry, berry_lock, bun, documents, package_lock, pnpm, yarn
+from .bins import bin_links
+from .collect import LAYOUT
+from .drift import check_drift
+from .manifest import Manifest, all_manifests, manifest, workspaces
+from .names import from_purl
+from .natives import needs_build
+from .source import Lookup
+from .tarball import unpack
+
+if TYPE_CHECKING:
+    from stager.tree import SourceTree
+
+__all__ = [
+    "LAYOUT",
+    "LOCKS",
+    "Lookup",
+    "Manifest",
+    "bin_links",
+    "check_drift",
+    "declared",
+    "find_locks",
+    "from_purl",
+    "manifest",
+    "needs_build",
+    "read_lock",
+    "unpack",
+    "workspaces",
+]
+
+LOCKS = ("npm-shrinkwrap.json", "package-lock.json", "pnpm-lock.yaml", "yarn.lock", "bun.lock")
+"""Names of the locks that are understood; npm prefers the shrinkwrap when there are both."""
+_BINARY = "bun.lockb"
+
+
+def find_locks(tree: SourceTree) -> list[str]:
+    """The locks at the app's root, in the order of `LOCKS`.
+
+    Raises BadLock when there is only Bun's binary lock, which nobody but Bun can read.
+    """
+    found = [lock for lock in LOCKS if lock in tree.files]
+    if not found and _BINARY in tree.files:
+        raise _binary()
+    return found
+
+
+def _binary() -> BadLock:
+    hint = "Run 'bun install --save-text-lockfile --frozen-lockfile --lockfile-only' and commit bun.lock."
+    return BadLock(_BINARY, "this binary lock can be read by Bun alone", hint)
+
+
+def read_lock(
+    tree: SourceTree,
+    lock: str,
+    stack: Stack,
+    *,
+    dev: bool = False,
+    registry_hosts: frozenset[str] = frozenset(),
+    lookup: Lookup | None = None,
+) -> Locked:
+    """What the lock comes to on `stack`: the production packages of the app and its workspaces.
+
+    `dev` adds development packages; `registry_hosts` are the hosts whose URLs a plan must not hold; `lookup` asks the
+    registry for what version 1 locks (platforms) and Yarn 2+ locks (digests) do not say.
+    Raises BadLock, BadManifest, Unpinned, NeedsBuild, DigestMismatch; NotCached when `lookup` is needed and None.
+    """
+    name = lock.rpartition("/")[2]
+    if name in ("npm-shrinkwrap.json", "package-lock.json"):
+        return package_lock.read(tree, lock, stack, dev, registry_hosts, lookup)
+    if name == "pnpm-lock.yaml":
+        return pnpm.read(tree, lock, stack, dev, registry_hosts)
+    if name == "bun.lock":
+        return bun.read(tree, lock, stack, dev, registry_hosts)
+    if name == "yarn.lock":
+        read = berry.read if berry_lock.is_berry(documents.text(tree, lock)) else yarn.read
+        return read(tree, lock, stack, dev, registry_hosts, lookup)
+    if name == _BINARY:
+        raise _binary()
+    raise BadLock(lock, "this is not a lock file of npm, pnpm, Yarn or Bun", f"Use one of {', '.join(LOCKS)}.")
+
+
+def declared(tree: SourceTree) -> frozenset[str]:
+    """The names that the app and its workspaces depend on in production: also optionally, and as peers.
+
+    Raises BadManifest.
+    """
+    return frozenset(
+        name for item in all_manifests(tree).values() for name in (*item.dependencies, *item.optional, *item.peer)
+    )

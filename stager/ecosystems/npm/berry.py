@@ -1,0 +1,154 @@
+"""`yarn.lock` of Yarn 2 and newer, with the node-modules linker.
+
+The lock's checksums are of zip files that Yarn makes itself, so the tarballs' digests are asked from the registry once
+and then held by `stager.lock`: trust on first use, and said so. Peers are respected when the packages are laid out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, unquote
+
+from stager.errors import BadLock, NeedsBuild, NotCached, Unpinned
+from stager.model import Locked, Stack
+
+from . import collect, layout
+from .berry_lock import Entry, Table, check_linker, entries
+from .graph import LINK, Graph, Unit
+from .manifest import Manifest, manifest
+from .names import check_version, folder
+from .platform import Needs, conditions
+from .source import Lookup, Tarball, is_git, is_local_tarball, local_tarball, outside_url, shasum, strongest
+
+if TYPE_CHECKING:
+    from stager.tree import SourceTree
+
+_BUILTIN = re.compile(r"[^#]*#(?:optional!|~)?builtin<[^<>&]*>")
+
+
+def read(tree: SourceTree, lock: str, stack: Stack, dev: bool, hosts: frozenset[str], lookup: Lookup | None) -> Locked:
+    """What the lock comes to on `stack`.
+
+    Raises BadManifest for another linker, BadLock (also for patches), Unpinned, NeedsBuild, and NotCached when the
+    registry is needed and `lookup` is None.
+    """
+    table = Table(entries(tree, lock), manifest(tree), check_linker(tree), lock)
+    manifests = {path: manifest(tree, f"{path}/package.json".lstrip("/")) for path in table.workspaces}
+    homes = {path: _home(path, own, table, dev) for path, own in manifests.items()}
+    graph = Graph(homes, _units(homes, table))
+    unfit = {key: needs for key in graph.units if not (needs := _platform(table.by_id[key])).fit(stack)}
+    graph = graph.fitting(unfit, lock, stack)
+    chosen = [table.by_id[key] for key in graph.units]
+    tarballs = _tarballs(chosen, tree, lock, hosts, lookup)
+    places, links = layout.hoist(graph, lock)
+    links = collect.app_links(tree, links, {path: own.bin for path, own in manifests.items()}, lock)
+    return collect.locked({path: tarballs[key] for path, key in places.items()}, links, _notes(chosen), lock)
+
+
+def _home(path: str, own: Manifest, table: Table, dev: bool) -> Unit:
+    needs = {name: table.target(name, wanted, own.name, path) for name, wanted in own.all(dev).items()}
+    return Unit(own.name, needs, frozenset(own.optional))
+
+
+def _units(homes: Mapping[str, Unit], table: Table) -> dict[str, Unit]:
+    queue = [ref for home in homes.values() for ref in home.needs.values()]
+    units: dict[str, Unit] = {}
+    for key in queue:
+        if key not in units and not key.startswith(LINK):
+            entry = table.by_id[key]
+            needs = {name: table.target(name, wanted, entry.name, "") for name, wanted in entry.needs.items()}
+            units[key] = Unit(entry.name, needs, entry.wants, entry.peers, entry.version)
+            queue.extend(needs.values())
+    return units
+
+
+def _platform(entry: Entry) -> Needs:
+    text = entry.node.str("conditions", "")
+    needs = conditions(text)
+    if needs is None:
+        entry.node.fail(f"conditions: {text[:120]!r} cannot be understood")
+    return needs
+
+
+# --- tarballs ---
+
+
+def _tarballs(
+    chosen: list[Entry], tree: SourceTree, lock: str, hosts: frozenset[str], lookup: Lookup | None
+) -> dict[str, Tarball]:
+    _refuse(chosen, lock)
+    asked = [entry for entry in chosen if entry.kind in ("npm", "patch")]
+    if asked and lookup is None:
+        raise NotCached([f"{entry.label} (Yarn's lock has no digest of its tarball)" for entry in asked])
+    found: dict[str, Tarball] = {}
+    unpinned = []
+    for entry in chosen:
+        if entry.kind == "file":
+            found[entry.id] = _local(entry, tree, lock)
+        elif lookup is not None and (digest_holder := _asked(entry, lookup, hosts, lock)) is not None:
+            found[entry.id] = digest_holder
+        else:
+            unpinned.append(entry.label)
+    if unpinned:
+        raise Unpinned(lock, unpinned, "npm install --package-lock-only")
+    return found
+
+
+def _refuse(chosen: list[Entry], lock: str) -> None:
+    patched = sorted(
+        entry.label for entry in chosen if entry.kind == "patch" and not _BUILTIN.fullmatch(entry.reference)
+    )
+    if patched:
+        raise BadLock(
+            lock,
+            f"Yarn patches these packages, and stager does not apply patches: {', '.join(patched)}",
+            "Publish the patched package, or apply the patch when the app starts, and remove 'patch:'.",
+        )
+    builds = [(entry.label, why) for entry in chosen if (why := _build(entry))]
+    if builds:
+        raise NeedsBuild(builds, "Depend on a published version, a tarball, or on 'link:' for a folder of the app.")
+
+
+def _build(entry: Entry) -> str:
+    if entry.kind == "file" and not is_local_tarball(entry.reference):
+        return "it is a copy of a folder"
+    address = f"{entry.kind}:{entry.reference}"
+    return "it comes from a git repository" if is_git(address) or "commit=" in entry.reference else ""
+
+
+def _local(entry: Entry, tree: SourceTree, lock: str) -> Tarball:
+    locator = parse_qs(entry.parameters).get("locator", ["@workspace:."])[0]
+    base = folder(unquote(locator).partition("@workspace:")[2] or ".", lock)
+    return local_tarball(tree, entry.reference, entry.name, entry.version, None, lock, base)
+
+
+def _asked(entry: Entry, lookup: Lookup, hosts: frozenset[str], lock: str) -> Tarball | None:
+    if entry.kind not in ("npm", "patch"):
+        return None
+    check_version(entry.version, entry.name, lock)
+    dist = lookup.version(entry.name, entry.version).get("dist")
+    said = dist if isinstance(dist, Mapping) else {}
+    label = f"the registry's metadata of {entry.label}"
+    digest = strongest(str(said.get("integrity") or ""), label, lock) or shasum(
+        str(said.get("shasum") or ""), label, lock
+    )
+    if digest is None:
+        return None
+    archive = parse_qs(entry.parameters).get("__archiveUrl", [""])[0]
+    return Tarball(entry.name, entry.version, digest, outside_url(archive, entry.name, entry.version, hosts, True))
+
+
+def _notes(chosen: list[Entry]) -> list[str]:
+    builtin = sorted(entry.label for entry in chosen if entry.kind == "patch")
+    asked = sum(entry.kind in ("npm", "patch") for entry in chosen)
+    found = []
+    if asked:
+        found.append(
+            f"yarn.lock holds no digests of tarballs: those of {asked} packages were taken from the registry and are "
+            "trusted from now on (trust on first use)"
+        )
+    if builtin:
+        found.append("Yarn's own patches for Plug'n'Play are not applied: " + ", ".join(builtin))
+    return found

@@ -1,0 +1,230 @@
+"""`pnpm-lock.yaml`, versions 6 and 9 (written by pnpm 8 to 12), read into a graph of packages.
+
+A package's id is its dependency path as the lock spells it, peers included; `pnpm_layout` makes folders of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from stager.checked import Node
+from stager.errors import BadLock, NeedsBuild, Unpinned
+from stager.model import Locked, Stack
+
+from . import collect, documents, layout, pnpm_layout
+from .graph import LINK, Graph, Unit
+from .manifest import manifest
+from .names import check_name, check_version, folder
+from .platform import Needs
+from .pnpm_settings import settings
+from .source import Tarball, is_git, is_web, local_tarball, outside_url, strongest
+
+if TYPE_CHECKING:
+    from stager.tree import SourceTree
+
+_VERSIONS = ("6.0", "6.1", "9.0")
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """What a lock says: the graph, each package's own table by id, and the names each folder declares."""
+
+    graph: Graph
+    infos: Mapping[str, Node]
+    declared: Mapping[str, frozenset[str]]
+    """Development dependencies are among them, whether they are installed or not."""
+
+
+def document(tree: SourceTree, lock: str) -> Node:
+    """The lock, of a version that is understood. Raises BadLock."""
+    root = documents.parse_yaml(documents.text(tree, lock), lock)
+    version = root.str("lockfileVersion")
+    if version not in _VERSIONS:
+        raise BadLock(
+            lock,
+            f"lockfileVersion {version} is not one of {', '.join(_VERSIONS)}",
+            "Run 'pnpm install --lockfile-only' with pnpm 8 or newer and commit the result.",
+        )
+    return root
+
+
+def importers(root: Node) -> dict[str, Node]:
+    """The `importers` table by folder; a lock of a single project may have it at its root."""
+    found = root.table("importers") if "importers" in root.value else {".": root}
+    return {folder(path, root.file): node for path, node in found.items()}
+
+
+def read(tree: SourceTree, lock: str, stack: Stack, dev: bool, hosts: frozenset[str]) -> Locked:
+    """What the lock comes to on `stack`, laid out as pnpm would.
+
+    Raises BadLock (also for patches, which are not applied), Unpinned, NeedsBuild, DigestMismatch.
+    """
+    root = document(tree, lock)
+    choice = settings(tree)
+    found = _lock(root, tree, dev)
+    unfit = {key: _platform(info) for key, info in found.infos.items() if not _platform(info).fit(stack)}
+    graph = found.graph.fitting(unfit, lock, stack)
+    _refuse_patches(root, graph, found.infos, lock)
+    tarballs = _tarballs(graph, found.infos, tree, lock, hosts)
+    if choice.linker == "hoisted":
+        places, links = layout.hoist(graph, lock)
+    else:
+        places, links = pnpm_layout.isolated(graph, choice, found.declared.get("", frozenset()), lock)
+    links = collect.app_links(tree, links, _bins(tree, graph), lock)
+    notes = [] if choice.linker == "hoisted" else ["commands in node_modules/.bin are links, not pnpm's shell scripts"]
+    return collect.locked(
+        {path: tarballs[key] for path, key in places.items()}, links, notes, lock, _scripts(graph, found.infos)
+    )
+
+
+def _platform(info: Node) -> Needs:
+    return Needs(*(info.strings(word) for word in ("os", "cpu", "libc")))
+
+
+def _bins(tree: SourceTree, graph: Graph) -> dict[str, Mapping[str, str]]:
+    return {path: manifest(tree, f"{path}/package.json".lstrip("/")).bin for path in graph.homes}
+
+
+def _scripts(graph: Graph, infos: Mapping[str, Node]) -> list[str]:
+    found = [key for key in graph.units if infos[key].str("requiresBuild", "") == "true"]
+    return [f"{graph.units[key].name}@{graph.units[key].version}" for key in found]
+
+
+# --- the graph ---
+
+
+def _lock(root: Node, tree: SourceTree, dev: bool) -> Lock:
+    old = not root.str("lockfileVersion").startswith("9")
+    packages = root.table("packages")
+    snapshots = packages if old else root.table("snapshots")
+    nodes = importers(root)
+    homes = {path: _home(tree, path, node, snapshots, dev, old) for path, node in nodes.items()}
+    queue = [ref for home in homes.values() for ref in home.needs.values()]
+    units: dict[str, Unit] = {}
+    infos: dict[str, Node] = {}
+    for key in queue:
+        if key not in units and not key.startswith(LINK):
+            if key not in snapshots:
+                root.fail(f"snapshots: has no {key!r}, which something depends on")
+            infos[key] = _info(key, packages, snapshots[key], old)
+            units[key] = _unit(key, snapshots, infos[key], old)
+            queue.extend(units[key].needs.values())
+    graph = Graph(homes, {key: units[key] for key in snapshots if key in units})
+    return Lock(graph, infos, {path: frozenset(declared(node)) for path, node in nodes.items()})
+
+
+def declared(importer: Node) -> dict[str, str]:
+    """Name → specifier of everything an importer declares."""
+    found = {}
+    for group in _GROUPS:
+        for name, item in importer.table(group).items():
+            found[name] = item.str("specifier")
+    return found
+
+
+_GROUPS = ("devDependencies", "dependencies", "optionalDependencies")
+
+
+def _home(tree: SourceTree, path: str, node: Node, known: Mapping[str, Node], dev: bool, old: bool) -> Unit:
+    needs: dict[str, str] = {}
+    for group in _GROUPS if dev else _GROUPS[1:]:
+        for name, item in node.table(group).items():
+            check_name(name, node.file)
+            needs[name] = _reference(name, item.str("version"), path, known, old, node.file)
+    own = manifest(tree, f"{path}/package.json".lstrip("/"))
+    return Unit(own.name, needs, frozenset(node.table("optionalDependencies")))
+
+
+def _reference(name: str, ref: str, base: str, known: Mapping[str, Node], old: bool, file: str) -> str:
+    """The id that a `version` in the lock means for the dependency `name`, or `link:` and a folder of the app."""
+    if ref.startswith(LINK):
+        return LINK + folder(f"{base}/{ref.removeprefix(LINK)}".lstrip("/"), file)
+    plain = f"/{name}@{ref}" if old else f"{name}@{ref}"
+    return ref if ref in known and plain not in known else plain
+
+
+def _info(key: str, packages: Mapping[str, Node], snapshot: Node, old: bool) -> Node:
+    bare = key if old else pnpm_layout.split_peers(key)[0]
+    if bare not in packages:
+        snapshot.fail(f"packages has no {bare!r}")
+    return packages[bare]
+
+
+def _unit(key: str, snapshots: Mapping[str, Node], info: Node, old: bool) -> Unit:
+    snapshot, bare = snapshots[key], pnpm_layout.split_peers(key)[0].lstrip("/")
+    name = info.str("name", bare[: bare.find("@", 1)] if "@" in bare[1:] else bare)
+    web = bool(info.at("resolution").str("tarball", ""))
+    version = info.str("version", "" if web and ":" in bare else bare[len(name) + 1 :])
+    needs: dict[str, str] = {}
+    for group in _GROUPS[1:]:
+        for alias, item in snapshot.table(group).items():
+            check_name(alias, snapshot.file)
+            needs[alias] = _reference(alias, str(item.value), "", snapshots, old, snapshot.file)
+    wants = frozenset(snapshot.table("optionalDependencies"))
+    return Unit(check_name(name, snapshot.file), needs, wants, frozenset(), version)
+
+
+def _refuse_patches(root: Node, graph: Graph, infos: Mapping[str, Node], lock: str) -> None:
+    names = {name.rpartition("@")[0] or name for name in map(str, root.table("patchedDependencies"))}
+    patched = sorted(
+        key.lstrip("/")
+        for key, unit in graph.units.items()
+        if "(patch_hash=" in key or infos[key].value.get("patched") == "true" or unit.name in names
+    )
+    if patched:
+        raise BadLock(
+            lock,
+            f"pnpm patches these packages, and stager does not apply patches: {', '.join(patched)}",
+            "Publish the patched package, or apply the patch when the app starts, and remove patchedDependencies.",
+        )
+
+
+# --- tarballs ---
+
+
+def _tarballs(
+    graph: Graph, infos: Mapping[str, Node], tree: SourceTree, lock: str, hosts: frozenset[str]
+) -> dict[str, Tarball]:
+    found, unpinned, builds = {}, [], []
+    for key, unit in graph.units.items():
+        resolution = infos[key].at("resolution")
+        address, kind = resolution.str("tarball", ""), resolution.str("type", "")
+        if kind == "git" or is_git(address):
+            builds.append((key.lstrip("/"), "it comes from a git repository"))
+        elif kind or "directory" in resolution.value:
+            builds.append((key.lstrip("/"), _KINDS.get(kind, f"it is a {kind}")))
+        elif (tarball := _tarball(key, unit, resolution, tree, lock, hosts)) is None:
+            unpinned.append(key.lstrip("/"))
+        else:
+            found[key] = tarball
+    if builds:
+        raise NeedsBuild(
+            builds, "Depend on a published version, or on 'workspace:' or 'link:' for a folder of the app."
+        )
+    if unpinned:
+        raise Unpinned(lock, unpinned, "pnpm install --lockfile-only")
+    return found
+
+
+_KINDS = {
+    "": "it is a copy of a folder",
+    "directory": "it is a copy of a folder",
+    "variations": "it is a runtime",
+    "binary": "it is a runtime",
+}
+
+
+def _tarball(
+    key: str, unit: Unit, resolution: Node, tree: SourceTree, lock: str, hosts: frozenset[str]
+) -> Tarball | None:
+    digest = strongest(resolution.str("integrity", ""), key.lstrip("/"), lock)
+    address = resolution.str("tarball", "")
+    if unit.version or not address:
+        check_version(unit.version, unit.name, lock)
+    if address and not is_web(address):
+        return local_tarball(tree, address, unit.name, unit.version, digest, lock)
+    if digest is None:
+        return None
+    return Tarball(unit.name, unit.version, digest, outside_url(address, unit.name, unit.version, hosts))

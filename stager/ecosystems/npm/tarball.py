@@ -1,0 +1,163 @@
+"""Unpacking an npm tarball: the files npm would write, with the modes it would give them.
+
+npm's rules (pacote, bin-links): the first part of every name goes; links are dropped; a `.gitignore` becomes an
+`.npmignore` unless there is one; files named in `bin` are executable and lose the carriage return of a `#!` line.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+
+from stager.archive import Archive, content_bytes, content_chunks, read_tar
+from stager.errors import BadArchive, UnsafeEntry
+from stager.model import Artifact
+from stager.tar import Deflated, Entry, Span, Unpacked
+
+from .bins import tidy
+from .names import base_name, from_purl
+
+_MANIFEST_LIMIT = 4 << 20
+_SCRIPTS = ("preinstall", "install", "postinstall")
+_BUNDLED = re.compile(r"(?:node_modules/(?:@[^/]+/)?[^@/][^/]*/)+package\.json")
+_HASHBANG = re.compile(rb"#![^\n]+\r\n")
+Content = bytes | Span | Deflated
+Files = dict[str, tuple[Content, bool]]
+"""Path in the package to content and whether it is executable."""
+
+
+def unpack(blob_path: str, artifact: Artifact, path: str) -> Unpacked:
+    """The files of a package tarball at `path` (layout `npm/1`), and what later steps need to know of it.
+
+    `meta` holds `name`, `version`, `bin` (command → file), `install` (names of its install scripts), `native` (why it
+    must be compiled, or empty), `prebuilt` (its compiled add-ons), `needs` and `wants` (names it depends on, firmly
+    and optionally), `bundled` (folder → its `bin`, for packages inside the tarball) and `dropped` (how many links were).
+    Raises BadArchive, also when the package inside is not the one the lock asks for, and UnsafeEntry.
+    """
+    archive = read_tar(blob_path, artifact.name, "gz")
+    try:
+        files, dropped = _stripped(archive, artifact.name)
+        inside = _manifest(files, "package.json", artifact.name)
+        _check_identity(inside, artifact)
+        meta = _meta(inside, files, artifact.name)
+        _mend_bins(files, meta, artifact.name)
+    except BaseException:
+        archive.close()
+        raise
+    entries = [Entry(f"{path}/{name}", content, executable) for name, (content, executable) in files.items()]
+    return Unpacked(entries, {}, {**meta, "dropped": dropped}, (archive,))
+
+
+def _stripped(archive: Archive, label: str) -> tuple[Files, int]:
+    files: Files = {}
+    dropped = 0
+    for member in archive.members:
+        name = member.name.partition("/")[2]
+        if member.target:
+            dropped += 1
+        elif name:
+            if name in files:
+                raise UnsafeEntry(label, member.name, "is there twice once the first folder is taken away")
+            files[name] = (member.content, member.executable)
+    for name in [name for name in files if name.rpartition("/")[2] == ".gitignore"]:
+        found, place = files.pop(name), name.removesuffix(".gitignore") + ".npmignore"
+        files.setdefault(place, found)
+    return files, dropped
+
+
+def _manifest(files: Files, name: str, label: str) -> Mapping[str, object]:
+    if name not in files:
+        raise BadArchive(label, f"has no {name}")
+    data = content_bytes(files[name][0], label)
+    if len(data) > _MANIFEST_LIMIT:
+        raise BadArchive(label, f"its {name} is {len(data)} bytes; the limit is {_MANIFEST_LIMIT}")
+    try:
+        value = json.loads(data.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise BadArchive(label, f"its {name} is not valid JSON: {str(error)[:120]}") from None
+    if not isinstance(value, dict):
+        raise BadArchive(label, f"its {name} is not a table")
+    return value
+
+
+def _check_identity(inside: Mapping[str, object], artifact: Artifact) -> None:
+    name, version = from_purl(artifact.purl)
+    found, release = str(inside.get("name", "")).strip(), _plain(str(inside.get("version", "")))
+    if found != name or (version and release != _plain(version)):
+        raise BadArchive(artifact.name, f"is the package {found}@{release} inside, not the one the lock asks for")
+
+
+def _plain(version: str) -> str:
+    """A version as the registry writes it: no `v`, no build metadata."""
+    return version.strip().lstrip("=v").partition("+")[0]
+
+
+def _meta(inside: Mapping[str, object], files: Files, label: str) -> dict[str, object]:
+    scripts = _table(inside, "scripts")
+    wants = _table(inside, "optionalDependencies")
+    return {
+        "name": inside.get("name"),
+        "version": inside.get("version"),
+        "bin": _bin(inside, files),
+        "install": [name for name in _SCRIPTS if scripts.get(name)],
+        "native": _native(inside, scripts, files),
+        "prebuilt": sorted(name for name in files if name.endswith(".node")),
+        "needs": sorted(name for name in _table(inside, "dependencies") if name not in wants),
+        "wants": sorted(wants),
+        "bundled": _bundled(files, label),
+    }
+
+
+def _table(inside: Mapping[str, object], key: str) -> Mapping[str, object]:
+    value = inside.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _bin(inside: Mapping[str, object], files: Files) -> dict[str, str]:
+    """The `bin` table, or the files of `directories.bin`; only what is there."""
+    if inside.get("bin"):
+        return _present(tidy(inside["bin"], str(inside.get("name", ""))), files, "")
+    folder = next(iter(tidy({"x": _table(inside, "directories").get("bin")}).values()), "")
+    within = [path for path in files if folder and path.startswith(f"{folder}/") and "/." not in path]
+    return _present(tidy({path.rpartition("/")[2]: path for path in sorted(within, key=str.encode)}), files, "")
+
+
+def _present(table: Mapping[str, str], files: Files, prefix: str) -> dict[str, str]:
+    return {command: table[command] for command in sorted(table, key=str.encode) if prefix + table[command] in files}
+
+
+def _native(inside: Mapping[str, object], scripts: Mapping[str, object], files: Files) -> str:
+    if "binding.gyp" not in files or inside.get("gypfile") is False:
+        return ""
+    if scripts.get("install") or scripts.get("preinstall"):
+        return "its install script compiles an add-on"
+    return "it has a binding.gyp"
+
+
+def _bundled(files: Files, label: str) -> dict[str, dict[str, str]]:
+    found = {}
+    for name in sorted(files, key=str.encode):
+        if _BUNDLED.fullmatch(name):
+            folder = name.removesuffix("/package.json")
+            inside = _manifest(files, name, label)
+            table = _present(tidy(inside.get("bin"), base_name(folder)), files, f"{folder}/")
+            if table:
+                found[folder] = table
+    return found
+
+
+def _mend_bins(files: Files, meta: Mapping[str, object], label: str) -> None:
+    for target in _targets(meta):
+        content = files[target][0]
+        head = next(content_chunks(content, 2048, label), b"")
+        if _HASHBANG.match(head):
+            content = content_bytes(content, label).replace(b"\r\n", b"\n", 1)
+        files[target] = (content, True)
+
+
+def _targets(meta: Mapping[str, object]) -> list[str]:
+    tables = [("", meta["bin"]), *(meta["bundled"].items() if isinstance(meta["bundled"], dict) else ())]
+    return [
+        f"{folder}/{file}".lstrip("/") for folder, table in tables if isinstance(table, dict) for file in table.values()
+    ]

@@ -1,0 +1,152 @@
+"""Python packages: lock files of every common tool, and wheels.
+
+`read_lock` reduces `uv.lock`, `pylock.toml`, `poetry.lock`, `pdm.lock`, `Pipfile.lock` and hashed `requirements.txt`
+to the same artifacts, chosen for the target; it never resolves again and never asks the host. `unpack` turns a wheel
+into droplet entries. Nothing here opens a socket: a `Lookup` is given by the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from stager.errors import LockMissing, NeedsBuild
+from stager.model import Artifact, Locked
+from stager.tar import Unpacked
+
+from .lookup import IndexFile, Lookup, resolve
+from .pins import BUILD_HINT, LAYOUT, PLACE, Reading, normalise_index, select
+from .target import Target
+
+if TYPE_CHECKING:
+    from stager.model import Reason
+    from stager.tree import SourceTree
+
+__all__ = [
+    "LAYOUT",
+    "LOCKS",
+    "PLACE",
+    "IndexFile",
+    "Lookup",
+    "Target",
+    "check_drift",
+    "declared",
+    "find_locks",
+    "normalise_index",
+    "read_lock",
+    "requires_python",
+    "unpack",
+]
+
+LOCKS: tuple[str, ...] = ("uv.lock", "pylock.toml", "poetry.lock", "pdm.lock", "Pipfile.lock", "requirements.txt")
+"""The lock files that are recognised, in this order; `requirements.txt` is one only when it has hashes."""
+
+_OWN_HINT = "Move what is compiled into a package of its own and publish a wheel of it."
+
+Reader = Callable[["SourceTree", str, Target, Sequence[str], Sequence[str]], Reading]
+
+
+def find_locks(tree: SourceTree) -> list[str]:
+    """The lock files at the root of the app, in the order of `LOCKS`."""
+    from .requirements import is_hashed
+
+    return [name for name in LOCKS if name in tree and (name != "requirements.txt" or is_hashed(tree, name))]
+
+
+def read_lock(
+    tree: SourceTree,
+    lock: str,
+    target: Target,
+    *,
+    groups: Sequence[str] = (),
+    extras: Sequence[str] = (),
+    lookup: Lookup | None = None,
+    default_indexes: frozenset[str] = frozenset(),
+) -> Locked:
+    """What the lock file comes to for the target.
+
+    `groups` and `extras` are installed besides the main dependencies. `lookup` is needed where a lock has hashes but
+    no file names. `default_indexes` are URLs as `normalise_index` gives them: files of other indexes keep their URL.
+
+    Raises BadLock, BadManifest, LockMissing, Unpinned (an entry without digest), NeedsBuild (all packages without a
+    fitting wheel at once), and for a lookup NotCached, Gone, DigestMismatch or what the lookup itself raises.
+    """
+    from .project import app_files, installed_folders, must_build
+
+    if lock not in tree:
+        raise LockMissing(lock)
+    reading = _reader(lock)(tree, lock, target, groups, extras)
+    folders = installed_folders(tree, lock, reading.folders)
+    compiled = [(name, why) for name, path in folders if (why := must_build(tree, path))]
+    artifacts, hints = _select(reading, compiled, target, lock, lookup, default_indexes)
+    names = {pin.name for pin in reading.pins} | {name for name, path in folders if path}
+    files = app_files(tree, folders)
+    return Locked(artifacts, files=files, names=frozenset(names), notes=reading.notes, hints=hints)
+
+
+def _select(
+    reading: Reading,
+    compiled: list[tuple[str, str]],
+    target: Target,
+    lock: str,
+    lookup: Lookup | None,
+    default_indexes: frozenset[str],
+) -> tuple[tuple[Artifact, ...], tuple[tuple[str, str], ...]]:
+    """`select` with looked-up files; projects of the app that are compiled join what must be built."""
+    pins = resolve(reading.pins, lookup, target, lock, default_indexes) if not reading.unpinned else reading.pins
+    try:
+        chosen = select(reading._replace(pins=tuple(pins)), target, lock, default_indexes)
+    except NeedsBuild as error:
+        if not compiled:
+            raise
+        needs = sorted([*error.data["needs"].items(), *compiled])  # type: ignore[attr-defined]
+        raise NeedsBuild(needs, f"{BUILD_HINT} {_OWN_HINT}") from None
+    if compiled:
+        raise NeedsBuild(compiled, _OWN_HINT)
+    return chosen
+
+
+def _reader(lock: str) -> Reader:
+    """The reader of a lock file; imported when used, as an app has one."""
+    name = lock.rpartition("/")[2]
+    if name == "uv.lock":
+        from .uvlock import read_uv as reader
+    elif name == "poetry.lock":
+        from .poetry import read_poetry as reader
+    elif name == "pdm.lock":
+        from .pdm import read_pdm as reader
+    elif name == "Pipfile.lock":
+        from .pipfile import read_pipfile as reader
+    elif name.startswith("pylock."):
+        from .pylock import read_pylock as reader
+    else:
+        from .requirements import read_requirements as reader
+    return reader
+
+
+def check_drift(tree: SourceTree, lock: str) -> None:
+    """Raise LockStale when the lock is out of step with the manifest it was made from, as its own tool would say."""
+    from .drift import check
+
+    check(tree, lock)
+
+
+def requires_python(tree: SourceTree, lock: str) -> tuple[str, Reason] | None:
+    """The Python versions (PEP 440 specifiers) a lock was made for, and where it says so; None when it does not."""
+    from .drift import python_of
+
+    return python_of(tree, lock)
+
+
+def declared(tree: SourceTree) -> frozenset[str]:
+    """Normalised names of the packages that the app's manifests ask for; for detection, before any lock is read."""
+    from .manifest import declared
+
+    return declared(tree)
+
+
+def unpack(blob_path: str, artifact: Artifact, path: str) -> Unpacked:
+    """The files of a wheel placed below `path`; see `wheel`. Raises BadArchive, UnsafeEntry."""
+    from .wheel import unpack
+
+    return unpack(blob_path, artifact, path)

@@ -1,0 +1,90 @@
+"""Reading lock files and manifests of the app: size limit, encoding, TOML and JSON, each failure with its line."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from stager.checked import Node
+from stager.errors import BadLock, BadManifest, LockMissing, StagerError
+
+if TYPE_CHECKING:
+    from stager.tree import SourceTree
+
+LIMIT = 32 * 1024 * 1024
+"""The largest lock file read, in bytes; the largest known real ones have about 4 MB."""
+
+_MANIFESTS = frozenset({"pyproject.toml", "Pipfile", "setup.cfg", "stager.yml"})
+_LINE = re.compile(r"line (\d+)")
+
+
+def read(tree: SourceTree, path: str) -> str:
+    """The text of a file of the app without a byte order mark.
+
+    Raises LockMissing when it is not there, BadLock or BadManifest when it is too large or not UTF-8.
+    """
+    if path not in tree:
+        raise LockMissing(path)
+    data = tree.read_bytes(path)
+    if len(data) > LIMIT:
+        raise _bad(path, f"has {len(data)} bytes; the limit is {LIMIT}")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise _bad(path, "is not UTF-8 text", "Save it as UTF-8.", line) from None
+
+
+def toml(tree: SourceTree, path: str) -> Node:
+    """A TOML file as typed nodes; BadLock or BadManifest with the line when it is not TOML."""
+    import tomllib
+
+    return _parse(path, read(tree, path), "TOML", tomllib.loads)
+
+
+def parse_json(tree: SourceTree, path: str) -> Node:
+    """A JSON file as typed nodes; BadLock with the line when it is not JSON."""
+    return _parse(path, read(tree, path), "JSON", json.loads)
+
+
+def _parse(path: str, text: str, kind: str, parse: Callable[[str], Any]) -> Node:
+    try:
+        value = parse(text)
+    except RecursionError:
+        raise _bad(path, f"is nested too deeply to be read as {kind}") from None
+    except ValueError as error:
+        cause, found = str(error), _LINE.search(str(error))
+        line = int(found[1]) if found else None
+        if "line" not in cause and "end of document" in cause:
+            line = text.count("\n") + 1
+        raise _bad(path, f"is not valid {kind}: {cause}", line=line) from None
+    node = Node(value, path, fail_with=_bad)
+    if not isinstance(value, dict):
+        node.fail(f"expected a table, found {type(value).__name__}")
+    return node
+
+
+def _bad(path: str, why: str, hint: str = "", line: int | None = None) -> StagerError:
+    kind = BadManifest if path.rsplit("/", 1)[-1] in _MANIFESTS else BadLock
+    return kind(path, why, hint, line)
+
+
+def line_of(text: str, pattern: str) -> int | None:
+    """The 1-based number of the first line that matches the regular expression, None when none does."""
+    found = re.search(pattern, text, re.MULTILINE)
+    return text.count("\n", 0, found.start()) + 1 if found else None
+
+
+def lines_of(text: str, header: str) -> list[int]:
+    """The 1-based line of each line that is exactly `header`, such as `[[package]]`: where its n-th table begins."""
+    found, line, start = [], 1, 0
+    at = text.find(header)
+    while at >= 0:
+        line += text.count("\n", start, at)
+        start = at
+        if text[at - 1 : at] in ("", "\n") and text[at + len(header) : at + len(header) + 1] in ("", "\n", "\r"):
+            found.append(line)
+        at = text.find(header, at + 1)
+    return found

@@ -1,0 +1,241 @@
+"""From pinned packages to artifacts: the one file of each package that fits the target.
+
+Every lock format is reduced to `Pin`s first, so all formats of one project come to the same artifacts. Choice follows
+the platform compatibility tags specification: best tag first, then the highest build number.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+from stager.digest import Digest
+from stager.errors import BadLock, NeedsBuild, Unpinned
+from stager.model import Artifact
+
+from .target import Target, tag_ranks
+
+PLACE = ".stager/pypi"
+"""Where wheels unpack to, relative to the app folder."""
+LAYOUT = "wheel/1"
+
+_NAME = re.compile(r"[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]")
+_STRONG = ("sha256", "sha512", "sha384")
+_SDIST = (".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz")
+
+
+class File(NamedTuple):
+    """One distribution file of a package. `hash` is `algorithm:hex`, empty when the lock has none."""
+
+    filename: str
+    hash: str
+    size: int | None = None
+    url: str = ""
+
+
+class Pin(NamedTuple):
+    """A package a lock wants installed. `name` is normalised (PEP 503).
+
+    `files` are the candidates. Where a lock has hashes without file names they are in `hashes`, and `indexes` are
+    the URLs of the indexes to ask, none meaning the default one. `direct` says that the lock names a URL instead of
+    an index.
+    """
+
+    name: str
+    version: str
+    files: tuple[File, ...] = ()
+    hashes: tuple[str, ...] = ()
+    indexes: tuple[str, ...] = ()
+    direct: bool = False
+    line: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name}=={self.version}" if self.version else self.name
+
+
+class Reading(NamedTuple):
+    """What a lock file says for one target, before files are chosen.
+
+    `folders` are (name, path) of projects inside the app, "" being the app itself; `needs` are (package, why) that
+    would have to be built; `unpinned` are packages without digest.
+    """
+
+    pins: tuple[Pin, ...]
+    folders: tuple[tuple[str, str], ...] = ()
+    needs: tuple[tuple[str, str], ...] = ()
+    unpinned: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def normalise(name: str, file: str, line: int | None = None) -> str:
+    """The normalised project name (PEP 503); BadLock when it is no name at all, such as one with a slash."""
+    if not _NAME.fullmatch(name):
+        raise BadLock(file, f"{name[:100]!r} is not a package name", line=line)
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def without_credentials(url: str) -> str:
+    """A URL without user, password and fragment; what is stored or printed passes through here."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, parts.query, ""))
+
+
+def normalise_index(url: str) -> str:
+    """An index URL for comparison: no credentials, lower-case host, no default port, no final slash."""
+    parts = urlsplit(without_credentials(url))
+    port = {"https": ":443", "http": ":80"}.get(parts.scheme.lower(), "")
+    host = parts.netloc.lower()
+    host = host.removesuffix(port) if port else host
+    return urlunsplit((parts.scheme.lower(), host, parts.path.rstrip("/"), parts.query, ""))
+
+
+def is_web(url: str) -> bool:
+    """Whether a URL can be fetched over HTTP."""
+    return url.lower().startswith(("https://", "http://"))
+
+
+def filename_of(url: str) -> str:
+    """The last, percent-decoded part of a URL's path."""
+    name = url.partition("#")[0].partition("?")[0].rpartition("/")[2]
+    return unquote(name) if "%" in name else name
+
+
+def strongest(hashes: dict[str, str]) -> str:
+    """Of a table algorithm → hex, the entry stager prefers, as `algorithm:hex`; empty when the table is."""
+    for algorithm in (*_STRONG, *sorted(hashes)):
+        if algorithm in hashes:
+            return f"{algorithm}:{hashes[algorithm]}"
+    return ""
+
+
+def digest_of(hash_text: str, what: str, lock: str, line: int | None = None) -> Digest:
+    """A lock's hash as a digest. Raises BadLock for one that is malformed, cut short or of a broken algorithm."""
+    algorithm = hash_text.partition(":")[0]
+    if algorithm not in _STRONG:
+        why = f"{what} has only a {algorithm[:20] or 'nameless'} hash, which proves nothing"
+        raise BadLock(lock, why, "Make the lock again from an index that gives sha256 hashes.", line)
+    try:
+        return Digest(hash_text)
+    except ValueError:
+        raise BadLock(lock, f"{what} has a malformed hash: {hash_text[:160]!r}", line=line) from None
+
+
+def select(
+    reading: Reading, target: Target, lock: str, default_indexes: frozenset[str] = frozenset()
+) -> tuple[tuple[Artifact, ...], tuple[tuple[str, str], ...]]:
+    """The artifacts for the target, sorted by purl, and hints (digest, URL) where they can be had.
+
+    Raises Unpinned or NeedsBuild naming every package concerned, BadLock for contradictions within the lock.
+    """
+    _refuse_two_versions(reading.pins, lock)
+    ranks = tag_ranks(target)
+    best = [(pin, best_wheel(pin.files, ranks)) for pin in reading.pins]
+    bare = (str(pin) for pin, file in best if not pin.files or (file and not file.hash))
+    if unpinned := sorted({*reading.unpinned, *bare}):
+        raise Unpinned(lock, unpinned)
+    none = ((str(pin), why_none(pin.files, target)) for pin, file in best if file is None)
+    if needs := sorted({*reading.needs, *none}):
+        raise NeedsBuild(needs, BUILD_HINT)
+    chosen = [_artifact(pin, file, lock, default_indexes) for pin, file in best if file]
+    chosen.sort(key=lambda pair: pair[0].purl.encode())
+    return tuple(a for a, _ in chosen), tuple(sorted((a.digest, url) for a, url in chosen if url))
+
+
+BUILD_HINT = "Choose a version that has such a wheel, another Python version, or another stack with --stack."
+
+
+def best_wheel(files: Iterable[File], ranks: dict[str, int]) -> File | None:
+    """The wheel with the best tag; among equals the highest build number; None when no wheel fits."""
+    fitting = [(score, file) for file in files if (score := _score(file.filename, ranks)) is not None]
+    return min(fitting, key=lambda pair: (pair[0], pair[1].filename, pair[1].hash, pair[1].url))[1] if fitting else None
+
+
+def _score(filename: str, ranks: dict[str, int]) -> tuple[int, int, str] | None:
+    """How good a file is for the target, lower being better: (tag rank, −build number, rest of the build tag)."""
+    parts = filename.removesuffix(".whl").split("-")
+    if not filename.endswith(".whl") or len(parts) not in (5, 6):
+        return None
+    pythons, abis, platforms = (part.lower().split(".") for part in parts[-3:])
+    if len(pythons) * len(abis) * len(platforms) > 4096:  # a name made to burn time; real ones have below 100
+        return None
+    tags = (f"{python}-{abi}-{platform}" for python in pythons for abi in abis for platform in platforms)
+    rank = min((ranks[tag] for tag in tags if tag in ranks), default=None)
+    build = re.match(r"\d+", parts[2]) if len(parts) == 6 else None
+    if rank is None or (len(parts) == 6 and build is None):
+        return None
+    # A build tag sorts after none, then by its number, then by its text, greatest first.
+    number = int(build[0][:15]) + 1 if build else 0
+    text = parts[2][build.end() :] if build else ""
+    return rank, -number, "".join(chr(0x10FFFF - ord(char)) for char in text) + chr(0x10FFFF)
+
+
+def why_none(files: Sequence[File], target: Target) -> str:
+    """Why no file of a package fits."""
+    wheels = [file for file in files if file.filename.endswith(".whl")]
+    return f"no wheel for {target.label}" if wheels else "only an sdist"
+
+
+def _refuse_two_versions(pins: Iterable[Pin], lock: str) -> None:
+    seen: dict[str, Pin] = {}
+    for pin in pins:
+        other = seen.setdefault(pin.name, pin)
+        if other is not pin:
+            raise BadLock(lock, f"{other} and {pin} would both be installed", line=pin.line)
+
+
+def _artifact(pin: Pin, file: File, lock: str, default_indexes: frozenset[str]) -> tuple[Artifact, str]:
+    """The artifact of a chosen file, and the URL the lock names for it (empty when none)."""
+    version = _checked_version(pin, file, lock)
+    digest = digest_of(file.hash, file.filename, lock, pin.line)
+    url = without_credentials(file.url)
+    if url and not is_web(url):
+        hint = "Publish it to a package index, or make it a folder of the app."
+        raise BadLock(lock, f"{pin} comes from {url[:200]}, which only one machine has", hint, pin.line)
+    foreign = pin.direct or is_foreign(pin, default_indexes)
+    purl = f"pkg:pypi/{pin.name}@{quote(version, safe=':')}"
+    if file.size is not None and file.size < 0:
+        raise BadLock(lock, f"{file.filename} has a negative size", line=pin.line)
+    return Artifact(purl, file.filename, digest, LAYOUT, (PLACE,), file.size, url if foreign else ""), url
+
+
+def _checked_version(pin: Pin, file: File, lock: str) -> str:
+    """The canonical version (PEP 440) after checking that the file name says the same name and version."""
+    from packaging.version import InvalidVersion, Version
+
+    parts = file.filename.split("-")
+    if any(sign in file.filename for sign in "/\\\0") or not file.filename.isprintable():
+        raise BadLock(lock, f"{pin}: {file.filename[:200]!r} is not a file name", line=pin.line)
+    try:
+        version = Version(parts[1])
+        same = not pin.version or Version(pin.version) == version
+    except InvalidVersion as error:
+        raise BadLock(lock, f"{pin}: {error}", line=pin.line) from None
+    if normalise(parts[0], lock, pin.line) != pin.name or not same:
+        raise BadLock(lock, f"{file.filename} is not a file of {pin}", line=pin.line)
+    return str(version)
+
+
+def is_foreign(pin: Pin, default_indexes: frozenset[str]) -> bool:
+    """Whether the lock names an index for the package that is not among the default ones."""
+    return any(normalise_index(index) not in default_indexes for index in pin.indexes)
+
+
+def is_sdist(filename: str) -> bool:
+    """Whether a file name is that of a source archive."""
+    return filename.endswith(_SDIST)
+
+
+def merged(pins: Iterable[Pin]) -> list[Pin]:
+    """Pins with those of one name and version joined: locks list a package again for each of its extras."""
+    joined: dict[tuple[str, str], Pin] = {}
+    for pin in pins:
+        known = joined.get((pin.name, pin.version))
+        if known:
+            pin = known._replace(files=tuple(dict.fromkeys((*known.files, *pin.files))))
+        joined[pin.name, pin.version] = pin
+    return list(joined.values())

@@ -1,0 +1,236 @@
+"""Unpacking wheels, layout `wheel/1`, by the binary distribution format specification (PEP 427).
+
+Below the given place (`.stager/pypi`) go: modules to `site-packages/`, commands to `bin/`, headers to
+`include/<name>/`, other data to the place itself. No bytecode is carried and nothing is run. Contents are passed on
+untouched, so that large deflate streams can be copied as they are.
+
+RECORD must list every file of the archive with a strong hash and nothing else, and sizes must agree. The hashes in it
+are not computed: the whole archive has been verified by its own digest, which covers RECORD and files alike.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from stager.archive import Archive, Member, content_bytes, content_chunks, read_zip
+from stager.errors import BadArchive, UnsafeEntry
+from stager.model import Artifact
+from stager.tar import Deflated, Entry, Span, Unpacked
+
+from . import launcher
+
+SITE = "site-packages"
+_UNLISTED = ("RECORD", "RECORD.jws", "RECORD.p7s")
+_REPLACED = (*_UNLISTED, "INSTALLER", "REQUESTED", "direct_url.json")
+_STRONG = ("sha256=", "sha384=", "sha512=")
+_METADATA_LIMIT = 64 << 20
+Row = tuple[str, str]
+"""Hash and size of a file as RECORD writes them."""
+
+
+class Placed(NamedTuple):
+    """A file on its way: its path below `.stager/pypi`, its row, its content."""
+
+    path: str
+    row: Row
+    content: bytes | Span | Deflated
+    executable: bool
+
+
+def unpack(blob_path: str, artifact: Artifact, path: str) -> Unpacked:
+    """The files of the wheel at `blob_path`, placed below `path`; their contents are valid until it is closed.
+
+    Raises BadArchive for a wheel that breaks its specification, UnsafeEntry for a member that must not be unpacked.
+    """
+    archive = read_zip(blob_path, artifact.filename)
+    try:
+        entries = [Entry(f"{path}/{file.path}", file.content, file.executable) for file in _files(archive)]
+    except BaseException:
+        archive.close()
+        raise
+    return Unpacked(entries, closers=(archive,))
+
+
+def _files(archive: Archive) -> list[Placed]:
+    """Everything the wheel comes to, generated files included."""
+    info = _info_folder(archive)
+    _check_version(archive, info)
+    record = _checked_record(archive, info)
+    placed: dict[str, Placed] = {}
+    for member in archive.members:
+        for file in _place(archive, member, info, record):
+            if file.path in placed:
+                raise UnsafeEntry(archive.label, member.name, f"goes to {file.path}, as another member does")
+            placed[file.path] = file
+    for file in _entry_points(archive, info):
+        placed[file.path] = file  # pip, too, lets an entry point win over a script of the same name
+    installer = _generated(f"{SITE}/{info}/INSTALLER", b"stager\n")
+    record_file = _new_record([*placed.values(), installer], info)
+    return [*placed.values(), installer, record_file]
+
+
+def _info_folder(archive: Archive) -> str:
+    """The one `.dist-info` folder, whose name must be that of the wheel."""
+    found = {member.name.partition("/")[0] for member in archive.members if ".dist-info/" in member.name}
+    found = {name for name in found if name.endswith(".dist-info")}
+    if len(found) != 1:
+        raise BadArchive(archive.label, f"has {len(found)} .dist-info folders instead of one")
+    info = found.pop()
+    name, _, version = info.removesuffix(".dist-info").rpartition("-")
+    parts = archive.label.split("-")
+    same = len(parts) > 2 and _normal(name) == _normal(parts[0]) and _same_version(version, parts[1])
+    if not same:
+        raise BadArchive(archive.label, f"is of another package: it has {info}")
+    return info
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _same_version(one: str, other: str) -> bool:
+    if one == other:
+        return True
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        return Version(one.replace("_", "-")) == Version(other.replace("_", "-"))
+    except InvalidVersion:
+        return False
+
+
+def _text(archive: Archive, name: str) -> str:
+    """A metadata file of the wheel as text."""
+    member = archive[name]
+    if member.size > _METADATA_LIMIT:
+        raise BadArchive(archive.label, f"has a {name} of {member.size} bytes")
+    try:
+        return content_bytes(member.content, archive.label).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise BadArchive(archive.label, f"has a {name} that is not UTF-8") from None
+
+
+def _check_version(archive: Archive, info: str) -> None:
+    found = re.search(r"^Wheel-Version:\s*(\S+)\s*$", _text(archive, f"{info}/WHEEL"), re.MULTILINE | re.IGNORECASE)
+    if found is None or found[1].partition(".")[0] != "1":
+        version = found[1][:20] if found else "nothing"
+        raise BadArchive(archive.label, f"states {version} as its Wheel-Version; this stager reads 1.x")
+
+
+def _checked_record(archive: Archive, info: str) -> dict[str, Row]:
+    """RECORD by file name, after checking that it and the archive list the same files."""
+    record = _record_rows(archive, f"{info}/RECORD")
+    unlisted = {f"{info}/{name}" for name in _UNLISTED}
+    for member in archive.members:
+        if member.is_link:
+            raise UnsafeEntry(archive.label, member.name, "is a symlink, which a wheel cannot have")
+        if member.name in unlisted:
+            continue
+        if member.name not in record:
+            raise UnsafeEntry(archive.label, member.name, "is not listed in RECORD")
+        digest, size = record[member.name]
+        if not digest.startswith(_STRONG):
+            raise UnsafeEntry(archive.label, member.name, "has no sha256 in RECORD")
+        if size and size != str(member.size):
+            raise UnsafeEntry(archive.label, member.name, f"has {member.size} bytes, not {size[:20]} as in RECORD")
+    absent = record.keys() - {member.name for member in archive.members} - unlisted
+    if absent:
+        raise BadArchive(archive.label, f"lacks {min(absent)!r}, which RECORD lists")
+    return record
+
+
+def _record_rows(archive: Archive, name: str) -> dict[str, Row]:
+    rows: dict[str, Row] = {}
+    try:
+        for row in csv.reader(io.StringIO(_text(archive, name), newline=""), strict=True):
+            if not row or row[0].endswith("/"):
+                continue
+            file, digest, size = row
+            if rows.setdefault(file, (digest, size)) != (digest, size):
+                raise BadArchive(archive.label, f"lists {file!r} twice in RECORD")
+    except (csv.Error, ValueError):
+        raise BadArchive(archive.label, "has a malformed RECORD") from None
+    return rows
+
+
+def _place(archive: Archive, member: Member, info: str, record: Mapping[str, Row]) -> Iterator[Placed]:
+    """Where a member goes: nowhere, to one place, or as a Python script to two."""
+    first, _, rest = member.name.partition("/")
+    if (first == info and rest in _REPLACED) or _is_bytecode(archive, member.name):
+        return
+    row = record[member.name]
+    if not rest or not first.endswith(".data"):
+        yield Placed(f"{SITE}/{member.name}", row, member.content, member.executable)
+        return
+    kind, _, name = rest.partition("/")
+    if kind == "scripts":
+        yield from _script(archive, member, name, row)
+        return
+    prefix = _prefix(kind, info)
+    if prefix is None or not name:
+        raise UnsafeEntry(archive.label, member.name, f"is data of the unknown kind {kind[:50]!r}")
+    yield Placed(prefix + name, row, member.content, member.executable)
+
+
+def _prefix(kind: str, info: str) -> str | None:
+    """Where the files of a `.data` folder go."""
+    name = _normal(info.removesuffix(".dist-info").rpartition("-")[0])
+    return {"purelib": f"{SITE}/", "platlib": f"{SITE}/", "headers": f"include/{name}/", "data": ""}.get(kind)
+
+
+def _is_bytecode(archive: Archive, name: str) -> bool:
+    """Whether a member is a cache of bytecode; a module that exists as bytecode only is not."""
+    if "__pycache__/" in name:
+        return "__pycache__" in name.split("/")
+    return name.endswith(".pyc") and archive.get(name[:-1]) is not None
+
+
+def _script(archive: Archive, member: Member, name: str, row: Row) -> Iterator[Placed]:
+    """A command. One that starts with `#!python` is run by the droplet's interpreter through a launcher."""
+    if not launcher.is_command(name):
+        raise UnsafeEntry(archive.label, member.name, "has a name that no command can have")
+    head = next(content_chunks(member.content, 4096, archive.label), b"")
+    if not re.match(rb"#!pythonw?[\s]", head):
+        yield Placed(f"bin/{name}", row, member.content, True)
+        return
+    yield Placed(f"libexec/{name}", row, member.content, True)
+    yield _generated(f"bin/{name}", launcher.script(name).encode(), True)
+
+
+def _entry_points(archive: Archive, info: str) -> Iterator[Placed]:
+    """The launchers of `entry_points.txt`."""
+    file = f"{info}/entry_points.txt"
+    if archive.get(file) is None:
+        return
+    for name, reference in launcher.parse_entry_points(_text(archive, file)):
+        text = launcher.entry_point(reference)
+        if text is None or not launcher.is_command(name):
+            raise UnsafeEntry(
+                archive.label, file, f"names a command that cannot be: {name[:50]!r} = {reference[:80]!r}"
+            )
+        yield _generated(f"bin/{name}", text.encode(), True)
+
+
+def _generated(path: str, data: bytes, executable: bool = False) -> Placed:
+    digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+    return Placed(path, (f"sha256={digest}", str(len(data))), data, executable)
+
+
+def _new_record(files: Iterable[Placed], info: str) -> Placed:
+    """RECORD as it is after installation: every file at its place, relative to `site-packages`, sorted by bytes."""
+    rows = [(_relative(file.path), *file.row) for file in files]
+    rows.append((f"{info}/RECORD", "", ""))
+    rows.sort(key=lambda row: row[0].encode())
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows(rows)
+    return Placed(f"{SITE}/{info}/RECORD", ("", ""), out.getvalue().encode(), False)
+
+
+def _relative(path: str) -> str:
+    return path.removeprefix(f"{SITE}/") if path.startswith(f"{SITE}/") else f"../{path}"

@@ -1,0 +1,128 @@
+"""The public verbs, with the defaults a caller expects: the user's own store and index configuration.
+
+Each is a function over values. None prints; all may be called from many threads at once; all raise only `StagerError`s
+for what users can mend. `progress` is called from any thread with an `Event`; setting `cancel` makes a call stop within
+moments with `Cancelled`, and nothing half-made is published.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+
+from . import planning, restage, staging
+from .cli import cache_folder
+from .codec import check_known_answer
+from .indexes import Indexes
+from .model import Detections, Droplet, Plan, Progress
+from .staging import Settings
+from .store import Store
+from .tree import SourceTree
+
+
+def stage(
+    app: str,
+    *,
+    out: str = "droplet.tgz",
+    plan: Plan | None = None,
+    stack: str = "",
+    architecture: str = "",
+    buildpacks: Sequence[str] = (),
+    locked: bool = False,
+    save_lock: bool = False,
+    offline: bool = False,
+    store: Store | None = None,
+    environ: Mapping[str, str] | None = None,
+    jobs: int = 0,
+    progress: Progress | None = None,
+    cancel: threading.Event | None = None,
+) -> Droplet:
+    """Stage the app in the folder `app` into the droplet file `out`.
+
+    With a `plan`, exactly that is staged; otherwise the folder's `stager.lock` if it fits (with `locked`, it must), else a
+    new plan, which `save_lock` writes to the folder. `environ` stands in for the process's environment, from which store
+    and index settings come. Raises a StagerError.
+    """
+    settings = _settings(store, environ, offline, jobs, progress, cancel)
+    settings = staging.with_wishes(settings, stack, architecture, tuple(buildpacks), locked, save_lock)
+    if plan is None:
+        return staging.stage(app, out, settings)
+    return _stage_planned(app, plan, out, settings)
+
+
+def detect(tree: SourceTree, buildpacks: Sequence[str] = ()) -> Detections:
+    """Which buildpacks recognise the tree, and why the others do not. Raises a SourceError."""
+    return staging.detect(tree, tuple(buildpacks))
+
+
+def plan(
+    tree: SourceTree,
+    *,
+    stack: str = "",
+    architecture: str = "",
+    buildpacks: Sequence[str] = (),
+    previous: Plan | None = None,
+    offline: bool = False,
+    store: Store | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Plan:
+    """Pin everything the tree needs. Runtimes that `previous` pins stay while they fit. May ask indexes for their pages."""
+    settings = _settings(store, environ, offline)
+    return planning.plan(
+        tree,
+        sources=planning.Sources.online(settings.store, settings.indexes, offline),
+        stack=stack,
+        architecture=architecture,
+        only=tuple(buildpacks),
+        previous=previous,
+    )
+
+
+def fetch(
+    plan: Plan,
+    *,
+    offline: bool = False,
+    store: Store | None = None,
+    environ: Mapping[str, str] | None = None,
+    jobs: int = 0,
+    progress: Progress | None = None,
+    cancel: threading.Event | None = None,
+) -> dict[str, str]:
+    """Bring every artifact of the plan into the store, checked by its digest; artifact digest → blob's hex SHA-256."""
+    settings = _settings(store, environ, offline, jobs, progress, cancel)
+    with settings.store.lease():
+        return staging.fetch(plan, settings)
+
+
+def assemble(app: str, plan: Plan, *, out: str = "droplet.tgz", store: Store | None = None) -> Droplet:
+    """Make the droplet of the app's folder and a plan whose artifacts are in the store. Opens no connection."""
+    return _stage_planned(app, plan, out, _settings(store, None, offline=True))
+
+
+def _stage_planned(app: str, plan: Plan, out: str, settings: Settings) -> Droplet:
+    check_known_answer()
+    with settings.store.lease():
+        folder = restage.Folder(app, settings.store)
+        restage.check_locked(folder, {path: str(digest) for path, digest in plan.inputs})
+        return staging.droplet(folder, staging.stage_plan(folder, plan, out, settings), settings.store)
+
+
+def _settings(
+    store: Store | None,
+    environ: Mapping[str, str] | None,
+    offline: bool,
+    jobs: int = 0,
+    progress: Progress | None = None,
+    cancel: threading.Event | None = None,
+) -> Settings:
+    variables = os.environ if environ is None else environ
+    return Settings(
+        store=store or Store(cache_folder(variables, sys.platform)),
+        indexes=Indexes.from_environment(variables, home=os.path.expanduser("~")),
+        offline=offline,
+        jobs=jobs,
+        progress=progress,
+        cancel=cancel,
+    )

@@ -1,0 +1,55 @@
+"""Where in a text something stands, so that a reason or an error can name the line.
+
+The parsers of the standard library give values without positions; these functions look the position up afterwards. They
+never fail: what cannot be found has no line.
+"""
+
+from __future__ import annotations
+
+import re
+
+_JSON = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|\n')
+_TOML_TABLE = re.compile(r"\s*\[([^\[\]]+)\]\s*(?:#.*)?$")
+_TOML_KEY = re.compile(r"\s*([\w.\"'-]+)\s*=")
+
+
+def json_line(text: str, path: str) -> int | None:
+    """The 1-based line of the member at the dotted `path` of a JSON object."""
+    line, stack, key, last = 1, list[str](), "", ""
+    for token in _JSON.findall(text):
+        if token == "\n":
+            line += 1
+        elif token in "{[":
+            stack.append(key)
+            key = ""
+        elif token in "}]":
+            key = stack.pop() if stack else ""
+        elif token == ":":
+            key = last[1:-1]
+            if ".".join([*stack[1:], key]) == path:
+                return line
+        else:
+            last = token
+    return None
+
+
+def toml_line(text: str, path: str) -> int | None:
+    """The 1-based line of the key at the dotted `path` of a TOML document (not inside inline tables)."""
+    table = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := _TOML_TABLE.match(line):
+            table = _plain(header[1]) + "."
+            if table == path + ".":
+                return number
+        elif (key := _TOML_KEY.match(line)) and table + _plain(key[1]) == path:
+            return number
+    return None
+
+
+def _plain(dotted: str) -> str:
+    return ".".join(part.strip().strip("\"'") for part in dotted.split("."))
+
+
+def text_line(text: str, position: int) -> int:
+    """The 1-based line of the character at `position`."""
+    return text.count("\n", 0, position) + 1

@@ -1,0 +1,71 @@
+"""Progress for people: bars on a terminal, a few plain lines elsewhere."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, TextIO
+
+from .model import Event, Progress
+
+_LABELS = {"plan": "planning", "fetch": "fetching", "assemble": "assembling"}
+
+
+def reporter(stream: TextIO) -> Progress:
+    """A progress callback that writes to `stream`: a live bar when that is a terminal, else a line a verb."""
+    return _Bars(stream).tell if stream.isatty() else _Lines(stream).tell
+
+
+class _Lines:
+    """One line when a verb begins, so that a log shows where time goes without growing."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._seen: set[str] = set()
+        self._lock = threading.Lock()
+
+    def tell(self, event: Event) -> None:
+        with self._lock:
+            if event.verb not in self._seen:
+                self._seen.add(event.verb)
+                self._stream.write(f"stager: {_LABELS.get(event.verb, event.verb)} …\n")
+                self._stream.flush()
+
+
+class _Bars:
+    """A bar a verb. The bytes of a fetch are summed over its files, which report one by one."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+        self._live: Any = None
+        self._tasks: dict[str, Any] = {}
+        self._files: dict[str, tuple[int, int]] = {}
+
+    def tell(self, event: Event) -> None:
+        with self._lock:
+            if self._live is None:
+                self._live = self._start()
+            task = self._tasks.get(event.verb)
+            if task is None:
+                task = self._tasks[event.verb] = self._live.add_task(_LABELS.get(event.verb, event.verb), total=None)
+            done, total = self._sum(event)
+            self._live.update(task, completed=done, total=total or None, what=event.what)
+            if event.verb == "assemble" and event.done and event.done == event.total:
+                self._live.stop()
+                self._live = None
+                self._tasks.clear()
+
+    def _sum(self, event: Event) -> tuple[int, int]:
+        if event.verb != "fetch":
+            return event.done, event.total
+        self._files[event.what] = (event.done, event.total)
+        return sum(done for done, _ in self._files.values()), sum(total for _, total in self._files.values())
+
+    def _start(self) -> Any:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = (TextColumn("{task.description:>11}"), BarColumn(), TextColumn("{task.fields[what]}"), TimeElapsedColumn())
+        live = Progress(*columns, console=Console(file=self._stream), transient=True)
+        live.start()
+        return live

@@ -1,0 +1,82 @@
+"""Where the shipped data folders `buildpacks/` and `boxes/` are, and which app files they call inputs.
+
+An installed wheel carries them as `stager/_data/<kind>`; in a checkout they are top-level folders. This module reads
+plain text only and imports nothing heavy, so that a warm restage can ask for input patterns without parsing YAML.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+DEFINITIONS = {"buildpacks": "buildpack.yml", "boxes": "box.yml"}
+"""Kinds of shipped data, and the file that makes a folder one of them."""
+INPUTS = "inputs.txt"
+"""A buildpack's list of input patterns: one a line, `#` starts a comment."""
+
+
+def folder(kind: str) -> str:
+    """The absolute folder of `kind` (`buildpacks` or `boxes`): the packaged copy if there is one, else the checkout's."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    packaged = os.path.join(here, "_data", kind)
+    return packaged if os.path.isdir(packaged) else os.path.join(os.path.dirname(here), kind)
+
+
+def names(kind: str) -> list[str]:
+    """The names of everything shipped of `kind`, sorted by bytes."""
+    root = folder(kind)
+    found = os.listdir(root) if os.path.isdir(root) else []
+    return sorted((name for name in found if os.path.isfile(os.path.join(root, name, DEFINITIONS[kind]))), key=str.encode)
+
+
+def input_patterns(buildpack: str = "") -> tuple[str, ...]:
+    """The input patterns of one shipped buildpack, or of all of them, sorted and each once."""
+    root = folder("buildpacks")
+    chosen = [buildpack] if buildpack else names("buildpacks")
+    return tuple(sorted({line for name in chosen for line in read_patterns(os.path.join(root, name))}, key=str.encode))
+
+
+def read_patterns(path: str) -> list[str]:
+    """The input patterns of the buildpack in the folder `path`, in file order; none when it has no such file."""
+    file = os.path.join(path, INPUTS)
+    if not os.path.isfile(file):
+        return []
+    with open(file, encoding="utf-8") as lines:
+        return [text for line in lines if (text := line.partition("#")[0].strip())]
+
+
+def is_input(path: str, patterns: Iterable[str]) -> bool:
+    """Whether the app's file `path` determines the plan.
+
+    A pattern is compared with as many trailing parts of the path as it has itself; `*` stands for any run of characters
+    within one part. Nothing below a `node_modules` folder counts.
+    """
+    parts = path.split("/")
+    return "node_modules" not in parts and any(_tail_fits(parts, pattern.split("/")) for pattern in patterns)
+
+
+def _tail_fits(parts: list[str], wanted: list[str]) -> bool:
+    tail = parts[-len(wanted) :]
+    return len(tail) == len(wanted) and all(fits(part, want) for part, want in zip(tail, wanted, strict=True))
+
+
+def fits(name: str, pattern: str) -> bool:
+    """Whether one path part fits a pattern in which `*` stands for any run of characters.
+
+    Greedy from the left, so the work is linear in the name's length times the number of stars.
+    """
+    first, *rest = pattern.split("*")
+    if not rest:
+        return name == pattern
+    if not name.startswith(first):
+        return False
+    position = len(first)
+    for piece in rest[:-1]:
+        found = name.find(piece, position)
+        if found < 0:
+            return False
+        position = found + len(piece)
+    return len(name) - position >= len(rest[-1]) and name.endswith(rest[-1])

@@ -1,0 +1,168 @@
+"""The warm path: from a folder and its `stager.lock` to a droplet, doing again only what changed.
+
+Nothing here parses a lock, loads a buildpack or knows an index: the lock's digest names a remembered base, the folder's
+memo names its unchanged files and pieces. `staging` comes here first and, after the long way round, comes here again
+to assemble; so there is one path that makes droplets. Imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+
+from . import assembly, codec
+from .digest import key_of
+from .errors import CannotWrite, LockStale, Unreadable
+from .resources import input_patterns, is_input
+from .tree import SourceTree
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from .store import Store
+
+LOCK = "stager.lock"
+BASE_FORMAT = 1
+"""Version of the base record; part of its memo key."""
+_YOUNG = 2_000_000_000
+"""A file stamped less than this many nanoseconds before it was noted may change again within its stamp's resolution."""
+
+
+def base_key(plan: str) -> str:
+    """The memo key of the base of the plan with this digest."""
+    return key_of("base", BASE_FORMAT, codec.CODEC, plan)
+
+
+class Folder:
+    """An app's folder as it is now: its tree, and what is remembered of its last staging."""
+
+    __slots__ = ("memo", "root", "tree")
+
+    def __init__(self, root: str, store: Store) -> None:
+        self.root = os.path.realpath(root)
+        self.memo: dict[str, Any] = store.recall("folder", self.root) or {}
+        self.tree = SourceTree.read(root, index=self.memo.get("index"))
+
+    def lock_bytes(self) -> bytes | None:
+        """The folder's `stager.lock`, None when it has none."""
+        try:
+            with open(os.path.join(self.root, LOCK), "rb") as file:
+                return file.read()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise Unreadable(LOCK, error.strerror or str(error)) from None
+
+
+def inputs_of(tree: SourceTree) -> dict[str, str]:
+    """The files of a tree that determine its plan, with their digests."""
+    patterns = input_patterns()
+    return {path: file.digest for path, file in tree.files.items() if is_input(path, patterns)}
+
+
+def changed_inputs(recorded: dict[str, str], tree: SourceTree) -> list[str]:
+    """The files by which a plan no longer fits the tree: changed, new and gone ones."""
+    now = inputs_of(tree)
+    return sorted(path for path in {*recorded, *now} if recorded.get(path) != now.get(path))
+
+
+def find_base(folder: Folder, lock: bytes, store: Store) -> dict[str, Any] | None:
+    """The remembered base that a lock's bytes name, if it still fits the folder's files."""
+    digest = "sha256:" + hashlib.sha256(lock).hexdigest()
+    base = store.recall("base", base_key(digest))
+    return None if base is None or changed_inputs(base["inputs"], folder.tree) else base
+
+
+def check_locked(folder: Folder, recorded: dict[str, str]) -> None:
+    """Raise LockStale when the folder's files are not those that its lock was made from."""
+    changed = changed_inputs(recorded, folder.tree)
+    if changed:
+        raise LockStale(LOCK, changed)
+
+
+def assemble(
+    folder: Folder, base: dict[str, Any], store: Store, out: str, stop: Callable[[], bool] = lambda: False
+) -> dict[str, Any]:
+    """Write the folder's droplet to `out` and say what it is.
+
+    When tree and base are those of the last time and `out` is still that very file, nothing is written.
+    Raises assembly.Damaged when a remembered blob is gone or rotten, and what assembling raises.
+    """
+    out = os.path.abspath(out)
+    wanted = [str(folder.tree.digest), base["plan"]]
+    last = folder.memo.get("last")
+    app, known = assembly.app_pieces(folder.tree, base, store, folder.memo.get("known", {}), stop)
+    same = last is not None and last["of"] == wanted and _untouched(out, last)
+    if same:
+        digest, size = last["digest"], last["size"]
+    else:
+        had_prefix = "prefix" in base
+        digest, size = assembly.join(base, app, store, out)
+        store.remember("droplet", digest, {"plan": base["plan"], "app": [piece.record() for piece in app]})
+        if not had_prefix:
+            store.remember("base", base_key(base["plan"]), base)
+    stamp, taken = _stamp(out), time.time_ns()
+    if not same or taken - last["taken"] > _YOUNG:
+        last = {"of": wanted, "out": stamp, "taken": taken, "digest": digest, "size": size}
+    _remember(folder, store, known, last)
+    return {
+        "digest": "sha256:" + digest,
+        "size": size,
+        "path": out,
+        "written": not same,
+        "app": [piece.record() for piece in app],
+    }
+
+
+def _untouched(out: str, last: dict[str, Any]) -> bool:
+    """Whether `out` still holds what was written: by its stamp, and by its bytes while the stamp is too young."""
+    stamp = _stamp(out)
+    if stamp is None or stamp != last["out"]:
+        return False
+    if max(stamp[4], stamp[5]) < last["taken"] - _YOUNG:
+        return True
+    with open(out, "rb", buffering=0) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == last["digest"]
+
+
+def _stamp(path: str) -> list[Any] | None:
+    """What changes when a file is touched: place, size and times; None when it is missing."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return [path, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+
+
+def _remember(folder: Folder, store: Store, known: assembly.Known, last: dict[str, Any]) -> None:
+    memo = {"index": folder.tree.index, "known": known, "last": last}
+    if memo != folder.memo:
+        try:
+            store.remember("folder", folder.root, memo)
+        except CannotWrite:
+            return  # a memo may always be missing
+    folder.memo = memo
+
+
+def layers_of(base: dict[str, Any], app: list[list[Any]], store: Store) -> list[dict[str, Any]]:
+    """Every layer's name, digest, diffID and size."""
+    layers = [(layer["name"], layer["pieces"]) for layer in base["layers"]]
+    if app:
+        layers.append(("app", app))
+    return [assembly.layer_facts(name, records, store) for name, records in layers]
+
+
+def warm(folder: Folder, store: Store, out: str, stack: str = "", architecture: str = "") -> dict[str, Any] | None:
+    """Stage again without planning, if that is possible: the result of `assemble` with its base, or None."""
+    lock = folder.lock_bytes()
+    base = find_base(folder, lock, store) if lock is not None else None
+    if base is None or (stack and stack != base["stack"]) or (architecture and architecture != base["architecture"]):
+        return None
+    try:
+        return {**assemble(folder, base, store, out), "base": base}
+    except assembly.Damaged:
+        return None
+

@@ -1,0 +1,138 @@
+"""Which CPython an app gets, and the files that tie it to the app's packages.
+
+A Debian stack's own Python comes first: its distribution keeps it secure. Else CPython comes from
+python-build-standalone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import TYPE_CHECKING
+
+from .. import box, releases, wanted
+from ..ecosystems.deb_index import DebianMirrors, Index, Web, merged, select
+from ..errors import StagerError
+from ..model import Artifact, Runtime, Stack
+from ..wanted import Request
+from . import standalone
+from .chosen import Asked, Chosen, all_accept, check_needs, debs, kept, package_name, reason, refusal
+
+if TYPE_CHECKING:
+    from ..model import Plan
+
+PLACE = ".stager/python"
+HOOK = (
+    'import os, site, sys; site.addsitedir(os.path.join(os.path.dirname(sys.base_prefix), "pypi", "site-packages"))\n'
+)
+"""A `.pth` file's one line, run by `site` at start: the app's packages lie beside the interpreter, wherever it is."""
+_SUITE, _STANDALONE = "debian", "python-build-standalone"
+_WHAT = {_SUITE: "the stack's own Python", _STANDALONE: "a build by python-build-standalone"}
+_PATCHES = range(100)
+"""Patch releases that a line may have; used to ask whether a request admits any of a line."""
+
+
+def choose_python(
+    asked: Asked, stack: Stack, web: Web, debian: DebianMirrors, previous: Plan | None = None, now: int | None = None
+) -> Chosen:
+    """The Python for an app on `stack`.
+
+    `previous` is the plan in `stager.lock`, whose Python is kept while it fits; `now` (seconds since 1970) is only used
+    to remark on an outdated index. Raises VersionError for a request that is malformed, unknown, ended or at odds with
+    another, NoRuntime when the version exists but not for this stack, IntegrityError and FetchError for the index.
+    """
+    requests = [wanted.python(text, why) for text, why in asked]
+    own = box.read(stack.name)
+    index = cache(lambda: merged(web, debian, own.suite, stack.architecture, own.keyring, now))
+    return (
+        _kept(previous, stack, own, requests)
+        or _from_suite(requests, stack, own, index)
+        or _from_standalone(requests, stack, own, index)
+    )
+
+
+def _kept(previous: Plan | None, stack: Stack, own: box.Box, requests: Sequence[Request]) -> Chosen | None:
+    """The earlier plan's Python, unless the box has changed which packages belong to it."""
+    found = kept(previous, "python", stack, requests, frozenset({"deb-python/1", "pbs/1"}))
+    if not found:
+        return None
+    runtime, artifacts = found
+    packages = own.python if stack.suite else None
+    expected = (packages.packages if runtime.source == _SUITE else packages.data) if packages else ()
+    if {package_name(item) for item in artifacts if item.layout == "deb-python/1"} != set(expected):
+        return None
+    return _chosen(runtime.version, runtime.source, runtime.glibc, requests, artifacts, ())
+
+
+def _from_suite(requests: Sequence[Request], stack: Stack, own: box.Box, index: Callable[[], Index]) -> Chosen | None:
+    """The Debian suite's Python, if it satisfies the requests; the index is only read when it may."""
+    packages = own.python if stack.suite else None
+    if packages is None or not _may_fit(requests, packages.version):
+        return None
+    stanzas = select(index(), packages.packages)
+    version = index()[f"python{packages.version}-minimal"].upstream
+    if not all_accept(requests, version):
+        return None
+    check_needs("python", version, stack, packages.glibc, packages.libraries, _where(requests))
+    artifacts = debs(stanzas, "deb-python/1", PLACE)
+    return _chosen(version, _SUITE, packages.glibc, requests, artifacts, index().notes)
+
+
+def _from_standalone(requests: Sequence[Request], stack: Stack, own: box.Box, index: Callable[[], Index]) -> Chosen:
+    """The newest fitting build; of several lines the default one first, then the newest."""
+    table = releases.python()
+    lines = sorted(table.supported, key=lambda line: line != table.default)
+    found = next(
+        (item for line in lines for item in standalone.builds(line, stack) if all_accept(requests, item[0])), None
+    )
+    if found is None:
+        raise _refusal(requests, stack, table)
+    version, artifact = found
+    check_needs("python", version, stack, table.extra["standalone"], frozenset(), _where(requests))
+    data: tuple[Artifact, ...] = ()
+    notes: tuple[str, ...] = ()
+    if own.python and own.python.data and stack.suite:
+        data, notes = debs(select(index(), own.python.data), "deb-python/1", PLACE), index().notes
+    return _chosen(version, _STANDALONE, table.extra["standalone"], requests, (artifact, *data), notes)
+
+
+def _where(requests: Sequence[Request]) -> str:
+    return requests[0].where if requests else ""
+
+
+def _chosen(
+    version: str,
+    source: str,
+    glibc: tuple[int, int],
+    requests: Sequence[Request],
+    artifacts: tuple[Artifact, ...],
+    notes: tuple[str, ...],
+) -> Chosen:
+    line = version.rpartition(".")[0]
+    site = "lib/python3/dist-packages" if source == _SUITE else f"lib/python{line}/site-packages"
+    return Chosen(
+        Runtime("python", version, source, glibc, reason(_WHAT[source], requests)),
+        artifacts,
+        tuple((f"{PLACE}/bin/{name}", f"python{line}") for name in ("python", "python3")),
+        ((f"{PLACE}/{site}/stager.pth", HOOK),),
+        notes,
+    )
+
+
+def _refusal(requests: Sequence[Request], stack: Stack, table: releases.Releases) -> StagerError:
+    """The error for requests that no Python of this stack satisfies, with what there is instead."""
+    newest = [version for line in table.supported for version, _ in standalone.builds(line, stack)[:1]]
+    owners = {name: own.version for name in box.names() if (own := box.read(name).python)}
+    there = [owners[stack.name], *newest] if stack.name in owners else newest
+    others = [f"{name} ({line})" for name, line in owners.items() if name != stack.name and _may_fit(requests, line)]
+    hint = f"Ask for one of: {', '.join(there)}."
+    if others:
+        hint += f" Stacks with a Python of their own that may fit: {', '.join(others)}."
+    return refusal(
+        "python", requests, table.supported, table.ended, lambda one, line: _may_fit([one], line), stack, there, hint
+    )
+
+
+def _may_fit(requests: Sequence[Request], line: str) -> bool:
+    """Whether the requests admit any patch release of a line."""
+    return any(all_accept(requests, f"{line}.{patch}") for patch in _PATCHES)

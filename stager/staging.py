@@ -1,0 +1,224 @@
+"""The verbs in order: tree → detect → plan → fetch → assemble → droplet.
+
+`stage` takes the warm path (`restage`) when the folder's lock still fits; otherwise it goes the long way round once and
+then assembles on the same path. Nothing here reads the environment or prints: callers give the store and the
+indexes, and may give a `progress` callback and a `cancel` event.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from . import appconfig, assembly, dependencies, detection, fetching, lockfile, planning, restage
+from .codec import check_known_answer
+from .digest import Digest
+from .errors import BadLock, CannotWrite, LockMissing, LockStale, StoreCorrupt
+from .indexes import Indexes
+from .model import Detections, Droplet, Event, Layer, Plan, Progress
+from .restage import Folder
+from .store import Store
+from .tree import SourceTree
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to stage: everything that is not the app.
+
+    `stack` and `architecture` empty mean: what the lock or the app's `stager.yml` says, else the default. `locked` demands
+    a `stager.lock` that fits. `save_lock` writes the plan to it when it was missing or stale. `jobs` is the number of
+    worker threads, 0 for as many as there are processors.
+    """
+
+    store: Store
+    indexes: Indexes
+    stack: str = ""
+    architecture: str = ""
+    buildpacks: tuple[str, ...] = ()
+    locked: bool = False
+    offline: bool = False
+    save_lock: bool = False
+    upgrade: bool = False
+    jobs: int = 0
+    progress: Progress | None = None
+    cancel: threading.Event | None = field(default=None, compare=False)
+
+    def stop(self) -> bool:
+        """Whether the caller asked to stop."""
+        return self.cancel is not None and self.cancel.is_set()
+
+    def tell(self, verb: str, what: str, done: int = 0, total: int = 0) -> None:
+        """Report progress."""
+        if self.progress is not None:
+            self.progress(Event(verb, what, done, total))
+
+
+def with_wishes(
+    settings: Settings, stack: str, architecture: str, buildpacks: tuple[str, ...], locked: bool, save_lock: bool
+) -> Settings:
+    """The settings with what one staging asks for."""
+    return replace(
+        settings, stack=stack, architecture=architecture, buildpacks=buildpacks, locked=locked, save_lock=save_lock
+    )
+
+
+def detect(tree: SourceTree, only: tuple[str, ...] = ()) -> Detections:
+    """Which buildpacks recognise the tree; `stager.yml` may name them. Raises a SourceError."""
+    return detection.detect(tree, only=only or appconfig.read(tree).buildpacks)
+
+
+def stage(root: str, out: str, settings: Settings) -> Droplet:
+    """Stage the app in the folder `root` into the droplet file `out`.
+
+    Raises a StagerError (see `errors`) and leaves no droplet then.
+    """
+    with settings.store.lease():
+        folder = Folder(root, settings.store)
+        result = None
+        if not settings.upgrade and not settings.buildpacks:
+            result = restage.warm(folder, settings.store, out, settings.stack, settings.architecture)
+        return droplet(folder, result or stage_folder(folder, out, settings), settings.store)
+
+
+def stage_folder(folder: Folder, out: str, settings: Settings) -> dict[str, Any]:
+    """The long way round: plan when needed, fetch, build the base, assemble. The raw result with `base` and `notes`."""
+    plan = current_plan(folder, settings)
+    return {**stage_plan(folder, plan, out, settings), "notes": plan.notes}
+
+
+def current_plan(folder: Folder, settings: Settings) -> Plan:
+    """The plan in force: the folder's lock when it fits, else a new one that keeps the old one's runtime pins.
+
+    Raises LockMissing or LockStale with `settings.locked`.
+    """
+    previous = previous_plan(folder)
+    if settings.locked:
+        if previous is None:
+            raise LockMissing
+        restage.check_locked(folder, dict(previous.inputs))
+    if previous and not settings.upgrade and planning.fits(previous, folder.tree, settings.stack, settings.architecture):
+        return previous
+    if settings.locked:
+        raise LockStale(lockfile.NAME, ["the command line"])
+    plan = make_plan(folder, previous, settings)
+    if settings.save_lock:
+        save_lock(folder, plan)
+    return plan
+
+
+def previous_plan(folder: Folder, *, forgiving: bool = False) -> Plan | None:
+    """The plan that the folder's lock holds, None without a lock. A broken one is BadLock, or None if `forgiving`."""
+    data = folder.lock_bytes()
+    if data is None:
+        return None
+    try:
+        return lockfile.loads(data.replace(b"\r\n", b"\n"))
+    except BadLock:
+        if forgiving:
+            return None
+        raise
+
+
+def make_plan(folder: Folder, previous: Plan | None, settings: Settings) -> Plan:
+    """Detect and plan anew. The runtimes that `previous` pins stay unless `settings.upgrade`."""
+    settings.tell("plan", "reading locks and indexes")
+    return planning.plan(
+        folder.tree,
+        sources=planning.Sources.online(settings.store, settings.indexes, settings.offline),
+        stack=settings.stack,
+        architecture=settings.architecture,
+        only=settings.buildpacks,
+        previous=None if settings.upgrade else previous,
+    )
+
+
+def save_lock(folder: Folder, plan: Plan) -> None:
+    """Write the plan to the folder's `stager.lock`, whole or not at all."""
+    path = os.path.join(folder.root, lockfile.NAME)
+    temporary = f"{path}.{os.getpid()}.part"
+    try:
+        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
+            file.write(lockfile.dumps(plan))
+        os.replace(temporary, path)
+    except OSError as error:
+        raise CannotWrite(path, error.strerror or str(error)) from None
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+
+
+def stage_plan(folder: Folder, plan: Plan, out: str, settings: Settings) -> dict[str, Any]:
+    """Fetch what a plan needs, build its base, and assemble; the raw result of `restage.assemble` with its base."""
+    check_known_answer()
+    blob = ""
+    for _ in (1, 2):
+        base = make_base(plan, settings)
+        settings.tell("assemble", "the app and what it needs")
+        try:
+            return {**restage.assemble(folder, base, settings.store, out, settings.stop), "base": base}
+        except assembly.Damaged as damaged:
+            blob = damaged.blob
+            _set_aside(blob, settings.store)
+    raise StoreCorrupt("sha256:" + blob)
+
+
+def _set_aside(blob: str, store: Store) -> None:
+    """Take a damaged blob out of the way, so that it is made again; one that is missing already is fine."""
+    with contextlib.suppress(OSError):
+        store.discard(store.path(blob))
+
+
+def make_base(plan: Plan, settings: Settings) -> dict[str, Any]:
+    """The plan's base: remembered and whole, or built from its artifacts, fetching those that are missing."""
+    store = settings.store
+    base: dict[str, Any] | None = store.recall("base", restage.base_key(lockfile.plan_digest(plan)))
+    if base is not None and all(store.has(row[0]) for layer in base["layers"] for row in layer["pieces"]):
+        return base
+    jobs = settings.jobs or os.cpu_count() or 1
+    with dependencies.Workshop(store, jobs, settings.stop) as workshop:
+        fetch(plan, settings, ready=workshop.add)
+        settings.tell("assemble", "pieces", 0, len(plan.artifacts))
+        placed = []
+        for one in workshop.placed(plan.artifacts):
+            placed.append(one)
+            settings.tell("assemble", one.artifact.name, len(placed), len(plan.artifacts))
+    return dependencies.build_base(plan, placed, store, settings.stop)
+
+
+def fetch(plan: Plan, settings: Settings, ready: Callable[..., None] | None = None) -> dict[str, str]:
+    """Bring every artifact of the plan into the store; digest → blob. The only step that opens sockets for artifacts."""
+    return fetching.fetch(
+        plan.artifacts,
+        settings.store,
+        indexes=settings.indexes,
+        offline=settings.offline,
+        jobs=max(8, settings.jobs),
+        hints=dict(plan.hints),
+        progress=settings.progress,
+        cancel=settings.cancel,
+        ready=ready,
+    )
+
+
+def droplet(folder: Folder, result: dict[str, Any], store: Store) -> Droplet:
+    """The raw result of a staging as a value, with its layers measured."""
+    base = result["base"]
+    rows = restage.layers_of(base, result["app"], store)
+    layers = tuple(Layer(row["name"], Digest(row["digest"]), Digest(row["diff_id"]), row["size"]) for row in rows)
+    left_out = tuple(f"{path}: {why}" for path, why in folder.tree.left_out)
+    return Droplet(
+        digest=Digest(result["digest"]),
+        size=result["size"],
+        path=result["path"],
+        plan=Digest(base["plan"]),
+        stack=base["stack"],
+        buildpacks=tuple(base["buildpacks"]),
+        processes=base["processes"],
+        env=base["env"],
+        layers=layers,
+        notes=(*result.get("notes", ()), *base["notes"], *left_out),
+    )

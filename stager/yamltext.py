@@ -1,0 +1,108 @@
+"""YAML read strictly: every scalar is a string, and nothing is guessed.
+
+`3.10` stays `"3.10"`, `no` stays `"no"`, `012` stays `"012"`: what a value means is decided by whoever asks for it (see
+`checked`). Duplicate keys, anchors, aliases, tags and second documents are refused, so a document means what it shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from .checked import Node
+from .errors import StagerError
+
+Fail = Callable[[str, str, int | None], StagerError]
+"""Makes the error for (file, what is wrong, 1-based line when known)."""
+DEPTH = 32
+"""Collections nested deeper than this are refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A parsed file: dicts, lists and strings, and the line each path (as `Node` spells it) starts on."""
+
+    value: Any
+    file: str
+    lines: dict[str, int]
+    fail: Fail
+
+    @property
+    def root(self) -> Node:
+        """The document as a `Node` whose errors carry the line of the path they name."""
+        return Node(self.value, self.file, "", self._error)
+
+    def line(self, path: str) -> int | None:
+        """The line of `path`, or None."""
+        return self.lines.get(path)
+
+    def _error(self, file: str, why: str) -> StagerError:
+        return self.fail(file, why, self.line(why.partition(": ")[0]))
+
+
+def parse(text: str, file: str, fail: Fail) -> Document:
+    """Read one YAML document; an empty one is an empty table.
+
+    Raises whatever `fail` makes, with the line, when the text is not YAML or uses a refused feature.
+    """
+    lines: dict[str, int] = {}
+    try:
+        value = _Reader(yaml.parse(text, Loader=yaml.SafeLoader), file, fail, lines).document()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise fail(file, f"not valid YAML: {error.problem or error.context}", mark.line + 1 if mark else None) from error
+    except yaml.YAMLError as error:
+        raise fail(file, "not valid YAML: it holds a character that YAML does not allow", None) from error
+    return Document(value, file, lines, fail)
+
+
+class _Reader:
+    def __init__(self, events: Iterator[Any], file: str, fail: Fail, lines: dict[str, int]) -> None:
+        self.events = events
+        self.file = file
+        self.fail = fail
+        self.lines = lines
+
+    def document(self) -> Any:
+        next(self.events)
+        event = next(self.events)
+        if isinstance(event, yaml.StreamEndEvent):
+            return {}
+        value = self.value(next(self.events), "", 0)
+        next(self.events)
+        self.refuse_if(not isinstance(more := next(self.events), yaml.StreamEndEvent), more, "there is a second document")
+        return value or {}
+
+    def refuse_if(self, bad: bool, event: Any, why: str) -> None:
+        if bad:
+            raise self.fail(self.file, why, event.start_mark.line + 1)
+
+    def value(self, event: Any, path: str, depth: int) -> Any:
+        self.refuse_if(isinstance(event, yaml.AliasEvent), event, "aliases (*name) are not allowed; write the value again")
+        self.refuse_if(event.anchor is not None, event, "anchors (&name) are not allowed; write the value again")
+        self.refuse_if(event.tag is not None, event, "tags (!name) are not allowed; every value is text")
+        self.refuse_if(depth > DEPTH, event, "nested too deeply")
+        self.lines.setdefault(path, event.start_mark.line + 1)
+        if isinstance(event, yaml.ScalarEvent):
+            return event.value
+        return self.table(path, depth) if isinstance(event, yaml.MappingStartEvent) else self.array(path, depth)
+
+    def table(self, path: str, depth: int) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        while not isinstance(event := next(self.events), yaml.MappingEndEvent):
+            key = self.value(event, f"{path}?", depth + 1)
+            self.refuse_if(not isinstance(key, str), event, "a key must be text")
+            self.refuse_if(key in found, event, f"{key!r} is given twice")
+            step = f"{path}.{key}" if path else key
+            self.lines[step] = event.start_mark.line + 1
+            found[key] = self.value(next(self.events), step, depth + 1)
+        return found
+
+    def array(self, path: str, depth: int) -> list[Any]:
+        found: list[Any] = []
+        while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
+            found.append(self.value(event, f"{path}[{len(found)}]", depth + 1))
+        return found

@@ -1,0 +1,6 @@
+// The least that shows express was found.
+const express = require("express");
+
+const app = express();
+app.get("/", (request, response) => response.send("hello from express-shrinkwrap"));
+app.listen(process.env.PORT);

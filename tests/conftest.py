@@ -1,0 +1,34 @@
+"""Fixtures that all tests share, and the rule that in CI nothing is skipped."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a skip into a failure when CI is set: there, every tool a test needs has been installed."""
+    report = yield
+    if report.skipped and os.environ.get("CI") and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped in CI: {report.longrepr}"
+    return report
+
+
+@pytest.fixture(scope="session")
+def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that this run's tests share, workers of pytest-xdist included, so that each artifact is fetched once.
+
+    `STAGER_TEST_STORE` names one that outlives the run.
+    """
+    kept = os.environ.get("STAGER_TEST_STORE")
+    base = tmp_path_factory.getbasetemp()
+    store = Path(kept) if kept else (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "shared-store"
+    store.mkdir(parents=True, exist_ok=True)
+    return store
