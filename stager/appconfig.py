@@ -44,7 +44,7 @@ class AppConfig:
     env: tuple[EnvVar, ...] = ()
     python_groups: tuple[str, ...] = ()
     python_extras: tuple[str, ...] = ()
-    lines: Mapping[str, int] = field(default_factory=dict, compare=False)
+    lines: Mapping[str, int] = field(default_factory=dict[str, int], compare=False)
     """Path in the file → line."""
 
     def reason(self, path: str) -> Reason:
@@ -101,7 +101,7 @@ def _word(root: Node, key: str) -> str:
 
 
 def _names(node: Node, key: str) -> tuple[str, ...]:
-    found = tuple(node.strings(key))
+    found: tuple[str, ...] = tuple(node.strings(key))
     for index, name in enumerate(found):
         if not name.strip() or name in found[:index]:
             node.list(key)[index].fail("is given twice" if name.strip() else "must not be empty")
@@ -123,7 +123,10 @@ def _process(node: Node, kind: str, document: Document) -> Process:
 
 def _env(root: Node, document: Document) -> tuple[EnvVar, ...]:
     found = root.table("env").items()
-    return tuple(EnvVar(name, _variable(node, name), Reason(f"{NAME} sets it", NAME, document.line(node.path))) for name, node in found)
+    return tuple(
+        EnvVar(name, _variable(node, name), Reason(f"{NAME} sets it", NAME, document.line(node.path)))
+        for name, node in found
+    )
 
 
 def _variable(node: Node, name: str) -> str:

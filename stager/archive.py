@@ -41,10 +41,12 @@ def read_deb(path: str, label: str, limits: Limits = LIMITS) -> Archive:
     Absolute symlink targets are kept. The control part is not read: no maintainer script is ever wanted. `label` is
     what errors call the archive. Raises BadArchive, UnsafeEntry, CannotWrite.
     """
-    with ExitStack() as opened:
-        fd, size = open_blob(path, label, opened)
+    with ExitStack() as opened, ExitStack() as while_reading:
+        fd, size = open_blob(path, label, while_reading)
         name, start, length = _data_part(fd, _ar_parts(fd, size, label), label)
         compression = name.removeprefix("data.tar").removeprefix(".")
+        if not compression:
+            opened.push(while_reading.pop_all())  # the members' contents stay in the file itself
         stream = open_stream(path, fd, start, length, compression, label, limits, opened)
         members = read_members(stream, label, limits, absolute_links=True)
         return Archive(label, members, opened.pop_all())

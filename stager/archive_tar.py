@@ -37,8 +37,8 @@ def read_tar(path: str, label: str, compression: str, limits: Limits = LIMITS, a
 
     Raises BadArchive, UnsafeEntry and CannotWrite.
     """
-    with ExitStack() as opened:
-        fd, size = open_blob(path, label, opened)
+    with ExitStack() as opened, ExitStack() as while_reading:
+        fd, size = open_blob(path, label, while_reading if compression else opened)
         stream = open_stream(path, fd, 0, size, compression, label, limits, opened)
         members = read_members(stream, label, limits, absolute_links)
         return Archive(label, members, opened.pop_all())
@@ -62,6 +62,7 @@ class _Tar:
         "link",
         "members",
         "name",
+        "pending",
         "shapes",
         "size",
         "stream",
@@ -77,6 +78,8 @@ class _Tar:
         self.twins: list[tuple[Member, Member]] = []
         self.shapes: dict[bytes, tuple[int, bytes]] = {}
         self.copied = 0
+        self.pending = b""
+        """Types of the extended headers in front of the next member, and what they say: name, link target, size."""
         self.name: bytes | None = None
         self.link: bytes | None = None
         self.size: int | None = None
@@ -104,7 +107,7 @@ class _Tar:
             self.fail("is cut short")
         if not self.stream.only_zeros(position):
             self.fail("has data behind its end")
-        if self.name is not None or self.link is not None or self.size is not None:
+        if self.pending:
             self.fail("ends with an extended header that belongs to no member")
         if sum(second.size for _, second in self.twins) > self.stream.cap:
             self.fail("repeats too many names")
@@ -135,7 +138,8 @@ class _Tar:
                 self._add(Member(name, self.stream.content(data, size), mode & 0o111 != 0))
             else:
                 self._add_other(block, kind, name, size)
-            self.name = self.link = self.size = None
+            if self.pending:
+                self.pending, self.name, self.link, self.size = b"", None, None, None
         return data + (size + BLOCK - 1) // BLOCK * BLOCK
 
     def _check_sum(self, block: bytes) -> None:
@@ -186,27 +190,24 @@ class _Tar:
 
     def _extend(self, kind: bytes, data: int, size: int) -> None:
         """Remember what a PAX or GNU header says about the next member."""
+        if self.pending and (kind in b"gx" or kind in self.pending or b"x" in self.pending):
+            self.fail("has two extended headers for one member")
         if size > self.limits.pax:
             self.fail(f"has an extended header of {size} bytes; the limit is {self.limits.pax}")
         payload = self.stream.block(data, size)
         if len(payload) < size:
             self.fail("is cut short")
         if kind == b"L":
-            self._remember(name=payload.removesuffix(b"\0"))
+            self.name = payload.removesuffix(b"\0")
         elif kind == b"K":
-            self._remember(link=payload.removesuffix(b"\0"))
+            self.link = payload.removesuffix(b"\0")
         else:
             records = read_pax(self.label, payload, everywhere=kind == b"g")
-            stated = int(records[b"size"]) if b"size" in records else None
-            self._remember(records.get(b"path"), records.get(b"linkpath"), stated)
-
-    def _remember(self, name: bytes | None = None, link: bytes | None = None, size: int | None = None) -> None:
-        pairs = ((self.name, name), (self.link, link), (self.size, size))
-        if any(old is not None and new is not None for old, new in pairs):
-            self.fail("has two extended headers that contradict each other")
-        self.name = self.name if name is None else name
-        self.link = self.link if link is None else link
-        self.size = self.size if size is None else size
+            if kind == b"g":
+                return
+            self.name, self.link = records.get(b"path"), records.get(b"linkpath")
+            self.size = int(records[b"size"]) if b"size" in records else None
+        self.pending += kind
 
     # --- one member ---
 

@@ -272,19 +272,13 @@ class _Zip:
 
     def _check_content(self, member: Member, crc: int, is_link: bool) -> None:
         """Look at data that nobody will look at later: stored files, symlink targets, what hides in a folder."""
-        if is_link:
-            member.target = self._target(member)
-            member.content = b""
-        elif crc32(member.content, self.label) != crc:
-            self.fail("does not have the CRC-32 it states", member.name)
-
-    def _target(self, member: Member) -> str:
-        if not 0 < member.size <= self.limits.path:
+        if is_link and not 0 < member.size <= self.limits.path:
             raise UnsafeEntry(self.label, member.name, "is a symlink with a malformed target")
-        try:
-            return content_bytes(member.content, self.label).decode()
-        except UnicodeDecodeError:
-            raise UnsafeEntry(self.label, member.name, "is a symlink with a malformed target") from None
+        if crc32(member.content, self.label) != crc:
+            self.fail("does not have the CRC-32 it states", member.name)
+        if is_link:
+            member.target = text(self.label, content_bytes(member.content, self.label))
+            member.content, member.executable = b"", False
 
     # --- all together ---
 

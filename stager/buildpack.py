@@ -1,8 +1,8 @@
 """Loads buildpacks: the data in `buildpacks/<name>/` that says how a language is recognised and laid out.
 
-The vocabulary (`vocabulary`) is small on purpose: *conditions* over the app's files, *start rules* that make a command from
-what they find, *servers* that a start rule may use, tables of runtime versions, and templates. Being data, a buildpack runs
-no code of its own, and its identity is the digest of its folder.
+The vocabulary (`vocabulary`) is small on purpose: *conditions* over the app's files, *start rules* that make a command
+from what they find, *servers* that a start rule may use, tables of runtime versions, and templates. Being data, a
+buildpack runs no code of its own, and its identity is the digest of its folder.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ _NO_DEFINITION = "there is no buildpack.yml in this folder"
 def load(name: str) -> Buildpack:
     """A shipped buildpack. Raises InvalidDefinition when there is none of that name, or its definition is wrong."""
     if name not in resources.names("buildpacks"):
-        raise InvalidDefinition(f"{name}/buildpack.yml", "", _UNKNOWN + ", ".join(ORDER))
+        file = f"{name}/buildpack.yml"
+        raise InvalidDefinition(file, "", _UNKNOWN + ", ".join(ORDER))
     return load_folder(os.path.join(resources.folder("buildpacks"), name))
 
 

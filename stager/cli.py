@@ -226,7 +226,7 @@ def _lock(arguments: argparse.Namespace) -> int:
 
     store = _store(arguments)
     settings = _settings(arguments, store)
-    for made in lock_app(arguments.dir, settings):
+    for made in lock_app(arguments.dir, settings, os.environ):
         _say(f"made {made}")
     folder = _folder(arguments, store)
     plan = make_plan(folder, previous_plan(folder, forgiving=True), settings)

@@ -1,7 +1,7 @@
 """Chooses an app's processes: what its author says, else what its framework's users expect.
 
-A process type comes from the first of: the caller's overrides, `stager.yml`, the Procfile, and for `web` the start rules of
-the buildpacks that take part. Every command that stager chooses listens on `$PORT`, which the platform sets.
+A process type comes from the first of: the caller's overrides, `stager.yml`, the Procfile, and for `web` the start
+rules of the buildpacks that take part. Every command that stager chooses listens on `$PORT`, which the platform sets.
 """
 
 from __future__ import annotations
@@ -62,9 +62,9 @@ def choose(
 ) -> Chosen:
     """The app's processes. `names` are the normalised names of all packages that will be installed.
 
-    Raises BadManifest for a Procfile, stager.yml or script that cannot be used, NeedsBuild when the start command needs what
-    a build would write, Ambiguous when two languages each have a start command, NoProcess when there is none, and UsageError
-    for an override that is no process.
+    Raises BadManifest for a Procfile, stager.yml or script that cannot be used, NeedsBuild when the start command
+    needs what a build would write, Ambiguous when two languages each have a start command, NoProcess when there is
+    none, and UsageError for an override that is no process.
     """
     known = {buildpack.name: buildpack for buildpack in buildpacks}
     parties = [_party(tree, known[one.buildpack], one, names) for one in detections.matched]
@@ -141,11 +141,12 @@ def _by_rules(parties: Sequence[_Party], others: bool) -> tuple[Process | None, 
         raise refused[0]
     if len(found) > 1:
         candidates = [f"{process.command} ({process.reason})" for _, process, _ in found]
-        raise Ambiguous("several start commands", candidates, _CHOOSE)
+        raise Ambiguous(_SEVERAL, candidates, _CHOOSE)
     notes = [f"not used as the start command: {error.message}" for error in refused]
     return (found[0][1], [*([found[0][2]] if found[0][2] else []), *notes]) if found else (None, notes)
 
 
+_SEVERAL = "several start commands"
 _CHOOSE = "Add a file Procfile with the one to use, in a line such as 'web: npm start'."
 
 
@@ -169,13 +170,17 @@ def _start(party: _Party) -> tuple[Process, str] | None:
 def _need(party: _Party, rule: StartRule, hit: Match) -> tuple[str, str]:
     manifest = party.facts.tree.files
     name = party.facts.member(scripts.MANIFEST, "name") if scripts.MANIFEST in manifest else None
-    return (name if isinstance(name, str) and name else hit.file), fill(rule.needs_build, hit.values) or rule.needs_build
+    return (name if isinstance(name, str) and name else hit.file), fill(
+        rule.needs_build, hit.values
+    ) or rule.needs_build
 
 
 def _servers(party: _Party, rule: StartRule) -> Sequence[Server | None]:
     """The installed servers that the rule may use, in its order; one None when it has a command of its own."""
     known = {server.name: server for server in party.buildpack.servers}
-    return [known[name] for name in rule.serve if installed(party.facts, known[name].installed)] if rule.serve else [None]
+    return (
+        [known[name] for name in rule.serve if installed(party.facts, known[name].installed)] if rule.serve else [None]
+    )
 
 
 def _command(rule: StartRule, server: Server | None, hit: Match) -> str:

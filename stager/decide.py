@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 
 from .errors import ChangedWhileRead
-from .fingerprint import DIGEST, encoded, fingerprint, stamp
+from .fingerprint import DIGEST, digest_in, encoded, fingerprint, stamp
 from .gitignore import LARGEST, Patterns
 from .ignore import OWN_FILES, Rules, judge, secret_content
 
@@ -31,7 +31,6 @@ class Decider:
         self._root = root
         self._remembered = remembered
         self._patterns: dict[str, Patterns] = {}
-        self._above: Records = {}
 
     def rules(self, chain: Chain, above: Records) -> Rules:
         """The rules below the folders of `chain`; `above` are the root folder's records."""
@@ -44,6 +43,10 @@ class Decider:
                 return Rules(nested, self._load(name, above[name][-DIGEST:]))
         return Rules(nested, None)
 
+    def leads_out(self, place: str, chain: Chain, above: Records) -> bool:
+        """Whether a link's place that is not in the tree was left out by a rule; `chain` are the folders above it."""
+        return self.rules(chain, above).leads_out(place)
+
     def _load(self, path: str, digest: str) -> Patterns:
         if path not in self._patterns:
             _, found, text = fingerprint(self._root, encoded(path), path, LARGEST + 1)
@@ -54,8 +57,8 @@ class Decider:
 
     def folder(
         self, fd: int, path: str, found: Found, old: Records, chain: Chain, above: Records
-    ) -> tuple[Records, Chain, bool]:
-        """Records for the names `found` in a folder, its chain, and whether its ignore files are as in `old`.
+    ) -> tuple[Records, bool]:
+        """Records for the names `found` in a folder, and whether its ignore files are as in `old`.
 
         The statuses in `found` are replaced by those that the hashed files had while they were read.
         """
@@ -64,10 +67,10 @@ class Decider:
         own = {name: self._hash_rules(fd, prefix + name, found) for name in names if found.get(name, "o")[0] == "f"}
         if ".gitignore" in own:
             chain = (*chain, (path, own[".gitignore"][-DIGEST:]))
-        same = all(own.get(name, "")[-DIGEST:] == _digest(old.get(name, "")) for name in names)
+        same = all(digest_in(own.get(name, "")) == digest_in(old.get(name, "")) for name in names)
         rules = self.rules(chain, above if path else own)
         if path and found.get("pyvenv.cfg", "o")[0] == "f":
-            return _environment(rules, prefix, found) | own, chain, same
+            return _environment(rules, prefix, found) | own, same
         records = {}
         for name in sorted(found):
             record = judge(rules, prefix + name, found[name][0])
@@ -76,7 +79,7 @@ class Decider:
             elif record in ("f+", "f?", "fk"):
                 record = self._hashed(fd, rules, prefix + name, record, found, old.get(name, ""))
             records[name] = record
-        return records, chain, same
+        return records, same
 
     def _hash_rules(self, fd: int, path: str, found: Found) -> str:
         name = path.rpartition("/")[2]
@@ -97,11 +100,6 @@ class Decider:
         if reason and not rules.asked_for(path):
             return f"f#{self._remembered(status)}={reason}"
         return f"{'fk' if reason else code}{self._remembered(status)}{digest}"
-
-
-def _digest(record: str) -> str:
-    """The digest in a hashed file's record, or an empty string."""
-    return record[-DIGEST:] if record.startswith(("f+", "fi")) else ""
 
 
 def _environment(rules: Rules, prefix: str, found: Found) -> Records:

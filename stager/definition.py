@@ -20,8 +20,8 @@ _NAME = re.compile(r"[a-z][a-z0-9-]*\Z")
 _ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _PATH = re.compile(r"(?!/)(?!.*(?:^|/)\.\.?(?:/|$))[\w./-]+\Z")
 _KEYS = {
-    "": "name version ecosystem looks_for detect refuse runtimes managers alternatives env start servers roots scripts development groups"
-    " remarks settings options files",
+    "": "name version ecosystem looks_for groups detect refuse remarks runtimes managers alternatives env files roots"
+    " servers start scripts development settings options",
     "condition": "file content field missing installed runtime entry set",
     "detect": "file content field missing installed runtime entry set claim why unless replaces",
     "start": "for when serve run why note needs_build",
@@ -33,9 +33,7 @@ _KEYS = {
 }
 
 
-def build(
-    root: Node, folder: str, inputs: tuple[str, ...], templates: Mapping[str, str], digest: Digest
-) -> Buildpack:
+def build(root: Node, folder: str, inputs: tuple[str, ...], templates: Mapping[str, str], digest: Digest) -> Buildpack:
     """The buildpack that `root`, the document of `<folder>/buildpack.yml`, defines."""
     _only(root, "")
     root = _expanded(root)
@@ -206,7 +204,13 @@ def _start(node: Node, servers: Sequence[Server]) -> StartRule:
     if sum(bool(node.get(key)) for key in ("serve", "run", "needs_build")) != 1:
         node.fail("must have exactly one of serve, run and needs_build")
     return StartRule(
-        node.str("for"), when, serve, node.str("run", ""), node.str("why"), node.str("note", ""), node.str("needs_build", "")
+        node.str("for"),
+        when,
+        serve,
+        node.str("run", ""),
+        node.str("why"),
+        node.str("note", ""),
+        node.str("needs_build", ""),
     )
 
 

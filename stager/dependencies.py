@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from . import assembly, codec, launch, pieces, tar
+from . import assembly, box, codec, launch, pieces, tar
 from .buildpack import generated, load_folder
 from .buildpack import load as load_buildpack
 from .digest import key_of
@@ -160,7 +160,9 @@ def _facts(plan: Plan) -> dict[str, Any]:
 
 
 def _check_built(plan: Plan, placed: list[Placed]) -> None:
-    needs = unbuilt([(one.path, one.meta) for one in placed if one.artifact.layout.startswith("npm/")], plan)
+    stack = box.load(plan.stack, plan.architecture)
+    direct = dict(plan.facts).get("nodejs.direct", "").split()
+    needs = unbuilt([(one.path, one.meta) for one in placed if one.artifact.layout.startswith("npm/")], stack, direct)
     if needs:
         hint = (
             "stager runs no install scripts. Choose a version that ships a prebuilt binary for this stack, "

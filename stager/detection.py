@@ -1,7 +1,7 @@
 """Detects which buildpacks take part in an app, and why: broadly, so that a precise refusal can say what is missing.
 
-Every buildpack's rules claim the app with some strength (`vocabulary.CLAIMS`). Claims by a *manifest* stand side by side
-(Python and Node.js in one app); anything weaker counts only when there is nothing stronger.
+Every buildpack's rules claim the app with some strength (`vocabulary.CLAIMS`). Claims by a *manifest* stand side by
+side (Python and Node.js in one app); anything weaker counts only when there is nothing stronger.
 """
 
 from __future__ import annotations
@@ -36,21 +36,19 @@ class _Claim:
         return Reason(fill(self.rule.why, self.match.values) or self.rule.why, self.match.file, self.match.line)
 
 
-def detect(
-    tree: SourceTree, buildpacks: Sequence[Buildpack] | None = None, *, only: Sequence[str] = ()
-) -> Detections:
+def detect(tree: SourceTree, buildpacks: Sequence[Buildpack] | None = None, *, only: Sequence[str] = ()) -> Detections:
     """The buildpacks that take part, in the order of `buildpacks` (the shipped ones when None).
 
-    `only` names buildpacks that take part whatever the files say; without it the app's `stager.yml` may name them. Raises
-    NotDetected, Ambiguous (two languages, two locks, contradicting versions), CommittedFiles, BadManifest, VersionError, and
-    UsageError for an unknown name in `only`.
+    `only` names buildpacks that take part whatever the files say; without it the app's `stager.yml` may name them.
+    Raises NotDetected, Ambiguous (two languages, two locks, contradicting versions), CommittedFiles, BadManifest,
+    VersionError, and UsageError for an unknown name in `only`.
     """
     known = load_all() if buildpacks is None else tuple(buildpacks)
     _refuse_environments(tree)
     facts = Facts(tree)
     forced = _forced(tree, known, only)
     claims = {buildpack.name: _claims(facts, buildpack) for buildpack in known}
-    chosen, notes = ({name: reason for name, reason in forced.items()}, []) if forced else _chosen(known, claims)
+    chosen, notes = (forced, []) if forced else _chosen(known, claims)
     found = _similar(tree, known)
     rejected = tuple((one.name, one.looks_for) for one in known if one.name not in chosen)
     if not chosen:
@@ -71,9 +69,9 @@ def _forced(tree: SourceTree, known: Sequence[Buildpack], only: Sequence[str]) -
         if name not in names:
             message = f"there is no buildpack {name!r}{nearest(name, names)}"
             raise UsageError(message)
-    if only:
-        return {name: Reason("asked for with --buildpack") for name in only}
     config = appconfig.read(tree)
+    if only and tuple(only) != config.buildpacks:
+        return {name: Reason("asked for with --buildpack") for name in only}
     for index, name in enumerate(config.buildpacks):
         if name not in names:
             why = f"buildpacks[{index}]: there is no buildpack {name!r}{nearest(name, names)}"
@@ -83,11 +81,11 @@ def _forced(tree: SourceTree, known: Sequence[Buildpack], only: Sequence[str]) -
 
 def _claims(facts: Facts, buildpack: Buildpack) -> list[_Claim]:
     """Every rule that holds, in the order of the definition."""
-    found = []
-    for rule in buildpack.detect:
-        if (hit := match(facts, rule.when, {})) and first(facts, rule.unless) is None:
-            found.append(_Claim(buildpack, rule, hit))
-    return found
+    return [
+        _Claim(buildpack, rule, hit)
+        for rule in buildpack.detect
+        if (hit := match(facts, rule.when, {})) and first(facts, rule.unless) is None
+    ]
 
 
 def _chosen(known: Sequence[Buildpack], claims: Mapping[str, list[_Claim]]) -> tuple[dict[str, Reason], list[str]]:
@@ -99,12 +97,13 @@ def _chosen(known: Sequence[Buildpack], claims: Mapping[str, list[_Claim]]) -> t
     level = min((CLAIMS.index(claim.rule.claim) for claim in held.values()), default=0)
     chosen = {name: claim for name, claim in held.items() if claim.rule.claim == CLAIMS[level]}
     if level and len(chosen) > 1:
-        raise Ambiguous("programs of several languages", [claim.match.file for claim in chosen.values()], _SEVERAL)
+        raise Ambiguous(_LANGUAGES, [claim.match.file for claim in chosen.values()], _SEVERAL)
     notes += [_left_out(claim) for name, claim in held.items() if name not in chosen and claim.rule.claim in _NOTED]
     return {name: claim.reason for name, claim in chosen.items()}, notes
 
 
 _NOTED = ("code", "tooling")
+_LANGUAGES = "programs of several languages"
 _SEVERAL = "Name the buildpacks that take part: 'buildpacks: [...]' in stager.yml, or --buildpack."
 
 
@@ -119,7 +118,8 @@ def _best(claims: Sequence[_Claim], others: Mapping[str, Sequence[_Claim]]) -> _
 
 def _replaced(claim: _Claim) -> str:
     name, other = claim.buildpack.name, claim.rule.replaces
-    return f"{claim.match.file} is served as it is ({name}); to run the app with {other}, name it with --buildpack or in stager.yml"
+    how = f"to run the app with {other}, name it with --buildpack or in stager.yml"
+    return f"{claim.match.file} is served as it is ({name}); {how}"
 
 
 def _left_out(claim: _Claim) -> str:
@@ -132,7 +132,7 @@ def _left_out(claim: _Claim) -> str:
 def _refuse_environments(tree: SourceTree) -> None:
     for path in sorted(tree.environments, key=str.encode):
         what = "a virtual environment is among the app's files"
-        hint = f"Add the line '{path}/' to .gitignore (or .stagerignore), and run 'git rm -r --cached {path}' if it was committed."
+        hint = f"Add the line '{path}/' to .gitignore; if it was committed, run 'git rm -r --cached {path}' as well."
         raise CommittedFiles(path, what, hint)
 
 
@@ -150,7 +150,9 @@ def _detection(tree: SourceTree, buildpack: Buildpack, reason: Reason) -> Detect
     lock = _lock(tree, buildpack)
     _check_manager(tree, buildpack, lock)
     asked = tuple(
-        request for runtime in versions.runtimes(tree, buildpack, lock) for request in _asked(tree, buildpack, lock, runtime)
+        request
+        for runtime in versions.runtimes(tree, buildpack, lock)
+        for request in _asked(tree, buildpack, lock, runtime)
     )
     return Detection(buildpack.name, reason, lock, asked)
 
@@ -166,11 +168,9 @@ def _asked(tree: SourceTree, buildpack: Buildpack, lock: str, runtime: str) -> t
 def _lock(tree: SourceTree, buildpack: Buildpack) -> str:
     locks = list(ecosystem(buildpack.ecosystem).find_locks(tree)) if buildpack.ecosystem else []
     if len(locks) > 1:
-        raise Ambiguous(
-            f"{len(locks)} lock files say what the app's {_PACKAGES[buildpack.ecosystem]} packages are",
-            locks,
-            "Keep the one that your tool writes, and delete the other" + ("s." if len(locks) > 2 else "."),
-        )
+        what = f"{len(locks)} lock files say what the app's {_PACKAGES[buildpack.ecosystem]} packages are"
+        rest = "the others" if len(locks) > 2 else "the other"
+        raise Ambiguous(what, locks, f"Keep the one that your tool writes, and delete {rest}.")
     return str(locks[0]) if locks else ""
 
 
@@ -183,18 +183,17 @@ def _check_manager(tree: SourceTree, buildpack: Buildpack, lock: str) -> None:
     if not writer or "package.json" not in tree.files:
         return
     facts = Facts(tree)
-    for field, named in _named_managers(facts, dict(buildpack.managers).values(), writer):
+    for field, named in _named_managers(facts, set(dict(buildpack.managers).values()), writer):
         line = facts.line("package.json", field)
+        what = f"package.json asks for {named}, but the lock file is {writer}'s"
+        places = [f"package.json:{line} ({field})" if line else f"package.json ({field})", lock]
         raise Ambiguous(
-            f"package.json asks for {named}, but the lock file is {writer}'s",
-            [f"package.json:{line} ({field})" if line else f"package.json ({field})", lock],
-            f"Make the lock with {named} and delete {lock}, or change {field} in package.json.",
+            what, places, f"Make the lock with {named} and delete {lock}, or change {field} in package.json."
         )
 
 
-def _named_managers(facts: Facts, managers: object, writer: str) -> list[tuple[str, str]]:
+def _named_managers(facts: Facts, managers: set[str], writer: str) -> list[tuple[str, str]]:
     """(field, manager) where package.json names another manager than `writer`."""
-    assert hasattr(managers, "__contains__")
     value = facts.member("package.json", "packageManager")
     named = value.partition("@")[0] if isinstance(value, str) else writer
     if isinstance(value, str):
@@ -204,7 +203,11 @@ def _named_managers(facts: Facts, managers: object, writer: str) -> list[tuple[s
     if writer in ranges:
         return []
     # engines.npm is left alone: it stands in many packages that use another manager
-    return [(f"engines.{name}", name) for name, text in ranges.items() if name in managers and name != "npm" and _range(text)]
+    return [
+        (f"engines.{name}", name)
+        for name, text in ranges.items()
+        if name in managers and name != "npm" and _range(text)
+    ]
 
 
 def _range(text: object) -> bool:

@@ -20,6 +20,8 @@ _NAMES = (_SONAME, _RPATH, _RUNPATH)
 _VERNEED, _VERNEEDNUM = 0x6FFFFFFE, 0x6FFFFFFF
 _WEAK = 2
 """VER_FLG_WEAK: the loader only warns when such a version is missing."""
+_MOST, _LONGEST = 1 << 16, 1024
+"""Entries of a table, and bytes of a name, beyond which a file is not believed."""
 _RELR = "GLIBC_ABI_DT_RELR"
 """Asked for by files with relative relocations in the compact form; glibc has it since 2.36."""
 
@@ -120,11 +122,15 @@ class _Reader:
         form, step = ("qQ", 16) if self.wide else ("iI", 8)
         for kind, offset, _, size in self.segments:
             if kind == _DYNAMIC:
-                for place in range(offset, offset + size - step + 1, step):
-                    tag, value = self.unpack(form, place)
-                    if tag == 0:
-                        return
-                    yield tag, value
+                yield from self._tags(form, range(offset, offset + min(size, step * _MOST) - step + 1, step))
+                return
+
+    def _tags(self, form: str, places: range) -> Iterator[tuple[int, int]]:
+        for place in places:
+            tag, value = self.unpack(form, place)
+            if tag == 0:
+                return
+            yield tag, value
 
     def _offset(self, address: int) -> int:
         """Where in the file the byte lies that is loaded at `address`."""
@@ -140,17 +146,21 @@ class _Reader:
         return ""
 
     def _string(self, index: int) -> str:
-        end = self.data.find(b"\0", self.strings + index, self.strings + self.strings_size)
+        start = self.strings + index
+        end = self.data.find(b"\0", start, min(start + _LONGEST, self.strings + self.strings_size))
         if index >= self.strings_size or end < 0:
             raise BadArchive(self.label, f"its ELF string {index} lies outside its string table")
-        return self.data[self.strings + index : end].decode("utf-8", "replace")
+        return self.data[start:end].decode("utf-8", "replace")
 
     def _versions(self, first: dict[int, int]) -> Iterator[str]:
         """The versions of every file in the need table (LSB core, 10.7.4), weak ones left out."""
         place = self._offset(first[_VERNEED]) if _VERNEED in first else 0
-        for _ in range(min(first.get(_VERNEEDNUM, 0), len(self.data) // 16) if place else 0):
+        left = _MOST
+        for _ in range(first.get(_VERNEEDNUM, 0) if place else 0):
             _, count, _, to_first, to_next = self.unpack("HHIII", place)
-            entry = place + to_first
+            entry, left = place + to_first, left - count - 1
+            if left < 0:
+                raise BadArchive(self.label, f"its ELF tables name more than {_MOST} symbol versions")
             for _ in range(count):
                 _, flags, _, name, step = self.unpack("IHHII", entry)
                 if not flags & _WEAK:

@@ -143,6 +143,13 @@ class BadLock(SourceError):
         )
 
 
+class LockFailed(SourceError):
+    """An ecosystem's resolver could not make a lock file."""
+
+    def __init__(self, lock: str, why: str, hint: str) -> None:
+        super().__init__(f"{lock} could not be made: {why}", hint, where=lock)
+
+
 class Unpinned(SourceError):
     """A dependency without an exact version and digest."""
 
@@ -253,6 +260,15 @@ class Unreachable(FetchError):
             f"{what} could not be fetched: {cause}",
             hint or "Check the network, the proxy and the index settings, then run the same command again.",
         )
+
+
+class NotFound(FetchError):
+    """An index that answers, but has no such page: a misspelt name, or another index."""
+
+    retryable = False
+
+    def __init__(self, what: str, hint: str = "") -> None:
+        super().__init__(f"{what} does not exist", hint or "Check the name and the index settings.")
 
 
 class Gone(FetchError):

@@ -58,6 +58,11 @@ def stamp(status: os.stat_result) -> str:
     return f"{status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} "
 
 
+def digest_in(record: str) -> str:
+    """The digest in an ignore file's record (see `walk`), or an empty string when it is none."""
+    return record[-DIGEST:] if record.startswith(("f+", "fi")) else ""
+
+
 def failure(path: str, error: OSError) -> StagerError:
     """What an operating system's refusal to show `path` means for the app's author."""
     if error.errno in _GONE:

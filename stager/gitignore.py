@@ -1,8 +1,8 @@
 """Patterns of ignore files, as gitignore(5) has them and as git's own matcher behaves, byte by byte.
 
 A pattern that git's matcher gives up on never matches. Every pattern becomes a regular expression that cannot backtrack
-across stars: a star takes the earliest match of what follows it and keeps it, which is always right for globs and leaves a
-hostile pattern such as `*a*a*a*a*a*b` linear. Imported only when names have to be decided anew.
+across stars: a star takes the earliest match of what follows it and keeps it, which is always right for globs and leaves
+a hostile pattern such as `*a*a*a*a*a*b` linear. Imported only when names have to be decided anew.
 """
 
 from __future__ import annotations
@@ -116,7 +116,10 @@ def _tokens(pattern: bytes) -> list[bytes]:
 
 
 def _stars(pattern: bytes, at: int, start: int) -> tuple[bytes, int]:
-    """The run of stars at `at`. Two or more between slashes span folders; git also counts those after the literal part."""
+    """The run of stars at `at`. Two or more between slashes span folders, and so do, in git, those after a literal start.
+
+    `start` is where the pattern's literal start ends.
+    """
     end = at
     while pattern[end : end + 1] == b"*":
         end += 1
@@ -200,7 +203,9 @@ class Patterns:
     def __init__(self, text: bytes, file: str, negation: bool = True) -> None:
         """Raises BadManifest when `text` is larger than `LARGEST` bytes."""
         if len(text) > LARGEST:
-            raise BadManifest(file, f"an ignore file of more than {LARGEST} bytes", "Ignore whole folders, or use wildcards.")
+            raise BadManifest(
+                file, f"an ignore file of more than {LARGEST} bytes", "Ignore whole folders, or use wildcards."
+            )
         lines = (_line(raw) for raw in text.removeprefix(b"\xef\xbb\xbf").split(b"\n") if not raw.startswith(b"#"))
         patterns = (Pattern(line) for line in lines if line and (negation or not line.startswith(b"!")))
         self._patterns = [pattern for pattern in patterns if pattern.regex is not None]

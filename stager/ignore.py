@@ -1,8 +1,8 @@
 """What of an app's folder is source, and what is a machine's clutter or somebody's secret.
 
 Asked of every name, in this order: can it never be source (`always_out`), do the ignore files leave it out (`Rules`),
-can a droplet hold it (`check_name`), does it look like a credential (`secret_name`, `secret_content`). `judge` gives the
-answer as two letters that `walk` remembers. Imported only when names have to be decided anew.
+can a droplet hold it (`check_name`), does it look like a credential (`secret_name`, `secret_content`). `judge` gives
+the answer as two letters that `walk` remembers. Imported only when names have to be decided anew.
 """
 
 from __future__ import annotations
@@ -11,19 +11,29 @@ import re
 
 from .errors import UnsafePath
 from .gitignore import Patterns
+from .names import check_name
 
 OWN_FILES = (".stagerignore", ".cfignore", ".slugignore")
 """Ignore files of the app's root; the first that exists is used. Heroku's `.slugignore` knows no negation."""
 
-LONGEST_NAME = 255
-LONGEST_PATH = 4096
-"""Bytes; what Linux allows for a name and a path."""
-
 _OUT_AT_ROOT = frozenset({".stager", "stager.lock", "droplet.tgz", ".gitignore", *OWN_FILES})
-_OUT = frozenset({".git", ".DS_Store", ".AppleDouble", "Icon\r", "Thumbs.db", "ehthumbs.db", "desktop.ini", "Desktop.ini"})
+_OUT = frozenset(
+    {".git", ".DS_Store", ".AppleDouble", "Icon\r", "Thumbs.db", "ehthumbs.db", "desktop.ini", "Desktop.ini"}
+)
 _OUT_FOLDERS = frozenset(
-    ".hg .svn .bzr _darcs CVS __pycache__ .mypy_cache .pytest_cache .ruff_cache .tox .nox .hypothesis .ipynb_checkpoints"
-    " .npm .pnpm-store .idea .vscode .vs .vagrant .terraform .direnv .Spotlight-V100 .Trashes .fseventsd __MACOSX".split()
+    (".hg", ".svn", ".bzr", "_darcs", "CVS")
+    + (
+        "__pycache__",
+        ".mypy_cache",
+        ".pytest_cache",
+        ".ruff_cache",
+        ".tox",
+        ".nox",
+        ".hypothesis",
+        ".ipynb_checkpoints",
+    )
+    + (".npm", ".pnpm-store", ".idea", ".vscode", ".vs", ".vagrant", ".terraform", ".direnv")
+    + (".Spotlight-V100", ".Trashes", ".fseventsd", "__MACOSX")
 )
 _OUT_IN_YARN = frozenset({"cache", "unplugged", "install-state.gz", "build-state.yml"})
 _OUT_FILES = re.compile(r".*\.py[co]|.*\$py\.class|.*~|\..*\.sw[k-p]|\.#.*|#.*#|\._.*", re.DOTALL)
@@ -31,15 +41,17 @@ FILLED_BY_STAGING = ".stager", "node_modules"
 """Folders that are not source but will be there when the app runs, so links may lead into them."""
 
 _SECRET_NAMES = frozenset(
-    "id_rsa id_dsa id_ecdsa id_ecdsa_sk id_ed25519 id_ed25519_sk .env .envrc .netrc _netrc .pypirc .pgpass .dockercfg"
-    " .git-credentials credentials.json".split()
+    ("id_rsa", "id_dsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk", ".env", ".envrc", ".netrc", "_netrc")
+    + (".pypirc", ".pgpass", ".dockercfg", ".git-credentials", "credentials.json")
 )
 _SECRET_ENDS = (".key", ".p12", ".pfx", ".jks", ".keystore", ".ppk")
 _SECRET_PLACES = (".aws/credentials", ".docker/config.json", ".kube/config")
 _SECRET_JSON = re.compile(r"(?:service[-_]account|client_secret).*\.json", re.DOTALL)
 _ENV_TEMPLATES = (".example", ".sample", ".template", ".dist", ".defaults", ".vault")
 _PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY")
-_NPM_LOGIN = re.compile(rb"(?im)^[^#;\n]*(?:_auth|_password|_authToken|npmAuthToken|npmAuthIdent)[\"']?[ \t]*[=:][ \t]*[\"']?[^\s\"']")
+_NPM_LOGIN = re.compile(
+    rb"(?im)^[^#;\n]*(?:_auth|_password|_authToken|npmAuthToken|npmAuthIdent)[\"']?[ \t]*[=:][ \t]*[\"']?[^\s\"']"
+)
 _URL_LOGIN = re.compile(rb"://(?!:?@)[^/\s\"'@]+@")
 _REFERENCE = re.compile(rb"\$\{[^}\n]*\}")
 _CREDENTIAL = "it holds a credential"
@@ -67,7 +79,9 @@ def secret_name(path: str) -> str:
     if name.startswith(".env.") and not name.endswith(_ENV_TEMPLATES):
         return "likely a secret: environment files hold passwords"
     named = name in _SECRET_NAMES or name.endswith(_SECRET_ENDS) or _SECRET_JSON.fullmatch(name)
-    return "likely a secret, by its name" if named or f"/{lower}".endswith(tuple(f"/{p}" for p in _SECRET_PLACES)) else ""
+    return (
+        "likely a secret, by its name" if named or f"/{lower}".endswith(tuple(f"/{p}" for p in _SECRET_PLACES)) else ""
+    )
 
 
 def wants_look(path: str) -> bool:
@@ -88,8 +102,8 @@ class Rules:
     """The ignore files that apply in one folder.
 
     `nested` are the `.gitignore` files from the root down, each with its folder (`""`, `"a/"` …); `own` is the app's
-    `.stagerignore`, `.cfignore` or `.slugignore`. The last word counts: deeper `.gitignore` files overrule those above, and
-    the app's own file overrules them all. As in git, nothing below a folder that is left out can be taken in again.
+    `.stagerignore`, `.cfignore` or `.slugignore`. The last word counts: deeper `.gitignore` files overrule those above,
+    and the app's own file overrules them all. As in git, nothing below a folder that is left out can be taken in again.
     """
 
     __slots__ = ("nested", "own")
@@ -128,33 +142,12 @@ class Rules:
         return bool(secret_name(path)) and not self.asked_for(path)
 
 
-def printable(text: str) -> str:
-    """A name for people: what cannot be printed, and bytes that are not UTF-8, as escapes."""
-    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def check_name(path: str) -> None:
-    """Raises UnsafePath when the last part of `path`, or all of it, is no name that every platform can hold."""
-    name = path.rpartition("/")[2]
-    try:
-        size = len(path.encode())
-    except UnicodeEncodeError:
-        raise UnsafePath(printable(path), "its name is not valid UTF-8") from None
-    if not name.isprintable() and any(c < " " or "\x7f" <= c <= "\x9f" for c in name):
-        raise UnsafePath(printable(path), "its name has a control character")
-    if len(name.encode()) > LONGEST_NAME:
-        raise UnsafePath(path, f"its name is longer than {LONGEST_NAME} bytes")
-    if size > LONGEST_PATH:
-        raise UnsafePath(path, f"its path is longer than {LONGEST_PATH} bytes")
-
-
 def judge(rules: Rules, path: str, kind: str) -> str:
     """The decision on one entry of a folder that is in: its kind, a letter, and for secrets told by name the reason.
 
-    `+` it is source; `-` it is left out; `v` it holds installed packages that no ignore file mentions; `i` an ignore file
-    that is left out itself; `!` a likely secret, left out; `k` a likely secret that the app asks for; `?` a file whose
-    content tells. Raises UnsafePath for what no droplet can hold.
+    `+` it is source; `-` it is left out; `v` it holds installed packages that no ignore file mentions; `i` an ignore
+    file that is left out itself; `!` a likely secret, left out; `k` a likely secret that the app asks for; `?` a file
+    whose content tells. Raises UnsafePath for what no droplet can hold.
     """
     parent, _, name = path.rpartition("/")
     if kind in "dl" and name == "node_modules":

@@ -1,12 +1,13 @@
 """Where the symbolic links of a source tree lead, worked out from names alone: nothing here touches a disk.
 
-A droplet may hold only relative links that stay inside the app, because it is unpacked at another place on every platform
-and a link that leads out would show what happens to be there.
+A droplet may hold only relative links that stay inside the app, because it is unpacked at another place on every
+platform and a link that leads out would show what happens to be there.
 """
 
 from __future__ import annotations
 
 from .errors import UnsafePath
+from .names import LONGEST_PATH, fault, printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,8 +38,14 @@ def follow(links: Mapping[str, str], path: str) -> str:
 def check_link(path: str, target: str, links: Mapping[str, str]) -> str:
     """The place where the link `path` leads, among all `links` of the tree (see `follow`).
 
-    Raises UnsafePath when `target` is absolute or climbs above the root, by its letters or through other links.
+    Raises UnsafePath when `target` is absolute or climbs above the root, by its letters or through other links, or is
+    no name that every platform can hold.
     """
+    wrong = fault(target) or (f"is longer than {LONGEST_PATH} bytes" if len(target.encode()) > LONGEST_PATH else "")
+    if wrong or not target:
+        raise UnsafePath(
+            path, f"the target of this symbolic link {wrong or 'is empty'}: {printable(target[:200])}", _HINT
+        )
     if target.startswith("/"):
         raise UnsafePath(path, f"it is a symbolic link to the absolute path {target}", _HINT)
     try:

@@ -139,7 +139,10 @@ def match(facts: Facts, condition: Condition, values: Mapping[str, str]) -> Matc
     values = {**values, **dict(condition.values)}
     if not condition.files:
         return Match(values)
-    return next((found for path in _candidates(facts, condition, values) if (found := _at(facts, condition, path, values))), None)
+    return next(
+        (found for path in _candidates(facts, condition, values) if (found := _at(facts, condition, path, values))),
+        None,
+    )
 
 
 def installed(facts: Facts, wanted: Sequence[str]) -> bool:

@@ -1,8 +1,8 @@
 """Reads the settings that an app may give a buildpack in a file of its own, such as a `Staticfile`.
 
-The buildpack's definition says which keys there are and of which kind; the result is text that its templates may use, and
-that a plan records as its `facts`. Kinds: a `switch` is `true` or empty, a `folder` a relative path in the app, a `text` fits
-its pattern, a `table` becomes lines of `key value`.
+The buildpack's definition says which keys there are and of which kind; the result is text that its templates may use,
+and that a plan records as its `facts`. Kinds: a `switch` is `true` or empty, a `folder` a relative path in the app, a
+`text` fits its pattern, a `table` becomes lines of `key value`.
 """
 
 from __future__ import annotations
@@ -57,7 +57,10 @@ def _value(root: Node, option: Option, tree: SourceTree) -> str:
     if node is None:
         return option.default
     if option.kind == "table":
-        return "\n".join(f"{_fitting(Node(key, node.file, node.path, node.fail_with), option)} {_fitting(child, option)}" for key, child in _rows(node))
+        return "\n".join(
+            f"{_fitting(Node(key, node.file, node.path, node.fail_with), option)} {_fitting(child, option)}"
+            for key, child in _rows(node)
+        )
     if option.kind == "text":
         return _fitting(node, option)
     return _switch(node) if option.kind == "switch" else _folder(node, tree)

@@ -16,20 +16,20 @@ _TOML_KEY = re.compile(r"\s*([\w.\"'-]+)\s*=")
 def json_line(text: str, path: str) -> int | None:
     """The 1-based line of the member at the dotted `path` of a JSON object."""
     line, stack, key, last = 1, list[str](), "", ""
-    for token in _JSON.findall(text):
-        if token == "\n":
+    for sign in _JSON.findall(text):
+        if sign == "\n":
             line += 1
-        elif token in "{[":
+        elif sign in "{[":
             stack.append(key)
             key = ""
-        elif token in "}]":
+        elif sign in "}]":
             key = stack.pop() if stack else ""
-        elif token == ":":
+        elif sign == ":":
             key = last[1:-1]
             if ".".join([*stack[1:], key]) == path:
                 return line
         else:
-            last = token
+            last = sign
     return None
 
 

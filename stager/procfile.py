@@ -1,7 +1,7 @@
 """Reads a Procfile: process types and their commands.
 
-The format has no published grammar; this is what Heroku, Cloud Foundry and foreman share. A line is `type: command`; a type
-is 1 to 63 of `A-Z a-z 0-9 _ -`; a line that starts with `#` is a comment; the command is one line for a shell.
+The format has no published grammar; this is what Heroku, Cloud Foundry and foreman share. A line is `type: command`; a
+type is 1 to 63 of `A-Z a-z 0-9 _ -`; a line that starts with `#` is a comment; the command is one line for a shell.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The only Jinja2 environment: what buildpacks and boxes generate is rendered here, the same everywhere.
 
-Sandboxed, strict about undefined names, and without the parts of Jinja2 whose output could differ between two runs (random
-choices, object addresses).
+Sandboxed, strict about undefined names, and without the parts of Jinja2 whose output could differ between two runs
+(random choices, object addresses).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from .errors import InvalidDefinition
 def render(template: str, values: Mapping[str, object], name: str = "template") -> str:
     """The text of `template` with `values` filled in; the `sh` filter quotes a value for a POSIX shell.
 
-    Raises InvalidDefinition, naming the template, when it is malformed, uses a value that is not given, or prints anything
-    but text and numbers.
+    Raises InvalidDefinition, naming the template, when it is malformed, uses a value that is not given, or prints
+    anything but text and numbers.
     """
     try:
         return _environment().from_string(template).render(values)
@@ -37,7 +37,7 @@ def _sentence(error: Exception) -> str:
 def _environment() -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(
         undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701 - shell and server configuration, not HTML; the `sh` filter quotes
+        autoescape=False,  # shell and server configuration, not HTML; the `sh` filter quotes
         keep_trailing_newline=True,
         newline_sequence="\n",
         trim_blocks=True,

@@ -7,10 +7,7 @@ plain text only and imports nothing heavy, so that a warm restage can ask for in
 from __future__ import annotations
 
 import os
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from functools import lru_cache
 
 DEFINITIONS = {"buildpacks": "buildpack.yml", "boxes": "box.yml"}
 """Kinds of shipped data, and the file that makes a folder one of them."""
@@ -19,7 +16,7 @@ INPUTS = "inputs.txt"
 
 
 def folder(kind: str) -> str:
-    """The absolute folder of `kind` (`buildpacks` or `boxes`): the packaged copy if there is one, else the checkout's."""
+    """The absolute folder of `kind` (`buildpacks` or `boxes`): the packaged copy if any, else the checkout's."""
     here = os.path.dirname(os.path.abspath(__file__))
     packaged = os.path.join(here, "_data", kind)
     return packaged if os.path.isdir(packaged) else os.path.join(os.path.dirname(here), kind)
@@ -29,7 +26,9 @@ def names(kind: str) -> list[str]:
     """The names of everything shipped of `kind`, sorted by bytes."""
     root = folder(kind)
     found = os.listdir(root) if os.path.isdir(root) else []
-    return sorted((name for name in found if os.path.isfile(os.path.join(root, name, DEFINITIONS[kind]))), key=str.encode)
+    return sorted(
+        (name for name in found if os.path.isfile(os.path.join(root, name, DEFINITIONS[kind]))), key=str.encode
+    )
 
 
 def input_patterns(buildpack: str = "") -> tuple[str, ...]:
@@ -48,14 +47,25 @@ def read_patterns(path: str) -> list[str]:
         return [text for line in lines if (text := line.partition("#")[0].strip())]
 
 
-def is_input(path: str, patterns: Iterable[str]) -> bool:
+def is_input(path: str, patterns: tuple[str, ...]) -> bool:
     """Whether the app's file `path` determines the plan.
 
     A pattern is compared with as many trailing parts of the path as it has itself; `*` stands for any run of characters
     within one part. Nothing below a `node_modules` folder counts.
     """
-    parts = path.split("/")
-    return "node_modules" not in parts and any(_tail_fits(parts, pattern.split("/")) for pattern in patterns)
+    names, others = _sorted_out(patterns)
+    if path[path.rfind("/") + 1 :] not in names:
+        parts = path.split("/")
+        if not any(_tail_fits(parts, pattern) for pattern in others):
+            return False
+    return "node_modules" not in path.split("/")
+
+
+@lru_cache(maxsize=8)
+def _sorted_out(patterns: tuple[str, ...]) -> tuple[frozenset[str], list[list[str]]]:
+    """Plain file names, and the parts of all other patterns: asked for every file of an app on each restage."""
+    plain = frozenset(pattern for pattern in patterns if "*" not in pattern and "/" not in pattern)
+    return plain, [pattern.split("/") for pattern in patterns if pattern not in plain]
 
 
 def _tail_fits(parts: list[str], wanted: list[str]) -> bool:

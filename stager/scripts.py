@@ -1,7 +1,8 @@
 """Looks through a command to what it runs, where that is a script of package.json or a Node.js program in the app.
 
-Scripts often need what a build leaves behind (`dist/server.js`, `.next/`). A droplet is made without running the app's code,
-so a start command whose output is not among the files is refused with what to do, instead of failing on the platform.
+Scripts often need what a build leaves behind (`dist/server.js`, `.next/`). A droplet is made without running the app's
+code, so a start command whose output is not among the files is refused with what to do, instead of failing on the
+platform.
 """
 
 from __future__ import annotations
@@ -22,7 +23,16 @@ _RUNNER = re.compile(r"(?:exec\s+)?(?:npm|yarn|pnpm|bun)\s+(?:run(?:-script)?\s+
 _SPLIT = re.compile(r"\s*(?:&&|\|\||[;|&\n])\s*")
 _BEFORE = re.compile(r"(?:(?:[A-Za-z_]\w*=\S*|cross-env|cross-env-shell|exec|npx|dotenv|--)\s+)*")
 _NODE = ("node", "nodejs", "nodemon", "tsx", "ts-node", "bun", "pm2-runtime")
-_TAKES_VALUE = ("-r", "--require", "--import", "--loader", "--experimental-loader", "-C", "--conditions", "--watch-path")
+_TAKES_VALUE = (
+    "-r",
+    "--require",
+    "--import",
+    "--loader",
+    "--experimental-loader",
+    "-C",
+    "--conditions",
+    "--watch-path",
+)
 _NO_FILE = ("-e", "--eval", "-p", "--print", "-v", "--version", "--test", "-c", "--check")
 _ENDINGS = ("", ".js", ".cjs", ".mjs", ".ts", ".json", "/index.js", "/index.ts", "/index.mjs", "/index.cjs")
 _DEPTH = 8
@@ -39,7 +49,8 @@ class Step:
 def check(facts: Facts, buildpack: Buildpack, process: Process, manager: str, ours: bool) -> None:
     """Raise NeedsBuild or BadManifest when `process` runs something that is not in the app.
 
-    `ours` says that stager chose the command, so that a development server is refused, too, if the app has a build script.
+    `ours` says that stager chose the command, so that a development server is refused, too, if the app has a build
+    script.
     """
     if MANIFEST not in facts.tree.files:
         return
@@ -83,7 +94,9 @@ def _check_development(facts: Facts, buildpack: Buildpack, step: Step, manager: 
     if not facts.member(MANIFEST, "scripts.build"):
         return
     if any(re.search(pattern, step.text) for pattern in buildpack.development):
-        raise NeedsBuild([(_name(facts), f"{_where(step)} is a development server, and scripts.build has not run")], hint(manager))
+        raise NeedsBuild(
+            [(_name(facts), f"{_where(step)} is a development server, and scripts.build has not run")], hint(manager)
+        )
 
 
 def _needs_build(facts: Facts, step: Step, output: str, manager: str) -> None:
@@ -118,7 +131,9 @@ def _check_program(facts: Facts, step: Step, process: Process, manager: str) -> 
     if step.script:
         place, line = MANIFEST, facts.line(MANIFEST, f"scripts.{step.script}")
     why = f"{_where(step) if step.script else process.type} runs {file}, which is not in the app"
-    raise BadManifest(place or MANIFEST, why, "Correct the command, or see that .gitignore does not leave the file out.", line)
+    raise BadManifest(
+        place or MANIFEST, why, "Correct the command, or see that .gitignore does not leave the file out.", line
+    )
 
 
 def _output(file: str) -> str:

@@ -15,7 +15,9 @@ def similar(names: Iterable[str], known: Iterable[str]) -> list[tuple[str, str]]
     """
     present, right = set(names), sorted(set(known), key=str.encode)
     unknown = sorted(present - set(right) - _MEANT, key=str.encode)
-    pairs = ((name, next((want for want in right if want not in present and _close(name, want)), "")) for name in unknown)
+    pairs = (
+        (name, next((want for want in right if want not in present and _close(name, want)), "")) for name in unknown
+    )
     return [(name, want) for name, want in pairs if want]
 
 

@@ -95,7 +95,7 @@ def mise(*tools: str) -> Reader:
 
 
 def member(file: str, dotted: str, syntax: str, unless: str = "") -> Reader:
-    """A text member of a JSON or TOML file. `unless` is `file dotted`: when that is there, this one is only its copy."""
+    """A text member of a JSON or TOML file. `unless` is `file dotted`: when that is there, this is only its copy."""
 
     def read(facts: Facts) -> Iterator[Asked]:
         other, _, path = unless.partition(" ")

@@ -1,7 +1,7 @@
 """Which runtime versions an app asks for: every request with its file and line, the most specific first.
 
-`version_files` reads them, `wanted` understands them, and `releases` knows which lines have ended (a shipped table, never a
-clock). What comes out is free of contradictions; which exact version is taken is decided by planning.
+`version_files` reads them, `wanted` understands them, and `releases` knows which lines have ended (a shipped table,
+never a clock). What comes out is free of contradictions; which exact version is taken is decided by planning.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def requested(tree: SourceTree, runtime: str) -> tuple[Request, ...]:
     """Every request for `runtime` in the app, the most specific first, then by the precedence of its file.
 
     A request is a version, its beginning, or a range, worded as `wanted` accepts it; all can be met together. Raises
-    BadManifest for a file that cannot be read, VersionError for a version that is malformed, unknown or at its end of life,
-    and Ambiguous when files contradict each other.
+    BadManifest for a file that cannot be read, VersionError for a version that is malformed, unknown or at its end of
+    life, and Ambiguous when files contradict each other.
     """
     facts = Facts(tree)
     asked = [one for read in SOURCES.get(runtime, ()) for one in read(facts)]
@@ -111,11 +111,9 @@ def _check_agreement(runtime: str, requests: Sequence[wanted.Request], table: Re
     lines = (*table.supported, *table.ended) if table else ()
     if len(requests) < 2 or _joint(requests, lines):
         return
-    raise Ambiguous(
-        f"these ask for {TITLES.get(runtime, runtime)} versions that exclude each other",
-        [f"{place(request.reason)} ({request.text})" for request in requests],
-        "Change them to agree, or delete all but one.",
-    )
+    what = f"these ask for {TITLES.get(runtime, runtime)} versions that exclude each other"
+    places = [f"{place(request.reason)} ({request.text})" for request in requests]
+    raise Ambiguous(what, places, "Change them to agree, or delete all but one.")
 
 
 Numbers = tuple[int, int, int]
@@ -127,7 +125,9 @@ def _joint(requests: Sequence[wanted.Request], lines: Sequence[str], only: bool 
     The bounds of a range are among the versions it names, so a range that allows anything allows one of these. With
     `only`, versions outside the lines do not count.
     """
-    named = [_padded(text) for item in (*(request.text for request in requests), *lines) for text in _NUMBERS.findall(item)]
+    named = [
+        _padded(text) for item in (*(request.text for request in requests), *lines) for text in _NUMBERS.findall(item)
+    ]
     around = {near for numbers, digits in named for near in _around(numbers, digits)}
     inside = [numbers for numbers in sorted(around) if not only or any(_in_line(numbers, line) for line in lines)]
     return [numbers for numbers in inside if all(request.accepts(_dotted(numbers)) for request in requests)]

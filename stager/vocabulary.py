@@ -1,4 +1,4 @@
-"""The words a buildpack's definition is made of, as frozen values; `definition` reads them, `matching` evaluates them."""
+"""The words a buildpack's definition is made of, as values; `definition` reads them, `matching` evaluates them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KINDS = ("switch", "folder", "text", "table")
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Something that must be found in the app. Every part that is given must hold; a match yields values and a place."""
+    """Something that must be found in the app: every part that is given must hold. A match has values and a place."""
 
     files: tuple[str, ...] = ()
     """Path patterns, in order of preference: `*` is any run within a part, `**` any parts."""

@@ -1,4 +1,4 @@
-"""Reading an app's folder: every name decided, every file hashed, nothing followed, and as little done twice as is safe.
+"""Reading an app's folder: every name decided, every file hashed, no link followed, and nothing done twice needlessly.
 
 The *index* is what one reading remembers for the next: for every folder that is in, a table from the names in it to a
 short record. A record's first letter is the kind (`d` folder, `f` file, `l` symbolic link, `o` other), its second the
@@ -6,10 +6,10 @@ decision (see `ignore.judge`), then for hashed files their stamp and digest:
 
     f+<inode> <size> <mtime, ns> <ctime, ns> sha256:<hex>
 
-A folder whose names and kinds equal the remembered ones, below unchanged ignore files, keeps its decisions; a file whose
-stamp is equal keeps its digest. As git does, a file that changed less than two seconds before it was looked at, or in the
-future, gets no stamp: a second change could leave the same one. The index carries a checksum, and is ignored when
-anything about it is unexpected. This module is on the warm path.
+A folder whose names and kinds equal the remembered ones, below unchanged ignore files, keeps its decisions; a file
+whose stamp is equal keeps its digest. As git does, a file that changed less than two seconds before it was looked at, or
+in the future, gets no stamp: a second change could leave the same one. The index carries a checksum, and is ignored
+when anything about it is unexpected. This module is on the warm path.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import sys
 import time
 
 from .errors import ChangedWhileRead, Unreadable, UnsafePath
-from .fingerprint import DIGEST, FOLDER_FLAGS, File, encoded, failure, file_of, fingerprint, stamp
+from .fingerprint import DIGEST, FOLDER_FLAGS, File, digest_in, encoded, failure, file_of, fingerprint, stamp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -99,10 +99,9 @@ class Walk:
         self.vendored: list[str] = []
         self._trusted_before = time.time_ns() - RACY
         self._records: dict[str, Records] = {}
-        self._patterns: dict[str, Patterns] = {}
-        self._stack: list[tuple[str, Chain, bool, tuple[int, int]]] = []
+        self._stack: list[tuple[str, Chain, bool, Identity]] = []
         self._entries = 0
-        self._decided = False
+        self._decider: Decider | None = None
         try:
             self._root = os.open(root, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
         except (OSError, ValueError) as error:
@@ -125,7 +124,7 @@ class Walk:
         places = self._settle_links() if self.links else {}
         self.index = self._remember(root, places)
 
-    def _visit(self, path: str, chain: Chain, trusted: bool, identity: tuple[int, int]) -> None:
+    def _visit(self, path: str, chain: Chain, trusted: bool, identity: Identity) -> None:
         try:
             fd = os.open(encoded(path) or b".", FOLDER_FLAGS, dir_fd=self._root)
         except OSError as error:
@@ -165,10 +164,10 @@ class Walk:
                     # written out, not called: this is the loop that a warm start spends its time in
                     mark = f"f+{status.st_ino} {size} {status.st_mtime_ns} {status.st_ctime_ns} sha256:"
                     if record.startswith(mark) and status.st_dev == device:
-                        files[prefix + name] = File(mode & _OWNER_MAY_RUN != 0, size, record[-_DIGEST:])
+                        files[prefix + name] = File(mode & 0o100 != 0, size, record[-DIGEST:])
                     else:
                         stale.append(name)
-                elif record[0] != kind_of(mode) or not self._still(record, status):
+                elif record[0] != _kind(status) or not self._still(record, status):
                     return False
                 else:
                     others.append((name, record, status))
@@ -178,7 +177,7 @@ class Walk:
         if records is None:
             return False
         self.files.update(files)
-        self._finish(fd, path, records, others, chain, trusted=True)
+        self._finish(fd, path, records, others, chain, True)
         return True
 
     def _still(self, record: str, status: os.stat_result) -> bool:
@@ -197,7 +196,7 @@ class Walk:
             if name == ".gitignore" and not known[name].endswith(digest):
                 return None
             records[name] = f"f+{self._stamp(status)}{digest}"
-            files[prefix + name] = _file(status, digest)
+            files[prefix + name] = file_of(status, digest)
         return records
 
     def _stamp(self, status: os.stat_result) -> str:
@@ -207,17 +206,20 @@ class Walk:
 
     # --- a folder that has to be decided anew ---
 
-    def _decide(self, fd: int, path: str, known: Records, chain: Chain, trusted: bool) -> None:
-        """Ask the ignore rules about every name; hash what has no equal stamp."""
+    def _deciding(self) -> Decider:
         if self._decider is None:
             from .decide import Decider
 
             self._decider = Decider(self._root, self._stamp)
+        return self._decider
+
+    def _decide(self, fd: int, path: str, known: Records, chain: Chain, trusted: bool) -> None:
+        """Ask the ignore rules about every name; hash what has no equal stamp."""
         with os.scandir(fd) as entries:
             statuses = {_name(entry): entry.stat(follow_symlinks=False) for entry in entries}
         found = {name: (_kind(status), status) for name, status in statuses.items()}
         above = self._records.get("", {})
-        records, chain, same = self._decider.folder(fd, path, found, known, chain, above)
+        records, same = self._deciding().folder(fd, path, found, known, chain, above)
         others = [(name, record, found[name][1]) for name, record in records.items()]
         if not all(map(str.isascii, records)):
             # a name that is not UTF-8 cannot be looked up again, so such a folder is decided anew every time
@@ -238,6 +240,8 @@ class Walk:
         """Take what the records say into the result, and put the folders among them on the stack."""
         self._records[path] = records
         prefix = path + "/" if path else ""
+        ignore = digest_in(records.get(".gitignore", ""))
+        chain = (*chain, (path, ignore)) if ignore else chain
         folders: list[tuple[str, Chain, bool, Identity]] = []
         for name, record, status in others:
             full = prefix + name
@@ -262,7 +266,9 @@ class Walk:
         elif code == "e":
             self.environments.append(path.rpartition("/")[0])
         elif kind == "l":
-            self.links[path] = os.readlink(encoded(path.rpartition("/")[2]), dir_fd=fd).decode("utf-8", "surrogateescape")
+            self.links[path] = os.readlink(encoded(path.rpartition("/")[2]), dir_fd=fd).decode(
+                "utf-8", "surrogateescape"
+            )
         else:
             self.files[path] = file_of(status, record[-DIGEST:])
         if code == "k":
@@ -290,11 +296,14 @@ class Walk:
         above = [place, *folders_of([place])]
         if any(path in above for path in [*self.environments, *(path for path, _ in self.left_out)]):
             return "out"
-        if self._decider is None:
-            verdict: str | None = self._old["places"].get(place)
-            if verdict is not None:
-                return verdict
-        ...
+        remembered: str | None = self._old["places"].get(place)
+        if self._decider is None and remembered is not None:
+            return remembered
+        chain = []
+        for folder in sorted({"", *folders_of([place])}):
+            digest = digest_in(self._records.get(folder, {}).get(".gitignore", ""))
+            chain += [(folder, digest)] if digest else []
+        return "out" if self._deciding().leads_out(place, tuple(chain), self._records[""]) else ""
 
     def _remember(self, root: str, places: dict[str, str]) -> dict[str, Any]:
         """The index for the next reading."""
@@ -304,5 +313,10 @@ class Walk:
             return self._old
         folders = {path: self._records[path] for path in sorted(self._records)}
         places = {place: places[place] for place in sorted(places)}
-        return {"format": FORMAT, "root": root, "folders": folders, "places": places,
-                "checksum": checksum(folders, places, root)}
+        return {
+            "format": FORMAT,
+            "root": root,
+            "folders": folders,
+            "places": places,
+            "checksum": checksum(folders, places, root),
+        }

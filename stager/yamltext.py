@@ -53,7 +53,9 @@ def parse(text: str, file: str, fail: Fail) -> Document:
         value = _Reader(yaml.parse(text, Loader=yaml.SafeLoader), file, fail, lines).document()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise fail(file, f"not valid YAML: {error.problem or error.context}", mark.line + 1 if mark else None) from error
+        raise fail(
+            file, f"not valid YAML: {error.problem or error.context}", mark.line + 1 if mark else None
+        ) from error
     except yaml.YAMLError as error:
         raise fail(file, "not valid YAML: it holds a character that YAML does not allow", None) from error
     return Document(value, file, lines, fail)
@@ -73,7 +75,9 @@ class _Reader:
             return {}
         value = self.value(next(self.events), "", 0)
         next(self.events)
-        self.refuse_if(not isinstance(more := next(self.events), yaml.StreamEndEvent), more, "there is a second document")
+        self.refuse_if(
+            not isinstance(more := next(self.events), yaml.StreamEndEvent), more, "there is a second document"
+        )
         return value or {}
 
     def refuse_if(self, bad: bool, event: Any, why: str) -> None:
@@ -81,7 +85,9 @@ class _Reader:
             raise self.fail(self.file, why, event.start_mark.line + 1)
 
     def value(self, event: Any, path: str, depth: int) -> Any:
-        self.refuse_if(isinstance(event, yaml.AliasEvent), event, "aliases (*name) are not allowed; write the value again")
+        self.refuse_if(
+            isinstance(event, yaml.AliasEvent), event, "aliases (*name) are not allowed; write the value again"
+        )
         self.refuse_if(event.anchor is not None, event, "anchors (&name) are not allowed; write the value again")
         self.refuse_if(event.tag is not None, event, "tags (!name) are not allowed; every value is text")
         self.refuse_if(depth > DEPTH, event, "nested too deeply")

@@ -73,11 +73,21 @@ def source(module: str) -> Path:
 
 @cache
 def parsed(module: str) -> ast.Module:
-    return ast.parse(source(module).read_text("utf-8"))
+    """The module without what only type checkers read."""
+    return WithoutTyping().visit(ast.parse(source(module).read_text("utf-8")))  # type: ignore[no-any-return]
+
+
+class WithoutTyping(ast.NodeTransformer):
+    """Drops the body of every `if TYPE_CHECKING:`; nothing in it is imported when stager runs."""
+
+    def visit_If(self, node: ast.If) -> ast.AST:
+        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            node.body = [ast.Pass()]
+        return self.generic_visit(node)
 
 
 def imports(module: str) -> Iterator[tuple[str, bool]]:
-    """(absolute dotted name, whether it is stager's own) of every import, function-level and typing ones included."""
+    """(absolute dotted name, whether it is stager's own) of every import, function-level ones included."""
     package = (
         module.split(".") if source(module).name == "__init__.py" and module != "__init__" else module.split(".")[:-1]
     )

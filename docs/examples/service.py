@@ -29,7 +29,7 @@ class Service(ThreadingHTTPServer):
         super().__init__(address, Handler)
         self.apps = apps
         self.droplets = droplets
-        self.store = os.path.join(droplets, "store")
+        self.store = stager.Store(os.path.join(droplets, "store"))
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -44,7 +44,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         out = os.path.join(self.server.droplets, f"{name}.tgz")
         try:
-            droplet = stager.stage(os.path.join(self.server.apps, name), out=out, cache=self.server.store)
+            droplet = stager.stage(os.path.join(self.server.apps, name), out=out, store=self.server.store)
         except stager.StagerError as error:
             status = STATUS.get(error.exit_code, HTTPStatus.INTERNAL_SERVER_ERROR)
             self.answer(status, {"error": error.as_json()})

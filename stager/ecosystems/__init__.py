@@ -5,13 +5,13 @@ The registries name modules and functions instead of importing them: an app uses
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from ..model import Artifact
+    from ..model import Artifact, Stack
     from ..tar import Unpacked
 
     Unpack = Callable[[str, Artifact, str], Unpacked]
@@ -41,3 +41,19 @@ def layout(name: str) -> Unpack:
     """The unpack recipe called `name`; KeyError for one that is not in `LAYOUTS`."""
     module, _, function = LAYOUTS[name].partition(":")
     return cast("Unpack", getattr(import_module(module), function))
+
+
+def link_packages(placed: Sequence[tuple[str, Mapping[str, object]]]) -> dict[str, str]:
+    """Links to the commands of npm packages that are placed at these paths: link path → relative target."""
+    from .npm import bin_links
+
+    return bin_links(placed) if placed else {}
+
+
+def unbuilt(
+    placed: Sequence[tuple[str, Mapping[str, object]]], stack: Stack, direct: Collection[str]
+) -> list[tuple[str, str]]:
+    """npm packages (name, why) that would have to be compiled on the stack; `direct` are those the app itself asks for."""
+    from .npm import needs_build
+
+    return needs_build(placed, stack, direct) if placed else []

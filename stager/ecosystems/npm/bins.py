@@ -1,8 +1,8 @@
 """Commands: a package's `bin` table made safe, and the `.bin` links of every `node_modules` folder.
 
 npm's rules (npm-normalize-package-bin, bin-links): a command is a base name, its target stays inside the package, and
-of two packages that offer one command the first by name wins. pnpm writes shell scripts in place of links; the links made
-here find the same modules, because Node resolves a script's real path.
+of two packages that offer one command the first by name wins. pnpm writes shell scripts in place of links; the links
+made here find the same modules, because Node resolves a script's real path.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 For locks that hold a graph but no places (Yarn; pnpm with the hoisted linker). The folder of the app gets, for each
 name, the version that most packages need; what conflicts is nested below the package that needs it, as high as it can
-be without hiding another version from a neighbour. A folder is complete before anything below it is looked at, and every
-need is resolved by Node's own rule, so the result is right whatever the choice was; the choice only decides how small it is.
+be without hiding another version from a neighbour. A folder is complete before anything below it is looked at, and
+every need is resolved by Node's own rule, so the result is right whatever the choice was; the choice only decides how
+small it is.
 """
 
 from __future__ import annotations

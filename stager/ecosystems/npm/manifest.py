@@ -16,6 +16,7 @@ from .names import LONGEST
 if TYPE_CHECKING:
     from stager.tree import SourceTree
 
+_FILE = "package.json"
 _STAR = re.compile(r"\*+|\?|[^*?]+")
 _STEP = {"*": "[^/]*", "?": "[^/]"}
 Ranges = Mapping[str, str]
@@ -61,7 +62,7 @@ class Manifest:
         return {**(self.dev if dev else {}), **self.dependencies, **self.optional}
 
 
-def manifest(tree: SourceTree, path: str = "package.json") -> Manifest:
+def manifest(tree: SourceTree, path: str = _FILE) -> Manifest:
     """Read and check a package.json. Raises BadManifest with the line or the path of what is wrong."""
     root = documents.parse_json(documents.text(tree, path, documents.bad_manifest), path, documents.bad_manifest)
     meta = {name: item.bool("optional", False) for name, item in root.table("peerDependenciesMeta").items()}
@@ -134,7 +135,8 @@ def workspaces(tree: SourceTree, patterns: Iterable[str]) -> dict[str, Manifest]
 def _pattern(pattern: str) -> re.Pattern[str]:
     parts = pattern.removeprefix("./").strip("/").split("/")
     if len(pattern) > 1000 or pattern.count("*") > 8:
-        raise BadManifest("package.json", f"workspaces: {pattern[:80]!r} is too long")
+        why = f"workspaces: {pattern[:80]!r} is too long"
+        raise BadManifest(_FILE, why)
     steps = [
         "(?:.*/)?" if part == "**" else "".join(_STEP.get(bit) or re.escape(bit) for bit in _STAR.findall(part)) + "/"
         for part in parts

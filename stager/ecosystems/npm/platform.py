@@ -42,7 +42,7 @@ def allows(words: Sequence[str], value: str) -> bool:
 
 
 def conditions(text: str) -> Needs | None:
-    """Yarn's `conditions`, such as `os=linux & (cpu=x64 | cpu=arm64) & libc=glibc`; None when it is not of that form."""
+    """Yarn's `conditions`, such as `os=linux & (cpu=x64 | cpu=arm64) & libc=glibc`; None when it has another form."""
     found: dict[str, list[str]] = {"os": [], "cpu": [], "libc": []}
     at = 0
     while at < len(text):

@@ -1,7 +1,7 @@
 """pnpm's isolated layout: a virtual store `node_modules/.pnpm` of packages, and links between them.
 
-Folder names, which dependencies are linked where, and the order in which names are hoisted follow pnpm, so that the tree
-equals `pnpm install --prod --ignore-scripts`.
+Folder names, which dependencies are linked where, and the order in which names are hoisted follow pnpm, so that the
+tree equals `pnpm install --prod --ignore-scripts`.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from stager.tree import SourceTree
 
 WORKSPACE = "pnpm-workspace.yaml"
+_NPMRC = ".npmrc"
 _MANAGER = re.compile(r"pnpm@(\d{1,3})\.")
 
 
@@ -44,7 +45,7 @@ def settings(tree: SourceTree) -> Settings:
     found = _MANAGER.match(manifest(tree).package_manager)
     major = int(found[1]) if found else 0
     return Settings(
-        linker=_linker(said, WORKSPACE if WORKSPACE in tree.files else ".npmrc"),
+        linker=_linker(said, WORKSPACE if WORKSPACE in tree.files else _NPMRC),
         major=major,
         private=_patterns(said, "hoist-pattern", ("*",)) if said.get("hoist") != "false" else (),
         public=("*",)
@@ -56,8 +57,8 @@ def settings(tree: SourceTree) -> Settings:
 
 def _said(tree: SourceTree) -> dict[str, tuple[str, ...] | str]:
     said: dict[str, tuple[str, ...] | str] = {}
-    if ".npmrc" in tree.files:
-        said.update(npmrc(documents.text(tree, ".npmrc", documents.bad_manifest)))
+    if _NPMRC in tree.files:
+        said.update(npmrc(documents.text(tree, _NPMRC, documents.bad_manifest)))
     if WORKSPACE in tree.files:
         text = documents.text(tree, WORKSPACE, documents.bad_manifest)
         for key, node in documents.parse_yaml(text, WORKSPACE, documents.bad_manifest).value.items():
@@ -101,14 +102,16 @@ def _patterns(said: Mapping[str, tuple[str, ...] | str], key: str, default: tupl
     if isinstance(value, str):
         value = (value,) if value else ()
     if any(len(pattern) > 300 or pattern.count("*") > 8 for pattern in value):
-        raise BadManifest(".npmrc", f"{key}: a pattern is too long")
+        why = f"{key}: a pattern is too long"
+        raise BadManifest(_NPMRC, why)
     return value
 
 
 def _number(said: Mapping[str, tuple[str, ...] | str], key: str, default: int) -> int:
     value = said.get(key, str(default))
     if not isinstance(value, str) or not value.isdecimal() or not 40 <= int(value) <= 200:
-        raise BadManifest(".npmrc", f"{key}: {value} is not a number from 40 to 200")
+        why = f"{key}: {value} is not a number from 40 to 200"
+        raise BadManifest(_NPMRC, why)
     return int(value)
 
 

@@ -32,7 +32,7 @@ def unpack(blob_path: str, artifact: Artifact, path: str) -> Unpacked:
 
     `meta` holds `name`, `version`, `bin` (command → file), `install` (names of its install scripts), `native` (why it
     must be compiled, or empty), `prebuilt` (its compiled add-ons), `needs` and `wants` (names it depends on, firmly
-    and optionally), `bundled` (folder → its `bin`, for packages inside the tarball) and `dropped` (how many links were).
+    and optionally), `bundled` (folder → its `bin`, for packages inside the tarball) and `dropped` (how many links).
     Raises BadArchive, also when the package inside is not the one the lock asks for, and UnsafeEntry.
     """
     archive = read_tar(blob_path, artifact.name, "gz")

@@ -189,7 +189,7 @@ class _Graph:
         return fitting[0]
 
     def _line_for(self, name: str) -> int | None:
-        return line_of(self.text, rf'^\s*\{{ name = "{name}"')
+        return line_of(self.text, rf'\{{ name = "{name}"')
 
     def _in_fork(self, package: Node) -> bool:
         markers = package.strings("resolution-markers")

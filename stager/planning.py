@@ -1,0 +1,285 @@
+"""Planning: everything an app depends on, pinned. Reads locks, chooses runtimes and start commands, gives a `Plan`.
+
+A plan is a function of the tree's inputs, the shipped data, what indexes answer, and the previous plan, whose runtimes are
+kept while they fit, so that no staging moves a runtime by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from . import appconfig, box, buildpack, commands, detection, options, restage, runtimes, versions
+from .codec import CODEC
+from .digest import Digest
+from .ecosystems import ecosystem
+from .errors import Unpinned, UsageError
+from .model import Artifact, BuildpackPin, Detection, EnvVar, Locked, Plan, Reason, Runtime, Stack
+from .runtimes import Asked, Chosen, DebianMirrors, Web
+
+if TYPE_CHECKING:
+    from .ecosystems import npm, pypi
+    from .indexes import Indexes
+    from .store import Store
+    from .tree import SourceTree
+    from .vocabulary import Buildpack
+
+DEFAULT_STACK = "debian-12"
+DEFAULT_ARCHITECTURE = "amd64"
+DIRECT = "nodejs.direct"
+"""The fact that names the npm packages the app itself depends on."""
+_NOTHING = Locked(())
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where planning may look: index pages, and which indexes these are."""
+
+    web: Web
+    indexes: Indexes
+    pypi_lookup: pypi.Lookup
+    npm_lookup: npm.Lookup
+
+    @classmethod
+    def online(cls, store: Store, indexes: Indexes, offline: bool = False) -> Sources:
+        """The configured indexes through the store's page cache; with `offline`, that cache alone."""
+        from .web import NpmLookup, PypiLookup
+        from .web import Web as Pages
+
+        web = Pages(store, indexes, offline=offline)
+        return cls(web, indexes, PypiLookup(web, indexes), NpmLookup(web, indexes))
+
+    def debian(self, suite: str) -> DebianMirrors:
+        """The Debian archive and its security archive."""
+        return DebianMirrors(*self.indexes.debian(suite))
+
+
+@dataclass(slots=True)
+class _Parts:
+    """What the buildpacks add up to."""
+
+    runtimes: list[Runtime] = field(default_factory=list)
+    artifacts: list[Artifact] = field(default_factory=list)
+    links: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    names: set[str] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
+    hints: list[tuple[str, str]] = field(default_factory=list)
+
+    def add_runtime(self, chosen: Chosen) -> None:
+        self.runtimes.append(chosen.runtime)
+        self.artifacts += chosen.artifacts
+        self.links |= dict(chosen.links)
+        self.files |= dict(chosen.files)
+        self.notes += chosen.notes
+
+    def add_locked(self, locked: Locked) -> None:
+        self.artifacts += locked.artifacts
+        self.links |= dict(locked.links)
+        self.files |= dict(locked.files)
+        self.names |= locked.names
+        self.notes += locked.notes
+        self.hints += locked.hints
+
+
+def plan(
+    tree: SourceTree,
+    *,
+    sources: Sources,
+    stack: str = "",
+    architecture: str = "",
+    only: tuple[str, ...] = (),
+    previous: Plan | None = None,
+) -> Plan:
+    """The plan of a tree.
+
+    `stack` and `architecture` default to the app's `stager.yml`, then to those of `previous`, then to debian-12 on amd64;
+    `only` names buildpacks that take part whatever the files say. Raises SourceError, BuildpackError, FetchError,
+    IntegrityError, and NeedsBuild.
+    """
+    config = appconfig.read(tree)
+    target = box.load(
+        stack or config.stack or (previous.stack if previous else "") or DEFAULT_STACK,
+        architecture or (previous.architecture if previous else "") or DEFAULT_ARCHITECTURE,
+    )
+    known = buildpack.load_all()
+    found = detection.detect(tree, known, only=only)
+    used = [next(one for one in known if one.name == detected.buildpack) for detected in found.matched]
+    parts = _Parts()
+    for detected, pack in zip(found.matched, used, strict=True):
+        _add(tree, detected, pack, target, config, sources, previous, parts)
+    chosen = commands.choose(tree, known, found, frozenset(parts.names))
+    return Plan(
+        stack=target.name,
+        architecture=target.architecture,
+        codec=CODEC,
+        buildpacks=tuple(BuildpackPin(p.name, p.digest, d.reason) for d, p in zip(found.matched, used, strict=True)),
+        inputs=tuple((path, Digest(digest)) for path, digest in restage.inputs_of(tree).items()),
+        runtimes=tuple(parts.runtimes),
+        artifacts=_sorted(parts.artifacts),
+        links=tuple(sorted(parts.links.items(), key=_bytes)),
+        files=tuple(sorted(parts.files.items(), key=_bytes)),
+        processes=chosen.processes,
+        env=_environment(used, config),
+        facts=_facts(tree, used, parts),
+        notes=tuple(dict.fromkeys((*found.notes, *parts.notes, *chosen.notes))),
+        hints=tuple(parts.hints),
+    )
+
+
+def fits(plan: Plan, tree: SourceTree, stack: str = "", architecture: str = "") -> bool:
+    """Whether a plan is still right for a tree: its inputs, codec and buildpacks unchanged, the stack the wanted one."""
+    if (stack and stack != plan.stack) or (architecture and architecture != plan.architecture) or plan.codec != CODEC:
+        return False
+    if restage.changed_inputs({path: str(digest) for path, digest in plan.inputs}, tree):
+        return False
+    current = {one.name: one.digest for one in buildpack.load_all()}
+    return all(pin.folder or current.get(pin.name) == pin.digest for pin in plan.buildpacks)
+
+
+def _bytes(item: tuple[str, str]) -> bytes:
+    return item[0].encode()
+
+
+def _sorted(artifacts: Iterable[Artifact]) -> tuple[Artifact, ...]:
+    """Each artifact once, in a fixed order; places of the same file under one layout are joined."""
+    joined: dict[tuple[str, str, str], Artifact] = {}
+    for one in artifacts:
+        key = (one.purl, str(one.digest), one.layout)
+        paths = {*one.paths, *(joined[key].paths if key in joined else ())}
+        joined[key] = replace(one, paths=tuple(sorted(paths, key=str.encode)))
+    return tuple(joined[key] for key in sorted(joined, key=lambda key: tuple(part.encode() for part in key)))
+
+
+def _environment(used: Iterable[Buildpack], config: appconfig.AppConfig) -> tuple[EnvVar, ...]:
+    """The app's own settings win over a buildpack's; sorted by name."""
+    found = {name: EnvVar(name, value, Reason(why)) for pack in used for name, value, why in pack.env}
+    found |= {variable.name: variable for variable in config.env}
+    return tuple(found[name] for name in sorted(found))
+
+
+def _facts(tree: SourceTree, used: Iterable[Buildpack], parts: _Parts) -> tuple[tuple[str, str], ...]:
+    """Options for templates; and the npm packages the app itself asks for, as these may not be left uncompiled."""
+    facts = [fact for pack in used for fact in options.read(tree, pack)]
+    if any(artifact.layout == "npm/1" for artifact in parts.artifacts):
+        facts.append((DIRECT, " ".join(sorted(ecosystem("npm").declared(tree)))))
+    return tuple(facts)
+
+
+# --- what one buildpack adds -----------------------------------------------------------------------------------
+
+
+def _add(
+    tree: SourceTree,
+    detected: Detection,
+    pack: Buildpack,
+    stack: Stack,
+    config: appconfig.AppConfig,
+    sources: Sources,
+    previous: Plan | None,
+    parts: _Parts,
+) -> None:
+    if pack.ecosystem and detected.lock:
+        ecosystem(pack.ecosystem).check_drift(tree, detected.lock)
+    elif pack.ecosystem:
+        _check_unlocked(tree, detected, pack)
+    chosen = {}
+    for name in versions.runtimes(tree, pack, detected.lock):
+        asked = _asked(tree, name, detected, pack)
+        chosen[name] = _runtime(name, asked, stack, sources, previous, chosen)
+        parts.add_runtime(chosen[name])
+    if pack.ecosystem == "pypi":
+        parts.add_locked(_python(tree, detected, stack, config, sources, chosen["python"].runtime))
+    elif pack.ecosystem == "npm":
+        parts.add_locked(_node(tree, detected, stack, sources))
+
+
+def unlocked(tree: SourceTree, detected: Detection) -> list[str]:
+    """The names an app asks for in its manifests when it has no lock of them; empty when it needs no packages."""
+    pack = buildpack.load(detected.buildpack)
+    return [] if detected.lock or not pack.ecosystem else sorted(ecosystem(pack.ecosystem).declared(tree))
+
+
+def _check_unlocked(tree: SourceTree, detected: Detection, pack: Buildpack) -> None:
+    """An app without a lock may be staged only when it needs no packages at all."""
+    if names := unlocked(tree, detected):
+        manifest = next((path for path in _MANIFESTS[pack.ecosystem] if path in tree.files), "")
+        raise Unpinned(manifest, names)
+
+
+_MANIFESTS = {"pypi": ("pyproject.toml", "requirements.txt", "Pipfile", "setup.cfg", "setup.py"), "npm": ("package.json",)}
+
+
+def _asked(tree: SourceTree, runtime: str, detected: Detection, pack: Buildpack) -> list[tuple[str, Reason]]:
+    asked = [(wanted, why) for name, wanted, why in detected.versions if name == runtime]
+    if runtime == "python" and pack.ecosystem == "pypi" and detected.lock:
+        locked = ecosystem("pypi").requires_python(tree, detected.lock)
+        asked += [locked] if locked else []
+    return asked
+
+
+def _runtime(
+    name: str, asked: Asked, stack: Stack, sources: Sources, previous: Plan | None, chosen: dict[str, Chosen]
+) -> Chosen:
+    debian, registry = sources.debian(stack.suite), sources.indexes.npm()
+    if name == "python":
+        return runtimes.choose_python(asked, stack, sources.web, debian, previous)
+    if name == "node":
+        return runtimes.choose_node(asked, stack, sources.web, registry, previous)
+    if name == "npm":
+        return runtimes.choose_npm(chosen["node"].runtime.version, asked, stack, sources.web, registry, previous)
+    if name == "bun":
+        return runtimes.choose_bun(asked, stack, sources.web, registry, previous)
+    if name == "nginx":
+        return runtimes.choose_nginx(stack, sources.web, debian, previous)
+    message = f"no runtime is called {name!r}"
+    raise UsageError(message)
+
+
+def _python(
+    tree: SourceTree,
+    detected: Detection,
+    stack: Stack,
+    config: appconfig.AppConfig,
+    sources: Sources,
+    runtime: Runtime,
+) -> Locked:
+    from .ecosystems import pypi
+    from .ecosystems.pypi.project import app_files
+
+    major, minor = (int(part) for part in runtime.version.split(".")[:2])
+    if not detected.lock:
+        return replace(_NOTHING, files=app_files(tree, ()))
+    return pypi.read_lock(
+        tree,
+        detected.lock,
+        pypi.Target(stack, (major, minor), runtime.version),
+        groups=config.python_groups,
+        extras=config.python_extras,
+        lookup=sources.pypi_lookup,
+        default_indexes=frozenset(pypi.normalise_index(url) for url in _python_indexes(sources.indexes)),
+    )
+
+
+def _python_indexes(indexes: Indexes) -> set[str]:
+    """Index URLs whose files need no URL in a plan: the configured ones, and the ecosystem's default."""
+    from .indexes import default_pypi
+
+    return {*indexes.pypi(), default_pypi()}
+
+
+def _node(tree: SourceTree, detected: Detection, stack: Stack, sources: Sources) -> Locked:
+    from .ecosystems import npm
+    from .indexes import default_npm
+
+    if not detected.lock:
+        return _NOTHING
+    indexes = sources.indexes
+    if ".npmrc" in tree.files:
+        indexes = indexes.with_app_npmrc(tree.read_text(".npmrc"))
+    registries = {default_npm(), indexes.npm(), *indexes.npm_scopes.values()}
+    hosts = frozenset(host for url in registries if (host := urlsplit(url).hostname))
+    return npm.read_lock(tree, detected.lock, stack, registry_hosts=hosts, lookup=sources.npm_lookup)
+

@@ -1,0 +1,210 @@
+"""The app's own projects: import path, commands, metadata, and those that must be compiled."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from stager.ecosystems.pypi import Target, launcher, read_lock
+from stager.ecosystems.pypi.folders import import_roots
+from stager.ecosystems.pypi.project import app_files
+from stager.errors import BadLock, BadManifest, NeedsBuild
+from stager.model import Stack
+from stager.tree import SourceTree
+
+TARGET = Target(Stack("debian-12", "amd64", (2, 36), "debian"), (3, 11), "3.11.2")
+PTH = ".stager/pypi/site-packages/stager-app.pth"
+UV = 'version = 1\n[[package]]\nname = "demo"\nversion = "1"\nsource = { editable = "." }\n'
+
+
+@pytest.mark.parametrize(
+    ("pyproject", "files", "roots"),
+    [
+        ("", ["app.py"], ["."]),
+        ("", ["app.py", "src/main.js"], ["."]),
+        ("", ["src/demo/__init__.py"], ["src"]),
+        ("", ["src/demo/deep/x.py"], ["."]),
+        ('[tool.setuptools]\npackage-dir = { "" = "lib" }\n', ["lib/demo.py"], ["lib"]),
+        ('[tool.setuptools.packages.find]\nwhere = ["a", "b", "none"]\n', ["a/x.py", "b/y/z.py"], ["a", "b"]),
+        ('[tool.poetry]\npackages = [{ include = "demo", from = "code" }, { include = "two" }]\n', ["code/demo/x.py", "two/x.py"], ["code", "."]),
+        ('[tool.pdm.build]\npackage-dir = "py"\n', ["py/demo/x.py"], ["py"]),
+        ('[tool.uv.build-backend]\nmodule-root = "mod"\n', ["mod/demo/x.py"], ["mod"]),
+        ('[tool.uv.build-backend]\nmodule-root = ""\n', ["demo/x.py"], ["."]),
+        ('[tool.hatch.build.targets.wheel]\npackages = ["source/demo"]\n', ["source/demo/x.py"], ["source"]),
+        ('[tool.pdm.build]\npackage-dir = "../up"\n', ["demo.py"], ["."]),
+        ('[tool.pdm.build]\npackage-dir = "/etc"\n', ["demo.py"], ["."]),
+    ],
+)  # fmt: skip
+def test_the_folders_on_the_import_path(pyproject: str, files: list[str], roots: list[str]) -> None:
+    tree = SourceTree.of({"pyproject.toml": pyproject, **dict.fromkeys(files, "")})
+    assert import_roots(tree, "") == roots
+    inner = SourceTree.of({f"libs/one/{path}": text for path, text in {"pyproject.toml": pyproject, **dict.fromkeys(files, "")}.items()})
+    assert import_roots(inner, "libs/one") == [os.path.normpath(f"libs/one/{root}") for root in roots]
+
+
+def test_commands_from_every_place_and_metadata_with_plugins() -> None:
+    pyproject = (
+        '[project]\nname = "My_Demo"\nversion = "1.2"\n[project.scripts]\none = "demo:main"\n'
+        '[project.gui-scripts]\ntwo = "demo.gui:App.run"\n[project.entry-points."demo.plugins"]\np = "demo.p"\n'
+        '[tool.poetry.scripts]\nthree = { reference = "demo:three", type = "console" }\n'
+    )
+    setup = "[options.entry_points]\nconsole_scripts =\n    four = demo:four\n"
+    tree = SourceTree.of({"pyproject.toml": pyproject, "setup.cfg": setup, "demo.py": ""})
+    files = dict(app_files(tree, [("my-demo", "")]))
+    assert sorted(files) == [
+        ".stager/pypi/bin/four",
+        ".stager/pypi/bin/one",
+        ".stager/pypi/bin/three",
+        ".stager/pypi/bin/two",
+        ".stager/pypi/site-packages/my_demo-1.2.dist-info/METADATA",
+        ".stager/pypi/site-packages/my_demo-1.2.dist-info/entry_points.txt",
+        PTH,
+    ]
+    assert "from demo.gui import App\n" in files[".stager/pypi/bin/two"]
+    assert "sys.exit(App.run())" in files[".stager/pypi/bin/two"]
+    assert files[".stager/pypi/site-packages/my_demo-1.2.dist-info/entry_points.txt"] == (
+        "[console_scripts]\none = demo:main\n\n[demo.plugins]\np = demo.p\n\n[gui_scripts]\ntwo = demo.gui:App.run\n\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "reference"),
+    [("../x", "a:b"), ("x", "a"), ("x", "a:b; import os"), ("x", "a:b\nimport os"), ("$(id)", "a:b"), ("x", "1a:b"), ("", "a:b")],
+)  # fmt: skip
+def test_a_command_that_cannot_be_made_is_refused(name: str, reference: str) -> None:
+    import json
+
+    tree = SourceTree.of({"pyproject.toml": f"[project.scripts]\n{json.dumps(name)} = {json.dumps(reference)}\n"})
+    with pytest.raises(BadManifest) as caught:
+        app_files(tree, [])
+    assert caught.value.message == f"the command {name!r} = {reference!r} cannot be made"
+    assert caught.value.where == "pyproject.toml"
+
+
+def test_two_projects_with_one_command_are_refused_unless_it_is_the_same() -> None:
+    one, two = '[project.scripts]\nx = "a:b"\n', '[project.scripts]\nx = "c:d"\n'
+    tree = SourceTree.of({"pyproject.toml": one, "libs/pyproject.toml": two, "same/pyproject.toml": one})
+    assert app_files(tree, [("same", "same")])
+    with pytest.raises(BadManifest) as caught:
+        app_files(tree, [("libs", "libs")])
+    assert str(caught.value) == "libs/pyproject.toml: the command x is defined twice\n  Correct libs/pyproject.toml."
+
+
+@pytest.mark.parametrize(
+    ("pyproject", "setup", "why"),
+    [
+        ('[build-system]\nrequires = ["maturin>=1"]\nbuild-backend = "maturin"\n', "", "it is compiled by maturin"),
+        ('[build-system]\nrequires = []\nbuild-backend = "scikit_build_core.build"\n', "", "it is compiled by scikit_build_core"),
+        ('[build-system]\nrequires = ["setuptools", "Cython >= 3"]\n', "", "it is compiled with Cython"),
+        ('[build-system]\nrequires = ["setuptools-rust==1"]\n', "", "it is compiled with setuptools-rust"),
+        ('[[tool.setuptools.ext-modules]]\nname = "x"\nsources = ["x.c"]\n', "", "it has extension modules"),
+        ("", "setup(ext_modules=[Extension('x', ['x.c'])])", "its setup.py compiles extension modules"),
+        ("", "from Cython.Build import cythonize\n", "its setup.py compiles extension modules"),
+    ],
+)  # fmt: skip
+def test_an_app_that_is_compiled_must_be_built(pyproject: str, setup: str, why: str) -> None:
+    tree = SourceTree.of({"uv.lock": UV, "pyproject.toml": pyproject, "setup.py": setup, "demo.py": ""})
+    with pytest.raises(NeedsBuild) as caught:
+        read_lock(tree, "uv.lock", TARGET)
+    assert caught.value.message == f"must be built first: demo ({why})"
+    assert caught.value.hint == "Move what is compiled into a package of its own and publish a wheel of it."
+
+
+def test_a_pure_app_and_one_that_is_not_installed_need_no_build() -> None:
+    pure = SourceTree.of({"uv.lock": UV, "pyproject.toml": '[build-system]\nrequires = ["hatchling"]\n', "demo.py": ""})
+    assert dict(read_lock(pure, "uv.lock", TARGET).files)[PTH] == "../../..\n"
+    virtual = UV.replace("editable", "virtual")
+    tree = SourceTree.of({"uv.lock": virtual, "pyproject.toml": '[build-system]\nrequires = ["cython"]\n'})
+    assert read_lock(tree, "uv.lock", TARGET).artifacts == ()
+
+
+def test_both_kinds_of_builds_are_told_together() -> None:
+    lock = UV + 'dependencies = [{ name = "g" }]\n[[package]]\nname = "g"\nversion = "1"\nsource = { git = "x" }\n'
+    tree = SourceTree.of({"uv.lock": lock, "pyproject.toml": '[build-system]\nrequires = ["cython"]\n', "demo.py": ""})
+    with pytest.raises(NeedsBuild) as caught:
+        read_lock(tree, "uv.lock", TARGET)
+    assert caught.value.data["needs"] == {"demo": "it is compiled with cython", "g==1": "a git repository"}
+
+
+def test_a_path_that_would_leave_the_app_is_refused() -> None:
+    for path in ("/etc", "a/../../b", "c:\\x", "..", "http://x.example/y"):
+        lock = UV + f"dependencies = [{{ name = \"l\" }}]\n[[package]]\nname = \"l\"\nsource = {{ editable = '{path}' }}\n"
+        with pytest.raises(BadLock, match="is outside the app"):
+            read_lock(SourceTree.of({"uv.lock": lock}), "uv.lock", TARGET)
+
+
+@pytest.fixture
+def app(tmp_path: Path, python311: str) -> Path:
+    """An app folder with a space in its name, a Python at its place, and the module that commands call."""
+    home = tmp_path / "my app"
+    (home / ".stager/python/bin").mkdir(parents=True)
+    (home / ".stager/python/bin/python3").symlink_to(python311)
+    (home / ".stager/pypi/bin").mkdir(parents=True)
+    (home / ".stager/pypi/libexec").mkdir()
+    (home / "mod.py").write_text(
+        "import sys, json\nclass C:\n    @staticmethod\n    def f():\n"
+        "        print(json.dumps([sys.argv, sys.prefix != '']))\n        return 7\n"
+    )
+    return home
+
+
+@pytest.fixture
+def python311() -> str:
+    import sys
+
+    return os.path.realpath(sys.executable)
+
+
+def put(path: Path, text: str) -> Path:
+    path.write_text(text)
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+def run(command: list[str], home: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    paths = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(home), **env}
+    return subprocess.run(command, capture_output=True, text=True, env=paths, cwd="/", check=False)
+
+
+@pytest.mark.parametrize("way", ["path", "symlink", "PATH", "dash", "bash", "relative link"])
+def test_a_command_finds_its_python_however_it_is_called(app: Path, tmp_path: Path, way: str) -> None:
+    text = launcher.entry_point("mod:C.f [extra]")
+    assert text is not None
+    command = put(app / ".stager/pypi/bin/say-it", text)
+    link = tmp_path / "link to it"
+    link.symlink_to(command if way == "symlink" else os.path.relpath(command, tmp_path))
+    calls: dict[str, list[str]] = {
+        "path": [str(command)], "symlink": [str(link)], "relative link": [str(link)], "PATH": ["env", "say-it"],
+        "dash": ["dash", str(command)], "bash": ["bash", str(command)],
+    }  # fmt: skip
+    done = run([*calls[way], "a b", "*"], app, PATH=f"{command.parent}:/usr/bin:/bin")
+    assert (done.returncode, done.stderr) == (7, "")
+    name = "link to it" if "link" in way else "say-it"
+    assert f'{name}", "a b", "*"], true]' in done.stdout
+
+
+def test_a_command_is_valid_python_without_warnings(app: Path, python311: str) -> None:
+    text = launcher.entry_point("mod:C.f")
+    assert text is not None
+    command = put(app / ".stager/pypi/bin/say", text)
+    done = run([python311, "-W", "error", str(command)], app)
+    assert (done.returncode, done.stderr) == (7, "")
+
+
+def test_a_script_keeps_its_docstring_future_imports_and_encoding(app: Path) -> None:
+    body = '#!python\n# -*- coding: latin-1 -*-\n"""doc"""\nfrom __future__ import annotations\nimport sys\n'
+    (app / ".stager/pypi/libexec/tool.py").write_bytes(body.encode() + b"print(__doc__, sys.argv[1:], len('\xe9'))\n")
+    command = put(app / ".stager/pypi/bin/tool.py", launcher.script("tool.py"))
+    done = run([str(command), "x y"], app)
+    assert (done.stdout, done.stderr) == ("doc ['x y'] 1\n", "")
+
+
+def test_without_an_interpreter_a_command_fails_as_a_missing_program(app: Path) -> None:
+    (app / ".stager/python/bin/python3").unlink()
+    text = launcher.entry_point("mod:C.f")
+    assert text is not None
+    assert run([str(put(app / ".stager/pypi/bin/x", text))], app).returncode == 127

@@ -1,0 +1,185 @@
+"""Reading hashed requirements files."""
+
+from __future__ import annotations
+
+import pytest
+
+from stager.ecosystems.pypi import IndexFile, Target, declared, find_locks, normalise_index, read_lock
+from stager.errors import BadLock, NeedsBuild, Unpinned
+from stager.model import Locked, Stack
+from stager.tree import SourceTree
+
+INDEX = "https://index.example/simple"
+TARGET = Target(Stack("debian-12", "amd64", (2, 36), "debian"), (3, 11), "3.11.2")
+A, B = "sha256:" + "a" * 64, "sha256:" + "b" * 64
+LOCK = "requirements.txt"
+
+
+class Pages:
+    """Version 1.0 of every project on every index: a wheel with the digest of all a."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+
+    def files(self, name: str, index: str = "") -> list[IndexFile]:
+        self.asked.append((name, index))
+        file = f"{name.replace('-', '_')}-1.0-py3-none-any.whl"
+        return [IndexFile(file, f"https://files.example/{file}", {"sha256": "a" * 64}, 9)]
+
+
+def read(text: str, pages: Pages | None = None, **files: str) -> Locked:
+    tree = SourceTree.of({LOCK: text, **files})
+    indexes = frozenset({normalise_index(INDEX)})
+    return read_lock(tree, LOCK, TARGET, lookup=pages or Pages(), default_indexes=indexes)
+
+
+def test_continuation_lines_comments_markers_and_extras() -> None:
+    text = f"""\ufeff# made by a tool
+a==1.0 ; python_version >= '3.8' \\
+    --hash={B} \\
+    --hash={A}
+    # via b
+B.x[extra]===1.0 --hash {A}  # a comment
+c==1.0; sys_platform == 'win32' --hash={A}
+d == 1.0 \\
+    # a comment within
+    --hash={A}
+--no-binary :none:
+"""
+    assert read(text).names == {"a", "b-x", "d"}
+
+
+def test_windows_line_ends() -> None:
+    assert read(f"a==1.0 \\\r\n    --hash={A}\r\nb==1.0 --hash={A}\r\n").names == {"a", "b"}
+
+
+def test_includes_and_constraints() -> None:
+    found = read(
+        f"-r more/web.txt\n--constraint=pins.txt\nb --hash={A}\nc==1.0\n",
+        **{
+            "more/web.txt": f"-r ../base.txt\na==1.0 --hash={A}\n",
+            "base.txt": f"-r requirements.txt\nz==1.0 --hash={A}\n",
+            "pins.txt": f"b==1.0\nc==1.0 --hash={A}\nunused==3 --hash={A}\nd==1; sys_platform == 'win32'\n",
+        },
+    )
+    assert found.names == {"a", "b", "c", "z"}
+
+
+def test_hashes_of_requirement_and_constraint_must_both_hold() -> None:
+    assert read(f"-c c.txt\na==1.0 --hash={A} --hash={B}\n", **{"c.txt": f"a==1.0 --hash={A}\n"}).names == {"a"}
+
+
+def test_the_app_itself_and_folders_of_it() -> None:
+    text = f"-e .\n./libs/one[x]\n--editable=libs/two\nfile:libs/three ; python_version > '3'\na==1.0 --hash={A}\n"
+    found = read(text, **{f"libs/{name}/{name}.py": "" for name in ("one", "two", "three")})
+    assert dict(found.files)[".stager/pypi/site-packages/stager-app.pth"] == (
+        "../../..\n../../../libs/one\n../../../libs/three\n../../../libs/two\n"
+    )
+
+
+def test_direct_urls() -> None:
+    url = "https://user:pw@files.example/d-2.0-py3-none-any.whl"
+    text = f"d @ {url} --hash={A}\n{url.replace('d-2', 'e-2')}#sha256={'a' * 64}\n"
+    found = read(text)
+    assert [(item.purl, item.url) for item in found.artifacts] == [
+        ("pkg:pypi/d@2.0", "https://files.example/d-2.0-py3-none-any.whl"),
+        ("pkg:pypi/e@2.0", "https://files.example/e-2.0-py3-none-any.whl"),
+    ]
+    with pytest.raises(NeedsBuild) as caught:
+        read(f"g @ git+https://git.example/g@abc\ns @ https://files.example/s-1.0.tar.gz --hash={A}\n")
+    assert caught.value.data["needs"] == {"g": "a version control repository", "s": "only an sdist"}
+
+
+def test_indexes_named_in_the_file() -> None:
+    pages = Pages()
+    found = read(f"--index-url https://u:pw@private.example/simple\na==1.0 --hash={A}\n", pages)
+    assert pages.asked == [("a", "https://u:pw@private.example/simple")]
+    assert [item.url for item in found.artifacts] == ["https://files.example/a-1.0-py3-none-any.whl"]
+    assert "pw" not in repr(found)
+    usual = Pages()
+    assert read(f"-i {INDEX}/\na==1.0 --hash={A}\n", usual).artifacts[0].url == ""
+    assert usual.asked == [("a", "")]
+
+
+def test_an_extra_index_comes_after_the_default_one() -> None:
+    pages = Pages()
+    found = read(f"--extra-index-url https://extra.example/simple\na==1.0 --hash={A}\n", pages)
+    assert pages.asked == [("a", "")]
+    assert found.artifacts[0].url == ""
+
+
+def test_everything_unpinned_is_named_with_its_line() -> None:
+    text = f"a==1.0 --hash={A}\nb>=1 --hash={A}\n-r more.txt\nd @ https://files.example/d-1-py3-none-any.whl\n"
+    with pytest.raises(Unpinned) as caught:
+        read(text, **{"more.txt": "# x\nc==1.0\n"})
+    assert caught.value.message == (
+        "not pinned by version and digest: b>=1 (requirements.txt:2), c==1.0 (more.txt:2), d (requirements.txt:4)"
+    )
+    assert caught.value.hint == "Run 'stager lock' to make a lock file, and commit it."
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "where"),
+    [
+        ("a==1.0 --hash=md5:00\n", "DigestMismatch", ""),
+        (f"a==1.0 --hash={A}\na==2.0 --hash={A}\n", "a==1.0 and a==2.0 would both be installed", "requirements.txt:2"),
+        ("\n-r gone.txt\n", "includes 'gone.txt', which is not in the app", "requirements.txt:2"),
+        ("-r ../../etc/passwd\n", "includes '../../etc/passwd', which is not in the app", "requirements.txt:1"),
+        ("-r https://evil.example/r.txt\n", "includes 'https://evil.example/r.txt', which is not in the app", "requirements.txt:1"),
+        ("-e ../other\n", "'../other' is outside the app", "requirements.txt:1"),
+        ("./gone\n", "the folder gone is not in the app", "requirements.txt:1"),
+        ("./vendor/x-1.0-py3-none-any.whl\n", "./vendor/x-1.0-py3-none-any.whl is an archive in the app", "requirements.txt:1"),
+        ("a = = 1\n", "'a = = 1' is not a requirement: Expected semicolon (after name with no version specifier) or end", "requirements.txt:1"),
+    ],
+)  # fmt: skip
+def test_a_bad_file_is_refused_with_its_place(text: str, message: str, where: str) -> None:
+    from stager.errors import DigestMismatch
+
+    kind = DigestMismatch if message == "DigestMismatch" else BadLock
+    with pytest.raises(kind) as caught:
+        read(text)
+    assert where == caught.value.where
+    assert message in (caught.value.message, "DigestMismatch")
+
+
+def test_deep_includes_are_refused() -> None:
+    files = {f"r{n}.txt": f"-r r{n + 1}.txt\n" for n in range(40)} | {"r40.txt": ""}
+    with pytest.raises(BadLock, match="is included through more than 32 files"):
+        read("-r r0.txt\n", **files)
+
+
+def test_groups_and_extras_do_not_exist() -> None:
+    with pytest.raises(BadLock, match="has no group 'dev'"):
+        read_lock(SourceTree.of({LOCK: ""}), LOCK, TARGET, groups=["dev"])
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        ({LOCK: f"a==1 --hash={A}\n"}, [LOCK]),
+        ({LOCK: "a==1\n"}, []),
+        ({LOCK: "# --hash=sha256:x\na==1\n"}, []),
+        ({LOCK: "-r sub/r.txt\n", "sub/r.txt": f"a==1 \\\n --hash={A}\n"}, [LOCK]),
+        ({LOCK: f"-r gone.txt\na==1 --hash={A}\n"}, [LOCK]),
+        ({"Pipfile.lock": "", "uv.lock": "", "sub/poetry.lock": "", "pdm.lock": ""}, ["uv.lock", "pdm.lock", "Pipfile.lock"]),
+    ],
+)  # fmt: skip
+def test_a_requirements_file_is_a_lock_only_with_hashes(files: dict[str, str], found: list[str]) -> None:
+    assert find_locks(SourceTree.of(files)) == found
+
+
+def test_names_declared_in_every_manifest() -> None:
+    tree = SourceTree.of(
+        {
+            "pyproject.toml": '[project]\nname = "x"\ndependencies = ["Flask>=3; os_name == \'nt\'"]\n'
+            '[tool.poetry.dependencies]\npython = "^3.11"\ndjango = "*"\n',
+            LOCK: "-r more.in\nUvicorn[standard]\n-e .\n./libs\nhttps://files.example/x.whl\n--pre\n",
+            "more.in": "celery>=5\n",
+            "requirements.in": "gunicorn\n",
+            "Pipfile": '[packages]\nfast_api = "*"\n[dev-packages]\npytest = "*"\n',
+            "setup.cfg": "[options]\ninstall_requires =\n  requests>=2  # why\n  # none\n  rich\n",
+        }
+    )
+    expected = {"flask", "django", "uvicorn", "celery", "gunicorn", "fast-api", "requests", "rich"}
+    assert declared(tree) == expected
+    assert declared(SourceTree.of({"main.py": ""})) == frozenset()
