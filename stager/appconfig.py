@@ -54,7 +54,7 @@ class AppConfig:
 
 def read(tree: SourceTree) -> AppConfig:
     """The app's settings. Raises BadManifest, with the line, for anything that is not as described above."""
-    if NAME not in tree.files:
+    if NAME not in tree:
         return AppConfig()
     document = parse(_text(tree.read_bytes(NAME)), NAME, _bad)
     root = document.root

@@ -41,7 +41,7 @@ def _stanzas(text: str) -> Iterator[AptSource]:
     plain = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
     for stanza in re.split(r"\n[ \t]*\n", plain):
         joined = re.sub(r"\n[ \t]+", " ", stanza)
-        fields = {key.lower(): value.strip() for key, value in re.findall(r"^([\w-]+):(.*)$", joined, re.M)}
+        fields = {key.lower(): value.strip() for key, value in re.findall(r"^([\w-]+):(.*)$", joined, re.MULTILINE)}
         if "deb" not in fields.get("types", "").split() or fields.get("enabled", "yes").lower() in ("no", "false", "0"):
             continue
         components = tuple(fields.get("components", "").split())
@@ -55,5 +55,5 @@ def _lines(text: str) -> Iterator[AptSource]:
     for line in text.splitlines():
         match = re.match(r"deb\s+(?:\[([^\]]*)\]\s*)?(\S+)\s+(\S+)\s*(.*)", line.partition("#")[0].strip())
         if match:
-            signed = re.search(r"signed-by=(\S+)", match[1] or "", re.I)
+            signed = re.search(r"signed-by=(\S+)", match[1] or "", re.IGNORECASE)
             yield AptSource(match[2].rstrip("/"), match[3], tuple(match[4].split()), signed[1] if signed else "")

@@ -20,12 +20,14 @@ _DRIVE = re.compile("[A-Za-z]:")
 _LINK_HOPS = 40  # Linux follows no more symlinks than this for one path
 
 
-def text(label: str, raw: bytes) -> str:
-    """A name as text. Raises UnsafeEntry when it is not UTF-8."""
+def text(label: str, raw: bytes, link: str = "") -> str:
+    """A name, or the target of `link`, as text. Raises UnsafeEntry when it is not UTF-8."""
     try:
         return raw.decode()
     except UnicodeDecodeError:
-        raise UnsafeEntry(label, raw.decode("utf-8", "backslashreplace"), "has a name that is not UTF-8") from None
+        member = link or raw.decode("utf-8", "backslashreplace")
+        what = "is a link to a name" if link else "has a name"
+        raise UnsafeEntry(label, member, f"{what} that is not UTF-8") from None
 
 
 def clean(label: str, name: str, limits: Limits) -> str:

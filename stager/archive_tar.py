@@ -221,14 +221,14 @@ class _Tar:
         if kind in (b"5", b"\0"):  # Unix v7 tells a folder by its slash alone
             self.folders.add(clean(self.label, name, self.limits))
         elif kind == b"2":
-            self._add_link(clean_file(self.label, name, self.limits), self._target(block))
+            self._add_link(clean_file(self.label, name, self.limits), self._target(block, name))
         elif kind == b"1":
-            self._add_copy(clean_file(self.label, name, self.limits), self._target(block))
+            self._add_copy(clean_file(self.label, name, self.limits), self._target(block, name))
         else:
             self.fail(f"member {name!r} has the unknown type {kind!r}")
 
-    def _target(self, block: bytes) -> str:
-        return text(self.label, block[157:257].rstrip(b"\0") if self.link is None else self.link)
+    def _target(self, block: bytes, name: str) -> str:
+        return text(self.label, block[157:257].rstrip(b"\0") if self.link is None else self.link, name)
 
     def _add_link(self, name: str, target: str) -> None:
         if not target:

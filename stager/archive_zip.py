@@ -277,7 +277,7 @@ class _Zip:
         if crc32(member.content, self.label) != crc:
             self.fail("does not have the CRC-32 it states", member.name)
         if is_link:
-            member.target = text(self.label, content_bytes(member.content, self.label))
+            member.target = text(self.label, content_bytes(member.content, self.label), member.name)
             member.content, member.executable = b"", False
 
     # --- all together ---

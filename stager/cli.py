@@ -192,8 +192,8 @@ def _warn(notes: Sequence[str]) -> None:
 
 
 def _detect(arguments: argparse.Namespace) -> int:
+    from .detection import detect
     from .report import detections_json, detections_text
-    from .staging import detect
     from .tree import SourceTree
 
     found = detect(SourceTree.read(arguments.dir))

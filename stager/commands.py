@@ -168,8 +168,7 @@ def _start(party: _Party) -> tuple[Process, str] | None:
 
 
 def _need(party: _Party, rule: StartRule, hit: Match) -> tuple[str, str]:
-    manifest = party.facts.tree.files
-    name = party.facts.member(scripts.MANIFEST, "name") if scripts.MANIFEST in manifest else None
+    name = party.facts.member(scripts.MANIFEST, "name") if scripts.MANIFEST in party.facts.tree else None
     return (name if isinstance(name, str) and name else hit.file), fill(
         rule.needs_build, hit.values
     ) or rule.needs_build

@@ -1,9 +1,9 @@
 """The machine's own configuration of package indexes: pip's, uv's, npm's and apt's files and environment variables.
 
-Only the operator's files are read here, never an app's. Left out on purpose: `find-links` and `file:` indexes (a folder of
-this one machine must not silently decide what a droplet is made of; artifacts are named by digest, and an index has them),
-pip's `trusted-host` and npm's `strict-ssl` (TLS is never turned off), keyrings (they would run foreign code), and netrc's
-`default` entry (it would offer a password to any host).
+Only the operator's files are read here, never an app's. Left out on purpose: `find-links` and `file:` indexes (a folder
+of this one machine must not silently decide what a droplet is made of; artifacts are named by digest, and an index has
+them), pip's `trusted-host` and npm's `strict-ssl` (TLS is never turned off), keyrings (they would run foreign code), and
+netrc's `default` entry (it would offer a password to any host).
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def _python_indexes(
     reading: _Reading, environ: Mapping[str, str], pip: Mapping[str, str], uv: Mapping[str, Any]
 ) -> dict[str, Any]:
     """uv's settings before pip's, the environment before files. `names` are all indexes, explicit ones included."""
-    first, default, extra = [], "", []
+    first, default = [], ""
     for name, url, kind in _uv_indexes(environ, uv):
         found = reading.url(url, f"uv's index {name or 'setting'}")
         secret = name.upper().replace("-", "_").replace(".", "_")
@@ -98,14 +98,12 @@ def _python_indexes(
             first.append(found)
     if not default and pip.get("index-url"):
         default = reading.url(pip["index-url"], "pip's index-url")
-    for url in pip.get("extra-index-url", "").split():
-        if found := reading.url(url, "pip's extra-index-url"):
-            extra.append(found)
+    extra = [reading.url(url, "pip's extra-index-url") for url in pip.get("extra-index-url", "").split()]
     none = pip.get("no-index", "").lower() in ("1", "true", "yes", "on") and not (default or first)
     return {
         "pypi_first": tuple(first),
         "pypi_default": None if none else default,
-        "pypi_extra": () if none else tuple(extra),
+        "pypi_extra": () if none else tuple(filter(None, extra)),
         "names": [*first, default, *extra],
     }
 
@@ -155,7 +153,7 @@ def _toml(path: str, must_exist: bool = False) -> dict[str, Any]:
 
 
 def _pip(environ: Mapping[str, str], home: str, system: str) -> dict[str, str]:
-    """pip's settings: global, user, PIP_CONFIG_FILE, environment; the later wins. PIP_CONFIG_FILE=/dev/null: no files."""
+    """pip's settings: global, user, PIP_CONFIG_FILE, environment; the later wins. With /dev/null no file is read."""
     files = [f"{system.rstrip('/')}/etc/xdg/pip/pip.conf", f"{system.rstrip('/')}/etc/pip.conf"]
     config = environ.get("XDG_CONFIG_HOME") or f"{home}/.config"
     files += [f"{home}/.pip/pip.conf", f"{home}/Library/Application Support/pip/pip.conf", f"{config}/pip/pip.conf"]
@@ -208,7 +206,7 @@ def _pbs(reading: _Reading, environ: Mapping[str, str], uv: Mapping[str, Any]) -
 
 
 def npmrc(text: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """The keys and values of a `.npmrc`; `${NAME}` is replaced where the environment has it (`${NAME?}`: else empty)."""
+    """The keys and values of a `.npmrc`; `${NAME}` is replaced where the environment has it, `${NAME?}` always."""
     settings: dict[str, str] = {}
     for line in text.splitlines():
         stripped = line.strip()

@@ -91,9 +91,8 @@ class Decider:
     def _hashed(self, fd: int, rules: Rules, path: str, code: str, found: Found, old: str) -> str:
         """Complete a kept file's record, or turn it into a secret's after a look at its content."""
         name = path.rpartition("/")[2]
-        status = found[name][1]
-        if code == "f+" and self._remembered(status) and old.startswith(code + stamp(status) + "sha256:"):
-            return old
+        if code == "f+" and old and old.startswith(code + self._remembered(found[name][1]) + "sha256:"):
+            return old if len(old) > len(code) + DIGEST else ""
         status, digest, head = fingerprint(fd, encoded(name), path, HEAD if code == "f?" else 0)
         found[name] = ("f", status)
         reason = secret_content(path, head) if code == "f?" else ""

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from . import appconfig, versions
+from . import appconfig, procfile, versions
 from .buildpack import load_all
 from .definition import nearest
 from .ecosystems import ecosystem
@@ -45,12 +45,14 @@ def detect(tree: SourceTree, buildpacks: Sequence[Buildpack] | None = None, *, o
     """
     known = load_all() if buildpacks is None else tuple(buildpacks)
     _refuse_environments(tree)
+    procfile.read(tree)  # what is wrong with it had better be said now
     facts = Facts(tree)
     forced = _forced(tree, known, only)
     claims = {buildpack.name: _claims(facts, buildpack) for buildpack in known}
     chosen, notes = (forced, []) if forced else _chosen(known, claims)
     found = _similar(tree, known)
     rejected = tuple((one.name, one.looks_for) for one in known if one.name not in chosen)
+    notes += _vendored(tree, [one.ecosystem for one in known if one.name in chosen])
     if not chosen:
         raise NotDetected(rejected, found)
     matched = [one for one in known if one.name in chosen]
@@ -136,6 +138,19 @@ def _refuse_environments(tree: SourceTree) -> None:
         raise CommittedFiles(path, what, hint)
 
 
+_MODULES = "node_modules"
+
+
+def _vendored(tree: SourceTree, ecosystems: Sequence[str]) -> list[str]:
+    """Remarks on `node_modules` folders, which are never in the app. Raises CommittedFiles without a package.json."""
+    if _MODULES in tree.vendored and "package.json" not in tree and (not ecosystems or "npm" in ecosystems):
+        what = "npm packages are among the app's files, but no package.json says which belong there"
+        hint = "Add a package.json with its dependencies and a lock file, or delete node_modules."
+        raise CommittedFiles(_MODULES, what, hint)
+    how = "is left out: what the lock file pins is installed instead. Add it to .gitignore"
+    return [f"{path} {how}" for path in sorted(tree.vendored)]
+
+
 def _refuse(facts: Facts, matched: Sequence[Buildpack]) -> None:
     for refusal in (item for one in matched for item in one.refuse):
         if hit := match(facts, refusal.when, {}):
@@ -180,7 +195,7 @@ _PACKAGES = {"pypi": "Python", "npm": "npm"}
 def _check_manager(tree: SourceTree, buildpack: Buildpack, lock: str) -> None:
     """Refuse a lock of one package manager when package.json asks for another."""
     writer = dict(buildpack.managers).get(lock.rpartition("/")[2])
-    if not writer or "package.json" not in tree.files:
+    if not writer or "package.json" not in tree:
         return
     facts = Facts(tree)
     for field, named in _named_managers(facts, set(dict(buildpack.managers).values()), writer):

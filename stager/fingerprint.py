@@ -88,11 +88,15 @@ def fingerprint(folder: int, name: bytes, path: str, keep: int = 0) -> tuple[os.
                 after = os.fstat(fd)
             finally:
                 os.close(fd)
-            if size == before.st_size and stamp(before) == stamp(after):
+            if size == before.st_size == after.st_size and _times(before) == _times(after):
                 return before, digest, head
     except OSError as error:
         raise failure(path, error) from None
     raise ChangedWhileRead(path)
+
+
+def _times(status: os.stat_result) -> tuple[int, int]:
+    return status.st_mtime_ns, status.st_ctime_ns
 
 
 def _hash(fd: int, size: int, keep: int) -> tuple[int, str, bytes]:

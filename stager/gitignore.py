@@ -1,8 +1,8 @@
 """Patterns of ignore files, as gitignore(5) has them and as git's own matcher behaves, byte by byte.
 
-A pattern that git's matcher gives up on never matches. Every pattern becomes a regular expression that cannot backtrack
-across stars: a star takes the earliest match of what follows it and keeps it, which is always right for globs and leaves
-a hostile pattern such as `*a*a*a*a*a*b` linear. Imported only when names have to be decided anew.
+A pattern that git's matcher gives up on never matches. Every pattern becomes a regular expression that cannot
+backtrack across stars: a star takes the earliest match of what follows it and keeps it, which is always right for globs
+and leaves a hostile pattern such as `*a*a*a*a*a*b` linear. Imported only when names have to be decided anew.
 """
 
 from __future__ import annotations
@@ -16,20 +16,24 @@ LARGEST = 256 * 1024
 """The largest ignore file that is read, in bytes."""
 
 _STAR, _DEEP, _SLASH = b"*", b"**/", b"/"  # tokens; every other token is a regular expression for one byte
+_LETTERS = b"abcdefghijklmnopqrstuvwxyz"
+_DIGITS = b"0123456789"
+_SIGNS = bytes(c for c in range(33, 127) if not chr(c).isalnum())
 _CLASSES = {
-    b"alnum": bytes.isalnum,
-    b"alpha": bytes.isalpha,
-    b"blank": lambda c: c in b" \t",
-    b"cntrl": lambda c: c[0] < 32 or c[0] == 127,
-    b"digit": bytes.isdigit,
-    b"graph": lambda c: 32 < c[0] < 127,
-    b"lower": bytes.islower,
-    b"print": lambda c: 32 <= c[0] < 127,
-    b"punct": lambda c: 32 < c[0] < 127 and not c.isalnum(),
-    b"space": lambda c: c in b" \t\n\r",
-    b"upper": bytes.isupper,
-    b"xdigit": lambda c: c in b"0123456789abcdefABCDEF",
+    b"alnum": _LETTERS + _LETTERS.upper() + _DIGITS,
+    b"alpha": _LETTERS + _LETTERS.upper(),
+    b"blank": b" \t",
+    b"cntrl": bytes([*range(32), 127]),
+    b"digit": _DIGITS,
+    b"graph": bytes(range(33, 127)),
+    b"lower": _LETTERS,
+    b"print": bytes(range(32, 127)),
+    b"punct": _SIGNS,
+    b"space": b" \t\n\r",
+    b"upper": _LETTERS.upper(),
+    b"xdigit": _DIGITS + b"abcdefABCDEF",
 }
+"""ASCII only, as in git."""
 
 
 class _Invalid(Exception):
@@ -70,7 +74,7 @@ def _bracket(pattern: bytes, at: int) -> tuple[bytes, int]:
     return _byte_class(set(range(256)) - members if negated else members), at + 1
 
 
-def _named_class(pattern: bytes, at: int) -> tuple[list[int], int] | None:
+def _named_class(pattern: bytes, at: int) -> tuple[bytes, int] | None:
     """A class such as `[:alpha:]` at `at`: its bytes and the index after it; None when there is none."""
     end = pattern.find(b"]", at + 2)
     if pattern[at : at + 2] != b"[:":
@@ -79,10 +83,10 @@ def _named_class(pattern: bytes, at: int) -> tuple[list[int], int] | None:
         raise _Invalid
     if end == at + 2 or pattern[end - 1 : end] != b":":
         return None
-    test = _CLASSES.get(pattern[at + 2 : end - 1])
-    if test is None:
+    members = _CLASSES.get(pattern[at + 2 : end - 1])
+    if members is None:
         raise _Invalid
-    return [c for c in range(128) if test(bytes([c]))], end + 1
+    return members, end + 1
 
 
 def _byte_class(members: set[int]) -> bytes:
@@ -116,7 +120,7 @@ def _tokens(pattern: bytes) -> list[bytes]:
 
 
 def _stars(pattern: bytes, at: int, start: int) -> tuple[bytes, int]:
-    """The run of stars at `at`. Two or more between slashes span folders, and so do, in git, those after a literal start.
+    """The run of stars at `at`. Two or more between slashes span folders; in git those after a literal start do, too.
 
     `start` is where the pattern's literal start ends.
     """

@@ -20,30 +20,21 @@ _OUT_AT_ROOT = frozenset({".stager", "stager.lock", "droplet.tgz", ".gitignore",
 _OUT = frozenset(
     {".git", ".DS_Store", ".AppleDouble", "Icon\r", "Thumbs.db", "ehthumbs.db", "desktop.ini", "Desktop.ini"}
 )
-_OUT_FOLDERS = frozenset(
-    (".hg", ".svn", ".bzr", "_darcs", "CVS")
-    + (
-        "__pycache__",
-        ".mypy_cache",
-        ".pytest_cache",
-        ".ruff_cache",
-        ".tox",
-        ".nox",
-        ".hypothesis",
-        ".ipynb_checkpoints",
-    )
-    + (".npm", ".pnpm-store", ".idea", ".vscode", ".vs", ".vagrant", ".terraform", ".direnv")
-    + (".Spotlight-V100", ".Trashes", ".fseventsd", "__MACOSX")
-)
+_OUT_FOLDERS = frozenset({
+    ".hg", ".svn", ".bzr", "_darcs", "CVS",
+    "__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".tox", ".nox", ".hypothesis", ".ipynb_checkpoints",
+    ".npm", ".pnpm-store", ".idea", ".vscode", ".vs", ".vagrant", ".terraform", ".direnv",
+    ".Spotlight-V100", ".Trashes", ".fseventsd", "__MACOSX",
+})  # fmt: skip
 _OUT_IN_YARN = frozenset({"cache", "unplugged", "install-state.gz", "build-state.yml"})
 _OUT_FILES = re.compile(r".*\.py[co]|.*\$py\.class|.*~|\..*\.sw[k-p]|\.#.*|#.*#|\._.*", re.DOTALL)
 FILLED_BY_STAGING = ".stager", "node_modules"
 """Folders that are not source but will be there when the app runs, so links may lead into them."""
 
-_SECRET_NAMES = frozenset(
-    ("id_rsa", "id_dsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk", ".env", ".envrc", ".netrc", "_netrc")
-    + (".pypirc", ".pgpass", ".dockercfg", ".git-credentials", "credentials.json")
-)
+_SECRET_NAMES = frozenset({
+    "id_rsa", "id_dsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk",
+    ".env", ".envrc", ".netrc", "_netrc", ".pypirc", ".pgpass", ".dockercfg", ".git-credentials", "credentials.json",
+})  # fmt: skip
 _SECRET_ENDS = (".key", ".p12", ".pfx", ".jks", ".keystore", ".ppk")
 _SECRET_PLACES = (".aws/credentials", ".docker/config.json", ".kube/config")
 _SECRET_JSON = re.compile(r"(?:service[-_]account|client_secret).*\.json", re.DOTALL)

@@ -220,7 +220,7 @@ def _is_global(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
 
 
 def _bypasses(origin: Origin, no_proxy: str) -> bool:
-    """Whether NO_PROXY covers an origin: `*`, a host, a domain with all below it, `host:port`, an address or network."""
+    """Whether NO_PROXY covers an origin: `*`, a host, a domain and all below it, `host:port`, an address, a network."""
     for entry in no_proxy.replace(",", " ").split():
         host, _, port = entry.lower().partition(":") if entry.count(":") == 1 else (entry.lower(), "", "")
         name = host.removeprefix("*").lstrip(".")
@@ -264,7 +264,7 @@ def _uvs_default() -> str:
         done = subprocess.run(
             [find_uv_bin(), "pip", "compile", "--help"], capture_output=True, text=True, check=True, timeout=30
         )
-        found = re.search(r"--default-index\b.*?by\s+default:\s+<(https://[^>\s]+)>", done.stdout, re.S)
+        found = re.search(r"--default-index\b.*?by\s+default:\s+<(https://[^>\s]+)>", done.stdout, re.DOTALL)
     except (ImportError, OSError, subprocess.SubprocessError):
         found = None
     if not found:
@@ -285,7 +285,8 @@ def default_debian() -> str:
 def _template(purl: str, upto: str) -> str:
     from packageurl.contrib.purl2url import get_download_url
 
-    return str(get_download_url(purl) or "").partition(upto)[0]
+    found: str | None = get_download_url(purl)  # type: ignore[no-untyped-call]
+    return (found or "").partition(upto)[0]
 
 
 def joined(base: str, path: str) -> str:

@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 
-from . import planning, restage, staging
+from . import detection, planning, restage, staging
 from .cli import cache_folder
 from .codec import check_known_answer
 from .indexes import Indexes
@@ -54,7 +54,7 @@ def stage(
 
 def detect(tree: SourceTree, buildpacks: Sequence[str] = ()) -> Detections:
     """Which buildpacks recognise the tree, and why the others do not. Raises a SourceError."""
-    return staging.detect(tree, tuple(buildpacks))
+    return detection.detect(tree, only=tuple(buildpacks))
 
 
 def plan(

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from .definition import PLACEHOLDER
 from .errors import BadManifest
 from .places import json_line, text_line, toml_line
-from .resources import fits
 from .vocabulary import Condition
 
 if TYPE_CHECKING:
@@ -45,24 +44,13 @@ class Facts:
     """Folders whose modules are top-level, beside the app's own."""
     texts: dict[str, str] = field(default_factory=dict)
     documents: dict[str, Any] = field(default_factory=dict)
-    depths: dict[int, list[str]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for path in self.tree.files:
-            self.depths.setdefault(path.count("/"), []).append(path)
-        for paths in self.depths.values():
-            paths.sort(key=str.encode)
+    found: dict[str, list[str]] = field(default_factory=dict)
 
     def files(self, pattern: str) -> list[str]:
         """The app's files that fit the path pattern, sorted by bytes."""
-        if "*" not in pattern:
-            return [pattern] if pattern in self.tree.files else []
-        wanted = pattern.split("/")
-        return [
-            path
-            for path in self.depths.get(len(wanted) - 1, [])
-            if all(fits(part, want) for part, want in zip(path.split("/"), wanted, strict=True))
-        ]
+        if pattern not in self.found:
+            self.found[pattern] = self.tree.glob(pattern)
+        return self.found[pattern]
 
     def text(self, path: str) -> str:
         """The start of a file as text; what is not UTF-8 is replaced, for looking only."""
@@ -87,14 +75,18 @@ class Facts:
 
     def line(self, path: str, dotted: str) -> int | None:
         """The line of a member of a JSON or TOML file."""
-        find = toml_line if path.endswith(".toml") else json_line
+        find = toml_line if _is_toml(path) else json_line
         return find(self.text(path), dotted)
+
+
+def _is_toml(path: str) -> bool:
+    return path.endswith((".toml", "Pipfile", "uv.lock"))
 
 
 def _parse(path: str, data: bytes) -> dict[str, Any]:
     try:
         text = data.decode("utf-8-sig")
-        value = tomllib.loads(text) if path.endswith(".toml") else json.loads(text)
+        value = tomllib.loads(text) if _is_toml(path) else json.loads(text)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise BadManifest(path, "the file is not UTF-8", "Save it as UTF-8.", line) from None

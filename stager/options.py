@@ -38,7 +38,7 @@ def read(tree: SourceTree, buildpack: Buildpack) -> tuple[tuple[str, str], ...]:
 
 
 def _root(tree: SourceTree, file: str) -> Node:
-    if not file or file not in tree.files:
+    if not file or file not in tree:
         return Node({}, file)
     try:
         text = tree.read_bytes(file).decode("utf-8-sig")

@@ -22,7 +22,7 @@ _LINE = "A line is a process type, a colon and a command, such as 'web: python m
 
 def read(tree: SourceTree) -> tuple[Process, ...]:
     """The processes in the order of the file; none when there is no Procfile. Raises BadManifest with the line."""
-    if NAME not in tree.files:
+    if NAME not in tree:
         return ()
     found: dict[str, Process] = {}
     for number, line in enumerate(_lines(tree.read_bytes(NAME)), 1):

@@ -52,7 +52,7 @@ def check(facts: Facts, buildpack: Buildpack, process: Process, manager: str, ou
     `ours` says that stager chose the command, so that a development server is refused, too, if the app has a build
     script.
     """
-    if MANIFEST not in facts.tree.files:
+    if MANIFEST not in facts.tree:
         return
     for step in steps(facts, process.command, ours):
         _check_output(facts, buildpack, step, manager)
@@ -64,7 +64,7 @@ def check(facts: Facts, buildpack: Buildpack, process: Process, manager: str, ou
 
 def is_development(facts: Facts, buildpack: Buildpack, process: Process) -> bool:
     """Whether the command is a development server."""
-    found = steps(facts, process.command, True) if MANIFEST in facts.tree.files else []
+    found = steps(facts, process.command, True) if MANIFEST in facts.tree else []
     return any(re.search(pattern, step.text) for step in found for pattern in buildpack.development)
 
 
@@ -169,7 +169,7 @@ def _in_app(facts: Facts, file: str) -> bool:
     if path == ".":
         main = facts.member(MANIFEST, "main")
         path = posixpath.normpath(main) if isinstance(main, str) and main else "index.js"
-    return path.startswith("../") or any(path + ending in facts.tree.files for ending in _ENDINGS)
+    return path.startswith("../") or any(path + ending in facts.tree for ending in _ENDINGS)
 
 
 def _check_tool(facts: Facts, step: Step) -> None:

@@ -31,7 +31,8 @@ def _close(name: str, want: str) -> bool:
 def _folded(name: str) -> str:
     """A name without what people get wrong about it: case, separators, a needless `.txt`."""
     plain = name.lower()
-    plain = plain.removesuffix(".txt") if plain.endswith(".txt") else plain
+    while plain.endswith(".txt"):
+        plain = plain.removesuffix(".txt")
     return plain.replace("-", "").replace("_", "").replace(".", "").replace(" ", "")
 
 

@@ -14,15 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from . import appconfig, assembly, dependencies, detection, fetching, lockfile, planning, restage
+from . import assembly, dependencies, fetching, lockfile, planning, restage
 from .codec import check_known_answer
 from .digest import Digest
 from .errors import BadLock, CannotWrite, LockMissing, LockStale, StoreCorrupt
 from .indexes import Indexes
-from .model import Detections, Droplet, Event, Layer, Plan, Progress
+from .model import Droplet, Event, Layer, Plan, Progress
 from .restage import Folder
 from .store import Store
-from .tree import SourceTree
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +63,6 @@ def with_wishes(
     return replace(
         settings, stack=stack, architecture=architecture, buildpacks=buildpacks, locked=locked, save_lock=save_lock
     )
-
-
-def detect(tree: SourceTree, only: tuple[str, ...] = ()) -> Detections:
-    """Which buildpacks recognise the tree; `stager.yml` may name them. Raises a SourceError."""
-    return detection.detect(tree, only=only or appconfig.read(tree).buildpacks)
 
 
 def stage(root: str, out: str, settings: Settings) -> Droplet:

@@ -48,11 +48,11 @@ class Patience:
         return planned if asked is None else min(max(asked, planned), self.longest_wait)
 
 
-class Refused(Exception):  # noqa: N818 - a decision, turned into an error by the one who knows whose URL it was
+class Refused(Exception):
     """A URL, or one it redirected to, that may not be fetched; the text says why."""
 
 
-class Again(Exception):  # noqa: N818 - never leaves this package
+class Again(Exception):
     """A failure that may pass. `wait` is what the server asked for, in seconds."""
 
     def __init__(self, cause: str, wait: float | None = None) -> None:
@@ -163,7 +163,7 @@ def _seconds(retry_after: str | None) -> float | None:
     if retry_after.strip().isdigit():
         return float(retry_after.strip()[:6])
     import time
-    from email.utils import parsedate_tz, mktime_tz
+    from email.utils import mktime_tz, parsedate_tz
 
     parsed = parsedate_tz(retry_after)
     return max(0.0, mktime_tz(parsed) - time.time()) if parsed else None
@@ -224,7 +224,7 @@ def tls_context(indexes: Indexes) -> ssl.SSLContext:
 
     import certifi
 
-    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cadata="")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies chain and host name; without any certificate so far
     for path in (*(indexes.ca_files or (certifi.where(),)), *indexes.extra_ca_files):
         try:
             context.load_verify_locations(cafile=path)
@@ -233,4 +233,3 @@ def tls_context(indexes: Indexes) -> ssl.SSLContext:
                 path, f"the certificates cannot be read: {error.strerror or 'not PEM'}", "Correct SSL_CERT_FILE."
             ) from None
     return context
-

@@ -34,7 +34,7 @@ def plain(file: str, example: str, prefix: str = "") -> Reader:
     """
 
     def read(facts: Facts) -> Iterator[Asked]:
-        if file not in facts.tree.files:
+        if file not in facts.tree:
             return
         text = _utf8(facts.tree.read_bytes(file), file, example)
         stripped = [line.partition("#")[0].strip() for line in text.splitlines()]
@@ -67,7 +67,7 @@ def tool_versions(*tools: str) -> Reader:
 
     def read(facts: Facts) -> Iterator[Asked]:
         file = ".tool-versions"
-        lines = facts.text(file).splitlines() if file in facts.tree.files else []
+        lines = facts.text(file).splitlines() if file in facts.tree else []
         for number, line in enumerate(lines, 1):
             words = line.partition("#")[0].split()
             if len(words) > 1 and words[0] in tools:
@@ -82,7 +82,7 @@ def mise(*tools: str) -> Reader:
 
     def read(facts: Facts) -> Iterator[Asked]:
         for file in ("mise.toml", ".mise.toml"):
-            for tool in tools if file in facts.tree.files else ():
+            for tool in tools if file in facts.tree else ():
                 value = facts.member(file, f"tools.{tool}")
                 value = value[0] if isinstance(value, list) and value else value
                 value = value.get("version") if isinstance(value, dict) else value
@@ -99,7 +99,7 @@ def member(file: str, dotted: str, syntax: str, unless: str = "") -> Reader:
 
     def read(facts: Facts) -> Iterator[Asked]:
         other, _, path = unless.partition(" ")
-        if file not in facts.tree.files or (unless and other in facts.tree.files and facts.member(other, path)):
+        if file not in facts.tree or (unless and other in facts.tree and facts.member(other, path)):
             return
         value = facts.member(file, dotted)
         if isinstance(value, str) and value.strip():

@@ -70,7 +70,7 @@ def manager(tree: SourceTree, buildpack: Buildpack, lock: str) -> str:
     """The package manager: the one that writes the lock, else the one package.json names, else the usual one."""
     known = dict(buildpack.managers)
     named = known.get(lock.rpartition("/")[2], "")
-    if not named and known and "package.json" in tree.files:
+    if not named and known and "package.json" in tree:
         value = Facts(tree).member("package.json", "packageManager")
         named = value.partition("@")[0] if isinstance(value, str) else ""
     return named if named in known.values() else next(iter(known.values()), "")

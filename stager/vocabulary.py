@@ -18,7 +18,7 @@ class Condition:
     """Something that must be found in the app: every part that is given must hold. A match has values and a place."""
 
     files: tuple[str, ...] = ()
-    """Path patterns, in order of preference: `*` is any run within a part, `**` any parts."""
+    """Path patterns, in order of preference: `*` is any run within a part, `**` any number of parts."""
     content: str = ""
     """A regular expression (multi-line) for the file's text, or for `fields`; its named groups become values."""
     fields: tuple[str, ...] = ()

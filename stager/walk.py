@@ -7,8 +7,8 @@ decision (see `ignore.judge`), then for hashed files their stamp and digest:
     f+<inode> <size> <mtime, ns> <ctime, ns> sha256:<hex>
 
 A folder whose names and kinds equal the remembered ones, below unchanged ignore files, keeps its decisions; a file
-whose stamp is equal keeps its digest. As git does, a file that changed less than two seconds before it was looked at, or
-in the future, gets no stamp: a second change could leave the same one. The index carries a checksum, and is ignored
+whose stamp is equal keeps its digest. As git does, a file that changed less than two seconds before it was looked at,
+or in the future, gets no stamp: a second change could leave the same one. The index carries a checksum, and is ignored
 when anything about it is unexpected. This module is on the warm path.
 """
 
@@ -37,8 +37,7 @@ FORMAT = 1
 MOST_ENTRIES = 200_000
 RACY = 2_000_000_000
 """Nanoseconds."""
-_TYPE, _REGULAR = 0o170000, 0o100000
-_KINDS = {0o040000: "d", _REGULAR: "f", 0o120000: "l"}
+_KINDS = {0o040000: "d", 0o100000: "f", 0o120000: "l"}
 _PLAIN_NAMES = sys.getfilesystemencoding() == "utf-8"
 
 
@@ -48,7 +47,7 @@ def _name(entry: os.DirEntry[str]) -> str:
 
 
 def _kind(status: os.stat_result) -> str:
-    return _KINDS.get(status.st_mode & _TYPE, "o")
+    return _KINDS.get(status.st_mode & 0o170000, "o")
 
 
 def checksum(folders: dict[str, Records], places: dict[str, str], root: str) -> str:
@@ -146,32 +145,28 @@ class Walk:
     def _reuse(self, fd: int, path: str, known: Records, chain: Chain) -> bool:
         """Take over the remembered decisions if the folder's names, kinds and ignore files are the same."""
         prefix = path + "/" if path else ""
-        device = self._device
+        device, plain = self._device, _PLAIN_NAMES
         files: dict[str, File] = {}
         others: list[tuple[str, str, os.stat_result]] = []
         stale: list[str] = []
-        seen = 0
         with os.scandir(fd) as entries:
-            for entry in entries:
-                name = entry.name if _PLAIN_NAMES else _name(entry)
+            for entry in entries:  # a warm start spends its time in this loop: nothing in it is called without need
+                name = entry.name if plain else _name(entry)
                 record = known.get(name)
                 if record is None:
                     return False
-                seen += 1
                 status = entry.stat(follow_symlinks=False)
                 mode, size = status.st_mode, status.st_size
-                if mode & _TYPE == _REGULAR and record.startswith("f+"):
-                    # written out, not called: this is the loop that a warm start spends its time in
-                    mark = f"f+{status.st_ino} {size} {status.st_mtime_ns} {status.st_ctime_ns} sha256:"
-                    if record.startswith(mark) and status.st_dev == device:
-                        files[prefix + name] = File(mode & 0o100 != 0, size, record[-DIGEST:])
-                    else:
-                        stale.append(name)
+                mark = f"f+{status.st_ino} {size} {status.st_mtime_ns} {status.st_ctime_ns} sha256:"
+                if record.startswith(mark) and mode & 0o170000 == 0o100000 and status.st_dev == device:
+                    files[prefix + name] = File(mode & 0o100 != 0, size, record[-71:])
                 elif record[0] != _kind(status) or not self._still(record, status):
                     return False
+                elif record.startswith("f+"):
+                    stale.append(name)
                 else:
                     others.append((name, record, status))
-        if seen != len(known):
+        if len(files) + len(others) + len(stale) != len(known):
             return False
         records = self._rehashed(fd, prefix, known, sorted(stale), files)
         if records is None:

@@ -10,9 +10,11 @@ import base64
 import bz2
 import gzip
 import hashlib
+import importlib
 import json
 import lzma
 import struct
+import sys
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -254,8 +256,7 @@ def compress(data: bytes, compression: str) -> bytes:
     if compression == "bz2":
         return bz2.compress(data)
     if compression == "zst":
-        from backports import zstd
-
+        zstd = importlib.import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
         return bytes(zstd.compress(data))
     assert not compression, f"unknown compression {compression!r}"
     return data

@@ -49,7 +49,11 @@ def bin_links(
     `links` are the plan's own links: a link to a package makes its commands available beside the link, as pnpm's
     layout needs it; `.bin` links among them are kept as they are and win.
     """
-    tables = {path: _table(meta) for path, meta in placed}
+    tables = {path: _table(meta.get("bin")) for path, meta in placed}
+    for path, meta in placed:
+        inner = meta.get("bundled")
+        if isinstance(inner, Mapping):
+            tables.update({f"{path}/{folder}": _table(table) for folder, table in inner.items()})
     given = dict(links)
     owners = {owner(path): path for path in tables if _VIRTUAL.fullmatch(owner(path))}
     made: dict[str, str] = {}
@@ -71,8 +75,7 @@ def _home(seat: str, place: str, owners: Mapping[str, str]) -> str:
     return "" if seat == place else f"{owners[folder]}/node_modules"
 
 
-def _table(meta: Mapping[str, object]) -> dict[str, str]:
-    table = meta.get("bin")
+def _table(table: object) -> dict[str, str]:
     return {str(name): str(file) for name, file in table.items()} if isinstance(table, Mapping) else {}
 
 

@@ -27,9 +27,10 @@ def read(tree: SourceTree, path: str) -> str:
     """
     if path not in tree:
         raise LockMissing(path)
+    size = tree.files[tree.resolve(path)].size
+    if size > LIMIT:
+        raise _bad(path, f"has {size} bytes; the limit is {LIMIT}")
     data = tree.read_bytes(path)
-    if len(data) > LIMIT:
-        raise _bad(path, f"has {len(data)} bytes; the limit is {LIMIT}")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

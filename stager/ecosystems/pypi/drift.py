@@ -147,12 +147,18 @@ def _text(node: Node | None) -> str:
 def _check_poetry(tree: SourceTree, lock: str) -> None:
     """`metadata.content-hash`: SHA-256 of sorted JSON of the relevant tables of `pyproject.toml`."""
     locked = toml(tree, lock).at("metadata").str("content-hash", "")
-    if locked and PYPROJECT in tree and locked not in set(_poetry_hashes(pyproject(tree).value)):
+    if not locked or PYPROJECT not in tree:
+        return
+    hashes = list(_poetry_hashes(pyproject(tree).value))
+    writer = re.match(r"#.* by Poetry (\d+)\.(\d+)", read(tree, lock))
+    if writer and (int(writer[1]), int(writer[2])) >= (2, 3):
+        hashes = hashes[:1]
+    if locked not in hashes:
         raise LockStale(lock, [PYPROJECT], "poetry lock")
 
 
 def _poetry_hashes(data: Mapping[str, Any]) -> Iterator[str]:
-    """As Poetry 2.3 and later, 2.0 to 2.2 (no dependency groups), 1.x (no `[project]`), 1.0 and 1.1 (no groups)."""
+    """As Poetry 2.3 and later does it, then 2.0 to 2.2 (no dependency groups), 1.x (no `[project]`), 1.1 (no groups)."""
     project, groups = _table(data.get("project")), _table(data.get("dependency-groups"))
     poetry = _table(_table(data.get("tool")).get("poetry"))
     keys = ("requires-python", "dependencies", "optional-dependencies")
@@ -192,12 +198,12 @@ def _check_pdm(tree: SourceTree, lock: str) -> None:
     if not locked or dig(manifest, "tool", "pdm", "workspace") is not None:
         versions = _versions(document.list("package"), lock)
         _must_hold(project_wanted(tree), versions, lock, PYPROJECT, "pdm lock")
-    elif locked not in set(_pdm_hashes(manifest)):
+    elif locked not in set(_pdm_hashes(manifest, metadata.str("lock_version", ""))):
         raise LockStale(lock, [PYPROJECT], "pdm lock")
 
 
-def _pdm_hashes(manifest: Node) -> Iterator[str]:
-    """With groups of PEP 735 merged into `dev-dependencies` or not, and `overrides` or all of `resolution`."""
+def _pdm_hashes(manifest: Node, lock_version: str) -> Iterator[str]:
+    """With `overrides` or all of `resolution`; groups of PEP 735 count as `dev-dependencies` since 4.5."""
     project = _table(manifest.value.get("project"))
     settings = _table(_table(manifest.value.get("tool")).get("pdm"))
     own = _table(settings.get("dev-dependencies"))
@@ -207,7 +213,7 @@ def _pdm_hashes(manifest: Node) -> Iterator[str]:
             groups.setdefault(normalise(name, PYPROJECT), []).extend(lines)
     resolution = _table(settings.get("resolution"))
     overrides = settings.get("overrides", resolution.get("overrides", {}))
-    for dev in (groups, own):
+    for dev in (groups,) if lock_version.startswith("4.5") else (groups, own):
         for last in ({"resolution": resolution}, {"overrides": overrides}):
             yield _json_hash(
                 {

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from stager.errors import BadLock, DigestMismatch, Gone, NotCached
 
-from .pins import File, Pin, is_foreign, normalise, normalise_index
+from .pins import File, Pin, digest_of, is_foreign, normalise, normalise_index
 from .target import Target
 
 
@@ -42,6 +42,8 @@ def resolve(
     pinned file, BadLock when the package does not run on the target's Python.
     """
     unknown = [pin for pin in pins if _needs_index(pin, default_indexes)]
+    for pin in unknown:
+        _check_hashes(pin, lock)
     if unknown and lookup is None:
         raise NotCached([f"index page of {pin.name}" for pin in unknown])
     return [
@@ -55,6 +57,13 @@ def _needs_index(pin: Pin, default_indexes: frozenset[str]) -> bool:
     if pin.hashes and not pin.files:
         return True
     return is_foreign(pin, default_indexes) and any(not file.url for file in pin.files)
+
+
+def _check_hashes(pin: Pin, lock: str) -> None:
+    """At least one hash must be strong, and those that are must be whole."""
+    strong = [text for text in pin.hashes if text.startswith(("sha256:", "sha384:", "sha512:"))]
+    for text in strong or pin.hashes[:1]:
+        digest_of(text, str(pin), lock, pin.line)
 
 
 def _completed(pin: Pin, lookup: Lookup, target: Target, lock: str, default_indexes: frozenset[str]) -> Pin:

@@ -39,7 +39,7 @@ class Pin(NamedTuple):
     """A package a lock wants installed. `name` is normalised (PEP 503).
 
     `files` are the candidates. Where a lock has hashes without file names they are in `hashes`, and `indexes` are
-    the URLs of the indexes to ask, none meaning the default one. `direct` says that the lock names a URL instead of
+    the URLs of the indexes to ask in order; "", and none at all, mean the default one. `direct` says that the lock names a URL instead of
     an index.
     """
 
@@ -135,7 +135,7 @@ def select(
     _refuse_two_versions(reading.pins, lock)
     ranks = tag_ranks(target)
     best = [(pin, best_wheel(pin.files, ranks)) for pin in reading.pins]
-    bare = (str(pin) for pin, file in best if not pin.files or (file and not file.hash))
+    bare = (str(pin) for pin, file in best if not (pin.files or pin.hashes) or (file and not file.hash))
     if unpinned := sorted({*reading.unpinned, *bare}):
         raise Unpinned(lock, unpinned)
     none = ((str(pin), why_none(pin.files, target)) for pin, file in best if file is None)
@@ -222,7 +222,7 @@ def _checked_version(pin: Pin, file: File, lock: str) -> str:
 
 def is_foreign(pin: Pin, default_indexes: frozenset[str]) -> bool:
     """Whether the lock names an index for the package that is not among the default ones."""
-    return any(normalise_index(index) not in default_indexes for index in pin.indexes)
+    return any(index and normalise_index(index) not in default_indexes for index in pin.indexes)
 
 
 def is_sdist(filename: str) -> bool:

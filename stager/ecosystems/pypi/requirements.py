@@ -55,7 +55,9 @@ class Contents:
 
     @property
     def indexes(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(filter(None, [self.index, *self.extra_indexes])))
+        """In the order they are asked; "" is the default one, and none at all means just that."""
+        found = dict.fromkeys([self.index, *self.extra_indexes])
+        return () if list(found) == [""] else tuple(found)
 
 
 def contents(tree: SourceTree, path: str) -> Contents:
