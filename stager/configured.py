@@ -2,8 +2,8 @@
 
 Only the operator's files are read here, never an app's. Left out on purpose: `find-links` and `file:` indexes (a folder
 of this one machine must not silently decide what a droplet is made of; artifacts are named by digest, and an index has
-them), pip's `trusted-host` and npm's `strict-ssl` (TLS is never turned off), keyrings (they would run foreign code), and
-netrc's `default` entry (it would offer a password to any host).
+them), pip's `trusted-host` and npm's `strict-ssl` (TLS is never turned off), keyrings (they would run foreign code),
+and netrc's `default` entry (it would offer a password to any host).
 """
 
 from __future__ import annotations

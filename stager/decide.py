@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 
 from .errors import ChangedWhileRead
-from .fingerprint import DIGEST, digest_in, encoded, fingerprint, stamp
+from .fingerprint import DIGEST, digest_in, encoded, fingerprint
 from .gitignore import LARGEST, Patterns
 from .ignore import OWN_FILES, Rules, judge, secret_content
 
@@ -91,8 +91,9 @@ class Decider:
     def _hashed(self, fd: int, rules: Rules, path: str, code: str, found: Found, old: str) -> str:
         """Complete a kept file's record, or turn it into a secret's after a look at its content."""
         name = path.rpartition("/")[2]
-        if code == "f+" and old and old.startswith(code + self._remembered(found[name][1]) + "sha256:"):
-            return old if len(old) > len(code) + DIGEST else ""
+        mark = self._remembered(found[name][1]) if old and code == "f+" else ""
+        if mark and old.startswith(f"f+{mark}sha256:"):
+            return old
         status, digest, head = fingerprint(fd, encoded(name), path, HEAD if code == "f?" else 0)
         found[name] = ("f", status)
         reason = secret_content(path, head) if code == "f?" else ""

@@ -8,7 +8,7 @@ and leaves a hostile pattern such as `*a*a*a*a*a*b` linear. Imported only when n
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from .errors import BadManifest
 
@@ -202,7 +202,7 @@ def _line(raw: bytes) -> bytes:
 class Patterns:
     """An ignore file. Patterns of one sign that follow each other are matched as one expression."""
 
-    __slots__ = ("_groups", "_patterns")
+    __slots__ = ("_any", "_groups", "_patterns")
 
     def __init__(self, text: bytes, file: str, negation: bool = True) -> None:
         """Raises BadManifest when `text` is larger than `LARGEST` bytes."""
@@ -214,15 +214,16 @@ class Patterns:
         patterns = (Pattern(line) for line in lines if line and (negation or not line.startswith(b"!")))
         self._patterns = [pattern for pattern in patterns if pattern.regex is not None]
         self._groups = list(_grouped(self._patterns))
+        self._any = _group(self._patterns)
+        """Most names match no pattern at all; this tells so at once."""
 
     def verdict(self, path: bytes, folder: bool) -> bool | None:
         """True: left out; False: taken in again; None: no pattern speaks of this very path. The last match counts."""
         text = path + b"/" if folder else path
         name = text[path.rfind(b"/") + 1 :]
-        for negated, by_name, by_path in self._groups:
-            if (by_name and by_name.fullmatch(name)) or (by_path and by_path.fullmatch(text)):
-                return not negated
-        return None
+        if not self._any(name, text):
+            return None
+        return next((not negated for negated, matches in self._groups if matches(name, text)), None)
 
     def names(self, path: bytes) -> bool:
         """Whether the last pattern that matches this file takes it in, and says its name and not only stars."""
@@ -233,20 +234,27 @@ class Patterns:
         return False
 
 
-_Group = tuple[bool, "re.Pattern[bytes] | None", "re.Pattern[bytes] | None"]
+_Match = Callable[[bytes, bytes], bool]
+"""Of a name and its path, each with a final slash if it is a folder."""
 
 
-def _grouped(patterns: list[Pattern]) -> Iterable[_Group]:
-    """(negated, by name, by path) for each run of patterns of one sign, last run first."""
+def _grouped(patterns: list[Pattern]) -> Iterator[tuple[bool, _Match]]:
+    """(negated, matcher) for each run of patterns of one sign, last run first."""
     rest = list(patterns)
     while rest:
         negated = rest[-1].negated
         run: list[Pattern] = []
         while rest and rest[-1].negated == negated:
             run.append(rest.pop())
-        yield negated, _either(p.regex for p in run if p.anywhere), _either(p.regex for p in run if not p.anywhere)
+        yield negated, _group(run)
 
 
-def _either(regexes: Iterable[bytes | None]) -> re.Pattern[bytes] | None:
-    joined = b"|".join(regex for regex in regexes if regex is not None)
-    return re.compile(joined, re.DOTALL) if joined else None
+def _group(patterns: list[Pattern]) -> _Match:
+    """Whether any of the patterns matches."""
+    names = _either(p.regex for p in patterns if p.anywhere)
+    paths = _either(p.regex for p in patterns if not p.anywhere)
+    return lambda name, path: names(name) is not None or paths(path) is not None
+
+
+def _either(regexes: Iterable[bytes | None]) -> Callable[[bytes], object]:
+    return re.compile(b"|".join(r for r in regexes if r is not None) or rb"(?!)", re.DOTALL).fullmatch

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from .errors import UnsafePath
+from .fingerprint import encoded
 from .gitignore import Patterns
 from .names import check_name
 
@@ -36,7 +37,7 @@ _SECRET_NAMES = frozenset({
     ".env", ".envrc", ".netrc", "_netrc", ".pypirc", ".pgpass", ".dockercfg", ".git-credentials", "credentials.json",
 })  # fmt: skip
 _SECRET_ENDS = (".key", ".p12", ".pfx", ".jks", ".keystore", ".ppk")
-_SECRET_PLACES = (".aws/credentials", ".docker/config.json", ".kube/config")
+_SECRET_PLACES = ("/.aws/credentials", "/.docker/config.json", "/.kube/config")
 _SECRET_JSON = re.compile(r"(?:service[-_]account|client_secret).*\.json", re.DOTALL)
 _ENV_TEMPLATES = (".example", ".sample", ".template", ".dist", ".defaults", ".vault")
 _PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY")
@@ -69,10 +70,9 @@ def secret_name(path: str) -> str:
     name = lower.rpartition("/")[2]
     if name.startswith(".env.") and not name.endswith(_ENV_TEMPLATES):
         return "likely a secret: environment files hold passwords"
-    named = name in _SECRET_NAMES or name.endswith(_SECRET_ENDS) or _SECRET_JSON.fullmatch(name)
-    return (
-        "likely a secret, by its name" if named or f"/{lower}".endswith(tuple(f"/{p}" for p in _SECRET_PLACES)) else ""
-    )
+    if name in _SECRET_NAMES or name.endswith(_SECRET_ENDS) or ("/" + lower).endswith(_SECRET_PLACES):
+        return "likely a secret, by its name"
+    return "likely a secret, by its name" if _SECRET_JSON.fullmatch(name) else ""
 
 
 def wants_look(path: str) -> bool:
@@ -97,25 +97,28 @@ class Rules:
     and the app's own file overrules them all. As in git, nothing below a folder that is left out can be taken in again.
     """
 
-    __slots__ = ("nested", "own")
+    __slots__ = ("_deepest_first", "own")
 
     def __init__(self, nested: list[tuple[str, Patterns]], own: Patterns | None) -> None:
-        self.nested = nested
+        self._deepest_first = [(len(encoded(place)), patterns) for place, patterns in reversed(nested)]
         self.own = own
 
     def ignored(self, path: str, folder: bool) -> bool:
         """Whether the ignore files leave this path out, given that its folder is in."""
-        raw = path.encode("utf-8", "surrogateescape")
-        verdict = self.own.verdict(raw, folder) if self.own else None
-        for place, patterns in reversed(self.nested):
+        raw = encoded(path)
+        if self.own:
+            verdict = self.own.verdict(raw, folder)
             if verdict is not None:
-                break
-            verdict = patterns.verdict(raw[len(place.encode()) :], folder)
-        return bool(verdict)
+                return verdict
+        for skip, patterns in self._deepest_first:
+            verdict = patterns.verdict(raw[skip:], folder)
+            if verdict is not None:
+                return verdict
+        return False
 
     def asked_for(self, path: str) -> bool:
         """Whether the app's own ignore file takes in this file by name, so that a likely secret is meant."""
-        return self.own is not None and self.own.names(path.encode("utf-8", "surrogateescape"))
+        return self.own is not None and self.own.names(encoded(path))
 
     def leads_out(self, path: str) -> bool:
         """Whether a link to this path, which is not among the source files, leads to something that was left out.

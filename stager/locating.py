@@ -85,8 +85,8 @@ def _on_pages(artifact: Artifact, pages: Pages) -> list[str]:
 
 def _npm(artifact: Artifact, indexes: Indexes, _: Pages, hint: str) -> Iterator[str]:
     """`<registry>/<name>/-/<base>-<version>.tgz`; the lock's own URL first only when it is of that registry."""
-    name, _, version = artifact.purl.removeprefix("pkg:npm/").partition("?")[0].partition("@")
-    name, version = unquote(name), unquote(version)
+    words = artifact.purl.removeprefix("pkg:npm/").partition("?")[0].partition("@")
+    name, version = unquote(words[0]), unquote(words[2])
     registry = indexes.npm(name)
     usual = joined(registry, f"{name}/-/{name.rpartition('/')[2]}-{version}.tgz")
     same = bool(hint) and Origin.of(hint) == Origin.of(registry)
@@ -94,11 +94,14 @@ def _npm(artifact: Artifact, indexes: Indexes, _: Pages, hint: str) -> Iterator[
 
 
 def _deb(artifact: Artifact, indexes: Indexes, _: Pages, hint: str) -> Iterator[str]:
-    """A pool file of the configured mirror, then of the default archive; security updates have their own archives."""
+    """A pool file of the mirror; security updates have an archive of their own.
+
+    What apt happens to be configured with may be a partial mirror, so the default archive comes after it.
+    """
     security = artifact.filename.startswith("pool/updates/")
-    default = default_debian() + ("-security" if security else "")
     yield joined(indexes.debian()[security], artifact.filename)
-    yield joined(default, artifact.filename)
+    if not (indexes.debian_security_mirror if security else indexes.debian_mirror):
+        yield joined(default_debian() + ("-security" if security else ""), artifact.filename)
     yield hint
 
 

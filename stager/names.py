@@ -29,6 +29,8 @@ def fault(text: str) -> str:
 def check_name(path: str) -> None:
     """Raises UnsafePath when `path` is too long, or its last part is a name that some platform cannot hold."""
     name = path.rpartition("/")[2]
+    if path.isascii() and name.isprintable() and len(name) <= LONGEST_NAME and len(path) <= LONGEST_PATH:
+        return
     wrong = fault(name)
     if wrong:
         raise UnsafePath(printable(path), f"its name {wrong}")

@@ -48,8 +48,8 @@ class Sources:
         from .web import NpmLookup, PypiLookup
         from .web import Web as Pages
 
-        web = Pages(store, indexes, offline=offline)
-        return cls(web, indexes, PypiLookup(web, indexes), NpmLookup(web, indexes))
+        web = Pages(indexes, store, offline=offline)
+        return cls(web, indexes, PypiLookup(web), NpmLookup(web))
 
     def debian(self, suite: str) -> DebianMirrors:
         """The Debian archive and its security archive."""

@@ -69,7 +69,7 @@ class Transport:
         self._jobs = jobs
         self._patience = patience
         self._mutex = threading.Lock()
-        self._pools: dict[str, PoolManager] = {}
+        self._pools: dict[tuple[str, bool], PoolManager] = {}
         self._context: ssl.SSLContext | None = None
 
     def open(self, url: str, headers: dict[str, str]) -> HTTPResponse:
@@ -102,18 +102,24 @@ class Transport:
         from urllib3 import PoolManager, ProxyManager
 
         proxy = self._indexes.proxy(url)
+        secure = url[:6].lower() == "https:" or proxy[:6].lower() == "https:"
         with self._mutex:
-            if proxy not in self._pools:
-                self._context = self._context or tls_context(self._indexes)
-                shared: dict[str, Any] = {"num_pools": 32, "maxsize": self._jobs, "ssl_context": self._context}
+            if (proxy, secure) not in self._pools:
+                context = self._tls() if secure else None
+                shared: dict[str, Any] = {"num_pools": 32, "maxsize": self._jobs, "ssl_context": context}
                 if not proxy:
-                    self._pools[proxy] = PoolManager(**shared)
+                    pool = PoolManager(**shared)
                 else:
                     address, secret = proxy_parts(proxy)
-                    self._pools[proxy] = ProxyManager(
-                        address, proxy_headers=secret, proxy_ssl_context=self._context, **shared
-                    )
-            return self._pools[proxy]
+                    pool = ProxyManager(address, proxy_headers=secret, proxy_ssl_context=context, **shared)
+                self._pools[proxy, secure] = pool
+            return self._pools[proxy, secure]
+
+    def _tls(self) -> ssl.SSLContext:
+        """Made once and only for https: reading all certificates takes a tenth of a second."""
+        if self._context is None:
+            self._context = tls_context(self._indexes)
+        return self._context
 
     def close(self) -> None:
         """Close the connections that are idle."""
@@ -225,7 +231,7 @@ def tls_context(indexes: Indexes) -> ssl.SSLContext:
     import certifi
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies chain and host name; without any certificate so far
-    for path in (*(indexes.ca_files or (certifi.where(),)), *indexes.extra_ca_files):
+    for path in dict.fromkeys((*(indexes.ca_files or (certifi.where(),)), *indexes.extra_ca_files)):
         try:
             context.load_verify_locations(cafile=path)
         except OSError as error:

@@ -171,7 +171,8 @@ class Walk:
         records = self._rehashed(fd, prefix, known, sorted(stale), files)
         if records is None:
             return False
-        self.files.update(files)
+        for full, file in files.items():  # one by one: `update` would resize the table at every call
+            self.files[full] = file
         self._finish(fd, path, records, others, chain, True)
         return True
 

@@ -1,7 +1,7 @@
 """Index pages over HTTP, kept and revalidated by CacheControl, and what Python's and npm's pages say.
 
 Artifacts never come this way: they go straight into the store. What is kept lies in `<store>/v1/http`, bodies apart
-from headers; offline it is served however old, because a page only helps to find bytes that a digest then decides about.
+from headers; offline it is served however old, because a page only helps to find bytes that a digest then decides on.
 """
 
 from __future__ import annotations

@@ -268,7 +268,7 @@ def unmet(root: Path, stack: Stack) -> set[str]:
     for path in sorted(root.rglob("*")):
         if path.is_file() and not path.is_symlink() and (facts := elf.read(path.read_bytes(), str(path))):
             found[path] = facts
-    assert len(found) > 5
+    assert len(found) >= 5
     assert {facts.machine for facts in found.values()} == {stack.machine}
     there = {path.name for path in root.rglob("*.so*") if path.exists()}
     provided = there | elf.GLIBC | stack.libraries
@@ -356,7 +356,7 @@ def test_debian_12s_python_runs_wherever_it_lies(tmp_path: Path) -> None:
     }
 
     def run(*arguments: str) -> str:
-        command = [str(python), *arguments]
+        command = [str(python), "-B", *arguments]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=True, cwd="/").stdout
 
     found = json.loads(run("-I", "-W", "ignore", "-c", PROBE))

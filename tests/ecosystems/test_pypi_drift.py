@@ -30,17 +30,22 @@ PEP621 = (
     'web = ["a"]\n[dependency-groups]\ndev = ["pytest", {include-group = "x"}]\nx = ["b"]\n'
 )
 LEGACY = (
-    '[tool.poetry]\nname = "x"\n[tool.poetry.dependencies]\npython = "^3.11"\nflask = {version = "^3", optional = true}\n'
+    '[tool.poetry]\nname = "x"\n[tool.poetry.dependencies]\npython = "^3.11"\n'
+    'flask = {version = "^3", optional = true}\n'
     '[tool.poetry.extras]\nweb = ["flask"]\n[tool.poetry.group.dev.dependencies]\npytest = "*"\n'
 )
-OLD = '[tool.poetry]\nname = "x"\n[tool.poetry.dependencies]\npython = "^3.11"\n[tool.poetry.dev-dependencies]\npytest = "*"\n'
+OLD = (
+    '[tool.poetry]\nname = "x"\n[tool.poetry.dependencies]\npython = "^3.11"\n'
+    '[tool.poetry.dev-dependencies]\npytest = "*"\n'
+)
 MIXED = (
     '[project]\nname = "x"\ndependencies = ["flask>=3"]\n[tool.poetry.dependencies]\nflask = {source = "main"}\n'
-    '[[tool.poetry.source]]\nname = "main"\nurl = "https://index.example/simple"\n[dependency-groups]\ndev = ["pytest"]\n'
+    '[[tool.poetry.source]]\nname = "main"\nurl = "https://index.example/simple"\n'
+    '[dependency-groups]\ndev = ["pytest"]\n'
 )
 PDM = (
     '[project]\nname = "x"\ndependencies = ["flask>=3", "ü"]\n[tool.pdm.dev-dependencies]\nTest_x = ["pytest"]\n'
-    "[tool.pdm.resolution]\nallow-prereleases = true\n[tool.pdm.resolution.overrides]\na = \"1\"\n"
+    '[tool.pdm.resolution]\nallow-prereleases = true\n[tool.pdm.resolution.overrides]\na = "1"\n'
     '[[tool.pdm.source]]\nname = "main"\nurl = "https://index.example/simple"\n[dependency-groups]\ndev = ["b"]\n'
 )
 
@@ -59,7 +64,10 @@ PDM = (
 def test_poetry(manifest: str, digest: str) -> None:
     lock = f'[metadata]\nlock-version = "2.1"\ncontent-hash = "{digest}"\n'
     assert stale({"poetry.lock": lock, "pyproject.toml": manifest}, "poetry.lock") is None
-    error = stale({"poetry.lock": lock, "pyproject.toml": manifest.replace("flask", "quart").replace("3.11", "3.12")}, "poetry.lock")
+    error = stale(
+        {"poetry.lock": lock, "pyproject.toml": manifest.replace("flask", "quart").replace("3.11", "3.12")},
+        "poetry.lock",
+    )
     assert error is not None
     assert str(error) == (
         "poetry.lock: poetry.lock is out of step with pyproject.toml\n  Run 'poetry lock' and commit the result."
@@ -150,7 +158,7 @@ source = { virtual = "." }
 requires-dist = [
     { name = "flask", specifier = ">=3,<4" },
     { name = "lib-a", editable = "packages/a" },
-    { name = "redis", extras = ["hiredis"], marker = "python_full_version < '3.13' and extra == 'web-x'", specifier = ">=5" },
+    { name = "redis", extras = ["hiredis"], marker = "python_version < '3.13' and extra == 'web-x'", specifier = ">=5" },
     { name = "uvicorn", marker = "python_full_version >= '3.12'" },
     { name = "direct", url = "https://files.example/direct-1.0-py3-none-any.whl" },
 ]
@@ -228,7 +236,10 @@ def test_uv_compares_requires_python_of_a_lone_project() -> None:
 
 
 def test_uv_leaves_dynamic_dependencies_alone() -> None:
-    manifest = '[project]\nname = "my-demo"\ndynamic = ["dependencies", "version"]\n' + MANIFEST[MANIFEST.index("[dependency-groups]") :]
+    manifest = (
+        '[project]\nname = "my-demo"\ndynamic = ["dependencies", "version"]\n'
+        + MANIFEST[MANIFEST.index("[dependency-groups]") :]
+    )
     assert uv(manifest) == []
 
 
@@ -300,7 +311,10 @@ def test_a_pylock_must_hold_what_is_declared() -> None:
 
 def test_hashed_requirements_must_hold_what_is_declared() -> None:
     lock = "flask==3.1 --hash=sha256:x\n-e .\n"
-    assert stale({"requirements.txt": lock, "requirements.in": "-c c.txt\nflask\n", "c.txt": "x==1"}, "requirements.txt") is None
+    assert (
+        stale({"requirements.txt": lock, "requirements.in": "-c c.txt\nflask\n", "c.txt": "x==1"}, "requirements.txt")
+        is None
+    )
     error = stale({"requirements.txt": lock, "requirements.in": "flask\nnew\n"}, "requirements.txt")
     assert error is not None
     assert str(error) == (

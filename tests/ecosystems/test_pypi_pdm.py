@@ -25,7 +25,9 @@ def head(strategy: str = "inherit_metadata", groups: str = '"default", "dev", "w
 
 def package(name: str, version: str = "1.0", more: str = "", static: bool = False) -> str:
     file = f"{name}-{version}-py3-none-any.whl"
-    entry = f'{{url = "https://files.example/{file}", hash = "{A}"}}' if static else f'{{file = "{file}", hash = "{A}"}}'
+    entry = (
+        f'{{url = "https://files.example/{file}", hash = "{A}"}}' if static else f'{{file = "{file}", hash = "{A}"}}'
+    )
     return f'\n[[package]]\nname = "{name}"\nversion = "{version}"\n{more}files = [{entry}]\n'
 
 
@@ -40,7 +42,7 @@ def purls(found: Locked) -> list[str]:
 
 def test_groups_and_markers() -> None:
     lock = head() + package("a", more='groups = ["default"]\n') + package("d", more='groups = ["dev"]\n')
-    lock += package("w", more="groups = [\"default\"]\nmarker = \"sys_platform == 'win32'\"\n")
+    lock += package("w", more='groups = ["default"]\nmarker = "sys_platform == \'win32\'"\n')
     lock += package("e", more='groups = ["web"]\n')
     assert purls(read(lock)) == ["a@1.0"]
     assert purls(read(lock, groups=["dev"])) == ["a@1.0", "d@1.0"]
@@ -60,7 +62,9 @@ def test_static_urls_are_only_a_hint() -> None:
 
 
 def test_without_groups_the_graph_is_walked() -> None:
-    lock = head("cross_platform", version="4.4") + package("u", "0.2", 'dependencies = ["h>=1", "win; os_name == \'nt\'"]\n')
+    lock = head("cross_platform", version="4.4") + package(
+        "u", "0.2", 'dependencies = ["h>=1", "win; os_name == \'nt\'"]\n'
+    )
     lock += package("u", "0.2", 'extras = ["standard"]\ndependencies = ["u==0.2", "fast"]\n')
     lock += package("h") + package("fast", more='dependencies = ["u"]\n') + package("unused") + package("win")
     assert purls(read(lock)) == ["fast@1.0", "h@1.0", "u@0.2"]
@@ -74,12 +78,18 @@ def test_files_of_4_2_and_before_are_under_metadata() -> None:
 
 
 def test_folders_urls_and_repositories() -> None:
-    lock = head() + '[[package]]\nname = "own"\nversion = "1"\npath = "./libs/own"\neditable = true\ngroups = ["default"]\n'
-    lock += package("direct", more='groups = ["default"]\nurl = "https://u:p@files.example/direct-1.0-py3-none-any.whl"\n')
+    lock = (
+        head()
+        + '[[package]]\nname = "own"\nversion = "1"\npath = "./libs/own"\neditable = true\ngroups = ["default"]\n'
+    )
+    lock += package(
+        "direct", more='groups = ["default"]\nurl = "https://u:p@files.example/direct-1.0-py3-none-any.whl"\n'
+    )
     found = read(lock, **{"libs/own/own.py": ""})
     assert found.names == {"direct", "own"}
     assert [item.url for item in found.artifacts] == ["https://files.example/direct-1.0-py3-none-any.whl"]
-    git = '[[package]]\nname = "g"\nversion = "1"\ngit = "https://git.example/g"\nrevision = "abc"\ngroups = ["default"]\n'
+    git = '[[package]]\nname = "g"\nversion = "1"\ngroups = ["default"]\n'
+    git += 'git = "https://git.example/g"\nrevision = "abc"\n'
     with pytest.raises(NeedsBuild) as caught:
         read(head() + git)
     assert caught.value.data["needs"] == {"g==1": "a version control repository"}

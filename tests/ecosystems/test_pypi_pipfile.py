@@ -57,9 +57,7 @@ def lock(default: dict[str, Any], develop: dict[str, Any] | None = None, **meta:
 def read(text: str, lookup: Pages | None, groups: Sequence[str] = (), extras: Sequence[str] = ()) -> Locked:
     tree = SourceTree.of({"Pipfile.lock": text, "libs/own/own.py": ""})
     indexes = frozenset({normalise_index(INDEX)})
-    return read_lock(
-        tree, "Pipfile.lock", TARGET, groups=groups, extras=extras, lookup=lookup, default_indexes=indexes
-    )
+    return read_lock(tree, "Pipfile.lock", TARGET, groups=groups, extras=extras, lookup=lookup, default_indexes=indexes)
 
 
 def test_hashes_find_the_files_and_the_best_wheel_wins() -> None:
@@ -155,7 +153,7 @@ def test_what_is_not_pinned(version: str, hashes: list[str]) -> None:
 @pytest.mark.parametrize(
     ("text", "message", "where"),
     [
-        ("{", "is not valid JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)", "Pipfile.lock:1"),
+        ("[1,\n2", "is not valid JSON: Expecting ',' delimiter: line 2 column 2 (char 5)", "Pipfile.lock:2"),
         ("[]", "document: expected a table, found list", "Pipfile.lock"),
         ("[" * 100_000, "is nested too deeply to be read as JSON", "Pipfile.lock"),
         ("{}", "document: has no '_meta'", "Pipfile.lock"),
@@ -169,7 +167,11 @@ def test_what_is_not_pinned(version: str, hashes: list[str]) -> None:
             "default.n: names the index 'gone', which _meta.sources does not have",
             "Pipfile.lock",
         ),
-        (lock({"n": entry("==1.0"), "N": entry("==2.0")}), "n==1.0 and n==2.0 would both be installed", "Pipfile.lock:28"),
+        (
+            lock({"n": entry("==1.0"), "N": entry("==2.0")}),
+            "n==1.0 and n==2.0 would both be installed",
+            "Pipfile.lock:28",
+        ),
     ],
 )  # fmt: skip
 def test_a_bad_lock_is_refused_with_its_place(text: str, message: str, where: str) -> None:

@@ -41,7 +41,7 @@ def purls(found: Locked) -> list[str]:
 
 def test_2_1_groups_markers_and_extras() -> None:
     lock = package("a", more='groups = ["main"]\n') + package("d", more='groups = ["dev"]\n')
-    lock += package("w", more="groups = [\"main\"]\nmarkers = \"sys_platform == 'win32'\"\n")
+    lock += package("w", more='groups = ["main"]\nmarkers = "sys_platform == \'win32\'"\n')
     lock += package("e", more="groups = [\"main\"]\nmarkers = \"extra == 'web' and python_version >= '3.11'\"\n")
     both = "markers = {main = \"sys_platform == 'win32'\", dev = \"python_version > '3'\"}\n"
     lock += package("b", more='groups = ["main", "dev"]\n' + both) + '[extras]\nweb = ["e"]\n' + meta("2.1")
@@ -63,7 +63,8 @@ def test_the_project_itself_is_installed_with_its_commands_unless_package_mode_i
 
 
 OLD = (
-    package("flask", "2.0", more='[package.dependencies]\nclick = ">=8"\nwin = {version = "*", markers = "os_name == \'nt\'"}\n'
+    package("flask", "2.0", more='[package.dependencies]\nclick = ">=8"\n'
+            'win = {version = "*", markers = "os_name == \'nt\'"}\n'
             'async = {version = "*", optional = true, markers = "extra == \'async\'"}\n'
             '[package.extras]\nasync = ["async (>=1)"]\n')
     + package("click", "7.0") + package("click", "8.1") + package("win") + package("async") + package("pytest")
@@ -87,7 +88,10 @@ def test_older_locks_are_walked_from_the_manifest(version: str) -> None:
 
 def test_versions_for_different_pythons_are_told_apart() -> None:
     lock = package("n", "1.0").replace(">=3.8", ">=3.8,<3.12") + package("n", "2.0").replace(">=3.8", ">=3.12")
-    project = PROJECT + '[tool.poetry.dependencies]\nn = [{version = "1.*", python = "<3.12"}, {version = "^2", python = ">=3.12"}]\n'
+    project = (
+        PROJECT
+        + '[tool.poetry.dependencies]\nn = [{version = "1.*", python = "<3.12"}, {version = "^2", python = ">=3.12"}]\n'
+    )
     assert purls(read(lock + meta("2.0"), project)) == ["n@1.0"]
     open_ended = PROJECT + '[tool.poetry.dependencies]\nn = "*"\n'
     assert purls(read(lock + meta("2.0"), open_ended)) == ["n@1.0"]
@@ -110,7 +114,9 @@ class Index:
 
 
 def test_files_of_a_private_index_are_looked_up_for_their_url() -> None:
-    source = '[package.source]\ntype = "legacy"\nurl = "https://user:pw@private.example/simple"\nreference = "private"\n'
+    source = (
+        '[package.source]\ntype = "legacy"\nurl = "https://user:pw@private.example/simple"\nreference = "private"\n'
+    )
     lock = package("n", more='groups = ["main"]\n' + source) + meta("2.1")
     tree = SourceTree.of({"poetry.lock": lock, "pyproject.toml": PROJECT})
     with pytest.raises(NotCached) as caught:

@@ -30,7 +30,8 @@ UV = 'version = 1\n[[package]]\nname = "demo"\nversion = "1"\nsource = { editabl
         ("", ["src/demo/deep/x.py"], ["."]),
         ('[tool.setuptools]\npackage-dir = { "" = "lib" }\n', ["lib/demo.py"], ["lib"]),
         ('[tool.setuptools.packages.find]\nwhere = ["a", "b", "none"]\n', ["a/x.py", "b/y/z.py"], ["a", "b"]),
-        ('[tool.poetry]\npackages = [{ include = "demo", from = "code" }, { include = "two" }]\n', ["code/demo/x.py", "two/x.py"], ["code", "."]),
+        ('[tool.poetry]\npackages = [{ include = "demo", from = "code" }, { include = "two" }]\n',
+         ["code/demo/x.py", "two/x.py"], ["code", "."]),
         ('[tool.pdm.build]\npackage-dir = "py"\n', ["py/demo/x.py"], ["py"]),
         ('[tool.uv.build-backend]\nmodule-root = "mod"\n', ["mod/demo/x.py"], ["mod"]),
         ('[tool.uv.build-backend]\nmodule-root = ""\n', ["demo/x.py"], ["."]),
@@ -42,7 +43,9 @@ UV = 'version = 1\n[[package]]\nname = "demo"\nversion = "1"\nsource = { editabl
 def test_the_folders_on_the_import_path(pyproject: str, files: list[str], roots: list[str]) -> None:
     tree = SourceTree.of({"pyproject.toml": pyproject, **dict.fromkeys(files, "")})
     assert import_roots(tree, "") == roots
-    inner = SourceTree.of({f"libs/one/{path}": text for path, text in {"pyproject.toml": pyproject, **dict.fromkeys(files, "")}.items()})
+    inner = SourceTree.of(
+        {f"libs/one/{path}": text for path, text in {"pyproject.toml": pyproject, **dict.fromkeys(files, "")}.items()}
+    )
     assert import_roots(inner, "libs/one") == [os.path.normpath(f"libs/one/{root}") for root in roots]
 
 
@@ -73,7 +76,8 @@ def test_commands_from_every_place_and_metadata_with_plugins() -> None:
 
 @pytest.mark.parametrize(
     ("name", "reference"),
-    [("../x", "a:b"), ("x", "a"), ("x", "a:b; import os"), ("x", "a:b\nimport os"), ("$(id)", "a:b"), ("x", "1a:b"), ("", "a:b")],
+    [("../x", "a:b"), ("x", "a"), ("x", "a:b; import os"), ("x", "a:b\nimport os"), ("$(id)", "a:b"), ("x", "1a:b"),
+     ("", "a:b")],
 )  # fmt: skip
 def test_a_command_that_cannot_be_made_is_refused(name: str, reference: str) -> None:
     import json
@@ -98,7 +102,7 @@ def test_two_projects_with_one_command_are_refused_unless_it_is_the_same() -> No
     ("pyproject", "setup", "why"),
     [
         ('[build-system]\nrequires = ["maturin>=1"]\nbuild-backend = "maturin"\n', "", "it is compiled by maturin"),
-        ('[build-system]\nrequires = []\nbuild-backend = "scikit_build_core.build"\n', "", "it is compiled by scikit_build_core"),
+        ('[build-system]\nrequires = []\nbuild-backend = "mesonpy"\n', "", "it is compiled by mesonpy"),
         ('[build-system]\nrequires = ["setuptools", "Cython >= 3"]\n', "", "it is compiled with Cython"),
         ('[build-system]\nrequires = ["setuptools-rust==1"]\n', "", "it is compiled with setuptools-rust"),
         ('[[tool.setuptools.ext-modules]]\nname = "x"\nsources = ["x.c"]\n', "", "it has extension modules"),
@@ -132,7 +136,9 @@ def test_both_kinds_of_builds_are_told_together() -> None:
 
 def test_a_path_that_would_leave_the_app_is_refused() -> None:
     for path in ("/etc", "a/../../b", "c:\\x", "..", "http://x.example/y"):
-        lock = UV + f"dependencies = [{{ name = \"l\" }}]\n[[package]]\nname = \"l\"\nsource = {{ editable = '{path}' }}\n"
+        lock = (
+            UV + f'dependencies = [{{ name = "l" }}]\n[[package]]\nname = "l"\nsource = {{ editable = \'{path}\' }}\n'
+        )
         with pytest.raises(BadLock, match="is outside the app"):
             read_lock(SourceTree.of({"uv.lock": lock}), "uv.lock", TARGET)
 

@@ -133,7 +133,8 @@ def test_what_must_be_built_is_collected() -> None:
             "pylock.toml",
         ),
         (
-            HEAD + f'[[packages]]\nname = "n"\nwheels = [{{ path = "n-1-py3-none-any.whl", hashes = {{ sha256 = "{A}" }} }}]\n',
+            HEAD + '[[packages]]\nname = "n"\n'
+            f'wheels = [{{ path = "n-1-py3-none-any.whl", hashes = {{ sha256 = "{A}" }} }}]\n',
             "n comes from n-1-py3-none-any.whl, which only one machine has",
             "pylock.toml:3",
         ),

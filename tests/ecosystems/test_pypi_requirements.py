@@ -121,25 +121,22 @@ def test_everything_unpinned_is_named_with_its_line() -> None:
 @pytest.mark.parametrize(
     ("text", "message", "where"),
     [
-        ("a==1.0 --hash=md5:00\n", "DigestMismatch", ""),
+        ("a==1.0 --hash=md5:00\n", "a==1.0 has only a md5 hash, which proves nothing", "requirements.txt:1"),
+        ("a==1.0 --hash=sha256:abc\n", "a==1.0 has a malformed hash: 'sha256:abc'", "requirements.txt:1"),
         (f"a==1.0 --hash={A}\na==2.0 --hash={A}\n", "a==1.0 and a==2.0 would both be installed", "requirements.txt:2"),
         ("\n-r gone.txt\n", "includes 'gone.txt', which is not in the app", "requirements.txt:2"),
         ("-r ../../etc/passwd\n", "includes '../../etc/passwd', which is not in the app", "requirements.txt:1"),
-        ("-r https://evil.example/r.txt\n", "includes 'https://evil.example/r.txt', which is not in the app", "requirements.txt:1"),
+        ("-r https://x.example/r\n", "includes 'https://x.example/r', which is not in the app", "requirements.txt:1"),
         ("-e ../other\n", "'../other' is outside the app", "requirements.txt:1"),
         ("./gone\n", "the folder gone is not in the app", "requirements.txt:1"),
-        ("./vendor/x-1.0-py3-none-any.whl\n", "./vendor/x-1.0-py3-none-any.whl is an archive in the app", "requirements.txt:1"),
-        ("a = = 1\n", "'a = = 1' is not a requirement: Expected semicolon (after name with no version specifier) or end", "requirements.txt:1"),
+        ("./v/x-1.0-py3-none-any.whl\n", "./v/x-1.0-py3-none-any.whl is an archive in the app", "requirements.txt:1"),
+        ("a >= 1,\n", "'a >= 1,' is not a requirement: Expected version after comma", "requirements.txt:1"),
     ],
 )  # fmt: skip
 def test_a_bad_file_is_refused_with_its_place(text: str, message: str, where: str) -> None:
-    from stager.errors import DigestMismatch
-
-    kind = DigestMismatch if message == "DigestMismatch" else BadLock
-    with pytest.raises(kind) as caught:
+    with pytest.raises(BadLock) as caught:
         read(text)
-    assert where == caught.value.where
-    assert message in (caught.value.message, "DigestMismatch")
+    assert (caught.value.message, caught.value.where) == (message, where)
 
 
 def test_deep_includes_are_refused() -> None:
@@ -161,7 +158,7 @@ def test_groups_and_extras_do_not_exist() -> None:
         ({LOCK: "# --hash=sha256:x\na==1\n"}, []),
         ({LOCK: "-r sub/r.txt\n", "sub/r.txt": f"a==1 \\\n --hash={A}\n"}, [LOCK]),
         ({LOCK: f"-r gone.txt\na==1 --hash={A}\n"}, [LOCK]),
-        ({"Pipfile.lock": "", "uv.lock": "", "sub/poetry.lock": "", "pdm.lock": ""}, ["uv.lock", "pdm.lock", "Pipfile.lock"]),
+        ({"Pipfile.lock": "", "uv.lock": "", "sub/poetry.lock": ""}, ["uv.lock", "Pipfile.lock"]),
     ],
 )  # fmt: skip
 def test_a_requirements_file_is_a_lock_only_with_hashes(files: dict[str, str], found: list[str]) -> None:

@@ -43,12 +43,14 @@ def test_arm_has_no_manylinux_older_than_2014() -> None:
 
 
 @pytest.mark.parametrize("python", [(3, 11), (3, 12), (3, 13), (3, 14)])
-def test_tags_are_those_of_packaging_on_such_a_machine(python: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tags_are_those_of_packaging_on_such_a_machine(
+    python: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from packaging import _manylinux, tags
 
     monkeypatch.setattr(_manylinux, "_get_glibc_version", lambda: (2, 36))
     monkeypatch.setattr(_manylinux, "_have_compatible_abi", lambda *_: True)
-    here = [name for name in _manylinux.platform_tags(["x86_64"])]
+    here = list(_manylinux.platform_tags(["x86_64"]))
     interpreter = f"cp{python[0]}{python[1]}"
     expected = [
         *tags.cpython_tags(python, abis=[interpreter], platforms=[*here, "linux_x86_64"]),
@@ -139,7 +141,9 @@ def test_only_the_variable_extra_is_rewritten() -> None:
     assert with_extras_set("'a' in extras and os_name == 'extra'") == "'a' in extras and os_name == 'extra'"
 
 
-@pytest.mark.parametrize("text", ["python_version >", "nonsense == '1'", "(" * 50_000, "extras == 'a'", "os_name ~= 'x'"])
+@pytest.mark.parametrize(
+    "text", ["python_version >", "nonsense == '1'", "(" * 50_000, "extras == 'a'", "os_name ~= 'x'"]
+)
 def test_a_marker_that_cannot_be_evaluated_is_a_bad_lock(text: str) -> None:
     with pytest.raises(BadLock) as caught:
         Markers(target(), "uv.lock")(text, what="numpy")

@@ -40,7 +40,7 @@ def package(
     listed = ", ".join(wheels or (wheel(name, version),))
     text = f'\n[[package]]\nname = "{name}"\nversion = "{version}"\nsource = {source}\n'
     text += f"dependencies = [{', '.join(needs)}]\n" if needs else ""
-    return text + ("" if 'registry' not in source and not wheels else f"wheels = [{listed}]\n") + more
+    return text + ("" if "registry" not in source and not wheels else f"wheels = [{listed}]\n") + more
 
 
 def root(*needs: str, more: str = "", kind: str = "virtual") -> str:
@@ -84,9 +84,10 @@ def test_markers_choose_for_the_target_and_not_for_the_host() -> None:
 
 
 def test_several_versions_of_a_name_are_told_apart_by_version_and_source() -> None:
+    source = f'source = {{ registry = "{INDEX}" }}'
     lock = HEAD + root(
-        """{ name = "n", version = "1.0", source = { registry = "https://index.example/simple" }, marker = "python_full_version < '3.12'" }""",
-        """{ name = "n", version = "2.0", source = { registry = "https://index.example/simple" }, marker = "python_full_version >= '3.12'" }""",
+        f"""{{ name = "n", version = "1.0", {source}, marker = "python_full_version < '3.12'" }}""",
+        f"""{{ name = "n", version = "2.0", {source}, marker = "python_full_version >= '3.12'" }}""",
     )
     lock += package("n", "1.0") + package("n", "2.0")
     assert purls(read(lock)) == ["n@1.0"]
@@ -137,7 +138,7 @@ def test_workspace_members_and_path_sources_are_folders_of_the_app() -> None:
         lock,
         **{
             "packages/a/src/lib_a/__init__.py": "",
-            "packages/a/pyproject.toml": '[project]\nname = "lib-a"\nversion = "1"\n[project.scripts]\ngo = "lib_a:go"\n',
+            "packages/a/pyproject.toml": '[project]\nname = "lib-a"\nversion = "1"\nscripts = { go = "lib_a:go" }\n',
             "packages/unused/x.py": "",
             "tools/c/lib_c.py": "",
         },
@@ -235,7 +236,11 @@ def bad(lock: str, **asked: Sequence[str]) -> tuple[str, str]:
         (HEAD, "has no package for this project", "uv.lock"),
         (HEAD + package("demo", source='{ nowhere = "." }'), "demo==1.0 has an unknown kind of source", "uv.lock:5"),
         (HEAD + package("../x"), "'../x' is not a package name", "uv.lock"),
-        (HEAD + root('{ name = "gone" }'), "package[0].dependencies[0]: no package for the dependency gone", "uv.lock:9"),
+        (
+            HEAD + root('{ name = "gone" }'),
+            "package[0].dependencies[0]: no package for the dependency gone",
+            "uv.lock:9",
+        ),
         (
             HEAD + root('{ name = "n" }') + package("n", "1.0") + package("n", "2.0"),
             "package[0].dependencies[0]: 2 packages for the dependency n",

@@ -13,6 +13,7 @@ from stager.model import Locked, Stack
 
 from . import berry, berry_lock, bun, documents, package_lock, pnpm, yarn
 from .bins import bin_links
+from .bundles import covered
 from .collect import LAYOUT
 from .drift import check_drift
 from .manifest import Manifest, all_manifests, manifest, workspaces
@@ -31,6 +32,7 @@ __all__ = [
     "Manifest",
     "bin_links",
     "check_drift",
+    "covered",
     "declared",
     "find_locks",
     "from_purl",

@@ -17,6 +17,7 @@ from stager.tar import Deflated, Entry, Span, Unpacked
 
 from .bins import tidy
 from .names import base_name, from_purl
+from .pnpm_layout import STORE
 
 _MANIFEST_LIMIT = 4 << 20
 _SCRIPTS = ("preinstall", "install", "postinstall")
@@ -38,6 +39,8 @@ def unpack(blob_path: str, artifact: Artifact, path: str) -> Unpacked:
     archive = read_tar(blob_path, artifact.name, "gz")
     try:
         files, dropped = _stripped(archive, artifact.name)
+        if not path.startswith(f"{STORE}/"):  # pnpm leaves them as they are
+            _rename_ignores(files)
         inside = _manifest(files, "package.json", artifact.name)
         _check_identity(inside, artifact)
         meta = _meta(inside, files, artifact.name)
@@ -60,10 +63,13 @@ def _stripped(archive: Archive, label: str) -> tuple[Files, int]:
             if name in files:
                 raise UnsafeEntry(label, member.name, "is there twice once the first folder is taken away")
             files[name] = (member.content, member.executable)
+    return files, dropped
+
+
+def _rename_ignores(files: Files) -> None:
     for name in [name for name in files if name.rpartition("/")[2] == ".gitignore"]:
         found, place = files.pop(name), name.removesuffix(".gitignore") + ".npmignore"
         files.setdefault(place, found)
-    return files, dropped
 
 
 def _manifest(files: Files, name: str, label: str) -> Mapping[str, object]:

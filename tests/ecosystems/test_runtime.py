@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from apps_fixture import npm_registry
+from builders import TarEntry, compress, make_tar
+from debian_archive import live
+from elf_builder import make_elf
+
+from stager import box, elf, releases
+from stager.archive import content_bytes
+from stager.digest import sha256
+from stager.ecosystems import runtime
+from stager.errors import BadArchive
+from stager.model import Artifact, Reason
+from stager.runtimes import Chosen, choose_bun, choose_node, choose_npm
+
+PROGRAM = make_elf(needed=["libc.so.6"], interpreter="/lib64/ld-linux-x86-64.so.2")
+Kept = dict[str, tuple[bytes, bool]]
+
+
+def tarball(files: dict[str, bytes], links: dict[str, str] | None = None, executables: tuple[str, ...] = ()) -> bytes:
+    entries = [TarEntry(name, data, mode=0o755 if name in executables else 0o644) for name, data in files.items()]
+    entries += [TarEntry(name, type=b"2", link=target) for name, target in (links or {}).items()]
+    return compress(make_tar(entries), "gz")
+
+
+def unpacked(folder: Path, layout: str, data: bytes) -> tuple[Kept, dict[str, str], dict[str, object]]:
+    """(path → (bytes, executable), links, meta) at the place `p`."""
+    (folder / "x.tgz").write_bytes(data)
+    item = Artifact("pkg:npm/demo@1.0.0", "demo-1.0.0.tgz", sha256(data), layout, ("p",))
+    with runtime.unpack(str(folder / "x.tgz"), item, "p") as found:
+        contents = {entry.path: (content_bytes(entry.content), entry.executable) for entry in found.files}
+        return contents, found.links, found.meta
+
+
+def test_node_keeps_the_program_and_its_licence(tmp_path: Path) -> None:
+    files = {
+        "package/bin/node": PROGRAM,
+        "package/LICENSE": b"MIT",
+        "package/README.md": b"x",
+        "package/include/node/node.h": b"x",
+        "package/share/man/man1/node.1": b"x",
+        "package/package.json": b"{}",
+    }
+    assert unpacked(tmp_path, "node/1", tarball(files)) == (
+        {"p/bin/node": (PROGRAM, True), "p/LICENSE": (b"MIT", False)},
+        {},
+        {},
+    )
+
+
+def test_the_top_folder_may_have_any_name(tmp_path: Path) -> None:
+    contents, _, _ = unpacked(tmp_path, "bun/1", tarball({"bun-linux/bin/bun": PROGRAM, "bun-linux/README.md": b""}))
+    assert contents == {"p/bin/bun": (PROGRAM, True)}
+
+
+def test_npm_is_kept_without_manuals(tmp_path: Path) -> None:
+    files = {
+        "package/bin/npm-cli.js": b"#!/usr/bin/env node\n",
+        "package/bin/npx-cli.js": b"#!/usr/bin/env node\n",
+        "package/bin/npm.cmd": b"x",
+        "package/bin/npm.ps1": b"x",
+        "package/lib/npm.js": b"x",
+        "package/docs/content/x.md": b"x",
+        "package/man/man1/npm.1": b"x",
+        "package/node_modules/dep/docs/index.js": b"kept: only npm's own manuals are known to be unused",
+        "package/package.json": b"{}",
+    }
+    contents, links, meta = unpacked(tmp_path, "npm-cli/1", tarball(files))
+    assert {path: executable for path, (_, executable) in contents.items()} == {
+        "p/bin/npm-cli.js": True,
+        "p/bin/npx-cli.js": True,
+        "p/lib/npm.js": False,
+        "p/node_modules/dep/docs/index.js": False,
+        "p/package.json": False,
+    }
+    assert (links, meta) == ({}, {})
+
+
+def test_python_build_standalone_is_kept_without_what_builds_or_tests(tmp_path: Path) -> None:
+    lib = "python/lib/python3.12"
+    files = {
+        "python/bin/python3.12": PROGRAM,
+        "python/bin/pip3": b"#!/install/bin/python3.12\n",
+        "python/bin/2to3-3.12": b"x",
+        "python/include/python3.12/Python.h": b"x",
+        "python/share/man/man1/python3.1": b"x",
+        "python/lib/libpython3.12.so.1.0": PROGRAM,
+        "python/lib/libpython3.so": b"x",
+        "python/lib/pkgconfig/python3.pc": b"x",
+        "python/lib/tcl8.6/init.tcl": b"x",
+        f"{lib}/os.py": b"x",
+        f"{lib}/LICENSE.txt": b"x",
+        f"{lib}/test/test_os.py": b"x",
+        f"{lib}/unittest/case.py": b"x",
+        f"{lib}/ensurepip/__init__.py": b"x",
+        f"{lib}/tkinter/__init__.py": b"x",
+        f"{lib}/config-3.12-x86_64-linux-gnu/Makefile": b"x",
+        f"{lib}/site-packages/pip/__init__.py": b"x",
+        f"{lib}/lib-dynload/_crypt.cpython-312-x86_64-linux-gnu.so": PROGRAM,
+        f"{lib}/lib-dynload/_tkinter.cpython-312-x86_64-linux-gnu.so": PROGRAM,
+        f"{lib}/json/__pycache__/x.cpython-312.pyc": b"x",
+        f"{lib}/EXTERNALLY-MANAGED": b"x",
+    }
+    links = {
+        "python/bin/python3": "python3.12",
+        "python/bin/python": "python3.12",
+        "python/lib/libpython3.12.so": "libpython3.12.so.1.0",
+        f"{lib}/kept.py": "os.py",
+        f"{lib}/gone.py": "test/test_os.py",
+    }
+    contents, kept, meta = unpacked(tmp_path, "pbs/1", tarball(files, links, executables=("python/bin/python3.12",)))
+    assert {path: executable for path, (_, executable) in contents.items()} == {
+        "p/bin/python3.12": True,
+        "p/lib/libpython3.12.so.1.0": False,
+        "p/lib/python3.12/os.py": False,
+        "p/lib/python3.12/LICENSE.txt": False,
+        "p/lib/python3.12/unittest/case.py": False,
+        "p/lib/python3.12/lib-dynload/_crypt.cpython-312-x86_64-linux-gnu.so": False,
+    }
+    assert kept == {"p/lib/python3.12/kept.py": "os.py"}
+    assert meta == {"dropped": ["lib/python3.12/gone.py -> test/test_os.py"]}
+
+
+@pytest.mark.parametrize(
+    ("layout", "program"),
+    [
+        ("node/1", "bin/node"),
+        ("bun/1", "bin/bun"),
+        ("npm-cli/1", "bin/npm-cli.js"),
+        ("pbs/1", r"bin/python3.d+"),
+    ],
+)
+def test_an_archive_without_its_program_is_refused(tmp_path: Path, layout: str, program: str) -> None:
+    with pytest.raises(BadArchive) as caught:
+        unpacked(tmp_path, layout, tarball({"package/package.json": b"{}"}, {"package/bin/node": "package.json"}))
+    assert caught.value.message == f"demo@1.0.0: holds no program {program}"
+
+
+def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadArchive):
+        unpacked(tmp_path, "node/1", b"no gzip")
+
+
+# --- the real packages -----------------------------------------------------------------------------------------
+
+STACK = box.load("debian-12")
+
+
+def install(chosen: Chosen, root: Path) -> None:
+    """Fetch, check and unpack a chosen runtime with its links."""
+    import hashlib
+
+    for item in chosen.artifacts:
+        package = item.purl.removeprefix("pkg:npm/").replace("%40", "@").rpartition("@")[0]
+        data = live().get(f"{npm_registry()}/{package}/-/{item.filename}")
+        assert f"sha512:{hashlib.sha512(data).hexdigest()}" == item.digest
+        blob = root.parent / item.filename
+        blob.write_bytes(data)
+        with runtime.unpack(str(blob), item, item.paths[0]) as found:
+            assert found.meta == {}
+            for entry in found.files:
+                path = root / entry.path
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content_bytes(entry.content))
+                path.chmod(0o755 if entry.executable else 0o644)
+    for link, target in chosen.links:
+        (root / link).symlink_to(target)
+
+
+@pytest.mark.network
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="starts a Linux program")
+@pytest.mark.parametrize("line", sorted(releases.node().supported))
+def test_every_node_line_runs_and_needs_what_the_table_says(line: str, tmp_path: Path) -> None:
+    root = tmp_path / "app folder"
+    node = choose_node([(line, Reason("test"))], STACK, live(), npm_registry())
+    npm = choose_npm(node.runtime.version, [], STACK, live(), npm_registry())
+    install(node, root)
+    install(npm, root)
+    facts, table = elf.read((root / ".stager/node/bin/node").read_bytes(), "node"), releases.node().supported[line]
+    assert facts is not None
+    assert facts.glibc == table.glibc
+    assert set(facts.needed) - elf.GLIBC == table.libraries
+    environment = {"PATH": f"{root}/.stager/node/bin:/usr/bin:/bin", "HOME": str(tmp_path)}
+    for command, version in (("node", f"v{node.runtime.version}"), ("npm", npm.runtime.version)):
+        program = [str(root / ".stager/node/bin" / command), "--version"]
+        done = subprocess.run(program, env=environment, capture_output=True, text=True, check=True, cwd=tmp_path)
+        assert done.stdout.strip() == version
+    assert npm.runtime.version.partition(".")[0] == table.npm
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("architecture", ["amd64", "arm64"])
+def test_bun_needs_what_the_table_says(architecture: str, tmp_path: Path) -> None:
+    chosen = choose_bun([], box.load("debian-12", architecture), live(), npm_registry())
+    install(chosen, tmp_path / "app")
+    program = tmp_path / "app/.stager/bun/bin/bun"
+    facts = elf.read(program.read_bytes(), "bun")
+    assert facts is not None
+    assert facts.glibc == releases.node().extra["bun"]
+    assert set(facts.needed) <= elf.GLIBC
+    if sys.platform.startswith("linux") and os.uname().machine == facts.machine:
+        done = subprocess.run([str(program), "--version"], env={}, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == chosen.runtime.version
