@@ -54,7 +54,9 @@ def run(command: list[str] | str, *, cwd: Path = PLACE, env: dict[str, str] | No
     shell = isinstance(command, str)
     with (PLACE / "last.log").open("wb") as log:
         start = time.perf_counter()
-        child = subprocess.Popen(command, shell=shell, cwd=cwd, env={**os.environ, **(env or {})}, stdout=log, stderr=log)
+        child = subprocess.Popen(
+            command, shell=shell, cwd=cwd, env={**os.environ, **(env or {})}, stdout=log, stderr=log
+        )
         _, status, usage = os.wait4(child.pid, 0)
         seconds = time.perf_counter() - start
         child.returncode = os.waitstatus_to_exitcode(status)
@@ -95,7 +97,9 @@ def python_app(name: str) -> Path:
         f'[project]\nname = "bench"\nversion = "1"\nrequires-python = ">=3.11,<3.12"\ndependencies = [{listed}]\n'
     )
     (app / "Procfile").write_text("web: gunicorn app:app\n")
-    (app / "app.py").write_text("def app(environ, start_response):\n    start_response('200 OK', [])\n    return [b'ok']\n")
+    (app / "app.py").write_text(
+        "def app(environ, start_response):\n    start_response('200 OK', [])\n    return [b'ok']\n"
+    )
     for number in range(modules):
         file = app / f"package{number % 7}" / f"module{number}.py"
         file.parent.mkdir(exist_ok=True)
@@ -156,7 +160,17 @@ class Case:
         shutil.copytree(self.app, target, dirs_exist_ok=True)
         env = {}
         if self.python:
-            command = [UV, "pip", "install", "-q", "--target", str(target / "site"), "--python", sys.executable, "--no-deps"]
+            command = [
+                UV,
+                "pip",
+                "install",
+                "-q",
+                "--target",
+                str(target / "site"),
+                "--python",
+                sys.executable,
+                "--no-deps",
+            ]
             command += ["--link-mode", "hardlink", "-r", str(PLACE / f"{self.name}.txt")]
             env = {"UV_CACHE_DIR": str(cache)} if cache else {}
         else:
@@ -284,7 +298,10 @@ STAGER_ROWS = {"line", "unchanged", "dependency", "artifacts only", "cold"}
 
 
 def machine() -> dict[str, Any]:
-    cpu = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), "")
+    cpu = next(
+        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        "",
+    )
     return {"cpu": cpu, "cores": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()}
 
 
@@ -292,7 +309,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--apps", default="flask,data,express")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--cold", action="store_true", help="also measure with empty stores and caches, over the network")
+    parser.add_argument(
+        "--cold", action="store_true", help="also measure with empty stores and caches, over the network"
+    )
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     shutil.rmtree(PLACE, ignore_errors=True)

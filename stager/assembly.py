@@ -85,7 +85,9 @@ def app_pieces(
             )
         )
     for group in groups(tree):
-        key = key_of("app", codec.CODEC, [(path, tree.files[path].executable, tree.files[path].digest) for path in group])
+        key = key_of(
+            "app", codec.CODEC, [(path, tree.files[path].executable, tree.files[path].digest) for path in group]
+        )
         made.append(piece(key, lambda group=group: pieces.build(_entries(tree, group), store, "the app", stop=stop)))  # type: ignore[misc]
     return made, used
 

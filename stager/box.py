@@ -67,9 +67,8 @@ class Box:
     def stack(self, architecture: str) -> Stack:
         """This box as a target for planning. Raises UsageError for an architecture it does not come in."""
         if architecture not in self.architectures:
-            raise UsageError(
-                f"stack {self.name} does not come for {architecture}", f"It comes for {', '.join(self.architectures)}."
-            )
+            what = f"stack {self.name} does not come for {architecture}"
+            raise UsageError(what, f"It comes for {', '.join(self.architectures)}.")
         suite = self.suite if self.distribution == "debian" else ""
         return Stack(self.name, architecture, self.glibc, self.distribution, suite, self.libraries)
 
@@ -88,7 +87,8 @@ def read(name: str) -> Box:
     """The box `name`. Raises UsageError when there is none, InvalidDefinition when its `box.yml` is wrong."""
     known = names()
     if name not in known:
-        raise UsageError(f"there is no stack {name!r}", f"Stacks: {', '.join(known)}.")
+        what = f"there is no stack {name!r}"
+        raise UsageError(what, f"Stacks: {', '.join(known)}.")
     folder = resources.folder("boxes")
     with open(os.path.join(folder, name, "box.yml"), encoding="utf-8") as file:
         return parse(name, file.read(), os.path.join(folder, "keyrings"))
@@ -133,7 +133,7 @@ def _glibc(node: Node) -> tuple[int, int]:
 def _architectures(top: Node) -> tuple[str, ...]:
     found = tuple(top.strings("architectures"))
     if not found or set(found) - set(ARCHITECTURES):
-        top.fail(f"architectures must be some of {', '.join(ARCHITECTURES)}")
+        top.at("architectures").fail(f"expected some of {', '.join(ARCHITECTURES)}")
     return found
 
 

@@ -6,6 +6,7 @@ raises `BadLock` with `package[3].name` when it is missing or of another type.
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
@@ -52,35 +53,35 @@ class Node:
             self.fail(f"has no {key!r}")
         return found
 
-    def str(self, key: str, default: Any = _MISSING) -> Any:
+    def str(self, key: builtins.str, default: Any = _MISSING) -> Any:
         """The string member `key`, or `default` when absent."""
         return self._member(key, str, "a string", default)
 
-    def int(self, key: str, default: Any = _MISSING) -> Any:
+    def int(self, key: builtins.str, default: Any = _MISSING) -> Any:
         """The integer member `key`, or `default` when absent."""
         return self._member(key, int, "an integer", default)
 
-    def bool(self, key: str, default: Any = _MISSING) -> Any:
+    def bool(self, key: builtins.str, default: Any = _MISSING) -> Any:
         """The boolean member `key`, or `default` when absent."""
         return self._member(key, bool, "true or false", default)
 
-    def _member(self, key: str, kind: type, name: str, default: Any) -> Any:
+    def _member(self, key: builtins.str, kind: type, name: builtins.str, default: Any) -> Any:
         node = self.get(key) if default is not _MISSING else self.at(key)
         return default if node is None else node._as(kind, name)
 
-    def list(self, key: str) -> list[Node]:
+    def list(self, key: builtins.str) -> builtins.list[Node]:
         """The array member `key` as nodes; absent means empty."""
         node = self.get(key)
-        return [] if node is None else list(node)
+        return [] if node is None else [*node]
 
-    def table(self, key: str) -> dict[str, Node]:
+    def table(self, key: builtins.str) -> dict[builtins.str, Node]:
         """The table member `key` as nodes; absent means empty."""
         node = self.get(key)
         if node is None:
             return {}
         return {name: node._child(name, value) for name, value in node._as(dict, "a table").items()}
 
-    def strings(self, key: str) -> list[Any]:
+    def strings(self, key: builtins.str) -> builtins.list[Any]:
         """The array member `key` of strings; absent means empty."""
         return [item._as(str, "a string") for item in self.list(key)]
 

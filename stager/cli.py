@@ -22,14 +22,17 @@ if TYPE_CHECKING:
     from .staging import Settings
     from .store import Store
 
-    Command = Callable[[argparse.Namespace], int]
+    Row = tuple[str, Callable[[argparse.Namespace], int], Callable[[argparse.ArgumentParser], None]]
+    """A command's help, what it does, and what declares its arguments."""
 
-_EPILOG = "Exit codes: 0 done, 2 usage, 20 the app, 30 a buildpack, 40 fetching, 50 integrity, 60 assembling, 70 writing."
+_EPILOG = (
+    "Exit codes: 0 done, 2 usage, 20 the app, 30 a buildpack, 40 fetching, 50 integrity, 60 assembling, 70 writing."
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the process's exit status."""
-    arguments = _parser().parse_args(argv)
+    arguments = _parse(sys.argv[1:] if argv is None else list(argv))
     try:
         return int(arguments.run(arguments))
     except StagerError as error:
@@ -61,72 +64,135 @@ def _say(text: str) -> None:
 # --- arguments -------------------------------------------------------------------------------------------------
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parse(argv: list[str]) -> argparse.Namespace:
+    """The arguments. Only the parser of the command at hand is built; `--help` builds them all."""
+    plain = _plain_stage(argv)
+    if plain is not None:
+        return plain
+    import argparse
+
+    commands = {**_COMMANDS, **{f"cache {name}": row for name, row in _CACHE.items()}}
+    words = " ".join(argv[:2]) if argv[:1] == ["cache"] else "".join(argv[:1])
+    if words in commands:
+        help_, run, configure = commands[words]
+        parser = argparse.ArgumentParser(prog=f"stager {words}", description=help_[0].upper() + help_[1:] + ".")
+        configure(parser)
+        parser.set_defaults(run=run)
+        return parser.parse_args(argv[len(words.split()) :])
+    return _overview().parse_args(argv)
+
+
+class _Arguments:
+    """Parsed arguments, without argparse."""
+
+    json = quiet = offline = locked = False
+    dir, output, stack, arch, cache_dir, jobs = ".", "droplet.tgz", "", "", None, 0
+    buildpack: tuple[str, ...] = ()
+
+
+_FLAGS = {"--json": "json", "--quiet": "quiet", "-q": "quiet", "--offline": "offline", "--locked": "locked"}
+_OPTIONS = {"--output": "output", "-o": "output", "--stack": "stack", "--arch": "arch", "--cache-dir": "cache_dir"}
+
+
+def _plain_stage(argv: list[str]) -> argparse.Namespace | None:
+    """The arguments of a plainly written `stage`, or None for argparse to see to.
+
+    Importing argparse and building a parser would take a quarter of a warm restage.
+    """
+    if argv[:1] != ["stage"]:
+        return None
+    found: Any = _Arguments()
+    words, dirs = iter(argv[1:]), []
+    for word in words:
+        if word in _FLAGS:
+            setattr(found, _FLAGS[word], True)
+        elif word in _OPTIONS:
+            value = next(words, "")
+            if not value or value.startswith("-"):
+                return None
+            setattr(found, _OPTIONS[word], value)
+        elif word.startswith("-"):
+            return None
+        else:
+            dirs.append(word)
+    found.dir = dirs[0] if dirs else "."
+    found.run = _stage
+    return found if len(dirs) <= 1 and found.arch in ("", "amd64", "arm64") else None
+
+
+def _overview() -> argparse.ArgumentParser:
     import argparse
 
     from . import __version__
     from .codec import CODEC
 
-    parser = argparse.ArgumentParser(
-        prog="stager", description="Turns an app's folder into a byte-identical droplet and runs it.", epilog=_EPILOG
-    )
+    about = "Turns an app's folder into a byte-identical droplet and runs it."
+    parser = argparse.ArgumentParser(prog="stager", description=about, epilog=_EPILOG)
     parser.add_argument("--version", action="version", version=f"stager {__version__} ({CODEC})")
-    verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _add(verbs, "detect", _detect, "say which buildpacks recognise the app, and why")
-    _planning(_add(verbs, "plan", _plan, "show what the app would be staged from"))
-    lock = _planning(_add(verbs, "lock", _lock, "pin everything in stager.lock (and make the app's own lock if it has none)"))
-    lock.add_argument("--upgrade", action="store_true", help="move pinned runtimes to the newest that fit")
-    stage = _planning(_add(verbs, "stage", _stage, "make the droplet"))
-    stage.add_argument("-o", "--output", default="droplet.tgz", metavar="FILE", help="the droplet file (droplet.tgz)")
-    stage.add_argument("--locked", action="store_true", help="fail when stager.lock is missing or stale")
-    stage.add_argument("--jobs", type=int, default=0, metavar="N", help="worker threads (one a processor)")
-    _run_arguments(_planning(_add(verbs, "run", _run, "launch the app, or a droplet file, on this host")))
-    _add(verbs, "inspect", _inspect, "show what is inside a droplet file")
-    _cache_arguments(verbs)
+    verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, prog="stager")
+    for name, (help_, _, _) in _COMMANDS.items():
+        verbs.add_parser(name, help=help_)
+    cache = verbs.add_parser("cache", help="look at, check and clean the store", prog="stager cache")
+    parts = cache.add_subparsers(title="commands", metavar="COMMAND", required=True, prog="stager cache")
+    for name, (help_, _, _) in _CACHE.items():
+        parts.add_parser(name, help=help_)
     return parser
 
 
-def _add(verbs: Any, name: str, run: Command, help: str) -> argparse.ArgumentParser:  # noqa: A002
-    parser: argparse.ArgumentParser = verbs.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
-    default = "droplet.tgz" if name == "inspect" else "."
+def _common(parser: argparse.ArgumentParser, default: str = ".") -> None:
     parser.add_argument("dir", nargs="?", default=default, metavar="DIR", help=f"the app's folder ({default})")
+    _shared(parser)
+
+
+def _shared(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document on standard output")
-    parser.add_argument("--cache-dir", metavar="DIR", help="the store ($STAGER_CACHE_DIR, else the user's cache folder)")
-    parser.set_defaults(run=run, name=name)
-    return parser
+    parser.add_argument(
+        "--cache-dir", metavar="DIR", help="the store ($STAGER_CACHE_DIR, else the user's cache folder)"
+    )
 
 
-def _planning(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+def _planning(parser: argparse.ArgumentParser) -> None:
+    _common(parser)
     parser.add_argument("--stack", default="", metavar="NAME", help="the stack to stage for (debian-12)")
     parser.add_argument("--arch", default="", choices=["", "amd64", "arm64"], help="the architecture (amd64)")
-    parser.add_argument("--buildpack", action="append", default=[], metavar="NAME", help="use this buildpack; may be repeated")
-    parser.add_argument("--offline", action="store_true", help="open no connection; what is not in the store is an error")
+    parser.add_argument(
+        "--buildpack", action="append", default=[], metavar="NAME", help="use this buildpack; may be repeated"
+    )
+    parser.add_argument(
+        "--offline", action="store_true", help="open no connection; what is not in the store is an error"
+    )
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
-    return parser
-
-
-def _run_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--process", default="web", metavar="TYPE", help="the process type (web)")
-    parser.add_argument("--port", type=int, default=0, help="the port to listen on (a free one)")
-    parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE", help="a variable for the process")
     parser.add_argument("--locked", action="store_true", help="fail when stager.lock is missing or stale")
 
 
-def _cache_arguments(verbs: Any) -> None:
-    cache = verbs.add_parser("cache", help="look at, check and clean the store", description="Look at, check and clean the store.")
-    parts = cache.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name, run, text in (
-        ("info", _cache_info, "say where the store is and what it holds"),
-        ("verify", _cache_verify, "check every blob and set damaged ones aside"),
-        ("gc", _cache_gc, "remove what is unused, the least used first"),
-    ):
-        part = parts.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-        part.add_argument("--json", action="store_true", help="print one JSON document on standard output")
-        part.add_argument("--cache-dir", metavar="DIR", help="the store")
-        part.set_defaults(run=run, name=name)
-        if name == "gc":
-            part.add_argument("--max-size", metavar="SIZE", help="keep at most this much, e.g. 5G; without it only leftovers go")
-            part.add_argument("--dry-run", action="store_true", help="only say what would go")
+def _lock_arguments(parser: argparse.ArgumentParser) -> None:
+    _planning(parser)
+    parser.add_argument("--upgrade", action="store_true", help="move pinned runtimes to the newest that fit")
+
+
+def _stage_arguments(parser: argparse.ArgumentParser) -> None:
+    _planning(parser)
+    parser.add_argument("-o", "--output", default="droplet.tgz", metavar="FILE", help="the droplet file (droplet.tgz)")
+    parser.add_argument("--jobs", type=int, default=0, metavar="N", help="worker threads (one a processor)")
+
+
+def _run_arguments(parser: argparse.ArgumentParser) -> None:
+    _planning(parser)
+    parser.add_argument("--process", default="web", metavar="TYPE", help="the process type (web)")
+    parser.add_argument("--port", type=int, default=0, help="the port to listen on (a free one)")
+    parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE", help="a variable for the process")
+
+
+def _inspect_arguments(parser: argparse.ArgumentParser) -> None:
+    _common(parser, "droplet.tgz")
+
+
+def _gc_arguments(parser: argparse.ArgumentParser) -> None:
+    _shared(parser)
+    parser.add_argument(
+        "--max-size", metavar="SIZE", help="keep at most this much, e.g. 5G; without it only leftovers go"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="only say what would go")
 
 
 # --- what commands share ---------------------------------------------------------------------------------------
@@ -141,7 +207,7 @@ def _store(arguments: argparse.Namespace) -> Store:
 def cache_folder(environ: Any, system: str) -> str:
     """Where the store is when nobody says otherwise: `$STAGER_CACHE_DIR`, else the user's cache folder."""
     if environ.get("STAGER_CACHE_DIR"):
-        return os.path.abspath(environ["STAGER_CACHE_DIR"])
+        return os.path.abspath(str(environ["STAGER_CACHE_DIR"]))
     if system == "linux":  # what platformdirs would say, without its import
         cache = environ.get("XDG_CACHE_HOME", "")
         return os.path.join(cache if os.path.isabs(cache) else os.path.expanduser("~/.cache"), "stager")
@@ -284,7 +350,10 @@ def _report_stage(folder: Folder, result: dict[str, Any]) -> None:
     for path, why in folder.tree.left_out:
         _say(f"left out: {path} ({why})")
     runtimes = ", ".join(f"{name} {version}" for name, version in base["runtimes"].items())
-    _say(f"{', '.join(base['buildpacks'])} on {base['stack']}/{base['architecture']}" + (f" with {runtimes}" if runtimes else ""))
+    _say(
+        f"{', '.join(base['buildpacks'])} on {base['stack']}/{base['architecture']}"
+        + (f" with {runtimes}" if runtimes else "")
+    )
     for kind, command in base["processes"].items():
         _say(f"  {kind}: {command}")
     _say(f"{_size(result['size'])} in {os.path.relpath(result['path'])}" + ("" if result["written"] else ", unchanged"))
@@ -372,6 +441,23 @@ def _bytes(text: str) -> int:
     if not number.isdigit():
         raise UsageError(f"{text!r} is no size", "Write bytes, or a number with K, M, G or T, such as 5G.")
     return int(number) * factor
+
+
+# --- the tables ------------------------------------------------------------------------------------------------
+
+_COMMANDS: dict[str, Row] = {
+    "detect": ("say which buildpacks recognise the app, and why", _detect, _common),
+    "plan": ("show what the app would be staged from", _plan, _planning),
+    "lock": ("pin everything in stager.lock, and make the app's own lock if it has none", _lock, _lock_arguments),
+    "stage": ("make the droplet", _stage, _stage_arguments),
+    "run": ("launch the app, or a droplet file, on this host", _run, _run_arguments),
+    "inspect": ("show what is inside a droplet file", _inspect, _inspect_arguments),
+}
+_CACHE: dict[str, Row] = {
+    "info": ("say where the store is and what it holds", _cache_info, _shared),
+    "verify": ("check every blob and set damaged ones aside", _cache_verify, _shared),
+    "gc": ("remove what is unused, the least used first", _cache_gc, _gc_arguments),
+}
 
 
 if __name__ == "__main__":

@@ -122,7 +122,9 @@ def _build(
 # --- the base --------------------------------------------------------------------------------------------------
 
 
-def build_base(plan: Plan, placed: list[Placed], store: Store, stop: Callable[[], bool] = lambda: False) -> dict[str, Any]:
+def build_base(
+    plan: Plan, placed: list[Placed], store: Store, stop: Callable[[], bool] = lambda: False
+) -> dict[str, Any]:
     """Make the base record of a plan from its placed artifacts and remember it.
 
     Raises NeedsBuild, PathConflict, and what building a piece raises.
@@ -258,8 +260,7 @@ def _skeleton(
     folders: list[str], links: dict[str, str], files: Mapping[str, str], store: Store, stop: Callable[[], bool]
 ) -> dict[str, Any]:
     entries = [
-        tar.Entry(path, files[path].encode(), files[path].startswith("#!"))
-        for path in sorted(files, key=str.encode)
+        tar.Entry(path, files[path].encode(), files[path].startswith("#!")) for path in sorted(files, key=str.encode)
     ]
     piece = pieces.build(entries, store, "the skeleton", assembly.skeleton(folders, links), stop)
     return {"name": "skeleton", "pieces": [piece.record()]}
@@ -303,4 +304,3 @@ def _envelope(plan: Plan, store: Store) -> dict[str, Any]:
     extra += tar.outside_folder_header("tmp")
     piece = pieces.build((), store, "the envelope", extra)
     return {"envelope": piece.record(), "end": b"".join(codec.compress(tar.END)).hex()}
-

@@ -170,12 +170,16 @@ class Indexes:
 
     def authorization(self, url: str) -> str:
         """The Authorization header for a URL, empty when there is none; the longest matching path decides."""
+        if not self.credentials:
+            return ""
         origin, path = Origin.of(url), urlsplit(url).path or "/"
         fitting = [one for one in self.credentials if one.origin == origin and path.startswith(one.path)]
         return max(fitting, key=lambda one: len(one.path)).header if fitting else ""
 
     def proxy(self, url: str) -> str:
         """The proxy to go through for a URL, empty for none."""
+        if not self.proxies:
+            return ""
         origin = Origin.of(url)
         proxy = self.proxies.get(origin.scheme) or self.proxies.get("all", "")
         return "" if not proxy or _bypasses(origin, self.no_proxy) else proxy

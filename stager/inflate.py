@@ -70,9 +70,7 @@ def _scan_with(library: ctypes.CDLL, read: Reader, length: int, limit: int | Non
         library.inflateEnd(ctypes.byref(stream))
 
 
-def _blocks(
-    library: ctypes.CDLL, stream: _Stream, read: Reader, length: int, limit: int | None
-) -> Found | None:
+def _blocks(library: ctypes.CDLL, stream: _Stream, read: Reader, length: int, limit: int | None) -> Found | None:
     inflate, reference = library.inflate, ctypes.byref(stream)
     room = bytearray(_BUFFER)
     out = (ctypes.c_char * _BUFFER).from_buffer(room)
@@ -111,7 +109,37 @@ def _blocks(
 
 # --- without a library -----------------------------------------------------------------------------------------
 
-_LENGTH_BASE = (3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258)
+_LENGTH_BASE = (
+    3,
+    4,
+    5,
+    6,
+    7,
+    8,
+    9,
+    10,
+    11,
+    13,
+    15,
+    17,
+    19,
+    23,
+    27,
+    31,
+    35,
+    43,
+    51,
+    59,
+    67,
+    83,
+    99,
+    115,
+    131,
+    163,
+    195,
+    227,
+    258,
+)
 _LENGTH_EXTRA = (0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0)
 _DISTANCE_BASE = (1, 2, 3, 4, 5, 7, 9, 13, 17, 25, 33, 49, 65, 97, 129, 193, 257, 385, 513, 769, 1025, 1537, 2049, 3073,
                   4097, 6145, 8193, 12289, 16385, 24577)  # fmt: skip
@@ -252,9 +280,7 @@ def _stored(bits: _Bits, out: bytearray) -> None:
     out += bytes(bits.take(8) for _ in range(count))
 
 
-def _coded(
-    bits: _Bits, out: bytearray, literals: Code, distances: Code, done: list[int], limit: int | None
-) -> None:
+def _coded(bits: _Bits, out: bytearray, literals: Code, distances: Code, done: list[int], limit: int | None) -> None:
     while (symbol := bits.symbol(literals)) != 256:
         if symbol < 256:
             out.append(symbol)

@@ -70,13 +70,15 @@ def _uv_command(tree: SourceTree) -> tuple[str, list[str]]:
     if "Pipfile" in tree.files:
         raise LockFailed("Pipfile.lock", "only Pipenv reads a Pipfile", "Run 'pipenv lock' and commit Pipfile.lock.")
     if "requirements.txt" not in tree.files:
-        raise LockFailed("poetry.lock", "pyproject.toml has no [project] table", "Run 'poetry lock' and commit poetry.lock.")
+        raise LockFailed(
+            "poetry.lock", "pyproject.toml has no [project] table", "Run 'poetry lock' and commit poetry.lock."
+        )
     command = ["pip", "compile", "requirements.txt", "--universal", "--format", "pylock.toml", "--no-header"]
     return "pylock.toml", [*command, "--python", sys.executable, *_python_version(tree), "-o", "pylock.toml"]
 
 
 def _python_version(tree: SourceTree) -> list[str]:
-    newest = versions.newest("python", [("python", one.text, one.reason) for one in versions.requested(tree, "python")])
+    newest = versions.newest("python", versions.requested(tree, "python"))
     version = ".".join(newest.split(".")[:2]) if newest else _suite_python()
     return ["--python-version", version]
 
@@ -128,20 +130,28 @@ def _write(path: str, entry: object) -> None:
     os.makedirs(os.path.dirname(path), exist_ok=True)
     content = entry.content  # type: ignore[attr-defined]
     with open(path, "wb") as file:
-        for part in [content] if isinstance(content, bytes) else content_chunks(content):
-            file.write(part)
+        file.writelines([content] if isinstance(content, bytes) else content_chunks(content))
     os.chmod(path, 0o755 if entry.executable else 0o644)  # type: ignore[attr-defined]
 
 
 def _resolve(command: list[str], root: str, environ: Mapping[str, str], lock: str) -> None:
     try:
         done = subprocess.run(
-            command, cwd=root, env=dict(environ), capture_output=True, text=True, errors="replace", timeout=_TIMEOUT, check=False
+            command,
+            cwd=root,
+            env=dict(environ),
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_TIMEOUT,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         raise LockFailed(lock, f"the resolver did not finish within {_TIMEOUT} seconds", "Try again.") from None
     if done.returncode:
-        raise LockFailed(lock, (done.stderr or done.stdout).strip()[-2000:], "Correct the manifest, then run 'stager lock' again.")
+        raise LockFailed(
+            lock, (done.stderr or done.stdout).strip()[-2000:], "Correct the manifest, then run 'stager lock' again."
+        )
 
 
 def _suite_python() -> str:

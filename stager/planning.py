@@ -185,7 +185,7 @@ def _add(
         ecosystem(pack.ecosystem).check_drift(tree, detected.lock)
     elif pack.ecosystem:
         _check_unlocked(tree, detected, pack)
-    chosen = {}
+    chosen: dict[str, Chosen] = {}
     for name in versions.runtimes(tree, pack, detected.lock):
         asked = _asked(tree, name, detected, pack)
         chosen[name] = _runtime(name, asked, stack, sources, previous, chosen)
@@ -209,7 +209,10 @@ def _check_unlocked(tree: SourceTree, detected: Detection, pack: Buildpack) -> N
         raise Unpinned(manifest, names)
 
 
-_MANIFESTS = {"pypi": ("pyproject.toml", "requirements.txt", "Pipfile", "setup.cfg", "setup.py"), "npm": ("package.json",)}
+_MANIFESTS = {
+    "pypi": ("pyproject.toml", "requirements.txt", "Pipfile", "setup.cfg", "setup.py"),
+    "npm": ("package.json",),
+}
 
 
 def _asked(tree: SourceTree, runtime: str, detected: Detection, pack: Buildpack) -> list[tuple[str, Reason]]:
@@ -282,4 +285,3 @@ def _node(tree: SourceTree, detected: Detection, stack: Stack, sources: Sources)
     registries = {default_npm(), indexes.npm(), *indexes.npm_scopes.values()}
     hosts = frozenset(host for url in registries if (host := urlsplit(url).hostname))
     return npm.read_lock(tree, detected.lock, stack, registry_hosts=hosts, lookup=sources.npm_lookup)
-

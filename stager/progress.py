@@ -65,7 +65,12 @@ class _Bars:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-        columns = (TextColumn("{task.description:>11}"), BarColumn(), TextColumn("{task.fields[what]}"), TimeElapsedColumn())
+        columns = (
+            TextColumn("{task.description:>11}"),
+            BarColumn(),
+            TextColumn("{task.fields[what]}"),
+            TimeElapsedColumn(),
+        )
         live = Progress(*columns, console=Console(file=self._stream), transient=True)
         live.start()
         return live

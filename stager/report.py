@@ -21,7 +21,9 @@ def detections_json(found: Detections) -> dict[str, Any]:
                 "buildpack": one.buildpack,
                 "reason": _reason(one.reason),
                 "lock": one.lock,
-                "versions": [{"runtime": name, "wanted": wanted, "reason": _reason(why)} for name, wanted, why in one.versions],
+                "versions": [
+                    {"runtime": name, "wanted": wanted, "reason": _reason(why)} for name, wanted, why in one.versions
+                ],
             }
             for one in found.matched
         ],

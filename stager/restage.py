@@ -11,7 +11,7 @@ import hashlib
 import os
 import time
 
-from . import assembly, codec
+from . import __version__, assembly, codec
 from .digest import key_of
 from .errors import CannotWrite, LockStale, Unreadable
 from .resources import input_patterns, is_input
@@ -32,8 +32,8 @@ _YOUNG = 2_000_000_000
 
 
 def base_key(plan: str) -> str:
-    """The memo key of the base of the plan with this digest."""
-    return key_of("base", BASE_FORMAT, codec.CODEC, plan)
+    """The memo key of the base of the plan with this digest, as this version of stager and its buildpacks make it."""
+    return key_of("base", __version__, BASE_FORMAT, codec.CODEC, plan)
 
 
 class Folder:
@@ -93,10 +93,11 @@ def assemble(
     """
     out = os.path.abspath(out)
     wanted = [str(folder.tree.digest), base["plan"]]
-    last = folder.memo.get("last")
+    last: dict[str, Any] | None = folder.memo.get("last")
     app, known = assembly.app_pieces(folder.tree, base, store, folder.memo.get("known", {}), stop)
-    same = last is not None and last["of"] == wanted and _untouched(out, last)
-    if same:
+    same = False
+    if last is not None and last["of"] == wanted and _untouched(out, last):
+        same = True
         digest, size = last["digest"], last["size"]
     else:
         had_prefix = "prefix" in base
@@ -105,7 +106,7 @@ def assemble(
         if not had_prefix:
             store.remember("base", base_key(base["plan"]), base)
     stamp, taken = _stamp(out), time.time_ns()
-    if not same or taken - last["taken"] > _YOUNG:
+    if last is None or not same or taken - last["taken"] > _YOUNG:
         last = {"of": wanted, "out": stamp, "taken": taken, "digest": digest, "size": size}
     _remember(folder, store, known, last)
     return {
@@ -125,7 +126,7 @@ def _untouched(out: str, last: dict[str, Any]) -> bool:
     if max(stamp[4], stamp[5]) < last["taken"] - _YOUNG:
         return True
     with open(out, "rb", buffering=0) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == last["digest"]
+        return bool(hashlib.file_digest(file, "sha256").hexdigest() == last["digest"])
 
 
 def _stamp(path: str) -> list[Any] | None:
@@ -165,4 +166,3 @@ def warm(folder: Folder, store: Store, out: str, stack: str = "", architecture: 
         return {**assemble(folder, base, store, out), "base": base}
     except assembly.Damaged:
         return None
-

@@ -131,7 +131,9 @@ def run(
     with unpacked(droplet) as (app, facts):
         if process not in facts["processes"]:
             known = ", ".join(sorted(facts["processes"])) or "none"
-            raise LaunchFailed(process, f"the droplet has no such process type; it has: {known}", "Choose one of these.")
+            raise LaunchFailed(
+                process, f"the droplet has no such process type; it has: {known}", "Choose one of these."
+            )
         port = port or free_port()
         command = [os.path.join(app, ".stager/bin/launch"), process]
         child = subprocess.Popen(

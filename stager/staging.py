@@ -94,7 +94,11 @@ def current_plan(folder: Folder, settings: Settings) -> Plan:
         if previous is None:
             raise LockMissing
         restage.check_locked(folder, dict(previous.inputs))
-    if previous and not settings.upgrade and planning.fits(previous, folder.tree, settings.stack, settings.architecture):
+    if (
+        previous
+        and not settings.upgrade
+        and planning.fits(previous, folder.tree, settings.stack, settings.architecture)
+    ):
         return previous
     if settings.locked:
         raise LockStale(lockfile.NAME, ["the command line"])

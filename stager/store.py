@@ -206,8 +206,7 @@ class Store:
 
     def exclusive(self, name: str, cancel: Callable[[], bool] | None = None) -> Exclusive:
         """A `with` block that one thread of one process at a time can be in, per name. Raises Cancelled."""
-        path = f"{self.root}/v1/locks/{hashlib.sha256(name.encode()).hexdigest()}"
-        return Exclusive(path, self.lease(), cancel)
+        return Exclusive(self.root, name, self.lease(), cancel)
 
     # --- folders ---------------------------------------------------------------------------------------------
 

@@ -27,12 +27,12 @@ def resolve(store: Store, artifacts: Iterable[Artifact]) -> dict[str, str]:
 
 def _names(store: Store, digests: Sequence[str]) -> dict[str, str]:
     """The verified SHA-256 of artifacts pinned by another digest; one memo for all of them saves opening hundreds."""
-    key = key_of(*digests)
-    known = store.recall("artifacts", key)
+    key = key_of(*digests) if len(digests) > 1 else ""
+    known = store.recall("artifacts", key) if key else None
     if isinstance(known, dict) and len(known) == len(digests):
         return known
     single = {digest: store.recall("artifact", digest) for digest in digests}
     names = {digest: name for digest, name in single.items() if isinstance(name, str)}
-    if len(names) == len(digests) > 1:
+    if key and len(names) == len(digests):
         store.remember("artifacts", key, names)
     return names

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
 BLOCK = 512
 UID, GID = 2000, 0
@@ -115,7 +115,9 @@ def header(name: bytes, size: int, executable: bool, kind: bytes = _FILE, target
     if len(name) > 100 or len(target) > 100 or size > _LARGEST or not (name.isascii() and target.isascii()):
         split = _split(name) if name.isascii() else None
         if split is None or len(target) > 100 or size > _LARGEST or not target.isascii():
-            return _pax(name, size, target) + _block(name[:100], b"", min(size, _LARGEST), executable, kind, target[:100])
+            return _pax(name, size, target) + _block(
+                name[:100], b"", min(size, _LARGEST), executable, kind, target[:100]
+            )
         prefix, name = split
     return _block(name, prefix, size, executable, kind, target)
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import time
 
 from .digest import Digest
 from .errors import BadManifest, ChangedWhileRead, Unreadable, UnsafePath
@@ -104,7 +105,7 @@ class SourceTree:
         200,000 entries), ChangedWhileRead (a file that is being written), BadManifest (an ignore file without measure).
         """
         root = os.path.abspath(root)
-        walk = Walk(root, index)
+        walk = Walk(root, index, time.time_ns())
         tree = cls(walk.files, walk.links, root)
         tree.left_out = tuple(sorted(walk.left_out))
         tree.environments = tuple(sorted(walk.environments))

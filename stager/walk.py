@@ -17,7 +17,6 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-import time
 
 from .errors import ChangedWhileRead, Unreadable, UnsafePath
 from .fingerprint import DIGEST, FOLDER_FLAGS, File, digest_in, encoded, failure, file_of, fingerprint, stamp
@@ -89,14 +88,15 @@ def folders_of(paths: Iterable[str]) -> set[str]:
 class Walk:
     """One reading of a folder. Its attributes are the result; `index` is the very object given when nothing changed."""
 
-    def __init__(self, root: str, index: dict[str, Any] | None) -> None:
+    def __init__(self, root: str, index: dict[str, Any] | None, now: int) -> None:
+        """Read the folder `root`. `now` is the time in ns since the epoch, from before anything is looked at."""
         self.files: dict[str, File] = {}
         self.links: dict[str, str] = {}
         self.left_out: list[tuple[str, str]] = []
         self.kept: list[str] = []
         self.environments: list[str] = []
         self.vendored: list[str] = []
-        self._trusted_before = time.time_ns() - RACY
+        self._trusted_before = now - RACY
         self._records: dict[str, Records] = {}
         self._stack: list[tuple[str, Chain, bool, Identity]] = []
         self._entries = 0
@@ -217,9 +217,9 @@ class Walk:
         above = self._records.get("", {})
         records, same = self._deciding().folder(fd, path, found, known, chain, above)
         others = [(name, record, found[name][1]) for name, record in records.items()]
-        if not all(map(str.isascii, records)):
-            # a name that is not UTF-8 cannot be looked up again, so such a folder is decided anew every time
-            records = {encoded(name).decode("utf-8", "backslashreplace"): record for name, record in records.items()}
+        # a name that is not UTF-8 gets another key: it will not be found again, and its folder is decided every time
+        keys = {name: encoded(name).decode("utf-8", "backslashreplace") for name in records}
+        records = {keys[name]: records[name] for name in sorted(keys, key=keys.__getitem__)}
         self._finish(fd, path, records, others, chain, trusted and same)
 
     # --- what a folder's records come to ---

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from builders import make_npm_tarball, make_wheel
+
 from stager import assembly, codec, dependencies, launch, restage
 from stager.buildpack import load
 from stager.codec import CODEC
@@ -36,7 +37,11 @@ class Bench:
         self.out = root / "droplet.tgz"
         self.blobs: dict[str, bytes] = {}
         self.artifacts: list[Artifact] = []
-        for path, text in {"Procfile": "web: python main.py\n", "main.py": "print('hi')\n", "lib/a.py": "A = 1\n"}.items():
+        for path, text in {
+            "Procfile": "web: python main.py\n",
+            "main.py": "print('hi')\n",
+            "lib/a.py": "A = 1\n",
+        }.items():
             self.write(path, text)
 
     def write(self, path: str, text: str) -> None:
@@ -46,7 +51,9 @@ class Bench:
 
     def wheel(self, name: str, version: str, files: dict[str, bytes]) -> None:
         data = make_wheel(name, version, files)
-        self._add(f"pkg:pypi/{name}@{version}", f"{name}-{version}-py3-none-any.whl", data, "wheel/1", (".stager/pypi",))
+        self._add(
+            f"pkg:pypi/{name}@{version}", f"{name}-{version}-py3-none-any.whl", data, "wheel/1", (".stager/pypi",)
+        )
 
     def npm(self, name: str, files: dict[str, bytes], *paths: str, **manifest: Any) -> None:
         data = make_npm_tarball({"name": name, "version": "1.0.0", **manifest}, files)
@@ -329,7 +336,12 @@ def test_damaged_pieces_never_reach_a_droplet(bench: Bench, damage: str) -> None
     victim = Path(bench.store.path(base["layers"][-1]["pieces"][0][0]))
     data = victim.read_bytes()
     victim.unlink()
-    changed = {"flip": data[:-1] + bytes([data[-1] ^ 1]), "truncate": data[:-1], "extend": data + b"\0", "remove": None}[damage]
+    changed = {
+        "flip": data[:-1] + bytes([data[-1] ^ 1]),
+        "truncate": data[:-1],
+        "extend": data + b"\0",
+        "remove": None,
+    }[damage]
     if changed is not None:
         victim.write_bytes(changed)
     bench.write("main.py", "print('changed')\n")

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from stager import codec, inflate
 from stager.errors import BadArchive, CodecChanged
 from stager.tar import Deflated
@@ -71,7 +72,9 @@ def member(tmp_path: Path) -> Iterator[list[int]]:
         os.close(descriptor)
 
 
-def stored(path: Path, stream: bytes, opened: list[int], size: int, crc: int, before: bytes = b"zip header") -> Deflated:
+def stored(
+    path: Path, stream: bytes, opened: list[int], size: int, crc: int, before: bytes = b"zip header"
+) -> Deflated:
     path.write_bytes(before + stream + b"what follows")
     opened.append(os.open(path, os.O_RDONLY))
     return Deflated(opened[-1], len(before), len(stream), size, crc)
@@ -135,7 +138,13 @@ def test_a_bomb_is_stopped_at_its_claimed_size(tmp_path: Path, member: list[int]
 
 def test_the_plain_decoder_finds_the_same_as_the_library() -> None:
     for data in (b"", b"a", TEXT[:40_000], NOISE[:9000], TEXT[:3000] * 30, bytes(90_000)):
-        for stream in (raw(data, 0), raw(data, 1), raw(data, 9), raw(data, 6, zlib.Z_FIXED), raw(data, 6, zlib.Z_HUFFMAN_ONLY)):
+        for stream in (
+            raw(data, 0),
+            raw(data, 1),
+            raw(data, 9),
+            raw(data, 6, zlib.Z_FIXED),
+            raw(data, 6, zlib.Z_HUFFMAN_ONLY),
+        ):
             found = inflate.scan_plainly(lambda done, stream=stream: stream[done : done + 777], len(stream))  # type: ignore[misc]
             assert found == inflate.scan_stream(lambda done, stream=stream: stream[done : done + 999], len(stream))  # type: ignore[misc]
             assert found is not None

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from stager import launch
 from stager.codec import CODEC
 from stager.digest import sha256
@@ -51,7 +52,9 @@ def app(tmp_path: Path) -> Path:
 def run(app: Path, shell: str, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     script = app / ".stager/bin/launch"
     command = [shutil.which(shell) or shell, str(script), *arguments]
-    return subprocess.run(command, cwd="/", env={"PATH": os.defpath, **environ}, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, cwd="/", env={"PATH": os.defpath, **environ}, capture_output=True, text=True, check=False
+    )
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -96,7 +99,11 @@ def test_it_works_through_a_link_and_replaces_itself(app: Path, tmp_path: Path) 
     link = tmp_path / "start"
     link.symlink_to(app / ".stager/bin/launch")
     done = subprocess.run(
-        [link, "--", "sh", "-c", "echo $PPID $HOME"], env={"PATH": os.defpath}, capture_output=True, text=True, check=True
+        [link, "--", "sh", "-c", "echo $PPID $HOME"],
+        env={"PATH": os.defpath},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout == f"{os.getpid()} {app}\n"
 

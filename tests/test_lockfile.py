@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+
 from stager import lockfile
 from stager.codec import CODEC
 from stager.digest import Digest, sha256
@@ -17,7 +18,7 @@ PLAN = Plan(
     architecture="amd64",
     codec=CODEC,
     buildpacks=(BuildpackPin("python", DIGEST, Reason("it has requirements.txt", "requirements.txt")),),
-    inputs=(("requirements.txt", DIGEST), ("sub dir/ü \"quoted\".txt", DIGEST)),
+    inputs=(("requirements.txt", DIGEST), ('sub dir/ü "quoted".txt', DIGEST)),
     runtimes=(Runtime("python", "3.11.2", "debian", (2, 36), Reason("Debian's own", ".python-version", 1)),),
     artifacts=(
         Artifact("pkg:pypi/flask@3.1.0", "flask-3.1.0-py3-none-any.whl", DIGEST, "wheel/1", (".stager/pypi",), 12),
@@ -33,7 +34,7 @@ PLAN = Plan(
     ),
     links=(("node_modules/x", "../packages/x"),),
     files=((".stager/pypi/site-packages/stager-app.pth", "../../..\n../../../src\n"),),
-    processes=(Process("web", "gunicorn --bind \"0.0.0.0:$PORT\" app:app", Reason("Procfile", "Procfile", 1)),),
+    processes=(Process("web", 'gunicorn --bind "0.0.0.0:$PORT" app:app', Reason("Procfile", "Procfile", 1)),),
     env=(EnvVar("PYTHONUNBUFFERED", "1", Reason("logs appear at once")),),
     facts=(("static.root", "public"),),
 )
@@ -72,11 +73,19 @@ def spoiled(old: str, new: str) -> bytes:
         (b"version = 1\nstack = ,\n", "is not valid TOML", "stager.lock:2"),
         (b"version = 2\n", "lock version 2 is not one this stager reads", "stager.lock"),
         (b"", "document: has no 'version'", "stager.lock"),
-        (spoiled('paths = [".stager/pypi"]', 'paths = ["../../etc"]'), "artifact[0]: the path '../../etc' does not stay", ""),
+        (
+            spoiled('paths = [".stager/pypi"]', 'paths = ["../../etc"]'),
+            "artifact[0]: the path '../../etc' does not stay",
+            "",
+        ),
         (spoiled('paths = [".stager/pypi"]', 'paths = ["/etc"]'), "artifact[0]: the path '/etc' does not stay", ""),
         (spoiled('"../packages/x"', '"../../x"'), "links.node_modules/x: the link target '../../x' does not stay", ""),
         (spoiled('"../packages/x"', '"/etc"'), "links.node_modules/x: the link target '/etc' does not stay", ""),
-        (spoiled('".stager/pypi/site-packages/stager-app.pth" =', '"../x" ='), "files.../x: the path '../x' does not", ""),
+        (
+            spoiled('".stager/pypi/site-packages/stager-app.pth" =', '"../x" ='),
+            "files.../x: the path '../x' does not",
+            "",
+        ),
         (spoiled(f'digest = "{DIGEST}"\nsize', 'digest = "sha256:12"\nsize'), "'sha256:12' is not a digest", ""),
         (spoiled("size = 12", "size = -1"), "artifact[0]: size is negative", ""),
         (spoiled("size = 12", 'size = "12"'), "artifact[0].size: expected an integer, found str", ""),

@@ -369,7 +369,9 @@ def test_a_busy_store_lets_the_cleaner_in(store: Store) -> None:
             thread.join()
 
 
-def test_an_exclusive_name_has_one_holder(store: Store) -> None:
+@pytest.mark.parametrize("system", ["linux", "elsewhere"])
+def test_an_exclusive_name_has_one_holder(store: Store, system: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks.sys, "platform", system)
     inside: list[int] = []
     worst: list[int] = []
 
@@ -412,6 +414,25 @@ def test_waiting_for_an_exclusive_name_can_be_cancelled(store: Store) -> None:
 
 
 # --- many processes ------------------------------------------------------------------------------------------------
+
+
+def test_an_exclusive_name_is_free_when_its_holder_is_killed(store: Store) -> None:
+    code = (
+        "import sys, time; from stager.store import Store\n"
+        "with Store(sys.argv[1]).exclusive('name'):\n print(flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, store.root], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout
+        holder.stdout.readline()
+        waited = iter([False, False, True])
+        with pytest.raises(Cancelled), store.exclusive("name", lambda: next(waited)):
+            pass
+        with store.exclusive("another"):
+            pass
+        holder.kill()
+        holder.wait()
+    with store.exclusive("name"):
+        pass
 
 
 def _in_processes(count: int, work: Callable[[int], None]) -> list[int | None]:
@@ -512,10 +533,14 @@ def test_gc_sweeps_what_dead_processes_left(store: Store) -> None:
     assert store.has(hex_of(b"x"))
 
 
-def test_gc_forgets_the_lock_files_of_exclusive_names(store: Store) -> None:
-    with store.exclusive("name"):
-        pass
-    assert len(os.listdir(f"{store.root}/v1/locks")) == 1
+@pytest.mark.parametrize("system", ["linux", "elsewhere"])
+def test_gc_forgets_the_lock_files_of_exclusive_names(
+    store: Store, system: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks.sys, "platform", system)
+    names = [store.exclusive("name"), store.exclusive("other")]
+    with names[0], names[1]:
+        assert len(os.listdir(f"{store.root}/v1/locks")) == (1 if system == "linux" else 2)
     store.gc()
     assert os.listdir(f"{store.root}/v1/locks") == []
 

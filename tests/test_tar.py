@@ -6,6 +6,7 @@ import io
 import tarfile
 
 import pytest
+
 from stager import tar
 
 
@@ -38,7 +39,11 @@ def test_every_name_comes_back(path: str) -> None:
 
 def test_modes_kinds_and_targets() -> None:
     data = tar.folder_header("") + tar.folder_header("bin") + tar.file_header("bin/run", 0, True)
-    data += tar.link_header("bin/link", "run") + tar.link_header("bin/far", "../" * 50 + "x") + tar.link_header("bin/ü", "é")
+    data += (
+        tar.link_header("bin/link", "run")
+        + tar.link_header("bin/far", "../" * 50 + "x")
+        + tar.link_header("bin/ü", "é")
+    )
     folder, bin_, run, link, far, accent = read(data)
     assert [m.name for m in (folder, bin_, run)] == ["./app", "./app/bin", "./app/bin/run"]
     assert folder.isdir() and bin_.isdir() and run.isfile()  # noqa: PT018
@@ -84,5 +89,7 @@ def test_a_size_beyond_octal_is_a_pax_record() -> None:
 
 
 def test_the_envelope_lies_beside_the_app() -> None:
-    members = read(tar.outside_folder_header("deps") + tar.outside_file_header("staging_info.yml", 2) + b"{}" + tar.padding(2))
+    members = read(
+        tar.outside_folder_header("deps") + tar.outside_file_header("staging_info.yml", 2) + b"{}" + tar.padding(2)
+    )
     assert [(m.name, m.mode) for m in members] == [("./deps", 0o775), ("./staging_info.yml", 0o664)]

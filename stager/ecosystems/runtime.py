@@ -46,7 +46,7 @@ def unpack(blob_path: str, artifact: Artifact, path: str) -> Unpacked:
     placed = {where: member for member in archive.members if keep(where := member.name.partition("/")[2])}
     if not any(re.fullmatch(program, where) and not placed[where].is_link for where in placed):
         archive.close()
-        raise BadArchive(artifact.name, f"holds no program {program.replace(chr(92), '')}")
+        raise BadArchive(artifact.name, f"holds no program {_readable(program)}")
     files = [
         Entry(f"{path}/{where}", member.content, member.executable or bool(_PROGRAM.fullmatch(where)))
         for where, member in placed.items()
@@ -55,6 +55,10 @@ def unpack(blob_path: str, artifact: Artifact, path: str) -> Unpacked:
     links, dropped = _links(placed)
     meta: dict[str, object] = {"dropped": dropped} if dropped else {}
     return Unpacked(files, {f"{path}/{where}": target for where, target in links.items()}, meta, (archive,))
+
+
+def _readable(pattern: str) -> str:
+    return pattern.replace(r"\d+", "*").replace("\\", "")
 
 
 def _links(placed: dict[str, Member]) -> tuple[dict[str, str], list[str]]:

@@ -158,7 +158,7 @@ source = { virtual = "." }
 requires-dist = [
     { name = "flask", specifier = ">=3,<4" },
     { name = "lib-a", editable = "packages/a" },
-    { name = "redis", extras = ["hiredis"], marker = "python_version < '3.13' and extra == 'web-x'", specifier = ">=5" },
+    { name = "redis", extras = ["hiredis"], marker = "python_version<'3.13' and extra == 'web-x'", specifier = ">=5" },
     { name = "uvicorn", marker = "python_full_version >= '3.12'" },
     { name = "direct", url = "https://files.example/direct-1.0-py3-none-any.whl" },
 ]

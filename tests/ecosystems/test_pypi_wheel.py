@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from builders import ZipEntry, make_wheel, make_zip
@@ -42,8 +43,8 @@ def unpacked(tmp_path: Path, wheel: bytes, filename: str = "demo_pkg-1.0-py3-non
     return files
 
 
-def wheel(files: Mapping[str, bytes] | None = None, **more: object) -> bytes:
-    return make_wheel("demo-pkg", "1.0", {"demo_pkg.py": b"x = 1\n"} | dict(files or {}), **more)  # type: ignore[arg-type]
+def wheel(files: Mapping[str, bytes] | None = None, **more: Any) -> bytes:
+    return make_wheel("demo-pkg", "1.0", {"demo_pkg.py": b"x = 1\n"} | dict(files or {}), **more)
 
 
 def refusal(tmp_path: Path, data: bytes, filename: str = "demo_pkg-1.0-py3-none-any.whl") -> str:

@@ -133,7 +133,7 @@ def test_python_build_standalone_is_kept_without_what_builds_or_tests(tmp_path: 
         ("node/1", "bin/node"),
         ("bun/1", "bin/bun"),
         ("npm-cli/1", "bin/npm-cli.js"),
-        ("pbs/1", r"bin/python3.d+"),
+        ("pbs/1", "bin/python3.*"),
     ],
 )
 def test_an_archive_without_its_program_is_refused(tmp_path: Path, layout: str, program: str) -> None:

@@ -95,7 +95,7 @@ def entries(tree: SourceTree, lock: str) -> dict[str, Entry]:
         entry = _entry(root.at(key)) if key != "__metadata" else None
         for descriptor in _SEPARATOR.split(key) if entry else ():
             if descriptor in found:
-                root.fail(f"{descriptor}: is given twice")
+                raise BadLock(lock, f"{descriptor!r} is given twice")
             assert entry is not None
             found[descriptor] = entry
     return found

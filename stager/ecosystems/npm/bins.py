@@ -53,7 +53,8 @@ def bin_links(
     for path, meta in placed:
         inner = meta.get("bundled")
         if isinstance(inner, Mapping):
-            tables.update({f"{path}/{folder}": _table(table) for folder, table in inner.items()})
+            for folder, table in inner.items():
+                tables.setdefault(f"{path}/{folder}", _table(table))
     given = dict(links)
     owners = {owner(path): path for path in tables if _VIRTUAL.fullmatch(owner(path))}
     made: dict[str, str] = {}

@@ -90,7 +90,7 @@ def manifest(tree: SourceTree, path: str = _FILE) -> Manifest:
 def _name(root: Node) -> str:
     name: str = root.str("name", "")
     if len(name) > LONGEST or name.strip() != name or "\\" in name or ".." in name.split("/"):
-        root.fail(f"name: {name[:80]!r} is not a package name")
+        Node(name, root.file, "name", root.fail_with).fail(f"{name[:80]!r} is not a package name")
     return name
 
 

@@ -88,7 +88,7 @@ def _packages(root: Node, lock: str, dev: bool, lookup: Lookup | None) -> Mappin
         return flatten(root, lock, dev, lookup)
     packages = root.table("packages")
     if "" not in packages:
-        root.fail("packages: has no entry for the app itself")
+        root.at("packages").fail("has no entry for the app itself")
     return packages
 
 

@@ -96,6 +96,7 @@ def _scripts(graph: Graph, infos: Mapping[str, Node]) -> list[str]:
 
 
 def _lock(root: Node, tree: SourceTree, dev: bool) -> Lock:
+    lock = root.file
     old = not root.str("lockfileVersion").startswith("9")
     packages = root.table("packages")
     snapshots = packages if old else root.table("snapshots")
@@ -107,7 +108,7 @@ def _lock(root: Node, tree: SourceTree, dev: bool) -> Lock:
     for key in queue:
         if key not in units and not key.startswith(LINK):
             if key not in snapshots:
-                root.fail(f"snapshots: has no {key!r}, which something depends on")
+                raise BadLock(lock, f"it has no {key.lstrip('/')}, which something depends on")
             infos[key] = _info(key, packages, snapshots[key], old)
             units[key] = _unit(key, snapshots, infos[key], old)
             queue.extend(units[key].needs.values())
@@ -148,7 +149,7 @@ def _reference(name: str, ref: str, base: str, known: Mapping[str, Node], old: b
 def _info(key: str, packages: Mapping[str, Node], snapshot: Node, old: bool) -> Node:
     bare = key if old else pnpm_layout.split_peers(key)[0]
     if bare not in packages:
-        snapshot.fail(f"packages has no {bare!r}")
+        raise BadLock(snapshot.file, f"its packages have no {bare.lstrip('/')}, of which it has a snapshot")
     return packages[bare]
 
 

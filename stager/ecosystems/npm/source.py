@@ -7,6 +7,7 @@ import hashlib
 from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -74,6 +75,7 @@ def shasum(value: str, what: str, file: str) -> Digest | None:
         raise BadLock(file, f"{what} has a malformed SHA-1 {value[:60]!r}") from None
 
 
+@cache
 def default_host() -> str:
     """The host of npm's default registry, as the package URL library knows it."""
     example: str = get_download_url("pkg:npm/x@1.0.0")  # type: ignore[no-untyped-call]
