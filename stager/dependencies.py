@@ -57,7 +57,8 @@ class Workshop:
 
     def __init__(self, store: Store, jobs: int, stop: Callable[[], bool] = lambda: False) -> None:
         self._store = store
-        self._stop = stop
+        self._leaving = False
+        self._stop = lambda: self._leaving or stop()
         self._pool = ThreadPoolExecutor(jobs, "piece")
         self._made: dict[tuple[str, str], Future[Placed]] = {}
 
@@ -65,6 +66,7 @@ class Workshop:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
+        self._leaving = kind is not None
         self._pool.shutdown(wait=True, cancel_futures=kind is not None)
 
     def add(self, artifact: Artifact, blob: str) -> None:

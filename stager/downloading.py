@@ -209,7 +209,7 @@ class _Body:
             self._validator = etag if re.fullmatch(r'"[^"\s]*"', etag) else ""
             total = length
         self._expected = total
-        if total is not None and total != (self._artifact.size if self._artifact.size is not None else total):
+        if total is not None and self._artifact.size not in (None, total):
             raise self._mismatch(f"{total} bytes")
         if total is not None and total > LARGEST:
             raise self._mismatch(f"{total} bytes, more than is fetched without a stated size")

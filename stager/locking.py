@@ -40,7 +40,7 @@ def lock_app(root: str, settings: Settings, environ: Mapping[str, str]) -> list[
         if detected.lock:
             continue
         if detected.buildpack == "python" and planning.unlocked(folder.tree, detected):
-            made.append(_lock_python(folder, settings, environ))
+            made.append(_lock_python(folder, detected, settings, environ))
         elif detected.buildpack == "nodejs" and planning.unlocked(folder.tree, detected):
             made.append(_lock_node(folder, detected, settings, environ))
     return made
@@ -49,7 +49,7 @@ def lock_app(root: str, settings: Settings, environ: Mapping[str, str]) -> list[
 # --- Python ----------------------------------------------------------------------------------------------------
 
 
-def _lock_python(folder: Folder, settings: Settings, environ: Mapping[str, str]) -> str:
+def _lock_python(folder: Folder, detected: Detection, settings: Settings, environ: Mapping[str, str]) -> str:
     from uv import find_uv_bin
 
     variables = {**environ, "UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1"}
@@ -59,6 +59,8 @@ def _lock_python(folder: Folder, settings: Settings, environ: Mapping[str, str])
     if settings.offline:
         variables["UV_OFFLINE"] = "1"
     name, command = _uv_command(folder.tree)
+    if name == "pylock.toml":
+        command += ["--python-version", _python_version(detected, planning.stack_of(folder.tree, settings.stack), settings)]
     _resolve([find_uv_bin(), *command], folder.root, variables, name)
     return name
 
@@ -74,13 +76,15 @@ def _uv_command(tree: SourceTree) -> tuple[str, list[str]]:
             "poetry.lock", "pyproject.toml has no [project] table", "Run 'poetry lock' and commit poetry.lock."
         )
     command = ["pip", "compile", "requirements.txt", "--universal", "--format", "pylock.toml", "--no-header"]
-    return "pylock.toml", [*command, "--python", sys.executable, *_python_version(tree), "-o", "pylock.toml"]
+    return "pylock.toml", [*command, "--python", sys.executable, "-o", "pylock.toml"]
 
 
-def _python_version(tree: SourceTree) -> list[str]:
-    newest = versions.newest("python", versions.requested(tree, "python"))
-    version = ".".join(newest.split(".")[:2]) if newest else _suite_python()
-    return ["--python-version", version]
+def _python_version(detected: Detection, stack: Stack, settings: Settings) -> str:
+    """The Python that staging will choose, as `major.minor`: what a lock of plain requirements must be for."""
+    sources = planning.Sources.online(settings.store, settings.indexes, settings.offline)
+    asked = [(wanted, why) for name, wanted, why in detected.versions if name == "python"]
+    chosen = runtimes.choose_python(asked, stack, sources.web, sources.debian(stack.suite))
+    return ".".join(chosen.runtime.version.split(".")[:2])
 
 
 # --- Node.js ---------------------------------------------------------------------------------------------------
@@ -153,8 +157,3 @@ def _resolve(command: list[str], root: str, environ: Mapping[str, str], lock: st
             lock, (done.stderr or done.stdout).strip()[-2000:], "Correct the manifest, then run 'stager lock' again."
         )
 
-
-def _suite_python() -> str:
-    """The Python of the default stack, as `major.minor`."""
-    packages = box.read(planning.DEFAULT_STACK).python
-    return ".".join(packages.version.split(".")[:2]) if packages else f"{sys.version_info[0]}.{sys.version_info[1]}"

@@ -83,9 +83,9 @@ class Lease:
 class Exclusive:
     """A `with` block for one thread of one process at a time, per name.
 
-    On Linux a name is one byte, found by its hash, of a single lock file: open file description locks (fcntl(2)) need no
-    file of their own, which is what makes locking hundreds of small artifacts cheap. Elsewhere each name has a file in the
-    folder `locks`, until the next `gc`; no holder can meet that, because every holder also holds the lease.
+    On Linux a name is one byte, found by its hash, of a single lock file: open file description locks (fcntl(2)) need
+    no file of their own, which is what makes locking hundreds of small artifacts cheap. Elsewhere each name has a file
+    in the folder `locks`, until the next `gc`; no holder can meet that, because every holder also holds the lease.
     """
 
     __slots__ = ("_cancel", "_descriptor", "_lease", "_name", "_root")

@@ -100,10 +100,7 @@ def plan(
     IntegrityError, and NeedsBuild.
     """
     config = appconfig.read(tree)
-    target = box.load(
-        stack or config.stack or (previous.stack if previous else "") or DEFAULT_STACK,
-        architecture or (previous.architecture if previous else "") or DEFAULT_ARCHITECTURE,
-    )
+    target = stack_of(tree, stack, architecture, previous)
     known = buildpack.load_all()
     found = detection.detect(tree, known, only=only)
     used = [next(one for one in known if one.name == detected.buildpack) for detected in found.matched]
@@ -126,6 +123,14 @@ def plan(
         facts=_facts(tree, used, parts),
         notes=tuple(dict.fromkeys((*found.notes, *parts.notes, *chosen.notes))),
         hints=tuple(parts.hints),
+    )
+
+
+def stack_of(tree: SourceTree, stack: str = "", architecture: str = "", previous: Plan | None = None) -> Stack:
+    """The stack to stage for: the one asked for, else the app's, else that of the plan so far, else the default."""
+    return box.load(
+        stack or appconfig.read(tree).stack or (previous.stack if previous else "") or DEFAULT_STACK,
+        architecture or (previous.architecture if previous else "") or DEFAULT_ARCHITECTURE,
     )
 
 

@@ -58,7 +58,8 @@ class _Bars:
     def _sum(self, event: Event) -> tuple[int, int]:
         if event.verb != "fetch":
             return event.done, event.total
-        self._files[event.what] = (event.done, event.total)
+        if event.what:  # without a name it is a count of files
+            self._files[event.what] = (event.done, event.total)
         return sum(done for done, _ in self._files.values()), sum(total for _, total in self._files.values())
 
     def _start(self) -> Any:

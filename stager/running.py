@@ -84,7 +84,7 @@ def check_host(facts: Mapping[str, Any]) -> None:
 
 
 def _version(text: str) -> tuple[int, int]:
-    parts = (text.split(".") + ["0"])[:2]
+    parts = [*text.split("."), "0"][:2]
     return (int(parts[0]), int(parts[1])) if all(part.isdigit() for part in parts) else (0, 0)
 
 

@@ -247,7 +247,7 @@ def test_shell_syntax(shell: str, path: str, text: str) -> None:
 def source(shell: str, text: str, folder: Path, options: str = "-eu", **env: str) -> dict[str, str]:
     """Source `text` in a shell with the given options; all variables, options and functions before and after."""
     (folder / "profile").write_text(text)
-    look = "unset _ LINENO BASH_LINENO 2>/dev/null; set; echo; echo \"options=$-\""
+    look = 'set; echo; echo "options=$-"'
     script = f'set {options}\n({look}) >"{folder}/before"\n. "{folder}/profile"\n({look}) >"{folder}/after"\nenv -0'
     done = subprocess.run([shell, "-c", script], env={"HOME": os.fspath(folder), **env}, capture_output=True, text=True, check=True)
     assert done.stderr == ""

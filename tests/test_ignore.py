@@ -37,16 +37,16 @@ def lay_out(root: Path, files: Mapping[str, str | bytes]) -> Path:
 
 
 def seen_by_git(root: Path) -> set[str]:
-    git(root, "init", "-q")
     listed = git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     return {name for name in listed.decode().split("\0") if name} - {".gitignore"}
 
 
 PLACES = (
-    "a", "b", "foo", "foo.txt", "foo.log", "keep.log", "build/x", "build/keep/y", "src/build/z", "src/foo", "src/foo.log",
-    "src/deep/er/foo", "src/deep/er/a.c", "doc/a.c", "doc/frotz/b.c", "doc/frotz/x/b.c", "x y", "name/trail ", "é", "ab/é.c",
-    "!bang", "#hash", "[set]", "a*b", "q/[x]/1", "back\\slash", "A", "B/C", "7up", "-dash", "ax/b", "ax/by/b", "abc/def/b",
-    "logs/.gitkeep", "logs/1.log", "logs/sub/2.log", "target/debug/app", "lib/target", "dir.d/in", "tab\there"[:3],
+    "a", "b", "foo", "foo.txt", "foo.log", "keep.log", "build/x", "build/keep/y", "src/build/z", "src/foo",
+    "src/foo.log", "src/deep/er/foo", "src/deep/er/a.c", "doc/a.c", "doc/frotz/b.c", "doc/frotz/x/b.c", "x y",
+    "name/trail ", "é", "ab/é.c", "!bang", "#hash", "[set]", "a*b", "q/[x]/1", "back\\slash", "A", "B/C", "7up",
+    "-dash", "ax/b", "ax/by/b", "abc/def/b", "logs/.gitkeep", "logs/1.log", "logs/sub/2.log", "target/debug/app",
+    "lib/target", "dir.d/in", "src/.gitkeep",
 )  # fmt: skip
 
 CASES: dict[str, dict[str, str]] = {
@@ -117,12 +117,22 @@ CASES: dict[str, dict[str, str]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = lay_out(tmp_path_factory.mktemp("repository"), dict.fromkeys(PLACES, ""))
+    git(root, "init", "-q")
+    return root
+
+
 @pytest.mark.parametrize("case", CASES)
-def test_tree_holds_what_git_would_commit(case: str, tmp_path: Path) -> None:
-    files: dict[str, str] = dict.fromkeys(PLACES, "")
+def test_tree_holds_what_git_would_commit(case: str, repository: Path) -> None:
     rules = {f"{folder}/.gitignore" if folder else ".gitignore": text for folder, text in CASES[case].items()}
-    root = lay_out(tmp_path, files | rules)
-    assert set(SourceTree.read(str(root)).files) == seen_by_git(root)
+    lay_out(repository, rules)
+    try:
+        assert set(SourceTree.read(str(repository)).files) == seen_by_git(repository)
+    finally:
+        for path in rules:
+            (repository / path).unlink()
 
 
 def verdicts(text: str | bytes, *paths: str) -> list[bool | None]:
@@ -159,15 +169,28 @@ def test_an_ignore_file_without_measure_is_refused() -> None:
     assert error.hint == "Ignore whole folders, or use wildcards."
 
 
-OUT_FOLDERS = """.git .hg .svn .bzr _darcs CVS __pycache__ .mypy_cache .pytest_cache .ruff_cache .tox .nox .hypothesis
-.ipynb_checkpoints .npm .pnpm-store .idea .vscode .vs .vagrant .terraform .direnv __MACOSX .yarn/cache .yarn/unplugged
-a/.git a/b/__pycache__ x/.yarn/cache .stager""".split()
-OUT_FILES = """.git .DS_Store Thumbs.db desktop.ini a/.DS_Store a.pyc a.pyo lib/b.pyc A$py.class notes~ .a.txt.swp .b.swo
-.#lock #auto# ._icon .gitignore .stagerignore .cfignore .slugignore stager.lock droplet.tgz .yarn/install-state.gz""".split()
-IN_FOLDERS = """src .cache .github .well-known .next .yarn .yarn/releases .yarn/patches .yarn/plugins cache a/.stager
-.profile.d vendor build dist cvs""".split()
-IN_FILES = """main.py a.py .python-version .nvmrc .gitkeep a/.gitignore a/.cfignore a/stager.lock a/droplet.tgz .swp
-CVS manifest.yml .npmignore .terraform.lock.hcl .pnp.cjs .yarnrc.yml pyc #heading __pycache__""".split()
+def words(text: str) -> list[str]:
+    return text.split()
+
+
+OUT_FOLDERS = words("""
+    .git .hg .svn .bzr _darcs CVS __pycache__ .mypy_cache .pytest_cache .ruff_cache .tox .nox .hypothesis
+    .ipynb_checkpoints .npm .pnpm-store .idea .vscode .vs .vagrant .terraform .direnv __MACOSX .yarn/cache
+    .yarn/unplugged a/.git a/b/__pycache__ x/.yarn/cache .stager
+""")
+OUT_FILES = words("""
+    .git .DS_Store Thumbs.db desktop.ini a/.DS_Store a.pyc a.pyo lib/b.pyc A$py.class notes~ .a.txt.swp .b.swo
+    .#lock #auto# ._icon .gitignore .stagerignore .cfignore .slugignore stager.lock droplet.tgz
+    .yarn/install-state.gz
+""")
+IN_FOLDERS = words("""
+    src .cache .github .well-known .next .yarn .yarn/releases .yarn/patches .yarn/plugins cache a/.stager
+    .profile.d vendor build dist cvs
+""")
+IN_FILES = words("""
+    main.py a.py .python-version .nvmrc .gitkeep a/.gitignore a/.cfignore a/stager.lock a/droplet.tgz .swp CVS
+    manifest.yml .npmignore .terraform.lock.hcl .pnp.cjs .yarnrc.yml pyc #heading __pycache__
+""")
 
 
 def test_what_is_never_source() -> None:
@@ -183,13 +206,17 @@ def test_what_may_be_source() -> None:
     assert [path for path in IN_FILES if always_out(path, "f")] == []
 
 
-SECRETS = """.env .env.local .env.production a/.env .ENV .envrc server.key a/b/TLS.KEY cert.p12 cert.pfx trust.jks id_rsa
-id_dsa id_ecdsa id_ed25519 .ssh/id_ed25519_sk .netrc _netrc .pypirc .git-credentials credentials.json service-account.json
-service-account-prod.json service_account.json client_secret_1.json .aws/credentials home/.aws/credentials
-.docker/config.json .kube/config .pgpass""".split()
-NO_SECRETS = """.env.example .env.sample .env.template .env.dist .env.defaults .env.production.example .env.vault env .environment
-id_rsa.pub key keys.py a.pem cert.crt docker/config.json aws/credentials config.json service.json account.json
-my-credentials.json.md .npmrc pip.conf""".split()
+SECRETS = words("""
+    .env .env.local .env.production a/.env .ENV .envrc server.key a/b/TLS.KEY cert.p12 cert.pfx trust.jks id_rsa
+    id_dsa id_ecdsa id_ed25519 .ssh/id_ed25519_sk .netrc _netrc .pypirc .git-credentials credentials.json
+    service-account.json service-account-prod.json service_account.json client_secret_1.json .aws/credentials
+    home/.aws/credentials .docker/config.json .kube/config .pgpass
+""")
+NO_SECRETS = words("""
+    .env.example .env.sample .env.template .env.dist .env.defaults .env.production.example .env.vault env
+    .environment id_rsa.pub key keys.py a.pem cert.crt docker/config.json aws/credentials config.json service.json
+    account.json my-credentials.json.md .npmrc pip.conf
+""")
 
 
 def test_secrets_by_name() -> None:

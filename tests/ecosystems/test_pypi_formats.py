@@ -146,7 +146,7 @@ class Pages:
         self.facts = {fact.name: fact for fact in facts}
 
     def files(self, name: str, index: str = "") -> list[IndexFile]:
-        pairs = self.facts[name].files
+        pairs = self.facts[name].files if name in self.facts else ()
         return [IndexFile(file, url(file), {"sha256": value.partition(":")[2]}) for file, value in pairs]
 
 

@@ -1,7 +1,7 @@
 """Packages inside a package's tarball, where the lock places others at the same path.
 
-npm's locks mark what is bundled and place nothing there. Those of Yarn do not: they list bundled packages like any other,
-and what the lock places must then replace the bundled copy as a whole, or two versions would be mixed.
+npm's locks mark what is bundled and place nothing there. Those of Yarn do not: they list bundled packages like any
+other, and what the lock places must then replace the bundled copy as a whole, or two versions would be mixed.
 """
 
 from __future__ import annotations

@@ -88,6 +88,7 @@ class _Hoister:
                     fixed.setdefault(self.homes[path].name, LINK + path)
             roots = [self.homes[path] for path in sorted(self.homes, key=str.encode)]
         census = self._census(place, roots, fixed)
+        census.above.update(unit.needs if place else ())  # what it finds further up must not be hidden from itself
         chosen = {name: ref for name, ref in self._favourites(census) if name not in fixed and ref not in chain}
         self._respect_peers(place, chosen, fixed, census)
         return {**chosen, **fixed}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from stager.checked import Node
 from stager.errors import BadLock
 
-from .manifest import dig, pyproject
+from .manifest import dig, pyproject, text_of
 
 if TYPE_CHECKING:
     from stager.tree import SourceTree
@@ -55,7 +55,7 @@ def _told(document: Node) -> list[str]:
 def _setuptools(table: Node | None) -> list[str]:
     if table is None:
         return []
-    found: list[str] = [node.value for name, node in table.table("package-dir").items() if not name]
+    found: list[str] = [text_of(node) for name, node in table.table("package-dir").items() if not name]
     packages = table.get("packages")
     find = packages.get("find") if packages is not None and isinstance(packages.value, dict) else None
     return [*found, *(find.strings("where") if find is not None else ())]

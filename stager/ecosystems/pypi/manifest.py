@@ -107,7 +107,7 @@ def poetry_wanted(tree: SourceTree, groups: Sequence[str], extras: Iterable[str]
         normalise(name.partition("[")[0], PYPROJECT)
         for extra, names in entries(dig(document, "tool", "poetry", "extras")).items()
         if normalise(extra, PYPROJECT) in set(extras)
-        for name in (node.value for node in names)
+        for name in map(text_of, names)
     }
     main = _poetry_table(dig(document, "tool", "poetry", "dependencies"))
     found = [wanted for wanted in main if not wanted.optional or wanted.name in enabled]
@@ -187,7 +187,14 @@ def dependency_groups(document: Node) -> dict[str, list[str]]:
 
 
 def _strings(node: Node) -> list[str]:
-    return [item.value if isinstance(item.value, str) else item.fail("expected a string") for item in node]
+    return [text_of(item) for item in node]
+
+
+def text_of(node: Node) -> str:
+    """The string of a node; its document's error when it is something else."""
+    if not isinstance(node.value, str):
+        node.fail(f"expected a string, found {type(node.value).__name__}")
+    return str(node.value)
 
 
 def declared(tree: SourceTree) -> frozenset[str]:

@@ -39,8 +39,8 @@ class Pin(NamedTuple):
     """A package a lock wants installed. `name` is normalised (PEP 503).
 
     `files` are the candidates. Where a lock has hashes without file names they are in `hashes`, and `indexes` are
-    the URLs of the indexes to ask in order; "", and none at all, mean the default one. `direct` says that the lock names a URL instead of
-    an index.
+    the URLs of the indexes to ask in order; "", and none at all, mean the default one. `direct` says that the lock
+    names a URL instead of an index.
     """
 
     name: str

@@ -1,0 +1,78 @@
+"""Procfiles: what is read, and every line that cannot be."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, strategies
+
+from stager import procfile
+from stager.errors import BadManifest
+from stager.tree import SourceTree
+
+LINE = "A line is a process type, a colon and a command, such as 'web: python main.py'."
+
+
+def read(content: str | bytes) -> list[tuple[str, str, int | None]]:
+    found = procfile.read(SourceTree.of({"Procfile": content}))
+    assert all(one.reason.file == "Procfile" and one.reason.text == "Procfile names it" for one in found)
+    return [(one.type, one.command, one.reason.line) for one in found]
+
+
+def test_no_procfile() -> None:
+    assert procfile.read(SourceTree.of({"procfile": "web: a"})) == ()
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("web: gunicorn app:app --bind 0.0.0.0:$PORT\n", [("web", "gunicorn app:app --bind 0.0.0.0:$PORT", 1)]),
+        ("worker: a\nweb: b\n", [("worker", "a", 1), ("web", "b", 2)]),
+        ("# comment\n\n  web  :  a b  \n", [("web", "a b", 3)]),
+        ("web: a # not a comment\n", [("web", "a # not a comment", 1)]),
+        ("web: a\r\nworker: b\r\n", [("web", "a", 1), ("worker", "b", 2)]),
+        ("web: a\rworker: b", [("web", "a", 1), ("worker", "b", 2)]),
+        (b"\xef\xbb\xbfweb: a", [("web", "a", 1)]),
+        ("web:a:b", [("web", "a:b", 1)]),
+        ("Web-1_x: a", [("Web-1_x", "a", 1)]),
+        ("release: python manage.py migrate\nweb: a", [("release", "python manage.py migrate", 1), ("web", "a", 2)]),
+        ("web: env A='x y' sh -c \"a | b\"\n", [("web", "env A='x y' sh -c \"a | b\"", 1)]),
+        ("x" * 63 + ": a", [("x" * 63, "a", 1)]),
+        ("web: caf\u00e9 \u2028 b", [("web", "caf\u00e9 \u2028 b", 1)]),
+    ],
+)
+def test_what_is_read(content: str | bytes, expected: list[tuple[str, str, int]]) -> None:
+    assert read(content) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "where", "message", "hint"),
+    [
+        ("", "Procfile", "the file names no process", f"{LINE} Or delete the file."),
+        ("# nothing\n", "Procfile", "the file names no process", f"{LINE} Or delete the file."),
+        ("web python\n", "Procfile:1", "there is no colon in 'web python'", LINE),
+        ("\nwe b: a\n", "Procfile:2", "'we b' is not a process type", LINE),
+        (": a\n", "Procfile:1", "'' is not a process type", LINE),
+        ("w\u00e9b: a\n", "Procfile:1", "'w\u00e9b' is not a process type", LINE),
+        ("x" * 64 + ": a", "Procfile:1", f"{'x' * 64!r} is not a process type", LINE),
+        ("../x: a", "Procfile:1", "'../x' is not a process type", LINE),
+        ("web:\n", "Procfile:1", "web has no command", LINE),
+        ("web: a\n\nweb: b\n", "Procfile:3", "web is given twice; the first is in line 1", "Delete one of them."),
+        (b"web: a\nw: \xff", "Procfile:2", "the file is not UTF-8", "Save it as UTF-8."),
+        ("web: a\nw: \0", "Procfile:2", "the file holds a NUL character", "Save it as UTF-8."),
+    ],
+)
+def test_errors(content: str | bytes, where: str, message: str, hint: str) -> None:
+    with pytest.raises(BadManifest) as caught:
+        read(content)
+    assert (caught.value.where, caught.value.message, caught.value.hint) == (where, message, hint)
+
+
+@given(strategies.binary(max_size=200))
+def test_any_bytes_are_processes_or_a_typed_error(content: bytes) -> None:
+    try:
+        found = read(content)
+    except BadManifest as error:
+        assert error.where.startswith("Procfile")
+    else:
+        assert found
+        assert all("\n" not in command and command.strip() == command for _, command, _ in found)
