@@ -5,9 +5,27 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from .errors import BadSettings
-from .indexes import AptSource
+
+
+@dataclass(frozen=True, slots=True)
+class AptSource:
+    """One suite of one archive, as apt's configuration names it."""
+
+    uri: str
+    suite: str
+    components: tuple[str, ...] = ()
+    signed_by: str = ""
+
+    @property
+    def is_debian(self) -> bool:
+        """Whether this is Debian's own archive, or a mirror of it: others use Debian's suite names, too."""
+        folder = urlsplit(self.uri).path.rstrip("/").rpartition("/")[2]
+        named = folder in ("debian", "debian-security") or "debian-archive" in self.signed_by
+        return "main" in self.components and named
 
 
 def apt_sources(folder: str) -> list[AptSource]:

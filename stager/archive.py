@@ -78,7 +78,7 @@ def _data_part(fd: int, parts: list[_Part], label: str) -> _Part:
     """deb(5): exactly `debian-binary` saying 2.x, `control.tar*`, `data.tar*`, in this order."""
     names = [name for name, _, _ in parts]
     starts = ("debian-binary", "control.tar", "data.tar")
-    if len(names) != 3 or not all(name.startswith(start) for name, start in zip(names, starts, strict=True)):
+    if len(names) < 3 or not all(name.startswith(start) for name, start in zip(names, starts, strict=True)):
         raise BadArchive(label, "has more or less than the three parts of a Debian package")
     version = read_at(fd, parts[0][1], min(parts[0][2], 16), label)
     if not version.startswith(b"2.") or not version.endswith(b"\n"):

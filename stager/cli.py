@@ -246,7 +246,7 @@ def _progress(arguments: argparse.Namespace) -> Any:
 def _folder(arguments: argparse.Namespace, store: Store) -> Folder:
     from .restage import Folder
 
-    return Folder(arguments.dir, store)
+    return Folder(arguments.dir, store, getattr(arguments, "output", ""))
 
 
 def _warn(notes: Sequence[str]) -> None:

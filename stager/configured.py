@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from .apt_sources import apt_sources
+from .apt_sources import AptSource, apt_sources
 from .errors import BadSettings
-from .indexes import AptSource, Credential, Indexes, Origin
+from .origins import Credential, Origin
 
 
 @dataclass(slots=True)
@@ -33,9 +33,10 @@ class _Reading:
 
     def url(self, value: str, place: str) -> str:
         """A configured URL without its credentials, which are kept; empty for one that is no web address."""
-        if urlsplit(value).scheme.lower() not in ("http", "https"):
-            if urlsplit(value).scheme.lower() == "file" or value.startswith(("/", ".")):
-                return ""
+        scheme = value.partition(":")[0].lower()
+        if scheme == "file" or value.startswith(("/", ".")):
+            return ""
+        if scheme not in ("http", "https"):
             raise BadSettings(place, "the configured index is not an http or https URL")
         try:
             parts, origin = urlsplit(value), Origin.of(value)
@@ -55,8 +56,8 @@ class _Reading:
             self.credentials.append(Credential(origin, "/", header))
 
 
-def read(environ: Mapping[str, str], home: str, apt: str, system: str) -> Indexes:
-    """See `Indexes.from_environment`."""
+def read(environ: Mapping[str, str], home: str, apt: str, system: str) -> dict[str, Any]:
+    """The fields of an `Indexes`. Raises BadSettings."""
     reading = _Reading()
     pip, uv, npm = _pip(environ, home, system), _uv(environ, home, system), _npm(environ, home, system)
     python = _python_indexes(reading, environ, pip, uv)
@@ -64,18 +65,18 @@ def read(environ: Mapping[str, str], home: str, apt: str, system: str) -> Indexe
     registries = _registries(reading, npm)
     _npm_credentials(reading, npm, registries["npm_registry"])
     proxies, no_proxy = _proxies(environ, pip, npm)
-    return Indexes(
+    return {
         **{key: python[key] for key in ("pypi_first", "pypi_default", "pypi_extra")},
         **registries,
         **_debian(reading, environ, apt),
-        pbs=_pbs(reading, environ, uv),
-        trusted=frozenset(reading.trusted),
-        credentials=tuple(reading.credentials),
-        proxies=proxies,
-        no_proxy=no_proxy,
-        ca_files=_certificates(environ, pip, npm),
-        extra_ca_files=tuple(filter(None, [environ.get("NODE_EXTRA_CA_CERTS", "")])),
-    )
+        "pbs": _pbs(reading, environ, uv),
+        "trusted": frozenset(reading.trusted),
+        "credentials": tuple(reading.credentials),
+        "proxies": proxies,
+        "no_proxy": no_proxy,
+        "ca_files": _certificates(environ, pip, npm),
+        "extra_ca_files": tuple(filter(None, [environ.get("NODE_EXTRA_CA_CERTS", "")])),
+    }
 
 
 # --- Python -----------------------------------------------------------------------------------------------------------
@@ -270,7 +271,7 @@ def _npm_credential(reading: _Reading, npm: Mapping[str, str], prefix: str, plac
         header = f"Basic {npm[f'{prefix}_auth']}"
     elif npm.get(f"{prefix}username") and npm.get(f"{prefix}_password"):
         try:
-            secret = b64decode(npm[f"{prefix}_password"]).decode()
+            secret = b64decode(npm[f"{prefix}_password"], validate=True).decode()
         except ValueError:
             raise BadSettings(".npmrc", "a _password is not in base64, as npm writes it") from None
         header = "Basic " + b64encode(f"{npm[f'{prefix}username']}:{secret}".encode()).decode()

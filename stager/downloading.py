@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .errors import Cancelled, DigestMismatch, FetchError, NotFound, Unreachable
-from .transport import Again, Patience, Refused, Transport, again, failure, host_of
+from .transport import Again, Patience, Refused, Transport, again, host_of
 
 if TYPE_CHECKING:
     from .model import Artifact
@@ -100,7 +100,7 @@ class Download:
         status, name = response.status, self.artifact.name
         if status in (404, 410):
             raise NotFound(name)
-        later = again(status, response.headers.get("Retry-After"), url)
+        later = again(status, response.headers, url)
         if later:
             raise later
         if status in (401, 403, 407):
@@ -116,11 +116,9 @@ class Download:
         reported, start, begun = body.size, body.size, time.monotonic()
         while True:
             try:
-                chunk = response.read1(CHUNK)
-            except Exception as error:
-                raise self._cut(error, url) from None
-            if self._stopping():
-                raise Cancelled
+                chunk = self._transport.read(response, CHUNK, url)
+            finally:
+                self._keep_going()
             if not chunk:
                 break
             body.add(chunk)
@@ -132,18 +130,14 @@ class Download:
                 raise Unreachable(self.artifact.name, f"{host_of(url)} sends it too slowly")
         self._tell(body.size)
 
-    def _cut(self, error: Exception, url: str) -> Exception:
-        from urllib3.exceptions import HTTPError
-
+    def _keep_going(self) -> None:
         if self._stopping():
-            return Cancelled()
-        return failure(error, url) if isinstance(error, (HTTPError, OSError, ValueError)) else error
+            raise Cancelled
 
     def _sleep(self, seconds: float) -> None:
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
-            if self._stopping():
-                raise Cancelled
+            self._keep_going()
             time.sleep(min(left, 0.1))
 
     def overdue(self) -> bool:

@@ -9,58 +9,14 @@ port and path prefix the operator's configuration binds them to, and go nowhere 
 from __future__ import annotations
 
 import ipaddress
-import socket
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 from urllib.parse import SplitResult, quote, urlsplit
 
+from .apt_sources import AptSource
 from .errors import BadManifest, BadSettings
-
-_PORTS = {"https": 443, "http": 80}
-
-
-class Origin(NamedTuple):
-    """Scheme, host and port of a URL (RFC 6454)."""
-
-    scheme: str
-    host: str
-    port: int
-
-    @classmethod
-    def of(cls, url: str) -> Origin:
-        """The origin of a URL. Raises ValueError when it has none."""
-        parts = urlsplit(url)
-        scheme, host = parts.scheme.lower(), (parts.hostname or "").rstrip(".")
-        if not host:
-            raise ValueError("it names no host")
-        return cls(scheme, host, parts.port or _PORTS.get(scheme, 0))
-
-
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """The value of an Authorization header and where alone it may go: an origin, below a path."""
-
-    origin: Origin
-    path: str
-    header: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class AptSource:
-    """One suite of one archive, as apt's configuration names it."""
-
-    uri: str
-    suite: str
-    components: tuple[str, ...] = ()
-    signed_by: str = ""
-
-    @property
-    def is_debian(self) -> bool:
-        """Whether this is Debian's own archive, or a mirror of it: others use Debian's suite names, too."""
-        folder = urlsplit(self.uri).path.rstrip("/").rpartition("/")[2]
-        named = folder in ("debian", "debian-security") or "debian-archive" in self.signed_by
-        return "main" in self.components and named
+from .origins import PORTS, Credential, Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +55,7 @@ class Indexes:
         """What the machine's configuration says; `system` is the folder that holds `etc`. Raises BadSettings."""
         from . import configured
 
-        return configured.read(environ, home, apt, system)
+        return cls(**configured.read(environ, home, apt, system))
 
     # --- where things are --------------------------------------------------------------------------------------
 
@@ -156,7 +112,7 @@ class Indexes:
             parts = urlsplit(url)
         except ValueError:
             return "it is not a URL"
-        if origin.scheme not in _PORTS:
+        if origin.scheme not in PORTS:
             return f"its scheme is {origin.scheme or 'missing'}; only https is fetched"
         if _odd(url, parts):
             return "it holds characters no URL may hold"
@@ -206,12 +162,23 @@ def _is_private(host: str) -> bool:
         return not _is_global(ipaddress.ip_address(host.partition("%")[0]))
     except ValueError:
         pass
-    if host.strip("0123456789abcdefx."):
-        return False
-    try:
-        return not ipaddress.IPv4Address(socket.inet_aton(host)).is_global
-    except OSError:
-        return False
+    number = _ipv4(host)
+    return number is not None and not ipaddress.IPv4Address(number).is_global
+
+
+def _ipv4(host: str) -> int | None:
+    """The address that a resolver takes `127.1`, `0x7f.1` or `2130706433` for (inet_aton(3)); None for a name."""
+    parts = host.split(".")
+    if len(parts) > 4 or not all(re.fullmatch(r"0x[0-9a-f]*|\d+", part) for part in parts):
+        return None
+    values = []
+    for part in parts:
+        base = 16 if part.startswith("0x") else 8 if part.startswith("0") else 10
+        digits = part.removeprefix("0x") or "0"
+        values.append(int(digits, base) if base != 8 or not set(digits) & {"8", "9"} else int(digits))
+    *leading, last = values
+    number = sum((value & 255) << (24 - 8 * place) for place, value in enumerate(leading))
+    return (number + last) & 0xFFFFFFFF
 
 
 def _is_global(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
@@ -259,7 +226,6 @@ def default_pypi() -> str:
 
 
 def _uvs_default() -> str:
-    import re
     import subprocess
 
     try:

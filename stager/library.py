@@ -104,7 +104,7 @@ def assemble(app: str, plan: Plan, *, out: str = "droplet.tgz", store: Store | N
 def _stage_planned(app: str, plan: Plan, out: str, settings: Settings) -> Droplet:
     check_known_answer()
     with settings.store.lease():
-        folder = restage.Folder(app, settings.store)
+        folder = restage.Folder(app, settings.store, out)
         restage.check_locked(folder, {path: str(digest) for path, digest in plan.inputs})
         return staging.droplet(folder, staging.stage_plan(folder, plan, out, settings), settings.store)
 

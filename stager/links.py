@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _HOPS = 40
 """Linux follows as many links in one path."""
+_ODD = frozenset({"", ".", ".."})
 LOOP = "\0"
 """The place of links that lead to each other; no file has this name."""
 _HINT = "Make it a relative link that stays inside the app, or add it to .stagerignore."
@@ -25,14 +26,12 @@ class _Outside(Exception):
 
 
 def follow(links: Mapping[str, str], path: str) -> str:
-    """The path that `path` comes to when every link on the way is followed; `""` is the root, `LOOP` a loop.
+    """The path that `path` comes to when every link on the way is followed; `""` is the root, `LOOP` leads nowhere.
 
-    Raises UnsafePath when that leads out of the root.
+    `links` have passed `check_link`. A path that is not plain (`a//b`, `./a`, `../a`) leads nowhere.
     """
-    try:
-        return _walk(path.split("/"), links)
-    except _Outside:
-        raise UnsafePath(path, "it leads outside the app through a symbolic link", _HINT) from None
+    parts = path.split("/")
+    return _walk(parts, links) if not _ODD.intersection(parts) else LOOP
 
 
 def check_link(path: str, target: str, links: Mapping[str, str]) -> str:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from .errors import BadLock, FetchError
-from .indexes import Indexes, Origin, default_debian, joined
+from .indexes import Indexes, default_debian, joined
+from .origins import Origin
 
 if TYPE_CHECKING:
     from .ecosystems.pypi.lookup import IndexFile

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import sys
 import time
 from _thread import allocate_lock
 
@@ -102,7 +101,7 @@ class Exclusive:
 
         self._lease.__enter__()
         try:
-            single = hasattr(fcntl, "F_OFD_SETLK") and sys.platform == "linux"
+            single = hasattr(fcntl, "F_OFD_SETLK") and hasattr(fcntl, "F_SETPIPE_SZ")  # the latter: Linux alone
             self._descriptor = lock_file(self._root, "locks/names" if single else f"locks/{self._name}")
             if self._descriptor < 0:
                 raise CannotWrite(self._root, os.strerror(errno.EROFS))

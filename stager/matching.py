@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 LIMIT = 1 << 20
 """Bytes of a file that a content pattern is tried on; start commands are not found beyond."""
+LARGEST = 32 << 20
+"""Bytes of a JSON or TOML file; the largest lock files seen are below 8 MiB."""
+LONGEST = 4096
+"""Characters of a member of a file that a pattern is tried on: no pattern can take long over so few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +59,14 @@ class Facts:
     def text(self, path: str) -> str:
         """The start of a file as text; what is not UTF-8 is replaced, for looking only."""
         if path not in self.texts:
-            self.texts[path] = self.tree.read_bytes(path)[:LIMIT].decode("utf-8-sig", "replace").replace("\r\n", "\n")
+            self.texts[path] = _head(self.tree, path).decode("utf-8-sig", "replace").replace("\r\n", "\n")
         return self.texts[path]
 
     def document(self, path: str) -> dict[str, Any]:
         """A JSON or TOML file whose top is a table. Raises BadManifest with the line when it is not."""
         if path not in self.documents:
+            if self.tree.files[self.tree.resolve(path)].size > LARGEST:
+                raise BadManifest(path, _TOO_LARGE)
             self.documents[path] = _parse(path, self.tree.read_bytes(path))
         found: dict[str, Any] = self.documents[path]
         return found
@@ -77,6 +83,13 @@ class Facts:
         """The line of a member of a JSON or TOML file."""
         find = toml_line if _is_toml(path) else json_line
         return find(self.text(path), dotted)
+
+
+def _head(tree: SourceTree, path: str) -> bytes:
+    if tree.files[tree.resolve(path)].size <= LIMIT:
+        return tree.read_bytes(path)
+    with tree.open(path) as file:
+        return file.read(LIMIT)
 
 
 def _is_toml(path: str) -> bool:
@@ -102,6 +115,7 @@ def _parse(path: str, data: bytes) -> dict[str, Any]:
     return value
 
 
+_TOO_LARGE = "the file is larger than 32 MiB"
 _ENDLESS = "not readable: nested too deeply, or with an endless number"
 _NO_TABLE = "its top must be a table of names and values"
 
@@ -193,7 +207,7 @@ def _groups(found: re.Match[str]) -> dict[str, str]:
 def _field(facts: Facts, condition: Condition, path: str, values: Mapping[str, str]) -> Match | None:
     for dotted in condition.fields:
         value = facts.member(path, dotted)
-        text = value if isinstance(value, str) else ""
+        text = value[:LONGEST] if isinstance(value, str) else ""
         found = re.search(condition.content, text, re.MULTILINE)
         if value and found and (text or not condition.content):
             named = {"field": dotted, "value": text, **_groups(found)}

@@ -39,12 +39,23 @@ def base_key(plan: str) -> str:
 class Folder:
     """An app's folder as it is now: its tree, and what is remembered of its last staging."""
 
-    __slots__ = ("memo", "root", "tree")
+    __slots__ = ("memo", "outputs", "root", "tree")
 
-    def __init__(self, root: str, store: Store) -> None:
+    def __init__(self, root: str, store: Store, out: str = "") -> None:
         self.root = os.path.realpath(root)
         self.memo: dict[str, Any] = store.recall("folder", self.root) or {}
+        self.outputs = {*self.memo.get("outputs", ()), *([os.path.realpath(out)] if out else ())}
         self.tree = SourceTree.read(root, index=self.memo.get("index"))
+        self._leave_outputs_out()
+
+    def _leave_outputs_out(self) -> None:
+        """Droplets that were written into the folder itself are no source, nor is what a killed staging left of one."""
+        for output in self.outputs:
+            path = os.path.relpath(output, self.root)
+            folder, name = os.path.split(path)
+            part = os.path.join(folder, f".{name}.")
+            for found in [p for p in self.tree.files if p == path or (p.startswith(part) and p.endswith(".part"))]:
+                del self.tree.files[found]
 
     def lock_bytes(self) -> bytes | None:
         """The folder's `stager.lock`, None when it has none."""
@@ -139,7 +150,7 @@ def _stamp(path: str) -> list[Any] | None:
 
 
 def _remember(folder: Folder, store: Store, known: assembly.Known, last: dict[str, Any]) -> None:
-    memo = {"index": folder.tree.index, "known": known, "last": last}
+    memo = {"index": folder.tree.index, "known": known, "last": last, "outputs": sorted(folder.outputs)}
     if memo != folder.memo:
         try:
             store.remember("folder", folder.root, memo)

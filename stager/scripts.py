@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .errors import BadManifest, NeedsBuild
-from .matching import Facts
+from .matching import LONGEST, Facts
 from .model import Process
 from .vocabulary import Buildpack
 
@@ -35,6 +35,7 @@ _TAKES_VALUE = (
 )
 _NO_FILE = ("-e", "--eval", "-p", "--print", "-v", "--version", "--test", "-c", "--check")
 _ENDINGS = ("", ".js", ".cjs", ".mjs", ".ts", ".json", "/index.js", "/index.ts", "/index.mjs", "/index.cjs")
+_CLEVER = re.compile(r"(?:^|[;&|]\s*)cd\s|`|\$\(")
 _DEPTH = 8
 
 
@@ -70,7 +71,7 @@ def is_development(facts: Facts, buildpack: Buildpack, process: Process) -> bool
 
 def steps(facts: Facts, command: str, ours: bool = False, script: str = "", seen: tuple[str, ...] = ()) -> list[Step]:
     """The simple commands a command line comes to, scripts followed; none when it changes folder or is too clever."""
-    if re.search(r"(?:^|[;&|]\s*)cd\s|`|\$\(", command) or len(seen) > _DEPTH:
+    if len(command) > LONGEST or len(seen) > _DEPTH or _CLEVER.search(command):
         return []
     found = []
     for text in _SPLIT.split(command.strip()):

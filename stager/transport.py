@@ -8,12 +8,14 @@ can hold secrets, too.
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from .errors import BadSettings
-from .indexes import Indexes, Origin
+from .indexes import Indexes
+from .origins import Origin
 
 if TYPE_CHECKING:
     import ssl
@@ -121,6 +123,15 @@ class Transport:
             self._context = tls_context(self._indexes)
         return self._context
 
+    def read(self, response: HTTPResponse, size: int, url: str) -> bytes:
+        """The next bytes of a body, at most `size`, as soon as there are any; empty at its end. Raises Again."""
+        from urllib3.exceptions import HTTPError
+
+        try:
+            return response.read1(size, decode_content=False)
+        except (HTTPError, OSError, ValueError) as error:
+            raise failure(error, url) from None
+
     def close(self) -> None:
         """Close the connections that are idle."""
         with self._mutex:
@@ -155,24 +166,23 @@ def redirect(url: str, status: int, location: str | None) -> str:
     return urlunsplit((parts.scheme, parts.netloc, parts.path, parts.query, ""))
 
 
-def again(status: int, retry_after: str | None, url: str) -> Again | None:
+def again(status: int, headers: Mapping[str, str], url: str) -> Again | None:
     """What a status says about trying again; None when that would not help."""
     if status not in _AGAIN:
         return None
-    return Again(f"{host_of(url)} answered {status}", _seconds(retry_after))
+    return Again(f"{host_of(url)} answered {status}", _seconds(headers.get("Retry-After"), headers.get("Date")))
 
 
-def _seconds(retry_after: str | None) -> float | None:
-    """Retry-After (RFC 9110 §10.2.3): seconds, or a date."""
+def _seconds(retry_after: str | None, now: str | None) -> float | None:
+    """Retry-After (RFC 9110 §10.2.3): seconds, or a date, which is compared with the server's own clock."""
     if not retry_after:
         return None
     if retry_after.strip().isdigit():
         return float(retry_after.strip()[:6])
-    import time
     from email.utils import mktime_tz, parsedate_tz
 
-    parsed = parsedate_tz(retry_after)
-    return max(0.0, mktime_tz(parsed) - time.time()) if parsed else None
+    then, asked = parsedate_tz(retry_after), parsedate_tz(now or "")
+    return max(0.0, float(mktime_tz(then) - mktime_tz(asked))) if then and asked else None
 
 
 def failure(error: Exception, url: str) -> Exception:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import stat
 import time
 
 from .digest import Digest
@@ -157,7 +158,11 @@ class SourceTree:
             held.append(os.open(self.root, FOLDER_FLAGS & ~os.O_NOFOLLOW))
             for folder in folders:
                 held.append(os.open(folder, FOLDER_FLAGS, dir_fd=held[-1]))
-            return os.open(name, FILE_FLAGS, dir_fd=held[-1])
+            fd = os.open(name, FILE_FLAGS, dir_fd=held[-1])
+            if stat.S_ISREG(os.fstat(fd).st_mode):
+                return fd
+            held.append(fd)
+            raise ChangedWhileRead(path)
         except OSError as error:
             raise failure(path, error) from None
         finally:
@@ -185,7 +190,10 @@ class SourceTree:
     # --- names ---
 
     def resolve(self, path: str) -> str:
-        """The path that `path` comes to when the tree's links are followed: a key of `files` if it leads to a file."""
+        """The path that `path` comes to when the tree's links are followed: a key of `files` if it leads to a file.
+
+        `path` must be plain: `a//b`, `./a` and `../a` lead nowhere.
+        """
         if path in self.files or not self.links:
             return path
         from .links import follow

@@ -237,14 +237,16 @@ def _files(store: Store, folder: str) -> Iterator[_File]:
 
 
 def _tree(store: Store, folder: str) -> list[_File]:
-    """All files below a folder of the store; links are not followed."""
-    found = []
-    for parent, folders, names in os.walk(f"{store.root}/v1/{folder}"):
-        links = [name for name in folders if os.path.islink(f"{parent}/{name}")]
-        for name in sorted(names + links):
-            with suppress(FileNotFoundError):
-                found.append(_file(f"{parent}/{name}"))
-    return found
+    """All files below a folder of the store, by path; links are not followed."""
+    return list(_below(store, folder))
+
+
+def _below(store: Store, folder: str) -> Iterator[_File]:
+    for file in _files(store, folder):
+        if not file.regular and os.path.isdir(file.path) and not os.path.islink(file.path):
+            yield from _below(store, f"{folder}/{file.name}")
+        else:
+            yield file
 
 
 def _sum(files: Any) -> dict[str, int]:

@@ -50,7 +50,7 @@ def python(text: str, reason: Reason) -> Request:
     wanted = re.sub(
         r"^(?:c?python[-@= ]?)(?=\d)", "", _short("python", text, reason, _PYTHON_HINT), flags=re.IGNORECASE
     )
-    if re.match(r"[A-Za-z]", wanted):
+    if re.fullmatch(r"[A-Za-z][\w.+-]*", wanted):
         raise VersionError("python", text.strip(), "only CPython is carried", _PYTHON_HINT, place(reason))
     try:
         tests = [_specifiers(part) for part in re.split(r"\|\|?", wanted)]

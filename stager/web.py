@@ -109,7 +109,7 @@ class Web:
         status = response.status_code
         if status in (404, 410):
             raise NotFound(what)
-        later = again(status, response.headers.get("Retry-After"), url)
+        later = again(status, response.headers, url)
         if later:
             raise later
         if status in (401, 403, 407):
@@ -182,8 +182,7 @@ def _session(indexes: Indexes, folder: str) -> Any:
             from email.utils import formatdate
 
             response.headers.setdefault("Date", formatdate(usegmt=True))
-            if not {"cache-control", "expires", "etag"} & {name.lower() for name in response.headers}:
-                response.headers["Expires"] = response.headers["Date"]
+            response.headers.setdefault("Expires", response.headers["Date"])
             return response
 
     class Adapter(CacheControlAdapter):

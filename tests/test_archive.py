@@ -223,6 +223,14 @@ def test_no_more_than_one_chunk_beyond_the_claim_is_inflated(write: Write) -> No
     assert sum(map(len, taken)) <= 100_000
 
 
+def test_data_behind_a_stream_that_ends_with_a_chunk(write: Write) -> None:
+    packed = raw_deflate(BODY)
+    fd = os.open(write(packed + b"hidden"), os.O_RDONLY)
+    with pytest.raises(BadArchive) as caught:
+        list(content_chunks(Deflated(fd, 0, len(packed) + 6, len(BODY), zlib.crc32(BODY)), len(packed)))
+    assert caught.value.message == "archive: holds a deflate stream with data behind its end"
+
+
 def test_a_span_of_a_file_that_shrank(write: Write) -> None:
     path = write(b"12345")
     fd = os.open(path, os.O_RDONLY)

@@ -196,6 +196,7 @@ REFUSED: dict[str, tuple[bytes, StagerError]] = {
     "drive": (make_zip([ZipEntry("c:/x", b"1")]), unsafe("c:/x", "has a drive letter in its name")),
     "drive-behind-dot": (make_zip([ZipEntry("./C:x", b"1")]), unsafe("./C:x", "has a drive letter in its name")),
     "backslash": (make_zip([ZipEntry("..\\x", b"1")]), unsafe("..\\x", CONTROL)),
+    "backslash-inside": (make_zip([ZipEntry("a\\b", b"1")]), unsafe("a\\b", CONTROL)),
     "nul": (make_zip([ZipEntry("a\0b", b"1")]), unsafe("a\0b", CONTROL)),
     "newline": (make_zip([ZipEntry("a\nb", b"1")]), unsafe("a\nb", CONTROL)),
     "escape": (make_zip([ZipEntry("a\x1b[2J", b"1")]), unsafe("a\x1b[2J", CONTROL)),

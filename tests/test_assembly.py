@@ -309,6 +309,22 @@ def test_a_touched_output_is_written_again(bench: Bench) -> None:
     assert hashlib.sha256(bench.out.read_bytes()).hexdigest() == first["digest"].removeprefix("sha256:")
 
 
+def test_droplets_written_into_the_folder_are_no_source(bench: Bench) -> None:
+    base = bench.base()
+
+    def into(name: str) -> str:
+        out = str(bench.app / name)
+        return str(restage.assemble(Folder(str(bench.app), bench.store, out), base, bench.store, out)["digest"])
+
+    first = into("one.tgz")
+    (bench.app / ".one.tgz.4711.part").write_bytes(b"left by a killed staging")
+    assert into("one.tgz") == first
+    assert into("lib/two.tgz") == first
+    assert into("one.tgz") == first
+    (bench.app / "lib" / "other.tgz").write_bytes(b"the app's own")
+    assert into("one.tgz") != first
+
+
 def test_a_changed_input_is_not_warm(bench: Bench) -> None:
     bench.stage(locked(bench))
     bench.write("Procfile", "web: python other.py\n")

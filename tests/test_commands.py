@@ -33,7 +33,11 @@ def scripts(**named: str) -> str:
 
 MANAGE = 'os.environ.setdefault("DJANGO_SETTINGS_MODULE", "site1.settings")\n'
 FLASK = "from flask import Flask\n\napp = Flask(__name__)\n"
-DJANGO = {"manage.py": MANAGE, "site1/settings.py": 'WSGI_APPLICATION = "site1.wsgi.application"\n', "site1/wsgi.py": ""}
+DJANGO = {
+    "manage.py": MANAGE,
+    "site1/settings.py": 'WSGI_APPLICATION = "site1.wsgi.application"\n',
+    "site1/wsgi.py": "",
+}
 
 WEB: dict[str, tuple[Files, str, str, str]] = {
     # Django
@@ -44,7 +48,11 @@ WEB: dict[str, tuple[Files, str, str, str]] = {
         "Django's WSGI application site1.wsgi:application, served by gunicorn (site1/settings.py:1)",
     ),
     "Django, settings package": (
-        {"manage.py": MANAGE, "site1/settings/base.py": "WSGI_APPLICATION = 'site1.wsgi.app'\n", "site1/settings/__init__.py": ""},
+        {
+            "manage.py": MANAGE,
+            "site1/settings/base.py": "WSGI_APPLICATION = 'site1.wsgi.app'\n",
+            "site1/settings/__init__.py": "",
+        },
         "django gunicorn",
         'gunicorn --bind "0.0.0.0:$PORT" site1.wsgi:app',
         "Django's WSGI application site1.wsgi:app, served by gunicorn (site1/settings/base.py:1)",
@@ -155,7 +163,7 @@ WEB: dict[str, tuple[Files, str, str, str]] = {
     "Bottle": (
         {"app.py": "app = bottle.Bottle()\n"},
         "bottle gunicorn",
-        "gunicorn --bind \"0.0.0.0:$PORT\" app:app",
+        'gunicorn --bind "0.0.0.0:$PORT" app:app',
         "WSGI application app:app, served by gunicorn (app.py:1)",
     ),
     "plain WSGI": (
@@ -264,9 +272,17 @@ WEB: dict[str, tuple[Files, str, str, str]] = {
     ),
     "main.py": ({"main.py": "", "app.py": ""}, "", "python main.py", "main.py is the app's program (main.py)"),
     "bot.py": ({"bot.py": ""}, "", "python bot.py", "bot.py is the app's program (bot.py)"),
-    "tornado": ({"server.py": "import tornado\n"}, "tornado", "python server.py", "server.py is the app's program (server.py)"),
+    "tornado": (
+        {"server.py": "import tornado\n"},
+        "tornado",
+        "python server.py",
+        "server.py is the app's program (server.py)",
+    ),
     "project script": (
-        {"pyproject.toml": '[project]\nname = "shop"\n[project.scripts]\nserve = "shop.cli:main"\n', "src/shop/cli.py": ""},
+        {
+            "pyproject.toml": '[project]\nname = "shop"\n[project.scripts]\nserve = "shop.cli:main"\n',
+            "src/shop/cli.py": "",
+        },
         "",
         "serve",
         "project script serve, the function main of shop.cli (src/shop/cli.py)",
@@ -519,7 +535,10 @@ ERRORS: dict[str, tuple[Files, str, type[StagerError], str, str, str]] = {
         "",
     ),
     "nuxt": (
-        {"package.json": scripts(start="node .output/server/index.mjs", build="nuxt build"), "pnpm-lock.yaml": "lockfileVersion: '9.0'\n"},
+        {
+            "package.json": scripts(start="node .output/server/index.mjs", build="nuxt build"),
+            "pnpm-lock.yaml": "lockfileVersion: '9.0'\n",
+        },
         "a",
         NeedsBuild,
         "must be built first: shop (scripts.build writes .output/, which scripts.start needs)",
@@ -640,7 +659,9 @@ ERRORS: dict[str, tuple[Files, str, type[StagerError], str, str, str]] = {
     ),
     "a development dependency": (
         {
-            "package.json": manifest(devDependencies={"tsx": "4"}, dependencies={"a": "1"}, scripts={"start": "tsx index.ts"}),
+            "package.json": manifest(
+                devDependencies={"tsx": "4"}, dependencies={"a": "1"}, scripts={"start": "tsx index.ts"}
+            ),
             "index.ts": "",
         },
         "a",
@@ -663,8 +684,9 @@ ERRORS: dict[str, tuple[Files, str, type[StagerError], str, str, str]] = {
         "a",
         NoProcess,
         "no start command found for nodejs",
-        "Add a file Procfile with a line such as 'web: python main.py'. Looked for: a Procfile, scripts.start in package.json, "
-        "a program such as server.js, index.js or src/index.js, main in package.json, a built program, "
+        "Add a file Procfile with a line such as 'web: python main.py'. Looked for: a Procfile, "
+        "scripts.start in package.json, a program such as server.js, index.js or src/index.js, main in package.json, "
+        "a built program, "
         "a TypeScript program such as index.ts, a front end with scripts.build",
         "",
     ),
@@ -684,8 +706,10 @@ def test_no_start_command_for_python() -> None:
     with pytest.raises(NoProcess) as caught:
         choose({"requirements.txt": "requests\n"}, "requests")
     assert caught.value.message == "no start command found for python"
-    assert caught.value.data["looked_for"][:4] == ["a Procfile", "gunicorn.conf.py with wsgi_app", "Django", "Streamlit"]  # type: ignore[index]
-    assert "a package with __main__.py" in caught.value.data["looked_for"]  # type: ignore[operator]
+    looked_for = caught.value.data["looked_for"]
+    assert isinstance(looked_for, list)
+    assert looked_for[:4] == ["a Procfile", "gunicorn.conf.py with wsgi_app", "Django", "Streamlit"]
+    assert looked_for[-1] == "a package with __main__.py"
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -15,16 +16,18 @@ from stager.errors import Ambiguous, BadManifest, CommittedFiles, NotDetected, S
 from stager.model import Detections, Reason
 from stager.tree import Executable, Link, SourceTree
 
-Files = dict[str, str]
+Files = dict[str, str | Link | Executable]
 BUILDPACKS = load_all()
 LOCK = '{"lockfileVersion": 3, "packages": {}}'
 UV = 'version = 1\nrequires-python = ">=3.12"\n'
-EXPRESS = json.dumps({"name": "shop", "dependencies": {"express": "4"}, "scripts": {"start": "node server.js"}}, indent=2)
+EXPRESS = json.dumps(
+    {"name": "shop", "dependencies": {"express": "4"}, "scripts": {"start": "node server.js"}}, indent=2
+)
 VITE = json.dumps({"devDependencies": {"vite": "5"}, "scripts": {"dev": "vite", "build": "vite build"}}, indent=2)
 TOOLING = json.dumps({"devDependencies": {"prettier": "3"}, "scripts": {"format": "prettier ."}}, indent=2)
 
 
-def detect(files: dict[str, str | bytes], only: tuple[str, ...] = ()) -> Detections:
+def detect(files: Mapping[str, str | bytes], only: tuple[str, ...] = ()) -> Detections:
     return detection.detect(SourceTree.of(dict(files)), BUILDPACKS, only=only)
 
 
@@ -52,7 +55,10 @@ MATCHED: dict[str, tuple[Files, list[tuple[str, str]]]] = {
     "main.py alone": ({"main.py": ""}, [("python", "main.py is a Python program (main.py)")]),
     "src/main.py alone": ({"src/main.py": ""}, [("python", "src/main.py is a Python program (src/main.py)")]),
     "manage.py alone": ({"manage.py": ""}, [("python", "manage.py is a Python program (manage.py)")]),
-    "streamlit page": ({"streamlit_app.py": ""}, [("python", "streamlit_app.py is a Python program (streamlit_app.py)")]),
+    "streamlit page": (
+        {"streamlit_app.py": ""},
+        [("python", "streamlit_app.py is a Python program (streamlit_app.py)")],
+    ),
     "a linked requirements file": (
         {"requirements.txt": Link("deploy/pinned.txt"), "deploy/pinned.txt": "flask\n"},
         [("python", "requirements.txt lists its Python packages (requirements.txt)")],
@@ -137,7 +143,10 @@ MATCHED: dict[str, tuple[Files, list[tuple[str, str]]]] = {
             ("nodejs", "package.json has scripts.build (package.json:7)"),
         ],
     ),
-    "a front end that is not built": ({"package.json": VITE}, [("nodejs", "package.json has scripts.build (package.json:7)")]),
+    "a front end that is not built": (
+        {"package.json": VITE},
+        [("nodejs", "package.json has scripts.build (package.json:7)")],
+    ),
     "Procfile alone": (
         {"Procfile": "# run it\nweb: ./server\n", "server": Executable("")},
         [("procfile", "Procfile names the processes (Procfile:2)")],
@@ -206,7 +215,10 @@ LOCKS: dict[str, tuple[Files, str]] = {
     "pnpm": ({"package.json": EXPRESS, "pnpm-lock.yaml": "lockfileVersion: '9.0'\n"}, "pnpm-lock.yaml"),
     "a manifest without a lock": ({"package.json": EXPRESS}, ""),
     "engines that name another manager, too": (
-        {"package.json": '{"dependencies": {"a": "1"}, "engines": {"npm": ">=9", "yarn": ">=1"}}', "package-lock.json": LOCK},
+        {
+            "package.json": '{"dependencies": {"a": "1"}, "engines": {"npm": ">=9", "yarn": ">=1"}}',
+            "package-lock.json": LOCK,
+        },
         "package-lock.json",
     ),
     "engines.npm beside yarn": (
@@ -231,9 +243,18 @@ NOTES: dict[str, tuple[Files, list[str]]] = {
     ),
     "Procfile.txt": ({"main.py": "", "Procfile.txt": ""}, ["is Procfile.txt meant to be Procfile? Then rename it"]),
     "lower case": ({"main.py": "", "procfile": ""}, ["is procfile meant to be Procfile? Then rename it"]),
-    "underscore": ({"main.py": "", ".python_version": ""}, ["is .python_version meant to be .python-version? Then rename it"]),
-    "no dot": ({"main.py": "", "python-version": ""}, ["is python-version meant to be .python-version? Then rename it"]),
-    "Windows' ending": ({"main.py": "", "runtime.txt.txt": ""}, ["is runtime.txt.txt meant to be runtime.txt? Then rename it"]),
+    "underscore": (
+        {"main.py": "", ".python_version": ""},
+        ["is .python_version meant to be .python-version? Then rename it"],
+    ),
+    "no dot": (
+        {"main.py": "", "python-version": ""},
+        ["is python-version meant to be .python-version? Then rename it"],
+    ),
+    "Windows' ending": (
+        {"main.py": "", "runtime.txt.txt": ""},
+        ["is runtime.txt.txt meant to be runtime.txt? Then rename it"],
+    ),
     "names of their own": ({"main.py": "", ".npmrc": "", ".profile": "", "requirements.in": "", "api.py": ""}, []),
     "the right name is there, too": ({"Procfile": "web: a", "procfile": "", "main.py": ""}, []),
     "dev tooling": (
@@ -244,7 +265,9 @@ NOTES: dict[str, tuple[Files, list[str]]] = {
     ),
     "a helper": (
         {"package.json": EXPRESS, "main.py": ""},
-        ["python takes no part: main.py is a Python program (main.py), which alone is no reason beside other manifests"],
+        [
+            "python takes no part: main.py is a Python program (main.py), which alone is no reason beside other manifests"
+        ],
     ),
     "conda": (
         {"main.py": "", "environment.yml": ""},
@@ -252,7 +275,10 @@ NOTES: dict[str, tuple[Files, list[str]]] = {
     ),
     "served as it is": (
         {"package.json": VITE, "dist/index.html": ""},
-        ["dist/index.html is served as it is (static); to run the app with nodejs, name it with --buildpack or in stager.yml"],
+        [
+            "dist/index.html is served as it is (static); "
+            "to run the app with nodejs, name it with --buildpack or in stager.yml"
+        ],
     ),
 }
 
@@ -286,7 +312,10 @@ ERRORS: dict[str, tuple[dict[str, str | bytes], type[StagerError], str, str, str
         "",
     ),
     "a lock of another manager": (
-        {"package.json": '{\n "packageManager": "pnpm@9.1.0",\n "dependencies": {"a": "1"}\n}', "package-lock.json": LOCK},
+        {
+            "package.json": '{\n "packageManager": "pnpm@9.1.0",\n "dependencies": {"a": "1"}\n}',
+            "package-lock.json": LOCK,
+        },
         Ambiguous,
         "package.json asks for pnpm, but the lock file is npm's: package.json:2 (packageManager), package-lock.json",
         "Make the lock with pnpm and delete package-lock.json, or change packageManager in package.json.",
@@ -416,7 +445,7 @@ def test_an_unknown_name_is_a_usage_error() -> None:
     assert caught.value.message == "there is no buildpack 'node'; did you mean 'nodejs'?"
 
 
-def app(folder: Path, files: Files) -> SourceTree:
+def app(folder: Path, files: Mapping[str, str]) -> SourceTree:
     for name, text in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -465,7 +494,11 @@ def test_nothing_depends_on_hash_seed_or_order() -> None:
     )
     seen = {
         subprocess.run(
-            ["python", "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+            ["python", "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
         for seed in ("0", "1", "77")
     }

@@ -2,38 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from trees import Files, git, lay_out, read
 
 from stager.errors import BadManifest, UnsafePath
 from stager.gitignore import LARGEST, Patterns
 from stager.ignore import Rules, always_out, judge, secret_content, secret_name, wants_look
-from stager.tree import SourceTree
-
-QUIET_GIT = {
-    "PATH": os.environ["PATH"],
-    "GIT_CONFIG_GLOBAL": os.devnull,
-    "GIT_CONFIG_SYSTEM": os.devnull,
-    "GIT_CONFIG_NOSYSTEM": "1",
-    "HOME": os.devnull,
-}
-
-
-def git(folder: Path, *arguments: str) -> bytes:
-    return subprocess.run(["git", *arguments], cwd=folder, env=QUIET_GIT, check=True, stdout=subprocess.PIPE).stdout
-
-
-def lay_out(root: Path, files: Mapping[str, str | bytes]) -> Path:
-    for path, content in files.items():
-        place = root / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(content.encode() if isinstance(content, str) else content)
-    return root
 
 
 def seen_by_git(root: Path) -> set[str]:
@@ -126,10 +103,10 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("case", CASES)
 def test_tree_holds_what_git_would_commit(case: str, repository: Path) -> None:
-    rules = {f"{folder}/.gitignore" if folder else ".gitignore": text for folder, text in CASES[case].items()}
+    rules: Files = {f"{folder}/.gitignore" if folder else ".gitignore": text for folder, text in CASES[case].items()}
     lay_out(repository, rules)
     try:
-        assert set(SourceTree.read(str(repository)).files) == seen_by_git(repository)
+        assert set(read(repository).files) == seen_by_git(repository)
     finally:
         for path in rules:
             (repository / path).unlink()

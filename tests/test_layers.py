@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -13,25 +15,30 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "stager"
 
 RANKS = [
-    {"errors", "digest", "resources"},
-    {"model", "checked"},
-    {"tree", "tar", "archive", "render", "buildpack", "box", "lockfile", "store", "codec", "inflate", "elf"},
-    {"ecosystems"},
-    {"detection", "commands", "planning", "runtimes", "fetching", "web", "assembly"},
-    {"staging"},
-    {"__init__", "__main__", "cli"},
+    "errors digest resources similar places",
+    "model checked",
+    "tar inflate codec pieces archive archive_content archive_members archive_names archive_pax archive_stream archive_tar"
+    " archive_zip elf render yamltext vocabulary definition buildpack box releases wanted lockfile progress names links"
+    " gitignore ignore fingerprint decide walk tree disk locks upkeep store stored",
+    "ecosystems indexes configured apt_sources",
+    "matching options procfile appconfig scripts version_files versions commands detection simple runtimes planning"
+    " transport downloading locating web crew fetching assembly launch restage dependencies running inspecting report",
+    "staging locking",
+    "library cli __main__",
 ]
-RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
+"""Modules from the ground up; a module imports only from its own line or those above it."""
+RANK = {name: rank for rank, names in enumerate(RANKS) for name in names.split()}
 
 OWNERS = {
-    "socket": {"fetching", "web"},
-    "ssl": {"fetching", "web"},
-    "http.client": {"fetching", "web"},
-    "urllib.request": {"fetching", "web"},
-    "urllib3": {"fetching", "web"},
-    "requests": {"fetching", "web"},
-    "cachecontrol": {"fetching", "web"},
+    "socket": {"indexes", "running"},
+    "ssl": {"transport"},
+    "http.client": {"transport"},
+    "urllib.request": {"transport"},
+    "urllib3": {"transport", "web", "downloading"},
+    "requests": {"transport", "web"},
+    "cachecontrol": {"transport", "web"},
     "jinja2": {"render"},
+    "platform": {"running", "locking"},
     "tarfile": set(),
     "zipfile": set(),
     "gzip": set(),
@@ -39,26 +46,29 @@ OWNERS = {
     "uuid": set(),
     "getpass": set(),
     "locale": set(),
-    "platform": set(),
 }
-"""Modules of effects, and who below `stager/` may import them."""
+"""Modules of effects, and who below `stager/` may import them. Connections are opened by `transport`'s sessions alone, which `web` and `downloading` use: `indexes` only
+reads old spellings of addresses, and `running` looks for a free port."""
 
 CALLS = {
-    "os.environ": {"cli"},
-    "os.getenv": {"cli"},
-    "os.environb": {"cli"},
-    "time.time": {"cli"},
-    "time.time_ns": {"cli", "tree"},
-    "datetime.datetime.now": {"cli"},
-    "datetime.now": {"cli"},
-    "datetime.utcnow": set(),
-    "os.walk": set(),
-    "sys.platform": {"cli"},
-    "os.uname": {"cli"},
+    "os.environ": {"cli", "library"},
+    "os.environb": set(),
+    "os.getenv": set(),
+    "time.time": {"disk", "transport"},
+    "time.time_ns": {"tree", "restage"},
+    "datetime.datetime.now": set(),
+    "datetime.datetime.utcnow": set(),
+    "datetime.date.today": set(),
+    "sys.platform": {"cli", "library", "locks"},
+    "os.uname": set(),
+    "os.umask": set(),
+    "os.walk": {"buildpack", "upkeep"},
 }
-"""Attributes that read the machine, and who may. `tree` reads the clock for its guard against racy files only."""
+"""Attributes that read the machine, and who may. The clock says how old leftovers are (`disk`), how long a server asks to
+wait (`transport`) and which files are too young to be remembered (`tree`, `restage`); it never reaches a result."""
 
 
+@cache
 def modules() -> list[str]:
     """Every module as a dotted path below the package: `tar`, `ecosystems.npm.layout`, `__init__`."""
     paths = (path.relative_to(PACKAGE).with_suffix("") for path in PACKAGE.rglob("*.py"))
@@ -86,12 +96,12 @@ class WithoutTyping(ast.NodeTransformer):
         return self.generic_visit(node)
 
 
-def imports(module: str) -> Iterator[tuple[str, bool]]:
-    """(absolute dotted name, whether it is stager's own) of every import, function-level ones included."""
+def imports(module: str, nodes: Iterable[ast.AST] | None = None) -> Iterator[tuple[str, bool]]:
+    """(absolute dotted name, whether it is stager's own) of every import, or of those among `nodes`."""
     package = (
         module.split(".") if source(module).name == "__init__.py" and module != "__init__" else module.split(".")[:-1]
     )
-    for node in ast.walk(parsed(module)):
+    for node in ast.walk(parsed(module)) if nodes is None else nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield alias.name.removeprefix("stager."), alias.name.partition(".")[0] == "stager"
@@ -104,14 +114,16 @@ def imports(module: str) -> Iterator[tuple[str, bool]]:
                 yield (".".join(filter(None, (stem, alias.name))), own)
 
 
-def own_imports(module: str) -> set[str]:
-    """The modules of stager that a module imports, as dotted paths below the package."""
+def own_imports(module: str, nodes: Iterable[ast.AST] | None = None) -> set[str]:
+    """The modules of stager that a module imports, as dotted paths below the package.
+
+    The package itself does not count: importing any of its modules imports it first, so it must import none.
+    """
     known, found = set(modules()), set()
-    for name, own in imports(module):
+    for name, own in imports(module, nodes):
         if own:
-            parent = name.rpartition(".")[0]
-            found.add(name if name in known else parent if parent in known else "__init__")
-    return found - {module}
+            found.add(name if name in known else name.rpartition(".")[0])
+    return {name for name in found if name} - {module, "__init__"}
 
 
 def top(module: str) -> str:
@@ -134,17 +146,25 @@ def attributes(module: str) -> set[str]:
 
 
 def test_every_module_has_a_rank() -> None:
-    assert {top(module) for module in modules()} <= set(RANK)
+    assert {top(module) for module in modules()} - {"__init__"} == set(RANK)
 
 
-@pytest.mark.parametrize("module", modules())
+def test_the_package_imports_nothing_by_itself() -> None:
+    names = {
+        name for name, own in imports("__init__", parsed("__init__").body) if own or name != "__future__.annotations"
+    }
+    assert not names
+
+
+@pytest.mark.parametrize("module", sorted(set(modules()) - {"__init__"}))
 def test_imports_never_go_up(module: str) -> None:
     above = {name for name in own_imports(module) if RANK[top(name)] > RANK[top(module)]}
     assert not above, f"{module} imports {above}, of a higher rank"
 
 
 def test_there_is_no_cycle() -> None:
-    graph = {module: own_imports(module) for module in modules()}
+    """Among imports that happen when a module is loaded; ranks hold for those inside functions too."""
+    graph = {module: own_imports(module, parsed(module).body) for module in modules()}
     assert list(TopologicalSorter(graph).static_order())
 
 
@@ -160,13 +180,42 @@ def test_effects_stay_with_their_owners(module: str) -> None:
     assert not stray, f"{module} must not use {stray}"
 
 
+WARM = ["tree", "tar", "store", "digest", "errors", "restage", "assembly", "codec", "cli"]
+HEAVY = {
+    *("dataclasses", "typing", "pathlib", "re", "tomllib", "concurrent.futures", "logging", "tempfile", "subprocess"),
+    *("shutil", "inspect", "asyncio", "email", "http", "argparse"),
+    *("requests", "pathspec", "yaml", "urllib3", "jinja2", "packaging", "rich"),
+}
+
+
+def test_the_warm_path_imports_nothing_heavy() -> None:
+    """Every warm restage pays for these imports; Python itself loads none of the heavy ones."""
+    code = f"import sys; import {', '.join('stager.' + name for name in WARM)}; print(*sorted(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(PACKAGE.parent)!r}); {code}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    missing = done.stderr.strip().splitlines()[
+        -1:
+    ]  # -S hides the site folder; what is on the warm path needs none of it
+    assert done.returncode == 0, missing
+    assert not HEAVY & set(done.stdout.split())
+
+
+def forget() -> None:
+    modules.cache_clear()
+    parsed.cache_clear()
+
+
 def test_the_check_sees_what_it_forbids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "tree.py").write_text("from .cli import main\nimport tarfile\nfrom os import environ\n")
     (tmp_path / "cli.py").write_text("def f():\n    from . import tree\n")
     monkeypatch.setattr("test_layers.PACKAGE", tmp_path)
-    parsed.cache_clear()
+    forget()
     assert own_imports("tree") == {"cli"}
     assert own_imports("cli") == {"tree"}
     assert ("tarfile", False) in imports("tree")
     assert "os.environ" in attributes("tree")
-    parsed.cache_clear()
+    forget()

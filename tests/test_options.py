@@ -44,7 +44,11 @@ def test_defaults_without_a_file() -> None:
         ("ssi: Enabled\n", "static.ssi", "true"),
         ("force_https: no\n", "static.force_https", ""),
         ("host_dot_files: true\n", "static.host_dot_files", "true"),
-        ("status_codes:\n  404: /404.html\n  500 503: /e.html\n", "static.status_codes", "404 /404.html\n500 503 /e.html"),
+        (
+            "status_codes:\n  404: /404.html\n  500 503: /e.html\n",
+            "static.status_codes",
+            "404 /404.html\n500 503 /e.html",
+        ),
     ],
 )
 def test_values(content: str, name: str, value: str) -> None:
@@ -55,7 +59,11 @@ def test_values(content: str, name: str, value: str) -> None:
     ("content", "where", "message"),
     [
         ("rot: a\n", "Staticfile:1", "rot: unknown key; did you mean 'root'?"),
-        ("location_include: x\n", "Staticfile:1", "location_include: unknown key; known here: " + ", ".join(NAMES).replace("static.", "")),
+        (
+            "location_include: x\n",
+            "Staticfile:1",
+            "location_include: unknown key; known here: " + ", ".join(NAMES).replace("static.", ""),
+        ),
         ("root: nowhere\n", "Staticfile:1", "root: there is no folder nowhere in the app"),
         (
             "ssi: on\nroot: ../x\n",

@@ -6,13 +6,40 @@ import pytest
 
 from stager.places import json_line, text_line, toml_line
 
-JSON = '{\n  "name": "a, {b}: [\\"",\n  "x": [{"scripts": 1},\n 2],\n  "scripts": {\n    "build": "x",\n    "start": "y"\n  }\n}'
-TOML = "# [no]\na = 1\n[project]\nname = 'x'\n\n[project.scripts] # here\n\"go\" = 'a'\n[tool.poetry.dependencies]\npython='3'\n"
+JSON = """\
+{
+  "name": "a, {b}: [\\"",
+  "x": [{"scripts": 1},
+    2],
+  "scripts": {
+    "build": "x",
+    "start": "y"
+  }
+}"""
+TOML = """\
+# [no]
+a = 1
+[project]
+name = 'x'
+
+[project.scripts] # here
+"go" = 'a'
+[tool.poetry.dependencies]
+python='3'
+"""
 
 
 @pytest.mark.parametrize(
     ("path", "line"),
-    [("name", 2), ("x", 3), ("scripts", 5), ("scripts.build", 6), ("scripts.start", 7), ("start", None), ("x.scripts", None)],
+    [
+        ("name", 2),
+        ("x", 3),
+        ("scripts", 5),
+        ("scripts.build", 6),
+        ("scripts.start", 7),
+        ("start", None),
+        ("x.scripts", None),
+    ],
 )
 def test_json(path: str, line: int | None) -> None:
     assert json_line(JSON, path) == line

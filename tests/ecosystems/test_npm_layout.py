@@ -201,10 +201,10 @@ def test_node_finds_what_the_lock_says_in_every_graph(graph: Graph) -> None:
 @given(graphs())
 def test_the_order_of_the_lock_does_not_matter(graph: Graph) -> None:
     backwards = Graph(
-        dict(reversed(graph.homes.items())),
+        dict(list(graph.homes.items())[::-1]),
         {
-            key: Unit(one.name, dict(reversed(one.needs.items())), one.wants, one.peers, one.version)
-            for key, one in reversed(graph.units.items())
+            key: Unit(one.name, dict(list(one.needs.items())[::-1]), one.wants, one.peers, one.version)
+            for key, one in list(graph.units.items())[::-1]
         },
     )
     assert layout.hoist(graph, "yarn.lock") == layout.hoist(backwards, "yarn.lock")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -22,7 +23,9 @@ def package(version: str, **more: Any) -> dict[str, Any]:
     return {"version": version, "integrity": sri(version), **more}
 
 
-def read(packages: dict[str, Any], stack: Stack = AMD64, files: dict[str, object] | None = None, **more: Any) -> Locked:
+def read(
+    packages: dict[str, Any], stack: Stack = AMD64, files: Mapping[str, object] | None = None, **more: Any
+) -> Locked:
     return npm.read_lock(tree({LOCK: lock(packages), **(files or {})}), LOCK, stack, **more)
 
 
@@ -152,7 +155,7 @@ def test_a_workspace_that_is_not_in_the_app_is_an_error() -> None:
 def test_a_package_below_a_link_is_refused() -> None:
     packages = {**WORKSPACE, "node_modules/@x/a/node_modules/evil": package("1.0.0")}
     message = "node_modules/@x/a/node_modules/evil lies below node_modules/@x/a, which is a link"
-    files = {"packages/a/package.json": {}}
+    files: dict[str, object] = {"packages/a/package.json": {}}
     assert refusal(BadLock, packages, files=files)[:2] == (LOCK, message)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from npm_cases import AMD64, ARM64, digest, sri, tree
 
@@ -61,7 +63,7 @@ ONE = lock9(
 )
 
 
-def read(text: str, stack: Stack = AMD64, files: dict[str, object] | None = None, **more: bool) -> Locked:
+def read(text: str, stack: Stack = AMD64, files: dict[str, object] | None = None, **more: Any) -> Locked:
     return npm.read_lock(tree({LOCK: text, "package.json": {"name": "app"}, **(files or {})}), LOCK, stack, **more)
 
 
@@ -318,7 +320,8 @@ def test_the_document_about_pnpms_own_tools_is_left_out() -> None:
 
 def test_two_package_instances_of_one_tarball_are_one_artifact() -> None:
     text = lock9(
-        "  .:\n    dependencies:\n      a: {specifier: '1', version: 1.0.0(b@1.0.0)}\n      c: {specifier: 'npm:a@1', version: 'a@1.0.0'}",
+        "  .:\n    dependencies:\n      a: {specifier: '1', version: 1.0.0(b@1.0.0)}\n"
+        "      c: {specifier: 'npm:a@1', version: 'a@1.0.0'}",
         "\n".join(f"  {name}@1.0.0:\n    resolution: {{integrity: {sri(name)}}}" for name in "ab"),
         "  a@1.0.0(b@1.0.0):\n    dependencies: {b: 1.0.0}\n  a@1.0.0: {}\n  b@1.0.0: {}",
     )

@@ -203,7 +203,7 @@ def test_all_packages_that_must_be_built_are_named_at_once() -> None:
         "s==1.0 (only an sdist)"
     )
     assert caught.value.hint == (
-        "Choose a version that has such a wheel, another Python version, or another stack with --stack."
+        "Choose a version that has a fitting wheel, another Python version, or another stack with --stack."
     )
 
 

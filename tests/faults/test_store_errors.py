@@ -71,6 +71,14 @@ def remember(store: Store) -> None:
     store.remember("kind", "key", "value")
 
 
+def outcome(work: Callable[[Store], None], store: Store) -> StagerError | None:
+    try:
+        work(store)
+    except StagerError as error:
+        return error
+    return None
+
+
 @pytest.mark.parametrize("code", ERRORS, ids=errno.errorcode.get)
 @pytest.mark.parametrize("work", [stream, piece, adopt, remember])
 def test_every_call_may_fail(
@@ -83,12 +91,11 @@ def test_every_call_may_fail(
         with monkeypatch.context() as patch:
             patch.setattr(store_module, "os", failing)
             patch.setattr(disk_module, "os", failing)
-            try:
-                work(Store(str(root)))
-            except StagerError as error:
-                assert error.exit_code in (50, 70)
-                assert str(root) in error.where
-                assert os.strerror(code) in error.message
+            error = outcome(work, Store(str(root)))
+        if error is not None:
+            assert error.exit_code in (50, 70)
+            assert str(root) in error.where
+            assert os.strerror(code) in error.message
         if failing.left > 0:
             break
         points += 1
@@ -112,15 +119,25 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(place)], check=True)
 
 
+def write_much(store: Store, size: int | None) -> None:
+    with store.writer(size=size) as writer:
+        for _ in range(40):
+            writer.write(bytes(100_000))
+        writer.commit()
+
+
+def put_many(store: Store) -> None:
+    for number in range(100):
+        store.put(str(number).encode())
+
+
 @pytest.mark.tools
 @pytest.mark.parametrize("size", [None, 4 << 20], ids=["streamed", "reserved"])
 def test_a_disk_that_is_really_full(small_disk: Path, size: int | None) -> None:
     store = Store(str(small_disk / "cache"))
     kept = store.put(b"kept" * 1000)
-    with pytest.raises(CannotWrite) as caught, store.writer(size=size) as writer:
-        for _ in range(40):
-            writer.write(bytes(100_000))
-        writer.commit()
+    with pytest.raises(CannotWrite) as caught:
+        write_much(store, size)
     assert caught.value.message == "cannot be written: No space left on device"
     assert (caught.value.hint, caught.value.where) == ("Free some space or choose another place.", store.root)
     assert os.listdir(f"{store.root}/v1/tmp") == []
@@ -133,8 +150,7 @@ def test_a_disk_that_is_really_full(small_disk: Path, size: int | None) -> None:
 def test_a_disk_without_room_for_another_file(small_disk: Path) -> None:
     store = Store(str(small_disk / "cache"))
     with pytest.raises(CannotWrite, match="No space left on device"):
-        for number in range(100):
-            store.put(str(number).encode())
+        put_many(store)
     assert os.listdir(f"{store.root}/v1/tmp") == []
     store.remember("kind", "key", "value")
     assert store.recall("kind", "key") is None
@@ -156,7 +172,7 @@ def test_a_disk_that_became_read_only(small_disk: Path) -> None:
         again.remember("kind", "key", "other")
         with pytest.raises(CannotWrite, match="Read-only file system"):
             again.put(b"more")
-    with pytest.raises(CannotWrite, match="Read-only file system|read-only"):
+    with pytest.raises(CannotWrite, match=r"[Rr]ead-only"):
         again.gc()
 
 

@@ -17,9 +17,24 @@ import pytest
 
 from stager.store import Store
 
-CALLS = (
-    "open write fsync fchmod rename unlink mkdir close ftruncate lseek posix_fallocate lstat fstat listdir utime pread"
-).split()
+CALLS = [
+    "open",
+    "write",
+    "fsync",
+    "fchmod",
+    "rename",
+    "unlink",
+    "mkdir",
+    "close",
+    "ftruncate",
+    "lseek",
+    "posix_fallocate",
+    "lstat",
+    "fstat",
+    "listdir",
+    "utime",
+    "pread",
+]
 OLD, NEW = b"old" * 1000, b"new" * 1000
 
 

@@ -222,6 +222,8 @@ def test_no_power_cut_shows_a_wrong_blob_or_loses_an_acknowledged_one(
     assert count > 50
 
 
+RESERVED = "            if self._reserved > self.size:\n"
+PUBLISH = "            self._store._publish(self._descriptor, self.path, found, self._durable)\n"
 LOST, WRONG = "an acknowledged blob is lost", "wrong bytes are visible"
 MUTANTS = {
     "the file is not synced": ("store", "        disk.sync(descriptor)\n", "", WRONG),
@@ -263,8 +265,8 @@ MUTANTS = {
     ),
     "bytes are cut after the sync": (
         "store",
-        "            if self._reserved > self.size:\n                os.ftruncate(self._descriptor, self.size)\n            self._store._publish(self._descriptor, self.path, found, self._durable)\n",
-        "            self._store._publish(self._descriptor, self.path, found, self._durable)\n            os.ftruncate(self._descriptor, self.size)\n",
+        f"{RESERVED}                os.ftruncate(self._descriptor, self.size)\n{PUBLISH}",
+        f"{PUBLISH}            os.ftruncate(self._descriptor, self.size)\n",
         WRONG,
     ),
 }

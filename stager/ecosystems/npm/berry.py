@@ -68,7 +68,7 @@ def _platform(entry: Entry) -> Needs:
     text = entry.node.str("conditions", "")
     needs = conditions(text)
     if needs is None:
-        entry.node.fail(f"conditions: {text[:120]!r} cannot be understood")
+        entry.node.at("conditions").fail(f"{text[:120]!r} cannot be understood")
     return needs
 
 
@@ -81,7 +81,7 @@ def _tarballs(
     _refuse(chosen, lock)
     asked = [entry for entry in chosen if entry.kind in ("npm", "patch")]
     if asked and lookup is None:
-        raise NotCached([f"{entry.label} (Yarn's lock has no digest of its tarball)" for entry in asked])
+        raise NotCached(sorted(f"{entry.label} (Yarn's lock has no digest of its tarball)" for entry in asked))
     found: dict[str, Tarball] = {}
     unpinned = []
     for entry in chosen:

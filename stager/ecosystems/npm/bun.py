@@ -66,7 +66,7 @@ def document(tree: SourceTree, lock: str) -> Node:
 def read(tree: SourceTree, lock: str, stack: Stack, dev: bool, hosts: frozenset[str]) -> Locked:
     """What the lock comes to on `stack`. Raises BadLock (also for patches), Unpinned, NeedsBuild, DigestMismatch."""
     root = document(tree, lock)
-    rows = {key: _row(key, item) for key, item in root.table("packages").items()}
+    rows = {key: _row(key, item, lock) for key, item in root.table("packages").items()}
     homes = {folder(path, lock): node for path, node in root.table("workspaces").items()}
     names = {path: node.str("name", "") for path, node in homes.items() if path}
     edges = _edges(rows, homes, names, dev, lock)
@@ -86,7 +86,8 @@ def read(tree: SourceTree, lock: str, stack: Stack, dev: bool, hosts: frozenset[
     return collect.locked({places[key]: tarball for key, tarball in tarballs.items()}, links, (), lock)
 
 
-def _row(key: str, item: Node) -> Row:
+def _row(key: str, item: Node, lock: str) -> Row:
+    components(key, lock)
     parts = list(item)
     texts = [part.value for part in parts if isinstance(part.value, str)]
     if not texts:

@@ -142,8 +142,11 @@ def _reference(name: str, ref: str, base: str, known: Mapping[str, Node], old: b
     """The id that a `version` in the lock means for the dependency `name`, or `link:` and a folder of the app."""
     if ref.startswith(LINK):
         return LINK + folder(f"{base}/{ref.removeprefix(LINK)}".lstrip("/"), file)
-    plain = f"/{name}@{ref}" if old else f"{name}@{ref}"
-    return ref if ref in known and plain not in known else plain
+    at, colon = ref.partition("(")[0].find("@"), ref.find(":")
+    whole = ref.startswith("/") if old else at >= 0 and (colon < 0 or at < colon)
+    if whole or ref in known:
+        return ref
+    return f"/{name}@{ref}" if old else f"{name}@{ref}"
 
 
 def _info(key: str, packages: Mapping[str, Node], snapshot: Node, old: bool) -> Node:

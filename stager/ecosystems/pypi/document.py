@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from stager.checked import Node
@@ -40,14 +41,20 @@ def read(tree: SourceTree, path: str) -> str:
 
 def toml(tree: SourceTree, path: str) -> Node:
     """A TOML file as typed nodes; BadLock or BadManifest with the line when it is not TOML."""
-    import tomllib
-
-    return _parse(path, read(tree, path), "TOML", tomllib.loads)
+    return _parse(path, read(tree, path), "TOML", _toml)
 
 
 def parse_json(tree: SourceTree, path: str) -> Node:
     """A JSON file as typed nodes; BadLock with the line when it is not JSON."""
     return _parse(path, read(tree, path), "JSON", json.loads)
+
+
+@lru_cache(maxsize=4)
+def _toml(text: str) -> dict[str, Any]:
+    """Parsed TOML, which nobody may change: a lock is asked for its packages, its drift and its Python in turn."""
+    import tomllib
+
+    return tomllib.loads(text)
 
 
 def _parse(path: str, text: str, kind: str, parse: Callable[[str], Any]) -> Node:

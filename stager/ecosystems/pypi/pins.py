@@ -146,7 +146,7 @@ def select(
     return tuple(a for a, _ in chosen), tuple(sorted((a.digest, url) for a, url in chosen if url))
 
 
-BUILD_HINT = "Choose a version that has such a wheel, another Python version, or another stack with --stack."
+BUILD_HINT = "Choose a version that has a fitting wheel, another Python version, or another stack with --stack."
 
 
 def best_wheel(files: Iterable[File], ranks: dict[str, int]) -> File | None:

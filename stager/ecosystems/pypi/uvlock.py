@@ -7,6 +7,7 @@ The lock is universal: edges carry markers, and one name may occur in several ve
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from types import NoneType
 from typing import TYPE_CHECKING
 
 from stager.checked import Node
@@ -220,6 +221,11 @@ def _listed(node: Node, key: str) -> list[str]:
 
 def _file(node: Node, source: str) -> File:
     """A file of a package; `source` is the URL or path that the package comes from, when it is not an index."""
+    found = node.value
+    if not source and isinstance(found, dict):  # the usual entry, of which a lock has thousands
+        url, hash_text, size = found.get("url"), found.get("hash"), found.get("size")
+        if type(url) is str and type(hash_text) is str and type(size) in (int, NoneType) and "filename" not in found:
+            return File(filename_of(url), hash_text, size, url)
     url = node.str("url", "") or node.str("path", "") or source
     name = node.str("filename", "") or filename_of(url)
     return File(name, node.str("hash", ""), node.int("size", None), url)
