@@ -14,6 +14,7 @@ from . import resources
 from .definition import build
 from .digest import Digest, canonical_json, sha256
 from .errors import InvalidDefinition, StagerError
+from .model import BuildpackPin
 from .render import render
 from .vocabulary import Buildpack
 from .yamltext import parse
@@ -32,6 +33,11 @@ def load(name: str) -> Buildpack:
         file = f"{name}/buildpack.yml"
         raise InvalidDefinition(file, "", _UNKNOWN + ", ".join(ORDER))
     return load_folder(os.path.join(resources.folder("buildpacks"), name))
+
+
+def load_pinned(pin: BuildpackPin, root: str) -> Buildpack:
+    """The buildpack a plan names, as it is now: a shipped one, or a user's folder relative to the app's folder `root`."""
+    return load_folder(os.path.join(root, pin.folder)) if pin.folder else load(pin.name)
 
 
 def load_all() -> tuple[Buildpack, ...]:

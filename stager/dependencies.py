@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import assembly, box, codec, launch, pieces, tar
-from .buildpack import generated, load_folder
-from .buildpack import load as load_buildpack
+from .buildpack import generated, load_pinned
 from .digest import key_of
 from .ecosystems import layout, link_packages, unbuilt
 from .errors import LockStale, NeedsBuild, PathConflict
@@ -125,16 +124,18 @@ def _build(
 
 
 def build_base(
-    plan: Plan, placed: list[Placed], store: Store, stop: Callable[[], bool] = lambda: False
+    plan: Plan, placed: list[Placed], store: Store, root: str = "", stop: Callable[[], bool] = lambda: False
 ) -> dict[str, Any]:
     """Make the base record of a plan from its placed artifacts and remember it.
+
+    `root` is the app's folder, to which a user's own buildpacks are relative.
 
     Raises NeedsBuild, PathConflict, and what building a piece raises.
     """
     _check_built(plan, placed)
     placed, notes = _settle(placed, store, stop)
     links = _links(plan, placed)
-    files = _generated(plan)
+    files = _generated(plan, root)
     owners = _owners(placed, links, files)
     folders = _folders(owners)
     layers = [_skeleton(folders, links, files, store, stop), *_grouped(placed)]
@@ -206,7 +207,7 @@ def _links(plan: Plan, placed: list[Placed]) -> dict[str, str]:
     return links
 
 
-def _generated(plan: Plan) -> dict[str, str]:
+def _generated(plan: Plan, root: str) -> dict[str, str]:
     files = dict(plan.files) | launch.launch_files(plan, plan_digest(plan))
     values = {
         "stack": plan.stack,
@@ -215,7 +216,7 @@ def _generated(plan: Plan) -> dict[str, str]:
         "facts": dict(plan.facts),
     }
     for pin in plan.buildpacks:
-        buildpack = load_folder(pin.folder) if pin.folder else load_buildpack(pin.name)
+        buildpack = load_pinned(pin, root)
         if buildpack.digest != pin.digest:
             raise LockStale("stager.lock", [f"the buildpack {pin.name}"])
         files |= generated(buildpack, values)

@@ -375,7 +375,10 @@ class PathConflict(AssemblyError):
 
     def __init__(self, path: str, owners: Sequence[str], hint: str = "") -> None:
         super().__init__(
-            f"claimed by {_listing(owners)}", hint or "Rename or remove the app's file.", where=path, owners=list(owners)
+            f"claimed by {_listing(owners)}",
+            hint or "Rename or remove the app's file.",
+            where=path,
+            owners=list(owners),
         )
 
 

@@ -169,7 +169,7 @@ def _is_private(host: str) -> bool:
 def _ipv4(host: str) -> int | None:
     """The address that a resolver takes `127.1`, `0x7f.1` or `2130706433` for (inet_aton(3)); None for a name."""
     parts = host.split(".")
-    if len(parts) > 4 or not all(re.fullmatch(r"0x[0-9a-f]*|\d+", part) for part in parts):
+    if len(parts) > 4 or not all(re.fullmatch(r"0x[0-9a-f]{0,20}|[0-9]{1,20}", part) for part in parts):
         return None
     values = []
     for part in parts:

@@ -78,7 +78,7 @@ def launch_files(plan: Plan, plan_digest: Digest) -> dict[str, str]:
     for process in plan.processes:
         files[f".stager/processes/{process.type}"] = process.command + "\n"
     if plan.env:
-        files[".profile.d/000-stager.sh"] = _environment(plan)
+        files[".profile.d/000-env.sh"] = _environment(plan)
     return files
 
 

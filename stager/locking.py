@@ -60,7 +60,10 @@ def _lock_python(folder: Folder, detected: Detection, settings: Settings, enviro
         variables["UV_OFFLINE"] = "1"
     name, command = _uv_command(folder.tree)
     if name == "pylock.toml":
-        command += ["--python-version", _python_version(detected, planning.stack_of(folder.tree, settings.stack), settings)]
+        command += [
+            "--python-version",
+            _python_version(detected, planning.stack_of(folder.tree, settings.stack), settings),
+        ]
     _resolve([find_uv_bin(), *command], folder.root, variables, name)
     return name
 
@@ -156,4 +159,3 @@ def _resolve(command: list[str], root: str, environ: Mapping[str, str], lock: st
         raise LockFailed(
             lock, (done.stderr or done.stdout).strip()[-2000:], "Correct the manifest, then run 'stager lock' again."
         )
-

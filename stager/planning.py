@@ -6,6 +6,7 @@ kept while they fit, so that no staging moves a runtime by itself.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -101,7 +102,9 @@ def plan(
     """
     config = appconfig.read(tree)
     target = stack_of(tree, stack, architecture, previous)
-    known = buildpack.load_all()
+    own = {name: buildpack.load_folder(name) for name in only if os.path.isdir(name)}
+    known = (*buildpack.load_all(), *own.values())
+    only = tuple(own[name].name if name in own else name for name in only)
     found = detection.detect(tree, known, only=only)
     used = [next(one for one in known if one.name == detected.buildpack) for detected in found.matched]
     parts = _Parts()
@@ -112,7 +115,10 @@ def plan(
         stack=target.name,
         architecture=target.architecture,
         codec=CODEC,
-        buildpacks=tuple(BuildpackPin(p.name, p.digest, d.reason) for d, p in zip(found.matched, used, strict=True)),
+        buildpacks=tuple(
+            BuildpackPin(pack.name, pack.digest, detected.reason, _folder(tree, pack, own))
+            for detected, pack in zip(found.matched, used, strict=True)
+        ),
         inputs=tuple((path, Digest(digest)) for path, digest in restage.inputs_of(tree).items()),
         runtimes=tuple(parts.runtimes),
         artifacts=_sorted(parts.artifacts),
@@ -124,6 +130,11 @@ def plan(
         notes=tuple(dict.fromkeys((*found.notes, *parts.notes, *chosen.notes))),
         hints=tuple(parts.hints),
     )
+
+
+def _folder(tree: SourceTree, pack: Buildpack, own: dict[str, Buildpack]) -> str:
+    """Where a user's own buildpack is, relative to the app's folder; empty for a shipped one."""
+    return next((os.path.relpath(path, tree.root or ".") for path, one in own.items() if one is pack), "")
 
 
 def stack_of(tree: SourceTree, stack: str = "", architecture: str = "", previous: Plan | None = None) -> Stack:
@@ -140,8 +151,7 @@ def fits(plan: Plan, tree: SourceTree, stack: str = "", architecture: str = "") 
         return False
     if restage.changed_inputs({path: str(digest) for path, digest in plan.inputs}, tree):
         return False
-    current = {one.name: one.digest for one in buildpack.load_all()}
-    return all(pin.folder or current.get(pin.name) == pin.digest for pin in plan.buildpacks)
+    return all(buildpack.load_pinned(pin, tree.root).digest == pin.digest for pin in plan.buildpacks)
 
 
 def _bytes(item: tuple[str, str]) -> bytes:

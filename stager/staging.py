@@ -154,7 +154,7 @@ def stage_plan(folder: Folder, plan: Plan, out: str, settings: Settings) -> dict
     check_known_answer()
     blob = ""
     for _ in (1, 2):
-        base = make_base(plan, settings)
+        base = make_base(plan, folder.root, settings)
         settings.tell("assemble", "the app and what it needs")
         try:
             return {**restage.assemble(folder, base, settings.store, out, settings.stop), "base": base}
@@ -170,7 +170,7 @@ def _set_aside(blob: str, store: Store) -> None:
         store.discard(store.path(blob))
 
 
-def make_base(plan: Plan, settings: Settings) -> dict[str, Any]:
+def make_base(plan: Plan, root: str, settings: Settings) -> dict[str, Any]:
     """The plan's base: remembered and whole, or built from its artifacts, fetching those that are missing."""
     store = settings.store
     base: dict[str, Any] | None = store.recall("base", restage.base_key(lockfile.plan_digest(plan)))
@@ -184,7 +184,7 @@ def make_base(plan: Plan, settings: Settings) -> dict[str, Any]:
         for one in workshop.placed(plan.artifacts):
             placed.append(one)
             settings.tell("assemble", one.artifact.name, len(placed), len(plan.artifacts))
-    return dependencies.build_base(plan, placed, store, settings.stop)
+    return dependencies.build_base(plan, placed, store, root, settings.stop)
 
 
 def fetch(plan: Plan, settings: Settings, ready: Callable[..., None] | None = None) -> dict[str, str]:

@@ -11,8 +11,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from ..model import Artifact, Stack
-    from ..tar import Unpacked
+    from stager.model import Artifact, Stack
+    from stager.tar import Unpacked
 
     Unpack = Callable[[str, Artifact, str], Unpacked]
 

@@ -38,6 +38,7 @@ Files = dict[str, tuple[bool, str]]
 
 SERVER: dict[str, Any] = {
     "name": "server",
+    "private": True,
     "version": "1.0.0",
     "workspaces": ["packages/*"],
     "dependencies": {
@@ -161,7 +162,7 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with pnpm 9, Yarn 1, Yarn 4 and Bun, installed by npm."""
     folder = tmp_path_factory.mktemp("tools")
     (folder / "package.json").write_text("{}")
-    run(folder, "npm", "install", "--ignore-scripts", "pnpm@9", "yarn@1", "@yarnpkg/cli-dist@4")
+    run(folder, "npm", "install", "--ignore-scripts", "pnpm@9", "yarn@1", "@yarnpkg/cli-dist@4", "bun@1")
     return folder / "node_modules"
 
 
@@ -247,6 +248,22 @@ def test_the_result_is_that_of_pnpm_but_for_its_shell_scripts(
     assert len(locked.artifacts) >= least
 
 
+def test_the_result_is_that_of_bun_file_for_file(tmp_path: Path, index: Index, tools: Path) -> None:
+    programs = sorted(tools.glob("@oven/bun-linux-*/bin/bun"))
+    bun = next(
+        str(program) for program in programs if not subprocess.run([program, "--version"], check=False).returncode
+    )
+    root = project(tmp_path, SERVER)
+    registry = {"npm_config_registry": index.registry}
+    run(root, bun, "install", "--lockfile-only", **registry)
+    run(root, bun, "install", "--production", "--frozen-lockfile", "--ignore-scripts", "--linker=hoisted", **registry)
+    _, files, links = assemble(root, "bun.lock", index)
+    expected, expected_links = installed(root)
+    assert files == expected
+    native = "node_modules/.bin/esbuild"  # Bun links the program for the platform in place of the script that runs it
+    assert {**links, native: ""} == {**expected_links, native: ""}
+
+
 RESOLVES = """
 const fs = require("fs"), path = require("path"), wrong = [];
 let seen = 0;
@@ -300,7 +317,8 @@ def test_with_yarn_1_node_finds_every_dependency_as_the_lock_has_it(tmp_path: Pa
 
     root = project(tmp_path, SERVER)
     run(root, "node", str(tools / "yarn/bin/yarn.js"), "install", "--ignore-scripts", "--registry", index.registry)
-    shutil.rmtree(root / "node_modules")
+    for folder in ("", "packages/a", "packages/b"):
+        shutil.rmtree(root / folder / "node_modules", ignore_errors=True)
     locked, _, links = assemble(root, "yarn.lock", index)
     write(root, locked, links, index)
     entries = yarn.parse((root / "yarn.lock").read_text(), "yarn.lock")
