@@ -29,7 +29,7 @@ check: $(STAMP) ## lint, format and types
 	$(BIN)/mypy
 
 bench: $(STAMP) ## measure, beside other tools in the same run
-	$(BIN)/python -m benchmarks
+	$(BIN)/python benchmarks/run.py
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -9,7 +9,7 @@ import importlib
 import os
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from typing import Protocol
 
@@ -92,25 +92,43 @@ _FORMATS: dict[str, Callable[[], tuple[Callable[[], _Decompressor], type[Excepti
 }
 
 
-def decompressed(
-    fd: int, start: int, length: int, compression: str, label: str, cap: int, members: int
-) -> Iterator[bytes]:
+class _Source:
+    """A part of a file in pieces; `taken` tells how much has been read."""
+
+    __slots__ = ("_fd", "_label", "_length", "_start", "taken")
+
+    def __init__(self, fd: int, start: int, length: int, label: str) -> None:
+        self._fd = fd
+        self._start = start
+        self._length = length
+        self._label = label
+        self.taken = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        while self.taken < self._length:
+            size = min(_READ, self._length - self.taken)
+            piece = read_at(self._fd, self._start + self.taken, size, self._label)
+            self.taken += size
+            yield piece
+
+
+def decompressed(fd: int, start: int, length: int, compression: str, label: str, limits: Limits) -> Iterator[bytes]:
     """The uncompressed stream of `length` bytes at `start`, in pieces of at most 1 MiB.
 
-    Up to `members` compressed members behind one another count as one stream when every one is whole (RFC 1952, 2.2);
-    behind the last only zeros may follow, as gzip(1) and xz(1) allow. Raises BadArchive at most one piece past `cap`.
+    Several compressed members behind one another count as one stream when every one is whole (RFC 1952, 2.2); behind
+    the last only zeros may follow, as gzip(1) and xz(1) allow. The ratio's limit counts what has been read so far, so a
+    bomb stops early. Raises BadArchive at most one piece past a limit.
     """
-    pieces = (read_at(fd, at, min(_READ, start + length - at), label) for at in range(start, start + length, _READ))
-    stream = _expand(pieces, compression, label, members) if compression else pieces
+    source = _Source(fd, start, length, label)
     total = 0
-    for piece in stream:
+    for piece in _expand(source, compression, label, limits.entries) if compression else source:
         total += len(piece)
-        if total > cap:
+        if total > (cap := limits.cap(source.taken)):
             raise BadArchive(label, f"unpacks to more than {cap} bytes, the limit for its size")
         yield piece
 
 
-def _expand(pieces: Iterator[bytes], compression: str, label: str, most: int) -> Iterator[bytes]:
+def _expand(pieces: Iterable[bytes], compression: str, label: str, most: int) -> Iterator[bytes]:
     make, failure = _format(compression, label)
     state, count, padding = make(), 1, False
     for data in pieces:
@@ -216,7 +234,7 @@ def open_stream(
     Raises BadArchive, and CannotWrite when there is no room for a large stream.
     """
     cap = limits.cap(length)
-    pieces = decompressed(fd, start, length, compression, label, cap, limits.entries)
+    pieces = decompressed(fd, start, length, compression, label, limits)
     if not compression:
         return Stream(label, cap, b"", pieces, fd, start)
     parts, size = [], 0

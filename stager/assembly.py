@@ -128,7 +128,7 @@ def join(base: Base, app: list[Piece], store: Store, out: str) -> tuple[str, int
     that no blob of the base has rotted. Raises Damaged for a blob that is missing or wrong, CannotWrite for the rest.
     """
     folder, name = os.path.split(out)
-    temporary = os.path.join(folder, f".{name}.{os.getpid()}.part")
+    temporary = os.path.join(folder, f".{name}.{os.urandom(6).hex()}.part")
     try:
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
         try:

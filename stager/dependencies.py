@@ -15,7 +15,7 @@ from typing import Any
 from . import assembly, box, codec, launch, pieces, tar
 from .buildpack import generated, load_pinned
 from .digest import key_of
-from .ecosystems import layout, link_packages, unbuilt
+from .ecosystems import covered, layout, link_packages, unbuilt
 from .errors import LockStale, NeedsBuild, PathConflict
 from .lockfile import plan_digest
 from .model import Artifact, Plan
@@ -179,10 +179,13 @@ def _check_built(plan: Plan, placed: list[Placed]) -> None:
 def _settle(placed: list[Placed], store: Store, stop: Callable[[], bool]) -> tuple[list[Placed], list[str]]:
     """Let each path have one owner: the first in the plan's order; equal contents need no remark."""
     owner: dict[str, tuple[int, Row]] = {}
-    losers: dict[int, list[str]] = {}
+    losers = _bundled(placed)
     notes = []
     for index, one in enumerate(placed):
+        gone = set(losers.get(index, ()))
         for row in one.files:
+            if row[0] in gone:
+                continue
             first = owner.setdefault(row[0], (index, row))
             if first[0] != index:
                 losers.setdefault(index, []).append(row[0])
@@ -196,13 +199,26 @@ def _settle(placed: list[Placed], store: Store, stop: Callable[[], bool]) -> tup
     return settled, sorted(notes)
 
 
+def _bundled(placed: list[Placed]) -> dict[int, list[str]]:
+    """Files that an npm package bundles where the lock places another package: they give way to it."""
+    packages = [(index, one) for index, one in enumerate(placed) if one.artifact.layout.startswith("npm/")]
+    places = {one.path for _, one in packages}
+    inner = {place for place in places if place.count("node_modules/") > 1}
+    found = {}
+    for index, one in packages:
+        below = {place for place in inner if place.startswith(f"{one.path}/")}
+        if below and (rows := covered(one.path, [row[0] for row in one.files], below)):
+            found[index] = rows
+    return found
+
+
 def _links(plan: Plan, placed: list[Placed]) -> dict[str, str]:
     links = dict(plan.links)
     for one in placed:
         for path, target in one.links.items():
             links.setdefault(path, target)
     packages = [(one.path, one.meta) for one in placed if one.artifact.layout.startswith("npm/")]
-    for path, target in link_packages(packages).items():
+    for path, target in link_packages(packages, plan.links).items():
         links.setdefault(path, target)
     return links
 

@@ -179,8 +179,15 @@ def _facts(tree: SourceTree, used: Iterable[Buildpack], parts: _Parts) -> tuple[
     """Options for templates; and the npm packages the app itself asks for, as these may not be left uncompiled."""
     facts = [fact for pack in used for fact in options.read(tree, pack)]
     if any(artifact.layout == "npm/1" for artifact in parts.artifacts):
-        facts.append((DIRECT, " ".join(sorted(ecosystem("npm").declared(tree)))))
+        facts.append((DIRECT, " ".join(sorted(_firm(tree)))))
     return tuple(facts)
+
+
+def _firm(tree: SourceTree) -> set[str]:
+    """The npm packages that the app and its workspaces cannot do without."""
+    from .ecosystems.npm.manifest import all_manifests
+
+    return {name for item in all_manifests(tree).values() for name in item.dependencies}
 
 
 # --- what one buildpack adds -----------------------------------------------------------------------------------

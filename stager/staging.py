@@ -8,6 +8,7 @@ indexes, and may give a `progress` callback and a `cancel` event.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import threading
 from collections.abc import Callable
@@ -17,11 +18,12 @@ from typing import Any
 from . import assembly, dependencies, fetching, lockfile, planning, restage
 from .codec import check_known_answer
 from .digest import Digest
-from .errors import BadLock, CannotWrite, LockMissing, LockStale, StoreCorrupt
+from .errors import BadLock, CannotWrite, DigestMismatch, LockMissing, LockStale, StoreCorrupt
 from .indexes import Indexes
 from .model import Droplet, Event, Layer, Plan, Progress
 from .restage import Folder
 from .store import Store
+from .tree import SourceTree
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,7 @@ def current_plan(folder: Folder, settings: Settings) -> Plan:
     if (
         previous
         and not settings.upgrade
+        and not (settings.buildpacks and not settings.locked)
         and planning.fits(previous, folder.tree, settings.stack, settings.architecture)
     ):
         return previous
@@ -137,7 +140,7 @@ def make_plan(folder: Folder, previous: Plan | None, settings: Settings) -> Plan
 def save_lock(folder: Folder, plan: Plan) -> None:
     """Write the plan to the folder's `stager.lock`, whole or not at all."""
     path = os.path.join(folder.root, lockfile.NAME)
-    temporary = f"{path}.{os.getpid()}.part"
+    temporary = f"{path}.{os.urandom(6).hex()}.part"
     try:
         with open(temporary, "w", encoding="utf-8", newline="\n") as file:
             file.write(lockfile.dumps(plan))
@@ -152,6 +155,7 @@ def save_lock(folder: Folder, plan: Plan) -> None:
 def stage_plan(folder: Folder, plan: Plan, out: str, settings: Settings) -> dict[str, Any]:
     """Fetch what a plan needs, build its base, and assemble; the raw result of `restage.assemble` with its base."""
     check_known_answer()
+    take_in(plan, folder.tree, settings.store)
     blob = ""
     for _ in (1, 2):
         base = make_base(plan, folder.root, settings)
@@ -185,6 +189,21 @@ def make_base(plan: Plan, root: str, settings: Settings) -> dict[str, Any]:
             placed.append(one)
             settings.tell("assemble", one.artifact.name, len(placed), len(plan.artifacts))
     return dependencies.build_base(plan, placed, store, root, settings.stop)
+
+
+def take_in(plan: Plan, tree: SourceTree, store: Store) -> None:
+    """Store the artifacts that are files of the app itself (a `file:` URL). Raises BadLock, DigestMismatch."""
+    for artifact in plan.artifacts:
+        path = artifact.url.removeprefix("file:")
+        if path == artifact.url:
+            continue
+        if path not in tree.files:
+            raise BadLock(lockfile.NAME, f"{artifact.name} is to come from {path}, which is not among the app's files")
+        data = tree.read_bytes(path)
+        got = hashlib.new(artifact.digest.algorithm, data).hexdigest()
+        if got != artifact.digest.hex:
+            raise DigestMismatch(path, artifact.digest, f"{artifact.digest.algorithm}:{got}")
+        store.remember("artifact", artifact.digest, store.put(data))
 
 
 def fetch(plan: Plan, settings: Settings, ready: Callable[..., None] | None = None) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import posixpath
 import shutil
@@ -20,10 +21,21 @@ COMMANDS = {
     "bsdtar": ["bsdtar", "-x", "--no-same-owner", "-f"],
     "unzip": ["unzip", "-q", "-o"],
 }
-DIFFERENT = {
-    # GNU tar asks for a number where space-filled fields are empty, and warns; bsdtar alike.
-    ("tar", "nothing"),
+NODE_TAR = """
+const [library, ...files] = process.argv.slice(1)
+const tar = require(library)
+const all = {}
+for (const file of files) {
+  const found = all[file] = []
+  tar.list({ file, sync: true, onReadEntry, onentry: onReadEntry })
+  function onReadEntry(entry) {
+    const parts = { path: entry.path, type: entry.type, link: entry.linkpath, text: '' }
+    found.push(parts)
+    entry.on('data', chunk => { parts.text += chunk.toString('latin1') })
+  }
 }
+console.log(JSON.stringify(all))
+"""
 
 
 def extracted(program: str, data: bytes, folder: Path) -> Found:
@@ -56,3 +68,27 @@ def test_other_readers_of_tars_agree(program: str, name: str, tmp_path: Path) ->
 def test_other_readers_of_zips_agree(program: str, name: str, tmp_path: Path) -> None:
     data, expected = ZIPS[name]
     assert extracted(program, data, tmp_path) == expected
+
+
+@pytest.mark.skipif(shutil.which("npm") is None, reason="node-tar comes with npm")
+def test_node_tar_agrees(tmp_path: Path) -> None:
+    """npm's own reader; it lists, because it would not create symlinks and hard links."""
+    for name, (data, _) in TARS.items():
+        (tmp_path / name).write_bytes(data)
+    modules = subprocess.run(["npm", "root", "--global"], capture_output=True, check=True, text=True).stdout.strip()
+    command = ["node", "-e", NODE_TAR, f"{modules}/npm/node_modules/tar", *TARS]
+    table = json.loads(subprocess.run(command, cwd=tmp_path, capture_output=True, check=True, text=True).stdout)
+    assert {name: by_node(table[name]) for name in TARS} == {name: found for name, (_, found) in TARS.items()}
+
+
+def by_node(listed: list[dict[str, str]]) -> Found:
+    found: Found = {}
+    for entry in listed:
+        name = posixpath.normpath(entry["path"])
+        if entry["type"] == "SymbolicLink":
+            found[name] = entry["link"]
+        elif entry["type"] == "Link":
+            found[name] = found[posixpath.normpath(entry["link"])]
+        elif entry["type"] != "Directory":
+            found[name] = entry["text"].encode("latin1")
+    return found

@@ -43,15 +43,29 @@ def layout(name: str) -> Unpack:
     return cast("Unpack", getattr(import_module(module), function))
 
 
-def link_packages(placed: Sequence[tuple[str, Mapping[str, object]]]) -> dict[str, str]:
-    """Links to the commands of npm packages that are placed at these paths: link path → relative target."""
+Placed = Sequence[tuple[str, Mapping[str, object]]]
+"""(path, what unpacking said) of npm packages."""
+
+
+def link_packages(placed: Placed, links: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Links to the commands of npm packages that are placed at these paths: link path → relative target.
+
+    `links` are those of the plan, through which pnpm's packages are reached.
+    """
     from .npm import bin_links
 
-    return bin_links(placed) if placed else {}
+    return bin_links(placed, links) if placed else {}
+
+
+def covered(path: str, files: Sequence[str], places: Collection[str]) -> list[str]:
+    """Those of an npm package's files that lie where the lock places another package, and so belong to that one."""
+    from .npm import covered
+
+    return covered(path, files, places)
 
 
 def unbuilt(
-    placed: Sequence[tuple[str, Mapping[str, object]]], stack: Stack, direct: Collection[str]
+    placed: Placed, stack: Stack, direct: Collection[str]
 ) -> list[tuple[str, str]]:
     """npm packages (name, why) that would have to be compiled on the stack; `direct` are those the app itself asks for."""
     from .npm import needs_build
