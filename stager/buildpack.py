@@ -40,6 +40,12 @@ def load_pinned(pin: BuildpackPin, root: str) -> Buildpack:
     return load_folder(os.path.join(root, pin.folder)) if pin.folder else load(pin.name)
 
 
+def pinned_digest(pin: BuildpackPin, root: str) -> Digest:
+    """The digest of the folder of a buildpack that a plan names, as it is now; nothing is parsed."""
+    shipped = os.path.join(resources.folder("buildpacks"), pin.name)
+    return folder_digest(_contents(os.path.join(root, pin.folder) if pin.folder else shipped))
+
+
 def load_all() -> tuple[Buildpack, ...]:
     """Every shipped buildpack, in the fixed order of `ORDER`, others after it by name."""
     names = sorted(resources.names("buildpacks"), key=lambda name: (_rank(name), name.encode()))

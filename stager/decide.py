@@ -17,7 +17,7 @@ HEAD = 64 * 1024
 """Bytes of a file that are searched for credentials."""
 
 Found = dict[str, tuple[str, os.stat_result]]
-"""The names in a folder, each with its kind (`d`, `f`, `l`, `o`) and status."""
+"""The names in a folder, sorted, each with its kind (`d`, `f`, `l`, `o`) and status."""
 Records = dict[str, str]
 Chain = tuple[tuple[str, str], ...]
 """The folders from the root down that have a `.gitignore`, each with its digest."""
@@ -52,8 +52,11 @@ class Decider:
             _, found, text = fingerprint(self._root, encoded(path), path, LARGEST + 1)
             if found != digest:
                 raise ChangedWhileRead(path)
-            self._patterns[path] = Patterns(text, path, negation=path != ".slugignore")
+            self._learn(path, text)
         return self._patterns[path]
+
+    def _learn(self, path: str, text: bytes) -> None:
+        self._patterns[path] = Patterns(text, path, negation=path != ".slugignore")
 
     def folder(
         self, fd: int, path: str, found: Found, old: Records, chain: Chain, above: Records
@@ -72,7 +75,7 @@ class Decider:
         if path and found.get("pyvenv.cfg", "o")[0] == "f":
             return _environment(rules, prefix, found) | own, same
         records = {}
-        for name in sorted(found):
+        for name in found:
             record = judge(rules, prefix + name, found[name][0])
             if name in own:
                 record += own[name][2:]
@@ -85,7 +88,7 @@ class Decider:
         name = path.rpartition("/")[2]
         status, digest, text = fingerprint(fd, encoded(name), path, LARGEST + 1)
         found[name] = ("f", status)
-        self._patterns[path] = Patterns(text, path, negation=path != ".slugignore")
+        self._learn(path, text)
         return f"fi{self._remembered(status)}{digest}"
 
     def _hashed(self, fd: int, rules: Rules, path: str, code: str, found: Found, old: str) -> str:

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from . import assembly, box, codec, launch, pieces, tar
+from . import assembly, codec, launch, pieces, tar
 from .buildpack import generated, load_pinned
 from .digest import key_of
 from .ecosystems import covered, layout, link_packages, unbuilt
@@ -165,9 +165,13 @@ def _facts(plan: Plan) -> dict[str, Any]:
 
 
 def _check_built(plan: Plan, placed: list[Placed]) -> None:
-    stack = box.load(plan.stack, plan.architecture)
+    packages = [(one.path, one.meta) for one in placed if one.artifact.layout.startswith("npm/")]
+    if not packages:
+        return
+    from .box import load  # here, since a Python app does without
+
     direct = dict(plan.facts).get("nodejs.direct", "").split()
-    needs = unbuilt([(one.path, one.meta) for one in placed if one.artifact.layout.startswith("npm/")], stack, direct)
+    needs = unbuilt(packages, load(plan.stack, plan.architecture), direct)
     if needs:
         hint = (
             "stager runs no install scripts. Choose a version that ships a prebuilt binary for this stack, "

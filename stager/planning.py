@@ -16,7 +16,7 @@ from . import appconfig, box, buildpack, commands, detection, options, restage, 
 from .codec import CODEC
 from .digest import Digest
 from .ecosystems import ecosystem
-from .errors import Unpinned, UsageError
+from .errors import StagerError, Unpinned, UsageError
 from .model import Artifact, BuildpackPin, Detection, EnvVar, Locked, Plan, Reason, Runtime, Stack
 from .runtimes import Asked, Chosen, DebianMirrors, Web
 
@@ -143,15 +143,6 @@ def stack_of(tree: SourceTree, stack: str = "", architecture: str = "", previous
         stack or appconfig.read(tree).stack or (previous.stack if previous else "") or DEFAULT_STACK,
         architecture or (previous.architecture if previous else "") or DEFAULT_ARCHITECTURE,
     )
-
-
-def fits(plan: Plan, tree: SourceTree, stack: str = "", architecture: str = "") -> bool:
-    """Whether a plan is still right for a tree: its inputs, codec and buildpacks unchanged, the stack the wanted one."""
-    if (stack and stack != plan.stack) or (architecture and architecture != plan.architecture) or plan.codec != CODEC:
-        return False
-    if restage.changed_inputs({path: str(digest) for path, digest in plan.inputs}, tree):
-        return False
-    return all(buildpack.load_pinned(pin, tree.root).digest == pin.digest for pin in plan.buildpacks)
 
 
 def _bytes(item: tuple[str, str]) -> bytes:
@@ -286,6 +277,29 @@ def _python(
         lookup=sources.pypi_lookup,
         default_indexes=frozenset(pypi.normalise_index(url) for url in _python_indexes(sources.indexes)),
     )
+
+
+def hints(tree: SourceTree, plan: Plan, indexes: Indexes) -> dict[str, str]:
+    """Where the app's own Python lock says its files are; for a plan from `stager.lock`, which holds no such URLs.
+
+    Only speed depends on it, so a lock that cannot be read gives none.
+    """
+    from .ecosystems import pypi
+
+    version = next((runtime.version for runtime in plan.runtimes if runtime.name == "python"), "")
+    locks = pypi.find_locks(tree)
+    if not version or not locks or locks[0] not in _WITH_URLS:
+        return {}
+    major, minor = (int(part) for part in version.split(".")[:2])
+    target = pypi.Target(box.load(plan.stack, plan.architecture), (major, minor), version)
+    default = frozenset(pypi.normalise_index(url) for url in _python_indexes(indexes))
+    try:
+        return dict(pypi.read_lock(tree, locks[0], target, default_indexes=default).hints)
+    except StagerError:
+        return {}
+
+
+_WITH_URLS = ("uv.lock", "pylock.toml")
 
 
 def _python_indexes(indexes: Indexes) -> set[str]:

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from . import assembly, dependencies, fetching, lockfile, planning, restage
-from .codec import check_known_answer
+from . import assembly, buildpack, dependencies, fetching, lockfile, restage
+from .codec import CODEC, check_known_answer
 from .digest import Digest
 from .errors import BadLock, CannotWrite, DigestMismatch, LockMissing, LockStale, StoreCorrupt
 from .indexes import Indexes
@@ -100,7 +100,7 @@ def current_plan(folder: Folder, settings: Settings) -> Plan:
         previous
         and not settings.upgrade
         and not (settings.buildpacks and not settings.locked)
-        and planning.fits(previous, folder.tree, settings.stack, settings.architecture)
+        and fits(previous, folder.tree, settings.stack, settings.architecture)
     ):
         return previous
     if settings.locked:
@@ -109,6 +109,15 @@ def current_plan(folder: Folder, settings: Settings) -> Plan:
     if settings.save_lock:
         save_lock(folder, plan)
     return plan
+
+
+def fits(plan: Plan, tree: SourceTree, stack: str = "", architecture: str = "") -> bool:
+    """Whether a plan is still right for a tree: its inputs, codec and buildpacks unchanged, the stack the wanted one."""
+    if (stack and stack != plan.stack) or (architecture and architecture != plan.architecture) or plan.codec != CODEC:
+        return False
+    if restage.changed_inputs({path: str(digest) for path, digest in plan.inputs}, tree):
+        return False
+    return all(buildpack.pinned_digest(pin, tree.root) == pin.digest for pin in plan.buildpacks)
 
 
 def previous_plan(folder: Folder, *, forgiving: bool = False) -> Plan | None:
@@ -126,6 +135,8 @@ def previous_plan(folder: Folder, *, forgiving: bool = False) -> Plan | None:
 
 def make_plan(folder: Folder, previous: Plan | None, settings: Settings) -> Plan:
     """Detect and plan anew. The runtimes that `previous` pins stay unless `settings.upgrade`."""
+    from . import planning  # here, since most stagings have a plan
+
     settings.tell("plan", "reading locks and indexes")
     return planning.plan(
         folder.tree,
@@ -158,7 +169,7 @@ def stage_plan(folder: Folder, plan: Plan, out: str, settings: Settings) -> dict
     take_in(plan, folder.tree, settings.store)
     blob = ""
     for _ in (1, 2):
-        base = make_base(plan, folder.root, settings)
+        base = make_base(plan, folder, settings)
         settings.tell("assemble", "the app and what it needs")
         try:
             return {**restage.assemble(folder, base, settings.store, out, settings.stop), "base": base}
@@ -174,7 +185,7 @@ def _set_aside(blob: str, store: Store) -> None:
         store.discard(store.path(blob))
 
 
-def make_base(plan: Plan, root: str, settings: Settings) -> dict[str, Any]:
+def make_base(plan: Plan, folder: Folder, settings: Settings) -> dict[str, Any]:
     """The plan's base: remembered and whole, or built from its artifacts, fetching those that are missing."""
     store = settings.store
     base: dict[str, Any] | None = store.recall("base", restage.base_key(lockfile.plan_digest(plan)))
@@ -182,13 +193,13 @@ def make_base(plan: Plan, root: str, settings: Settings) -> dict[str, Any]:
         return base
     jobs = settings.jobs or os.cpu_count() or 1
     with dependencies.Workshop(store, jobs, settings.stop) as workshop:
-        fetch(plan, settings, ready=workshop.add)
+        fetch(plan, settings, ready=workshop.add, tree=folder.tree)
         settings.tell("assemble", "pieces", 0, len(plan.artifacts))
         placed = []
         for one in workshop.placed(plan.artifacts):
             placed.append(one)
             settings.tell("assemble", one.artifact.name, len(placed), len(plan.artifacts))
-    return dependencies.build_base(plan, placed, store, root, settings.stop)
+    return dependencies.build_base(plan, placed, store, folder.root, settings.stop)
 
 
 def take_in(plan: Plan, tree: SourceTree, store: Store) -> None:
@@ -206,7 +217,9 @@ def take_in(plan: Plan, tree: SourceTree, store: Store) -> None:
         store.remember("artifact", artifact.digest, store.put(data))
 
 
-def fetch(plan: Plan, settings: Settings, ready: Callable[..., None] | None = None) -> dict[str, str]:
+def fetch(
+    plan: Plan, settings: Settings, ready: Callable[..., None] | None = None, tree: SourceTree | None = None
+) -> dict[str, str]:
     """Bring every artifact of the plan into the store; digest → blob. The only step that opens sockets for artifacts."""
     return fetching.fetch(
         plan.artifacts,
@@ -214,11 +227,22 @@ def fetch(plan: Plan, settings: Settings, ready: Callable[..., None] | None = No
         indexes=settings.indexes,
         offline=settings.offline,
         jobs=max(8, settings.jobs),
-        hints=dict(plan.hints),
+        hints=_hints(plan, settings, tree),
         progress=settings.progress,
         cancel=settings.cancel,
         ready=ready,
     )
+
+
+def _hints(plan: Plan, settings: Settings, tree: SourceTree | None) -> dict[str, str]:
+    """Digest → URL of files that are to be fetched, so that no index page need be asked for them."""
+    if plan.hints or settings.offline or tree is None:
+        return dict(plan.hints)
+    if len(fetching.resolve(settings.store, plan.artifacts)) == len({one.digest for one in plan.artifacts}):
+        return {}
+    from . import planning
+
+    return planning.hints(tree, plan, settings.indexes)
 
 
 def droplet(folder: Folder, result: dict[str, Any], store: Store) -> Droplet:

@@ -45,6 +45,10 @@ def _name(entry: os.DirEntry[str]) -> str:
     return entry.name if _PLAIN_NAMES else os.fsencode(entry.name).decode("utf-8", "surrogateescape")
 
 
+def _first(pair: tuple[str, os.stat_result]) -> str:
+    return pair[0]
+
+
 def _kind(status: os.stat_result) -> str:
     return _KINDS.get(status.st_mode & 0o170000, "o")
 
@@ -212,14 +216,15 @@ class Walk:
     def _decide(self, fd: int, path: str, known: Records, chain: Chain, trusted: bool) -> None:
         """Ask the ignore rules about every name; hash what has no equal stamp."""
         with os.scandir(fd) as entries:
-            statuses = {_name(entry): entry.stat(follow_symlinks=False) for entry in entries}
-        found = {name: (_kind(status), status) for name, status in statuses.items()}
+            looked = [(_name(entry), entry.stat(follow_symlinks=False)) for entry in entries]
+        found = {name: (_kind(status), status) for name, status in sorted(looked, key=_first)}
         above = self._records.get("", {})
         records, same = self._deciding().folder(fd, path, found, known, chain, above)
         others = [(name, record, found[name][1]) for name, record in records.items()]
-        # a name that is not UTF-8 gets another key: it will not be found again, and its folder is decided every time
-        keys = {name: encoded(name).decode("utf-8", "backslashreplace") for name in records}
-        records = {keys[name]: records[name] for name in sorted(keys, key=keys.__getitem__)}
+        if not all(map(str.isascii, records)):
+            # a name that is not UTF-8 gets another key: it is not found again, and its folder is decided every time
+            keys = {name: encoded(name).decode("utf-8", "backslashreplace") for name in records}
+            records = {keys[name]: records[name] for name in sorted(keys, key=keys.__getitem__)}
         self._finish(fd, path, records, others, chain, trusted and same)
 
     # --- what a folder's records come to ---

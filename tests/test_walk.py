@@ -226,6 +226,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "link out of ignored": relink("into", "sub/deep"),
     "place of a link appears": edit("none", "x"),
     "root rules": edit(".gitignore", "*.py\n!build/\n"),
+    "rules speak of a dangling link's place": edit(".gitignore", "*.log\nbuild/\nnone\n"),
     "root rules, same size": restamp(".gitignore", "*.py\nbuild/\n\n"),
     "root rules touched": lambda root: os.utime(root / ".gitignore"),
     "root rules gone": remove(".gitignore"),
@@ -255,6 +256,33 @@ def test_the_index_never_changes_the_result(change: str, busy: Path) -> None:
     assert aged(busy, again).index is again
 
 
+@pytest.mark.parametrize("name", [".stagerignore", ".cfignore", ".slugignore"])
+def test_unchanged_rules_still_decide_on_new_files(name: str, tmp_path: Path) -> None:
+    lay_out(tmp_path, {name: "*.psd\n!logo.psd\n", "sub/a": "x", ".gitignore": "sub/b\n"})
+    index = aged(tmp_path).index
+    lay_out(tmp_path, {"sub/b": "x", "sub/c.psd": "x", "sub/logo.psd": "x", "sub/d": "x"})
+    warm = aged(tmp_path, index)
+    assert result(warm) == result(aged(tmp_path))
+    assert sorted(warm.files) == ["sub/a", "sub/d", *(["sub/logo.psd"] if name != ".slugignore" else [])]
+
+
+def test_ignore_rules_that_change_between_two_looks_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay_out(tmp_path, {".gitignore": "a\n", "sub/x": "x"})
+    index = aged(tmp_path).index
+    lay_out(tmp_path, {"sub/y": "x"})
+    plain = Walk._reuse
+
+    def reuse_and_disturb(self: Walk, *rest: Any) -> bool:
+        done = plain(self, *rest)
+        lay_out(tmp_path, {".gitignore": "b\n"})
+        return done
+
+    monkeypatch.setattr(Walk, "_reuse", reuse_and_disturb)
+    assert refusal(lambda: aged(tmp_path, index), ChangedWhileRead) == (".gitignore", CHANGED, STOP)
+
+
 def test_a_young_file_is_hashed_again(tmp_path: Path) -> None:
     """Two edits of equal length within one tick of the file system's clock can leave equal stamps."""
     lay_out(tmp_path, {"a": "x"})
@@ -264,6 +292,8 @@ def test_a_young_file_is_hashed_again(tmp_path: Path) -> None:
     assert str(status.st_mtime_ns) in json.dumps(aged(tmp_path).index)
     forged = through_json(first.index)
     (tmp_path / "a").write_text("y")
+    assert SourceTree.read(str(tmp_path), index=forged).files["a"].digest == sha256(b"y")
+    (tmp_path / "b").write_text("so that the folder is decided anew")
     assert SourceTree.read(str(tmp_path), index=forged).files["a"].digest == sha256(b"y")
 
 

@@ -64,9 +64,7 @@ def covered(path: str, files: Sequence[str], places: Collection[str]) -> list[st
     return covered(path, files, places)
 
 
-def unbuilt(
-    placed: Placed, stack: Stack, direct: Collection[str]
-) -> list[tuple[str, str]]:
+def unbuilt(placed: Placed, stack: Stack, direct: Collection[str]) -> list[tuple[str, str]]:
     """npm packages (name, why) that would have to be compiled on the stack; `direct` are those the app itself asks for."""
     from .npm import needs_build
 

@@ -48,7 +48,9 @@ PLANS = st.builds(
     links=pairs(WORD),
     files=pairs(TEXT),
     processes=st.lists(st.builds(Process, WORD, TEXT, REASON), max_size=3).map(tuple),
-    env=st.lists(st.builds(EnvVar, st.from_regex(r"[A-Z_][A-Z0-9_]{0,9}", fullmatch=True), TEXT, REASON), max_size=3).map(tuple),
+    env=st.lists(
+        st.builds(EnvVar, st.from_regex(r"[A-Z_][A-Z0-9_]{0,9}", fullmatch=True), TEXT, REASON), max_size=3
+    ).map(tuple),
     facts=pairs(TEXT),
 )
 

@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING
 from stager.errors import BadLock
 from stager.model import Locked, Stack
 
-from . import berry, berry_lock, bun, documents, package_lock, pnpm, yarn
 from .bins import bin_links
 from .bundles import covered
 from .collect import LAYOUT
-from .drift import check_drift
 from .manifest import Manifest, all_manifests, manifest, workspaces
 from .names import from_purl
 from .natives import needs_build
@@ -81,17 +79,32 @@ def read_lock(
     """
     name = lock.rpartition("/")[2]
     if name in ("npm-shrinkwrap.json", "package-lock.json"):
+        from . import package_lock  # each reader when it is needed: an app has one lock
+
         return package_lock.read(tree, lock, stack, dev, registry_hosts, lookup)
     if name == "pnpm-lock.yaml":
+        from . import pnpm
+
         return pnpm.read(tree, lock, stack, dev, registry_hosts)
     if name == "bun.lock":
+        from . import bun
+
         return bun.read(tree, lock, stack, dev, registry_hosts)
     if name == "yarn.lock":
+        from . import berry, berry_lock, documents, yarn
+
         read = berry.read if berry_lock.is_berry(documents.text(tree, lock)) else yarn.read
         return read(tree, lock, stack, dev, registry_hosts, lookup)
     if name == _BINARY:
         raise _binary()
     raise BadLock(lock, "this is not a lock file of npm, pnpm, Yarn or Bun", f"Use one of {', '.join(LOCKS)}.")
+
+
+def check_drift(tree: SourceTree, lock: str) -> None:
+    """Raise LockStale when the lock is out of step with package.json, as its own tool would say."""
+    from .drift import check_drift
+
+    check_drift(tree, lock)
 
 
 def declared(tree: SourceTree) -> frozenset[str]:

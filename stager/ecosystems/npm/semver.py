@@ -7,8 +7,10 @@ plainly first. Rules: node-semver's README.
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-from semantic_version import NpmSpec, Version
+if TYPE_CHECKING:
+    from semantic_version import NpmSpec, Version
 
 _OPERATOR = re.compile(r"(<=|>=|~>|[<>=^~])\s*v?\s*")
 _LEADING_V = re.compile(r"(^|[\s|])v(?=\d)")
@@ -25,6 +27,8 @@ def satisfies(version: str, wanted: str) -> bool | None:
 def _spec(wanted: str) -> NpmSpec | None:
     if len(wanted) > _LONGEST:
         return None
+    from semantic_version import NpmSpec
+
     plain = _OPERATOR.sub(lambda match: match[1].replace("~>", "~"), wanted.strip())
     plain = _ZERO_X.sub("0.0.x", _LEADING_V.sub(r"\1", plain))
     try:
@@ -34,6 +38,8 @@ def _spec(wanted: str) -> NpmSpec | None:
 
 
 def _version(text: str) -> Version | None:
+    from semantic_version import Version
+
     try:
         return Version(text.strip().lstrip("=v").partition("+")[0])
     except ValueError:
