@@ -36,6 +36,9 @@ _CLASSES = {
 """ASCII only, as in git."""
 
 
+_ONLY_STARS = re.compile(rb"(?:\*\*+/)+\*+")
+
+
 class _Invalid(Exception):
     """A pattern that git's matcher gives up on."""
 
@@ -95,10 +98,14 @@ def _byte_class(members: set[int]) -> bytes:
     return b"[" + listed + b"]" if listed else b"(?!)"
 
 
+def _literal_start(pattern: bytes) -> bytes:
+    found = re.match(rb"[^*?\[\\]*", pattern)
+    return found.group() if found else b""
+
+
 def _tokens(pattern: bytes) -> list[bytes]:
     """Split a pattern into regular expressions for single bytes, slashes, stars and `**/`."""
-    literal = re.match(rb"[^*?\[\\]*", pattern)
-    start = literal.end() if literal else 0
+    start = len(_literal_start(pattern))
     out: list[bytes] = []
     at = 0
     while at < len(pattern):
@@ -129,16 +136,10 @@ def _stars(pattern: bytes, at: int, start: int) -> tuple[bytes, int]:
         end += 1
     spans = end - at > 1 and (at in (0, start) or pattern[at - 1 : at] == b"/")
     if spans and end == len(pattern):
-        return (b".*" if _may_be_empty(pattern, at, start) else b"[^/].*"), end
+        return (b".*" if at == start and pattern[:at] and pattern[at - 1] != 0x2F else b"[^/].*"), end
     if spans and pattern[end : end + 1] == b"/":
         return _DEEP, end + 1
     return _STAR, end
-
-
-def _may_be_empty(pattern: bytes, at: int, start: int) -> bool:
-    """Whether the final `**` at `at` may match nothing: `a/**` is all below `a`, but git's `b/a**` is `b/a` as well."""
-    between = pattern[start:at].split(b"/")[:-1]
-    return pattern[start - 1 : start] not in (b"", b"/") and all(len(p) > 1 and not p.strip(b"*") for p in between)
 
 
 def _split(tokens: list[bytes], at: bytes) -> list[list[bytes]]:
@@ -171,7 +172,11 @@ def translate(pattern: bytes) -> bytes | None:
     if len(texts) == 1:
         return texts[0]
     middle = b"".join(b"(?>(?:[^/]*/)*?" + text + b")" for text in texts[1:-1])
-    return texts[0] + middle + b"(?:[^/]*/)*" + texts[-1]
+    regex = texts[0] + middle + b"(?:[^/]*/)*" + texts[-1]
+    start = _literal_start(pattern)
+    if start[-1:] not in (b"", b"/") and _ONLY_STARS.fullmatch(pattern, len(start)):
+        regex += b"|" + re.escape(start)  # git compares the literal start first, and then matches stars with nothing
+    return b"(?:" + regex + b")"
 
 
 class Pattern:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from urllib.parse import unquote
 
 from .digest import Digest
 
@@ -68,7 +69,7 @@ class Artifact:
     @property
     def name(self) -> str:
         """`name@version` for people."""
-        return self.purl.partition("/")[2].partition("?")[0].replace("%40", "@")
+        return unquote(self.purl.partition("/")[2].partition("?")[0])
 
 
 @dataclass(frozen=True, slots=True)

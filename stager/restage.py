@@ -54,8 +54,12 @@ class Folder:
             path = os.path.relpath(output, self.root)
             folder, name = os.path.split(path)
             part = os.path.join(folder, f".{name}.")
-            for found in [p for p in self.tree.files if p == path or (p.startswith(part) and p.endswith(".part"))]:
-                del self.tree.files[found]
+            self._forget(lambda p, path=path, part=part: p == path or (p.startswith(part) and p.endswith(".part")))  # type: ignore[misc]
+        self._forget(lambda path: path.startswith(f"{LOCK}.") and path.endswith(".part"))
+
+    def _forget(self, unwanted: Callable[[str], bool]) -> None:
+        for path in [path for path in self.tree.files if unwanted(path)]:
+            del self.tree.files[path]
 
     def lock_bytes(self) -> bytes | None:
         """The folder's `stager.lock`, None when it has none."""

@@ -31,7 +31,8 @@ class Settings:
     """How to stage: everything that is not the app.
 
     `stack` and `architecture` empty mean: what the lock or the app's `stager.yml` says, else the default. `locked` demands
-    a `stager.lock` that fits. `save_lock` writes the plan to it when it was missing or stale. `jobs` is the number of
+    a `stager.lock` that fits. `save_lock` writes the plan to it, once the droplet is made, when it was missing or
+    stale. `jobs` is the number of
     worker threads, 0 for as many as there are processors.
     """
 
@@ -83,7 +84,10 @@ def stage(root: str, out: str, settings: Settings) -> Droplet:
 def stage_folder(folder: Folder, out: str, settings: Settings) -> dict[str, Any]:
     """The long way round: plan when needed, fetch, build the base, assemble. The raw result with `base` and `notes`."""
     plan = current_plan(folder, settings)
-    return {**stage_plan(folder, plan, out, settings), "notes": plan.notes}
+    result = stage_plan(folder, plan, out, settings)
+    if settings.save_lock and folder.lock_bytes() != lockfile.dumps(plan).encode():
+        save_lock(folder, plan)
+    return {**result, "notes": plan.notes}
 
 
 def current_plan(folder: Folder, settings: Settings) -> Plan:
@@ -105,10 +109,7 @@ def current_plan(folder: Folder, settings: Settings) -> Plan:
         return previous
     if settings.locked:
         raise LockStale(lockfile.NAME, ["the command line"])
-    plan = make_plan(folder, previous, settings)
-    if settings.save_lock:
-        save_lock(folder, plan)
-    return plan
+    return make_plan(folder, previous, settings)
 
 
 def fits(plan: Plan, tree: SourceTree, stack: str = "", architecture: str = "") -> bool:

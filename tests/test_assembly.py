@@ -318,6 +318,7 @@ def test_droplets_written_into_the_folder_are_no_source(bench: Bench) -> None:
 
     first = into("one.tgz")
     (bench.app / ".one.tgz.4711.part").write_bytes(b"left by a killed staging")
+    (bench.app / "stager.lock.4711.part").write_bytes(b"left by a killed staging")
     assert into("one.tgz") == first
     assert into("lib/two.tgz") == first
     assert into("one.tgz") == first

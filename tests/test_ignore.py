@@ -45,6 +45,7 @@ CASES: dict[str, dict[str, str]] = {
     "trailing-stars-slash": {"": "src/**/\n"},
     "stars-in-word": {"": "s**c/foo\nsr**/foo.log\n"},
     "stars-after-literal": {"": "a**/b\n"},
+    "stars-that-match-nothing": {"": "/foo**/*\nab**/**\nsrc/f**/*/\n"},
     "many-stars": {"": "***/foo\n****\n!src/\n"},
     "everything-but": {"": "/*\n!/src\n/src/*\n!/src/foo\n"},
     "everything-hidden-kept": {"": "*\n!*/\n!*.c\n"},

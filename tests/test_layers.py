@@ -47,8 +47,8 @@ OWNERS = {
     "getpass": set(),
     "locale": set(),
 }
-"""Modules of effects, and who below `stager/` may import them. Connections are opened by `transport`'s sessions alone, which `web` and `downloading` use: `indexes` only
-reads old spellings of addresses, and `running` looks for a free port."""
+"""Modules of effects, and who below `stager/` may import them. Connections are opened by the sessions of `transport` alone,
+which `web` and `downloading` use; `indexes` only reads old spellings of addresses, `running` looks for a free port."""
 
 CALLS = {
     "os.environ": {"cli", "library"},

@@ -11,7 +11,7 @@ from stager.digest import Digest, sha256
 from stager.errors import BadLock
 from stager.model import Artifact, BuildpackPin, EnvVar, Plan, Process, Reason, Runtime
 
-TEXT = st.text(st.characters(blacklist_categories=("Cs",)), max_size=40)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 WORD = st.from_regex(r"[a-z][a-z0-9_-]{0,12}", fullmatch=True)
 PATH = st.lists(WORD, min_size=1, max_size=4).map("/".join)
 DIGEST = st.binary(max_size=8).map(sha256)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from stager import tar
 
 PART = st.text(
-    st.characters(blacklist_categories=("Cs", "Cc"), blacklist_characters="/\0"), min_size=1, max_size=90
+    st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/\0"), min_size=1, max_size=90
 ).filter(lambda part: part not in (".", ".."))
 PATH = st.lists(PART, min_size=1, max_size=6).map("/".join)
 FILES = st.dictionaries(PATH, st.tuples(st.binary(max_size=1500), st.booleans()), max_size=8)
