@@ -91,7 +91,7 @@ class _Reader:
     def unpack(self, form: str, offset: int) -> tuple[int, ...]:
         try:
             return struct.unpack_from(self.order + form, self.data, offset)
-        except struct.error:
+        except (struct.error, OverflowError):
             raise BadArchive(self.label, f"its ELF tables lead beyond its end (offset {offset})") from None
 
     def elf(self) -> Elf:

@@ -13,9 +13,10 @@ import sys
 import tempfile
 from collections.abc import Mapping
 
-from . import box, detection, fetching, planning, runtimes, versions
+from . import box, detection, fetching, planning, runtimes
 from .archive import content_chunks
 from .buildpack import load
+from .detection import versions
 from .ecosystems import layout
 from .errors import LockFailed, NoRuntime
 from .model import Artifact, Detection, Stack

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from . import appconfig, box, buildpack, commands, detection, options, restage, runtimes, versions
+from . import box, buildpack, detection, restage, runtimes
 from .codec import CODEC
+from .detection import appconfig, commands, options, versions
 from .digest import Digest
 from .ecosystems import ecosystem
 from .errors import StagerError, Unpinned, UsageError
@@ -21,11 +22,11 @@ from .model import Artifact, BuildpackPin, Detection, EnvVar, Locked, Plan, Reas
 from .runtimes import Asked, Chosen, DebianMirrors, Web
 
 if TYPE_CHECKING:
+    from .buildpack.vocabulary import Buildpack
     from .ecosystems import npm, pypi
     from .indexes import Indexes
     from .store import Store
     from .tree import SourceTree
-    from .vocabulary import Buildpack
 
 DEFAULT_STACK = "debian-12"
 DEFAULT_ARCHITECTURE = "amd64"
@@ -46,8 +47,8 @@ class Sources:
     @classmethod
     def online(cls, store: Store, indexes: Indexes, offline: bool = False) -> Sources:
         """The configured indexes through the store's page cache; with `offline`, that cache alone."""
-        from .web import NpmLookup, PypiLookup
-        from .web import Web as Pages
+        from .fetching.web import NpmLookup, PypiLookup
+        from .fetching.web import Web as Pages
 
         web = Pages(indexes, store, offline=offline)
         return cls(web, indexes, PypiLookup(web), NpmLookup(web))

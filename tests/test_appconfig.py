@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stager import appconfig
+from stager.detection import appconfig
 from stager.errors import BadManifest
 from stager.model import EnvVar, Process, Reason
 from stager.tree import SourceTree

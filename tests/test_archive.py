@@ -22,8 +22,8 @@ from builders import (
     raw_deflate,
 )
 
-from stager import archive_stream
 from stager.archive import Archive, content_bytes, content_chunks, crc32, read_deb, read_tar, read_zip
+from stager.archive import stream as archive_stream
 from stager.errors import BadArchive, StagerError, UnsafeEntry
 from stager.tar import Deflated, Span
 

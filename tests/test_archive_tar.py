@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from builders import TarEntry, compress, make_npm_tarball, make_tar, octal, pax, pax_record
 
-from stager import archive_stream
 from stager.archive import LIMITS, Limits, content_bytes, read_tar
+from stager.archive import stream as archive_stream
 from stager.errors import BadArchive, CannotWrite, StagerError, UnsafeEntry
 
 LABEL = "demo-1.0.tgz"

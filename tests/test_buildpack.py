@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from stager import buildpack, options, resources
+from stager import buildpack, resources
 from stager.buildpack import generated, load, load_all, load_folder
+from stager.detection import options
+from stager.detection.matching import fill
 from stager.digest import sha256
 from stager.ecosystems import ECOSYSTEMS, LAYOUTS, ecosystem, layout
 from stager.errors import InvalidDefinition
-from stager.matching import fill
 from stager.tree import SourceTree
 
 SHELLS = [shell for shell in ("dash", "bash", "sh") if shutil.which(shell)]

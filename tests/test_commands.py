@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from stager import commands, detection
+from stager import detection
 from stager.buildpack import load_all
+from stager.detection import commands
 from stager.errors import Ambiguous, BadManifest, NeedsBuild, NoProcess, StagerError, UsageError
 from stager.tree import SourceTree
 

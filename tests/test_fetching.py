@@ -23,21 +23,12 @@ from servers import Answer, Server
 
 from stager import fetching
 from stager.digest import Digest
-from stager.errors import (
-    BadLock,
-    BadSettings,
-    Cancelled,
-    DigestMismatch,
-    Gone,
-    NotCached,
-    StagerError,
-    Unreachable,
-)
+from stager.errors import BadLock, BadSettings, Cancelled, DigestMismatch, Gone, NotCached, StagerError, Unreachable
+from stager.fetching.transport import Patience
 from stager.indexes import Indexes
+from stager.indexes.origins import Origin
 from stager.model import Artifact, Event
-from stager.origins import Origin
 from stager.store import Store
-from stager.transport import Patience
 
 SECRET = "canary-3f9a"
 BODY = bytes(range(256)) * 4096  # 1 MiB
@@ -296,7 +287,7 @@ def test_wrong_bytes_are_never_kept_nor_asked_for_again(
 def test_the_size_of_an_endless_answer_without_a_stated_size_is_limited(
     store: Store, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stager.downloading.LARGEST", 1 << 20)
+    monkeypatch.setattr("stager.fetching.downloading.LARGEST", 1 << 20)
     server.routes[path_of("x")] = servers.endless()
     with pytest.raises(DigestMismatch, match="more than 1048576 bytes"):
         fetch([package("x", BODY * 9)], store, server)

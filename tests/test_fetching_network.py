@@ -11,10 +11,10 @@ import pytest
 
 from stager import fetching
 from stager.digest import Digest
+from stager.fetching.web import NpmLookup, PypiLookup, Web
 from stager.indexes import Indexes
 from stager.model import Artifact
 from stager.store import Store
-from stager.web import NpmLookup, PypiLookup, Web
 
 pytestmark = pytest.mark.network
 

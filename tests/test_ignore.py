@@ -9,8 +9,8 @@ import pytest
 from trees import Files, git, lay_out, read
 
 from stager.errors import BadManifest, UnsafePath
-from stager.gitignore import LARGEST, Patterns
-from stager.ignore import Rules, always_out, judge, secret_content, secret_name, wants_look
+from stager.tree.gitignore import LARGEST, Patterns
+from stager.tree.ignore import Rules, always_out, judge, secret_content, secret_name, wants_look
 
 
 def seen_by_git(root: Path) -> set[str]:

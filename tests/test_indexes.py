@@ -11,10 +11,10 @@ from stager import indexes as indexes_module
 from stager.digest import Digest
 from stager.ecosystems.pypi.lookup import IndexFile
 from stager.errors import BadManifest, BadSettings, NotFound, Unreachable
+from stager.fetching.locating import locate
 from stager.indexes import Indexes, default_debian, default_npm, default_pypi
-from stager.locating import locate
+from stager.indexes.origins import Origin
 from stager.model import Artifact
-from stager.origins import Origin
 
 SECRET = "canary-b04d"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from stager import options
 from stager.buildpack import load
+from stager.detection import options
 from stager.errors import BadManifest
 from stager.tree import SourceTree
 

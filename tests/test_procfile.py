@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 from hypothesis import given, strategies
 
-from stager import procfile
+from stager.detection import procfile
 from stager.errors import BadManifest
 from stager.tree import SourceTree
 

@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 
-from stager import locks
 from stager.errors import (
     Cancelled,
     CannotWrite,
@@ -28,7 +27,7 @@ from stager.errors import (
     UsageError,
 )
 from stager.model import Event
-from stager.store import Store
+from stager.store import Store, locks
 
 FORK = get_context("fork")
 
@@ -608,7 +607,7 @@ def test_a_malformed_part_is_refused(store: Store, subset: str) -> None:
 
 
 def test_a_blob_healed_meanwhile_is_kept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    from stager import upkeep
+    from stager.store import upkeep
 
     name = store.put(b"bytes")
     damage(store.path(name), "flip")

@@ -14,9 +14,8 @@ from tempfile import TemporaryDirectory
 import pytest
 from trees import KEY, Files, aged, environment, git, lay_out, read, refusal, sha256, tree_of
 
-from stager import walk
 from stager.errors import BadManifest, ChangedWhileRead, Unreadable, UnsafePath
-from stager.tree import Executable, File, Link, SourceTree
+from stager.tree import Executable, File, Link, SourceTree, walk
 
 CHANGED = "the file changed while it was being staged"
 STOP = "Stop what is writing to it and stage again, or add it to .stagerignore."

@@ -7,8 +7,8 @@ from contextlib import suppress
 
 import pytest
 
-from stager import versions
 from stager.buildpack import load
+from stager.detection import versions
 from stager.errors import Ambiguous, BadManifest, StagerError, VersionError
 from stager.tree import SourceTree
 

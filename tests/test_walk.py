@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 from trees import KEY, Files, aged, environment, lay_out, read, refusal, result, sha256
 
-from stager import fingerprint, tree, walk
+from stager import tree
 from stager.errors import ChangedWhileRead
-from stager.tree import Executable, File, Link, SourceTree
-from stager.walk import Walk
+from stager.tree import Executable, File, Link, SourceTree, fingerprint, walk
+from stager.tree.walk import Walk
 
-PACKAGE = Path(tree.__file__).parent
+PACKAGE = Path(tree.__file__).parent.parent
 
 # --- files that change -----------------------------------------------------------------------------------------
 
@@ -365,7 +365,7 @@ def test_what_is_no_index_is_ignored(index: Any, tmp_path: Path) -> None:
 
 HEAVY = {
     "re", "dataclasses", "typing", "pathlib", "tomllib", "concurrent.futures", "logging", "tempfile", "subprocess",
-    "shutil", "stager.ignore", "stager.gitignore", "stager.decide",
+    "shutil", "stager.tree.ignore", "stager.tree.gitignore", "stager.tree.decide",
 }  # fmt: skip
 
 
@@ -397,7 +397,7 @@ found.digest, found.glob("**/*.py"), found.notes, found.folders()
 print(*sorted(set(sys.modules) - before))
 """
     loaded = set(python(code, str(busy), str(tmp_path / "index.json")).split())
-    assert "stager.walk" in loaded
+    assert "stager.tree.walk" in loaded
     assert loaded & HEAVY == set()
 
 

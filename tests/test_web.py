@@ -15,12 +15,12 @@ from servers import Answer, Server
 
 from stager.ecosystems.pypi.lookup import IndexFile
 from stager.errors import NotCached, NotFound, StagerError, TooLarge, Unreachable
+from stager.fetching.simple import read_page
+from stager.fetching.transport import Patience
+from stager.fetching.web import NpmLookup, PypiLookup, Web
 from stager.indexes import Indexes
-from stager.origins import Origin
-from stager.simple import read_page
+from stager.indexes.origins import Origin
 from stager.store import Store
-from stager.transport import Patience
-from stager.web import NpmLookup, PypiLookup, Web
 
 SECRET = "canary-77c1"
 QUICK = Patience(connect=2.0, read=0.5, waits=(0.01, 0.01), longest_wait=0.2, grace=1.0)
@@ -180,7 +180,7 @@ def test_a_failure_is_named(
 
 
 def test_an_endless_page_ends(server: Server, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stager.web.LARGEST", 1 << 20)
+    monkeypatch.setattr("stager.fetching.web.LARGEST", 1 << 20)
     server.routes["/page"] = servers.endless()
     with pytest.raises(TooLarge, match="page from 127"):
         web_of(server, store).get(f"{server.url}/page")

@@ -14,7 +14,7 @@ import pytest
 
 from stager.errors import StagerError
 from stager.tree import Executable, Link, SourceTree
-from stager.walk import Walk
+from stager.tree.walk import Walk
 
 Content = str | bytes | Link | Executable
 Files = dict[str, Content]

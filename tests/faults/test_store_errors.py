@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from stager import disk as disk_module
 from stager import store as store_module
 from stager.errors import CannotWrite, StagerError
 from stager.store import Store
+from stager.store import disk as disk_module
 
 ERRORS = [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.EROFS, errno.EACCES]
 CALLS = ("open", "write", "fsync", "fchmod", "rename", "mkdir", "makedirs", "posix_fallocate", "ftruncate", "lstat")

@@ -21,7 +21,12 @@ from typing import Any, NamedTuple
 import pytest
 
 SOURCE = Path(__file__).parents[2] / "stager"
-MODULES = ("errors", "disk", "locks", "store")
+MODULES = {
+    "errors": "errors.py",
+    "store.disk": "store/disk.py",
+    "store.locks": "store/locks.py",
+    "store": "store/__init__.py",
+}
 
 
 class Op(NamedTuple):
@@ -84,7 +89,7 @@ class Store:
         self.recorder = Recorder()
         self.store = sys.modules[f"{package}.store"].Store(root)
         self.bytes: dict[int, bytes] = {}
-        for name in ("disk", "store"):
+        for name in ("store.disk", "store"):
             vars(sys.modules[f"{package}.{name}"])["os"] = self.recorder
 
     def put(self, data: bytes, durable: bool = True) -> None:
@@ -102,20 +107,24 @@ class Store:
 
 def load(package: str, changes: dict[str, tuple[str, str]]) -> str:
     """Load the store's modules as another package, with a passage of one of them replaced."""
-    sys.modules[package] = ModuleType(package)
-    sys.modules[package].__path__ = []
-    for name in MODULES:
-        text = (SOURCE / f"{name}.py").read_text("utf-8")
+    for name in (package, f"{package}.store"):
+        sys.modules[name] = ModuleType(name)
+        sys.modules[name].__path__ = []
+    for name, path in MODULES.items():
+        text = (SOURCE / path).read_text("utf-8")
         for old, new in [changes[name]] if name in changes else []:
-            assert text.count(old) == 1, f"{name}.py no longer has {old!r} once; adapt this mutant"
+            assert text.count(old) == 1, f"{path} no longer has {old!r} once; adapt this mutant"
             text = text.replace(old, new)
-        spec = importlib.util.spec_from_loader(f"{package}.{name}", None)
-        assert spec
-        module = importlib.util.module_from_spec(spec)
-        module.__package__ = package
-        sys.modules[f"{package}.{name}"] = module
-        setattr(sys.modules[package], name, module)
-        exec(compile(text, f"{package}/{name}.py", "exec"), vars(module))
+        dotted = f"{package}.{name}"
+        if name != "store":
+            spec = importlib.util.spec_from_loader(dotted, None)
+            assert spec
+            sys.modules[dotted] = importlib.util.module_from_spec(spec)
+        module = sys.modules[dotted]
+        module.__package__ = dotted if name == "store" else dotted.rpartition(".")[0]
+        parent, _, leaf = dotted.rpartition(".")
+        setattr(sys.modules[parent], leaf, module)
+        exec(compile(text, f"{package}/{path}", "exec"), vars(module))
     return package
 
 
@@ -252,7 +261,7 @@ MUTANTS = {
     "a piece replaces a durable blob": ("store", "replace=not self._intact(hex)", "replace=True", WRONG),
     "nothing is durable": ("store", "self._durable = durable", "self._durable = False", LOST),
     "syncing a file does nothing": (
-        "disk",
+        "store.disk",
         "        os.fsync(descriptor)\n    finally",
         "        pass\n    finally",
         LOST,

@@ -19,16 +19,7 @@ from .graph import fallout, unusable
 from .names import check_name, check_version, folder, split_place
 from .package_lock_v1 import flatten
 from .platform import Needs
-from .source import (
-    Lookup,
-    Tarball,
-    is_git,
-    is_local_tarball,
-    is_web,
-    local_tarball,
-    outside_url,
-    strongest,
-)
+from .source import Lookup, Tarball, is_git, is_local_tarball, is_web, local_tarball, outside_url, strongest
 
 if TYPE_CHECKING:
     from stager.tree import SourceTree

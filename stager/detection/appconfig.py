@@ -1,0 +1,146 @@
+"""Reads an app's optional `stager.yml`: what its author decides instead of stager.
+
+```yaml
+stack: debian-12
+buildpacks: [python]
+processes: {web: gunicorn app:app}
+env: {WEB_CONCURRENCY: "2"}
+python: {groups: [postgres], extras: [s3]}
+```
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ..buildpack.definition import nearest
+from ..checked import Node
+from ..errors import BadManifest, StagerError
+from ..model import EnvVar, Process, Reason
+from ..yamltext import Document, parse
+from .procfile import TYPE
+
+if TYPE_CHECKING:
+    from ..tree import SourceTree
+
+NAME = "stager.yml"
+_KEYS = ("stack", "buildpacks", "processes", "env", "python")
+_PYTHON = ("groups", "extras")
+_ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_OWN = ("HOME", "PORT")
+"""What the platform or launch decides; an app cannot."""
+
+
+@dataclass(frozen=True, slots=True)
+class AppConfig:
+    """What `stager.yml` says; everything is empty when there is none."""
+
+    stack: str = ""
+    buildpacks: tuple[str, ...] = ()
+    processes: tuple[Process, ...] = ()
+    env: tuple[EnvVar, ...] = ()
+    python_groups: tuple[str, ...] = ()
+    python_extras: tuple[str, ...] = ()
+    lines: Mapping[str, int] = field(default_factory=dict[str, int], compare=False)
+    """Path in the file → line."""
+
+    def reason(self, path: str) -> Reason:
+        """Why something is as this file says: `path` is e.g. `stack` or `buildpacks[0]`."""
+        return Reason(f"{NAME} says so", NAME, self.lines.get(path))
+
+
+def read(tree: SourceTree) -> AppConfig:
+    """The app's settings. Raises BadManifest, with the line, for anything that is not as described above."""
+    if NAME not in tree:
+        return AppConfig()
+    document = parse(_text(tree.read_bytes(NAME)), NAME, _bad)
+    root = document.root
+    _only(root, _KEYS)
+    python = root.get("python")
+    if python is not None:
+        _only(python, _PYTHON)
+    return AppConfig(
+        stack=_word(root, "stack"),
+        buildpacks=_names(root, "buildpacks"),
+        processes=_processes(root, document),
+        env=_env(root, document),
+        python_groups=_names(python, "groups") if python else (),
+        python_extras=_names(python, "extras") if python else (),
+        lines=document.lines,
+    )
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        why = "the file is not UTF-8"
+        raise BadManifest(NAME, why, "Save it as UTF-8.", data.count(b"\n", 0, error.start) + 1) from None
+
+
+def _bad(file: str, why: str, line: int | None) -> StagerError:
+    return BadManifest(file, why, line=line)
+
+
+def _only(node: Node, known: tuple[str, ...]) -> None:
+    if not isinstance(node.value, dict):
+        node.fail("expected a table of names and values")
+    for key in node.value:
+        if key not in known:
+            node.at(key).fail(f"unknown key{nearest(key, known)}")
+
+
+def _word(root: Node, key: str) -> str:
+    value = str(root.str(key, ""))
+    if key in root.value and not value.strip():
+        root.at(key).fail("must not be empty")
+    return value
+
+
+def _names(node: Node, key: str) -> tuple[str, ...]:
+    found: tuple[str, ...] = tuple(node.strings(key))
+    for index, name in enumerate(found):
+        if not name.strip() or name in found[:index]:
+            node.list(key)[index].fail("is given twice" if name.strip() else "must not be empty")
+    return found
+
+
+def _processes(root: Node, document: Document) -> tuple[Process, ...]:
+    return tuple(_process(node, kind, document) for kind, node in root.table("processes").items())
+
+
+def _process(node: Node, kind: str, document: Document) -> Process:
+    if not TYPE.match(kind):
+        node.fail("a process type is 1 to 63 letters, digits, '_' and '-'")
+    command = _line(node)
+    if not command:
+        node.fail("must not be empty")
+    return Process(kind, command, Reason(f"{NAME} names it", NAME, document.line(node.path)))
+
+
+def _env(root: Node, document: Document) -> tuple[EnvVar, ...]:
+    found = root.table("env").items()
+    return tuple(
+        EnvVar(name, _variable(node, name), Reason(f"{NAME} sets it", NAME, document.line(node.path)))
+        for name, node in found
+    )
+
+
+def _variable(node: Node, name: str) -> str:
+    if not _ENV.match(name):
+        node.fail("a name has letters, digits and '_', and does not start with a digit")
+    if name in _OWN:
+        node.fail("is set by the platform")
+    return _line(node)
+
+
+def _line(node: Node) -> str:
+    if not isinstance(node.value, str):
+        node.fail("expected text")
+    text = node.value.strip()
+    if not text.isprintable():
+        node.fail("must be one line of printable characters")
+    return str(text)

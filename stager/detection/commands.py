@@ -1,0 +1,188 @@
+"""Chooses an app's processes: what its author says, else what its framework's users expect.
+
+A process type comes from the first of: the caller's overrides, `stager.yml`, the Procfile, and for `web` the start
+rules of the buildpacks that take part. Every command that stager chooses listens on `$PORT`, which the platform sets.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from ..buildpack.vocabulary import Buildpack, Server, StartRule
+from ..errors import Ambiguous, BadManifest, NeedsBuild, NoProcess, UsageError
+from ..model import Detection, Detections, Process, Reason
+from . import appconfig, procfile, scripts, versions
+from .matching import Facts, Match, fill, installed, search
+
+if TYPE_CHECKING:
+    from ..tree import SourceTree
+
+WEB = "web"
+_NONE: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The processes, `web` first and the others by name, and remarks about them for people."""
+
+    processes: tuple[Process, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Party:
+    """A buildpack that takes part, with what its rules are asked about."""
+
+    buildpack: Buildpack
+    facts: Facts
+    manager: str
+
+
+def processes(
+    tree: SourceTree,
+    buildpacks: Sequence[Buildpack],
+    detections: Detections,
+    names: frozenset[str],
+    overrides: Mapping[str, str] = _NONE,
+) -> tuple[Process, ...]:
+    """The processes of `choose`."""
+    return choose(tree, buildpacks, detections, names, overrides).processes
+
+
+def choose(
+    tree: SourceTree,
+    buildpacks: Sequence[Buildpack],
+    detections: Detections,
+    names: frozenset[str],
+    overrides: Mapping[str, str] = _NONE,
+) -> Chosen:
+    """The app's processes. `names` are the normalised names of all packages that will be installed.
+
+    Raises BadManifest for a Procfile, stager.yml or script that cannot be used, NeedsBuild when the start command
+    needs what a build would write, Ambiguous when two languages each have a start command, NoProcess when there is
+    none, and UsageError for an override that is no process.
+    """
+    known = {buildpack.name: buildpack for buildpack in buildpacks}
+    parties = [_party(tree, known[one.buildpack], one, names) for one in detections.matched]
+    given = _given(tree, overrides)
+    for process in given.values():
+        for party in parties:
+            scripts.check(party.facts, party.buildpack, process, party.manager, ours=False)
+    notes = [note for process in given.values() if (note := _not_installed(process, parties))]
+    if WEB not in given:
+        found, more = _by_rules(parties, bool(given))
+        given |= {WEB: found} if found else {}
+        notes += more
+    if not given:
+        raise NoProcess([party.buildpack.name for party in parties], _looked_for(parties))
+    ordered = sorted(given.values(), key=lambda process: (process.type != WEB, process.type.encode()))
+    return Chosen(tuple(ordered), tuple(notes))
+
+
+def _party(tree: SourceTree, buildpack: Buildpack, detection: Detection, names: frozenset[str]) -> _Party:
+    used = versions.runtimes(tree, buildpack, detection.lock)
+    newest = {runtime: versions.newest(runtime, detection.versions) for runtime in used}
+    manager = versions.manager(tree, buildpack, detection.lock)
+    return _Party(buildpack, Facts(tree, names, newest, buildpack.roots), manager)
+
+
+def _looked_for(parties: Iterable[_Party]) -> list[str]:
+    return list(dict.fromkeys(["a Procfile", *(rule.name for party in parties for rule in party.buildpack.start)]))
+
+
+# --- what the author says --------------------------------------------------------------------------------------
+
+
+def _given(tree: SourceTree, overrides: Mapping[str, str]) -> dict[str, Process]:
+    found = {process.type: process for process in procfile.read(tree)}
+    found |= {process.type: process for process in appconfig.read(tree).processes}
+    for kind, command in overrides.items():
+        if kind in found and found[kind].command == command:
+            continue
+        if not procfile.TYPE.match(kind) or not command.strip() or not command.isprintable():
+            message = f"{kind!r}: {command!r} is not a process type and a command of one line"
+            raise UsageError(message)
+        found[kind] = Process(kind, command.strip(), Reason("asked for by the caller"))
+    return found
+
+
+def _not_installed(process: Process, parties: Sequence[_Party]) -> str:
+    """A remark when a command starts with a server that none of the app's packages brings."""
+    program = process.command.split()[0]
+    for party in parties:
+        servers = [one for one in party.buildpack.servers if one.run.split()[0] == program]
+        if servers and not any(installed(party.facts, one.installed) for one in servers):
+            return f"{process.type} runs {program}, which is not among the app's packages ({process.reason})"
+    return ""
+
+
+# --- what the rules say ----------------------------------------------------------------------------------------
+
+
+def _by_rules(parties: Sequence[_Party], others: bool) -> tuple[Process | None, list[str]]:
+    """The web process by the buildpacks' rules, and notes. `others` says that the app has processes of other types."""
+    found: list[tuple[_Party, Process, str]] = []
+    refused: list[NeedsBuild | BadManifest] = []
+    for party in parties:
+        try:
+            if (hit := _start(party)) is not None:
+                scripts.check(party.facts, party.buildpack, hit[0], party.manager, ours=True)
+                found.append((party, *hit))
+        except (NeedsBuild, BadManifest) as error:
+            refused.append(error)
+    if len(found) > 1:
+        real = [it for it in found if not scripts.is_development(it[0].facts, it[0].buildpack, it[1])]
+        found = real or found
+    if not found and refused and not others:
+        raise refused[0]
+    if len(found) > 1:
+        candidates = [f"{process.command} ({process.reason})" for _, process, _ in found]
+        raise Ambiguous(_SEVERAL, candidates, _CHOOSE)
+    notes = [f"not used as the start command: {error.message}" for error in refused]
+    return (found[0][1], [*([found[0][2]] if found[0][2] else []), *notes]) if found else (None, notes)
+
+
+_SEVERAL = "several start commands"
+_CHOOSE = "Add a file Procfile with the one to use, in a line such as 'web: npm start'."
+
+
+def _start(party: _Party) -> tuple[Process, str] | None:
+    """The process that the first fitting rule gives, and the rule's note. Raises NeedsBuild."""
+    for rule in party.buildpack.start:
+        hit = search(party.facts, rule.when, {"manager": party.manager})
+        if hit is None:
+            continue
+        if rule.needs_build:
+            raise NeedsBuild([_need(party, rule, hit)], scripts.hint(party.manager))
+        for server in _servers(party, rule):
+            command = _command(rule, server, hit)
+            if command:
+                values = {**hit.values, "server": server.name if server else ""}
+                reason = Reason(fill(rule.why, values) or rule.why, hit.file, hit.line)
+                return Process(WEB, command, reason), fill(rule.note, values) or ""
+    return None
+
+
+def _need(party: _Party, rule: StartRule, hit: Match) -> tuple[str, str]:
+    name = party.facts.member(scripts.MANIFEST, "name") if scripts.MANIFEST in party.facts.tree else None
+    return (name if isinstance(name, str) and name else hit.file), fill(
+        rule.needs_build, hit.values
+    ) or rule.needs_build
+
+
+def _servers(party: _Party, rule: StartRule) -> Sequence[Server | None]:
+    """The installed servers that the rule may use, in its order; one None when it has a command of its own."""
+    known = {server.name: server for server in party.buildpack.servers}
+    return (
+        [known[name] for name in rule.serve if installed(party.facts, known[name].installed)] if rule.serve else [None]
+    )
+
+
+def _command(rule: StartRule, server: Server | None, hit: Match) -> str:
+    """The command line; empty when a value it needs was not found."""
+    text = rule.run if server is None else (server.factory if "factory" in hit.values else server.run)
+    return fill(text, {name: shlex.quote(value) for name, value in hit.values.items()}) or ""

@@ -1,0 +1,97 @@
+"""Reads the settings that an app may give a buildpack in a file of its own, such as a `Staticfile`.
+
+The buildpack's definition says which keys there are and of which kind; the result is text that its templates may use,
+and that a plan records as its `facts`. Kinds: a `switch` is `true` or empty, a `folder` a relative path in the app, a
+`text` fits its pattern, a `table` becomes lines of `key value`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from ..buildpack.definition import nearest
+from ..buildpack.vocabulary import Buildpack, Option
+from ..checked import Node
+from ..errors import BadManifest, StagerError
+from ..yamltext import parse
+
+if TYPE_CHECKING:
+    from ..tree import SourceTree
+
+_ON = ("true", "enabled", "visible", "on", "yes")
+_OFF = ("false", "disabled", "hidden", "off", "no", "")
+_FOLDER = re.compile(r"[\w.-]+(?:/[\w.-]+)*\Z", re.ASCII)
+
+
+def read(tree: SourceTree, buildpack: Buildpack) -> tuple[tuple[str, str], ...]:
+    """(`<buildpack>.<option>`, value) for every option of the buildpack, defaults included, in its order.
+
+    Raises BadManifest, with the line, for an unknown key or a value that is not of its kind.
+    """
+    root = _root(tree, buildpack.settings)
+    names = [option.name for option in buildpack.options]
+    for key in root.value if isinstance(root.value, dict) else root.fail("expected a table of names and values"):
+        if key not in names:
+            root.at(key).fail(f"unknown key{nearest(key, names)}")
+    return tuple((f"{buildpack.name}.{option.name}", _value(root, option, tree)) for option in buildpack.options)
+
+
+def _root(tree: SourceTree, file: str) -> Node:
+    if not file or file not in tree:
+        return Node({}, file)
+    try:
+        text = tree.read_bytes(file).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        why = "the file is not UTF-8"
+        raise BadManifest(file, why, "Save it as UTF-8.") from None
+    return parse(text, file, _bad).root
+
+
+def _bad(file: str, why: str, line: int | None) -> StagerError:
+    return BadManifest(file, why, line=line)
+
+
+def _value(root: Node, option: Option, tree: SourceTree) -> str:
+    node = root.get(option.name)
+    if node is None:
+        return option.default
+    if option.kind == "table":
+        return "\n".join(
+            f"{_fitting(Node(key, node.file, node.path, node.fail_with), option)} {_fitting(child, option)}"
+            for key, child in _rows(node)
+        )
+    if option.kind == "text":
+        return _fitting(node, option)
+    return _switch(node) if option.kind == "switch" else _folder(node, tree)
+
+
+def _rows(node: Node) -> list[tuple[str, Node]]:
+    if not isinstance(node.value, dict):
+        node.fail("expected a table of names and values")
+    return [(key, node.at(key)) for key in node.value]
+
+
+def _fitting(node: Node, option: Option) -> str:
+    if not isinstance(node.value, str) or not re.fullmatch(option.pattern, node.value, re.ASCII):
+        node.fail(f"{str(node.value)[:80]!r} is not a value that {option.name} can have")
+    return str(node.value)
+
+
+def _switch(node: Node) -> str:
+    value = node.value.lower() if isinstance(node.value, str) else None
+    if value not in (*_ON, *_OFF):
+        node.fail("expected enabled or disabled")
+    return "true" if value in _ON else ""
+
+
+def _folder(node: Node, tree: SourceTree) -> str:
+    text = node.value if isinstance(node.value, str) else ""
+    path = text.removeprefix("./").rstrip("/")
+    if path in ("", "."):
+        return "."
+    if not _FOLDER.match(path) or any(part in (".", "..") or part.startswith(".stager") for part in path.split("/")):
+        node.fail("expected a folder of the app: letters, digits, '.', '_' and '-', parts joined by '/'")
+    if not any(name.startswith(path + "/") for name in tree.files):
+        node.fail(f"there is no folder {path} in the app")
+    return path

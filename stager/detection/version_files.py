@@ -1,0 +1,152 @@
+"""Reads the files in which an app asks for runtime versions: what each says, verbatim, with its line.
+
+The formats: `.python-version` (pyenv, uv), `runtime.txt` (Heroku, Cloud Foundry), `.tool-versions` (asdf), `mise.toml`,
+`.nvmrc` (nvm), `.node-version`, and members of `package.json`, `pyproject.toml`, `Pipfile` and `uv.lock`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from ..errors import BadManifest
+from .matching import Facts
+
+
+class Asked(NamedTuple):
+    """A version as a file words it, in `syntax`: `plain`, `poetry` or `range`."""
+
+    text: str
+    file: str
+    line: int | None
+    syntax: str = "plain"
+
+
+Reader = Callable[[Facts], Iterator[Asked]]
+_LOOKS_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+def plain(file: str, example: str, prefix: str = "") -> Reader:
+    """A file with one version on one line, blank lines and `#` comments aside; `prefix` may stand before it.
+
+    Raises BadManifest when it is not UTF-8, empty, or has several versions.
+    """
+
+    def read(facts: Facts) -> Iterator[Asked]:
+        if file not in facts.tree:
+            return
+        text = _utf8(facts.tree.read_bytes(file), file, example)
+        stripped = [line.partition("#")[0].strip() for line in text.splitlines()]
+        found = [(line, number) for number, line in enumerate(stripped, 1) if line]
+        if not found:
+            raise BadManifest(file, _NO_VERSION, f"Write one line such as {prefix}{example}, or delete the file.")
+        if len(found) > 1:
+            several = f"{len(found)} versions where one is expected: {', '.join(line for line, _ in found[:5])}"
+            raise BadManifest(file, several, "Keep the one that the app runs on.", found[1][1])
+        yield Asked(found[0][0].removeprefix(prefix), file, found[0][1])
+
+    return read
+
+
+_NO_VERSION = "the file names no version"
+
+
+def _utf8(data: bytes, file: str, example: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        kind = "UTF-16" if data.startswith(_LOOKS_UTF16) else "not UTF-8"
+        why = f"the file is {kind}" if kind == "UTF-16" else "the file is not UTF-8"
+        line = data.count(b"\n", 0, error.start) + 1
+        raise BadManifest(file, why, f"Save it as UTF-8 text: one line such as {example}.", line) from None
+
+
+def tool_versions(*tools: str) -> Reader:
+    """asdf's `.tool-versions`: lines of a tool and its versions, of which the first counts."""
+
+    def read(facts: Facts) -> Iterator[Asked]:
+        file = ".tool-versions"
+        lines = facts.text(file).splitlines() if file in facts.tree else []
+        for number, line in enumerate(lines, 1):
+            words = line.partition("#")[0].split()
+            if len(words) > 1 and words[0] in tools:
+                yield Asked(words[1].removeprefix("latest:"), file, number)
+                return
+
+    return read
+
+
+def mise(*tools: str) -> Reader:
+    """The `[tools]` table of `mise.toml` or `.mise.toml`: a text, a list of which the first counts, or a table."""
+
+    def read(facts: Facts) -> Iterator[Asked]:
+        for file in ("mise.toml", ".mise.toml"):
+            for tool in tools if file in facts.tree else ():
+                value = facts.member(file, f"tools.{tool}")
+                value = value[0] if isinstance(value, list) and value else value
+                value = value.get("version") if isinstance(value, dict) else value
+                if isinstance(value, str):
+                    text = re.sub(r"^(?:latest|prefix):", "", value)
+                    yield Asked(text, file, facts.line(file, f"tools.{tool}"))
+                    return
+
+    return read
+
+
+def member(file: str, dotted: str, syntax: str, unless: str = "") -> Reader:
+    """A text member of a JSON or TOML file. `unless` is `file dotted`: when that is there, this is only its copy."""
+
+    def read(facts: Facts) -> Iterator[Asked]:
+        other, _, path = unless.partition(" ")
+        if file not in facts.tree or (unless and other in facts.tree and facts.member(other, path)):
+            return
+        value = facts.member(file, dotted)
+        if isinstance(value, str) and value.strip():
+            yield Asked(value.strip(), file, facts.line(file, dotted), syntax)
+
+    return read
+
+
+def package_manager(name: str) -> Reader:
+    """corepack's `packageManager` (`name@version+hash`) in package.json, when it names `name`."""
+
+    def read(facts: Facts) -> Iterator[Asked]:
+        for asked in member("package.json", "packageManager", "range")(facts):
+            found, _, version = asked.text.partition("@")
+            if found == name and version:
+                yield asked._replace(text=version.partition("+")[0])
+
+    return read
+
+
+SOURCES: dict[str, tuple[Reader, ...]] = {
+    "python": (
+        plain(".python-version", "3.13"),
+        plain("runtime.txt", "3.13", "python-"),
+        tool_versions("python"),
+        mise("python"),
+        member("Pipfile", "requires.python_full_version", "plain"),
+        member("Pipfile", "requires.python_version", "plain"),
+        member("pyproject.toml", "tool.poetry.dependencies.python", "poetry"),
+        member("pyproject.toml", "project.requires-python", "range"),
+        member("uv.lock", "requires-python", "range", unless="pyproject.toml project.requires-python"),
+    ),
+    "node": (
+        member("package.json", "engines.node", "range"),
+        plain(".nvmrc", "24"),
+        plain(".node-version", "24"),
+        member("package.json", "volta.node", "range"),
+        tool_versions("nodejs", "node"),
+        mise("node", "nodejs"),
+    ),
+    "npm": (package_manager("npm"), member("package.json", "engines.npm", "range")),
+    "bun": (
+        plain(".bun-version", "1.3"),
+        package_manager("bun"),
+        member("package.json", "engines.bun", "range"),
+        tool_versions("bun"),
+        mise("bun"),
+    ),
+}
+"""Runtime → its sources, highest precedence first."""

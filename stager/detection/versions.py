@@ -1,0 +1,155 @@
+"""Which runtime versions an app asks for: every request with its file and line, the most specific first.
+
+`version_files` reads them, `wanted` understands them, and `releases` knows which lines have ended (a shipped table,
+never a clock). What comes out is free of contradictions; which exact version is taken is decided by planning.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from .. import releases, wanted
+from ..buildpack.vocabulary import Buildpack
+from ..errors import Ambiguous, VersionError
+from ..model import Reason
+from ..releases import Releases
+from ..wanted import place
+from .matching import Facts
+from .version_files import SOURCES, Asked
+
+if TYPE_CHECKING:
+    from ..tree import SourceTree
+
+Request = tuple[str, str, Reason]
+"""(runtime, wanted, where it is asked for), as `Detection.versions` holds it."""
+TITLES = {"python": "Python", "node": "Node.js", "bun": "Bun", "npm": "npm"}
+_NUMBERS = re.compile(r"\d+(?:\.\d+){0,2}")
+_EXACTNESS = re.compile(r"v?=?\s*\d+(?:\.\d+)?(\.\d+)?\Z")
+
+
+def requested(tree: SourceTree, runtime: str) -> tuple[Request, ...]:
+    """Every request for `runtime` in the app, the most specific first, then by the precedence of its file.
+
+    A request is a version, its beginning, or a range, worded as `wanted` accepts it; all can be met together. Raises
+    BadManifest for a file that cannot be read, VersionError for a version that is malformed, unknown or at its end of
+    life, and Ambiguous when files contradict each other.
+    """
+    facts = Facts(tree)
+    asked = [one for read in SOURCES.get(runtime, ()) for one in read(facts)]
+    table = _table(runtime)
+    requests = [_understood(runtime, one, table) for one in asked]
+    for request in requests:
+        _check_life(runtime, request, table)
+    _check_agreement(runtime, requests, table)
+    found = [(runtime, request.text, request.reason) for request in requests]
+    return tuple(sorted(found, key=lambda request: _breadth(request[1])))
+
+
+def satisfies(runtime: str, text: str, version: str) -> bool:
+    """Whether an exact `version` (`3.12.4`) meets the request `text`. Raises VersionError for a malformed request."""
+    return bool(_understood(runtime, Asked(text, "", None), _table(runtime)).accepts(version))
+
+
+def newest(runtime: str, requests: Sequence[Request]) -> str:
+    """The newest version of a supported line that all requests allow, 99 for what they leave open; empty when none."""
+    table = _table(runtime)
+    understood = [_understood(name, Asked(text, "", None), table) for name, text, _ in requests if name == runtime]
+    supported = tuple(table.supported) if table else ()
+    joint = _joint(understood, supported)
+    return _dotted(joint[-1]) if joint and supported else ""
+
+
+def runtimes(tree: SourceTree, buildpack: Buildpack, lock: str) -> tuple[str, ...]:
+    """The runtimes that an app of this buildpack with this lock file (empty for none) is staged with."""
+    return dict(buildpack.alternatives).get(manager(tree, buildpack, lock), buildpack.runtimes)
+
+
+def manager(tree: SourceTree, buildpack: Buildpack, lock: str) -> str:
+    """The package manager: the one that writes the lock, else the one package.json names, else the usual one."""
+    known = dict(buildpack.managers)
+    named = known.get(lock.rpartition("/")[2], "")
+    if not named and known and "package.json" in tree:
+        value = Facts(tree).member("package.json", "packageManager")
+        named = value.partition("@")[0] if isinstance(value, str) else ""
+    return named if named in known.values() else next(iter(known.values()), "")
+
+
+def _table(runtime: str) -> Releases | None:
+    return {"python": releases.python, "node": releases.node}.get(runtime, lambda: None)()
+
+
+def _understood(runtime: str, asked: Asked, table: Releases | None) -> wanted.Request:
+    reason = Reason(f"{asked.file} asks for {TITLES.get(runtime, runtime)} {asked.text[:80]}", asked.file, asked.line)
+    if runtime == "python":
+        return wanted.python(asked.text, reason)
+    return wanted.node(asked.text, reason, table.codenames if table else {}, runtime)
+
+
+def _breadth(text: str) -> int:
+    """How much a request leaves open: 0 for an exact version, 1 for a line, 2 for a range or a word."""
+    found = _EXACTNESS.match(text)
+    return 2 if found is None else (0 if found[1] else 1)
+
+
+def _check_life(runtime: str, request: wanted.Request, table: Releases | None) -> None:
+    """Refuse a request that only versions outside the supported lines could meet."""
+    if table is None or any(_joint([request], [line], only=True) for line in table.supported):
+        return
+    ended = next((line for line in table.ended if _joint([request], [line], only=True)), "")
+    title = TITLES.get(runtime, runtime)
+    why = f"{title} {ended} has had no security fixes since {table.ended[ended]}" if ended else _UNKNOWN
+    hint = f"Ask for one of {', '.join(table.supported)}."
+    raise VersionError(title, request.text, why, hint, request.where)
+
+
+_UNKNOWN = "there is no such version that is still supported"
+
+
+def _check_agreement(runtime: str, requests: Sequence[wanted.Request], table: Releases | None) -> None:
+    lines = (*table.supported, *table.ended) if table else ()
+    if len(requests) < 2 or _joint(requests, lines):
+        return
+    what = f"these ask for {TITLES.get(runtime, runtime)} versions that exclude each other"
+    places = [f"{place(request.reason)} ({request.text})" for request in requests]
+    raise Ambiguous(what, places, "Change them to agree, or delete all but one.")
+
+
+Numbers = tuple[int, int, int]
+
+
+def _joint(requests: Sequence[wanted.Request], lines: Sequence[str], only: bool = False) -> list[Numbers]:
+    """Versions that meet all requests, ascending, out of those at and around every bound that they or the lines name.
+
+    The bounds of a range are among the versions it names, so a range that allows anything allows one of these. With
+    `only`, versions outside the lines do not count.
+    """
+    named = [
+        _padded(text) for item in (*(request.text for request in requests), *lines) for text in _NUMBERS.findall(item)
+    ]
+    around = {near for numbers, digits in named for near in _around(numbers, digits)}
+    inside = [numbers for numbers in sorted(around) if not only or any(_in_line(numbers, line) for line in lines)]
+    return [numbers for numbers in inside if all(request.accepts(_dotted(numbers)) for request in requests)]
+
+
+def _padded(text: str) -> tuple[Numbers, int]:
+    parts = [min(int(part), 10**6) for part in text.split(".")]
+    major, minor, patch = [*parts, 0, 0][:3]
+    return (major, minor, patch), len(parts)
+
+
+def _around(numbers: Numbers, digits: int) -> list[Numbers]:
+    major, minor, patch = numbers
+    after = (major, minor, patch + 1) if digits == 3 else (major, minor + 1, 0)
+    top = (major, 99, 99) if digits == 1 else (major, minor, 99)
+    before = (major, minor, patch - 1) if patch else (major, max(minor - 1, 0), 99)
+    return [numbers, after, top, before]
+
+
+def _in_line(numbers: Numbers, line: str) -> bool:
+    return _dotted(numbers).startswith(line + ".")
+
+
+def _dotted(numbers: Numbers) -> str:
+    return ".".join(map(str, numbers))

@@ -1,0 +1,58 @@
+"""Bringing artifacts into the store: the only step of a staging that opens a socket for artifacts.
+
+Many at once, the biggest first, each fetched once on this machine however many processes want it. Stopping (a cancel
+event, Ctrl-C, the first failure) takes half a second at most and leaves no unfinished file. What is in the store
+already is found without importing anything of the network.
+"""
+
+from __future__ import annotations
+
+from ..errors import NotCached
+from ..store.stored import resolve
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ..indexes import Indexes
+    from ..model import Artifact, Progress
+    from ..store import Store
+    from .transport import Patience
+
+__all__ = ["fetch", "resolve"]
+
+
+def fetch(
+    artifacts: Sequence[Artifact],
+    store: Store,
+    *,
+    indexes: Indexes,
+    offline: bool = False,
+    jobs: int = 8,
+    hints: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
+    cancel: threading.Event | None = None,
+    ready: Callable[[Artifact, str], None] | None = None,
+    patience: Patience | None = None,
+) -> dict[str, str]:
+    """Have every artifact in the store; digest → SHA-256 hex of its blob.
+
+    `hints` maps a digest to a URL the app's own lock names. `ready` is called once per artifact, from any thread, as
+    soon as it is there. Progress: `what` names an artifact with its bytes, or is empty with the count of artifacts.
+    Raises NotCached (with `offline`, naming all that are missing), Gone, Unreachable, DigestMismatch, BadLock,
+    BadSettings, CannotWrite, StoreBusy and Cancelled.
+    """
+    with store.lease():
+        known = resolve(store, artifacts)
+        missing = [artifact for artifact in artifacts if artifact.digest not in known]
+        if missing and offline:
+            raise NotCached(sorted({artifact.name for artifact in missing}))
+        for artifact in artifacts:
+            if ready and artifact.digest in known:
+                ready(artifact, known[artifact.digest])
+        if not missing:
+            return known
+        from .crew import Crew
+
+        return {**known, **Crew(missing, store, indexes, jobs, hints or {}, progress, cancel, ready, patience).work()}

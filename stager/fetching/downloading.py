@@ -1,0 +1,262 @@
+"""One artifact from one place into the store: streamed, hashed while it arrives, resumed when cut, never trusted.
+
+The bytes are compared with the pinned digest before they get a name. Everything a server can do wrong ends in a typed
+error that names the artifact: a cut is resumed (RFC 9110 §14, only with a strong validator), an overload is waited for,
+another length or digest ends it at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ..errors import Cancelled, DigestMismatch, FetchError, NotFound, Unreachable
+from .transport import Again, Patience, Refused, Transport, again, host_of
+
+if TYPE_CHECKING:
+    from ..model import Artifact
+    from ..store import BlobWriter, Store
+
+CHUNK = 1 << 18
+LARGEST = 2 << 30
+"""Bytes of an artifact whose lock states no size."""
+_REPORT = 1 << 20
+
+
+class Download:
+    """The work of fetching one artifact. `interrupt` and `overdue` may be called from another thread."""
+
+    def __init__(
+        self,
+        artifact: Artifact,
+        store: Store,
+        transport: Transport,
+        patience: Patience,
+        stopping: Callable[[], bool],
+        tell: Callable[[int], None],
+    ) -> None:
+        self.artifact = artifact
+        self._store = store
+        self._transport = transport
+        self._patience = patience
+        self._stopping = stopping
+        self._tell = tell
+        self._asked = 0.0
+        self._response: Any = None
+        self.temporary = ""
+        """The path of the unfinished file while there is one."""
+
+    def from_(self, url: str) -> str:
+        """Fetch it from this URL and return its SHA-256 hex.
+
+        Raises NotFound, DigestMismatch, Unreachable, Cancelled, and CannotWrite.
+        """
+        size = self.artifact.size
+        with self._store.writer(size=size if size and size > _REPORT else None) as writer:
+            self.temporary = writer.path
+            body = _Body(self.artifact, writer)
+            try:
+                self._persist(url, body)
+                return body.finish(self._store)
+            finally:
+                self.temporary = ""
+
+    def _persist(self, url: str, body: _Body) -> None:
+        failures, before = 0, 0
+        while True:
+            try:
+                return self._receive(url, body)
+            except Again as problem:
+                failures = 1 if body.size - before >= CHUNK else failures + 1
+                before = body.size
+                if failures > len(self._patience.waits):
+                    raise Unreachable(self.artifact.name, problem.cause) from None
+                self._sleep(self._patience.wait(failures, problem.wait))
+            except Refused as refused:
+                raise _Final(self.artifact.name, str(refused)) from None
+
+    def _receive(self, url: str, body: _Body) -> None:
+        self._asked = time.monotonic()
+        try:
+            response = self._transport.open(url, body.range_headers())
+        finally:
+            self._asked = 0.0
+        self._response = response
+        try:
+            self._check(response, url)
+            body.begin(response)
+            self._copy(response, body, url)
+            body.check_whole(host_of(url))
+        except BaseException:
+            response.close()
+            raise
+        finally:
+            self._response = None
+
+    def _check(self, response: Any, url: str) -> None:
+        status, name = response.status, self.artifact.name
+        if status in (404, 410):
+            raise NotFound(name)
+        later = again(status, response.headers, url)
+        if later:
+            raise later
+        if status in (401, 403, 407):
+            hint = "Give the credentials for this host in the index's own configuration (pip.conf, .npmrc, netrc)."
+            raise _Final(name, f"{host_of(url)} answered {status}: access denied", hint)
+        if status not in (200, 206, 416):
+            raise _Final(name, f"{host_of(url)} answered {status}")
+        encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+        if encoding not in ("", "identity"):
+            raise _Final(name, f"{host_of(url)} sends it with the Content-Encoding {encoding[:20]!r}, unasked")
+
+    def _copy(self, response: Any, body: _Body, url: str) -> None:
+        reported, start, begun = body.size, body.size, time.monotonic()
+        while True:
+            try:
+                chunk = self._transport.read(response, CHUNK, url)
+            finally:
+                self._keep_going()
+            if not chunk:
+                break
+            body.add(chunk)
+            if body.size - reported >= _REPORT:
+                reported = body.size
+                self._tell(body.size)
+            allowed = self._patience.grace + (body.size - start) / self._patience.slowest
+            if time.monotonic() - begun > allowed:
+                raise Unreachable(self.artifact.name, f"{host_of(url)} sends it too slowly")
+        self._tell(body.size)
+
+    def _keep_going(self) -> None:
+        if self._stopping():
+            raise Cancelled
+
+    def _sleep(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self._keep_going()
+            time.sleep(min(left, 0.1))
+
+    def overdue(self) -> bool:
+        """Whether its server has not even begun to answer for longer than patience allows."""
+        asked = self._asked
+        return asked > 0 and time.monotonic() - asked > self._patience.grace
+
+    def interrupt(self) -> None:
+        """Wake a thread that waits for bytes."""
+        response = self._response
+        if response is not None:
+            try:
+                response.shutdown()
+            except (ValueError, RuntimeError, OSError):
+                return
+
+
+class _Final(Unreachable):
+    """An Unreachable that trying again would not mend."""
+
+    retryable = False
+
+    @property
+    def code(self) -> str:
+        return "Unreachable"
+
+
+class _Body:
+    """The bytes so far, their hashes, and what the server says about the rest."""
+
+    def __init__(self, artifact: Artifact, writer: BlobWriter) -> None:
+        self._artifact = artifact
+        self._writer = writer
+        self._pinned = _state(artifact)
+        self._validator = ""
+        self._expected: int | None = None
+
+    @property
+    def size(self) -> int:
+        return self._writer.size
+
+    def range_headers(self) -> dict[str, str]:
+        """Ask for the rest, if what we have can be tied to it by a strong entity tag."""
+        if not self.size or not self._validator:
+            return {}
+        return {"Range": f"bytes={self.size}-", "If-Range": self._validator}
+
+    def begin(self, response: Any) -> None:
+        """Look at an answer's headers: go on where we were, or start again."""
+        length = _number(response.headers.get("Content-Length"))
+        if response.status == 416:  # there is nothing after what we have, and that is not the whole
+            self._restart()
+            raise Again("the server has no such range")
+        if response.status == 206:
+            found = re.fullmatch(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)", response.headers.get("Content-Range", ""))
+            if not found or int(found[1]) != self.size:
+                self._restart()
+                raise Again("the server resumed at another place")
+            total = None if found[2] == "*" else int(found[2])
+        else:
+            self._restart()
+            etag = response.headers.get("ETag", "").strip()
+            self._validator = etag if re.fullmatch(r'"[^"\s]*"', etag) else ""
+            total = length
+        self._expected = total
+        if total is not None and self._artifact.size not in (None, total):
+            raise self._mismatch(f"{total} bytes")
+        if total is not None and total > LARGEST:
+            raise self._mismatch(f"{total} bytes, more than is fetched without a stated size")
+
+    def _restart(self) -> None:
+        if self.size:
+            self._writer.restart()
+            self._pinned = _state(self._artifact)
+        self._validator, self._expected = "", None
+
+    def add(self, chunk: bytes) -> None:
+        """Take bytes in. Raises DigestMismatch as soon as there are too many."""
+        limit = LARGEST if self._artifact.size is None else self._artifact.size
+        if self.size + len(chunk) > limit:
+            raise self._mismatch(f"more than {limit} bytes")
+        self._writer.write(chunk)
+        if self._pinned is not None:
+            self._pinned.update(chunk)
+
+    def check_whole(self, host: str) -> None:
+        """Raise Again when the answer ended early."""
+        expected = self._expected if self._artifact.size is None else self._artifact.size
+        if expected is not None and self.size < expected:
+            raise Again(f"{host} sent {self.size} of {expected} bytes")
+
+    def finish(self, store: Store) -> str:
+        """Compare with the pin and give the blob its name. Raises DigestMismatch."""
+        pinned = self._artifact.digest
+        got = self._pinned.hexdigest() if self._pinned is not None else self._writer.hexdigest()
+        if got != pinned.hex:
+            raise self._mismatch(f"{pinned.algorithm}:{got}")
+        name = self._writer.commit()
+        if self._pinned is not None:
+            store.remember("artifact", pinned, name)
+        return name
+
+    def _mismatch(self, got: str) -> DigestMismatch:
+        size = "" if self._artifact.size is None else f" ({self._artifact.size} bytes)"
+        return DigestMismatch(self._artifact.name, f"{self._artifact.digest}{size}", got)
+
+
+def _state(artifact: Artifact) -> Any:
+    """A hash for a pin that is not SHA-256; that one the writer computes anyway."""
+    if artifact.digest.algorithm == "sha256":
+        return None
+    return hashlib.new(artifact.digest.algorithm, usedforsecurity=False)
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
+def worst(problems: list[FetchError | DigestMismatch]) -> FetchError | DigestMismatch:
+    """What to report of several places' failures: wrong bytes before silence, silence before absence."""
+    rank = {DigestMismatch: 0, NotFound: 2}
+    return min(problems, key=lambda problem: rank.get(type(problem), 1))

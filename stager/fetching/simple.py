@@ -1,0 +1,110 @@
+"""Reading a project's simple page: JSON (PEP 691, PEP 700) or HTML (PEP 503, PEP 592, PEP 658)."""
+
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+from typing import Any
+from urllib.parse import unquote, urldefrag, urljoin, urlsplit
+
+from ..ecosystems.pypi.lookup import IndexFile
+from ..errors import Unreachable
+
+JSON = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
+"""The Accept header: JSON if there is any."""
+
+
+def read_page(body: bytes, url: str) -> list[IndexFile]:
+    """The files a page lists, their URLs made absolute against `url`; entries that are no files are left out.
+
+    Raises Unreachable for a page that is neither form.
+    """
+    text = body.decode("utf-8", "replace")
+    if text.lstrip().startswith("{"):
+        return _json(text, url)
+    page = _Page(url)
+    page.feed(text)
+    page.close()
+    if not page.html:
+        raise Unreachable(_name(url), "its index page is neither JSON nor HTML")
+    return page.files
+
+
+def _json(text: str, url: str) -> list[IndexFile]:
+    try:
+        entries = json.loads(text)["files"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        entries = None
+    if not isinstance(entries, list):
+        raise Unreachable(_name(url), "its index page is not what PEP 691 describes")
+    return [file for entry in entries if isinstance(entry, dict) and (file := _file(entry, url))]
+
+
+def _file(entry: dict[str, Any], url: str) -> IndexFile | None:
+    name, place, hashes = entry.get("filename"), entry.get("url"), entry.get("hashes")
+    if not isinstance(name, str) or not isinstance(place, str):
+        return None
+    known = hashes.items() if isinstance(hashes, dict) else ()
+    size, requires = entry.get("size"), entry.get("requires-python")
+    return _made(
+        url,
+        name,
+        place,
+        {key: value.lower() for key, value in known if isinstance(value, str)},
+        size if isinstance(size, int) and not isinstance(size, bool) and size >= 0 else None,
+        bool(entry.get("yanked")),
+        requires if isinstance(requires, str) else "",
+    )
+
+
+def _made(
+    base: str, name: str, place: str, hashes: dict[str, str], size: int | None, yanked: bool, requires: str
+) -> IndexFile | None:
+    try:
+        absolute = urldefrag(urljoin(base, place)).url
+        urlsplit(absolute).port  # noqa: B018 - asking is what finds a malformed one
+    except ValueError:
+        return None
+    return IndexFile(name, absolute, hashes, size, yanked, requires)
+
+
+class _Page(HTMLParser):
+    """Every `<a href>` with a file name; `<base href>` is honoured, as pip does."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self._base = url
+        self.files: list[IndexFile] = []
+        self.html = False
+
+    def handle_decl(self, decl: str) -> None:
+        self.html = self.html or decl.lower().startswith("doctype html")
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {key: value or "" for key, value in attrs}
+        self.html = self.html or tag in ("html", "a", "body")
+        if tag == "base" and given.get("href"):
+            self._base = _absolute(self._base, given["href"])
+        elif tag == "a" and given.get("href"):
+            self._link(given)
+
+    def _link(self, given: dict[str, str]) -> None:
+        place, _, fragment = given["href"].partition("#")
+        name = unquote(place.partition("?")[0].rpartition("/")[2])
+        algorithm, _, value = fragment.partition("&")[0].partition("=")
+        hashes = {algorithm: value.lower()} if value and algorithm.isalnum() else {}
+        if name:
+            requires = given.get("data-requires-python", "")
+            made = _made(self._base, name, place, hashes, None, "data-yanked" in given, requires)
+            self.files += [made] if made else []
+
+
+def _absolute(base: str, place: str) -> str:
+    try:
+        return urljoin(base, place)
+    except ValueError:
+        return base
+
+
+def _name(url: str) -> str:
+    return f"the index page of {unquote(urlsplit(url).path.rstrip('/').rpartition('/')[2])}"

@@ -1,0 +1,264 @@
+"""Where each ecosystem's index is, who may be asked, and with which credentials.
+
+Hosts come from the machine's own configuration (pip's, uv's, npm's and apt's; see `configured`), and where it says
+nothing from a library's default. What an app says, in a lock or in its own `.npmrc`, is untrusted: it may name a public
+https host, but no private address, no other scheme, and never a credential. Credentials belong to the scheme, host,
+port and path prefix the operator's configuration binds them to, and go nowhere else.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from urllib.parse import SplitResult, quote, urlsplit
+
+from ..errors import BadManifest, BadSettings
+from .apt_sources import AptSource
+from .origins import PORTS, Credential, Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Indexes:
+    """The configured indexes. URLs are without credentials and without a final slash; empty means the default."""
+
+    pypi_first: tuple[str, ...] = ()
+    """Simple-page indexes asked before the default one, as uv does with `index`."""
+    pypi_default: str | None = ""
+    """The default simple-page index; None when the configuration forbids any (pip's `no-index`)."""
+    pypi_extra: tuple[str, ...] = ()
+    """Simple-page indexes asked after the default one, as pip does with `extra-index-url`."""
+    npm_registry: str = ""
+    npm_scopes: Mapping[str, str] = field(default_factory=dict)
+    """`@scope` → registry."""
+    apt: tuple[AptSource, ...] = ()
+    debian_mirror: str = ""
+    debian_security_mirror: str = ""
+    pbs: str = ""
+    """Where python-build-standalone's releases are; the folder above the release's date."""
+    trusted: frozenset[Origin] = frozenset()
+    """Origins the operator named: these may be http, and may be private addresses."""
+    credentials: tuple[Credential, ...] = field(default=(), repr=False)
+    proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Scheme → proxy URL, which may hold a password."""
+    no_proxy: str = ""
+    ca_files: tuple[str, ...] = ()
+    """Certificates that replace the built-in ones."""
+    extra_ca_files: tuple[str, ...] = ()
+    """Certificates trusted besides."""
+
+    @classmethod
+    def from_environment(
+        cls, environ: Mapping[str, str], *, home: str, apt: str = "/etc/apt", system: str = "/"
+    ) -> Indexes:
+        """What the machine's configuration says; `system` is the folder that holds `etc`. Raises BadSettings."""
+        from . import configured
+
+        return cls(**configured.read(environ, home, apt, system))
+
+    # --- where things are --------------------------------------------------------------------------------------
+
+    def pypi(self) -> tuple[str, ...]:
+        """The simple-page indexes in the order they are asked. Raises BadSettings when no default can be found."""
+        default = () if self.pypi_default is None else (self.pypi_default or default_pypi(),)
+        return tuple(dict.fromkeys((*self.pypi_first, *default, *self.pypi_extra)))
+
+    def npm(self, name: str = "") -> str:
+        """The registry of a package (the default one without a name)."""
+        scope = name.partition("/")[0] if name.startswith("@") else ""
+        return self.npm_scopes.get(scope, "") or self.npm_registry or default_npm()
+
+    def debian(self, suite: str = "") -> tuple[str, str]:
+        """Debian's archive and security archive: base URLs that hold `dists/` and `pool/`.
+
+        A source of that very suite comes first, then any of Debian's: one archive holds all suites.
+        """
+        main = [source for source in self.apt if source.is_debian and not source.suite.endswith("-security")]
+        security = [source for source in self.apt if source.is_debian and source.suite.endswith("-security")]
+        archive = self.debian_mirror or _first(main, suite) or default_debian()
+        return archive, self.debian_security_mirror or _first(security, f"{suite}-security") or f"{archive}-security"
+
+    def with_app_npmrc(self, text: str, file: str = ".npmrc") -> Indexes:
+        """These indexes with the registries an app's own `.npmrc` names; its credentials are not even read.
+
+        Raises BadManifest for a registry that may not be asked.
+        """
+        from .configured import npmrc
+
+        settings = npmrc(text, {})
+        named = {key: value for key, value in settings.items() if key == "registry" or _is_scope(key)}
+        for key, value in named.items():
+            why = self.refusal(value)
+            if why or urlsplit(value).username is not None:
+                raise BadManifest(file, f"the registry of {key!r} cannot be used: {why or 'it holds a credential'}")
+        scopes = {key.partition(":")[0]: value.rstrip("/") for key, value in named.items() if _is_scope(key)}
+        return replace(
+            self,
+            npm_registry=named.get("registry", self.npm_registry).rstrip("/"),
+            npm_scopes={**self.npm_scopes, **scopes},
+        )
+
+    # --- who may be asked, and how -----------------------------------------------------------------------------
+
+    def refusal(self, url: str) -> str:
+        """Why a URL may not be fetched; empty when it may.
+
+        https to a public host, or any origin of the operator's configuration. Addresses are judged as written (all the
+        forms `inet_aton` knows); a name is not resolved here, because behind a proxy only the proxy can.
+        """
+        try:
+            origin = Origin.of(url)
+            parts = urlsplit(url)
+        except ValueError:
+            return "it is not a URL"
+        if origin.scheme not in PORTS:
+            return f"its scheme is {origin.scheme or 'missing'}; only https is fetched"
+        if _odd(url, parts):
+            return "it holds characters no URL may hold"
+        if origin in self.trusted:
+            return ""
+        if origin.scheme == "http":
+            return "it is not encrypted (http), and its host is not among the configured indexes"
+        if _is_private(origin.host):
+            return "it names a private address that is not among the configured indexes"
+        return ""
+
+    def authorization(self, url: str) -> str:
+        """The Authorization header for a URL, empty when there is none; the longest matching path decides."""
+        if not self.credentials:
+            return ""
+        origin, path = Origin.of(url), urlsplit(url).path or "/"
+        fitting = [one for one in self.credentials if one.origin == origin and path.startswith(one.path)]
+        return max(fitting, key=lambda one: len(one.path)).header if fitting else ""
+
+    def proxy(self, url: str) -> str:
+        """The proxy to go through for a URL, empty for none."""
+        if not self.proxies:
+            return ""
+        origin = Origin.of(url)
+        proxy = self.proxies.get(origin.scheme) or self.proxies.get("all", "")
+        return "" if not proxy or _bypasses(origin, self.no_proxy) else proxy
+
+
+def _first(sources: list[AptSource], suite: str) -> str:
+    exact = [source for source in sources if source.suite == suite]
+    return (exact or sources)[0].uri if sources else ""
+
+
+def _is_scope(key: str) -> bool:
+    return key.startswith("@") and key.endswith(":registry")
+
+
+def _odd(url: str, parts: SplitResult) -> bool:
+    """Control signs, spaces, backslashes, and userinfo: parsers disagree about them, and a lock has no use for them."""
+    return not url.isascii() or any(sign <= " " or sign in '\\\x7f"<>' for sign in url) or "@" in parts.netloc
+
+
+def _is_private(host: str) -> bool:
+    if host == "localhost" or host.endswith((".localhost", ".local", ".internal")):
+        return True
+    try:
+        return not _is_global(ipaddress.ip_address(host.partition("%")[0]))
+    except ValueError:
+        pass
+    number = _ipv4(host)
+    return number is not None and not ipaddress.IPv4Address(number).is_global
+
+
+def _ipv4(host: str) -> int | None:
+    """The address that a resolver takes `127.1`, `0x7f.1` or `2130706433` for (inet_aton(3)); None for a name."""
+    parts = host.split(".")
+    if len(parts) > 4 or not all(re.fullmatch(r"0x[0-9a-f]{0,20}|[0-9]{1,20}", part) for part in parts):
+        return None
+    values = []
+    for part in parts:
+        base = 16 if part.startswith("0x") else 8 if part.startswith("0") else 10
+        digits = part.removeprefix("0x") or "0"
+        values.append(int(digits, base) if base != 8 or not set(digits) & {"8", "9"} else int(digits))
+    *leading, last = values
+    number = sum((value & 255) << (24 - 8 * place) for place, value in enumerate(leading))
+    return (number + last) & 0xFFFFFFFF
+
+
+def _is_global(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    inner = None
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
+        if address in ipaddress.ip_network("64:ff9b::/96"):  # NAT64 leads to the IPv4 address in its last four bytes
+            inner = ipaddress.IPv4Address(address.packed[-4:])
+    return (inner or address).is_global and not address.is_multicast
+
+
+def _bypasses(origin: Origin, no_proxy: str) -> bool:
+    """Whether NO_PROXY covers an origin: `*`, a host, a domain and all below it, `host:port`, an address, a network."""
+    for entry in no_proxy.replace(",", " ").split():
+        host, _, port = entry.lower().partition(":") if entry.count(":") == 1 else (entry.lower(), "", "")
+        name = host.removeprefix("*").lstrip(".")
+        if (not port or port == str(origin.port)) and (entry == "*" or _covers(name, origin.host)):
+            return True
+    return False
+
+
+def _covers(name: str, host: str) -> bool:
+    if host == name or (name and host.endswith(f".{name}")):
+        return True
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(name, strict=False)
+    except (ValueError, TypeError):
+        return False
+
+
+# --- defaults, from the libraries that know them ----------------------------------------------------------------------
+
+
+def default_pypi() -> str:
+    """The default simple-page index: pip's constant where pip is installed, else what uv says its default is.
+
+    Raises BadSettings when neither tells.
+    """
+    try:
+        from pip._internal.models.index import PyPI
+
+        return str(PyPI.simple_url).rstrip("/")
+    except (ImportError, AttributeError):
+        return _uvs_default()
+
+
+def _uvs_default() -> str:
+    import subprocess
+
+    try:
+        from uv import find_uv_bin
+
+        done = subprocess.run(
+            [find_uv_bin(), "pip", "compile", "--help"], capture_output=True, text=True, check=True, timeout=30
+        )
+        found = re.search(r"--default-index\b.*?by\s+default:\s+<(https://[^>\s]+)>", done.stdout, re.DOTALL)
+    except (ImportError, OSError, subprocess.SubprocessError):
+        found = None
+    if not found:
+        raise BadSettings("PIP_INDEX_URL", "the default Python package index is not known", "Set PIP_INDEX_URL to it.")
+    return found[1].rstrip("/")
+
+
+def default_npm() -> str:
+    """npm's default registry, as the package URL library knows it."""
+    return _template("pkg:npm/x@1.0.0", "/x/-/")
+
+
+def default_debian() -> str:
+    """Debian's archive, as the package URL library knows it."""
+    return _template("pkg:deb/debian/x@1.0?arch=amd64", "/pool/")
+
+
+def _template(purl: str, upto: str) -> str:
+    from packageurl.contrib.purl2url import get_download_url
+
+    found: str | None = get_download_url(purl)  # type: ignore[no-untyped-call]
+    return (found or "").partition(upto)[0]
+
+
+def joined(base: str, path: str) -> str:
+    """A URL below a base, with the path's signs encoded."""
+    return f"{base.rstrip('/')}/{quote(path, safe='/@+~:!$&,;=%')}"

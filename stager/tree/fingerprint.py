@@ -1,0 +1,112 @@
+"""Files of a source tree: what is known of each, and hashing one that holds still. On the warm path."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+
+from ..errors import ChangedWhileRead, StagerError, Unreadable, UnsafePath
+
+FOLDER_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY | os.O_NOFOLLOW
+FILE_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+"""Without O_NONBLOCK, opening a pipe that took a file's place would wait for a writer."""
+DIGEST = len("sha256:") + 64
+"""The length of a digest as text."""
+TRIES = 3
+_CHUNK = 1 << 20
+_OWNER_MAY_RUN = 0o100
+_GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE, errno.ENXIO)
+
+
+class File:
+    """A regular file: whether its owner may execute it, its size in bytes, and the digest of its bytes."""
+
+    __slots__ = ("digest", "executable", "size")
+
+    def __init__(self, executable: bool, size: int, digest: str) -> None:
+        self.executable = executable
+        self.size = size
+        self.digest = digest
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, File) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __repr__(self) -> str:
+        return f"File(executable={self.executable}, size={self.size}, digest={self.digest!r})"
+
+    def _key(self) -> tuple[bool, int, str]:
+        return self.executable, self.size, self.digest
+
+
+def file_of(status: os.stat_result, digest: str) -> File:
+    """The `File` of a status and a digest."""
+    return File(status.st_mode & _OWNER_MAY_RUN != 0, status.st_size, digest)
+
+
+def encoded(path: str) -> bytes:
+    """A path as the operating system has it, whatever the locale; surrogates stand for other bytes (PEP 383)."""
+    return path.encode("utf-8", "surrogateescape")
+
+
+def stamp(status: os.stat_result) -> str:
+    """What must be equal for a file to be taken as unchanged: inode, size, and both times in nanoseconds."""
+    return f"{status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} "
+
+
+def digest_in(record: str) -> str:
+    """The digest in an ignore file's record (see `walk`), or an empty string when it is none."""
+    return record[-DIGEST:] if record.startswith(("f+", "fi")) else ""
+
+
+def failure(path: str, error: OSError) -> StagerError:
+    """What an operating system's refusal to show `path` means for the app's author."""
+    if error.errno in _GONE:
+        return ChangedWhileRead(path)
+    if error.errno == errno.ENAMETOOLONG:
+        return UnsafePath(path, "its path is too long for this machine")
+    return Unreadable(path, error.strerror or str(error))
+
+
+def fingerprint(folder: int, name: bytes, path: str, keep: int = 0) -> tuple[os.stat_result, str, bytes]:
+    """The status, the digest and the first `keep` bytes of the file `name` in the open folder `folder`.
+
+    Raises ChangedWhileRead when it does not hold still in `TRIES` attempts or is no regular file any more; Unreadable.
+    """
+    try:
+        for _ in range(TRIES):
+            fd = os.open(name, FILE_FLAGS, dir_fd=folder)
+            try:
+                before = os.fstat(fd)
+                if not stat.S_ISREG(before.st_mode):
+                    break
+                size, digest, head = _hash(fd, before.st_size, keep)
+                after = os.fstat(fd)
+            finally:
+                os.close(fd)
+            if size == before.st_size == after.st_size and _times(before) == _times(after):
+                return before, digest, head
+    except OSError as error:
+        raise failure(path, error) from None
+    raise ChangedWhileRead(path)
+
+
+def _times(status: os.stat_result) -> tuple[int, int]:
+    return status.st_mtime_ns, status.st_ctime_ns
+
+
+def _hash(fd: int, size: int, keep: int) -> tuple[int, str, bytes]:
+    """The number of bytes read (more than `size` only when the file grew), their digest, and the first of them."""
+    data = os.read(fd, min(size, _CHUNK) + 1)
+    head, total = data[:keep], len(data)
+    state = hashlib.sha256(data)
+    while data and total <= size and size > _CHUNK:
+        data = os.read(fd, _CHUNK)
+        head += data[: keep - len(head)] if len(head) < keep else b""
+        total += len(data)
+        state.update(data)
+    return total, "sha256:" + state.hexdigest(), head

@@ -1,0 +1,323 @@
+"""Reading an app's folder: every name decided, every file hashed, no link followed, and nothing done twice needlessly.
+
+The *index* is what one reading remembers for the next: for every folder that is in, a table from the names in it to a
+short record. A record's first letter is the kind (`d` folder, `f` file, `l` symbolic link, `o` other), its second the
+decision (see `ignore.judge`), then for hashed files their stamp and digest:
+
+    f+<inode> <size> <mtime, ns> <ctime, ns> sha256:<hex>
+
+A folder whose names and kinds equal the remembered ones, below unchanged ignore files, keeps its decisions; a file
+whose stamp is equal keeps its digest. As git does, a file that changed less than two seconds before it was looked at,
+or in the future, gets no stamp: a second change could leave the same one. The index carries a checksum, and is ignored
+when anything about it is unexpected. This module is on the warm path.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+
+from ..errors import ChangedWhileRead, Unreadable, UnsafePath
+from .fingerprint import DIGEST, FOLDER_FLAGS, File, digest_in, encoded, failure, file_of, fingerprint, stamp
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from .decide import Chain, Decider, Records
+
+    Identity = tuple[int, int]
+    """The device and inode that a folder had when its parent was listed."""
+
+FORMAT = 1
+"""Of the index. Raise it whenever a rule of `decide`, `ignore` or `gitignore` changes."""
+MOST_ENTRIES = 200_000
+RACY = 2_000_000_000
+"""Nanoseconds."""
+_KINDS = {0o040000: "d", 0o100000: "f", 0o120000: "l"}
+_PLAIN_NAMES = sys.getfilesystemencoding() == "utf-8"
+
+
+def _name(entry: os.DirEntry[str]) -> str:
+    """The entry's name as UTF-8, whatever the locale; other bytes as surrogates (PEP 383)."""
+    return entry.name if _PLAIN_NAMES else os.fsencode(entry.name).decode("utf-8", "surrogateescape")
+
+
+def _first(pair: tuple[str, os.stat_result]) -> str:
+    return pair[0]
+
+
+def _kind(status: os.stat_result) -> str:
+    return _KINDS.get(status.st_mode & 0o170000, "o")
+
+
+def checksum(folders: dict[str, Records], places: dict[str, str], root: str) -> str:
+    """Detects a damaged index. Raises AttributeError, TypeError or ValueError when it has another shape."""
+    parts = [str(FORMAT), root]
+    for path, records in folders.items():
+        parts.append(path)
+        parts.extend(records)
+        parts.extend(records.values())
+    parts.extend(places)
+    parts.extend(places.values())
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def usable(index: Any, root: str) -> bool:
+    """Whether `index` is one of ours, whole, and of this root."""
+    try:
+        found: bool = (
+            index["format"] == FORMAT
+            and index["root"] == root
+            and index["checksum"] == checksum(index["folders"], index["places"], root)
+        )
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return False
+    return found
+
+
+def folders_of(paths: Iterable[str]) -> set[str]:
+    """All folders above the paths, without the root."""
+    found: set[str] = set()
+    for path in paths:
+        parent = path.rpartition("/")[0]
+        while parent and parent not in found:
+            found.add(parent)
+            parent = parent.rpartition("/")[0]
+    return found
+
+
+class Walk:
+    """One reading of a folder. Its attributes are the result; `index` is the very object given when nothing changed."""
+
+    def __init__(self, root: str, index: dict[str, Any] | None, now: int) -> None:
+        """Read the folder `root`. `now` is the time in ns since the epoch, from before anything is looked at."""
+        self.files: dict[str, File] = {}
+        self.links: dict[str, str] = {}
+        self.left_out: list[tuple[str, str]] = []
+        self.kept: list[str] = []
+        self.environments: list[str] = []
+        self.vendored: list[str] = []
+        self._trusted_before = now - RACY
+        self._records: dict[str, Records] = {}
+        self._stack: list[tuple[str, Chain, bool, Identity]] = []
+        self._entries = 0
+        self._decider: Decider | None = None
+        try:
+            self._root = os.open(root, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
+        except (OSError, ValueError) as error:
+            cause = error.strerror if isinstance(error, OSError) else str(error)
+            raise Unreadable(root, str(cause), "Give the folder that holds the app.") from None
+        try:
+            self._run(index)
+        finally:
+            os.close(self._root)
+
+    def _run(self, index: dict[str, Any] | None) -> None:
+        status = os.fstat(self._root)
+        self._device = status.st_dev
+        root = f"{status.st_dev} {status.st_ino}"
+        self._old: dict[str, Any] = index if index and usable(index, root) else {"folders": {}, "places": {}}
+        self._known: dict[str, Records] = self._old["folders"]
+        self._stack.append(("", (), True, (status.st_dev, status.st_ino)))
+        while self._stack:
+            self._visit(*self._stack.pop())
+        places = self._settle_links() if self.links else {}
+        self.index = self._remember(root, places)
+
+    def _visit(self, path: str, chain: Chain, trusted: bool, identity: Identity) -> None:
+        try:
+            fd = os.open(encoded(path) or b".", FOLDER_FLAGS, dir_fd=self._root)
+        except OSError as error:
+            raise failure(path or ".", error) from None
+        try:
+            status = os.fstat(fd)
+            if (status.st_dev, status.st_ino) != identity:
+                raise ChangedWhileRead(path or ".")
+            known = self._known.get(path)
+            if known is None or not trusted or not self._reuse(fd, path, known, chain):
+                self._decide(fd, path, known or {}, chain, trusted)
+        except OSError as error:
+            raise failure(path or ".", error) from None
+        finally:
+            os.close(fd)
+
+    # --- a folder that looks as remembered ---
+
+    def _reuse(self, fd: int, path: str, known: Records, chain: Chain) -> bool:
+        """Take over the remembered decisions if the folder's names, kinds and ignore files are the same."""
+        prefix = path + "/" if path else ""
+        device, plain = self._device, _PLAIN_NAMES
+        files: dict[str, File] = {}
+        others: list[tuple[str, str, os.stat_result]] = []
+        stale: list[str] = []
+        with os.scandir(fd) as entries:
+            for entry in entries:  # a warm start spends its time in this loop: nothing in it is called without need
+                name = entry.name if plain else _name(entry)
+                record = known.get(name)
+                if record is None:
+                    return False
+                status = entry.stat(follow_symlinks=False)
+                mode, size = status.st_mode, status.st_size
+                mark = f"f+{status.st_ino} {size} {status.st_mtime_ns} {status.st_ctime_ns} sha256:"
+                if record.startswith(mark) and mode & 0o170000 == 0o100000 and status.st_dev == device:
+                    files[prefix + name] = File(mode & 0o100 != 0, size, record[-71:])
+                elif record[0] != _kind(status) or not self._still(record, status):
+                    return False
+                elif record.startswith("f+"):
+                    stale.append(name)
+                else:
+                    others.append((name, record, status))
+        if len(files) + len(others) + len(stale) != len(known):
+            return False
+        records = self._rehashed(fd, prefix, known, sorted(stale), files)
+        if records is None:
+            return False
+        for full, file in files.items():  # one by one: `update` would resize the table at every call
+            self.files[full] = file
+        self._finish(fd, path, records, others, chain, True)
+        return True
+
+    def _still(self, record: str, status: os.stat_result) -> bool:
+        """Whether a decision that rests on a file's content is still founded."""
+        if record[0] != "f" or record[1] not in "?k#i":
+            return True
+        return record.startswith(stamp(status), 2) and status.st_dev == self._device
+
+    def _rehashed(
+        self, fd: int, prefix: str, known: Records, stale: list[str], files: dict[str, File]
+    ) -> Records | None:
+        """`known` with new digests for stale names, added to `files`; None when an ignore file is among the changed."""
+        records = known if not stale else dict(known)
+        for name in stale:
+            status, digest, _ = fingerprint(fd, encoded(name), prefix + name)
+            if name == ".gitignore" and not known[name].endswith(digest):
+                return None
+            records[name] = f"f+{self._stamp(status)}{digest}"
+            files[prefix + name] = file_of(status, digest)
+        return records
+
+    def _stamp(self, status: os.stat_result) -> str:
+        """The stamp to remember; empty when the file is too young, on another device, or from the future."""
+        young = max(status.st_mtime_ns, status.st_ctime_ns) >= self._trusted_before
+        return "" if young or status.st_dev != self._device else stamp(status)
+
+    # --- a folder that has to be decided anew ---
+
+    def _deciding(self) -> Decider:
+        if self._decider is None:
+            from .decide import Decider
+
+            self._decider = Decider(self._root, self._stamp)
+        return self._decider
+
+    def _decide(self, fd: int, path: str, known: Records, chain: Chain, trusted: bool) -> None:
+        """Ask the ignore rules about every name; hash what has no equal stamp."""
+        with os.scandir(fd) as entries:
+            looked = [(_name(entry), entry.stat(follow_symlinks=False)) for entry in entries]
+        found = {name: (_kind(status), status) for name, status in sorted(looked, key=_first)}
+        above = self._records.get("", {})
+        records, same = self._deciding().folder(fd, path, found, known, chain, above)
+        others = [(name, record, found[name][1]) for name, record in records.items()]
+        if not all(map(str.isascii, records)):
+            # a name that is not UTF-8 gets another key: it is not found again, and its folder is decided every time
+            keys = {name: encoded(name).decode("utf-8", "backslashreplace") for name in records}
+            records = {keys[name]: records[name] for name in sorted(keys, key=keys.__getitem__)}
+        self._finish(fd, path, records, others, chain, trusted and same)
+
+    # --- what a folder's records come to ---
+
+    def _finish(
+        self,
+        fd: int,
+        path: str,
+        records: Records,
+        others: list[tuple[str, str, os.stat_result]],
+        chain: Chain,
+        trusted: bool,
+    ) -> None:
+        """Take what the records say into the result, and put the folders among them on the stack."""
+        self._records[path] = records
+        prefix = path + "/" if path else ""
+        ignore = digest_in(records.get(".gitignore", ""))
+        chain = (*chain, (path, ignore)) if ignore else chain
+        folders: list[tuple[str, Chain, bool, Identity]] = []
+        for name, record, status in others:
+            full = prefix + name
+            if record == "d+":
+                folders.append((full, chain, trusted, (status.st_dev, status.st_ino)))
+            elif record[1] not in "-iE":
+                self._admit(fd, full, record, status)
+        self._stack.extend(sorted(folders, reverse=True))
+        self._entries += len(folders)
+        if self._entries + len(self.files) + len(self.links) > MOST_ENTRIES:
+            why = f"there are more than {MOST_ENTRIES} files and folders"
+            raise UnsafePath(path or ".", why, "Leave folders out with .stagerignore.")
+
+    def _admit(self, fd: int, path: str, record: str, status: os.stat_result) -> None:
+        kind, code = record[0], record[1]
+        if code == "!":
+            self.left_out.append((path, record[2:]))
+        elif code == "#":
+            self.left_out.append((path, record.partition("=")[2]))
+        elif code == "v":
+            self.vendored.append(path)
+        elif code == "e":
+            self.environments.append(path.rpartition("/")[0])
+        elif kind == "l":
+            self.links[path] = os.readlink(encoded(path.rpartition("/")[2]), dir_fd=fd).decode(
+                "utf-8", "surrogateescape"
+            )
+        else:
+            self.files[path] = file_of(status, record[-DIGEST:])
+        if code == "k":
+            self.kept.append(path)
+
+    def _settle_links(self) -> dict[str, str]:
+        """Drop links into what is left out. Returns the verdicts on places that are not in the tree."""
+        from .links import LOOP, check_link
+
+        links, self.links = self.links, {}
+        there = folders_of([*self.files, *links]) | {"", LOOP}
+        places: dict[str, str] = {}
+        for path in sorted(links):
+            place = check_link(path, links[path], links)
+            if place not in self.files and place not in there:
+                places.setdefault(place, self._verdict(place))
+            if places.get(place):
+                self.left_out.append((path, f"a symbolic link to {links[path]}, which is left out"))
+            else:
+                self.links[path] = links[path]
+        return places
+
+    def _verdict(self, place: str) -> str:
+        """`out` when a link's place is something left out, else an empty string."""
+        above = [place, *folders_of([place])]
+        if any(path in above for path in [*self.environments, *(path for path, _ in self.left_out)]):
+            return "out"
+        remembered: str | None = self._old["places"].get(place)
+        if self._decider is None and remembered is not None:
+            return remembered
+        chain = []
+        for folder in sorted({"", *folders_of([place])}):
+            digest = digest_in(self._records.get(folder, {}).get(".gitignore", ""))
+            chain += [(folder, digest)] if digest else []
+        return "out" if self._deciding().leads_out(place, tuple(chain), self._records[""]) else ""
+
+    def _remember(self, root: str, places: dict[str, str]) -> dict[str, Any]:
+        """The index for the next reading."""
+        known = self._known
+        same = len(known) == len(self._records) and all(known.get(p) is r for p, r in self._records.items())
+        if same and self._old["places"] == places:
+            return self._old
+        folders = {path: self._records[path] for path in sorted(self._records)}
+        places = {place: places[place] for place in sorted(places)}
+        return {
+            "format": FORMAT,
+            "root": root,
+            "folders": folders,
+            "places": places,
+            "checksum": checksum(folders, places, root),
+        }
