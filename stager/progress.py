@@ -47,9 +47,12 @@ class _Bars:
                 self._live = self._start()
             task = self._tasks.get(event.verb)
             if task is None:
-                task = self._tasks[event.verb] = self._live.add_task(_LABELS.get(event.verb, event.verb), total=None)
+                task = self._tasks[event.verb] = self._live.add_task(
+                    _LABELS.get(event.verb, event.verb), total=None, what=""
+                )
             done, total = self._sum(event)
-            self._live.update(task, completed=done, total=total or None, what=event.what)
+            what = f"{done / 1e6:.1f} of {total / 1e6:.1f} MB" if event.verb == "fetch" else event.what
+            self._live.update(task, completed=done, total=total or None, what=what)
             if event.verb == "assemble" and event.done and event.done == event.total:
                 self._live.stop()
                 self._live = None

@@ -85,9 +85,11 @@ def stage_folder(folder: Folder, out: str, settings: Settings) -> dict[str, Any]
     """The long way round: plan when needed, fetch, build the base, assemble. The raw result with `base` and `notes`."""
     plan = current_plan(folder, settings)
     result = stage_plan(folder, plan, out, settings)
+    notes = list(plan.notes)
     if settings.save_lock and folder.lock_bytes() != lockfile.dumps(plan).encode():
         save_lock(folder, plan)
-    return {**result, "notes": plan.notes}
+        notes.append("wrote stager.lock, which pins what this droplet is made from; commit it")
+    return {**result, "notes": notes}
 
 
 def current_plan(folder: Folder, settings: Settings) -> Plan:
