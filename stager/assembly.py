@@ -196,8 +196,8 @@ def _write(handle: int, base: Base, app: list[Piece], store: Store) -> tuple[str
         for record in layer["pieces"]:
             sink.copy(record[0], record[1], store, check=not known)
     prefix = sink.state.copy().hexdigest()
-    if known and prefix != known:
-        raise Damaged(_rotten(base, store))
+    if known and prefix != known and (rotten := _rotten(base, store)):
+        raise Damaged(rotten)  # if none is rotten, it is the remembered value that is wrong
     base["prefix"] = prefix
     crc, length = base["crc"], base["length"]
     for piece in [*app, Piece(*base["envelope"])]:

@@ -72,7 +72,7 @@ def plan(
     settings = _settings(store, environ, offline)
     return planning.plan(
         tree,
-        sources=planning.Sources.online(settings.store, settings.indexes, offline),
+        sources=planning.Sources.online(settings.store, settings.indexes, tree, offline),
         stack=stack,
         architecture=architecture,
         only=tuple(buildpacks),

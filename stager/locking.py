@@ -63,7 +63,7 @@ def _lock_python(folder: Folder, detected: Detection, settings: Settings, enviro
     if name == "pylock.toml":
         command += [
             "--python-version",
-            _python_version(detected, planning.stack_of(folder.tree, settings.stack), settings),
+            _python_version(folder.tree, detected, planning.stack_of(folder.tree, settings.stack), settings),
         ]
     _resolve([find_uv_bin(), *command], folder.root, variables, name)
     return name
@@ -83,9 +83,9 @@ def _uv_command(tree: SourceTree) -> tuple[str, list[str]]:
     return "pylock.toml", [*command, "--python", sys.executable, "-o", "pylock.toml"]
 
 
-def _python_version(detected: Detection, stack: Stack, settings: Settings) -> str:
+def _python_version(tree: SourceTree, detected: Detection, stack: Stack, settings: Settings) -> str:
     """The Python that staging will choose, as `major.minor`: what a lock of plain requirements must be for."""
-    sources = planning.Sources.online(settings.store, settings.indexes, settings.offline)
+    sources = planning.Sources.online(settings.store, settings.indexes, tree, settings.offline)
     asked = [(wanted, why) for name, wanted, why in detected.versions if name == "python"]
     chosen = runtimes.choose_python(asked, stack, sources.web, sources.debian(stack.suite))
     return ".".join(chosen.runtime.version.split(".")[:2])
@@ -99,7 +99,7 @@ def _lock_node(folder: Folder, detected: Detection, settings: Settings, environ:
     if manager in _OTHERS:
         hint = f"Run '{_OTHERS[manager]}' and commit its lock file."
         raise LockFailed("package.json", f"packageManager names {manager}, whose lock only it can make", hint)
-    sources = planning.Sources.online(settings.store, settings.indexes, settings.offline)
+    sources = planning.Sources.online(settings.store, settings.indexes, folder.tree, settings.offline)
     stack = _host_stack()
     asked = [(wanted, why) for name, wanted, why in detected.versions if name == "node"]
     node = runtimes.choose_node(asked, stack, sources.web, settings.indexes.npm())

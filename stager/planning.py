@@ -45,17 +45,23 @@ class Sources:
     npm_lookup: npm.Lookup
 
     @classmethod
-    def online(cls, store: Store, indexes: Indexes, offline: bool = False) -> Sources:
-        """The configured indexes through the store's page cache; with `offline`, that cache alone."""
+    def online(cls, store: Store, indexes: Indexes, tree: SourceTree, offline: bool = False) -> Sources:
+        """The configured indexes, and those the app names, through the store's page cache; with `offline`, that alone."""
         from .fetching.web import NpmLookup, PypiLookup
         from .fetching.web import Web as Pages
 
+        indexes = indexes_for(tree, indexes)
         web = Pages(indexes, store, offline=offline)
         return cls(web, indexes, PypiLookup(web), NpmLookup(web))
 
     def debian(self, suite: str) -> DebianMirrors:
         """The Debian archive and its security archive."""
         return DebianMirrors(*self.indexes.debian(suite))
+
+
+def indexes_for(tree: SourceTree, indexes: Indexes) -> Indexes:
+    """The indexes with the registries that the app's own `.npmrc` names; its credentials are not read."""
+    return indexes.with_app_npmrc(tree.read_text(".npmrc")) if ".npmrc" in tree.files else indexes
 
 
 @dataclass(slots=True)
@@ -317,8 +323,6 @@ def _node(tree: SourceTree, detected: Detection, stack: Stack, sources: Sources)
     if not detected.lock:
         return _NOTHING
     indexes = sources.indexes
-    if ".npmrc" in tree.files:
-        indexes = indexes.with_app_npmrc(tree.read_text(".npmrc"))
     registries = {default_npm(), indexes.npm(), *indexes.npm_scopes.values()}
     hosts = frozenset(host for url in registries if (host := urlsplit(url).hostname))
     return npm.read_lock(tree, detected.lock, stack, registry_hosts=hosts, lookup=sources.npm_lookup)

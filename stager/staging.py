@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -143,7 +143,7 @@ def make_plan(folder: Folder, previous: Plan | None, settings: Settings) -> Plan
     settings.tell("plan", "reading locks and indexes")
     return planning.plan(
         folder.tree,
-        sources=planning.Sources.online(settings.store, settings.indexes, settings.offline),
+        sources=planning.Sources.online(settings.store, settings.indexes, folder.tree, settings.offline),
         stack=settings.stack,
         architecture=settings.architecture,
         only=settings.buildpacks,
@@ -170,16 +170,17 @@ def stage_plan(folder: Folder, plan: Plan, out: str, settings: Settings) -> dict
     """Fetch what a plan needs, build its base, and assemble; the raw result of `restage.assemble` with its base."""
     check_known_answer()
     take_in(plan, folder.tree, settings.store)
-    blob = ""
-    for _ in (1, 2):
+    damaged: set[str] = set()
+    while True:
         base = make_base(plan, folder, settings)
         settings.tell("assemble", "the app and what it needs")
         try:
             return {**restage.assemble(folder, base, settings.store, out, settings.stop), "base": base}
-        except assembly.Damaged as damaged:
-            blob = damaged.blob
-            _set_aside(blob, settings.store)
-    raise StoreCorrupt("sha256:" + blob)
+        except assembly.Damaged as found:
+            if found.blob in damaged:  # it was made again and is bad again: the disk itself is not to be trusted
+                raise StoreCorrupt(f"sha256:{found.blob}") from None
+            damaged.add(found.blob)
+            _set_aside(found.blob, settings.store)
 
 
 def _set_aside(blob: str, store: Store) -> None:
@@ -192,7 +193,7 @@ def make_base(plan: Plan, folder: Folder, settings: Settings) -> dict[str, Any]:
     """The plan's base: remembered and whole, or built from its artifacts, fetching those that are missing."""
     store = settings.store
     base: dict[str, Any] | None = store.recall("base", restage.base_key(lockfile.plan_digest(plan)))
-    if base is not None and all(store.has(row[0]) for layer in base["layers"] for row in layer["pieces"]):
+    if base is not None and all(store.has(row[0]) for row in _pieces(base)):
         return base
     jobs = settings.jobs or os.cpu_count() or 1
     with dependencies.Workshop(store, jobs, settings.stop) as workshop:
@@ -224,10 +225,11 @@ def fetch(
     plan: Plan, settings: Settings, ready: Callable[..., None] | None = None, tree: SourceTree | None = None
 ) -> dict[str, str]:
     """Bring every artifact of the plan into the store; digest → blob. The only step that opens sockets for artifacts."""
+    biggest_first = sorted(plan.artifacts, key=lambda one: (one.layout == "npm/1", -(one.size or 0)))
     return fetching.fetch(
-        plan.artifacts,
+        biggest_first,
         settings.store,
-        indexes=settings.indexes,
+        indexes=_indexes(settings, tree),
         offline=settings.offline,
         jobs=max(8, settings.jobs),
         hints=_hints(plan, settings, tree),
@@ -235,6 +237,13 @@ def fetch(
         cancel=settings.cancel,
         ready=ready,
     )
+
+
+def _pieces(base: dict[str, Any]) -> Iterator[list[Any]]:
+    """The records of every piece that a base names."""
+    for layer in base["layers"]:
+        yield from layer["pieces"]
+    yield base["envelope"]
 
 
 def _hints(plan: Plan, settings: Settings, tree: SourceTree | None) -> dict[str, str]:
@@ -245,7 +254,16 @@ def _hints(plan: Plan, settings: Settings, tree: SourceTree | None) -> dict[str,
         return {}
     from . import planning
 
-    return planning.hints(tree, plan, settings.indexes)
+    return planning.hints(tree, plan, _indexes(settings, tree))
+
+
+def _indexes(settings: Settings, tree: SourceTree | None) -> Indexes:
+    """The indexes that this app's files come from: an app with an `.npmrc` may name registries of its own."""
+    if tree is None or ".npmrc" not in tree.files:
+        return settings.indexes
+    from . import planning
+
+    return planning.indexes_for(tree, settings.indexes)
 
 
 def droplet(folder: Folder, result: dict[str, Any], store: Store) -> Droplet:
