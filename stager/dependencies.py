@@ -12,14 +12,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from . import assembly, codec, launch, pieces, tar
-from .buildpack import generated, load_pinned
+from . import __version__, assembly, codec, launch, pieces, tar
 from .digest import key_of
 from .ecosystems import covered, layout, link_packages, unbuilt
 from .errors import LockStale, NeedsBuild, PathConflict
 from .lockfile import plan_digest
-from .model import Artifact, Plan
+from .model import Artifact, BuildpackPin, Plan
 from .pieces import Piece
+from .resources import pinned_digest
 from .restage import base_key
 from .store import Store
 
@@ -135,7 +135,7 @@ def build_base(
     _check_built(plan, placed)
     placed, notes = _settle(placed, store, stop)
     links = _links(plan, placed)
-    files = _generated(plan, root)
+    files = _generated(plan, root, store)
     owners = _owners(placed, links, files)
     folders = _folders(owners)
     layers = [_skeleton(folders, links, files, store, stop), *_grouped(placed)]
@@ -227,7 +227,7 @@ def _links(plan: Plan, placed: list[Placed]) -> dict[str, str]:
     return links
 
 
-def _generated(plan: Plan, root: str) -> dict[str, str]:
+def _generated(plan: Plan, root: str, store: Store) -> dict[str, str]:
     files = dict(plan.files) | launch.launch_files(plan, plan_digest(plan))
     values = {
         "stack": plan.stack,
@@ -236,10 +236,21 @@ def _generated(plan: Plan, root: str) -> dict[str, str]:
         "facts": dict(plan.facts),
     }
     for pin in plan.buildpacks:
-        buildpack = load_pinned(pin, root)
-        if buildpack.digest != pin.digest:
+        if pinned_digest(pin.name, pin.folder, root) != pin.digest:
             raise LockStale("stager.lock", [f"the buildpack {pin.name}"])
-        files |= generated(buildpack, values)
+        files |= _of_buildpack(pin, root, values, store)
+    return files
+
+
+def _of_buildpack(pin: BuildpackPin, root: str, values: Mapping[str, Any], store: Store) -> dict[str, str]:
+    """What a buildpack generates, remembered by its digest and all its templates see."""
+    key = key_of("generated", __version__, pin.digest, values)
+    files: dict[str, str] | None = store.recall("generated", key)
+    if files is None:
+        from .buildpack import generated, load_pinned  # here, since YAML and Jinja2 come with it
+
+        files = generated(load_pinned(pin, root), values)
+        store.remember("generated", key, files)
     return files
 
 

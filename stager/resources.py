@@ -9,6 +9,14 @@ from __future__ import annotations
 import os
 from functools import lru_cache
 
+from .errors import InvalidDefinition
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .digest import Digest
+
 DEFINITIONS = {"buildpacks": "buildpack.yml", "boxes": "box.yml"}
 """Kinds of shipped data, and the file that makes a folder one of them."""
 INPUTS = "inputs.txt"
@@ -90,3 +98,41 @@ def fits(name: str, pattern: str) -> bool:
             return False
         position = found + len(piece)
     return len(name) - position >= len(rest[-1]) and name.endswith(rest[-1])
+
+
+# --- identity of a folder --------------------------------------------------------------------------------------
+
+
+def pinned_digest(name: str, own: str, root: str) -> Digest:
+    """The digest, as it is now, of the shipped buildpack `name`, or of a user's `own` folder relative to the app's `root`.
+
+    Nothing is parsed.
+    """
+    return folder_digest(contents(os.path.join(root, own) if own else os.path.join(folder("buildpacks"), name)))
+
+
+def folder_digest(contents: Mapping[str, bytes]) -> Digest:
+    """The identity of a folder of data: SHA-256 over the canonical JSON of its sorted (path, digest) pairs."""
+    from .digest import canonical_json, sha256
+
+    return sha256(canonical_json([[path, sha256(contents[path])] for path in sorted(contents, key=str.encode)]))
+
+
+def contents(root: str) -> dict[str, bytes]:
+    """Every regular file below `root` by its path, hidden ones left out."""
+    found: dict[str, bytes] = {}
+    for place, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if not name.startswith((".", "__"))]
+        for name in files:
+            if not name.startswith("."):
+                path = os.path.join(place, name)
+                found[os.path.relpath(path, root).replace(os.sep, "/")] = _read(path)
+    return found
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise InvalidDefinition(path, "", f"cannot be read: {error.strerror}") from error

@@ -15,12 +15,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from . import assembly, buildpack, dependencies, fetching, lockfile, restage
+from . import assembly, dependencies, fetching, lockfile, restage
 from .codec import CODEC, check_known_answer
 from .digest import Digest
 from .errors import BadLock, CannotWrite, DigestMismatch, LockMissing, LockStale, StoreCorrupt
 from .indexes import Indexes
 from .model import Droplet, Event, Layer, Plan, Progress
+from .resources import pinned_digest
 from .restage import Folder
 from .store import Store
 from .tree import SourceTree
@@ -120,7 +121,7 @@ def fits(plan: Plan, tree: SourceTree, stack: str = "", architecture: str = "") 
         return False
     if restage.changed_inputs({path: str(digest) for path, digest in plan.inputs}, tree):
         return False
-    return all(buildpack.pinned_digest(pin, tree.root) == pin.digest for pin in plan.buildpacks)
+    return all(pinned_digest(pin.name, pin.folder, tree.root) == pin.digest for pin in plan.buildpacks)
 
 
 def previous_plan(folder: Folder, *, forgiving: bool = False) -> Plan | None:

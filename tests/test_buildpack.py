@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stager import buildpack, resources
+from stager import resources
 from stager.buildpack import generated, load, load_all, load_folder
 from stager.detection import options
 from stager.detection.matching import fill
@@ -96,7 +96,7 @@ def test_the_digest_is_of_the_whole_folder(tmp_path: Path) -> None:
 
 def test_the_digests_form() -> None:
     text = f'[["a","{sha256(b"1")}"],["b/c","{sha256(b"2")}"]]\n'
-    assert buildpack.folder_digest({"b/c": b"2", "a": b"1"}) == sha256(text.encode())
+    assert resources.folder_digest({"b/c": b"2", "a": b"1"}) == sha256(text.encode())
 
 
 # --- slips -----------------------------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ CALLS = {
     "sys.platform": {"cli", "library", "store.locks"},
     "os.uname": set(),
     "os.umask": set(),
-    "os.walk": {"buildpack", "store.upkeep"},
+    "os.walk": {"resources", "store.upkeep"},
 }
 """Attributes that read the machine, and who may. The clock says how old leftovers are (`disk`), how long a server asks to
 wait (`transport`) and which files are too young to be remembered (`tree`, `restage`); it never reaches a result."""

@@ -11,15 +11,13 @@ import os
 from collections.abc import Mapping
 
 from .. import resources
-from ..digest import Digest, canonical_json, sha256
 from ..errors import InvalidDefinition, StagerError
 from ..model import BuildpackPin
-from ..render import render
 from ..yamltext import parse
 from .definition import build
 from .vocabulary import Buildpack
 
-__all__ = ["ORDER", "Buildpack", "folder_digest", "generated", "load", "load_all", "load_folder"]
+__all__ = ["ORDER", "Buildpack", "generated", "load", "load_all", "load_folder"]
 
 ORDER = ("python", "nodejs", "static", "procfile")
 """The shipped buildpacks in the order they are asked, and in which their parts of a droplet come."""
@@ -40,12 +38,6 @@ def load_pinned(pin: BuildpackPin, root: str) -> Buildpack:
     return load_folder(os.path.join(root, pin.folder)) if pin.folder else load(pin.name)
 
 
-def pinned_digest(pin: BuildpackPin, root: str) -> Digest:
-    """The digest of the folder of a buildpack that a plan names, as it is now; nothing is parsed."""
-    shipped = os.path.join(resources.folder("buildpacks"), pin.name)
-    return folder_digest(_contents(os.path.join(root, pin.folder) if pin.folder else shipped))
-
-
 def load_all() -> tuple[Buildpack, ...]:
     """Every shipped buildpack, in the fixed order of `ORDER`, others after it by name."""
     names = sorted(resources.names("buildpacks"), key=lambda name: (_rank(name), name.encode()))
@@ -61,6 +53,8 @@ def generated(buildpack: Buildpack, values: Mapping[str, object]) -> dict[str, s
 
     A template sees `values` (facts of the plan), and the buildpack's own `name` and `env`. Raises InvalidDefinition.
     """
+    from ..render import render  # here, since it brings Jinja2, and what it makes is remembered
+
     known = {"name": buildpack.name, "env": [list(item) for item in buildpack.env], **values}
     files = sorted(buildpack.files, key=lambda item: item[1].encode())
     return {path: render(buildpack.templates[name], known, f"{buildpack.name}/{name}") for name, path in files}
@@ -68,7 +62,7 @@ def generated(buildpack: Buildpack, values: Mapping[str, object]) -> dict[str, s
 
 def load_folder(path: str) -> Buildpack:
     """A buildpack from any folder, such as a user's own. Raises InvalidDefinition with file, line and what is wrong."""
-    contents = _contents(path)
+    contents = resources.contents(path)
     name = os.path.basename(os.path.abspath(path))
     file = f"{name}/{resources.DEFINITIONS['buildpacks']}"
     text = contents.get("buildpack.yml")
@@ -81,32 +75,7 @@ def load_folder(path: str) -> Buildpack:
     }
     root = parse(_text(text, file), file, _invalid).root
     inputs = tuple(sorted(set(resources.read_patterns(path)), key=str.encode))
-    return build(root, name, inputs, templates, folder_digest(contents))
-
-
-def folder_digest(contents: Mapping[str, bytes]) -> Digest:
-    """The identity of a folder of data: SHA-256 over the canonical JSON of its sorted (path, digest) pairs."""
-    return sha256(canonical_json([[path, sha256(contents[path])] for path in sorted(contents, key=str.encode)]))
-
-
-def _contents(root: str) -> dict[str, bytes]:
-    """Every regular file below `root` by its path, hidden ones left out."""
-    found: dict[str, bytes] = {}
-    for folder, folders, files in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith((".", "__"))]
-        for name in files:
-            if not name.startswith("."):
-                path = os.path.join(folder, name)
-                found[os.path.relpath(path, root).replace(os.sep, "/")] = _read(path)
-    return found
-
-
-def _read(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError as error:
-        raise InvalidDefinition(path, "", f"cannot be read: {error.strerror}") from error
+    return build(root, name, inputs, templates, resources.folder_digest(contents))
 
 
 def _text(data: bytes, file: str) -> str:

@@ -14,7 +14,6 @@ from ..buildpack import load_all
 from ..buildpack.definition import nearest
 from ..buildpack.vocabulary import CLAIMS, Buildpack, DetectRule
 from ..ecosystems import ecosystem
-from ..ecosystems.npm import semver
 from ..errors import Ambiguous, BadManifest, CommittedFiles, NotDetected, UsageError
 from ..model import Detection, Detections, Reason
 from . import appconfig, procfile, versions
@@ -226,6 +225,8 @@ def _named_managers(facts: Facts, managers: set[str], writer: str) -> list[tuple
 
 
 def _range(text: object) -> bool:
+    from ..ecosystems.npm import semver  # here, since few apps get this far
+
     return isinstance(text, str) and semver.satisfies("1.0.0", text) is not None
 
 

@@ -18,9 +18,10 @@ from .manifest import Manifest, all_manifests, manifest, workspaces
 from .names import from_purl
 from .natives import needs_build
 from .source import Lookup
-from .tarball import unpack
 
 if TYPE_CHECKING:
+    from stager.model import Artifact
+    from stager.tar import Unpacked
     from stager.tree import SourceTree
 
 __all__ = [
@@ -105,6 +106,13 @@ def check_drift(tree: SourceTree, lock: str) -> None:
     from .drift import check_drift
 
     check_drift(tree, lock)
+
+
+def unpack(blob_path: str, artifact: Artifact, path: str) -> Unpacked:
+    """The files of a package's tarball at `path`; see `tarball`. Raises BadArchive, UnsafeEntry."""
+    from .tarball import unpack
+
+    return unpack(blob_path, artifact, path)
 
 
 def declared(tree: SourceTree) -> frozenset[str]:
