@@ -258,3 +258,25 @@ def test_add_ons_that_are_only_wanted_are_no_obstacle() -> None:
     assert [name for name, _ in npm.needs_build(placed, AMD64, {"cpu-features"})] == ["cpu-features@1.0.0"]
     needy: tuple[str, dict[str, object]] = ("node_modules/y", {"name": "y", "needs": ["cpu-features"]})
     assert [name for name, _ in npm.needs_build([*placed, needy], AMD64)] == ["cpu-features@1.0.0"]
+
+
+def test_an_addon_in_a_platform_package_of_its_own_is_enough() -> None:
+    """As @parcel/watcher and its like ship theirs: the parent holds sources, an optional dependency the binary."""
+    parent = {
+        "name": "@p/watcher",
+        "version": "2.0.0",
+        "native": "its install script compiles an add-on",
+        "prebuilt": [],
+    }
+    parent["wants"] = ["@p/watcher-linux-x64-glibc", "@p/watcher-linux-x64-musl", "@p/watcher-darwin-arm64"]
+
+    def needs(*names: str) -> list[tuple[str, str]]:
+        others = [{"name": name, "version": "2.0.0", "prebuilt": ["watcher.node"]} for name in names]
+        placed = [(f"node_modules/{one['name']}", one) for one in (parent, *others)]
+        return npm.needs_build(placed, AMD64, ["@p/watcher"])
+
+    assert needs("@p/watcher-linux-x64-glibc") == []
+    refused = [("@p/watcher@2.0.0", "its install script compiles an add-on, and holds none for linux x64")]
+    assert needs() == refused
+    assert needs("@p/watcher-linux-x64-musl") == refused
+    assert needs("@p/watcher-darwin-arm64") == refused

@@ -19,18 +19,27 @@ def needs_build(
 ) -> list[tuple[str, str]]:
     """(`name@version`, why) of the packages that cannot work on `stack` without being compiled.
 
-    A package that others only want optionally is not among them: npm, too, goes on without it when it fails. `direct`
-    are the names the app itself needs.
+    A package that others only want optionally is not among them: npm, too, goes on without it when it fails. One whose
+    add-on lies in a package of its own for each platform (`@parcel/watcher-linux-x64-glibc`) is fine when that is placed.
+    `direct` are the names the app itself needs.
     """
+    metas = {str(meta.get("name")): meta for _, meta in placed}
     needed = {name for _, meta in placed for name in _words(meta, "needs")} | set(direct)
     wanted = {name for _, meta in placed for name in _words(meta, "wants")}
     found = {}
     for _, meta in sorted(placed, key=lambda item: item[0].encode()):
         name, why = str(meta.get("name")), str(meta.get("native") or "")
         dispensable = name in wanted and name not in needed
-        if why and not dispensable and not any(_fits(file, stack) for file in _words(meta, "prebuilt")):
+        if why and not dispensable and not any(_fits(file, stack) for file in _addons(meta, metas)):
             found[f"{name}@{meta.get('version')}"] = f"{why}, and holds none for linux {cpu(stack)}"
     return list(found.items())
+
+
+def _addons(meta: Mapping[str, object], metas: Mapping[str, Mapping[str, object]]) -> Iterable[str]:
+    """The package's compiled add-ons, and those of the placed packages it wants, with their package's name before them."""
+    yield from _words(meta, "prebuilt")
+    for name in _words(meta, "wants"):
+        yield from (f"{name}/{file}" for file in _words(metas.get(name, {}), "prebuilt"))
 
 
 def _words(meta: Mapping[str, object], key: str) -> Iterable[str]:
