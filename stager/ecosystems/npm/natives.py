@@ -9,7 +9,7 @@ from stager.model import Stack
 
 from .platform import cpu
 
-_MUSL = re.compile(r"(?:^|[.\-_])musl(?:$|[.\-_])")
+_MUSL = re.compile(r"(?:^|[.\-_/])musl(?:$|[.\-_/])")
 _SYSTEMS = ("android", "darwin", "freebsd", "linux", "openbsd", "sunos", "win32", "aix", "ios")
 _MACHINES = ("x64", "arm64", "ia32", "arm", "ppc64", "s390x", "riscv64", "loong64", "mips64el", "universal", "x86_64")
 
