@@ -46,8 +46,9 @@ PYTHON_APPS = {
     "data": (["django", "gunicorn", "numpy", "pandas", "scikit-learn"], 150),
 }
 NODE_PACKAGES = [
-    "express", "webpack", "webpack-cli", "jest", "eslint", "react", "react-dom", "@mui/material", "axios", "lodash",
+    "express", "webpack", "webpack-cli", "mocha", "eslint", "react", "react-dom", "@mui/material", "axios", "lodash",
     "mongoose", "socket.io", "winston", "typescript", "babel-loader", "@babel/preset-env", "@babel/core",
+    "@aws-sdk/client-s3", "firebase-admin", "graphql",
 ]  # fmt: skip
 
 

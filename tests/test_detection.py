@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -494,7 +495,7 @@ def test_nothing_depends_on_hash_seed_or_order() -> None:
     )
     seen = {
         subprocess.run(
-            ["python", "-c", code],
+            [sys.executable, "-c", code],
             env={**os.environ, "PYTHONHASHSEED": seed},
             capture_output=True,
             text=True,
