@@ -30,6 +30,7 @@ check: $(STAMP) ## lint, format and types
 
 bench: $(STAMP) ## measure, beside other tools in the same run
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/flat.py
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
