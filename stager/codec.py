@@ -36,7 +36,7 @@ HEADER = bytes.fromhex("1f8b08000000000000ff")
 """gzip header: deflate, no flags, mtime 0, XFL 0, OS 255 (unknown)."""
 FINAL = b"\x03\x00"
 """An empty final block with fixed Huffman codes: ends a stream of joined runs."""
-_EMPTY_STORED = b"\x00\x00\xff\xff"
+EMPTY_STORED = b"\x00\x00\xff\xff"
 
 
 def trailer(crc: int, length: int) -> bytes:
@@ -160,7 +160,7 @@ def _unfinish(part: bytearray, start: int, facts: Facts) -> None:
 def _joint(end: int) -> bytes:
     """An empty stored block after a block that ends at bit `end`: its three header bits may fit in the last byte."""
     used = end % 8
-    return _EMPTY_STORED if 0 < used <= 5 else b"\x00" + _EMPTY_STORED
+    return EMPTY_STORED if 0 < used <= 5 else b"\x00" + EMPTY_STORED
 
 
 def scan(read: Callable[[int], bytes], length: int, limit: int | None = None) -> Facts:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import __version__, assembly, codec, launch, pieces, tar
-from .digest import key_of
+from .digest import canonical_json, key_of
 from .ecosystems import covered, layout, link_packages, unbuilt
 from .errors import LockStale, NeedsBuild, PathConflict
+from .launch import LAYERS
 from .lockfile import plan_digest
 from .model import Artifact, BuildpackPin, Plan
 from .pieces import Piece
@@ -135,14 +136,16 @@ def build_base(
     _check_built(plan, placed)
     placed, notes = _settle(placed, store, stop)
     links = _links(plan, placed)
-    files = _generated(plan, root, store)
+    files = _generated(plan, root, store) | {LAYERS: ""}
     owners = _owners(placed, links, files)
     folders = _folders(owners)
-    layers = [_skeleton(folders, links, files, store, stop), *_grouped(placed)]
+    groups, envelope = _grouped(placed), _envelope(plan, store)
+    files[LAYERS] = _described(groups, envelope, entries=len(folders) + len(links) + len(files))
+    layers = [_skeleton(folders, links, files, store, stop), *groups]
     base = {
         **_facts(plan),
         **_outside_roots(owners, folders),
-        **_envelope(plan, store),
+        **envelope,
         "layers": layers,
         "notes": notes,
     }
@@ -328,6 +331,23 @@ def _combined(layers: list[dict[str, Any]]) -> tuple[int, int]:
         for _, _, piece_crc, piece_length in layer["pieces"]:
             crc, length = codec.crc32_combine(crc, piece_crc, piece_length), length + piece_length
     return crc, length
+
+
+def _described(groups: list[dict[str, Any]], envelope: dict[str, Any], entries: int) -> str:
+    """The droplet's `layers.json`: what a reader needs to cut the file into its layers (docs/droplet-format.md §4)."""
+    _, size, crc, length = envelope["envelope"]
+    record = {
+        "end": len(envelope["end"]) // 2,
+        "entries": entries,
+        "envelope": {"crc": crc, "length": length, "size": size},
+        "layers": [{"name": layer["name"], **_extent(layer)} for layer in groups],
+    }
+    return canonical_json(record).decode()
+
+
+def _extent(layer: dict[str, Any]) -> dict[str, int]:
+    crc, length = _combined([layer])
+    return {"crc": crc, "length": length, "size": sum(record[1] for record in layer["pieces"])}
 
 
 def _envelope(plan: Plan, store: Store) -> dict[str, Any]:

@@ -12,6 +12,9 @@ from .digest import Digest, canonical_json
 from .lockfile import dumps
 from .model import Plan
 
+LAYERS = ".stager/layers.json"
+"""Where a droplet says how long its layers are; written by `dependencies`, which knows."""
+
 LAUNCH = """\
 #!/bin/sh
 # Starts a process of this droplet in the foreground:

@@ -13,12 +13,12 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from . import detection, planning, restage, staging
-from .cli import cache_folder
 from .codec import check_known_answer
 from .indexes import Indexes
 from .model import Detections, Droplet, Plan, Progress
 from .staging import Settings
 from .store import Store
+from .store.location import cache_folder
 from .tree import SourceTree
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .store import Store
 
 LOCK = "stager.lock"
-BASE_FORMAT = 1
+BASE_FORMAT = 2
 """Version of the base record; part of its memo key."""
 _YOUNG = 2_000_000_000
 """A file stamped less than this many nanoseconds before it was noted may change again within its stamp's resolution."""

@@ -1,0 +1,31 @@
+"""The commands, each in a module that `cli` imports when it is asked for; what each file offers is its `COMMANDS`.
+
+A row is a help line, what runs, and what declares its arguments. Keys are what users type: `stage`, `cache gc`.
+"""
+
+from __future__ import annotations
+
+MODULES: dict[str, tuple[str, str]] = {
+    "detect": ("app", "say which buildpacks recognise the app, and why"),
+    "plan": ("app", "show what the app would be staged from"),
+    "lock": ("app", "pin everything in stager.lock, and make the app's own lock if it has none"),
+    "stage": ("stage", "make the droplet"),
+    "run": ("app", "launch the app, or a droplet file, on this host"),
+    "inspect": ("app", "show what is inside a droplet file"),
+    "cache info": ("cache", "say where the store is and what it holds"),
+    "cache verify": ("cache", "check every blob and set damaged ones aside"),
+    "cache gc": ("cache", "remove what is unused, the least used first"),
+}
+"""Command → (module of this package, help line), in the order that help shows. Kept here so that help imports no command."""
+
+GROUPS = {
+    "cache": "look at, check and clean the store",
+    "export": "write the droplet in a platform's format",
+    "push": "bring the droplet to a platform",
+    "promote": "bring a platform's droplet to another app or space by its digest",
+    "rollback": "go back to the previous droplet",
+    "import": "take over another platform's files",
+    "bundle": "carry everything a staging needs to a machine without a network",
+    "box": "lock and build stacks",
+}
+"""First words of two-word commands, with what they are about."""

@@ -1,0 +1,143 @@
+"""What commands share: arguments, the store, settings, and how they speak.
+
+People read standard error; standard output carries results: one line, or with `--json` one document.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from ..store.location import cache_folder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ..model import Progress
+    from ..restage import Folder
+    from ..staging import Settings
+    from ..store import Store
+
+    Row = tuple[str, Callable[[argparse.Namespace], int], Callable[[argparse.ArgumentParser], None]]
+    """A command's help, what it does, and what declares its arguments."""
+
+
+# --- speaking --------------------------------------------------------------------------------------------------
+
+
+def print_json(document: object) -> None:
+    """Print the one document of a command with `--json` on standard output."""
+    import json
+
+    print(json.dumps(document, indent=2, ensure_ascii=False, sort_keys=True))
+
+
+def say(text: str) -> None:
+    """Tell people something, on standard error."""
+    print(text, file=sys.stderr)
+
+
+def warn(notes: Sequence[str]) -> None:
+    """Tell people each remark on a line of its own."""
+    for note in notes:
+        say(f"note: {note}")
+
+
+def size_text(count: int) -> str:
+    """A number of bytes for people: kB or MB, decimal."""
+    return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count / 1e3:.1f} kB"
+
+
+# --- arguments -------------------------------------------------------------------------------------------------
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Declare `--json` and `--cache-dir`, which every command takes."""
+    parser.add_argument("--json", action="store_true", help="print one JSON document on standard output")
+    parser.add_argument(
+        "--cache-dir", metavar="DIR", help="the store ($STAGER_CACHE_DIR, else the user's cache folder)"
+    )
+
+
+def add_common(parser: argparse.ArgumentParser, default: str = ".") -> None:
+    """Declare the app's folder (or a file) and what every command takes."""
+    parser.add_argument("dir", nargs="?", default=default, metavar="DIR", help=f"the app's folder ({default})")
+    add_json(parser)
+
+
+def add_planning(parser: argparse.ArgumentParser) -> None:
+    """Declare what decides a plan, and the folder."""
+    add_common(parser)
+    add_choices(parser)
+
+
+def add_choices(parser: argparse.ArgumentParser) -> None:
+    """Declare what decides a plan."""
+    parser.add_argument("--stack", default="", metavar="NAME", help="the stack to stage for (debian-12)")
+    parser.add_argument("--arch", default="", choices=["", "amd64", "arm64"], help="the architecture (amd64)")
+    parser.add_argument(
+        "--buildpack", action="append", default=[], metavar="NAME", help="use this buildpack; may be repeated"
+    )
+    parser.add_argument(
+        "--offline", action="store_true", help="open no connection; what is not in the store is an error"
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
+    parser.add_argument("--locked", action="store_true", help="fail when stager.lock is missing or stale")
+
+
+# --- what arguments stand for ----------------------------------------------------------------------------------
+
+
+def environ() -> Mapping[str, str]:
+    """The process's environment; only the command line and the library read it."""
+    return os.environ
+
+
+def home() -> str:
+    """The user's home folder."""
+    return os.path.expanduser("~")
+
+
+def store(arguments: argparse.Namespace) -> Store:
+    """The store that the arguments or the environment name."""
+    from ..store import Store
+
+    return Store(arguments.cache_dir or cache_folder(os.environ, sys.platform))
+
+
+def settings(arguments: argparse.Namespace, store: Store, *, save_lock: bool = True) -> Settings:
+    """What staging needs, from a command that declared `add_planning`."""
+    from ..indexes import Indexes
+    from ..staging import Settings
+
+    return Settings(
+        store=store,
+        indexes=Indexes.from_environment(os.environ, home=home()),
+        stack=arguments.stack,
+        architecture=arguments.arch,
+        buildpacks=tuple(arguments.buildpack),
+        locked=getattr(arguments, "locked", False),
+        offline=arguments.offline,
+        save_lock=save_lock,
+        upgrade=getattr(arguments, "upgrade", False),
+        jobs=getattr(arguments, "jobs", 0),
+        progress=progress(arguments),
+    )
+
+
+def progress(arguments: argparse.Namespace) -> Progress | None:
+    """What shows progress to people; None with `--quiet`."""
+    if getattr(arguments, "quiet", False):
+        return None
+    from ..progress import reporter
+
+    return reporter(sys.stderr)
+
+
+def folder(arguments: argparse.Namespace, store: Store) -> Folder:
+    """The app's folder as it is now."""
+    from ..restage import Folder
+
+    return Folder(arguments.dir, store, getattr(arguments, "output", ""))

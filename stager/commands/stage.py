@@ -1,0 +1,131 @@
+"""`stager stage`: the one command that is kept free of every import it can do without."""
+
+from __future__ import annotations
+
+import os
+
+from . import shared
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from typing import Any
+
+    from ..restage import Folder
+    from ..store import Store
+
+
+class Arguments:
+    """Parsed arguments, without argparse."""
+
+    json = quiet = offline = locked = False
+    dir, output, stack, arch, cache_dir, jobs = ".", "droplet.tgz", "", "", None, 0
+    buildpack: tuple[str, ...] = ()
+
+
+_FLAGS = {"--json": "json", "--quiet": "quiet", "-q": "quiet", "--offline": "offline", "--locked": "locked"}
+_OPTIONS = {"--output": "output", "-o": "output", "--stack": "stack", "--arch": "arch", "--cache-dir": "cache_dir"}
+
+
+def plain(argv: list[str]) -> argparse.Namespace | None:
+    """The arguments of a plainly written `stage`, or None for argparse to see to.
+
+    Importing argparse and building a parser would take a quarter of a warm restage.
+    """
+    found: Any = Arguments()
+    words, dirs = iter(argv[1:]), []
+    for word in words:
+        if word in _FLAGS:
+            setattr(found, _FLAGS[word], True)
+        elif word in _OPTIONS:
+            value = next(words, "")
+            if not value or value.startswith("-"):
+                return None
+            setattr(found, _OPTIONS[word], value)
+        elif word.startswith("-"):
+            return None
+        else:
+            dirs.append(word)
+    found.dir = dirs[0] if dirs else "."
+    found.run = run
+    return found if len(dirs) <= 1 and found.arch in ("", "amd64", "arm64") else None
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `stage`."""
+    shared.add_planning(parser)
+    parser.add_argument("-o", "--output", default="droplet.tgz", metavar="FILE", help="the droplet file (droplet.tgz)")
+    parser.add_argument("--jobs", type=int, default=0, metavar="N", help="worker threads (one a processor)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Make the droplet and say what it is."""
+    store = shared.store(arguments)
+    with store.lease():
+        folder = shared.folder(arguments, store)
+        result = staged(folder, arguments, store)
+        if arguments.json:
+            shared.print_json(_as_json(folder, result, store))
+        else:
+            _report(folder, result)
+            print(result["digest"])
+    return 0
+
+
+def staged(folder: Folder, arguments: argparse.Namespace, store: Store) -> dict[str, Any]:
+    """Stage the folder into `arguments.output`: the short way when that is possible, else the long one."""
+    from .. import restage
+
+    result = None
+    if not arguments.buildpack:
+        result = restage.warm(folder, store, arguments.output, arguments.stack, arguments.arch)
+    if result is None:
+        from ..staging import stage_folder
+
+        result = stage_folder(folder, arguments.output, shared.settings(arguments, store))
+    return result
+
+
+def droplet_of(arguments: argparse.Namespace, scratch: str) -> str:
+    """The droplet file that `arguments.dir` names; a folder is staged into `scratch` first and reported."""
+    if os.path.isfile(arguments.dir):
+        return str(arguments.dir)
+    arguments.output = os.path.join(scratch, "droplet.tgz")
+    store = shared.store(arguments)
+    with store.lease():
+        folder = shared.folder(arguments, store)
+        _report(folder, staged(folder, arguments, store))
+    return str(arguments.output)
+
+
+def _as_json(folder: Folder, result: dict[str, Any], store: Store) -> dict[str, Any]:
+    from ..restage import layers_of
+
+    base = result["base"]
+    kept = ("plan", "stack", "architecture", "buildpacks", "processes", "env", "runtimes")
+    return {
+        **{key: base[key] for key in kept},
+        **{key: result[key] for key in ("digest", "size", "path", "written")},
+        "layers": layers_of(base, result["app"], store),
+        "left_out": [{"path": path, "reason": why} for path, why in folder.tree.left_out],
+        "notes": [*result.get("notes", ()), *base["notes"]],
+    }
+
+
+def _report(folder: Folder, result: dict[str, Any]) -> None:
+    base = result["base"]
+    shared.warn([*result.get("notes", ()), *base["notes"]])
+    for path, why in folder.tree.left_out:
+        shared.say(f"left out: {path} ({why})")
+    runtimes = ", ".join(f"{name} {version}" for name, version in base["runtimes"].items())
+    shared.say(
+        f"{', '.join(base['buildpacks'])} on {base['stack']}/{base['architecture']}"
+        + (f" with {runtimes}" if runtimes else "")
+    )
+    for kind, command in base["processes"].items():
+        shared.say(f"  {kind}: {command}")
+    where = os.path.relpath(result["path"])
+    shared.say(f"{shared.size_text(result['size'])} in {where}" + ("" if result["written"] else ", unchanged"))
+
+
+COMMANDS: dict[str, shared.Row] = {"stage": ("make the droplet", run, configure)}

@@ -1,0 +1,314 @@
+"""Reading a droplet file: its facts, plan and entries, and its layers as the blobs that every target ships.
+
+A droplet's layers are byte ranges of the file (docs/droplet-format.md §4, §5): its own `.stager/layers.json` says how long
+each is, so nothing but the file is needed to cut it. A layer's OCI blob is the range between a gzip header and trailer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from . import assembly, codec, lockfile, restage
+from .checked import Node
+from .digest import Digest
+from .entries import Entry, read_entries
+from .errors import BadArchive, CannotWrite, Unreadable
+from .launch import LAYERS
+from .model import Layer, Plan
+from .store import Store
+from .tar import BLOCK, ROOT
+
+_FACTS = (".stager/launch.json", LAYERS, ".stager/stager.lock")
+_BUFFER = 1 << 20
+_SMALL = 1 << 26
+"""The most bytes of a file that `read` returns, and of a skeleton that is searched."""
+_LAST = len(codec.trailer(0, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A layer inside the file: `size` bytes of deflate runs at `offset`, `length` bytes of tar with CRC-32 `crc`."""
+
+    offset: int
+    size: int
+    crc: int
+    length: int
+
+
+class DropletFile:
+    """An open droplet file; use as a context manager. Made by `open_droplet`.
+
+    `digest` and `size` are the file's; `facts` is its `launch.json`; `layers` are in the order of the archive.
+    Methods raise BadArchive when the file's bytes are not what its own records say.
+    """
+
+    def __init__(self, path: str, fd: int, digest: Digest, size: int) -> None:
+        self.path = path
+        self.digest = digest
+        self.size = size
+        self.name = os.path.basename(path)
+        self._fd = fd
+        self.facts: dict[str, Any] = {}
+        self.plan_text = ""
+        self.parts: dict[str, Part] = {}
+        self.layers: tuple[Layer, ...] = ()
+
+    def __enter__(self) -> DropletFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._fd)
+
+    @property
+    def plan(self) -> Plan:
+        """The plan that the droplet was made from, as it carries it. Raises BadLock."""
+        return lockfile.loads(self.plan_text.encode())
+
+    def blob(self, layer: Layer) -> Iterator[bytes]:
+        """The layer's OCI blob: the gzip file whose SHA-256 is `layer.digest`, in parts."""
+        part = self.parts[layer.name]
+        yield codec.HEADER
+        yield from self.runs(layer)
+        yield codec.trailer(part.crc, part.length)
+
+    def runs(self, layer: Layer) -> Iterator[bytes]:
+        """The layer's deflate runs as they lie in the file, in parts."""
+        part = self.parts[layer.name]
+        yield from self._bytes(part.offset, part.size)
+
+    def tar(self, layer: Layer) -> Iterator[bytes]:
+        """The layer's uncompressed tar, whose SHA-256 is `layer.diff_id`, in parts; without an end-of-archive marker."""
+        part = self.parts[layer.name]
+        yield from _checked(self._bytes(part.offset, part.size), part, self.name)
+
+    def entries(self, *, contents: bool = True) -> Iterator[Entry]:
+        """Every entry of the whole archive in its order, the envelope's included; hashed unless not `contents`."""
+        return read_entries(self._inflated(), self.name, contents=contents)
+
+    def read(self, path: str) -> bytes:
+        """A file of at most 64 MiB by its path in the app folder (`.stager/launch.json`). Raises BadArchive if absent."""
+        kept: dict[str, list[bytes]] = {ROOT + path: []}
+        for entry in read_entries(self._inflated(), self.name, contents=False, keep=kept):
+            if entry.name == ROOT + path and entry.kind == "file" and entry.size <= _SMALL:
+                return b"".join(kept[entry.name])
+        raise BadArchive(self.name, f"has no file {path}")
+
+    def _bytes(self, offset: int, size: int) -> Iterator[bytes]:
+        while size:
+            part = os.pread(self._fd, min(_BUFFER, size), offset)
+            if not part:
+                raise BadArchive(self.name, "changed while it was read")
+            yield part
+            offset, size = offset + len(part), size - len(part)
+
+    def _inflated(self) -> Iterator[bytes]:
+        head = len(codec.HEADER)
+        return inflated(self._bytes(head, self.size - head), self.name)
+
+
+def open_droplet(path: str, store: Store | None = None) -> DropletFile:
+    """Open a droplet file and cut it into its layers.
+
+    What a `store` remembers of this very file spares inflating it. Raises Unreadable, and BadArchive for what is no
+    droplet or has been damaged.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise Unreadable(path, error.strerror or str(error)) from None
+    try:
+        droplet = DropletFile(path, fd, _digest(fd, path), os.fstat(fd).st_size)
+        _fill(droplet, store)
+    except BaseException:
+        os.close(fd)
+        raise
+    return droplet
+
+
+def _digest(fd: int, path: str) -> Digest:
+    state = hashlib.sha256()
+    buffer = memoryview(bytearray(_BUFFER))
+    try:
+        while count := os.readv(fd, [buffer]):
+            state.update(buffer[:count])
+    except OSError as error:
+        raise Unreadable(path, error.strerror or str(error)) from None
+    return Digest("sha256:" + state.hexdigest())
+
+
+def _fill(droplet: DropletFile, store: Store | None) -> None:
+    key = droplet.digest.partition(":")[2]
+    memo = store.recall("opened", key) if store else None
+    if memo is None:
+        memo = _read(droplet, store)
+        if store:
+            with suppress(CannotWrite):  # a memo may always be missing
+                store.remember("opened", key, memo)
+    droplet.facts, droplet.plan_text = memo["facts"], memo["plan"]
+    droplet.parts = {name: Part(*part) for name, part, _ in memo["layers"]}
+    droplet.layers = tuple(
+        Layer(name, Digest(ids[0]), Digest(ids[1]), part[1] + len(codec.HEADER) + _LAST)
+        for name, part, ids in memo["layers"]
+    )
+
+
+def _read(droplet: DropletFile, store: Store | None) -> dict[str, Any]:
+    """Everything about the file, as the memo holds it: facts, plan, and [name, part, [digest, diffID]] per layer."""
+    if os.pread(droplet._fd, len(codec.HEADER), 0) != codec.HEADER:
+        raise BadArchive(droplet.name, "is no droplet: it does not begin as one")
+    texts, length = _skeleton(droplet)
+    record = Node(_json(texts[LAYERS], droplet.name), LAYERS, fail_with=lambda _, why: BadArchive(droplet.name, why))
+    known = _remembered(droplet, store)
+    layers = []
+    for name, part in _parts(droplet, record, length):
+        ids = known.get(name) or _identify(droplet, part)
+        layers.append([name, [part.offset, part.size, part.crc, part.length], ids])
+    facts = launch_facts(texts[_FACTS[0]], droplet.name)
+    return {"facts": facts, "plan": texts[_FACTS[2]].decode("utf-8", "replace"), "layers": layers}
+
+
+def launch_facts(text: bytes, label: str) -> dict[str, Any]:
+    """The contents of a droplet's `launch.json`. Raises BadArchive for what stager does not write."""
+    facts = _json(text, label)
+    if isinstance(facts, dict) and isinstance(facts.get("processes"), dict) and isinstance(facts.get("stack"), str):
+        return facts
+    raise BadArchive(label, "its launch.json is not what stager writes")
+
+
+def _json(text: bytes, label: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise BadArchive(label, "one of its own records is no JSON") from None
+
+
+def _skeleton(droplet: DropletFile) -> tuple[dict[str, bytes], int]:
+    """The small files that describe the droplet, and the length of its skeleton's tar."""
+    kept: dict[str, list[bytes]] = {ROOT + path: [] for path in _FACTS}
+    count = seen = end = 0
+    for entry in read_entries(droplet._inflated(), droplet.name, contents=False, keep=kept):
+        seen += 1
+        end = entry.offset + BLOCK + (entry.size + BLOCK - 1) // BLOCK * BLOCK
+        if entry.name == ROOT + LAYERS:
+            found = _json(b"".join(kept[entry.name]), droplet.name)
+            count = found.get("entries", 0) if isinstance(found, dict) else 0
+        if seen == count or end > _SMALL:
+            break
+    if not count or seen != count or not all(kept.values()):
+        raise BadArchive(droplet.name, "is no droplet, or one of an older format: its skeleton does not describe it")
+    return {path: b"".join(kept[ROOT + path]) for path in _FACTS}, end
+
+
+def _parts(droplet: DropletFile, record: Node, length: int) -> Iterator[tuple[str, Part]]:
+    """Each layer's place, in order: the skeleton's is found, the plan's are stated, the app's is what is left."""
+    part = _front(droplet, length)
+    yield "skeleton", part
+    position = part.offset + part.size
+    for node in record.list("layers"):
+        name, size = node.str("name"), node.int("size")
+        yield name, Part(position, size, node.int("crc"), node.int("length"))
+        position += size
+    left = droplet.size - position - record.at("envelope").int("size") - record.int("end") - _LAST
+    if min(left, position) < 0:
+        raise BadArchive(droplet.name, f"{LAYERS} says that it is longer than it is")
+    if left:
+        crc, length = _measure(inflated(droplet._bytes(position, left), droplet.name, open_end=True))
+        yield "app", Part(position, left, crc, length)
+
+
+def _front(droplet: DropletFile, length: int) -> Part:
+    """The runs at the file's beginning that inflate to `length` bytes: they end with an empty stored block."""
+    decoder, begin = zlib.decompressobj(-15), len(codec.HEADER)
+    made = crc = done = 0
+    data = os.pread(droplet._fd, _SMALL, begin)
+    while (cut := data.find(codec.EMPTY_STORED, done)) >= 0:
+        cut += len(codec.EMPTY_STORED)
+        try:
+            out = decoder.decompress(data[done:cut])
+        except zlib.error:
+            break
+        made, crc, done = made + len(out), zlib.crc32(out, crc), cut
+        if made == length:
+            return Part(begin, done, crc, length)
+        if made > length:
+            break
+    raise BadArchive(droplet.name, "its skeleton is not joined as stager joins pieces")
+
+
+def _identify(droplet: DropletFile, part: Part) -> list[str]:
+    """Digest and diffID of a layer, from its bytes."""
+    packed, plain = hashlib.sha256(codec.HEADER), hashlib.sha256()
+
+    def tapped() -> Iterator[bytes]:
+        for data in droplet._bytes(part.offset, part.size):
+            packed.update(data)
+            yield data
+
+    for data in _checked(tapped(), part, droplet.name):
+        plain.update(data)
+    packed.update(codec.trailer(part.crc, part.length))
+    return [f"sha256:{packed.hexdigest()}", f"sha256:{plain.hexdigest()}"]
+
+
+def _remembered(droplet: DropletFile, store: Store | None) -> dict[str, list[str]]:
+    """What the store that assembled this droplet knows of its layers: name → [digest, diffID]."""
+    memo = store.recall("droplet", droplet.digest.partition(":")[2]) if store else None
+    base = store.recall("base", restage.base_key(memo["plan"])) if store and memo else None
+    if store is None or memo is None or base is None:
+        return {}
+    try:
+        rows = restage.layers_of(base, memo["app"], store)
+    except assembly.Damaged:
+        return {}
+    return {row["name"]: [row["digest"], row["diff_id"]] for row in rows}
+
+
+# --- inflating -------------------------------------------------------------------------------------------------
+
+
+def inflated(parts: Iterable[bytes], label: str, *, open_end: bool = False) -> Iterator[bytes]:
+    """The bytes that a raw deflate stream holds, in parts of at most 4 MiB.
+
+    With `open_end` the stream is runs without a final block. Raises BadArchive for anything else.
+    """
+    decoder = zlib.decompressobj(-15)
+    try:
+        for part in parts:
+            while part and not decoder.eof:
+                yield decoder.decompress(part, 4 * _BUFFER)
+                part = decoder.unconsumed_tail
+        yield decoder.flush()
+    except zlib.error:
+        raise BadArchive(label, "its compressed data is damaged") from None
+    if decoder.eof is open_end:
+        raise BadArchive(label, "its compressed data is cut short" if not open_end else "ends where it should not")
+
+
+def _measure(parts: Iterable[bytes]) -> tuple[int, int]:
+    crc = length = 0
+    for part in parts:
+        crc, length = zlib.crc32(part, crc), length + len(part)
+    return crc, length
+
+
+def _checked(runs: Iterable[bytes], part: Part, label: str) -> Iterator[bytes]:
+    """Inflate a layer's runs and make sure that they are what is said of them."""
+    crc = length = 0
+    for data in inflated(runs, label, open_end=True):
+        crc, length = zlib.crc32(data, crc), length + len(data)
+        if length > part.length:
+            break
+        yield data
+    if (crc, length) != (part.crc, part.length):
+        raise BadArchive(label, f"a layer is not what {LAYERS} says of it")

@@ -1,0 +1,213 @@
+"""What an uncompressed tar stream holds, entry by entry, exactly as its headers say.
+
+`archive` refuses whatever readers could disagree about, since its members become droplet bytes. This module is for looking:
+it reports names, owners, times, order and repetitions as they are, so that two archives can be compared.
+Formats: POSIX.1-1988 ustar, POSIX.1-2001 PAX, and GNU's long names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from .errors import BadArchive
+from .tar import BLOCK
+
+_KINDS = {b"0": "file", b"\0": "file", b"7": "file", b"1": "hardlink", b"2": "link", b"5": "folder"}
+_LONGEST = 1 << 20
+"""The largest extended header that is read, in bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a tar.
+
+    `name` and `link` are as in the archive (`./app/x`), undecodable bytes as surrogates; `kind` is `file`, `folder`,
+    `link`, `hardlink` or `other`. `sha256` is the hex digest of a file's content (empty for the rest, and when content was
+    not asked for), `offset` where its own header block begins in the tar, `header` that block's 512 bytes, and `pax` the
+    records of the extended header before it.
+    """
+
+    name: str
+    kind: str
+    mode: int
+    uid: int
+    gid: int
+    mtime: int
+    size: int
+    link: str
+    uname: str
+    gname: str
+    sha256: str
+    offset: int
+    header: bytes = field(repr=False)
+    pax: tuple[tuple[str, str], ...] = ()
+
+
+class _Source:
+    """Bytes in parts, read by number; counts what was given out."""
+
+    __slots__ = ("_held", "_parts", "label", "position")
+
+    def __init__(self, parts: Iterable[bytes], label: str) -> None:
+        self._parts = iter(parts)
+        self._held = memoryview(b"")
+        self.label = label
+        self.position = 0
+
+    def some(self, limit: int) -> memoryview:
+        """At least one byte and at most `limit`, or nothing at the end."""
+        while not self._held:
+            part = next(self._parts, None)
+            if part is None:
+                return self._held
+            self._held = memoryview(part)
+        given, self._held = self._held[:limit], self._held[limit:]
+        self.position += len(given)
+        return given
+
+    def exactly(self, count: int) -> bytes:
+        """`count` bytes; fewer only at the end."""
+        given = self.some(count)
+        if len(given) == count:
+            return bytes(given)
+        parts = bytearray(given)
+        while len(parts) < count and (given := self.some(count - len(parts))):
+            parts += given
+        return bytes(parts)
+
+    def whole(self, count: int) -> bytes:
+        data = self.exactly(count)
+        if len(data) < count:
+            raise BadArchive(self.label, f"is cut short at byte {self.position}")
+        return data
+
+
+def read_entries(
+    parts: Iterable[bytes],
+    label: str = "the archive",
+    *,
+    contents: bool = True,
+    keep: Mapping[str, list[bytes]] | None = None,
+) -> Iterator[Entry]:
+    """The entries of an uncompressed tar, in their order, up to its end marker or the end of `parts`.
+
+    Without `contents` files are skipped and not hashed. `keep` maps names to a list that receives that file's bytes.
+    Raises BadArchive for what is no tar, is cut short, or has a header with a wrong checksum.
+    """
+    source = _Source(parts, label)
+    pending: dict[str, str] = {}
+    while True:
+        offset = source.position
+        block = source.exactly(BLOCK)
+        if not block or block.count(0) == BLOCK:
+            return
+        if len(block) < BLOCK:
+            raise BadArchive(label, f"is cut short at byte {source.position}")
+        _check_sum(block, offset, label)
+        size = _number(block[124:136], label)
+        kind = block[156:157]
+        if kind in b"xgLK" and kind:
+            if size > _LONGEST:
+                raise BadArchive(label, f"has an extended header of {size} bytes")
+            data = source.whole(size + -size % BLOCK)[:size]
+            if kind != b"g":
+                pending.update(_extended(kind, data, label))
+            continue
+        yield _entry(source, block, offset, pending, contents, keep)
+        pending = {}
+
+
+def _entry(
+    source: _Source,
+    block: bytes,
+    offset: int,
+    pax: dict[str, str],
+    contents: bool,
+    keep: Mapping[str, list[bytes]] | None,
+) -> Entry:
+    label = source.label
+    kind = _KINDS.get(block[156:157], "other")
+    stated = pax.get("size", "")
+    size = int(stated) if stated.isdecimal() and stated.isascii() else _number(block[124:136], label)
+    name = pax.get("path") or _name(block)
+    digest = ""
+    if kind in ("file", "other") and size:
+        digest = _content(source, size, contents, keep.get(name) if keep else None)
+    elif kind == "file" and contents:
+        digest = hashlib.sha256().hexdigest()
+    return Entry(
+        name,
+        "folder" if kind == "file" and name.endswith("/") else kind,
+        _number(block[100:108], label),
+        _number(block[108:116], label),
+        _number(block[116:124], label),
+        _number(block[136:148], label),
+        size if kind in ("file", "other") else 0,
+        pax.get("linkpath") or _text(block[157:257]),
+        _text(block[265:297]),
+        _text(block[297:329]),
+        digest if kind == "file" else "",
+        offset,
+        block,
+        tuple(sorted(pax.items())),
+    )
+
+
+def _content(source: _Source, size: int, contents: bool, sink: list[bytes] | None) -> str:
+    state = hashlib.sha256()
+    left = size
+    while left:
+        part = source.some(left)
+        if not part:
+            raise BadArchive(source.label, f"is cut short at byte {source.position}")
+        left -= len(part)
+        if contents or sink is not None:
+            state.update(part)
+        if sink is not None:
+            sink.append(bytes(part))
+    source.whole(-size % BLOCK)
+    return state.hexdigest() if contents or sink is not None else ""
+
+
+def _check_sum(block: bytes, offset: int, label: str) -> None:
+    total = sum(block) - sum(block[148:156]) + 8 * 32
+    if _number(block[148:156], label) != total:
+        raise BadArchive(label, f"has no tar header at byte {offset}, or a damaged one")
+
+
+def _number(data: bytes, label: str) -> int:
+    """A numeric field: octal, or GNU's base 256."""
+    if data[0] & 0x80:
+        value = int.from_bytes(data, "big") & ((1 << (8 * len(data) - 1)) - 1)
+        return value - (1 << (8 * len(data) - 1)) if data[0] & 0x40 else value
+    digits = data.strip(b" \0")
+    if digits.strip(b"01234567"):
+        raise BadArchive(label, f"has a header with the malformed number {data!r}")
+    return int(digits, 8) if digits else 0
+
+
+def _text(data: bytes) -> str:
+    return data.partition(b"\0")[0].decode("utf-8", "surrogateescape")
+
+
+def _name(block: bytes) -> str:
+    prefix = _text(block[345:500]) if block[257:263] == b"ustar\0" else ""
+    return f"{prefix}/{_text(block[:100])}" if prefix else _text(block[:100])
+
+
+def _extended(kind: bytes, data: bytes, label: str) -> dict[str, str]:
+    """The records of a PAX header (POSIX.1-2001, "pax Extended Header"), or of a GNU long name."""
+    if kind in b"LK":
+        return {"path" if kind == b"L" else "linkpath": data.rstrip(b"\0").decode("utf-8", "surrogateescape")}
+    records: dict[str, str] = {}
+    while data:
+        length, space, _ = data.partition(b" ")
+        end = int(length) if space and len(length) < 10 and length.isdigit() else 0
+        key, equals, value = data[len(length) + 1 : end - 1].partition(b"=")
+        if not equals or end > len(data) or data[end - 1 : end] != b"\n":
+            raise BadArchive(label, "has a malformed PAX header")
+        records[key.decode("utf-8", "surrogateescape")] = value.decode("utf-8", "surrogateescape")
+        data = data[end:]
+    return records
