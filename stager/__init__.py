@@ -5,7 +5,8 @@
     droplet = stager.stage("myapp", out="droplet.tgz")
     print(droplet.digest, droplet.processes["web"])
 
-`stage` does everything; `detect`, `plan`, `fetch` and `assemble` are its steps over values, safe to call from many threads.
+`stage` does everything; `detect`, `plan`, `fetch` and `assemble` are its steps over values, safe to call from many threads;
+`export` writes a droplet in a platform's format.
 Every error is a `StagerError`. Names are imported when first used, so that `import stager` is quick.
 """
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from .errors import StagerError as StagerError
     from .library import assemble as assemble
     from .library import detect as detect
+    from .library import export as export
     from .library import fetch as fetch
     from .library import plan as plan
     from .library import stage as stage
@@ -34,7 +36,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "digest": ("Digest",),
     "errors": ("StagerError",),
-    "library": ("assemble", "detect", "fetch", "plan", "stage"),
+    "library": ("assemble", "detect", "export", "fetch", "plan", "stage"),
     "model": ("Artifact", "Detections", "Droplet", "Event", "Layer", "Plan"),
     "store": ("Store",),
     "tree": ("SourceTree",),
@@ -43,7 +45,7 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [  # noqa: RUF022 - nouns, then verbs in their order
     "SourceTree", "Detections", "Plan", "Artifact", "Store", "Droplet", "Layer", "Digest", "Event", "StagerError",
-    "detect", "plan", "fetch", "assemble", "stage",
+    "detect", "plan", "fetch", "assemble", "stage", "export",
 ]  # fmt: skip
 
 

@@ -1,63 +1,42 @@
 """Looking inside a droplet file: what it runs, what it carries, how big each part is.
 
-Everything comes from the file itself: its `launch.json` and the plan it carries. Where the store remembers how the
-droplet was assembled, its layers are shown as well.
+Everything comes from the file itself: its `launch.json`, the plan it carries, and the lengths of its layers.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Iterable
 from typing import Any
 
-from . import assembly, lockfile, restage
-from .archive import content_bytes, read_tar
-from .errors import BadArchive, Unreadable
+from .droplets import open_droplet
 from .model import Plan
-from .running import droplet_facts
 from .store import Store
+from .tar import ROOT
+
+_SHOWN = ("plan", "stack", "architecture", "buildpacks", "runtimes", "processes", "env")
 
 
 def inspect(path: str, store: Store | None = None) -> dict[str, Any]:
-    """What a droplet file is and holds, as JSON-able facts. Raises Unreadable, BadArchive, UnsafeEntry."""
-    digest = _digest(path)
-    with read_tar(path, os.path.basename(path), "gz") as archive:
-        facts = droplet_facts(archive, path)
-        sizes = [(member.name.removeprefix("app/"), member.size) for member in archive.members if not member.is_link]
-        lock = archive.get("app/.stager/stager.lock")
-        plan = lockfile.loads(content_bytes(lock.content)) if lock and not lock.is_link else None
-    if plan is None:
-        raise BadArchive(os.path.basename(path), "carries no plan")
-    return {
-        "digest": f"sha256:{digest}",
-        "size": os.path.getsize(path),
-        "unpacked": sum(size for _, size in sizes),
-        "files": len(sizes),
-        **{key: facts[key] for key in ("plan", "stack", "architecture", "buildpacks", "runtimes", "processes", "env")},
-        "layers": _layers(digest, store),
-        "packages": _packages(plan, sizes),
-    }
+    """What a droplet file is and holds, as JSON-able facts. Raises Unreadable, BadArchive, BadLock.
 
-
-def _digest(path: str) -> str:
-    try:
-        with open(path, "rb", buffering=0) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise Unreadable(path, error.strerror or str(error)) from None
-
-
-def _layers(digest: str, store: Store | None) -> list[dict[str, Any]]:
-    """The layers of a droplet that this store assembled; none when it did not, or has forgotten."""
-    memo = store.recall("droplet", digest) if store else None
-    base = store.recall("base", restage.base_key(memo["plan"])) if store and memo else None
-    if store is None or memo is None or base is None:
-        return []
-    try:
-        return restage.layers_of(base, memo["app"], store)
-    except assembly.Damaged:
-        return []
+    With a `store`, what it remembers of this very file spares inflating it to learn its layers' digests.
+    """
+    with open_droplet(path, store) as droplet:
+        entries = [entry for entry in droplet.entries(contents=False) if entry.kind == "file"]
+        sizes = [(entry.name.removeprefix(ROOT), entry.size) for entry in entries if entry.name.startswith(ROOT)]
+        facts = {key: droplet.facts.get(key) for key in _SHOWN}
+        return {
+            "digest": droplet.digest,
+            "size": droplet.size,
+            "unpacked": sum(size for _, size in sizes),
+            "files": len(sizes),
+            **facts,
+            "layers": [
+                {"name": one.name, "digest": one.digest, "diff_id": one.diff_id, "size": one.size}
+                for one in droplet.layers
+            ],
+            "packages": _packages(droplet.plan, sizes),
+        }
 
 
 def _packages(plan: Plan, sizes: Iterable[tuple[str, int]]) -> list[dict[str, Any]]:

@@ -11,9 +11,11 @@ import os
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from . import detection, planning, restage, staging
+from . import detection, planning, restage, staging, targets
 from .codec import check_known_answer
+from .droplets import open_droplet
 from .indexes import Indexes
 from .model import Detections, Droplet, Plan, Progress
 from .staging import Settings
@@ -99,6 +101,18 @@ def fetch(
 def assemble(app: str, plan: Plan, *, out: str = "droplet.tgz", store: Store | None = None) -> Droplet:
     """Make the droplet of the app's folder and a plan whose artifacts are in the store. Opens no connection."""
     return _stage_planned(app, plan, out, _settings(store, None, offline=True))
+
+
+def export(
+    droplet: Droplet | str, target: str, out: str, *, store: Store | None = None, **options: Any
+) -> targets.Exported:
+    """Write a droplet, or a droplet file, in a target's format (`stager.targets.TARGETS`) to `out`.
+
+    `options` are the target's own, as `stager export TARGET --help` names them. What a `store` remembers spares
+    inflating the droplet. Raises UsageError for an unknown target, BadArchive for what is no droplet, a TargetError.
+    """
+    with open_droplet(droplet if isinstance(droplet, str) else droplet.path, store) as opened:
+        return targets.load(target).export(opened, out, options)
 
 
 def _stage_planned(app: str, plan: Plan, out: str, settings: Settings) -> Droplet:

@@ -19,7 +19,7 @@ RANKS = [
     "model checked",
     "tar inflate codec pieces archive elf render yamltext buildpack box releases wanted lockfile progress tree store entries",
     "ecosystems indexes",
-    "detection runtimes planning fetching assembly launch restage dependencies running inspecting report droplets",
+    "detection runtimes planning fetching assembly launch restage dependencies running inspecting report droplets doctor health",
     "staging locking targets",
     "commands library",
     "cli __main__",
@@ -28,9 +28,9 @@ RANKS = [
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names.split()}
 
 OWNERS = {
-    "socket": {"indexes", "running"},
+    "socket": {"indexes", "running", "health"},
     "ssl": {"fetching.transport"},
-    "http.client": {"fetching.transport"},
+    "http.client": {"fetching.transport", "health"},
     "urllib.request": {"fetching.transport"},
     "urllib3": {"fetching.transport", "fetching.web", "fetching.downloading"},
     "requests": {"fetching.transport", "fetching.web"},

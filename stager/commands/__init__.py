@@ -12,6 +12,7 @@ MODULES: dict[str, tuple[str, str]] = {
     "stage": ("stage", "make the droplet"),
     "run": ("app", "launch the app, or a droplet file, on this host"),
     "inspect": ("app", "show what is inside a droplet file"),
+    "doctor": ("doctor", "say what this machine can do, and what is missing"),
     "cache info": ("cache", "say where the store is and what it holds"),
     "cache verify": ("cache", "check every blob and set damaged ones aside"),
     "cache gc": ("cache", "remove what is unused, the least used first"),

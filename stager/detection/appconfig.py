@@ -6,6 +6,8 @@ buildpacks: [python]
 processes: {web: gunicorn app:app}
 env: {WEB_CONCURRENCY: "2"}
 python: {groups: [postgres], extras: [s3]}
+services: [postgresql, redis]                       # what a box runs beside the app
+health: {path: /healthz, timeout: 60}               # or {command: ./bin/healthy}; seconds until the app must be ready
 ```
 """
 
@@ -27,11 +29,24 @@ if TYPE_CHECKING:
     from ..tree import SourceTree
 
 NAME = "stager.yml"
-_KEYS = ("stack", "buildpacks", "processes", "env", "python")
+_KEYS = ("stack", "buildpacks", "processes", "env", "python", "services", "health")
+_HEALTH = ("path", "command", "timeout")
+SERVICES = ("postgresql", "redis")
+"""What a box can run beside the app."""
 _PYTHON = ("groups", "extras")
 _ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _OWN = ("HOME", "PORT")
 """What the platform or launch decides; an app cannot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How to tell that the app is ready: an HTTP `path` that answers with 2xx or 3xx, or a `command` that ends with 0 in
+    the app's environment; with neither, that its port accepts connections. `timeout` is in seconds."""
+
+    path: str = ""
+    command: str = ""
+    timeout: int = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +59,8 @@ class AppConfig:
     env: tuple[EnvVar, ...] = ()
     python_groups: tuple[str, ...] = ()
     python_extras: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
+    health: Health = Health()
     lines: Mapping[str, int] = field(default_factory=dict[str, int], compare=False)
     """Path in the file → line."""
 
@@ -69,6 +86,8 @@ def read(tree: SourceTree) -> AppConfig:
         env=_env(root, document),
         python_groups=_names(python, "groups") if python else (),
         python_extras=_names(python, "extras") if python else (),
+        services=_services(root),
+        health=_health(root),
         lines=document.lines,
     )
 
@@ -135,6 +154,37 @@ def _variable(node: Node, name: str) -> str:
     if name in _OWN:
         node.fail("is set by the platform")
     return _line(node)
+
+
+def _services(root: Node) -> tuple[str, ...]:
+    found = _names(root, "services")
+    for index, name in enumerate(found):
+        if name not in SERVICES:
+            root.list("services")[index].fail(f"there is no service {name!r}; there are {', '.join(SERVICES)}")
+    return found
+
+
+def _health(root: Node) -> Health:
+    node = root.get("health")
+    if node is None:
+        return Health()
+    _only(node, _HEALTH)
+    path, command = _word(node, "path"), _word(node, "command")
+    if path and command:
+        node.fail("has a path and a command; one of them decides")
+    if path and (not path.startswith("/") or not path.isprintable() or " " in path):
+        node.at("path").fail("expected a path such as /healthz")
+    if command:
+        command = _line(node.at("command"))
+    return Health(path, command, _seconds(node))
+
+
+def _seconds(node: Node) -> int:
+    """YAML is read as strings; a whole number of seconds between 1 and 3600."""
+    text = str(node.str("timeout", "60"))
+    if not (text.isascii() and text.isdecimal() and len(text) < 5 and 0 < int(text) <= 3600):
+        node.at("timeout").fail("expected 1 to 3600 seconds")
+    return int(text)
 
 
 def _line(node: Node) -> str:
