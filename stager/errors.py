@@ -72,6 +72,15 @@ class UsageError(StagerError):
     exit_code = 2
 
 
+class BadReference(UsageError):
+    """The name of an image in a registry that cannot be one."""
+
+    def __init__(self, text: str, why: str) -> None:
+        super().__init__(
+            f"{text!r} names no image: {why}", "Write HOST[:PORT]/NAME[:TAG][@DIGEST], such as localhost:5000/shop:1."
+        )
+
+
 # --- the app's author acts -------------------------------------------------------------------------------------
 
 
@@ -126,10 +135,10 @@ class LockStale(SourceError):
 
 
 class LockMissing(SourceError):
-    """`--locked` was given and there is no `stager.lock`."""
+    """`--locked` was given and there is no `stager.lock`; or a stack has no `box.lock`."""
 
-    def __init__(self, path: str = "stager.lock") -> None:
-        super().__init__(f"there is no {path}", "Run 'stager lock' and commit the file.", where=path)
+    def __init__(self, path: str = "stager.lock", command: str = "stager lock") -> None:
+        super().__init__(f"there is no {path}", f"Run '{command}' and commit the file.", where=path)
 
 
 class BadLock(SourceError):
@@ -181,6 +190,19 @@ class BadManifest(SourceError):
 
     def __init__(self, file: str, why: str, hint: str = "", line: int | None = None) -> None:
         super().__init__(why, hint or f"Correct {file}.", where=f"{file}:{line}" if line else file)
+
+
+class NotImportable(SourceError):
+    """Another platform's file with things that stager cannot honour; each row is its line (0: unknown), its key, and why."""
+
+    def __init__(self, file: str, rows: Sequence[tuple[int, str, str]]) -> None:
+        lines = [f"{f'line {line}: ' if line else ''}{key}: {why}" for line, key, why in rows]
+        super().__init__(
+            "cannot be honoured: " + "; ".join(lines),
+            "Remove these keys, after giving what they did another place, and import again.",
+            where=f"{file}:{rows[0][0]}" if rows and rows[0][0] else file,
+            rows=[list(row) for row in rows],
+        )
 
 
 class UnsafePath(SourceError):
@@ -240,6 +262,25 @@ class NoRuntime(BuildpackError):
             where=where,
             available=list(available),
         )
+
+
+class UnknownPackage(BuildpackError):
+    """A stack asks for packages that its signed index does not have, or whose dependencies it cannot meet."""
+
+    def __init__(self, file: str, suite: str, names: Sequence[str], why: str = "") -> None:
+        super().__init__(
+            f"the signed index of {suite} has no {_listing(names)}{why}",
+            f"Correct {file}; packages of other suites cannot be mixed in.",
+            where=file,
+            names=list(names),
+        )
+
+
+class StackFailed(BuildpackError):
+    """A root filesystem that could not be made of what its definition and lock say; `said` is the tool's own explanation."""
+
+    def __init__(self, stack: str, step: str, said: str, hint: str = "") -> None:
+        super().__init__(f"stack {stack}: {step} failed: {said}", hint or "Correct its box.yml, lock it and build it again.")
 
 
 # --- an operator acts ------------------------------------------------------------------------------------------
@@ -351,6 +392,36 @@ class StoreUnsafe(IntegrityError):
         )
 
 
+class BadEvidence(IntegrityError):
+    """A receipt, attestation or key that is malformed, or says something else than what it stands beside."""
+
+    def __init__(self, file: str, why: str, hint: str = "") -> None:
+        super().__init__(why, hint or "Do not rely on it. Ask whoever made it for a new one.", where=file)
+
+
+class NotAttested(IntegrityError):
+    """Fewer trusted keys than demanded have signed that this droplet is what its source and plan say."""
+
+    def __init__(self, digest: str, found: int, wanted: int, rejected: Sequence[tuple[str, str]]) -> None:
+        reasons = "; ".join(f"{name}: {why}" for name, why in rejected[:12])
+        super().__init__(
+            f"{digest}: {found} of {wanted} wanted signers agree" + (f" ({reasons})" if reasons else ""),
+            "Do not deploy it until enough independent rebuilders have signed 'stager attest' for this digest.",
+            found=found,
+            wanted=wanted,
+            rejected=[list(row) for row in rejected],
+        )
+
+
+class BadBundle(IntegrityError):
+    """A bundle of inputs that is incomplete, altered, or made for another stager."""
+
+    def __init__(self, file: str, why: str, hint: str = "") -> None:
+        super().__init__(
+            why, hint or "Do not use it. Run 'stager bundle export' again and copy the whole file.", where=file
+        )
+
+
 class CodecChanged(IntegrityError):
     """The compressor on this machine does not produce the bytes this version of stager promises."""
 
@@ -426,8 +497,8 @@ class TargetError(StagerError):
 class TooLarge(TargetError):
     """A result over a platform's limit."""
 
-    def __init__(self, what: str, limit: int, size: int) -> None:
-        super().__init__(f"{what} is {size} bytes; the limit is {limit}", "Leave files out with .stagerignore.")
+    def __init__(self, what: str, limit: int, size: int, hint: str = "") -> None:
+        super().__init__(f"{what} is {size} bytes; the limit is {limit}", hint or "Leave files out with .stagerignore.")
 
 
 class CannotWrite(TargetError):
@@ -457,11 +528,210 @@ class StoreBusy(TargetError):
         super().__init__(why, "Wait for the other stager to finish, then run the same command again.", where=root)
 
 
+class Unfit(TargetError):
+    """A droplet that a platform would take but could not run."""
+
+    def __init__(self, what: str, platform: str, why: str, hint: str) -> None:
+        super().__init__(f"{what} would not run on {platform}: {why}", hint)
+
+
+class LoginFailed(TargetError):
+    """A platform's login that is missing, incomplete or not accepted."""
+
+    def __init__(self, platform: str, why: str, hint: str, where: str = "") -> None:
+        super().__init__(f"no login to {platform}: {why}", hint, where=where)
+
+
+class Rejected(TargetError):
+    """A platform that answered, and refused; `status` is the HTTP status, 0 when a later step failed."""
+
+    def __init__(self, what: str, platform: str, why: str, hint: str = "", status: int = 0) -> None:
+        super().__init__(f"{platform} refused {what}: {why}", hint or "Correct that and push again.", status=status)
+
+
+class PlatformUnavailable(TargetError):
+    """A platform that does not answer, or says that it cannot now."""
+
+    retryable = True
+
+    def __init__(self, what: str, cause: str, hint: str = "") -> None:
+        super().__init__(
+            f"{what} failed: {cause}",
+            hint or "Check the network and the platform's status, then run the same command again.",
+        )
+
+
+class TookTooLong(TargetError):
+    """A platform's work that was not done within the time allowed for it, in seconds."""
+
+    retryable = True
+
+    def __init__(self, what: str, seconds: float, hint: str) -> None:
+        super().__init__(f"{what} took longer than {seconds:g} seconds", hint, seconds=seconds)
+
+
+class DeployFailed(TargetError):
+    """What was pushed did not come to run."""
+
+    def __init__(self, app: str, why: str, hint: str) -> None:
+        super().__init__(f"{app} was not deployed: {why}", hint, app=app)
+
+
+class ProgramMissing(TargetError):
+    """A program of the system that is needed for this, and is not installed."""
+
+    def __init__(self, program: str, purpose: str, package: str) -> None:
+        super().__init__(
+            f"{program} is not installed; it is needed to {purpose}",
+            f"Install it (on Debian: apt-get install {package}), then run the same command again.",
+            program=program,
+        )
+
+
+class NoSandbox(TargetError):
+    """This machine does not let stager make the namespaces it needs; each attempt with the system's own words."""
+
+    def __init__(self, purpose: str, attempts: Sequence[tuple[str, str]]) -> None:
+        tried = "; ".join(f"{how}: {said}" for how, said in attempts)
+        super().__init__(
+            f"no namespaces to {purpose}: {tried}",
+            "Run as root, or allow user namespaces, install uidmap, and give this user 65536 ids in /etc/subuid and /etc/subgid.",
+            attempts=[list(row) for row in attempts],
+        )
+
+
+class NoRoom(TargetError):
+    """Too little memory or disk for what is being made; sizes are in bytes."""
+
+    retryable = True
+
+    def __init__(self, what: str, needed: int, there: int, of: str) -> None:
+        super().__init__(
+            f"{what} needs {needed // 1000000} MB of {of}; {there // 1000000} MB are free",
+            f"Free some {of}, then run the same command again.",
+            needed=needed,
+            there=there,
+        )
+
+
+class NotBuilt(TargetError):
+    """A stack's root filesystem or image that is not in the store."""
+
+    def __init__(self, stack: str, architecture: str) -> None:
+        super().__init__(
+            f"the root filesystem of {stack} for {architecture} is not in the store",
+            f"Run 'stager box build {stack} --arch {architecture}'.",
+        )
+
+
 class LaunchFailed(TargetError):
     """A droplet's process could not be started, or ended before it was ready."""
 
     def __init__(self, process: str, why: str, hint: str = "Read its log above.") -> None:
         super().__init__(f"process {process}: {why}", hint)
+
+
+class BadImage(TargetError):
+    """An image or root filesystem that cannot be used: damaged, of an unknown form, or not made by stager."""
+
+    def __init__(self, path: str, why: str, hint: str = "") -> None:
+        super().__init__(why, hint or "Make it again with the tool that wrote it.", where=path)
+
+
+class WrongBase(TargetError):
+    """A base that the droplet cannot run on."""
+
+    def __init__(self, base: str, missing: Sequence[tuple[str, Sequence[str]]]) -> None:
+        lacks = "; ".join(f"{name} (for {_listing(files, 3)})" for name, files in missing[:12])
+        rest = f" and {len(missing) - 12} more" if len(missing) > 12 else ""
+        super().__init__(
+            f"the droplet needs what this base does not have: {lacks}{rest}",
+            "Choose a base of the stack the droplet was staged for, stage for this one, or name what the app does "
+            "without by --allow-missing.",
+            where=base,
+            missing={name: list(files) for name, files in missing},
+        )
+
+
+class WrongArchitecture(TargetError):
+    """A base, or a second droplet, of an architecture that does not fit."""
+
+    def __init__(self, what: str, wanted: str, found: str) -> None:
+        super().__init__(
+            f"is for {found or 'an unknown architecture'}, the droplet is for {wanted}",
+            f"Choose one for {wanted}, or stage with --arch.",
+            where=what,
+        )
+
+
+class EngineFailed(TargetError):
+    """A container engine that does not answer, or does not take an image."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"the container engine failed: {why}",
+            "See that it runs and that DOCKER_HOST names it; 'docker version' shows both.",
+        )
+
+
+class RegistryError(TargetError):
+    """A registry that did not do what it was asked."""
+
+
+class RegistryDown(RegistryError):
+    """A registry that cannot be reached, or does not answer as one should; `lasting` when time will not mend that."""
+
+    def __init__(self, what: str, cause: str, hint: str = "", *, lasting: bool = False) -> None:
+        super().__init__(
+            f"{what}: {cause}",
+            hint
+            or "Check the registry's name, the network and the proxy, then run the same command again: "
+            "what has arrived is not sent again.",
+        )
+        self.retryable = not lasting
+
+
+class RegistryRefused(RegistryError):
+    """A registry that understood and said no; `said` is its own explanation."""
+
+    def __init__(self, what: str, status: int, said: str = "", hint: str = "") -> None:
+        super().__init__(
+            f"{what}: the registry answered {status}" + (f" ({said})" if said else ""),
+            hint or "Check the name of the image, the registry's rules and your rights there.",
+            status=status,
+        )
+
+
+class AccessDenied(RegistryError):
+    """A registry that wants other credentials, or any."""
+
+    def __init__(self, what: str, host: str, why: str) -> None:
+        super().__init__(
+            f"{what}: {why}",
+            f"Run 'docker login {host}' with an account that may do this, or correct Docker's config.json.",
+        )
+
+
+class RegistryFull(RegistryError):
+    """A registry without room for what is pushed."""
+
+    def __init__(self, what: str, host: str, said: str = "") -> None:
+        super().__init__(
+            f"{what}: the registry {host} has no room left" + (f" ({said})" if said else ""),
+            "Free some space there or raise the quota, then run the same command again.",
+        )
+
+
+class CannotRebuild(StagerError):
+    """A droplet could not be staged again, so nothing is known about it. `exit_code` is the second staging's."""
+
+    exit_code = 70
+
+    def __init__(self, why: str, hint: str = "", exit_code: int = 70) -> None:
+        super().__init__(
+            f"staging again failed: {why}", hint or "Run 'stager stage --locked' on the source: it has to work first."
+        )
+        self.exit_code = exit_code
 
 
 class NotReproducible(StagerError):

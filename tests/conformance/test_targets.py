@@ -1,0 +1,131 @@
+"""One suite over the registry of targets: whatever is exported, its layers are the droplet's own, byte for byte.
+
+A new target is tested here without new test code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from apps_fixture import materialise
+
+import stager
+from stager import targets
+from stager.droplets import DropletFile, open_droplet
+from stager.errors import StagerError, UsageError
+from stager.store import Store
+
+QUICK = "procfile-perl"
+OPTIONS: dict[str, dict[str, Any]] = {"openshift": {"image": "registry.example/team/app"}}
+"""What a target cannot do without."""
+REAL = ("flask-requirements", "express-npm-v3", "static-plain")
+
+
+def tree_digest(path: Path) -> str:
+    """The digest of a file, or of every file of a folder with its mode."""
+    state = hashlib.sha256()
+    for file in [path] if path.is_file() else sorted(one for one in path.rglob("*") if one.is_file()):
+        state.update(str(file.relative_to(path)).encode() + bytes(str(file.stat().st_mode & 0o111), "ascii"))
+        state.update(file.read_bytes())
+    return state.hexdigest()
+
+
+@pytest.fixture(scope="module")
+def droplet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DropletFile]:
+    folder = tmp_path_factory.mktemp("droplet")
+    app = materialise(QUICK, folder)
+    made = stager.stage(str(app), out=str(folder / "droplet.tgz"), store=Store(str(folder / "store")))
+    with open_droplet(made.path) as opened:
+        yield opened
+
+
+def export(target: str, droplet: DropletFile, out: Path) -> targets.Exported:
+    return targets.load(target).export(droplet, str(out), OPTIONS.get(target, {}))
+
+
+@pytest.mark.parametrize("target", targets.TARGETS)
+def test_the_layers_read_back_are_the_droplets(target: str, droplet: DropletFile, tmp_path: Path) -> None:
+    made = export(target, droplet, tmp_path / "out")
+    own = tuple(layer.diff_id for layer in droplet.layers)
+    assert made.layers == own
+    assert targets.load(target).layers(made.path) == own
+
+
+@pytest.mark.parametrize("target", targets.TARGETS)
+def test_an_export_is_a_function_of_the_droplet(
+    target: str, droplet: DropletFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = export(target, droplet, tmp_path / "out")
+    elsewhere = tmp_path / "another" / "place"
+    elsewhere.mkdir(parents=True)
+    monkeypatch.chdir(elsewhere)
+    monkeypatch.setenv("TZ", "Asia/Kathmandu")
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1")
+    before = os.umask(0o077)
+    try:
+        second = export(target, droplet, elsewhere / "out")
+    finally:
+        os.umask(before)
+    assert (second.digest, second.size) == (first.digest, first.size)
+    assert tree_digest(Path(second.path)) == tree_digest(Path(first.path))
+
+
+@pytest.mark.parametrize("target", targets.TARGETS)
+def test_what_cannot_be_written_leaves_nothing(target: str, droplet: DropletFile, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(StagerError):
+        export(target, droplet, tmp_path / "file" / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("target", targets.TARGETS)
+def test_what_was_not_exported_is_refused(target: str, tmp_path: Path) -> None:
+    (tmp_path / "garbage").write_bytes(b"garbage" * 500)
+    (tmp_path / "folder").mkdir()
+    for name in ("garbage", "folder", "missing"):
+        with pytest.raises(StagerError):
+            targets.load(target).layers(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("target", targets.TARGETS)
+def test_a_changed_byte_is_not_read_back_as_the_same_layers(target: str, droplet: DropletFile, tmp_path: Path) -> None:
+    made = export(target, droplet, tmp_path / "out")
+    path = Path(made.path)
+    file = (
+        path
+        if path.is_file()
+        else max((one for one in path.rglob("*") if one.is_file()), key=lambda one: one.stat().st_size)
+    )
+    data = bytearray(file.read_bytes())
+    middle = len(data) // 2
+    data[middle] ^= 0x10
+    file.write_bytes(data)
+    try:
+        found = targets.load(target).layers(made.path)
+    except StagerError:
+        return
+    assert found != made.layers
+
+
+def test_an_unknown_target_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="there is no target 'nowhere'"):
+        targets.load("nowhere")
+
+
+@pytest.mark.network
+@pytest.mark.slow
+@pytest.mark.parametrize("name", REAL)
+def test_three_real_apps_to_every_target(name: str, shared_store: Path, tmp_path: Path) -> None:
+    app = materialise(name, tmp_path)
+    made = stager.stage(str(app), out=str(tmp_path / "droplet.tgz"), store=Store(str(shared_store)))
+    own = tuple(layer.diff_id for layer in made.layers)
+    assert len(own) >= 3
+    with open_droplet(made.path) as opened:
+        for target in targets.TARGETS:
+            exported = export(target, opened, tmp_path / f"out-{target}")
+            assert targets.load(target).layers(exported.path) == own, target
