@@ -19,7 +19,7 @@ RANKS = [
     "model checked",
     "tar inflate codec pieces archive elf render templates yamltext buildpack box releases wanted lockfile progress tree store entries",
     "ecosystems indexes",
-    "detection runtimes planning fetching assembly launch restage dependencies running inspecting report droplets heroku bosh handoff doctor health",
+    "detection runtimes planning fetching assembly launch restage dependencies running inspecting report droplets registry heroku bosh handoff doctor health",
     "staging locking targets",
     "commands library",
     "cli __main__",
@@ -28,11 +28,11 @@ RANKS = [
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names.split()}
 
 OWNERS = {
-    "socket": {"indexes", "running", "health"},
+    "socket": {"indexes", "running", "health", "registry.guard"},
     "ssl": {"fetching.transport"},
     "http.client": {"fetching.transport", "health"},
     "urllib.request": {"fetching.transport"},
-    "urllib3": {"fetching.transport", "fetching.web", "fetching.downloading"},
+    "urllib3": {"fetching.transport", "fetching.web", "fetching.downloading", "registry.wire"},
     "requests": {"fetching.transport", "fetching.web", "heroku.api"},
     "cachecontrol": {"fetching.transport", "fetching.web"},
     "jinja2": {"render"},

@@ -19,6 +19,7 @@ MODULES: dict[str, tuple[str, str]] = {
     "export chef": ("handoff", "write a Chef cookbook that deploys the droplet"),
     "export capistrano": ("handoff", "write a Capistrano task that deploys the droplet"),
     "import stackato": ("handoff", "take over a stackato.yml"),
+    "push oci": ("push_oci", "push the image to a registry"),
     "push heroku": ("heroku", "run the droplet on Heroku"),
     "promote heroku": ("heroku", "release a slug on another app"),
     "doctor": ("doctor", "say what this machine can do, and what is missing"),

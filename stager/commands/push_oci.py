@@ -1,0 +1,161 @@
+"""`stager push oci`: a droplet, or an image file, to a registry."""
+
+from __future__ import annotations
+
+import os
+
+from ..errors import Unreadable, UsageError
+from . import shared
+from .oci import image_arguments, image_options, open_droplets
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from contextlib import ExitStack
+    from typing import Any
+
+    from ..registry.access import Access
+    from ..registry.push import Image, Pushed
+
+_GZIP = b"\x1f\x8b"
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    image_arguments(parser)
+    parser.add_argument("image", metavar="IMAGE", help="its name: HOST[:PORT]/NAME[:TAG]")
+    parser.add_argument(
+        "--select", default="", metavar="NAME", help="of an image file with several: its name or digest"
+    )
+    _registry_arguments(parser)
+    shared.add_json(parser)
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
+
+
+def _registry_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--mount-from", action="append", default=[], metavar="NAME", help="a repository there that has layers already"
+    )
+    parser.add_argument("--plain-http", action="store_true", help="speak http with a registry elsewhere")
+    parser.add_argument(
+        "--chunk-size", type=int, default=0, metavar="BYTES", help="of one request of an upload (32 MiB)"
+    )
+    parser.add_argument("--jobs", type=int, default=4, metavar="N", help="uploads at once (4)")
+
+
+def _push(arguments: argparse.Namespace) -> int:
+    import threading
+    from contextlib import ExitStack
+
+    from ..registry.client import connect
+    from ..registry.push import push
+    from ..registry.reference import parse
+
+    reference = parse(arguments.image)
+    cancel = threading.Event()
+    with ExitStack() as keep:
+        image, notes = _open(arguments, keep)
+        client = keep.enter_context(connect(reference, _access(arguments, cancel)))
+        try:
+            pushed = push(client, reference, image, mount_from=arguments.mount_from)
+        except KeyboardInterrupt:
+            cancel.set()
+            raise
+    return _report(arguments, pushed, notes)
+
+
+def _access(arguments: argparse.Namespace, cancel: Any) -> Access:
+    from ..registry.access import CHUNK, Access
+
+    if arguments.chunk_size < 0 or arguments.jobs < 1:
+        raise UsageError(
+            "--chunk-size and --jobs are positive numbers", "Leave them out to get what fits most registries."
+        )
+    wishes = {"plain_http": arguments.plain_http, "chunk": arguments.chunk_size or CHUNK, "jobs": arguments.jobs}
+    return Access.from_environment(
+        shared.environ(), shared.home(), progress=shared.progress(arguments), cancel=cancel, **wishes
+    )
+
+
+# --- what is pushed --------------------------------------------------------------------------------------------
+
+
+def _open(arguments: argparse.Namespace, keep: ExitStack) -> tuple[Image, tuple[str, ...]]:
+    """The image that the arguments stand for, readable until `keep` is closed, and remarks."""
+    if all(_is_droplet(path) for path in arguments.droplets):
+        return _of_droplets(arguments, keep)
+    made = [name for name in ("base", "base_root", "source", "revision", "label") if getattr(arguments, name)]
+    if made or len(arguments.droplets) > 1:
+        raise UsageError(
+            "an image file is pushed as it is, and alone", "Export the droplets again to change the image."
+        )
+    from ..oci.source import Source
+    from ..registry.layouts import image_of
+
+    return image_of(keep.enter_context(Source(arguments.droplets[0])), arguments.select), ()
+
+
+def _is_droplet(path: str) -> bool:
+    """Whether a file is a droplet; folders and uncompressed tars are images. Raises Unreadable."""
+    if os.path.isdir(path):
+        return False
+    try:
+        with open(path, "rb") as stream:
+            return stream.read(2) == _GZIP
+    except OSError as error:
+        raise Unreadable(path, error.strerror or str(error), "Stage the app first, or name its droplet.") from None
+
+
+def _of_droplets(arguments: argparse.Namespace, keep: ExitStack) -> tuple[Image, tuple[str, ...]]:
+    from ..targets.oci import build
+
+    store = shared.store(arguments)
+    shipped, notes = build(open_droplets(arguments.droplets, store, keep), image_options(arguments, store), keep)
+    return _image(shipped), notes
+
+
+def _image(shipped: Any) -> Image:
+    """A shipment as the registry package takes it."""
+    from ..registry.push import Image
+    from ..registry.upload import Blob
+
+    def blob(one: Any) -> Blob:
+        return Blob.streamed(one.digest, one.size, one.read)
+
+    images = tuple(
+        Image(b"".join(one.manifest.read()), (blob(one.config), *map(blob, one.layers))) for one in shipped.images
+    )
+    if len(images) == 1:
+        return images[0]
+    return Image(b"".join(shipped.top.read()), (), shipped.top.media_type, images)
+
+
+# --- what it came to -------------------------------------------------------------------------------------------
+
+
+def _report(arguments: argparse.Namespace, pushed: Pushed, notes: tuple[str, ...]) -> int:
+    if arguments.json:
+        import dataclasses
+
+        shared.print_json({**dataclasses.asdict(pushed), "notes": list(notes)})
+        return 0
+    shared.warn(notes)
+    shared.say(_summary(pushed))
+    print(pushed.reference)
+    return 0
+
+
+def _summary(pushed: Pushed) -> str:
+    if pushed.unchanged:
+        return "there already, unchanged"
+    counts = (
+        (len(pushed.uploaded), "uploaded"),
+        (len(pushed.mounted), "mounted"),
+        (len(pushed.present), "there already"),
+    )
+    found = ", ".join(f"{count} {how}" for count, how in counts if count)
+    return f"blobs: {found}; {shared.size_text(pushed.moved)} sent"
+
+
+COMMANDS: dict[str, shared.Row] = {
+    "push oci": ("push a droplet, or an image file, to a registry", _push, _arguments),
+}

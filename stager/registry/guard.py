@@ -1,0 +1,81 @@
+"""Ends exchanges that take too long, or that nobody wants any more, by shutting their sockets down.
+
+A time-out of a socket is about one arrival of bytes; a server that sends one now and then would hold a thread for ever.
+The watching thread lives only while there is something to watch.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+_TICK = 0.1
+
+
+@dataclass(slots=True)
+class Watched:
+    """An exchange under way: when it must be over, its connection once it has one, and why it was ended."""
+
+    deadline: float
+    connection: Any = None
+    ended: str = ""
+
+
+class Guard:
+    """Watches the exchanges of one client. Safe to share between threads."""
+
+    def __init__(self, stopping: Callable[[], bool]) -> None:
+        self._stopping = stopping
+        self._mutex = threading.Lock()
+        self._watched: list[Watched] = []
+        self._here = threading.local()
+        self._running = False
+
+    @contextmanager
+    def watch(self, seconds: float) -> Iterator[Watched]:
+        """Give this thread's exchange that many seconds."""
+        one = Watched(time.monotonic() + seconds)
+        self._here.one = one
+        with self._mutex:
+            self._watched.append(one)
+            start, self._running = not self._running, True
+        if start:
+            threading.Thread(target=self._run, daemon=True, name="stager-registry-guard").start()
+        try:
+            yield one
+        finally:
+            self._here.one = None
+            with self._mutex:
+                self._watched.remove(one)
+
+    def using(self, connection: Any) -> None:
+        """Note the connection that this thread's exchange goes over."""
+        one = getattr(self._here, "one", None)
+        if one is not None:
+            one.connection = connection
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(_TICK)
+            now, stop = time.monotonic(), self._stopping()
+            with self._mutex:
+                if not self._watched:
+                    self._running = False
+                    return
+                due = [one for one in self._watched if stop or now > one.deadline]
+                for one in due:
+                    one.ended = "stopped" if stop else "late"
+                    _shut(one.connection)
+
+
+def _shut(connection: Any) -> None:
+    """End a connection so that its thread wakes; TLS is not said goodbye to, that could wait for the server."""
+    found = getattr(connection, "sock", None)
+    if found is not None:
+        with suppress(OSError, ValueError):
+            socket.socket.shutdown(found, socket.SHUT_RDWR)
