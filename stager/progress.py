@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 from typing import Any, TextIO
 
 from .model import Event, Progress
 
-_LABELS = {"plan": "planning", "fetch": "fetching", "assemble": "assembling"}
+_LABELS = {
+    "plan": "planning",
+    "fetch": "fetching",
+    "assemble": "assembling",
+    "export": "exporting",
+    "push": "pushing",
+    "pull": "pulling",
+    "verify": "verifying",
+    "build": "building",
+}
+_BYTES = ("fetch", "push", "pull")
+"""Verbs whose numbers are bytes, reported file by file."""
 
 
 def reporter(stream: TextIO) -> Progress:
     """A progress callback that writes to `stream`: a live bar when that is a terminal, else a line a verb."""
-    return _Bars(stream).tell if stream.isatty() else _Lines(stream).tell
+    if not stream.isatty():
+        return _Lines(stream).tell
+    bars = _Bars(stream)
+    atexit.register(bars.close)  # an error may end the work anywhere; the terminal must not stay without its cursor
+    return bars.tell
 
 
 class _Lines:
@@ -39,7 +55,7 @@ class _Bars:
         self._lock = threading.Lock()
         self._live: Any = None
         self._tasks: dict[str, Any] = {}
-        self._files: dict[str, tuple[int, int]] = {}
+        self._files: dict[tuple[str, str], tuple[int, int]] = {}
 
     def tell(self, event: Event) -> None:
         with self._lock:
@@ -51,19 +67,30 @@ class _Bars:
                     _LABELS.get(event.verb, event.verb), total=None, what=""
                 )
             done, total = self._sum(event)
-            what = f"{done / 1e6:.1f} of {total / 1e6:.1f} MB" if event.verb == "fetch" else event.what
+            what = f"{done / 1e6:.1f} of {total / 1e6:.1f} MB" if event.verb in _BYTES else event.what
             self._live.update(task, completed=done, total=total or None, what=what)
-            if event.verb == "assemble" and event.done and event.done == event.total:
-                self._live.stop()
-                self._live = None
-                self._tasks.clear()
+            if event.verb not in ("plan", "fetch") and done and done == total:
+                self._stop()
+
+    def close(self) -> None:
+        """Give the terminal back, wherever the work has stopped."""
+        with self._lock:
+            self._stop()
+
+    def _stop(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+            self._tasks.clear()
+            self._files.clear()
 
     def _sum(self, event: Event) -> tuple[int, int]:
-        if event.verb != "fetch":
+        if event.verb not in _BYTES:
             return event.done, event.total
         if event.what:  # without a name it is a count of files
-            self._files[event.what] = (event.done, event.total)
-        return sum(done for done, _ in self._files.values()), sum(total for _, total in self._files.values())
+            self._files[event.verb, event.what] = (event.done, event.total)
+        mine = [counts for (verb, _), counts in self._files.items() if verb == event.verb]
+        return sum(done for done, _ in mine), sum(total for _, total in mine)
 
     def _start(self) -> Any:
         from rich.console import Console
