@@ -19,7 +19,7 @@ RANKS = [
     "model checked",
     "tar inflate codec pieces archive elf render templates yamltext buildpack box releases wanted lockfile progress tree store entries",
     "ecosystems indexes",
-    "detection runtimes planning fetching assembly launch restage dependencies running inspecting report droplets registry heroku bosh handoff doctor health",
+    "detection runtimes planning fetching assembly launch restage dependencies running inspecting report droplets oci registry heroku bosh handoff doctor health",
     "staging locking targets",
     "commands library",
     "cli __main__",

@@ -1,0 +1,77 @@
+"""`stager export openshift`: image and manifests, or the builder that s2i uses."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from . import shared
+from .oci import image_arguments, image_options, open_droplets, pairs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    image_arguments(parser)
+    option = parser.add_argument
+    option("-o", "--output", default="openshift", metavar="DIR", help="the folder to write (openshift)")
+    option("--image", default="", metavar="REPOSITORY", help="where the image will be, such as host/team/app")
+    option("--app", default="", metavar="NAME", help="the app's name in manifests (the repository's last part)")
+    option("--env", action="append", default=[], metavar="NAME=VALUE", help="a variable, readable in the manifests")
+    option("--secret", default="", metavar="NAME", help="a Secret whose keys become variables")
+    option("--host", default="", help="the host name of Route and Ingress")
+    option("--probe-path", default="", metavar="PATH", help="what probes ask for (only whether the port is open)")
+    option("--replicas", type=int, default=1, metavar="N", help="processes of each type (1)")
+    option("--cpu", default="", metavar="AMOUNT", help="CPU to request, such as 250m")
+    option("--memory", default="", metavar="AMOUNT", help="memory to request and allow, such as 256Mi")
+    option("--writable-root", action="store_true", help="the app writes outside /tmp")
+    option("--s2i-builder", default="", metavar="DIR", help="write a builder for s2i instead, and nothing else")
+    option("--stack", default="debian-12", metavar="NAME", help="the builder's stack (debian-12)")
+    shared.add_json(parser)
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    if arguments.s2i_builder:
+        return _builder(arguments)
+    import dataclasses
+
+    from ..targets import openshift
+
+    store = shared.store(arguments)
+    with store.lease(), ExitStack() as keep:
+        first, *more = open_droplets(arguments.droplets, store, keep)
+        kept = ("image", "app", "secret", "host", "probe_path", "replicas", "cpu", "memory", "writable_root")
+        options = {
+            **image_options(arguments, store),
+            **{key: getattr(arguments, key) for key in kept},
+            "env": pairs(arguments.env, "--env"),
+            "more": more,
+        }
+        made = openshift.export(first, arguments.output, options)
+    if arguments.json:
+        shared.print_json(dataclasses.asdict(made))
+    else:
+        shared.warn(made.notes)
+        shared.say(f"wrote {made.path}: push {made.path}/image, then oc apply -f {made.path}/openshift")
+        print(made.digest)
+    return 0
+
+
+def _builder(arguments: argparse.Namespace) -> int:
+    from .. import __version__, box
+    from ..targets.s2i import write_builder
+
+    stack = box.load(arguments.stack).name
+    paths = write_builder(arguments.s2i_builder, stack, __version__)
+    if arguments.json:
+        shared.print_json({"path": arguments.s2i_builder, "stack": stack, "files": paths})
+    else:
+        where = arguments.s2i_builder
+        shared.say(f"wrote {where}: docker build --build-arg BASE=IMAGE -t stager-{stack} {where}")
+    return 0
+
+
+COMMANDS: dict[str, shared.Row] = {
+    "export openshift": ("write the image with OpenShift and Kubernetes manifests", _export, _arguments)
+}

@@ -1,0 +1,91 @@
+"""An OCI image whose layers are the droplet's own blobs, as a layout folder or one archive that Docker loads, too."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from ..digest import Digest
+from ..droplets import DropletFile
+from ..errors import UsageError
+from ..oci import abi, base
+from ..oci.image import Image, Shipment, compose, own_layers, shipment
+from ..oci.labels import PORT, read_recipe, recipe_of
+from ..oci.layout import write_archive, write_layout
+from ..oci.rebase import own_of
+from ..oci.source import Source, images
+from . import Exported
+
+FORMATS = ("layout", "archive")
+
+
+def export(droplet: DropletFile, out: str, options: Mapping[str, Any]) -> Exported:
+    """Write the droplet's image to `out`: one archive when the name ends with `.tar`, else a layout folder.
+
+    Options: `base`, `base_root` (see `oci.base.choose`), `allow_missing` (see `oci.abi.check`), `name` (the image's),
+    `format` (`layout` or `archive`), `port`, `source`, `revision`, `labels`, `store`, and `more`: further droplets of the
+    same app for other architectures. Raises a TargetError; nothing is written then.
+    """
+    with ExitStack() as keep:
+        shipped, notes = build((droplet, *options.get("more", ())), options, keep)
+        return write(shipped, out, options, notes)
+
+
+def build(
+    droplets: Sequence[DropletFile], options: Mapping[str, Any], keep: ExitStack
+) -> tuple[Shipment, tuple[str, ...]]:
+    """The image of the droplets, one an architecture, and remarks; valid until `keep` is closed."""
+    made, notes = [], list[str]()
+    for droplet in droplets:
+        image, remarks = _image(droplet, options, keep)
+        made.append(image)
+        notes += remarks
+    platforms = [image.recipe.architecture for image in made]
+    if len(set(platforms)) < len(platforms):
+        raise UsageError(
+            f"two droplets are for one architecture: {', '.join(platforms)}", "Give one for each architecture."
+        )
+    return shipment(made), tuple(dict.fromkeys(notes))
+
+
+def _image(droplet: DropletFile, options: Mapping[str, Any], keep: ExitStack) -> tuple[Image, tuple[str, ...]]:
+    store = options.get("store")
+    wishes = {key: options[key] for key in ("source", "revision", "labels") if options.get(key)}
+    recipe = recipe_of(droplet, port=port_of(options), **wishes)
+    below, notes = base.choose(recipe.stack, recipe.architecture, options, keep, store)
+    own = own_layers(droplet)
+    more = abi.check(below, own, recipe.architecture, store, options.get("allow_missing") or ())
+    return compose(recipe, own, below), (*notes, *more)
+
+
+def port_of(options: Mapping[str, Any]) -> int:
+    """The port that `web` listens on. Raises UsageError for one that an ordinary user may not open."""
+    port = int(options.get("port") or PORT)
+    if not 1024 <= port <= 65535:
+        raise UsageError(f"port {port} cannot be used", "Choose one from 1024 to 65535: the process has no privileges.")
+    return port
+
+
+def write(shipped: Shipment, out: str, options: Mapping[str, Any], notes: tuple[str, ...] = ()) -> Exported:
+    """Write an image in the format that the options or the name ask for."""
+    name = str(options.get("name") or "")
+    form = options.get("format") or ("archive" if out.endswith(".tar") else "layout")
+    if form not in FORMATS:
+        raise UsageError(f"there is no format {form!r}", f"Formats: {', '.join(FORMATS)}.")
+    digest, size = shipped.top.digest, shipped.top.size
+    if form == "archive":
+        digest, size = write_archive(shipped, out, name)
+    else:
+        write_layout(shipped, out, name)
+    notes = (f"image {shipped.top.digest}", *notes)
+    return Exported("oci", os.fspath(out), Digest(digest), size, shipped.images[0].own, notes)
+
+
+def layers(path: str) -> tuple[str, ...]:
+    """The diffIDs of the droplet's layers in an exported image (the first architecture's). Raises BadImage."""
+    with Source(path) as source:
+        found = images(source)[0]
+        recipe = read_recipe(found.labels, path)
+        return tuple(layer.diff_id for layer in own_of(found, [diff_id for _, diff_id in recipe.layers], path))
