@@ -128,7 +128,7 @@ def open_droplet(path: str, store: Store | None = None) -> DropletFile:
     except OSError as error:
         raise Unreadable(path, error.strerror or str(error)) from None
     try:
-        droplet = DropletFile(path, fd, _digest(fd, path), os.fstat(fd).st_size)
+        droplet = DropletFile(path, fd, _digest(fd, path, store), os.fstat(fd).st_size)
         _fill(droplet, store)
     except BaseException:
         os.close(fd)
@@ -136,7 +136,11 @@ def open_droplet(path: str, store: Store | None = None) -> DropletFile:
     return droplet
 
 
-def _digest(fd: int, path: str) -> Digest:
+def _digest(fd: int, path: str, store: Store | None) -> Digest:
+    """The file's digest; what a store noted of this very file, untouched since, is not computed again."""
+    if store and (known := restage.known_digest(path, store)):
+        return Digest(f"sha256:{known}")
+    before = _changing(fd)
     state = hashlib.sha256()
     buffer = memoryview(bytearray(_BUFFER))
     try:
@@ -144,7 +148,15 @@ def _digest(fd: int, path: str) -> Digest:
             state.update(buffer[:count])
     except OSError as error:
         raise Unreadable(path, error.strerror or str(error)) from None
+    if store and _changing(fd) == before:
+        restage.note_digest(path, store, state.hexdigest())
     return Digest("sha256:" + state.hexdigest())
+
+
+def _changing(fd: int) -> tuple[int, int, int]:
+    """What differs when a file was written to; its access time also does when it was only read."""
+    found = os.fstat(fd)
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _fill(droplet: DropletFile, store: Store | None) -> None:

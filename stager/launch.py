@@ -33,7 +33,8 @@ else
     echo "launch: no process type '${1:-web}' in this droplet; it has: $(ls "$HOME/.stager/processes" | tr '\\n' ' ')" >&2
     exit 64
   fi
-  set -- /bin/sh -c "$(cat "$file")"
+  # bash puts a last command in its own place, so that signals reach it, and is what Cloud Foundry and Heroku use
+  set -- "$(command -v bash || echo /bin/sh)" -c "$(cat "$file")"
 fi
 stager_run() {
   # a function has arguments of its own; the files are sourced in the order of the C locale, in this very shell

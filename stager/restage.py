@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .store import Store
 
 LOCK = "stager.lock"
-BASE_FORMAT = 2
+BASE_FORMAT = 3
 """Version of the base record; part of its memo key."""
 _YOUNG = 2_000_000_000
 """A file stamped less than this many nanoseconds before it was noted may change again within its stamp's resolution."""
@@ -151,6 +151,24 @@ def _stamp(path: str) -> list[Any] | None:
     except OSError:
         return None
     return [path, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+
+
+def known_digest(path: str, store: Store) -> str | None:
+    """The hex SHA-256 that a file was noted to have, when its stamp says that nobody has touched it since."""
+    memo = store.recall("stamp", os.path.realpath(path))
+    stamp = _stamp(os.path.realpath(path))
+    if memo is None or stamp is None or memo["stamp"] != stamp:
+        return None
+    return str(memo["digest"]) if max(stamp[4], stamp[5]) < memo["taken"] - _YOUNG else None
+
+
+def note_digest(path: str, store: Store, digest: str) -> None:
+    """Note a file's digest beside its stamp; call it with the moment's stamp unchanged since the file was read."""
+    place = os.path.realpath(path)
+    try:
+        store.remember("stamp", place, {"stamp": _stamp(place), "taken": time.time_ns(), "digest": digest})
+    except CannotWrite:
+        return  # a memo may always be missing
 
 
 def _remember(folder: Folder, store: Store, known: assembly.Known, last: dict[str, Any]) -> None:

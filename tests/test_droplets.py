@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import hashlib
+import os
 import random
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +16,7 @@ from apps_fixture import materialise
 import stager
 from stager.droplets import open_droplet
 from stager.errors import BadArchive, Unreadable
+from stager.restage import known_digest
 from stager.store import Store
 
 
@@ -95,3 +97,26 @@ def test_damage_is_a_typed_error_or_harmless(staged: tuple[stager.Droplet, Store
     with contextlib.suppress(BadArchive), open_droplet(str(tmp_path / "droplet.tgz")) as droplet:
         assert droplet.digest != made.digest
         list(droplet.entries())
+
+
+def test_an_untouched_file_is_not_hashed_again_and_a_touched_one_is(
+    staged: tuple[stager.Droplet, Store], tmp_path: Path
+) -> None:
+    made, _ = staged
+    store, path = Store(str(tmp_path / "another")), tmp_path / "droplet.tgz"
+    data = Path(made.path).read_bytes()
+    path.write_bytes(data)
+    assert known_digest(str(path), store) is None
+    with open_droplet(str(path), store):
+        assert known_digest(str(path), store) is None, "so young a file may change again within its stamp's resolution"
+    os.utime(path, (1_000_000_000, 1_000_000_000))
+    memo = store.recall("stamp", str(path))
+    assert memo is not None
+    stamp = [
+        str(path),
+        *(getattr(path.stat(), f"st_{name}") for name in ("dev", "ino", "size", "mtime_ns", "ctime_ns")),
+    ]
+    store.remember("stamp", str(path), {**memo, "stamp": stamp, "taken": stamp[5] + 3_000_000_000})
+    assert known_digest(str(path), store) == made.digest.partition(":")[2]
+    path.write_bytes(data + b"x")
+    assert known_digest(str(path), store) is None
