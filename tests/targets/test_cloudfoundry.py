@@ -73,6 +73,17 @@ def test_the_store_remembers(droplet: DropletFile, tmp_path: Path, monkeypatch: 
     assert fitness.check(droplet, store=store) == first
 
 
+def test_what_the_store_assembled_itself_is_not_inflated_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(str(tmp_path / "store"))
+    made = make_droplet(tmp_path, FILES, store=store)
+    with open_droplet(made.path) as opened:
+        looked = fitness.check(opened)
+        monkeypatch.setattr("stager.cloudfoundry.fitness._read", None)
+        known = fitness.check(opened, store=store)
+    assert (known.start_command, known.process_types) == (looked.start_command, looked.process_types)
+    assert 0 < known.unpacked <= looked.unpacked
+
+
 def test_an_export_that_cannot_be_written(droplet: DropletFile, tmp_path: Path) -> None:
     with pytest.raises(CannotWrite):
         cloudfoundry.export(droplet, str(tmp_path / "no" / "cf.tgz"), {})
