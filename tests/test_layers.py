@@ -20,7 +20,7 @@ RANKS = [
     "tar inflate codec pieces archive elf render templates yamltext buildpack box releases wanted lockfile progress tree store entries",
     "ecosystems indexes",
     "detection runtimes planning fetching assembly launch restage dependencies running inspecting report droplets oci registry cloudfoundry heroku bosh handoff doctor health",
-    "staging locking targets",
+    "staging locking targets deploying",
     "commands library",
     "cli __main__",
 ]

@@ -29,6 +29,7 @@ MODULES: dict[str, tuple[str, str]] = {
     "promote heroku": ("heroku", "release a slug on another app"),
     "rollback cloudfoundry": ("cloudfoundry", "go back to the previous droplet"),
     "rebase": ("oci", "put an image's droplet on another stack without staging again"),
+    "deploy": ("deploy", "bring one droplet to several targets at once"),
     "doctor": ("doctor", "say what this machine can do, and what is missing"),
     "cache info": ("cache", "say where the store is and what it holds"),
     "cache verify": ("cache", "check every blob and set damaged ones aside"),

@@ -106,27 +106,11 @@ def _is_droplet(path: str) -> bool:
 
 
 def _of_droplets(arguments: argparse.Namespace, keep: ExitStack) -> tuple[Image, tuple[str, ...]]:
-    from ..targets.oci import build
+    from ..targets.oci import build, transferable
 
     store = shared.store(arguments)
     shipped, notes = build(open_droplets(arguments.droplets, store, keep), image_options(arguments, store), keep)
-    return _image(shipped), notes
-
-
-def _image(shipped: Any) -> Image:
-    """A shipment as the registry package takes it."""
-    from ..registry.push import Image
-    from ..registry.upload import Blob
-
-    def blob(one: Any) -> Blob:
-        return Blob.streamed(one.digest, one.size, one.read)
-
-    images = tuple(
-        Image(b"".join(one.manifest.read()), (blob(one.config), *map(blob, one.layers))) for one in shipped.images
-    )
-    if len(images) == 1:
-        return images[0]
-    return Image(b"".join(shipped.top.read()), (), shipped.top.media_type, images)
+    return transferable(shipped), notes
 
 
 # --- what it came to -------------------------------------------------------------------------------------------

@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..digest import Digest
 from ..droplets import DropletFile
 from ..errors import UsageError
 from ..oci import abi, base
-from ..oci.image import Image, Shipment, compose, own_layers, shipment
+from ..oci.image import Blob, Image, Shipment, compose, own_layers, shipment
 from ..oci.labels import PORT, read_recipe, recipe_of
 from ..oci.layout import write_archive, write_layout
 from ..oci.rebase import own_of
 from ..oci.source import Source, images
 from . import Exported
+
+if TYPE_CHECKING:
+    from ..registry.push import Image as Transferable
 
 FORMATS = ("layout", "archive")
 
@@ -89,3 +92,20 @@ def layers(path: str) -> tuple[str, ...]:
         found = images(source)[0]
         recipe = read_recipe(found.labels, path)
         return tuple(layer.diff_id for layer in own_of(found, [diff_id for _, diff_id in recipe.layers], path))
+
+
+def transferable(shipped: Shipment) -> Transferable:
+    """A shipment as the registry package pushes it."""
+    from ..registry.push import Image as Transferable
+    from ..registry.upload import Blob as Upload
+
+    def blob(one: Blob) -> Upload:
+        return Upload.streamed(one.digest, one.size, one.read)
+
+    images = tuple(
+        Transferable(b"".join(one.manifest.read()), (blob(one.config), *map(blob, one.layers)))
+        for one in shipped.images
+    )
+    if len(images) == 1:
+        return images[0]
+    return Transferable(b"".join(shipped.top.read()), (), shipped.top.media_type, images)
