@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ("cf_fixtures",)
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(

@@ -17,10 +17,15 @@ PACKAGE = Path(__file__).parent.parent / "stager"
 RANKS = [
     "errors digest resources places",
     "model checked",
-    "tar inflate codec pieces archive elf render templates yamltext buildpack box releases wanted lockfile progress tree store entries",
+    "tar inflate codec pieces archive elf render templates yamltext buildpack box releases wanted lockfile progress tree "
+    "store entries",
     "ecosystems indexes",
-    "detection runtimes planning fetching assembly launch restage dependencies running inspecting report droplets oci registry cloudfoundry heroku bosh handoff doctor health",
-    "staging locking targets deploying",
+    # one droplet: made, read, compared, described
+    "detection runtimes planning fetching assembly launch restage dependencies running inspecting report droplets "
+    "comparing explaining sbom receipt provenance reporting bundling doctor health "
+    # one platform or service each
+    "oci registry cloudfoundry heroku bosh handoff stacks isolation",
+    "staging locking targets attesting verifying deploying machine",
     "commands library",
     "cli __main__",
 ]
