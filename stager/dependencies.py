@@ -150,6 +150,7 @@ def build_base(
         "notes": notes,
     }
     base["crc"], base["length"] = _combined(layers)
+    store.remember("plan", plan_digest(plan), files[".stager/stager.lock"])
     store.remember("base", base_key(plan_digest(plan)), base)
     return base
 

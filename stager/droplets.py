@@ -179,11 +179,11 @@ def _read(droplet: DropletFile, store: Store | None) -> dict[str, Any]:
     """Everything about the file, as the memo holds it: facts, plan, and [name, part, [digest, diffID]] per layer."""
     if os.pread(droplet._fd, len(codec.HEADER), 0) != codec.HEADER:
         raise BadArchive(droplet.name, "is no droplet: it does not begin as one")
-    texts, length = _skeleton(droplet)
+    texts, length = skeleton_of(droplet)
     record = Node(_json(texts[LAYERS], droplet.name), LAYERS, fail_with=lambda _, why: BadArchive(droplet.name, why))
     known = _remembered(droplet, store)
     layers = []
-    for name, part in _parts(droplet, record, length):
+    for name, part in parts_of(droplet, record, length):
         ids = known.get(name) or _identify(droplet, part)
         layers.append([name, [part.offset, part.size, part.crc, part.length], ids])
     facts = launch_facts(texts[_FACTS[0]], droplet.name)
@@ -205,7 +205,7 @@ def _json(text: bytes, label: str) -> Any:
         raise BadArchive(label, "one of its own records is no JSON") from None
 
 
-def _skeleton(droplet: DropletFile) -> tuple[dict[str, bytes], int]:
+def skeleton_of(droplet: DropletFile) -> tuple[dict[str, bytes], int]:
     """The small files that describe the droplet, and the length of its skeleton's tar."""
     kept: dict[str, list[bytes]] = {ROOT + path: [] for path in _FACTS}
     count = seen = end = 0
@@ -222,7 +222,7 @@ def _skeleton(droplet: DropletFile) -> tuple[dict[str, bytes], int]:
     return {path: b"".join(kept[ROOT + path]) for path in _FACTS}, end
 
 
-def _parts(droplet: DropletFile, record: Node, length: int) -> Iterator[tuple[str, Part]]:
+def parts_of(droplet: DropletFile, record: Node, length: int) -> Iterator[tuple[str, Part]]:
     """Each layer's place, in order: the skeleton's is found, the plan's are stated, the app's is what is left."""
     part = _front(droplet, length)
     yield "skeleton", part

@@ -374,6 +374,16 @@ class BadSignature(IntegrityError):
         )
 
 
+class Refused(IntegrityError):
+    """A droplet or box whose bytes are not those that were promised; found by the machine or by Vagrant."""
+
+    def __init__(self, what: str, said: str) -> None:
+        super().__init__(
+            f"{what} was refused: {said}",
+            "Somebody or something changed it on its way; nothing of it was used. Make it again, and see who did.",
+        )
+
+
 class StoreCorrupt(IntegrityError):
     """A blob in the store is damaged."""
 
@@ -595,7 +605,7 @@ class NoSandbox(TargetError):
         tried = "; ".join(f"{how}: {said}" for how, said in attempts)
         super().__init__(
             f"no namespaces to {purpose}: {tried}",
-            "Run as root, or allow user namespaces, install uidmap, and give this user 65536 ids in /etc/subuid and /etc/subgid.",
+            "Run as root; or allow user namespaces, install uidmap, give this user 65536 ids in /etc/subuid and /etc/subgid.",
             attempts=[list(row) for row in attempts],
         )
 
@@ -622,6 +632,87 @@ class NotBuilt(TargetError):
             f"the root filesystem of {stack} for {architecture} is not in the store",
             f"Run 'stager box build {stack} --arch {architecture}'.",
         )
+
+
+class NoProvider(TargetError):
+    """Nothing on this machine can hold a box; each with what is missing."""
+
+    def __init__(self, attempts: Sequence[tuple[str, str]]) -> None:
+        tried = "; ".join(f"{name}: {why}" for name, why in attempts)
+        super().__init__(
+            f"nothing here can run a machine: {tried}",
+            "Install Vagrant with one of them (on Debian: apt-get install vagrant docker.io; or vagrant-libvirt "
+            "libvirt-daemon-system qemu-system-x86); 'stager doctor' shows what is missing.",
+            attempts=[list(row) for row in attempts],
+        )
+
+
+class PortInUse(TargetError):
+    """A port of this host that another program listens on."""
+
+    def __init__(self, port: int, asked: bool) -> None:
+        hint = "Choose another with --port, or end what listens there."
+        super().__init__(f"port {port} is in use", hint if asked else f"The machine's port is {port}. {hint}", port=port)
+
+
+class MachineFailed(TargetError):
+    """A step with the machine that failed; `said` are the last lines of the provider or of the machine itself."""
+
+    def __init__(self, step: str, said: Sequence[str], hint: str = "", left: bool = False) -> None:
+        after = "Its parts may still be there: 'stager destroy' removes them." if left else "Nothing of it was left behind."
+        super().__init__(f"{step}: {'; '.join(said) or 'it says nothing'}", f"{hint} {after}".strip(), said=list(said))
+        self.step, self.said = step, list(said)
+
+
+class NoMachine(TargetError):
+    """A command about a machine that does not exist, or does not run."""
+
+    def __init__(self, state: str) -> None:
+        super().__init__(f"this app's machine {state}", "Run 'stager up'.", state=state)
+
+
+class MachineBusy(TargetError):
+    """Another stager works on the same machine."""
+
+    retryable = True
+
+    def __init__(self, folder: str) -> None:
+        super().__init__("another stager works on this machine", "Wait until it has finished.", where=folder)
+
+
+class NotReady(TargetError):
+    """The machine runs, but the app in it did not become ready in time; `log` is the end of its own output."""
+
+    def __init__(self, seen: str, log: Sequence[str]) -> None:
+        lines = "".join(f"\n    {line}" for line in log)
+        hint = f"The machine still runs: see 'stager logs', correct the app, then 'stager provision'.{lines}"
+        super().__init__(f"the app is not ready: {seen}", hint, log=list(log))
+
+
+class BadMachine(TargetError):
+    """What stager remembers of a machine is damaged."""
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(why, "Run 'stager destroy', then 'stager up'.", where=path)
+
+
+class CannotIsolate(TargetError):
+    """This machine does not let a droplet be run in its stack's root filesystem; `said` is the system's own explanation."""
+
+    def __init__(self, said: str, hint: str = "") -> None:
+        super().__init__(
+            f"no namespaces to run the droplet in: {said}",
+            hint
+            or "Allow user namespaces (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone=1, "
+            "kernel.apparmor_restrict_unprivileged_userns=0), or use --in docker; 'stager doctor' shows what there is.",
+        )
+
+
+class PortTaken(TargetError):
+    """A port that was asked for and that somebody else listens on."""
+
+    def __init__(self, port: int, hint: str = "Leave --port out, or name another one.") -> None:
+        super().__init__(f"port {port} of this machine is taken", hint, port=port)
 
 
 class LaunchFailed(TargetError):

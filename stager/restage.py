@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 LOCK = "stager.lock"
 BASE_FORMAT = 3
 """Version of the base record; part of its memo key."""
+_KEPT = 1000
+"""The most changed files that are remembered of a staging."""
 _YOUNG = 2_000_000_000
 """A file stamped less than this many nanoseconds before it was noted may change again within its stamp's resolution."""
 
@@ -173,12 +175,40 @@ def note_digest(path: str, store: Store, digest: str) -> None:
 
 def _remember(folder: Folder, store: Store, known: assembly.Known, last: dict[str, Any]) -> None:
     memo = {"index": folder.tree.index, "known": known, "last": last, "outputs": sorted(folder.outputs)}
+    before = _before(folder, last)
+    if before is not None:
+        memo["before"] = before
     if memo != folder.memo:
         try:
             store.remember("folder", folder.root, memo)
         except CannotWrite:
             return  # a memo may always be missing
     folder.memo = memo
+
+
+def _before(folder: Folder, last: dict[str, Any]) -> dict[str, Any] | None:
+    """The staging before the last that differed from it, with what happened to each file in between; for `explain`."""
+    old: dict[str, Any] | None = folder.memo.get("last")
+    if old is None or old["of"] == last["of"]:
+        return folder.memo.get("before")
+    files = _difference(folder.memo["index"], folder.tree.index)
+    own = {os.path.relpath(output, folder.root) for output in folder.outputs}
+    kept = {path: how for path, how in files.items() if path not in own}
+    return {"of": old["of"], "digest": old["digest"], "files": dict(sorted(kept.items())[:_KEPT])}
+
+
+def _difference(old: dict[str, Any], new: dict[str, Any]) -> dict[str, str]:
+    """Path → `came`, `went` or `changed`, by the digests of two indexes of a tree (see `tree.walk`)."""
+    found = {}
+    for folder in {*old["folders"], *new["folders"]}:
+        was, now = old["folders"].get(folder, {}), new["folders"].get(folder, {})
+        if was == now:
+            continue
+        for name in {*was, *now}:
+            if was.get(name, "")[-71:] != now.get(name, "")[-71:]:
+                path = f"{folder}/{name}".lstrip("/")
+                found[path] = "came" if name not in was else "went" if name not in now else "changed"
+    return found
 
 
 def layers_of(base: dict[str, Any], app: list[list[Any]], store: Store) -> list[dict[str, Any]]:

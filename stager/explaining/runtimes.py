@@ -1,0 +1,128 @@
+"""Why this version of a runtime: what the app asks for, the candidates in the order they are tried, and the rule."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from .. import box, detection, releases
+from ..detection import versions
+from ..model import Plan, Reason, Runtime
+from ..runtimes import standalone
+from .answers import Answer, Question, where
+
+_NUMBERS = re.compile(r"\d+(?:\.\d+){0,2}")
+RULES = {
+    "python": "the stack's own Python comes first when every request allows it; else the newest fitting build by "
+    "python-build-standalone, of the default line {default} first",
+    "node": "the newest release of the newest long-term line that every request allows and the stack can run",
+    "npm": "of the major version that the chosen Node is shipped with, unless engines.npm asks otherwise",
+    "bun": "the newest release that every request allows",
+    "nginx": "the stack's own nginx",
+}
+"""How each runtime is chosen, as `runtimes` does it."""
+Request = tuple[str, Reason]
+
+
+def answer(question: Question) -> tuple[Answer, ...]:
+    """One answer for each runtime of the plan. Raises what planning raises."""
+    plan = question.plan()
+    asked = _asked(question)
+    if not plan.runtimes:
+        return (Answer("none", "The app has no runtime: it brings its own program.", data={"runtimes": []}),)
+    return tuple(_runtime(one, plan, asked.get(one.name, []), question) for one in plan.runtimes)
+
+
+def _asked(question: Question) -> dict[str, list[Request]]:
+    """What the app asks for by runtime, highest precedence first."""
+    found: dict[str, list[Request]] = {}
+    for one in detection.detect(question.tree).matched:
+        for name, text, why in one.versions:
+            found.setdefault(name, []).append((text, why))
+        if one.buildpack == "python" and one.lock:
+            from ..ecosystems import ecosystem
+
+            locked = ecosystem("pypi").requires_python(question.tree, one.lock)
+            found.setdefault("python", []).extend([locked] if locked else [])
+    return found
+
+
+def _runtime(one: Runtime, plan: Plan, asked: Sequence[Request], question: Question) -> Answer:
+    because = [f"{place or 'the settings'} asks for '{text}'" for text, place in _requests(asked)]
+    because += [] if asked else ["no file of the app asks for a version"]
+    default = releases.python().default
+    because.append(f"the rule: {RULES.get(one.name, 'see its buildpack').format(default=default)}")
+    candidates = [*_candidates(one, plan, asked)]
+    because += [f"candidate {text}" for _, _, text in candidates]
+    if question.plan_from_lock():
+        because.append("stager.lock pins it: it stays while it fits, until 'stager lock --upgrade'")
+    data = {
+        "runtime": one.name,
+        "version": one.version,
+        "source": one.source,
+        "asked": [{"wanted": text, "where": place} for text, place in _requests(asked)],
+        "candidates": [{"version": version, "chosen": chosen, "why": text} for version, chosen, text in candidates],
+    }
+    return Answer(one.name, f"{one.name} {one.version}: {one.reason}.", tuple(because), data)
+
+
+def _requests(asked: Iterable[Request]) -> list[tuple[str, str]]:
+    return [(text, where(why)) for text, why in asked]
+
+
+def _candidates(one: Runtime, plan: Plan, asked: Sequence[Request]) -> Iterator[tuple[str, bool, str]]:
+    """(version or line, whether it is the chosen one, a sentence) in the order of preference."""
+    if one.name == "python":
+        yield from _python(one, plan, asked)
+    elif one.name == "node":
+        yield from _node(one, asked)
+
+
+def _python(one: Runtime, plan: Plan, asked: Sequence[Request]) -> Iterator[tuple[str, bool, str]]:
+    own = box.read(plan.stack).python
+    table = releases.python()
+    if own is not None:
+        chosen = one.source == "debian"
+        version = one.version if chosen else own.version
+        yield version, chosen, f"{version}, the stack's own: {_verdict('python', own.version, asked, chosen)}"
+    stack = box.load(plan.stack, plan.architecture)
+    for line in sorted(table.supported, key=lambda line: line != table.default):
+        for version, _ in standalone.builds(line, stack)[:1]:
+            chosen = one.source != "debian" and version == one.version
+            yield version, chosen, f"{version}, by python-build-standalone: {_verdict('python', line, asked, chosen)}"
+
+
+def _node(one: Runtime, asked: Sequence[Request]) -> Iterator[tuple[str, bool, str]]:
+    table = releases.node()
+    for line in sorted(table.supported, key=lambda line: not table.supported[line].lts):
+        facts, chosen = table.supported[line], one.version.startswith(f"{line}.")
+        kind = f"long-term since {facts.lts}" if facts.lts else "not long-term"
+        yield line, chosen, f"{line} ({kind}, supported until {facts.ends}): {_verdict('node', line, asked, chosen)}"
+
+
+def _verdict(runtime: str, line: str, asked: Sequence[Request], chosen: bool) -> str:
+    if chosen:
+        return "chosen"
+    for text, why in asked:
+        if not admits(runtime, text, line):
+            return f"refused by '{text}'" + (f" ({where(why)})" if where(why) else "")
+    return "would do, but comes later"
+
+
+def admits(runtime: str, wanted: str, line: str) -> bool:
+    """Whether a request allows any version of a release line.
+
+    A range's bounds are among the versions it names, so a range that allows anything of a line allows one of these: the
+    line's first and last, and those at and beside what the range names.
+    """
+    return any(versions.satisfies(runtime, wanted, version) for version in _samples(wanted, line))
+
+
+def _samples(wanted: str, line: str) -> list[str]:
+    named = [[*(int(part) for part in text.split(".")), 0, 0][:3] for text in _NUMBERS.findall(wanted)]
+    found = [[*(int(part) for part in line.split(".")), last, last][:3] for last in (0, 99)]
+    for major, minor, patch in named:
+        found += [[major, minor, patch], [major, minor, patch + 1], [major, minor + 1, 0], [major, minor, 99]]
+        found += [[major, minor, max(patch - 1, 0)], [major, max(minor - 1, 0), 99]]
+    dotted = [".".join(str(min(part, 10**6)) for part in numbers) for numbers in found]
+    return [version for version in dotted if version.startswith(f"{line}.")]
