@@ -94,12 +94,12 @@ class DropletFile:
 
     def entries(self, *, contents: bool = True) -> Iterator[Entry]:
         """Every entry of the whole archive in its order, the envelope's included; hashed unless not `contents`."""
-        return read_entries(self._inflated(), self.name, contents=contents)
+        return read_entries(self.inflated(), self.name, contents=contents)
 
     def read(self, path: str) -> bytes:
         """A file of at most 64 MiB by its path in the app folder (`.stager/launch.json`). Raises BadArchive if absent."""
         kept: dict[str, list[bytes]] = {ROOT + path: []}
-        for entry in read_entries(self._inflated(), self.name, contents=False, keep=kept):
+        for entry in read_entries(self.inflated(), self.name, contents=False, keep=kept):
             if entry.name == ROOT + path and entry.kind == "file" and entry.size <= _SMALL:
                 return b"".join(kept[entry.name])
         raise BadArchive(self.name, f"has no file {path}")
@@ -112,7 +112,12 @@ class DropletFile:
             yield part
             offset, size = offset + len(part), size - len(part)
 
-    def _inflated(self) -> Iterator[bytes]:
+    def whole(self) -> Iterator[bytes]:
+        """The file's own bytes, in parts."""
+        yield from self._bytes(0, self.size)
+
+    def inflated(self) -> Iterator[bytes]:
+        """The whole uncompressed tar, the envelope and end marker included, in parts."""
         head = len(codec.HEADER)
         return inflated(self._bytes(head, self.size - head), self.name)
 
@@ -209,7 +214,7 @@ def skeleton_of(droplet: DropletFile) -> tuple[dict[str, bytes], int]:
     """The small files that describe the droplet, and the length of its skeleton's tar."""
     kept: dict[str, list[bytes]] = {ROOT + path: [] for path in _FACTS}
     count = seen = end = 0
-    for entry in read_entries(droplet._inflated(), droplet.name, contents=False, keep=kept):
+    for entry in read_entries(droplet.inflated(), droplet.name, contents=False, keep=kept):
         seen += 1
         end = entry.offset + BLOCK + (entry.size + BLOCK - 1) // BLOCK * BLOCK
         if entry.name == ROOT + LAYERS:

@@ -22,10 +22,10 @@ RANKS = [
     "ecosystems indexes",
     # one droplet: made, read, compared, described
     "detection runtimes planning fetching assembly launch restage dependencies running inspecting report droplets "
-    "comparing explaining sbom receipt provenance reporting bundling doctor health "
+    "comparing explaining sbom receipt provenance reporting doctor health "
     # one platform or service each
     "oci registry cloudfoundry heroku bosh handoff stacks isolation",
-    "staging locking targets attesting verifying deploying machine",
+    "staging locking targets attesting verifying bundling deploying machine",
     "commands library",
     "cli __main__",
 ]
@@ -33,7 +33,7 @@ RANKS = [
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names.split()}
 
 OWNERS = {
-    "socket": {"indexes", "running", "health", "registry.guard"},
+    "socket": {"indexes", "running", "health", "registry.guard", "machine.ports"},
     "ssl": {"fetching.transport"},
     "http.client": {"fetching.transport", "health"},
     "urllib.request": {"fetching.transport"},
@@ -57,7 +57,7 @@ CALLS = {
     "os.environ": {"commands.shared", "library"},
     "os.environb": set(),
     "os.getenv": set(),
-    "time.time": {"store.disk", "fetching.transport"},
+    "time.time": {"store.disk", "fetching.transport", "commands.box"},
     "time.time_ns": {"tree", "restage"},
     "datetime.datetime.now": set(),
     "datetime.datetime.utcnow": set(),
@@ -65,7 +65,7 @@ CALLS = {
     "sys.platform": {"commands.shared", "library", "store.locks"},
     "os.uname": set(),
     "os.umask": set(),
-    "os.walk": {"resources", "store.upkeep"},
+    "os.walk": {"resources", "store.upkeep", "verifying.copying", "verifying.restaging"},
 }
 """Attributes that read the machine, and who may. The clock says how old leftovers are (`disk`), how long a server asks to
 wait (`transport`) and which files are too young to be remembered (`tree`, `restage`); it never reaches a result."""

@@ -40,7 +40,7 @@ def _fill(archive: Gzip, release: Release, droplet: DropletFile) -> None:
     archive.add(file_entry(f"./jobs/{release.name}.tgz", job))
     archive.add(folder_entry("./compiled_packages"))
     archive.add(tar.header(f"./compiled_packages/{release.name}.tgz".encode(), droplet.size, False))
-    archive.stored(droplet._bytes(0, droplet.size))
+    archive.stored(droplet.whole())
     archive.add(tar.padding(droplet.size) + tar.END)
 
 

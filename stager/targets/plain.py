@@ -56,7 +56,7 @@ def _bundle(name: str, droplet: DropletFile, archive: Gzip) -> None:
     for file, text in sorted(units(name, droplet.facts).items()):
         archive.add(file_entry(f"{folder}/{file}", text.encode()))
     archive.add(tar.header(f"{folder}/{_DROPLET}".encode(), droplet.size, False))
-    archive.stored(droplet._bytes(0, droplet.size))
+    archive.stored(droplet.whole())
     archive.add(tar.padding(droplet.size) + tar.END)
     archive.finish()
 

@@ -17,7 +17,7 @@ from .names import check_name
 OWN_FILES = (".stagerignore", ".cfignore", ".slugignore")
 """Ignore files of the app's root; the first that exists is used. Heroku's `.slugignore` knows no negation."""
 
-_OUT_AT_ROOT = frozenset({".stager", "stager.lock", "droplet.tgz", ".gitignore", *OWN_FILES})
+_OUT_AT_ROOT = frozenset({".stager", "stager.lock", "droplet.tgz", "bundle.tar", ".gitignore", *OWN_FILES})
 _OUT = frozenset(
     {".git", ".DS_Store", ".AppleDouble", "Icon\r", "Thumbs.db", "ehthumbs.db", "desktop.ini", "Desktop.ini"}
 )

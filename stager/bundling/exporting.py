@@ -1,0 +1,145 @@
+"""Writing a bundle: the plan in force, and the blobs of all its artifacts, fetched where they are missing."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from .. import __version__, lockfile, resources, staging
+from ..digest import Digest, canonical_json
+from ..errors import CannotWrite, StoreCorrupt, UsageError
+from ..model import Plan
+from ..restage import Folder
+from ..staging import Settings
+from ..store import Store
+from ..tar import END, outside_file_header, padding
+from ..tree.ignore import always_out
+from . import BLOBS, FORMAT, INDEX, LOCK
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A bundle that was written: its path, digest and size in bytes; the plan in it, and how many blobs."""
+
+    path: str
+    digest: Digest
+    size: int
+    plan: Digest
+    blobs: int
+
+
+def export(root: str, out: str, settings: Settings) -> Exported:
+    """Write the bundle of the app in `root` to the file `out`; `settings.save_lock` writes a new plan to the app, too.
+
+    Raises UsageError for an `out` inside the app, where it would become part of the source, and for a buildpack outside
+    of it, which no source carries; and what planning and fetching raise.
+    """
+    out = os.path.abspath(out)
+    with settings.store.lease():
+        folder = Folder(root, settings.store, out)
+        _check_place(os.path.relpath(os.path.realpath(out), folder.root), out)
+        plan = staging.current_plan(folder, settings)
+        _check_buildpacks(plan)
+        staging.take_in(plan, folder.tree, settings.store)
+        blobs = staging.fetch(plan, settings, tree=folder.tree)
+        exported = write(plan, blobs, settings.store, out)
+        if settings.save_lock and folder.lock_bytes() != lockfile.dumps(plan).encode():
+            staging.save_lock(folder, plan)
+        return exported
+
+
+def _check_place(inside: str, out: str) -> None:
+    """The bundle must not become part of the app it is made of."""
+    if inside.split(os.sep)[0] != ".." and not always_out(inside, "f"):
+        message = f"{out} lies inside the app, and would become part of it"
+        raise UsageError(message, "Choose another place with -o.")
+
+
+def _check_buildpacks(plan: Plan) -> None:
+    for pin in plan.buildpacks:
+        if pin.folder.split("/")[0] == ".." or os.path.isabs(pin.folder):
+            message = f"the buildpack {pin.name} lies outside the app, in {pin.folder}"
+            raise UsageError(message, "Copy it into the app's folder, so that the source carries it.")
+
+
+def write(plan: Plan, blobs: dict[str, str], store: Store, out: str) -> Exported:
+    """Write the bundle of a plan whose artifacts are in the store; `blobs` maps each digest to its blob's SHA-256.
+
+    Raises StoreCorrupt for a blob that is not what its name says, CannotWrite.
+    """
+    folder, name = os.path.split(os.path.abspath(out))
+    temporary = os.path.join(folder, f".{name}.{os.urandom(6).hex()}.part")
+    state, size = hashlib.sha256(), 0
+    try:
+        with open(temporary, "wb") as file:
+            for part in _parts(plan, blobs, store):
+                state.update(part)
+                size += len(part)
+                file.write(part)
+        os.replace(temporary, out)
+    except OSError as error:
+        raise CannotWrite(out, error.strerror or str(error)) from None
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+    digest = Digest(f"sha256:{state.hexdigest()}")
+    return Exported(out, digest, size, lockfile.plan_digest(plan), len(set(blobs.values())))
+
+
+def _parts(plan: Plan, blobs: dict[str, str], store: Store) -> Iterator[bytes]:
+    names = sorted(set(blobs.values()))
+    sizes = {name: _size(name, store) for name in names}
+    yield from _member(INDEX, canonical_json(index(plan, blobs, sizes)))
+    yield from _member(LOCK, lockfile.dumps(plan).encode())
+    for name in names:
+        yield outside_file_header(BLOBS + name, sizes[name])
+        yield from _blob(name, store)
+        yield padding(sizes[name])
+    yield END
+
+
+def index(plan: Plan, blobs: dict[str, str], sizes: dict[str, int]) -> dict[str, Any]:
+    """`bundle.json`: what is in the bundle, and what it was made for."""
+    box = os.path.join(resources.folder("boxes"), plan.stack)
+    return {
+        "bundle": FORMAT,
+        "plan": lockfile.plan_digest(plan),
+        "codec": plan.codec,
+        "stager": __version__,
+        "stack": {
+            "name": plan.stack,
+            "architecture": plan.architecture,
+            "definition": resources.folder_digest(resources.contents(box)),
+        },
+        "artifacts": {digest: {"blob": blobs[digest], "size": sizes[blobs[digest]]} for digest in sorted(blobs)},
+    }
+
+
+def _member(name: str, data: bytes) -> Iterator[bytes]:
+    yield outside_file_header(name, len(data))
+    yield data + padding(len(data))
+
+
+def _size(name: str, store: Store) -> int:
+    handle = store.open(name)
+    try:
+        return os.fstat(handle).st_size
+    finally:
+        os.close(handle)
+
+
+def _blob(name: str, store: Store) -> Iterator[bytes]:
+    """A blob's bytes, which are checked: a bundle must not carry damage to another machine."""
+    state = hashlib.sha256()
+    with os.fdopen(store.open(name), "rb") as file:
+        while part := file.read(_CHUNK):
+            state.update(part)
+            yield part
+    if state.hexdigest() != name:
+        raise StoreCorrupt(f"sha256:{name}")
