@@ -27,6 +27,7 @@ _TOP = {
     "nginx",
     "root",
     "vagrant",
+    "services",
 }
 _SET = {"version", "glibc", "roots", "exclude", "packages", "data", "libraries"}
 
@@ -94,9 +95,12 @@ def read(name: str) -> Box:
         return parse(name, file.read(), os.path.join(folder, "keyrings"))
 
 
-def parse(name: str, text: str, keyrings: str) -> Box:
-    """The box that the YAML `text` defines; `keyrings` is the folder of its key files. Raises InvalidDefinition."""
-    top = yamltext.parse(text, f"boxes/{name}/box.yml", _invalid).root
+def parse(name: str, text: str, keyrings: str, file: str = "") -> Box:
+    """The box that the YAML `text` defines; `keyrings` is the folder of its key files. Raises InvalidDefinition.
+
+    `file` is what errors call the text. The sections `root`, `vagrant` and `services` are read by `stacks.reading`.
+    """
+    top = yamltext.parse(text, file or f"boxes/{name}/box.yml", invalid).root
     _only(top, _TOP)
     archive = top.get("archive")
     return Box(
@@ -113,7 +117,8 @@ def parse(name: str, text: str, keyrings: str) -> Box:
     )
 
 
-def _invalid(file: str, why: str, line: int | None) -> StagerError:
+def invalid(file: str, why: str, line: int | None) -> StagerError:
+    """The error for a `box.yml`, as `yamltext` wants it made."""
     return InvalidDefinition(f"{file}:{line}" if line else file, "", why)
 
 

@@ -1,0 +1,279 @@
+"""`stager box`: list the stacks, pin their packages, build their root filesystems and images."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from . import shared
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from typing import Any
+
+    from ..stacks.definition import Definition
+    from ..stacks.image import BaseImage
+    from ..stacks.lock import Lock
+    from ..stacks.making import Making
+    from ..stacks.root import Root
+    from ..store import Store
+
+
+def _stack(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("stack", nargs="?", default="", metavar="STACK", help="a stack's name, or its folder (./mine)")
+    parser.add_argument("--box", default="", metavar="DIR", help="the folder of a stack of your own")
+    shared.add_json(parser)
+    parser.add_argument(
+        "--offline", action="store_true", help="open no connection; what is not in the store is an error"
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
+
+
+def _lock_arguments(parser: argparse.ArgumentParser) -> None:
+    _stack(parser)
+    parser.add_argument("--upgrade", action="store_true", help="move every package to the newest of the index")
+    parser.add_argument("-o", "--output", default="", metavar="FILE", help="the lock file (box.lock beside box.yml)")
+
+
+def _build_arguments(parser: argparse.ArgumentParser) -> None:
+    _stack(parser)
+    parser.add_argument("--arch", default="amd64", choices=["amd64", "arm64"], help="the architecture (amd64)")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME", help="a set on top; may be repeated")
+    parser.add_argument("--lock", default="", metavar="FILE", help="the lock file (box.lock beside box.yml)")
+    parser.add_argument("-o", "--output", default="", metavar="DIR", help="also write root.tar and image/ into DIR")
+    parser.add_argument("--again", action="store_true", help="build even when the store has the result")
+    parser.add_argument("--fetch-only", action="store_true", help="only bring the packages into the store")
+    parser.add_argument("--jobs", type=int, default=8, metavar="N", help="packages fetched at once (8)")
+
+
+def _definition(arguments: argparse.Namespace) -> Definition:
+    from ..errors import UsageError
+    from ..stacks import extend
+
+    if bool(arguments.stack) == bool(arguments.box):
+        raise UsageError("which stack?", "Name one ('stager box list' shows them), or a folder with --box DIR.")
+    return extend.load(arguments.stack or os.path.join(arguments.box, ""))
+
+
+# --- list ------------------------------------------------------------------------------------------------------
+
+
+def run_list(arguments: argparse.Namespace) -> int:
+    """Say which stacks there are, what they promise, and what has been built of them."""
+    from .. import box
+
+    rows = [_row(name, shared.store(arguments)) for name in box.names()]
+    if arguments.json:
+        shared.print_json({"stacks": rows})
+        return 0
+    for row in rows:
+        built = ", ".join(f"{key} {value['root'][:19]}…" for key, value in row["built"].items())
+        about = f"{row['packages']} packages, built: {built or 'nothing'}" if row["locked"] else "the platform's own"
+        print(f"{row['name']:<12} {row['summary']}; glibc {row['glibc']}; {about}")
+    return 0
+
+
+def _row(name: str, store: Store) -> dict[str, Any]:
+    from ..errors import NotBuilt, StagerError
+    from ..stacks import extend, lock, root
+
+    definition = extend.load(name)
+    found, built, packages = definition.box, {}, 0
+    if definition.root.packages and os.path.isfile(lock.path_of(definition)):
+        pinned = lock.load(definition)
+        packages = len(pinned.pins(["root"], found.architectures[0]))
+        for architecture in found.architectures:
+            try:
+                made = root.find(definition, pinned, architecture, store)
+            except (NotBuilt, StagerError):
+                continue
+            built[architecture] = {"stack": made.stack, "root": made.digest, "size": made.size}
+    return {
+        "name": name,
+        "summary": found.summary,
+        "glibc": f"{found.glibc[0]}.{found.glibc[1]}",
+        "architectures": list(found.architectures),
+        "sets": [part.name for part in definition.sets],
+        "locked": bool(packages),
+        "packages": packages,
+        "built": built,
+    }
+
+
+# --- lock ------------------------------------------------------------------------------------------------------
+
+
+def run_lock(arguments: argparse.Namespace) -> int:
+    """Pin every package of a stack, unless its lock still pins what `box.yml` asks for."""
+    from ..errors import LockMissing, LockStale
+    from ..stacks import lock
+
+    definition = _definition(arguments)
+    path = arguments.output or lock.path_of(definition)
+    before = None
+    with contextlib.suppress(LockMissing, LockStale):
+        before = lock.load(definition, path)
+    pinned = before if before and not arguments.upgrade else _pin(definition, arguments)
+    written = pinned != before
+    if written:
+        _write(path, lock.dumps(pinned))
+    _tell_lock(arguments, path, before, pinned, written)
+    return 0
+
+
+def _pin(definition: Definition, arguments: argparse.Namespace) -> Lock:
+    import time
+
+    from ..ecosystems.deb_index import DebianMirrors
+    from ..fetching.web import Web
+    from ..indexes import Indexes
+    from ..stacks import pinning
+
+    store = shared.store(arguments)
+    indexes = Indexes.from_environment(shared.environ(), home=shared.home())
+    mirrors = DebianMirrors(*indexes.debian(definition.box.suite))
+    if not arguments.quiet:
+        shared.say(f"stager: reading the index of {definition.box.suite} …")
+    web = Web(indexes, store, offline=arguments.offline)
+    pinned, notes = pinning.pin(definition, web, mirrors, int(time.time()))
+    shared.warn(notes)
+    return pinned
+
+
+def _write(path: str, text: str) -> None:
+    from ..errors import CannotWrite
+    from ..store.disk import forget, why
+
+    unfinished = f"{path}.part-{os.getpid()}"
+    try:
+        with open(unfinished, "x", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        os.rename(unfinished, path)
+    except OSError as error:
+        forget(unfinished)
+        raise CannotWrite(path, why(error)) from None
+
+
+def _tell_lock(arguments: argparse.Namespace, path: str, before: Lock | None, pinned: Lock, written: bool) -> None:
+    from ..stacks.lock import changes
+
+    architecture = pinned.sets[0][1]
+    names = [name for name, arch, _ in pinned.sets if arch == architecture]
+    moved = changes(*((lock.pins(names, architecture) if lock else ()) for lock in (before, pinned)))
+    if arguments.json:
+        sets = [{"name": name, "architecture": arch, "packages": len(pins)} for name, arch, pins in pinned.sets]
+        indexes = [{"suite": suite, "date": date} for suite, date in pinned.indexes]
+        shared.print_json({"path": path, "written": written, "indexes": indexes, "sets": sets, "changes": moved})
+        return
+    for line in moved if before else ():
+        shared.say(f"  {line}")
+    count = len(pinned.pins(["root"], architecture))
+    shared.say(
+        f"{path}: {count} packages in the root, index of {pinned.indexes[-1][1]}" + ("" if written else "; unchanged")
+    )
+
+
+# --- build -----------------------------------------------------------------------------------------------------
+
+
+def run_build(arguments: argparse.Namespace) -> int:
+    """Build a stack's root filesystem and its image from exactly what is locked."""
+    from ..indexes import Indexes
+    from ..stacks import image, lock
+    from ..stacks.making import Making
+
+    definition = _definition(arguments)
+    pinned = lock.load(definition, arguments.lock)
+    _check_output(arguments.output)
+    store = shared.store(arguments)
+    indexes = Indexes.from_environment(shared.environ(), home=shared.home())
+    making = Making(store, indexes, arguments.offline, arguments.jobs, shared.progress(arguments))
+    if arguments.fetch_only:
+        return _fetch(definition, pinned, making, arguments)
+    with store.lease():
+        made = _stoppable(definition, pinned, making, arguments)
+        wrapped = image.of(definition, made, store)
+        if arguments.output:
+            image.write_root(made, os.path.join(arguments.output, "root.tar"), store)
+            image.write_layout(wrapped, os.path.join(arguments.output, "image"))
+    _tell_build(arguments, made, wrapped)
+    return 0
+
+
+def _fetch(definition: Definition, pinned: Lock, making: Making, arguments: argparse.Namespace) -> int:
+    from ..stacks import debs, root
+
+    parts = root.chosen(definition, arguments.set)
+    pins = pinned.pins([part.name for part in parts], arguments.arch)
+    debs.fetched(definition, pins, making)
+    if arguments.json:
+        shared.print_json({"packages": len(pins), "size": sum(pin.size for pin in pins)})
+    else:
+        shared.say(f"{len(pins)} packages are in the store ({shared.size_text(sum(pin.size for pin in pins))})")
+    return 0
+
+
+def _check_output(folder: str) -> None:
+    from ..errors import CannotWrite
+
+    for name in ("root.tar", "image") if folder else ():
+        if os.path.lexists(os.path.join(folder, name)):
+            raise CannotWrite(os.path.join(folder, name), "it exists")
+
+
+def _stoppable(definition: Definition, pinned: Lock, making: Making, arguments: argparse.Namespace) -> Root:
+    """Build so that a SIGTERM cleans up like a Ctrl-C."""
+    import signal
+
+    from ..stacks import root
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    try:
+        return root.build(definition, pinned, arguments.arch, making, arguments.set, again=arguments.again)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _tell_build(arguments: argparse.Namespace, made: Root, wrapped: BaseImage) -> None:
+    layer = wrapped.layers[0]
+    if arguments.json:
+        shared.print_json(
+            {
+                "name": made.name,
+                "architecture": made.architecture,
+                "sets": list(made.sets),
+                "stack": made.stack,
+                "packages": made.packages,
+                "root": {"digest": made.digest, "size": made.size, "entries": made.entries},
+                "image": {
+                    "manifest": wrapped.manifest,
+                    "config": wrapped.config,
+                    "layer": layer.digest,
+                    "size": layer.size,
+                },
+                "output": arguments.output,
+            }
+        )
+        return
+    shared.say(
+        f"{made.name}/{made.architecture}{''.join(f' + {name}' for name in made.sets)}: {made.packages} packages"
+    )
+    shared.say(f"  stack {made.stack}")
+    shared.say(f"  root  {made.digest} ({shared.size_text(made.size)}, {made.entries} entries)")
+    shared.say(f"  image {wrapped.manifest} ({shared.size_text(layer.size)} compressed)")
+    print(made.digest)
+
+
+def _list_arguments(parser: argparse.ArgumentParser) -> None:
+    shared.add_json(parser)
+
+
+COMMANDS: dict[str, shared.Row] = {
+    "box list": ("list the stacks", run_list, _list_arguments),
+    "box lock": ("pin every package of a stack", run_lock, _lock_arguments),
+    "box build": ("build a stack's root filesystem and image", run_build, _build_arguments),
+}

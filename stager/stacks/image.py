@@ -1,0 +1,214 @@
+"""A stack's OCI base image: its root as the one layer, and a configuration (OCI image specification 1.1).
+
+Layer, configuration and manifest are blobs of the store. Nothing in them is of the machine or the time: the layer is a root's
+canonical tar compressed by stager's own codec, and `created` is the date of the package index.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from .. import codec
+from ..digest import Digest, canonical_json
+from ..errors import CannotWrite, NotBuilt, StoreCorrupt
+from ..model import Layer
+from ..store.disk import forget, why
+from . import extend, lock, root
+
+if TYPE_CHECKING:
+    from ..store import Store
+    from .definition import Definition
+    from .root import Root
+
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+CONFIG = "application/vnd.oci.image.config.v1+json"
+LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+INDEX = "application/vnd.oci.image.index.v1+json"
+USER = "2000:0"
+"""Who runs in it: `vcap`, with group 0, to which a droplet's files belong."""
+_BUFFER = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class BaseImage:
+    """An OCI image in the store. `layers` are in order; `manifest` and `config` are digests with their sizes in bytes."""
+
+    name: str
+    architecture: str
+    stack: Digest
+    manifest: Digest
+    manifest_size: int
+    config: Digest
+    config_size: int
+    layers: tuple[Layer, ...]
+    store: Store
+
+    def open(self, digest: Digest) -> Iterator[bytes]:
+        """A blob of this image in parts: its manifest, configuration or a layer. Raises StoreCorrupt."""
+        descriptor = self.store.open(digest.hex)
+        try:
+            while part := os.read(descriptor, _BUFFER):
+                yield part
+        finally:
+            os.close(descriptor)
+
+    def read(self, digest: Digest) -> bytes:
+        """A small blob of this image: its manifest or configuration."""
+        return b"".join(self.open(digest))
+
+
+def base_image(name: str, architecture: str, store: Store, sets: Sequence[str] = ()) -> BaseImage:
+    """The base image of the stack `name` (or of the folder that this is a path of), which must have been built.
+
+    Raises UsageError for an unknown stack or one that stager does not build, LockMissing, LockStale, and NotBuilt when
+    `stager box build` has not put it into the store.
+    """
+    definition = extend.load(name)
+    return of(definition, root.find(definition, lock.load(definition), architecture, store, sets), store)
+
+
+def of(definition: Definition, made: Root, store: Store) -> BaseImage:
+    """The image of a root in the store; its layer is compressed when that has not been done before. Raises CannotWrite."""
+    with store.lease():
+        layer = _layer(made, store)
+        config = canonical_json(_config(definition, made))
+        manifest = canonical_json(_manifest(Digest("sha256:" + store.put(config)), len(config), layer))
+        return BaseImage(
+            made.name, made.architecture, made.stack, Digest("sha256:" + store.put(manifest)), len(manifest),
+            Digest("sha256:" + store.put(config)), len(config), (layer,), store,
+        )  # fmt: skip
+
+
+def _layer(made: Root, store: Store) -> Layer:
+    key = f"{codec.CODEC} {made.digest}"
+    known = store.recall("stack-layer", key)
+    if isinstance(known, dict) and store.has(Digest(known["digest"]).hex):
+        return Layer("root", Digest(known["digest"]), made.digest, known["size"])
+    if not store.has(made.digest.hex):
+        raise NotBuilt(made.name, made.architecture)
+    codec.check_known_answer()
+    digest, size = _compressed(made, store)
+    store.remember("stack-layer", key, {"digest": digest, "size": size})
+    return Layer("root", digest, made.digest, size)
+
+
+def _compressed(made: Root, store: Store) -> tuple[Digest, int]:
+    import hashlib
+
+    state, crc, done = hashlib.sha256(), 0, 0
+    descriptor = store.open(made.digest.hex)
+    try:
+        with store.writer() as writer:
+            writer.write(codec.HEADER)
+            while part := os.pread(descriptor, codec.CHUNK, done):
+                state.update(part)
+                crc, done = codec.crc32(part, crc), done + len(part)
+                for run in codec.compress(part):
+                    writer.write(run)
+            writer.write(codec.trailer(crc, done))
+            if state.hexdigest() != made.digest.hex:
+                raise StoreCorrupt(made.digest)
+            return Digest("sha256:" + writer.commit()), writer.size
+    finally:
+        os.close(descriptor)
+
+
+def _date(epoch: int) -> str:
+    return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _config(definition: Definition, made: Root) -> dict[str, object]:
+    env = {**dict(definition.env), "LANG": definition.locale}
+    labels = {
+        "io.buildpacks.stack.id": definition.name,
+        "io.buildpacks.base.distro.name": definition.box.distribution,
+        "io.stager.stack.digest": str(made.stack),
+    }
+    return {
+        "architecture": made.architecture,
+        "config": {
+            "Cmd": ["/bin/bash"],
+            "Env": [f"{name}={value}" for name, value in sorted(env.items())],
+            "Labels": labels,
+            "User": USER,
+            "WorkingDir": "/app",
+        },
+        "created": _date(made.epoch),
+        "history": [{"created": _date(made.epoch), "created_by": f"stager box build {definition.name}"}],
+        "os": "linux",
+        "rootfs": {"diff_ids": [made.digest], "type": "layers"},
+    }
+
+
+def _manifest(config: Digest, size: int, layer: Layer) -> dict[str, object]:
+    return {
+        "config": {"digest": config, "mediaType": CONFIG, "size": size},
+        "layers": [{"digest": layer.digest, "mediaType": LAYER, "size": layer.size}],
+        "mediaType": MANIFEST,
+        "schemaVersion": 2,
+    }
+
+
+# --- as files --------------------------------------------------------------------------------------------------
+
+
+def write_layout(image: BaseImage, folder: str) -> None:
+    """The image as an OCI image layout in a new folder, made beside its place. Raises CannotWrite, also when it is there."""
+    descriptor = {
+        "annotations": {"org.opencontainers.image.ref.name": image.name},
+        "digest": image.manifest,
+        "mediaType": MANIFEST,
+        "platform": {"architecture": image.architecture, "os": "linux"},
+        "size": image.manifest_size,
+    }
+    index = {"manifests": [descriptor], "mediaType": INDEX, "schemaVersion": 2}
+    with _published(folder) as unfinished:
+        blobs = os.path.join(unfinished, "blobs", "sha256")
+        os.makedirs(blobs)
+        for digest in (image.manifest, image.config, *(layer.digest for layer in image.layers)):
+            _write(os.path.join(blobs, digest.hex), image.open(digest))
+        _write(os.path.join(unfinished, "index.json"), [canonical_json(index)])
+        _write(os.path.join(unfinished, "oci-layout"), [canonical_json({"imageLayoutVersion": "1.0.0"})])
+
+
+def write_root(made: Root, path: str, store: Store) -> None:
+    """The root's canonical tar as a new file, made beside its place. Raises CannotWrite, also when it is there."""
+
+    def parts() -> Iterator[bytes]:
+        while part := os.read(descriptor, _BUFFER):
+            yield part
+
+    descriptor = store.open(made.digest.hex)
+    try:
+        with _published(path) as unfinished:
+            _write(unfinished, parts())
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _published(path: str) -> Iterator[str]:
+    """A name beside `path` for something unfinished, which gets its own name at the end, or goes. Raises CannotWrite."""
+    unfinished = f"{path}.part-{os.getpid()}"
+    try:
+        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+        if os.path.lexists(path):
+            raise CannotWrite(path, "it is there already")
+        yield unfinished
+        os.rename(unfinished, path)
+    except OSError as error:
+        raise CannotWrite(path, why(error)) from None
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        forget(unfinished)
+
+
+def _write(path: str, parts: Iterable[bytes]) -> None:
+    with open(path, "xb") as file:
+        file.writelines(parts)

@@ -1,0 +1,217 @@
+"""`box.lock`: every package of a stack, pinned from the signed index of its archive.
+
+A lock holds one list per part and architecture: the root's closure of dependencies, and for each set what it adds to that.
+It is TOML, one line a package, equal bytes whenever it is written, and names no host: a package is fetched by its path from
+whichever mirror this machine uses, and its SHA-256 decides.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from packageurl import PackageURL
+
+from ..checked import Node
+from ..digest import Digest
+from ..errors import BadLock, LockMissing, LockStale
+from ..model import Artifact
+from .definition import Definition
+
+NAME = "box.lock"
+VERSION = 1
+LARGEST = 32 << 20
+LAYOUT = "deb-root/1"
+"""What the artifacts of a lock are unpacked by: dpkg, in a root of their own; never into a droplet."""
+_HEAD = """\
+# The packages of a stack, pinned. Made by 'stager box lock'; commit it. 'stager box lock --upgrade' moves it to the newest.
+version = 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """One package: its name, Debian version, architecture (or `all`), size in bytes, digest, and path in the archive."""
+
+    name: str
+    version: str
+    architecture: str
+    size: int
+    digest: Digest
+    path: str
+
+    @property
+    def file(self) -> str:
+        """A file name that is its own: `bash_5.2.15-2+b2_amd64.deb`."""
+        return f"{self.name}_{self.version.replace(':', '%3a')}_{self.architecture}.deb"
+
+    def artifact(self) -> Artifact:
+        """The package as what `fetching` brings into the store."""
+        purl = PackageURL("deb", "debian", self.name, self.version, {"arch": self.architecture}).to_string()
+        return Artifact(purl, self.path, self.digest, LAYOUT, ("root",), self.size)
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A stack's pins. `wishes` is the digest of what was asked for; `indexes` are (suite, its index's own date)."""
+
+    stack: str
+    wishes: Digest
+    indexes: tuple[tuple[str, str], ...]
+    sets: tuple[tuple[str, str, tuple[Pin, ...]], ...]
+    """(part, architecture, pins sorted by name), in the order of the definition."""
+
+    @property
+    def epoch(self) -> int:
+        """The newest index's date in seconds since 1970: what the root's files are dated."""
+        from datetime import datetime
+
+        return max(int(datetime.fromisoformat(date).timestamp()) for _, date in self.indexes)
+
+    def pins(self, parts: Iterable[str], architecture: str) -> tuple[Pin, ...]:
+        """All packages of these parts for an architecture, each once, sorted by name. Raises BadLock for a missing part."""
+        found: dict[str, Pin] = {}
+        known = {(name, arch): pins for name, arch, pins in self.sets}
+        for part in parts:
+            if (part, architecture) not in known:
+                raise BadLock(NAME, f"it pins no {part} for {architecture}", _relock(self.stack))
+            for pin in known[part, architecture]:
+                if found.setdefault(pin.name, pin) != pin:
+                    raise BadLock(NAME, f"it pins {pin.name} in two versions", _relock(self.stack))
+        return tuple(found[name] for name in sorted(found))
+
+
+def _relock(stack: str) -> str:
+    return f"Run 'stager box lock {stack} --upgrade' and commit the result."
+
+
+# --- files -----------------------------------------------------------------------------------------------------
+
+
+def path_of(definition: Definition) -> str:
+    """Where a stack's lock is: beside its `box.yml`."""
+    return os.path.join(definition.folder, NAME)
+
+
+def load(definition: Definition, path: str = "") -> Lock:
+    """The stack's lock, or the one at `path`, which must be of what the definition asks for.
+
+    Raises LockMissing, BadLock, and LockStale when `box.yml` asks for other packages by now.
+    """
+    path = path or path_of(definition)
+    try:
+        with open(path, "rb") as file:
+            data = file.read(LARGEST + 1)
+    except FileNotFoundError:
+        raise LockMissing(path, f"stager box lock {definition.name}") from None
+    except OSError as error:
+        raise BadLock(path, f"cannot be read: {error.strerror}") from None
+    lock = loads(data, path)
+    if lock.wishes != definition.wishes():
+        raise LockStale(path, [definition.where], f"stager box lock {definition.name}")
+    return lock
+
+
+# --- writing ---------------------------------------------------------------------------------------------------
+
+
+def dumps(lock: Lock) -> str:
+    """The lock as text. Equal locks give equal bytes."""
+    parts = [f"{_HEAD}stack = {_text(lock.stack)}\nwishes = {_text(lock.wishes)}\n"]
+    parts += [f"[[index]]\nsuite = {_text(suite)}\ndate = {_text(date)}\n" for suite, date in lock.indexes]
+    for name, architecture, pins in lock.sets:
+        rows = "".join(f"    {_row(pin)},\n" for pin in pins)
+        parts.append(f"[[set]]\nname = {_text(name)}\narchitecture = {_text(architecture)}\npackages = [\n{rows}]\n")
+    return "\n".join(parts)
+
+
+def _row(pin: Pin) -> str:
+    return (
+        f"{{ name = {_text(pin.name)}, version = {_text(pin.version)}, architecture = {_text(pin.architecture)}, "
+        f"size = {pin.size}, digest = {_text(pin.digest)}, path = {_text(pin.path)} }}"
+    )
+
+
+def _text(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+# --- reading ---------------------------------------------------------------------------------------------------
+
+
+def loads(data: bytes, file: str = NAME) -> Lock:
+    """The lock that these bytes hold. Raises BadLock with the place of what is wrong."""
+    document = Node(_parse(data, file), file)
+    if document.int("version") != VERSION:
+        raise BadLock(file, "its version is not one this stager reads", "Run 'stager box lock --upgrade'.")
+    lock = Lock(
+        document.str("stack"),
+        _digest(document, "wishes"),
+        tuple((node.str("suite"), _word(node, "date", _DATE)) for node in document.list("index")),
+        tuple(
+            (node.str("name"), _word(node, "architecture", "amd64|arm64"), _pins(node)) for node in document.list("set")
+        ),
+    )
+    if not lock.indexes or dumps(lock).encode() != data:
+        raise BadLock(file, "its bytes are not what stager writes for what it says", _relock(lock.stack))
+    return lock
+
+
+_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"
+
+
+def _parse(data: bytes, file: str) -> Any:
+    if len(data) > LARGEST:
+        raise BadLock(file, f"is larger than {LARGEST} bytes")
+    try:
+        return tomllib.loads(data.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as problem:
+        raise BadLock(file, f"is not TOML: {problem}") from None
+
+
+def _pins(node: Node) -> tuple[Pin, ...]:
+    pins = tuple(_pin(child) for child in node.list("packages"))
+    names = [pin.name for pin in pins]
+    if names != sorted(set(names)):
+        node.at("packages").fail("expected each package once, sorted by name")
+    return pins
+
+
+def _pin(node: Node) -> Pin:
+    return Pin(
+        _word(node, "name", r"[a-z0-9][a-z0-9+.-]{0,200}"),
+        _word(node, "version", r"[0-9][0-9A-Za-z.+~:-]{0,199}"),
+        _word(node, "architecture", "all|amd64|arm64"),
+        node.int("size"),
+        _digest(node, "digest"),
+        _word(node, "path", r"pool/(?:(?!\.\.)[0-9A-Za-z.+~_%:-]+/)+(?!\.)[0-9A-Za-z.+~_%:-]+\.deb"),
+    )
+
+
+def _word(node: Node, key: str, pattern: str) -> str:
+    value: str = node.str(key)
+    if not re.fullmatch(pattern, value):
+        node.at(key).fail(f"{value[:80]!r} is not what stands here")
+    return value
+
+
+def _digest(node: Node, key: str) -> Digest:
+    try:
+        digest = Digest(node.str(key))
+    except ValueError as problem:
+        node.at(key).fail(str(problem))
+    if digest.algorithm != "sha256":
+        node.at(key).fail("is not a SHA-256")
+    return digest
+
+
+def changes(before: Sequence[Pin], after: Sequence[Pin]) -> list[str]:
+    """What moved between two lists of pins, a line each, for people."""
+    old, new = ({pin.name: pin.version for pin in pins} for pins in (before, after))
+    lines = [f"{name} {old.get(name, '(new)')} -> {new.get(name, '(gone)')}" for name in sorted({*old, *new})]
+    return [line for line, name in zip(lines, sorted({*old, *new}), strict=True) if old.get(name) != new.get(name)]
