@@ -13,6 +13,7 @@ MODULES: dict[str, tuple[str, str]] = {
     "run": ("app", "launch the app, or a droplet file, on this host"),
     "inspect": ("app", "show what is inside a droplet file"),
     "diff": ("diff", "say how two droplets, images, plans or folders differ"),
+    "verify": ("verify", "stage again under changed conditions and prove that the droplet is the same"),
     "explain": ("explain", "say why: buildpack, version, process, layer, package, size"),
     "report": ("report", "write one HTML page about a droplet, or about two"),
     "sbom": ("evidence", "write the bill of materials, as CycloneDX or SPDX"),

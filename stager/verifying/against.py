@@ -1,0 +1,229 @@
+"""What a second staging is compared with: a file, a digest, a URL, an exported file, an image in a registry, a deployed app.
+
+Only bytes can be compared in depth. A digest says yes or no; an image says which layer differs; a platform says what it
+states of the droplet that an app uses.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from ..digest import Digest
+from ..droplets import DropletFile, open_droplet
+from ..errors import BadArchive, CannotWrite, NotFound, StagerError, TooLarge, Unreachable, Unreadable, UsageError
+from ..model import Layer
+from ..tar import ROOT
+from .findings import Comparison, Finding, shown
+from .scanning import digest_of, scan
+
+if TYPE_CHECKING:
+    from ..indexes import Indexes
+    from ..staging import Settings
+    from .restaging import Restaged
+
+_LARGEST = 16 << 30
+"""Bytes of a droplet that is downloaded (16 GiB)."""
+KINDS = ("droplet", "digest", "url", "file", "image", "app")
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """What to compare with: its `kind` (one of KINDS), its `value`, and the local file once there is one."""
+
+    kind: str
+    value: str
+    path: str = ""
+
+    @property
+    def label(self) -> str:
+        """What it is called in results: a URL without its user, password and query, which may be secret."""
+        if self.kind != "url":
+            return self.value
+        parts = urlsplit(self.value)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def read(text: str) -> Against:
+    """What the argument of `--against` names: `sha256:…`, a URL, `image:NAME`, `app:NAME`, a file or folder that exists.
+
+    Anything else with a `/`, `:` or `@` is an image's name, and the rest an app's. Raises UsageError for nothing at all.
+    """
+    if re.fullmatch(r"sha256:[0-9a-f]{64}", text):
+        return Against("digest", text)
+    if re.match(r"https?://", text, re.IGNORECASE):
+        return Against("url", text)
+    kind, colon, rest = text.partition(":")
+    if colon and rest and kind in ("image", "app", "file"):
+        return Against(kind, rest, rest if kind == "file" else "")
+    if os.path.exists(text):
+        return Against("file", text, text)
+    if not text.strip():
+        raise UsageError("--against names nothing", "Write a digest, a URL, a file, image:NAME or app:NAME.")
+    if text.endswith((".tgz", ".tar", ".gz")):
+        raise Unreadable(text, "there is no such file")
+    return Against("image" if re.search(r"[/:@]", text) else "app", text)
+
+
+def result(against: Against, again: Restaged, settings: Settings, environ: Mapping[str, str], home: str) -> Comparison:
+    """Compare what was staged again with what `against` names (a URL's file is in `path` by now)."""
+    if against.kind in ("droplet", "url"):
+        return _whole(against.path, again)
+    if against.kind == "file":
+        return _file(against.path, again)
+    if against.kind == "digest":
+        return _digest(against.value, str(digest_of(again.path)))
+    if against.kind == "image":
+        return _image(against.value, again, settings, environ, home)
+    return _app(against.value, again, settings, environ, home)
+
+
+def _digest(expected: str, got: str) -> Comparison:
+    if expected == got:
+        return Comparison(expected, got)
+    what = "staging again gave another digest; without the file nobody can say why"
+    return _one(expected, got, Finding("byte", "unknown", "[droplet]", what, "digest", expected, got))
+
+
+def _one(expected: str, got: str, *findings: Finding) -> Comparison:
+    counts: dict[str, int] = {}
+    for finding in findings:
+        counts[finding.cause] = counts.get(finding.cause, 0) + 1
+    return Comparison(expected, got, findings, counts)
+
+
+# --- files -----------------------------------------------------------------------------------------------------
+
+
+def _file(path: str, again: Restaged) -> Comparison:
+    """A droplet file is compared whole; what a target exported, by the layers in it."""
+    exported = None if os.path.isfile(path) and _is_droplet(path) else _exported(path)
+    if exported is None:
+        return _whole(path, again)
+    name, diff_ids = exported
+    with open_droplet(again.path) as droplet:
+        return _layers(diff_ids, droplet, [layer.diff_id for layer in droplet.layers], f"the {name} export")
+
+
+def _whole(path: str, again: Restaged) -> Comparison:
+    digests = str(digest_of(path)), str(digest_of(again.path))
+    if digests[0] == digests[1]:
+        return Comparison(*digests)
+    from .causes import compare  # here, since it is seldom needed
+
+    return compare(path, again.path, known=again.traces, owners=again.owners)
+
+
+def _is_droplet(path: str) -> bool:
+    """Whether a file means to be a droplet: gzip, with the envelope that exports for other platforms leave out."""
+    found = scan(path)
+    return bool(found.members) and (bool(found.damage) or any(not one.name.startswith(ROOT) for one in found.entries))
+
+
+def _exported(path: str) -> tuple[str, tuple[str, ...]] | None:
+    """The target whose format a file or folder is in, and the droplet's diffIDs in it; None when it is none's."""
+    from ..targets import TARGETS, load
+
+    for name in TARGETS:
+        try:
+            found = load(name).layers(path)
+        except (StagerError, OSError, ImportError):
+            continue
+        if found:
+            return name, found
+    return None
+
+
+def _layers(given: tuple[str, ...], droplet: DropletFile, own: list[Digest], label: str) -> Comparison:
+    """Compare layers by their digests: those of what was given, and the droplet's `own`."""
+    if list(given) == [str(one) for one in own]:
+        return Comparison(str(droplet.digest), str(droplet.digest))
+    names = droplet.layers
+    index = next((i for i, (a, b) in enumerate(zip(given, own, strict=False)) if a != b), min(len(given), len(own)))
+    return _one("", str(droplet.digest), _layer(index, given, names, own, label))
+
+
+def _layer(index: int, given: tuple[str, ...], names: tuple[Layer, ...], own: list[Digest], label: str) -> Finding:
+    if index >= len(own):
+        what = f"{label} has {len(given)} layers of a droplet, not {len(own)}"
+        return Finding("layer", "extra entry", "[layers]", what, "layers", str(len(given)), str(len(own)))
+    name = names[index].name
+    what = f"the layer {name} of {label} is another one"
+    there = shown(given[index]) if index < len(given) else "none"
+    return Finding("layer", "different input", f"[layer {name}]", what, "digest", there, str(own[index]), name)
+
+
+# --- what is elsewhere -----------------------------------------------------------------------------------------
+
+
+def download(url: str, into: str, indexes: Indexes, stop: Callable[[], bool]) -> str:
+    """Fetch a published droplet to the file `into`. Raises Unreachable, NotFound, TooLarge, CannotWrite, Cancelled."""
+    from ..errors import Cancelled
+    from ..fetching.transport import Again, Patience, Refused, Transport, host_of
+
+    transport, what = Transport(indexes, 1, Patience()), f"the droplet at {host_of(url)}"
+    try:
+        response = transport.open(url, {})
+        if response.status == 404:
+            raise NotFound(what, "Check the URL.")
+        if response.status != 200:
+            raise Unreachable(what, f"the server answered {response.status}")
+        size = 0
+        with open(into, "wb") as file:
+            while part := transport.read(response, 1 << 20, url):
+                size += len(part)
+                if stop():
+                    raise Cancelled
+                if size > _LARGEST:
+                    raise TooLarge(what, _LARGEST, size)
+                file.write(part)
+    except (Again, Refused) as problem:
+        raise Unreachable(what, str(problem)) from None
+    except OSError as error:
+        raise CannotWrite(into, error.strerror or str(error)) from None
+    finally:
+        transport.close()
+    return into
+
+
+def _image(name: str, again: Restaged, settings: Settings, environ: Mapping[str, str], home: str) -> Comparison:
+    """The layers that an image's manifest names, against the droplet's as they are pushed."""
+    from ..registry.access import Access
+    from ..registry.client import connect
+    from ..registry.descriptors import INDEXES
+    from ..registry.pull import choose
+    from ..registry.reference import parse
+
+    reference = parse(name)
+    access = Access.from_environment(environ, home, cancel=settings.cancel)
+    with connect(reference, access) as client, open_droplet(again.path) as droplet:
+        manifest = client.manifest(reference.repository, reference.wanted)
+        if manifest.media_type in INDEXES:
+            child = choose(manifest, f"linux/{again.plan.architecture}", str(reference))
+            manifest = client.manifest(reference.repository, child.digest)
+        if len(manifest.blobs) < 2:
+            raise BadArchive(str(reference), "is no image: its manifest names no layers")
+        own = [layer.digest for layer in droplet.layers]
+        given = tuple(blob.digest for blob in manifest.blobs[1:])[-len(own) :]  # below them lie the base's
+        return _layers(given, droplet, own, shown(reference))
+
+
+def _app(name: str, again: Restaged, settings: Settings, environ: Mapping[str, str], home: str) -> Comparison:
+    try:
+        from ..cloudfoundry.deployed import compare_deployed
+        from ..cloudfoundry.login import find_login
+        from ..cloudfoundry.settings import Settings as Platform
+    except ImportError:
+        message = "this stager cannot ask Cloud Foundry"
+        raise UsageError(message, "Compare with a file, a digest or an image instead.") from None
+    login = find_login(environ, home)
+    platform = Platform(login, settings.indexes, progress=settings.progress, cancel=settings.cancel)
+    found = compare_deployed(platform, name, again.path)
+    if found.same:
+        return Comparison(str(found.deployed), str(found.staged))
+    rows = [Finding("byte", "unknown", f"[{shown(name)}]", shown(what), "deployed") for what in found.different]
+    return _one(str(found.deployed), str(found.staged), *rows)

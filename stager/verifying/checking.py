@@ -1,0 +1,74 @@
+"""`verify`: stage again, compare, and say what was found."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+
+from ..errors import CannotWrite
+from ..staging import Settings
+from .against import Against, download, result
+from .conditions import Here
+from .findings import Comparison
+from .restaging import Restaged, restaged
+from .results import Verdict
+
+
+def verify(
+    against: Against,
+    source: str,
+    settings: Settings,
+    here: Here,
+    *,
+    skip: Sequence[str] = (),
+    only: Sequence[str] = (),
+    keep: str = "",
+) -> Verdict:
+    """Stage the folder `source` again under changed conditions and compare the result with what `against` names.
+
+    `skip` leaves conditions out, `only` leaves out all others; `keep` is a file that what was staged again is copied to
+    when it differs. Nothing else is left behind. Raises LockMissing, LockStale and CannotRebuild when there is nothing to
+    compare, and what fetching raises.
+    """
+    with ExitStack() as stack:
+        if against.kind == "url":
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="stager-verify-"))
+            path = download(against.value, os.path.join(folder, "droplet.tgz"), settings.indexes, settings.stop)
+            against = replace(against, path=path)
+        try:
+            again = stack.enter_context(
+                restaged(source, against.path, settings, here, skip=skip, only=only),
+            )
+            settings.tell("assemble", f"comparing with {against.label}", 3, 4)
+            found = result(against, again, settings, here.environ, here.home)
+            _keep(found, again, keep)
+        finally:
+            settings.tell("assemble", "done", 4, 4)  # ends the bar, whatever happened
+        return Verdict(
+            against.label,
+            found.droplet,
+            found.rebuilt,
+            again.chosen.changes,
+            again.chosen.not_tried,
+            found.findings,
+            found.counts,
+            again.notes,
+        )
+
+
+def _keep(found: Comparison, again: Restaged, keep: str) -> None:
+    if not keep or not found.findings:
+        return
+    temporary = f"{keep}.{os.urandom(6).hex()}.part"
+    try:
+        shutil.copyfile(again.path, temporary)
+        os.replace(temporary, keep)
+    except OSError as error:
+        raise CannotWrite(keep, error.strerror or str(error)) from None
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
