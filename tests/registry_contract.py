@@ -43,8 +43,10 @@ class Request(BaseHTTPRequestHandler):
     asked: Asked
 
     def say(self, code: int, body: bytes = b"", **headers: str) -> None:
-        """Answer."""
+        """Answer; a connection that ends with it says so, as real servers do."""
         self.asked.status = code
+        if self.close_connection:
+            headers = {"Connection": "close", **headers}
         self.send_response(code)
         for name, value in {"Content_Length": str(len(body)), **headers}.items():
             self.send_header(name.replace("_", "-"), value)

@@ -49,11 +49,33 @@ def test_everything() -> None:
     assert found.reason("stack") == Reason("stager.yml says so", "stager.yml", 1)
 
 
+def test_services_and_health() -> None:
+    found = read("services: [redis, postgresql]\nhealth: {path: /up, timeout: 5}\n")
+    assert found.services == ("redis", "postgresql")
+    assert found.health == appconfig.Health("/up", "", 5)
+    assert read("health: {command: ./ok -v}\n").health == appconfig.Health("", "./ok -v", 60)
+
+
 @pytest.mark.parametrize(
     ("content", "where", "message"),
     [
         ("stack: a\nproceses: {}\n", "stager.yml:2", "proceses: unknown key; did you mean 'processes'?"),
-        ("colour: red\n", "stager.yml:1", "colour: unknown key; known here: stack, buildpacks, processes, env, python"),
+        (
+            "colour: red\n",
+            "stager.yml:1",
+            "colour: unknown key; known here: stack, buildpacks, processes, env, python, services, health",
+        ),
+        (
+            "services: [mysql]\n",
+            "stager.yml:1",
+            "services[0]: there is no service 'mysql'; there are postgresql, redis",
+        ),
+        ("health: {}\nservices: [redis, redis]\n", "stager.yml:2", "services[1]: is given twice"),
+        ("health: {url: x}\n", "stager.yml:1", "health.url: unknown key; known here: path, command, timeout"),
+        ("health: {path: x}\n", "stager.yml:1", "health.path: expected a path such as /healthz"),
+        ("health: {path: /a, command: b}\n", "stager.yml:1", "health: has a path and a command; one of them decides"),
+        ("health:\n  timeout: 0\n", "stager.yml:2", "health.timeout: expected 1 to 3600 seconds"),
+        ("health:\n  timeout: ten\n", "stager.yml:2", "health.timeout: expected 1 to 3600 seconds"),
         ("python:\n  group: [a]\n", "stager.yml:2", "python.group: unknown key; did you mean 'groups'?"),
         ("- a\n", "stager.yml", "document: expected a table of names and values"),
         ("text\n", "stager.yml", "document: expected a table of names and values"),
