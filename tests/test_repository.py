@@ -11,7 +11,8 @@ import pytest
 from apps_fixture import npm_registry, pypi_files, pypi_index
 
 ROOT = Path(__file__).parent.parent
-MACHINE_PATH = re.compile(rb"(?<![\w.@/-])/(?:root|work|Users|home/(?!vcap\b|vagrant\b|app\b|user\b|me\b)[a-z]\w*|tmp/[a-z]\w*)/")
+NOBODY = rb"(?!(?:vcap|vagrant|app|user|me)\b)"
+MACHINE_PATH = re.compile(rb"(?<![\w.@/-])/(?:root|work|Users|home/" + NOBODY + rb"[a-z]\w*|tmp/[a-z]\w*)/")
 """Homes and scratch folders of some machine. `/home/vcap` is Cloud Foundry's own, `/home/vagrant` Vagrant's, and
 `/home/me` nobody's."""
 
