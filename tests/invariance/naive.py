@@ -9,7 +9,6 @@ modes, owners or times from the disk, the order from the directory, or writes a 
 from __future__ import annotations
 
 import concurrent.futures
-import ctypes
 import gzip
 import hashlib
 import io
@@ -55,6 +54,12 @@ def listing(store: Path) -> list[tuple[str, str]]:
     return [(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in found]
 
 
+def library_address() -> str:
+    """Where the C library was loaded."""
+    maps = Path("/proc/self/maps").read_text().splitlines()
+    return next(line for line in maps if "/libc." in line or "/libc-" in line).partition("-")[0]
+
+
 STAMPS: dict[str, Callable[[Path, Path, int], object]] = {
     "time": lambda folder, store, jobs: time.time(),
     "zone": lambda folder, store, jobs: time.strftime("%Z %z"),
@@ -74,7 +79,7 @@ STAMPS: dict[str, Callable[[Path, Path, int], object]] = {
     "compressor": lambda folder, store, jobs: zlib.compress(bytes(range(256)) * 300 + b"stager" * 900, 6),
     "store": lambda folder, store, jobs: listing(store),
     "kernel": lambda folder, store, jobs: os.uname().release,
-    "addresses": lambda folder, store, jobs: ctypes.cast(ctypes.CDLL(None).malloc, ctypes.c_void_p).value,
+    "addresses": lambda folder, store, jobs: library_address(),
     "host name": lambda folder, store, jobs: socket.gethostname(),
     "file system": lambda folder, store, jobs: folder.stat().st_dev,
     "blocks": lambda folder, store, jobs: [path.stat().st_blocks for path in files(folder) if path.is_file()],

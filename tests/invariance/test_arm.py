@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from apps_fixture import materialise
 from command import stager
+from unpacking import unpack
 
 ROOT = Path(__file__).parents[2]
 LIBRARIES = Path("/usr/aarch64-linux-gnu")
@@ -47,7 +48,7 @@ def emulated(shared_store: Path, tmp_path_factory: pytest.TempPathFactory) -> li
     out = folder / "arm.tgz"
     stager("stage", app, "--arch", "arm64", "--locked", "-o", out, store=shared_store).good()
     with tarfile.open(out) as droplet:
-        droplet.extractall(folder / "droplet", filter="tar")
+        unpack(droplet, folder / "droplet")
     home = folder / "droplet" / "app"
     (python,) = home.glob(".stager/python/bin/python3.*[0-9]")
     packages = home / ".stager/pypi/site-packages"

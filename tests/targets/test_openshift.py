@@ -22,6 +22,7 @@ from apps_fixture import expectation, materialise
 from command import ask, free_port, stager
 from image_files import digest
 from small_droplets import PROCFILE, small_droplet
+from unpacking import unpack
 
 import stager as library
 from stager.droplets import open_droplet
@@ -371,7 +372,7 @@ def test_the_scripts_make_the_droplets_files_and_save_the_store(tmp_path: Path) 
         shutil.copytree(source, work / "dest" / "src")
         if saved:
             with tarfile.open(fileobj=io.BytesIO(saved)) as archive:
-                archive.extractall(work / "dest" / "artifacts", filter="data")
+                unpack(archive, work / "dest" / "artifacts")
         environment = {
             **os.environ,
             "PATH": f"{tmp_path}/bin:{os.environ['PATH']}",
