@@ -13,7 +13,7 @@ from axes import AXES, NOT_RUN, ROOT_AXES, TOOL_AXES, Axis, Outcome, control, ho
 from command import stager
 from naive import LEAKS
 
-REAL_APPS = ["flask-requirements", "django-uv", "express-npm-v3"]
+REAL_APPS = ["django-uv", "express-npm-v3"]
 BASE = Axis("base", "none")
 REPROTEST = {
     *("environment", "build_path", "kernel", "aslr", "num_cpus", "time", "user_group", "fileordering"),
