@@ -280,7 +280,9 @@ class StackFailed(BuildpackError):
     """A root filesystem that could not be made of what its definition and lock say; `said` is the tool's own explanation."""
 
     def __init__(self, stack: str, step: str, said: str, hint: str = "") -> None:
-        super().__init__(f"stack {stack}: {step} failed: {said}", hint or "Correct its box.yml, lock it and build it again.")
+        super().__init__(
+            f"stack {stack}: {step} failed: {said}", hint or "Correct its box.yml, lock it and build it again."
+        )
 
 
 # --- an operator acts ------------------------------------------------------------------------------------------
@@ -652,14 +654,18 @@ class PortInUse(TargetError):
 
     def __init__(self, port: int, asked: bool) -> None:
         hint = "Choose another with --port, or end what listens there."
-        super().__init__(f"port {port} is in use", hint if asked else f"The machine's port is {port}. {hint}", port=port)
+        super().__init__(
+            f"port {port} is in use", hint if asked else f"The machine's port is {port}. {hint}", port=port
+        )
 
 
 class MachineFailed(TargetError):
     """A step with the machine that failed; `said` are the last lines of the provider or of the machine itself."""
 
     def __init__(self, step: str, said: Sequence[str], hint: str = "", left: bool = False) -> None:
-        after = "Its parts may still be there: 'stager destroy' removes them." if left else "Nothing of it was left behind."
+        after = (
+            "Its parts may still be there: 'stager destroy' removes them." if left else "Nothing of it was left behind."
+        )
         super().__init__(f"{step}: {'; '.join(said) or 'it says nothing'}", f"{hint} {after}".strip(), said=list(said))
         self.step, self.said = step, list(said)
 

@@ -41,7 +41,7 @@ MODULES: dict[str, tuple[str, str]] = {
     "deploy": ("deploy", "bring one droplet to several targets at once"),
     "box list": ("box", "list the stacks"),
     "box lock": ("box", "pin every package of a stack"),
-    "box build": ("box", "build a stack's root filesystem and image"),
+    "box build": ("box", "build a stack's root filesystem, image and Vagrant boxes"),
     "doctor": ("doctor", "say what this machine can do, and what is missing"),
     "cache info": ("cache", "say where the store is and what it holds"),
     "cache verify": ("cache", "check every blob and set damaged ones aside"),

@@ -10,8 +10,11 @@ from . import shared
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
+    from ..isolation.surroundings import How
     from ..model import Plan
+    from ..stacks.making import Making
 
 
 def _detect(arguments: argparse.Namespace) -> int:
@@ -69,25 +72,119 @@ def _report_lock(plan: Plan) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    import tempfile
-
+    from ..running import scratch as temporary
     from .stage import droplet_of
 
-    with tempfile.TemporaryDirectory(prefix="stager-droplet-") as scratch:
-        return _launch(droplet_of(arguments, scratch), arguments)
+    where = _where(arguments)
+    with temporary() as scratch:
+        return _PLACES[where](droplet_of(arguments, scratch), arguments)
 
 
-def _launch(droplet: str, arguments: argparse.Namespace) -> int:
-    from ..running import run
+def _where(arguments: argparse.Namespace) -> str:
+    """Where to run. Raises UsageError for options that have no meaning there."""
+    where = str(arguments.where)
+    allowed = {
+        "host": (),
+        "stack": ("no_network", "root", "memory"),
+        "docker": ("no_network", "root", "memory", "network"),
+    }
+    for name in ("no_network", "root", "memory", "network"):
+        if getattr(arguments, name) and name not in allowed[where]:
+            places = " or ".join(f"--in {place}" for place, names in allowed.items() if name in names)
+            raise UsageError(f"--{name.replace('_', '-')} is not for --in {where}", f"Use it with {places}.")
+    if arguments.no_network and arguments.network:
+        raise UsageError("--network and --no-network exclude one another", "Leave one out.")
+    return where
 
+
+def _typed(arguments: argparse.Namespace) -> str:
+    """The command without `--in`, for hints to repeat."""
+    import shlex
+
+    words = ["stager", "run", *([] if arguments.dir == "." else [arguments.dir])]
+    words += ["--process", arguments.process] if arguments.process != "web" else []
+    words += ["--port", str(arguments.port)] if arguments.port else []
+    return shlex.join(words)
+
+
+def _ready(arguments: argparse.Namespace, digest: str = "") -> Callable[[int], None]:
     def ready(port: int) -> None:
         if arguments.json:
             import json
 
-            print(json.dumps({"process": arguments.process, "url": f"http://127.0.0.1:{port}"}), flush=True)
+            told = {"digest": digest, "in": arguments.where} if digest else {}
+            print(json.dumps({**told, "process": arguments.process, "url": f"http://127.0.0.1:{port}"}), flush=True)
         shared.say(f"{arguments.process} listens on http://127.0.0.1:{port}")
 
-    return run(droplet, arguments.process, port=arguments.port, extra=pairs(arguments.env), ready=ready)
+    return ready
+
+
+def _on_host(droplet: str, arguments: argparse.Namespace) -> int:
+    from ..running import run
+
+    return run(
+        droplet, arguments.process, port=arguments.port, extra=pairs(arguments.env), shell=arguments.command,
+        ready=_ready(arguments), again=_typed(arguments),
+    )  # fmt: skip
+
+
+def _in_stack(droplet: str, arguments: argparse.Namespace) -> int:
+    from ..droplets import open_droplet
+    from ..isolation import choosing, stack
+
+    making = _making(arguments)
+    with open_droplet(droplet, making.store) as opened:
+        root = choosing.folder(choosing.wanted(opened, making, shared.say), arguments.root)
+        return stack.run(opened, root, _how(arguments, opened.digest))
+
+
+def _in_docker(droplet: str, arguments: argparse.Namespace) -> int:
+    from ..droplets import open_droplet
+    from ..isolation import choosing, engine
+
+    making = _making(arguments)
+    with open_droplet(droplet, making.store) as opened, engine.connected(shared.environ()) as client:
+        with choosing.layers(choosing.wanted(opened, making, shared.say), arguments.root) as layers:
+            image = engine.loaded(client, layers)
+        return engine.run(client, opened, image, _how(arguments, opened.digest), arguments.network)
+
+
+_PLACES = {"host": _on_host, "stack": _in_stack, "docker": _in_docker}
+
+
+def _how(arguments: argparse.Namespace, digest: str) -> How:
+    from ..isolation.surroundings import How
+
+    if arguments.no_network:
+        shared.say("without a network: the process has a loopback of its own, and its port cannot be reached from here")
+    return How(
+        process=arguments.process,
+        shell=arguments.command,
+        port=arguments.port,
+        env=pairs(arguments.env),
+        network=not arguments.no_network,
+        memory=arguments.memory,
+        ready=_ready(arguments, digest),
+        tell=shared.say,
+    )
+
+
+def _making(arguments: argparse.Namespace) -> Making:
+    from ..indexes import Indexes
+    from ..stacks.making import Making
+
+    indexes = Indexes.from_environment(shared.environ(), home=shared.home())
+    return Making(shared.store(arguments), indexes, arguments.offline, progress=shared.progress(arguments))
+
+
+def memory_size(text: str) -> int:
+    """A size such as `512M` in bytes; K, M and G are powers of 1024. Raises ValueError."""
+    units = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+    number, unit = (text[:-1], text[-1].upper()) if text[-1:].upper() in units else (text, "")
+    size = int(number) * units.get(unit, 1)
+    if size < 4 << 20:
+        raise ValueError(text)
+    return size
 
 
 def pairs(items: list[str]) -> dict[str, str]:
@@ -123,6 +220,17 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--process", default="web", metavar="TYPE", help="the process type (web)")
     parser.add_argument("--port", type=int, default=0, help="the port to listen on (a free one)")
     parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE", help="a variable for the process")
+    parser.add_argument("--command", default="", metavar="TEXT", help="a shell command in the process's place")
+    parser.add_argument(
+        "--in", dest="where", default="host", choices=["host", "stack", "docker"],
+        help="on this host, in the stack's root filesystem (bubblewrap), or in a container of it (host)",
+    )  # fmt: skip
+    parser.add_argument("--no-network", action="store_true", help="only a loopback of its own (stack, docker)")
+    parser.add_argument("--root", default="", metavar="FILE|DIR", help="a root filesystem in place of the stack's")
+    parser.add_argument(
+        "--memory", type=memory_size, default=0, metavar="SIZE", help="a limit such as 512M (stack, docker)"
+    )
+    parser.add_argument("--network", default="", metavar="NAME", help="the engine's network to join (docker)")
 
 
 def _inspect_arguments(parser: argparse.ArgumentParser) -> None:
@@ -133,6 +241,6 @@ COMMANDS: dict[str, shared.Row] = {
     "detect": ("say which buildpacks recognise the app, and why", _detect, shared.add_common),
     "plan": ("show what the app would be staged from", _plan, shared.add_planning),
     "lock": ("pin everything in stager.lock, and make the app's own lock if it has none", _lock, _lock_arguments),
-    "run": ("launch the app, or a droplet file, on this host", _run, _run_arguments),
+    "run": ("launch the app, or a droplet file, on this host or in its stack", _run, _run_arguments),
     "inspect": ("show what is inside a droplet file", _inspect, _inspect_arguments),
 }
