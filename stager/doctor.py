@@ -166,10 +166,21 @@ _CREATE_VM = 0xAE01
 """KVM's ioctl (linux/kvm.h)."""
 
 
-def kvm_works() -> str:
-    """Why this process cannot make a virtual machine with KVM; empty when it can. Made and closed, not guessed."""
+def kvm_works(cpuinfo: str = "/proc/cpuinfo") -> str:
+    """Why this process cannot make a virtual machine with KVM; empty when it can.
+
+    A machine is made and closed, not guessed. A device that makes machines on a processor that shows no virtualisation
+    (`vmx` or `svm` on x86) is a nested one that cannot run them.
+    """
     import fcntl
 
+    try:
+        with open(cpuinfo, encoding="utf-8") as file:
+            flags = re.search(r"^flags\s*:(.*)$", file.read(), re.MULTILINE)
+    except OSError:
+        flags = None
+    if flags and not {"vmx", "svm"} & set(flags[1].split()):
+        return "the processor shows no virtualisation (neither vmx nor svm)"
     try:
         device = os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from command import stager
 
-from stager.doctor import Finding, examine
+from stager.doctor import Finding, examine, kvm_works
 from stager.store import Store
 
 
@@ -51,6 +51,11 @@ def test_the_command_prints_text_and_json(tmp_path: Path) -> None:
     document = json.loads(stager("doctor", "--offline", "--json", store=tmp_path / "store").good().out)
     assert {row["state"] for row in document} <= {"ok", "missing", "broken"}
     assert not [row for row in document if row["name"].startswith("index")]
+
+
+def test_a_processor_without_virtualisation_has_no_kvm_whatever_the_device_says(tmp_path: Path) -> None:
+    (tmp_path / "cpuinfo").write_text("processor : 0\nflags : fpu sse2 avx2\n")
+    assert "neither vmx nor svm" in kvm_works(str(tmp_path / "cpuinfo"))
 
 
 @pytest.mark.network

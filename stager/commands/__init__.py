@@ -42,6 +42,7 @@ MODULES: dict[str, tuple[str, str]] = {
     "box list": ("box", "list the stacks"),
     "box lock": ("box", "pin every package of a stack"),
     "box build": ("box", "build a stack's root filesystem, image and Vagrant boxes"),
+    "box catalog": ("boxes", "write the catalog of a stack's boxes, for vagrant"),
     "doctor": ("doctor", "say what this machine can do, and what is missing"),
     "cache info": ("cache", "say where the store is and what it holds"),
     "cache verify": ("cache", "check every blob and set damaged ones aside"),

@@ -10,8 +10,10 @@ from . import shared
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
     from typing import Any
 
+    from ..stacks.boxes import Box
     from ..stacks.definition import Definition
     from ..stacks.image import BaseImage
     from ..stacks.lock import Lock
@@ -19,8 +21,12 @@ if TYPE_CHECKING:
     from ..stacks.root import Root
     from ..store import Store
 
+FORMATS = ("all", "root", "oci", "docker", "libvirt", "virtualbox", "vmware")
+"""What `box build --format` knows; `root` and `oci` are built without it."""
 
-def _stack(parser: argparse.ArgumentParser) -> None:
+
+def stack_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of every command about one stack."""
     parser.add_argument("stack", nargs="?", default="", metavar="STACK", help="a stack's name, or its folder (./mine)")
     parser.add_argument("--box", default="", metavar="DIR", help="the folder of a stack of your own")
     shared.add_json(parser)
@@ -31,23 +37,30 @@ def _stack(parser: argparse.ArgumentParser) -> None:
 
 
 def _lock_arguments(parser: argparse.ArgumentParser) -> None:
-    _stack(parser)
+    stack_arguments(parser)
     parser.add_argument("--upgrade", action="store_true", help="move every package to the newest of the index")
     parser.add_argument("-o", "--output", default="", metavar="FILE", help="the lock file (box.lock beside box.yml)")
 
 
 def _build_arguments(parser: argparse.ArgumentParser) -> None:
-    _stack(parser)
+    stack_arguments(parser)
     parser.add_argument("--arch", default="amd64", choices=["amd64", "arm64"], help="the architecture (amd64)")
     parser.add_argument("--set", action="append", default=[], metavar="NAME", help="a set on top; may be repeated")
     parser.add_argument("--lock", default="", metavar="FILE", help="the lock file (box.lock beside box.yml)")
-    parser.add_argument("-o", "--output", default="", metavar="DIR", help="also write root.tar and image/ into DIR")
+    parser.add_argument(
+        "--format", action="append", default=[], metavar="FORMAT", choices=list(FORMATS),
+        help=f"what to build of it: {', '.join(FORMATS)}; may be repeated (root and oci)",
+    )  # fmt: skip
+    parser.add_argument(
+        "-o", "--output", default="", metavar="DIR", help="also write root.tar, image/ and boxes into DIR"
+    )
     parser.add_argument("--again", action="store_true", help="build even when the store has the result")
     parser.add_argument("--fetch-only", action="store_true", help="only bring the packages into the store")
     parser.add_argument("--jobs", type=int, default=8, metavar="N", help="packages fetched at once (8)")
 
 
-def _definition(arguments: argparse.Namespace) -> Definition:
+def definition_of(arguments: argparse.Namespace) -> Definition:
+    """The stack that the command line names. Raises UsageError and InvalidDefinition."""
     from ..errors import UsageError
     from ..stacks import extend
 
@@ -109,7 +122,7 @@ def run_lock(arguments: argparse.Namespace) -> int:
     from ..errors import LockMissing, LockStale
     from ..stacks import lock
 
-    definition = _definition(arguments)
+    definition = definition_of(arguments)
     path = arguments.output or lock.path_of(definition)
     before = None
     with contextlib.suppress(LockMissing, LockStale):
@@ -180,24 +193,33 @@ def _tell_lock(arguments: argparse.Namespace, path: str, before: Lock | None, pi
 def run_build(arguments: argparse.Namespace) -> int:
     """Build a stack's root filesystem and its image from exactly what is locked."""
     from ..indexes import Indexes
-    from ..stacks import image, lock
+    from ..stacks import image, lock, root
     from ..stacks.making import Making
+    from . import boxes
 
-    definition = _definition(arguments)
+    definition = definition_of(arguments)
     pinned = lock.load(definition, arguments.lock)
-    _check_output(arguments.output)
+    wanted = _wanted(arguments)
+    boxes.check(arguments, wanted)
+    _check_output(arguments.output, _outputs(definition, arguments, wanted))
     store = shared.store(arguments)
     indexes = Indexes.from_environment(shared.environ(), home=shared.home())
     making = Making(store, indexes, arguments.offline, arguments.jobs, shared.progress(arguments))
     if arguments.fetch_only:
         return _fetch(definition, pinned, making, arguments)
-    with store.lease():
-        made = _stoppable(definition, pinned, making, arguments)
-        wrapped = image.of(definition, made, store)
+    with store.lease(), _stoppable():
+        made = None
+        if {"root", "oci"} & {*wanted}:
+            made = root.build(definition, pinned, arguments.arch, making, arguments.set, again=arguments.again)
+        wrapped = image.of(definition, made, store) if made and "oci" in wanted else None
+        packed = boxes.build(definition, pinned, making, arguments, wanted)
         if arguments.output:
-            image.write_root(made, os.path.join(arguments.output, "root.tar"), store)
-            image.write_layout(wrapped, os.path.join(arguments.output, "image"))
-    _tell_build(arguments, made, wrapped)
+            if made and "root" in wanted:
+                image.write_root(made, os.path.join(arguments.output, "root.tar"), store)
+            if wrapped:
+                image.write_layout(wrapped, os.path.join(arguments.output, "image"))
+            boxes.write(packed, arguments.output, store)
+    _tell_build(arguments, definition, made, wrapped, packed)
     return 0
 
 
@@ -214,66 +236,99 @@ def _fetch(definition: Definition, pinned: Lock, making: Making, arguments: argp
     return 0
 
 
-def _check_output(folder: str) -> None:
+def _outputs(definition: Definition, arguments: argparse.Namespace, wanted: list[str]) -> list[str]:
+    """The names of what is written below `--output`."""
+    from ..stacks import boxes
+
+    named = {"root": "root.tar", "oci": "image"}
+    for name, provider in boxes.PROVIDERS.items():
+        named[name] = boxes.file_name(definition.name, arguments.arch, provider)
+    return [named[name] for name in wanted]
+
+
+def _check_output(folder: str, names: list[str]) -> None:
     from ..errors import CannotWrite
 
-    for name in ("root.tar", "image") if folder else ():
+    for name in names if folder else ():
         if os.path.lexists(os.path.join(folder, name)):
             raise CannotWrite(os.path.join(folder, name), "it exists")
 
 
-def _stoppable(definition: Definition, pinned: Lock, making: Making, arguments: argparse.Namespace) -> Root:
-    """Build so that a SIGTERM cleans up like a Ctrl-C."""
+@contextlib.contextmanager
+def _stoppable() -> Iterator[None]:
+    """Let a SIGTERM clean up like a Ctrl-C."""
     import signal
-
-    from ..stacks import root
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
     previous = signal.signal(signal.SIGTERM, stop)
     try:
-        return root.build(definition, pinned, arguments.arch, making, arguments.set, again=arguments.again)
+        yield
     finally:
         signal.signal(signal.SIGTERM, previous)
 
 
-def _tell_build(arguments: argparse.Namespace, made: Root, wrapped: BaseImage) -> None:
-    layer = wrapped.layers[0]
+def _tell_build(
+    arguments: argparse.Namespace,
+    definition: Definition,
+    made: Root | None,
+    wrapped: BaseImage | None,
+    packed: list[Box],
+) -> None:
     if arguments.json:
-        shared.print_json(
-            {
-                "name": made.name,
-                "architecture": made.architecture,
-                "sets": list(made.sets),
-                "stack": made.stack,
-                "packages": made.packages,
-                "root": {"digest": made.digest, "size": made.size, "entries": made.entries},
-                "image": {
-                    "manifest": wrapped.manifest,
-                    "config": wrapped.config,
-                    "layer": layer.digest,
-                    "size": layer.size,
-                },
-                "output": arguments.output,
-            }
-        )
+        shared.print_json(_facts(arguments, definition, made, wrapped, packed))
         return
-    shared.say(
-        f"{made.name}/{made.architecture}{''.join(f' + {name}' for name in made.sets)}: {made.packages} packages"
-    )
-    shared.say(f"  stack {made.stack}")
-    shared.say(f"  root  {made.digest} ({shared.size_text(made.size)}, {made.entries} entries)")
-    shared.say(f"  image {wrapped.manifest} ({shared.size_text(layer.size)} compressed)")
-    print(made.digest)
+    name = f"{definition.name}/{arguments.arch}{''.join(f' + {name}' for name in arguments.set)}"
+    shared.say(f"{name}: {made.packages} packages" if made else name)
+    if made:
+        shared.say(f"  stack {made.stack}")
+        shared.say(f"  root  {made.digest} ({shared.size_text(made.size)}, {made.entries} entries)")
+    if wrapped:
+        shared.say(f"  image {wrapped.manifest} ({shared.size_text(wrapped.layers[0].size)} compressed)")
+    for box in packed:
+        shared.say(f"  box   {box.digest} ({shared.size_text(box.size)}, {box.provider})")
+    print(made.digest if made else packed[0].digest)
+
+
+def _facts(
+    arguments: argparse.Namespace,
+    definition: Definition,
+    made: Root | None,
+    wrapped: BaseImage | None,
+    packed: list[Box],
+) -> dict[str, Any]:
+    found: dict[str, Any] = {"name": definition.name, "architecture": arguments.arch, "output": arguments.output}
+    if made:
+        found |= {"sets": list(made.sets), "stack": made.stack, "packages": made.packages}
+        found["root"] = {"digest": made.digest, "size": made.size, "entries": made.entries}
+    if wrapped:
+        layer = wrapped.layers[0]
+        found["image"] = {
+            "manifest": wrapped.manifest,
+            "config": wrapped.config,
+            "layer": layer.digest,
+            "size": layer.size,
+        }
+    if packed:
+        found["boxes"] = [
+            {"provider": box.provider, "file": box.file, "digest": box.digest, "size": box.size} for box in packed
+        ]
+    return found
 
 
 def _list_arguments(parser: argparse.ArgumentParser) -> None:
     shared.add_json(parser)
 
 
+def _wanted(arguments: argparse.Namespace) -> list[str]:
+    """The formats asked for, each once, in their own order."""
+    asked = set(FORMATS[1:] if "all" in arguments.format else arguments.format or ("root", "oci"))
+    return [name for name in FORMATS if name in asked]
+
+
 COMMANDS: dict[str, shared.Row] = {
     "box list": ("list the stacks", run_list, _list_arguments),
     "box lock": ("pin every package of a stack", run_lock, _lock_arguments),
-    "box build": ("build a stack's root filesystem and image", run_build, _build_arguments),
+    "box build": ("build a stack's root filesystem, image and Vagrant boxes", run_build, _build_arguments),
 }

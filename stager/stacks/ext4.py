@@ -93,7 +93,7 @@ def _owner(item: Item, place: str) -> Iterator[str]:
 
 
 def _quoted(path: str, name: str) -> str:
-    """A path as debugfs reads it: in double quotes, of which a doubled one stands for itself; nothing stands for a line's end."""
+    """A path as debugfs reads it: in double quotes, a doubled one standing for itself; for a line's end there is nothing."""
     if "\n" in path or "\r" in path:
         raise StackFailed(name, "making the file system", f"{path!r} holds a line break", "Rename that file.")
     return '"' + path.replace('"', '""') + '"'

@@ -23,7 +23,10 @@ _ENABLED = (
     ("multi-user.target.wants/systemd-networkd.service", f"{_VENDOR}/systemd-networkd.service"),
     ("sockets.target.wants/systemd-networkd.socket", f"{_VENDOR}/systemd-networkd.socket"),
     ("dbus-org.freedesktop.network1.service", f"{_VENDOR}/systemd-networkd.service"),
-    ("network-online.target.wants/systemd-networkd-wait-online.service", f"{_VENDOR}/systemd-networkd-wait-online.service"),
+    (
+        "network-online.target.wants/systemd-networkd-wait-online.service",
+        f"{_VENDOR}/systemd-networkd-wait-online.service",
+    ),
     ("ssh.service.wants/stager-keys.service", f"/{_UNITS}/stager-keys.service"),
     ("multi-user.target.wants/stager-resolve.service", f"/{_UNITS}/stager-resolve.service"),
     ("multi-user.target.wants/stager-resolve.path", f"/{_UNITS}/stager-resolve.path"),
@@ -54,7 +57,7 @@ def boot(uuid: str) -> str:
 
 
 def for_disk(tree: Tree, name: str, uuid: str) -> None:
-    """Lay over a root what makes it boot from the file system `uuid`. Raises StackFailed when the root lacks what that needs."""
+    """Lay over a root what makes it boot from the file system `uuid`. Raises StackFailed when the root lacks what it needs."""
     _check(tree, name, {**_NEEDED, **_BOOTED})
     files = contents()
     _lay(tree, files, "disk/", uuid)
@@ -75,7 +78,7 @@ def _check(tree: Tree, name: str, needed: Mapping[str, str]) -> None:
     missing = [what for path, what in needed.items() if tree.resolve(path) not in tree.items]
     if missing:
         hint = "Build it with the sets 'ssh' and 'machine' of a shipped stack ('extends' brings them along)."
-        raise StackFailed(name, "making a box", f"its root filesystem has no {', no '.join(missing)}", hint)
+        raise StackFailed(name, "making a box", f"its root filesystem lacks {', '.join(missing)}", hint)
 
 
 def _lay(tree: Tree, files: Mapping[str, bytes], part: str, uuid: str) -> None:
