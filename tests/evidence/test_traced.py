@@ -155,10 +155,10 @@ class Known:
 HERE = os.path.dirname(os.path.abspath(package.__file__))
 CODE = {os.path.join(HERE, name) for name in resources.contents(HERE)}
 DATA = tuple(os.path.realpath(resources.folder(kind)) + "/" for kind in resources.DEFINITIONS)
-SYSTEM = ("/usr", "/usr/local")
+SYSTEM_PREFIXES = ("/usr", "/usr/local")
 PLACES = (
     sys.prefix,
-    *([sys.base_prefix] if sys.base_prefix not in SYSTEM else ["/usr/lib/python3", "/etc/python3.11"]),
+    *([sys.base_prefix] if sys.base_prefix not in SYSTEM_PREFIXES else ["/usr/lib/python3", "/etc/python3.11"]),
     sysconfig.get_path("stdlib"),
     sysconfig.get_path("platstdlib"),
 )
