@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ("cf_fixtures",)
+pytest_plugins = ("cf_fixtures", "machine_fixtures")
 
 
 @pytest.hookimpl(wrapper=True)

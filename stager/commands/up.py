@@ -1,0 +1,294 @@
+"""The commands about an app's machine: up, status, ssh, logs, provision, halt, destroy and check."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from ..errors import Cancelled, NoMachine, UsageError
+from . import shared
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+    from typing import Any
+
+    from ..machine.handle import Context
+    from ..machine.up import Result
+
+
+def _context(arguments: argparse.Namespace) -> Context:
+    from ..machine.handle import Context
+
+    arguments.buildpack = getattr(arguments, "buildpack", [])
+    for name, default in (("stack", ""), ("arch", ""), ("offline", False), ("quiet", False)):
+        setattr(arguments, name, getattr(arguments, name, default))
+    settings = shared.settings(arguments, shared.store(arguments))
+    environ = {**shared.environ(), "HOME": shared.home()}
+    return Context(settings, environ, (lambda _: None) if arguments.quiet else shared.say)
+
+
+def _stoppable(work: Callable[[], int]) -> int:
+    """Have a SIGTERM clean up like a Ctrl-C."""
+    import signal
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    try:
+        return work()
+    except KeyboardInterrupt:
+        raise Cancelled from None
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def scale(items: list[str]) -> dict[str, int]:
+    """`TYPE=N` arguments as a table. Raises UsageError."""
+    found = {}
+    for item in (part for text in items for part in text.split(",")):
+        kind, _, count = item.partition("=")
+        if not kind or not (count.isascii() and count.isdecimal()):
+            raise UsageError(f"--scale {item!r} is not TYPE=N", "Write --scale worker=2.")
+        found[kind] = int(count)
+    return found
+
+
+# --- up --------------------------------------------------------------------------------------------------------
+
+
+def run_up(arguments: argparse.Namespace) -> int:
+    """Bring the machine up; with `--dev`, keep its files in step until Ctrl-C."""
+    from ..machine import up
+    from .app import pairs
+
+    context = _context(arguments)
+    wanted = up.Wanted(
+        arguments.provider, arguments.port, arguments.box, arguments.like, scale(arguments.scale), arguments.drain,
+        pairs(arguments.env), arguments.eject,
+    )  # fmt: skip
+
+    def work() -> int:
+        result = up.up(arguments.dir, wanted, context)
+        _tell(arguments, result, context)
+        return _dev(arguments, context) if arguments.dev else 0
+
+    return _stoppable(work)
+
+
+def _dev(arguments: argparse.Namespace, context: Context) -> int:
+    from ..machine import dev
+
+    context.tell = shared.say
+    try:
+        dev.watch(arguments.dir, context)
+    except KeyboardInterrupt:
+        shared.say("no longer watching; the machine runs on ('stager halt' stops it)")
+    return 0
+
+
+def _tell(arguments: argparse.Namespace, result: Result, context: Context) -> None:
+    if arguments.json:
+        import json
+
+        document = {**_facts(result), "times": {part: round(took, 3) for part, took in context.times.items()}}
+        if getattr(arguments, "dev", False):
+            print(json.dumps(document, sort_keys=True), flush=True)
+        else:
+            shared.print_json(document)
+        return
+    state = result.state
+    shared.warn(result.notes)
+    for name, port in state.processes:
+        shared.say(f"  {name} (PORT={port})")
+    shared.say(f"{state.stack} with {state.provider}: {result.verdict.text}")
+    shared.say(f"droplet {state.droplet}" + ("" if result.changed else ", unchanged"))
+    print(state.url or state.droplet)
+
+
+def _facts(result: Result) -> dict[str, Any]:
+    state = result.state
+    return {
+        "provider": state.provider,
+        "stack": state.stack,
+        "image": state.image,
+        "url": state.url,
+        "port": state.port,
+        "droplet": state.droplet,
+        "processes": dict(state.processes),
+        "services": list(state.services),
+        "health": result.verdict.as_json(),
+        "created": result.created,
+        "changed": result.changed,
+        "vagrantfile": result.vagrantfile,
+        "notes": list(result.notes),
+    }
+
+
+def run_provision(arguments: argparse.Namespace) -> int:
+    """Stage again, and put the droplet into the machine when it is another one."""
+    from ..machine import up
+
+    context = _context(arguments)
+
+    def work() -> int:
+        _tell(arguments, up.provision(arguments.dir, context), context)
+        return 0
+
+    return _stoppable(work)
+
+
+def run_halt(arguments: argparse.Namespace) -> int:
+    """Stop the machine; what is in it stays."""
+    from ..machine import up
+
+    up.halt(arguments.dir, _context(arguments))
+    return _done(arguments, {"halted": True}, "the machine is stopped; 'stager up' starts it again")
+
+
+def run_destroy(arguments: argparse.Namespace) -> int:
+    """Remove the machine and all it holds."""
+    from ..machine import up
+
+    gone = up.destroy(arguments.dir, _context(arguments))
+    return _done(arguments, {"destroyed": gone}, "the machine is gone" if gone else "there was no machine")
+
+
+def _done(arguments: argparse.Namespace, document: dict[str, Any], text: str) -> int:
+    if arguments.json:
+        shared.print_json(document)
+    else:
+        shared.say(text)
+    return 0
+
+
+# --- looking ---------------------------------------------------------------------------------------------------
+
+
+def run_status(arguments: argparse.Namespace) -> int:
+    """Say what the machine does."""
+    from ..machine import looking
+
+    found = looking.status(arguments.dir, _context(arguments))
+    if arguments.json:
+        shared.print_json(found.as_json())
+    else:
+        print("\n".join(found.lines()))
+    return 0
+
+
+def run_check(arguments: argparse.Namespace) -> int:
+    """One line and an exit status for a monitoring system: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."""
+    from ..machine import looking
+
+    verdict = looking.check(arguments.dir, arguments.limit, arguments.slow)
+    if arguments.json:
+        shared.print_json(verdict.as_json())
+    else:
+        print(verdict.line())
+    return verdict.status
+
+
+def run_logs(arguments: argparse.Namespace) -> int:
+    """Print the last lines of the processes, and go on with `--follow`."""
+    from ..machine import folder, handle, logs
+
+    where = folder.place(arguments.dir)
+    state = folder.load(where)
+    guest = handle.reach(where)
+    names = [*(name for name, _ in state.processes), *state.services]
+    if arguments.process and not logs.known(names, arguments.process):
+        raise UsageError(f"there is no process {arguments.process!r}", f"There are: {', '.join(names)}.")
+
+    def show(line: logs.Line) -> None:
+        print(line.as_json() if arguments.json else line.text(), flush=True)
+
+    for line in logs.last(guest, arguments.lines, arguments.process):
+        show(line)
+    if arguments.follow:
+        try:
+            for line in logs.follow(guest, arguments.process):
+                show(line)
+        except KeyboardInterrupt:
+            return 0
+    return 0
+
+
+def run_ssh(arguments: argparse.Namespace) -> int:
+    """Run a command in the app's environment; its exit status. Without one, a shell."""
+    import subprocess
+    import sys
+
+    from ..machine import folder, handle
+
+    where = folder.place(arguments.dir)
+    state = folder.load(where)
+    if not os.path.exists(where.file("ssh_config")):
+        raise NoMachine("has never run")
+    words = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
+    command = handle.reach(where).in_app(words or ["/bin/bash"], tty=sys.stdin.isatty() and sys.stdout.isatty())
+    done = subprocess.run(command, check=False)
+    if done.returncode == 255 and handle.machine_state(where, state, _context(arguments)) != "running":
+        raise NoMachine("does not run")
+    return done.returncode
+
+
+# --- arguments -------------------------------------------------------------------------------------------------
+
+
+def _up_arguments(parser: argparse.ArgumentParser) -> None:
+    shared.add_planning(parser)
+    parser.add_argument(
+        "--provider", default="", metavar="NAME", help="docker, libvirt, virtualbox or vmware_desktop (what works)"
+    )
+    parser.add_argument("--port", type=int, default=0, metavar="N", help="the port of this host (a free one)")
+    parser.add_argument("--box", default="", metavar="STACK", help="another stack, or a folder with one of your own")
+    parser.add_argument("--like", default="", metavar="NAME", help="whose variables: cloudfoundry, heroku or plain")
+    parser.add_argument(
+        "--scale", action="append", default=[], metavar="TYPE=N", help="how many of a process type; may be repeated"
+    )
+    parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE", help="a variable for the processes")
+    parser.add_argument(
+        "--drain", default=None, metavar="URL", help="also send logs to syslog[+tcp]:// or gelf://HOST:PORT"
+    )
+    parser.add_argument("--eject", action="store_true", help="write the Vagrantfile into DIR; it is yours from then on")
+    parser.add_argument("--dev", action="store_true", help="then watch DIR and keep the machine in step until Ctrl-C")
+
+
+def _plain_arguments(parser: argparse.ArgumentParser) -> None:
+    shared.add_common(parser)
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
+
+
+def _check_arguments(parser: argparse.ArgumentParser) -> None:
+    shared.add_common(parser)
+    parser.add_argument(
+        "--limit", type=float, default=10.0, metavar="SECONDS", help="no answer by then is critical (10)"
+    )
+    parser.add_argument("--slow", type=float, default=0.0, metavar="SECONDS", help="a later answer is a warning")
+
+
+def _logs_arguments(parser: argparse.ArgumentParser) -> None:
+    shared.add_common(parser)
+    parser.add_argument("-f", "--follow", action="store_true", help="go on until Ctrl-C")
+    parser.add_argument("-p", "--process", default="", metavar="TYPE", help="only this type, instance or service")
+    parser.add_argument("-n", "--lines", type=int, default=50, metavar="N", help="how many of the last lines (50)")
+
+
+def _ssh_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dir", default=".", metavar="DIR", help="the app's folder (.)")
+    parser.add_argument("command", nargs="*", metavar="-- CMD", help="a command and its arguments; a shell without one")
+    shared.add_json(parser)
+
+
+COMMANDS: dict[str, shared.Row] = {
+    "up": ("run the app in its stack's box on this machine", run_up, _up_arguments),
+    "status": ("say what the machine and its processes do", run_status, _plain_arguments),
+    "ssh": ("run a command, or a shell, in the machine as the app runs", run_ssh, _ssh_arguments),
+    "logs": ("print what the machine's processes write", run_logs, _logs_arguments),
+    "provision": ("stage again and put the new droplet into the machine", run_provision, _plain_arguments),
+    "halt": ("stop the machine", run_halt, _plain_arguments),
+    "destroy": ("remove the machine", run_destroy, _plain_arguments),
+    "check": ("report the app's health as monitoring systems expect it", run_check, _check_arguments),
+}

@@ -1,0 +1,213 @@
+"""What is kept beside an app about its machine: the folder `.stager/machine/`, and in it the state, as a value.
+
+Vagrantfile     what Vagrant reads, unless one was ejected into the app's folder
+droplet.tgz     what was last put into the machine
+guest.tar       scripts, environments and settings for the machine
+key, key.pub    this machine's own key
+ssh_config      how to reach it
+state.json      the values of `State`
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ..checked import Node
+from ..detection.appconfig import Health
+from ..digest import canonical_json
+from ..errors import BadMachine, CannotWrite, MachineBusy, NoMachine
+from ..store.disk import forget, why
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where everything of an app's machine is; `app` is the absolute folder of the app."""
+
+    app: str
+
+    @property
+    def folder(self) -> str:
+        """The machine's folder."""
+        return os.path.join(self.app, ".stager", "machine")
+
+    def file(self, name: str) -> str:
+        """A file of the machine's folder."""
+        return os.path.join(self.folder, name)
+
+    @property
+    def ejected(self) -> str:
+        """Where a Vagrantfile is that the user has taken over."""
+        return os.path.join(self.app, "Vagrantfile")
+
+    def exists(self) -> bool:
+        """Whether there is a machine, or the rest of one."""
+        return os.path.isdir(self.folder)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What was last decided and done. `droplet` is the digest that the machine found, `source` that of the app's tree."""
+
+    provider: str
+    stack: str
+    box: str
+    """The stack's name or folder that the box was made of."""
+    port: int
+    like: str = "cloudfoundry"
+    architecture: str = "amd64"
+    driver: str = ""
+    """libvirt's: `kvm` or `qemu`."""
+    image: str = ""
+    """The container image, or the box's catalog and version."""
+    droplet: str = ""
+    source: str = ""
+    files: str = ""
+    """The digest of the app's tree that is in the machine: dev mode brings files there without a new droplet."""
+    processes: tuple[tuple[str, int], ...] = ()
+    """(name such as `web.1`, its port inside)."""
+    services: tuple[str, ...] = ()
+    scale: dict[str, int] = field(default_factory=dict[str, int])
+    env: dict[str, str] = field(default_factory=dict[str, str])
+    secrets: dict[str, str] = field(default_factory=dict[str, str])
+    drain: str = ""
+    health: Health = field(default_factory=Health)
+
+    @property
+    def url(self) -> str:
+        """Where the app's first web process answers; empty without one."""
+        return f"http://127.0.0.1:{self.port}" if any(name == "web.1" for name, _ in self.processes) else ""
+
+
+def place(app: str) -> Place:
+    """The place of the app in a folder."""
+    return Place(os.path.abspath(app))
+
+
+def prepare(where: Place) -> None:
+    """Make the machine's folder, for this user alone. Raises CannotWrite."""
+    top = os.path.join(where.app, ".stager")
+    try:
+        os.makedirs(where.folder, exist_ok=True)
+        os.chmod(where.folder, 0o700)
+        if not os.path.exists(os.path.join(top, ".gitignore")):
+            publish(os.path.join(top, ".gitignore"), b"*\n")
+    except OSError as error:
+        raise CannotWrite(where.folder, why(error)) from None
+
+
+def remove(where: Place) -> None:
+    """Remove the machine's folder, and `.stager` when nothing else is in it. Raises CannotWrite."""
+    top = os.path.dirname(where.folder)
+    try:
+        shutil.rmtree(where.folder, ignore_errors=not where.exists())
+        if os.path.isdir(top) and set(os.listdir(top)) <= {".gitignore"}:
+            shutil.rmtree(top)
+    except OSError as error:
+        raise CannotWrite(where.folder, why(error)) from None
+
+
+def publish(path: str, data: bytes, mode: int = 0o600) -> None:
+    """Write a whole file or none. Raises CannotWrite."""
+    unfinished = f"{path}.part-{os.getpid()}"
+    try:
+        with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode), "wb") as file:
+            file.write(data)
+        os.chmod(unfinished, mode)
+        os.rename(unfinished, path)
+    except OSError as error:
+        forget(unfinished)
+        raise CannotWrite(path, why(error)) from None
+
+
+def save(where: Place, state: State) -> None:
+    """Keep the state. Raises CannotWrite."""
+    publish(where.file("state.json"), canonical_json({**asdict(state), "version": 1}) + b"\n")
+
+
+def load(where: Place) -> State:
+    """The state of the app's machine. Raises NoMachine when there is none, BadMachine when it cannot be read."""
+    path = where.file("state.json")
+    try:
+        with open(path, "rb") as file:
+            data = file.read(1 << 20)
+    except FileNotFoundError:
+        raise NoMachine("does not exist") from None
+    except OSError as error:
+        raise BadMachine(path, f"cannot be read: {error.strerror}") from None
+    return _parsed(data, path)
+
+
+def _parsed(data: bytes, path: str) -> State:
+    try:
+        loaded = json.loads(data)
+    except (ValueError, RecursionError):
+        raise BadMachine(path, "is not JSON") from None
+    node = Node(loaded, path, "", BadMachine)
+    if node.int("version") != 1:
+        raise BadMachine(path, "is of another version of stager")
+    health = node.at("health")
+    texts = (
+        "provider",
+        "stack",
+        "box",
+        "like",
+        "architecture",
+        "driver",
+        "image",
+        "droplet",
+        "source",
+        "files",
+        "drain",
+    )
+    words = {key: node.str(key) for key in texts}
+    return State(
+        port=node.int("port"),
+        processes=tuple((_pair(row)) for row in node.list("processes")),
+        services=tuple(node.strings("services")),
+        scale={key: _whole(child) for key, child in node.table("scale").items()},
+        env={key: _text(child) for key, child in node.table("env").items()},
+        secrets={key: _text(child) for key, child in node.table("secrets").items()},
+        health=Health(health.str("path"), health.str("command"), health.int("timeout")),
+        **words,
+    )
+
+
+def _pair(node: Node) -> tuple[str, int]:
+    value = node.value
+    if not (isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], int)):
+        node.fail("expected a name and a port")
+    return value[0], value[1]
+
+
+def _whole(node: Node) -> int:
+    value: Any = node.value
+    return value if isinstance(value, int) else node.fail("expected a number")
+
+
+def _text(node: Node) -> str:
+    value: Any = node.value
+    return value if isinstance(value, str) else node.fail("expected text")
+
+
+@contextmanager
+def alone(where: Place) -> Iterator[None]:
+    """Hold the machine against other stagers. Raises MachineBusy at once when one has it."""
+    try:
+        descriptor = os.open(where.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise CannotWrite(where.folder, why(error)) from None
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise MachineBusy(where.folder) from None
+        yield
+    finally:
+        os.close(descriptor)

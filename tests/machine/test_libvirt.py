@@ -1,0 +1,93 @@
+"""`stager up` with libvirt: a real virtual machine from the stack's own disk, emulated when KVM is not for libvirt's user."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from command import PROGRAM, stager
+from test_docker import get
+
+pytestmark = [pytest.mark.tools, pytest.mark.network, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def libvirt() -> Iterator[None]:
+    """A libvirt daemon: the one that runs, else one for the time of these tests."""
+    if os.geteuid() != 0:
+        pytest.skip("a libvirt daemon needs root")
+    for program in ("libvirtd", "virtlogd", "virsh", "qemu-system-x86_64", "dnsmasq", "mke2fs", "vagrant"):
+        if not shutil.which(program):
+            pytest.skip(f"{program} is not installed")
+    with contextlib.ExitStack() as opened:
+        for daemon in ("virtlogd", "libvirtd") if not answers() else ():
+            process = subprocess.Popen([daemon], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            opened.callback(process.wait, 30)
+            opened.callback(process.terminate)
+        deadline = time.monotonic() + 60
+        while not answers():
+            assert time.monotonic() < deadline, "libvirtd does not answer"
+            time.sleep(0.5)
+        yield
+
+
+def answers() -> bool:
+    command = ["virsh", "--connect", "qemu:///system", "version", "--daemon"]
+    return subprocess.run(command, capture_output=True, check=False, timeout=60).returncode == 0
+
+
+def domains() -> list[str]:
+    """Every domain of stager's."""
+    command = ["virsh", "--connect", "qemu:///system", "list", "--all", "--name"]
+    named = subprocess.run(command, capture_output=True, check=True, text=True, timeout=60).stdout.split()
+    return [name for name in named if name.startswith("stager-")]
+
+
+def test_a_virtual_machine_runs_the_same_droplet(
+    libvirt: None, tmp_path: Path, shared_store: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    app = tmp_path / "small"
+    app.mkdir()
+    (app / "index.html").write_text("hello from a disk")
+    (app / "Procfile").write_text("web: perl server.pl\nworker: while :; do echo tick; sleep 1; done\n")
+    (app / "server.pl").write_text(SERVER)
+    variables = {"VAGRANT_HOME": str(tmp_path_factory.mktemp("vagrant-home"))}
+    environment = {**os.environ, "STAGER_CACHE_DIR": str(shared_store), **variables}
+    command = [*PROGRAM, "up", str(app), "--provider", "libvirt", "--json"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1500, check=False)
+    try:
+        assert done.returncode == 0, done.stderr[-3000:]
+        import json
+
+        up = json.loads(done.stdout)
+        assert (up["provider"], up["stack"]) == ("libvirt", "debian-12")
+        assert get(up["url"]) == "hello from a disk"
+        inside = stager(
+            "ssh", "--dir", app, "--", "cat", "/etc/stager/droplet", store=shared_store, cwd=None, **variables
+        )
+        assert f"sha256:{inside.good().out.strip()}" == up["droplet"]
+        check = stager("check", app, store=shared_store, cwd=None, **variables)
+        assert (check.code, check.out[:9]) == (0, "STAGER OK")
+        assert len(domains()) == 1
+    finally:
+        stager("destroy", app, store=shared_store, cwd=None, **variables).good()
+    assert domains() == []
+    assert not (app / ".stager").exists()
+
+
+SERVER = r"""
+use strict;
+use IO::Socket::INET;
+my $server = IO::Socket::INET->new(LocalPort => $ENV{PORT}, Listen => 5, ReuseAddr => 1) or die $!;
+while (my $client = $server->accept) {
+    my $line = <$client>;
+    print $client "HTTP/1.0 200 OK\r\nContent-Length: 17\r\n\r\nhello from a disk";
+    close $client;
+}
+"""
