@@ -15,10 +15,8 @@ from test_reproducible import CHANGED, PLAIN, ROOTLESS, files
 
 pytestmark = [pytest.mark.tools, pytest.mark.network, pytest.mark.slow]
 
-BOXES = {
-    "debian-12": ("docker", "libvirt", "virtualbox", "vmware"),
-    "debian-13": ("root", "libvirt"),
-}
+STACKS = ("debian-12", "debian-13")
+BOXES = ("docker", "libvirt", "virtualbox", "vmware")
 """What is built twice of each stack, from the packages on."""
 
 
@@ -36,7 +34,7 @@ def build(command: list[object], env: dict[str, str], cwd: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("stack", sorted(BOXES))
+@pytest.mark.parametrize("stack", STACKS)
 def test_two_builds_of_all_boxes_are_equal(stack: str, place: Path, shared_store: Path) -> None:
     """Path, working folder, umask, time zone, locale, host name, user (root or none), clock, HOME, TMPDIR, order of PATH,
     environment, hash seed, number of processors and of threads differ between the two; nothing of the result does."""
@@ -51,7 +49,7 @@ def test_two_builds_of_all_boxes_are_equal(stack: str, place: Path, shared_store
     shutil.copytree(warm, second)
     home = place / "an öther place" / "with spaces"
     home.mkdir(parents=True)
-    asked = [text for name in BOXES[stack] for text in ("--format", name)]
+    asked = [text for name in BOXES for text in ("--format", name)]
     common = [*PROGRAM, "box", "build", stack, "--lock", lock, *asked, "--offline", "--quiet"]
     build([*common, "--cache-dir", warm, "-o", place / "plain"], PLAIN, place)
 
@@ -63,5 +61,5 @@ def test_two_builds_of_all_boxes_are_equal(stack: str, place: Path, shared_store
     build([*wrapper, *later, *common, "--jobs", "1", "--cache-dir", second, "-o", home / "out"], variables, home)
 
     first, changed = files(place / "plain"), files(home / "out")
-    assert len(first) == len(BOXES[stack])
+    assert len(first) == len(BOXES)
     assert first == changed
