@@ -79,10 +79,12 @@ def ask(port: int, path: str, alive: subprocess.Popen[bytes], seconds: float = 6
 
 
 @contextlib.contextmanager
-def running(droplet: Path, log: Path, *options: str, store: Path) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+def running(
+    droplet: Path, log: Path, *options: str, store: Path, **variables: str
+) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     """`stager run` a droplet on a free port; on the way out ask it to end, and assert that it does so by itself."""
     port = free_port()
-    environment = {**os.environ, "STAGER_CACHE_DIR": str(store)}
+    environment = {**os.environ, "STAGER_CACHE_DIR": str(store), **variables}
     command = [*PROGRAM, "run", str(droplet), "--port", str(port), *options]
     with log.open("wb") as stream:
         process = subprocess.Popen(command, env=environment, stdout=stream, stderr=subprocess.STDOUT)

@@ -11,8 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command import PROGRAM, stager
+from command import PROGRAM, ask, running, stager
+from isolated import stack_in
+from machine_bench import Bench
 from test_docker import get
+
+from stager.digest import sha256
 
 pytestmark = [pytest.mark.tools, pytest.mark.network, pytest.mark.slow]
 
@@ -49,9 +53,10 @@ def domains() -> list[str]:
     return [name for name in named if name.startswith("stager-")]
 
 
-def test_a_virtual_machine_runs_the_same_droplet(
-    libvirt: None, tmp_path: Path, shared_store: Path, tmp_path_factory: pytest.TempPathFactory
+def test_one_droplet_in_five_places(
+    libvirt: None, bench: Bench, tmp_path: Path, shared_store: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
+    """A virtual machine, a container box, the host, bubblewrap on the stack's root, a plain container: one digest."""
     app = tmp_path / "small"
     app.mkdir()
     (app / "index.html").write_text("hello from a disk")
@@ -75,10 +80,37 @@ def test_a_virtual_machine_runs_the_same_droplet(
         check = stager("check", app, store=shared_store, cwd=None, **variables)
         assert (check.code, check.out[:9]) == (0, "STAGER OK")
         assert len(domains()) == 1
+        elsewhere(app / ".stager" / "machine" / "droplet.tgz", up["droplet"], bench, shared_store, tmp_path)
+        in_a_container_box(app, up["droplet"], bench, tmp_path)
     finally:
         stager("destroy", app, store=shared_store, cwd=None, **variables).good()
     assert domains() == []
     assert not (app / ".stager").exists()
+
+
+def elsewhere(droplet: Path, digest: str, bench: Bench, store: Path, scratch: Path) -> None:
+    """The machine's very file answers on the host, in bubblewrap and in a plain container."""
+    assert sha256(droplet.read_bytes()) == digest
+    stack_in(store, "debian-12")
+    for place in ((), ("--in", "stack"), ("--in", "docker")):
+        with running(
+            droplet, scratch / f"log{len(place)}{place[-1:]}", *place, store=store, **bench.variables
+        ) as found:
+            assert ask(found[0], "/", found[1]) == (200, "hello from a disk"), place
+
+
+def in_a_container_box(app: Path, digest: str, bench: Bench, scratch: Path) -> None:
+    """The same source comes up in Docker's box as the same droplet."""
+    other = scratch / "other"
+    shutil.copytree(app, other, ignore=shutil.ignore_patterns(".stager", "droplet.tgz"))
+    up = bench.stager("up", other, "--provider", "docker", "--json").good().document
+    try:
+        assert (up["provider"], up["droplet"]) == ("docker", digest)
+        assert get(up["url"]) == "hello from a disk"
+        inside = bench.stager("ssh", "--dir", other, "--", "cat", "/etc/stager/droplet").good()
+        assert f"sha256:{inside.out.strip()}" == digest
+    finally:
+        bench.stager("destroy", other).good()
 
 
 SERVER = r"""
