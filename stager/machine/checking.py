@@ -100,4 +100,4 @@ def health_of(own: Health, said: bool, app: str) -> Health:
         processes = manifest.load(path)[0].processes()
     except (StagerError, IndexError):
         return own  # a manifest with variables that only a push is given
-    return health.from_manifest(processes["web"]) if "web" in processes else own
+    return health.from_manifest({key: value.raw for key, value in processes["web"].items()})

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from apps_fixture import expectation, materialise
 from command import PROGRAM, ask, running, stager
 from isolated import stack_in
-from machine_bench import Bench
+from machine_bench import Bench, make_shop
 from test_docker import get
 
 from stager.digest import sha256
@@ -53,50 +56,52 @@ def domains() -> list[str]:
     return [name for name in named if name.startswith("stager-")]
 
 
-def test_one_droplet_in_five_places(
-    libvirt: None, bench: Bench, tmp_path: Path, shared_store: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """A virtual machine, a container box, the host, bubblewrap on the stack's root, a plain container: one digest."""
-    app = tmp_path / "small"
-    app.mkdir()
-    (app / "index.html").write_text("hello from a disk")
-    (app / "Procfile").write_text("web: perl server.pl\nworker: while :; do echo tick; sleep 1; done\n")
-    (app / "server.pl").write_text(SERVER)
-    variables = {"VAGRANT_HOME": str(tmp_path_factory.mktemp("vagrant-home"))}
-    environment = {**os.environ, "STAGER_CACHE_DIR": str(shared_store), **variables}
+@pytest.fixture(scope="module")
+def variables(libvirt: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What the environment needs beside the store; both machines use one box."""
+    return {"VAGRANT_HOME": str(tmp_path_factory.mktemp("vagrant-home"))}
+
+
+@contextlib.contextmanager
+def brought_up(app: Path, store: Path, variables: dict[str, str]) -> Iterator[dict[str, Any]]:
+    """A virtual machine that runs the app; the droplet that is in it is the one that was staged. Gone afterwards."""
+    environment = {**os.environ, "STAGER_CACHE_DIR": str(store), **variables}
     command = [*PROGRAM, "up", str(app), "--provider", "libvirt", "--json"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1500, check=False)
     try:
         assert done.returncode == 0, done.stderr[-3000:]
-        import json
-
         up = json.loads(done.stdout)
         assert (up["provider"], up["stack"]) == ("libvirt", "debian-12")
-        assert get(up["url"]) == "hello from a disk"
-        inside = stager(
-            "ssh", "--dir", app, "--", "cat", "/etc/stager/droplet", store=shared_store, cwd=None, **variables
-        )
+        inside = stager("ssh", "--dir", app, "--", "cat", "/etc/stager/droplet", store=store, cwd=None, **variables)
         assert f"sha256:{inside.good().out.strip()}" == up["droplet"]
-        check = stager("check", app, store=shared_store, cwd=None, **variables)
+        check = stager("check", app, store=store, cwd=None, **variables)
         assert (check.code, check.out[:9]) == (0, "STAGER OK")
         assert len(domains()) == 1
-        elsewhere(app / ".stager" / "machine" / "droplet.tgz", up["droplet"], bench, shared_store, tmp_path)
-        in_a_container_box(app, up["droplet"], bench, tmp_path)
+        yield up
     finally:
-        stager("destroy", app, store=shared_store, cwd=None, **variables).good()
+        stager("destroy", app, store=store, cwd=None, **variables).good()
     assert domains() == []
     assert not (app / ".stager").exists()
 
 
+def test_a_python_app_with_postgresql_is_one_droplet_in_five_places(
+    variables: dict[str, str], bench: Bench, tmp_path: Path, shared_store: Path
+) -> None:
+    """A virtual machine, a container box, the host, bubblewrap on the stack's root, a plain container: one digest."""
+    app = make_shop(tmp_path / "shop")
+    with brought_up(app, shared_store, variables) as up:
+        assert get(up["url"]) == "postgresql 1 redis 1"
+        elsewhere(app / ".stager" / "machine" / "droplet.tgz", up["droplet"], bench, shared_store, tmp_path)
+        in_a_container_box(app, up["droplet"], bench, tmp_path)
+
+
 def elsewhere(droplet: Path, digest: str, bench: Bench, store: Path, scratch: Path) -> None:
-    """The machine's very file answers on the host, in bubblewrap and in a plain container."""
+    """The machine's very file answers on the host, in bubblewrap and in a plain container, where there is no database."""
     assert sha256(droplet.read_bytes()) == digest
     stack_in(store, "debian-12")
     for place in ((), ("--in", "stack"), ("--in", "docker")):
-        with running(
-            droplet, scratch / f"log{len(place)}{place[-1:]}", *place, store=store, **bench.variables
-        ) as found:
-            assert ask(found[0], "/", found[1]) == (200, "hello from a disk"), place
+        with running(droplet, scratch / f"log{place[-1:]}", *place, store=store, **bench.variables) as (port, process):
+            assert ask(port, "/health", process) == (200, "well"), place
 
 
 def in_a_container_box(app: Path, digest: str, bench: Bench, scratch: Path) -> None:
@@ -106,20 +111,18 @@ def in_a_container_box(app: Path, digest: str, bench: Bench, scratch: Path) -> N
     up = bench.stager("up", other, "--provider", "docker", "--json").good().document
     try:
         assert (up["provider"], up["droplet"]) == ("docker", digest)
-        assert get(up["url"]) == "hello from a disk"
+        assert get(up["url"]) == "postgresql 1 redis 1"
         inside = bench.stager("ssh", "--dir", other, "--", "cat", "/etc/stager/droplet").good()
         assert f"sha256:{inside.out.strip()}" == digest
     finally:
         bench.stager("destroy", other).good()
 
 
-SERVER = r"""
-use strict;
-use IO::Socket::INET;
-my $server = IO::Socket::INET->new(LocalPort => $ENV{PORT}, Listen => 5, ReuseAddr => 1) or die $!;
-while (my $client = $server->accept) {
-    my $line = <$client>;
-    print $client "HTTP/1.0 200 OK\r\nContent-Length: 17\r\n\r\nhello from a disk";
-    close $client;
-}
-"""
+def test_a_node_app_answers_from_a_virtual_machine(
+    variables: dict[str, str], tmp_path: Path, shared_store: Path
+) -> None:
+    app = materialise("express-npm-v3", tmp_path)
+    (app / "stager.yml").write_text("services: [postgresql, redis]\n")  # those of the other machine, whose box is there
+    expected = expectation("express-npm-v3")["http"]
+    with brought_up(app, shared_store, variables) as up:
+        assert expected["body"] in get(up["url"].rstrip("/") + expected["path"])
