@@ -308,7 +308,7 @@ def _grouped(placed: list[Placed]) -> list[dict[str, Any]]:
     layers: dict[str, list[tuple[str, Placed]]] = {}
     for one in placed:
         name = one.artifact.purl.partition("?")[0].rpartition("@")[0]
-        layers.setdefault(_layer_name(one, name), []).append((name, one))
+        layers.setdefault(layer_of(one.artifact, one.path), []).append((name, one))
     order = sorted(layers, key=lambda name: (RUNTIMES.index(name) if name in RUNTIMES else len(RUNTIMES), name))
     return [{"name": name, "pieces": [one.piece.record() for one in _in_order(layers[name])]} for name in order]
 
@@ -317,11 +317,13 @@ def _in_order(members: list[tuple[str, Placed]]) -> list[Placed]:
     return [one for _, one in sorted(members, key=lambda item: (item[0], item[1].path, item[1].artifact.digest))]
 
 
-def _layer_name(one: Placed, name: str) -> str:
-    top, _, rest = one.path.partition("/")
+def layer_of(artifact: Artifact, path: str) -> str:
+    """The layer that an artifact placed at `path` is in (docs/droplet-format.md §4)."""
+    top, _, rest = path.partition("/")
     runtime = rest.partition("/")[0]
     if top == ".stager" and runtime in RUNTIMES:
         return runtime
+    name = artifact.purl.partition("?")[0].rpartition("@")[0]
     bucket = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % BUCKETS
     return f"{name.removeprefix('pkg:').partition('/')[0]}-{bucket:02}"
 

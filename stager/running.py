@@ -7,7 +7,6 @@ caller's environment reaches the process but what is passed in.
 from __future__ import annotations
 
 import errno
-import json
 import os
 import platform
 import shutil
@@ -22,6 +21,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from .archive import Archive, content_bytes, content_chunks, read_tar
+from .droplets import launch_facts
 from .errors import BadArchive, CannotWrite, LaunchFailed, PortTaken
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -52,13 +52,7 @@ def droplet_facts(archive: Archive, droplet: str) -> dict[str, Any]:
     launch = archive.get("app/.stager/launch.json")
     if launch is None or launch.is_link:
         raise BadArchive(name, "is no droplet: it has no app/.stager/launch.json")
-    try:
-        facts = json.loads(content_bytes(launch.content))
-        if isinstance(facts["processes"], dict) and isinstance(facts["stack"], str):
-            return dict(facts)
-    except (ValueError, KeyError, TypeError):
-        pass
-    raise BadArchive(name, "its launch.json is not what stager writes")
+    return launch_facts(content_bytes(launch.content), name)
 
 
 def _place(path: str, member: Any) -> None:

@@ -15,9 +15,9 @@ from made_droplets import plan_of, stage
 
 from stager import lockfile
 from stager.comparing import Package
+from stager.dependencies import layer_of
 from stager.explaining import npm_edges, pypi_edges
 from stager.explaining.graph import Graph
-from stager.explaining.layers import layer_of
 from stager.explaining.runtimes import admits
 from stager.model import Plan
 from stager.restage import Folder

@@ -14,12 +14,10 @@ from typing import Any
 
 from .. import assembly, droplets, lockfile, restage
 from ..comparing import Contents, Package, planned, read
+from ..dependencies import RUNTIMES, layer_of
 from ..errors import StagerError, UsageError
-from ..model import Artifact, Plan
+from ..model import Plan
 from .answers import Answer, Question, listed
-
-RUNTIMES = ("python", "node", "bun", "nginx")
-BUCKETS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,17 +235,6 @@ def _contents(plan: Plan) -> dict[str, tuple[Package, ...]]:
             if (one := Package.of(artifact)) not in rows:
                 rows.append(one)
     return {name: tuple(rows) for name, rows in sorted(found.items(), key=lambda row: (row[0] not in RUNTIMES, row[0]))}
-
-
-def layer_of(artifact: Artifact, path: str) -> str:
-    """The layer that an artifact placed at `path` is in."""
-    top, _, rest = path.partition("/")
-    runtime = rest.partition("/")[0]
-    if top == ".stager" and runtime in RUNTIMES:
-        return runtime
-    name = artifact.purl.partition("?")[0].rpartition("@")[0]
-    number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % BUCKETS
-    return f"{name.removeprefix('pkg:').partition('/')[0]}-{number:02}"
 
 
 def _app(files: Mapping[str, str], before: Before, question: Question) -> Answer:
