@@ -127,14 +127,16 @@ def as_other_user(arguments: Sequence[object], *, folder: Path, before: Sequence
     """
     if os.geteuid() != 0:
         pytest.skip("becoming another user needs root")
-    wanted = [Path(sys.base_prefix), Path(sys.prefix), Path(__file__).parent.parent, folder]
-    hidden = [
-        path.resolve() for path in wanted if any(not up.stat().st_mode & 1 for up in [path, *path.resolve().parents])
+    wanted = [
+        path.resolve() for path in (Path(sys.base_prefix), Path(sys.prefix), Path(__file__).parent.parent, folder)
     ]
+    closed = [path for path in wanted if any(not up.stat().st_mode & 1 for up in [path, *path.parents])]
+    tops = {path.parts[1] for path in closed}
+    hidden = [path for path in wanted if path.parts[1] in tops]  # what lies beside a closed one goes with it
     lines = ["set -eu", "mount -t tmpfs tmpfs /mnt"]
     for number, path in enumerate(hidden):
         lines += [f"mkdir /mnt/{number}", f"mount --bind '{path}' /mnt/{number}"]
-    for top in sorted({path.parts[1] for path in hidden}):
+    for top in sorted(tops):
         lines += [f"mount -t tmpfs -o mode=0755 tmpfs /{top}"]
     for number, path in enumerate(hidden):
         lines += [f"mkdir -p '{path}'", f"mount --bind /mnt/{number} '{path}'"]
