@@ -29,7 +29,8 @@ def copied(folder: Folder, plan: Plan, scratch: str, chosen: Chosen, stack: cont
     What is mounted or made goes when the `stack` unwinds. Raises CannotWrite, and CannotRebuild for a source that needs a
     buildpack from outside it which cannot be taken along.
     """
-    below = os.path.join("deeper", "place", os.path.basename(folder.root) or "app")
+    levels = max(1, folder.root.count("/") - scratch.count("/") - 2)  # a deeper one, wherever the source lies
+    below = os.path.join("deeper", *["place"] * levels, os.path.basename(folder.root) or "app")
     place = os.path.join(scratch, "copy", below)
     try:
         _copy(folder, plan, place, os.path.join(scratch, "copy"))

@@ -234,7 +234,9 @@ def test_as_root_on_a_machine_it_makes_the_user_and_starts_the_target(systemd: P
     unit = (tmp_path / "etc/systemd/system/shop-web.service").read_text()
     (line,) = [line.removeprefix("ExecStart=") for line in unit.splitlines() if line.startswith("ExecStart=")]
     variables = ["--setenv", "PORT", str(port), "setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
-    with subprocess.Popen(["bwrap", *mounts, *path, "--die-with-parent", *variables, *line.split()]) as process:
+    with subprocess.Popen(
+        ["bwrap", *mounts, *path, "--unshare-pid", "--die-with-parent", *variables, *line.split()]
+    ) as process:
         try:
             status, body = ask(port, "/", process)
         finally:
