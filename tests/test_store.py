@@ -629,36 +629,3 @@ def test_info_counts(store: Store) -> None:
     assert (info["root"], info["bytes"]) == (store.root, 8)
     assert info["blobs"] == {"count": 1, "bytes": 5}
     assert info["temporary"] == {"count": 1, "bytes": 3}
-
-
-def test_the_warm_path_imports_nothing_heavy() -> None:
-    heavy = [
-        "dataclasses",
-        "typing",
-        "pathlib",
-        "re",
-        "tomllib",
-        "concurrent.futures",
-        "logging",
-        "requests",
-        "pathspec",
-        "yaml",
-        "tempfile",
-        "subprocess",
-        "shutil",
-        "contextlib",
-        "threading",
-        "filelock",
-    ]
-    code = (
-        "import sys; before = set(sys.modules); from stager.store import Store; "
-        f"print(sorted((set(sys.modules) - before) & set({heavy!r})))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {os.getcwd()!r}); " + code],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    # json's decoder needs re, which every start of stager pays through `digest` already
-    assert set(done.stdout.strip()[1:-1].replace("'", "").split(", ")) <= {"", "re"}
