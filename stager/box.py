@@ -10,7 +10,7 @@ import os
 import re
 from dataclasses import dataclass
 
-from . import resources, yamltext
+from . import limits, regular, resources, yamltext
 from .checked import Node
 from .errors import InvalidDefinition, StagerError, UsageError
 from .model import Stack
@@ -148,8 +148,10 @@ def _keyring(archive: Node, folder: str) -> bytes:
         path = os.path.join(folder, item)
         if os.path.basename(item) != item or not os.path.isfile(path):
             archive.at("keyring").fail(f"there is no boxes/keyrings/{item}")
-        with open(path, "rb") as file:
-            certificates.append(file.read())
+        try:
+            certificates.append(regular.read(path, limits.SETTINGS))
+        except OSError as error:
+            archive.at("keyring").fail(f"boxes/keyrings/{item} cannot be read: {error.strerror}")
     if not certificates:
         archive.fail("has no keyring; an archive without a signature is never read")
     return b"".join(certificates)

@@ -9,39 +9,96 @@ import os
 import sys
 
 from .commands import GROUPS, MODULES
-from .errors import Cancelled, StagerError
+from .errors import Cancelled, CannotWrite, StagerError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+    from typing import TextIO
 
 _EPILOG = (
     "Exit codes: 0 done, 1 different (diff), 2 usage, 20 the app, 30 a buildpack, 40 fetching, 50 integrity, "
-    "60 assembling, 70 a target, 80 not reproducible."
+    "60 assembling, 70 a target or this machine, 80 not reproducible, 100 an error in stager, 130 interrupted."
 )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the process's exit status."""
-    arguments = _parse(sys.argv[1:] if argv is None else list(argv))
+    words = sys.argv[1:] if argv is None else list(argv)
+    arguments: argparse.Namespace | None = None
     try:
-        return int(arguments.run(arguments))
-    except StagerError as error:
-        return _fail(error, arguments)
+        arguments = _parse(words)
+        status = int(arguments.run(arguments))
+        _flush()
+        return status
     except KeyboardInterrupt:
         return _fail(Cancelled(), arguments)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _abandon(sys.stdout)
         return 141
+    except Exception as error:
+        return _fail(_typed(error, words), arguments)
 
 
-def _fail(error: StagerError, arguments: argparse.Namespace) -> int:
-    if getattr(arguments, "json", False):
-        from .commands.shared import print_json
+def _flush() -> None:
+    """Bring out what was printed while an error of it can still be told. Raises CannotWrite."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _abandon(sys.stdout)
+        raise CannotWrite("standard output", error.strerror or str(error)) from None
 
-        print_json({"error": error.as_json()})
-    print(f"stager: {error}", file=sys.stderr)
+
+def _abandon(stream: TextIO) -> None:
+    """Let nothing more be written to a stream that takes no more, not even when Python ends."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    except (OSError, ValueError):  # it is no file, or closed
+        return
+
+
+def _typed(error: Exception, words: list[str]) -> StagerError:
+    """Any exception as an error that stager has words for; with STAGER_DEBUG in the environment, its traceback is printed."""
+    if isinstance(error, StagerError):
+        return error
+    if isinstance(error, OSError) and error.filename is None:
+        try:
+            _flush()
+        except CannotWrite as found:
+            return found
+    from .commands.shared import environ
+    from .unexpected import typed
+
+    if environ().get("STAGER_DEBUG"):
+        from traceback import print_exception
+
+        print_exception(error)
+    return typed(error, "stager " + _command(words))
+
+
+def _command(words: list[str]) -> str:
+    """The command of a command line, without its arguments: they may be anybody's secrets."""
+    return next((" ".join(words[:count]) for count in (2, 1) if " ".join(words[:count]) in MODULES), "")
+
+
+def _fail(error: StagerError, arguments: argparse.Namespace | None) -> int:
+    try:
+        if getattr(arguments, "json", False):
+            from .commands.shared import print_json
+
+            print_json({"error": error.as_json()})
+        _flush()
+    except (OSError, CannotWrite):
+        _abandon(sys.stdout)
+    try:
+        print(f"stager: {error}", file=sys.stderr, flush=True)
+    except OSError:
+        _abandon(sys.stderr)
     return error.exit_code
 
 
@@ -55,7 +112,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
             return plainly
     import argparse
 
-    words = next((" ".join(argv[:count]) for count in (2, 1) if " ".join(argv[:count]) in MODULES), "")
+    words = _command(argv)
     if not words:
         return _overview(argv[0] if argv[:1] and argv[0] in GROUPS else "").parse_args(argv)
     from importlib import import_module

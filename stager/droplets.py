@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from . import assembly, codec, lockfile, restage
+from . import assembly, codec, lockfile, regular, restage
 from .checked import Node
 from .digest import Digest
 from .entries import Entry, read_entries
@@ -129,7 +129,7 @@ def open_droplet(path: str, store: Store | None = None) -> DropletFile:
     droplet or has been damaged.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = regular.descriptor(path)
     except OSError as error:
         raise Unreadable(path, error.strerror or str(error)) from None
     try:

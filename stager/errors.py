@@ -66,6 +66,31 @@ class Cancelled(StagerError):
         super().__init__("stopped as asked", "Nothing was published; run the same command to go on.")
 
 
+class InternalError(StagerError):
+    """An error in stager itself: something happened that no rule foresaw.
+
+    `what` is the exception's type, `place` where in stager it was raised (`module.py:line`), `facts` what a report needs
+    beside them. Nothing of the app, the environment or a message that might quote them is in it.
+    """
+
+    exit_code = 100
+
+    def __init__(self, what: str, place: str, facts: dict[str, str]) -> None:
+        shown = ", ".join(f"{name} {value}" for name, value in facts.items())
+        super().__init__(
+            f"an error in stager itself: {what}" + (f" in {place}" if place else ""),
+            f"Please report it with this line: {what} at {place or 'an unknown place'}; {shown}. "
+            "With STAGER_DEBUG=1 in the environment, the whole traceback is printed; look through it before you send it.",
+            error=what,
+            place=place,
+            **facts,
+        )
+
+    def as_json(self) -> dict[str, object]:
+        """As any error, and `report`: all that a report needs."""
+        return {**super().as_json(), "report": self.data}
+
+
 class UsageError(StagerError):
     """The command line or a call's arguments make no sense together."""
 
@@ -529,6 +554,15 @@ class CannotRead(TargetError):
             "Correct its permissions (or the limit of open files), or choose another store with STAGER_CACHE_DIR.",
             where=path,
         )
+
+
+class OutOfMemory(TargetError):
+    """This machine, or what limits the process in it, gave no more memory."""
+
+    retryable = True
+
+    def __init__(self) -> None:
+        super().__init__("memory ran out", "Raise the limit, close other programs, or use fewer threads with --jobs 1.")
 
 
 class StoreBusy(TargetError):

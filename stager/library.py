@@ -1,8 +1,8 @@
 """The public verbs, with the defaults a caller expects: the user's own store and index configuration.
 
-Each is a function over values. None prints; all may be called from many threads at once; all raise only `StagerError`s
-for what users can mend. `progress` is called from any thread with an `Event`; setting `cancel` makes a call stop within
-moments with `Cancelled`, and nothing half-made is published.
+Each is a function over values. None prints; all may be called from many threads at once; all raise only `StagerError`s.
+`progress` is called from any thread with an `Event`; setting `cancel` makes a call stop within moments with `Cancelled`,
+and nothing half-made is published. What nobody foresaw comes as `InternalError`, its cause in `__cause__`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from .staging import Settings
 from .store import Store
 from .store.location import cache_folder
 from .tree import SourceTree
+from .unexpected import netted
 
 
+@netted
 def stage(
     app: str,
     *,
@@ -54,11 +56,13 @@ def stage(
     return _stage_planned(app, plan, out, settings)
 
 
+@netted
 def detect(tree: SourceTree, buildpacks: Sequence[str] = ()) -> Detections:
     """Which buildpacks recognise the tree, and why the others do not. Raises a SourceError."""
     return detection.detect(tree, only=tuple(buildpacks))
 
 
+@netted
 def plan(
     tree: SourceTree,
     *,
@@ -82,6 +86,7 @@ def plan(
     )
 
 
+@netted
 def fetch(
     plan: Plan,
     *,
@@ -98,11 +103,13 @@ def fetch(
         return staging.fetch(plan, settings)
 
 
+@netted
 def assemble(app: str, plan: Plan, *, out: str = "droplet.tgz", store: Store | None = None) -> Droplet:
     """Make the droplet of the app's folder and a plan whose artifacts are in the store. Opens no connection."""
     return _stage_planned(app, plan, out, _settings(store, None, offline=True))
 
 
+@netted
 def export(
     droplet: Droplet | str, target: str, out: str, *, store: Store | None = None, **options: Any
 ) -> targets.Exported:

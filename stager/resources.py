@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from functools import lru_cache
 
+from . import limits, regular
 from .errors import InvalidDefinition
 
 TYPE_CHECKING = False
@@ -49,10 +50,10 @@ def input_patterns(buildpack: str = "") -> tuple[str, ...]:
 def read_patterns(path: str) -> list[str]:
     """The input patterns of the buildpack in the folder `path`, in file order; none when it has no such file."""
     file = os.path.join(path, INPUTS)
-    if not os.path.isfile(file):
+    if not os.path.lexists(file):
         return []
-    with open(file, encoding="utf-8") as lines:
-        return [text for line in lines if (text := line.partition("#")[0].strip())]
+    text = _read(file, limits.SETTINGS).decode("utf-8", "replace")
+    return [found for line in text.split("\n") if (found := line.partition("#")[0].strip())]
 
 
 def is_input(path: str, patterns: tuple[str, ...]) -> bool:
@@ -103,12 +104,17 @@ def fits(name: str, pattern: str) -> bool:
 # --- identity of a folder --------------------------------------------------------------------------------------
 
 
+_MOST = 10_000
+"""The most files of a buildpack."""
+
+
 def pinned_digest(name: str, own: str, root: str) -> Digest:
     """The digest, as it is now, of the shipped buildpack `name`, or of a user's `own` folder relative to the app's `root`.
 
     Nothing is parsed.
     """
-    return folder_digest(contents(os.path.join(root, own) if own else os.path.join(folder("buildpacks"), name)))
+    path = os.path.join(root, own) if own else os.path.join(folder("buildpacks"), name)
+    return folder_digest(contents(path, follow=not own))
 
 
 def folder_digest(contents: Mapping[str, bytes]) -> Digest:
@@ -118,21 +124,28 @@ def folder_digest(contents: Mapping[str, bytes]) -> Digest:
     return sha256(canonical_json([[path, sha256(contents[path])] for path in sorted(contents, key=str.encode)]))
 
 
-def contents(root: str) -> dict[str, bytes]:
-    """Every regular file below `root` by its path, hidden ones left out."""
+def contents(root: str, *, follow: bool = True) -> dict[str, bytes]:
+    """Every file below `root` by its path, hidden ones left out.
+
+    `follow` is for what stager ships, which an installer may have linked to. Raises InvalidDefinition for what is no
+    regular file, for too many files, and for more bytes than a buildpack may have.
+    """
     found: dict[str, bytes] = {}
+    left = limits.BUILDPACK
     for place, folders, files in os.walk(root):
         folders[:] = [name for name in folders if not name.startswith((".", "__"))]
         for name in files:
             if not name.startswith("."):
                 path = os.path.join(place, name)
-                found[os.path.relpath(path, root).replace(os.sep, "/")] = _read(path)
+                data = found[os.path.relpath(path, root).replace(os.sep, "/")] = _read(path, left, follow)
+                left -= len(data)
+        if len(found) > _MOST:
+            raise InvalidDefinition(root, "", f"holds more than {_MOST} files")
     return found
 
 
-def _read(path: str) -> bytes:
+def _read(path: str, limit: int, follow: bool = True) -> bytes:
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        return regular.read(path, limit, follow=follow)
     except OSError as error:
         raise InvalidDefinition(path, "", f"cannot be read: {error.strerror}") from error

@@ -11,7 +11,7 @@ import hashlib
 import os
 import time
 
-from . import __version__, assembly, codec
+from . import __version__, assembly, codec, limits, regular
 from .digest import key_of
 from .errors import CannotWrite, LockStale, Unreadable
 from .resources import input_patterns, is_input
@@ -66,12 +66,13 @@ class Folder:
     def lock_bytes(self) -> bytes | None:
         """The folder's `stager.lock`, None when it has none."""
         try:
-            with open(os.path.join(self.root, LOCK), "rb") as file:
-                return file.read()
+            return regular.read(os.path.join(self.root, LOCK), limits.LOCK, follow=False)
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise Unreadable(LOCK, error.strerror or str(error)) from None
+            raise Unreadable(
+                LOCK, error.strerror or str(error), "Replace it by the file that 'stager lock' writes."
+            ) from None
 
 
 def inputs_of(tree: SourceTree) -> dict[str, str]:

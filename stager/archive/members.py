@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from .. import regular
 from ..errors import BadArchive
 from ..tar import Deflated, Span
 
@@ -114,11 +114,8 @@ class Archive:
 def open_blob(path: str, label: str, opened: ExitStack) -> tuple[int, int]:
     """Descriptor and size of the regular file `path`; `opened` will close it. Raises BadArchive."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except (OSError, ValueError) as error:
-        raise BadArchive(label, f"cannot be opened: {getattr(error, 'strerror', error)}") from error
+        fd = regular.descriptor(path)
+    except OSError as error:
+        raise BadArchive(label, f"cannot be opened: {error.strerror}") from error
     opened.callback(os.close, fd)
-    facts = os.fstat(fd)
-    if not stat.S_ISREG(facts.st_mode):
-        raise BadArchive(label, "is not a regular file")
-    return fd, facts.st_size
+    return fd, os.fstat(fd).st_size

@@ -30,7 +30,7 @@ def load(name: str) -> Buildpack:
     if name not in resources.names("buildpacks"):
         file = f"{name}/buildpack.yml"
         raise InvalidDefinition(file, "", _UNKNOWN + ", ".join(ORDER))
-    return load_folder(os.path.join(resources.folder("buildpacks"), name))
+    return load_folder(os.path.join(resources.folder("buildpacks"), name), shipped=True)
 
 
 def load_pinned(pin: BuildpackPin, root: str) -> Buildpack:
@@ -60,9 +60,9 @@ def generated(buildpack: Buildpack, values: Mapping[str, object]) -> dict[str, s
     return {path: render(buildpack.templates[name], known, f"{buildpack.name}/{name}") for name, path in files}
 
 
-def load_folder(path: str) -> Buildpack:
+def load_folder(path: str, *, shipped: bool = False) -> Buildpack:
     """A buildpack from any folder, such as a user's own. Raises InvalidDefinition with file, line and what is wrong."""
-    contents = resources.contents(path)
+    contents = resources.contents(path, follow=shipped)
     name = os.path.basename(os.path.abspath(path))
     file = f"{name}/{resources.DEFINITIONS['buildpacks']}"
     text = contents.get("buildpack.yml")

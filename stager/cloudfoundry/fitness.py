@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from .. import box
+from .. import box, regular
 from ..droplets import DropletFile
 from ..entries import Entry, read_entries
 from ..errors import BadArchive, CannotWrite, TooLarge, Unfit, Unreadable
@@ -91,7 +91,7 @@ def _unpacked(path: str, name: str) -> Iterator[bytes]:
     """The archive, unpacked as the platform does it: one gzip member (RFC 1952) up to its checksum."""
     decoder = zlib.decompressobj(31)
     try:
-        with open(path, "rb", buffering=0) as file:
+        with regular.opened(path) as file:
             while not decoder.eof and (part := file.read(1 << 20)):
                 while part and not decoder.eof:
                     yield decoder.decompress(part, 1 << 22)

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from .. import limits, regular
 from ..checked import Node
 from ..errors import LoginFailed, StagerError
 
 PLATFORM = "Cloud Foundry"
 _HINT = "Run 'cf login', or set CF_API, CF_USERNAME and CF_PASSWORD (or CF_CLIENT_ID and CF_CLIENT_SECRET)."
-_LARGEST = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +133,7 @@ def _login_of(node: Node, path: str) -> Login:
 
 def _read(path: str, forgiving: bool) -> Any:
     try:
-        with open(path, "rb") as file:
-            text = file.read(_LARGEST + 1)
-        if len(text) > _LARGEST:
-            raise ValueError
-        return json.loads(text)
+        return json.loads(regular.read(path, limits.SETTINGS))
     except FileNotFoundError:
         if forgiving:
             return None

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .. import regular
 from ..errors import BadManifest, TooLarge, UsageError
 from . import rules, variables
 from .yamlvalues import Value, read
@@ -69,11 +70,7 @@ def secrets(assignments: Sequence[str], vars_files: Sequence[str], apps: Sequenc
 
 def _text(path: str) -> str:
     try:
-        with open(path, "rb") as file:
-            data = file.read(LARGEST + 1)
-        if len(data) > LARGEST:
-            raise TooLarge(path, LARGEST, os.path.getsize(path))
-        return data.decode("utf-8-sig")
+        return regular.read(path, LARGEST).decode("utf-8-sig")
     except OSError as error:
         raise BadManifest(path, f"cannot be read: {error.strerror or error}", "Give its path with -f.") from None
     except UnicodeDecodeError:

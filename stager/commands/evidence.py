@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from .. import limits, regular
 from ..errors import CannotWrite, Unreadable, UsageError
 from . import shared
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from ..registry.reference import Reference
     from ..staging import Settings
     from ..store import Store
-
-_LARGEST = 256 << 20
 
 
 def write(path: str, data: bytes) -> None:
@@ -39,8 +38,7 @@ def write(path: str, data: bytes) -> None:
 def read(path: str) -> bytes:
     """A document's bytes. Raises Unreadable."""
     try:
-        with open(path, "rb") as file:
-            return file.read(_LARGEST)
+        return regular.read(path, limits.EVIDENCE)
     except OSError as error:
         raise Unreadable(path, error.strerror or str(error), "Name a file that you can read.") from None
 

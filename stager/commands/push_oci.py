@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from .. import regular
 from ..errors import Unreadable, UsageError
 from . import shared
 from .oci import image_arguments, image_options, open_droplets
@@ -99,7 +100,7 @@ def _is_droplet(path: str) -> bool:
     if os.path.isdir(path):
         return False
     try:
-        with open(path, "rb") as stream:
+        with regular.opened(path) as stream:
             return stream.read(2) == _GZIP
     except OSError as error:
         raise Unreadable(path, error.strerror or str(error), "Stage the app first, or name its droplet.") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from .. import limits, regular
 from ..errors import CannotWrite, Unreadable, UsageError
 from . import shared
 
@@ -201,8 +202,7 @@ def _signers(arguments: argparse.Namespace) -> int:
 
 def _read(path: str) -> bytes:
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        return regular.read(path, limits.EVIDENCE)
     except OSError as error:
         raise Unreadable(path, error.strerror or str(error), "Check the name and its permissions.") from None
 

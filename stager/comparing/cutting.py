@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from .. import codec, droplets
+from .. import codec, droplets, regular
 from ..archive.stream import decompressed
 from ..checked import Node
 from ..digest import Digest
@@ -97,7 +97,7 @@ def _cut(path: str, label: str) -> tuple[tuple[LayerPart, ...], LayerPart]:
 
 def _open(path: str) -> int:
     try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return regular.descriptor(path)
     except OSError as error:
         raise Unreadable(path, error.strerror or str(error)) from None
 

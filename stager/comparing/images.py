@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from .. import regular
 from ..archive.stream import decompressed
 from ..checked import Node
 from ..digest import Digest
@@ -271,6 +272,6 @@ def _table(data: bytes, prefix: str) -> dict[str, str]:
 
 def plain(path: str) -> Iterator[bytes]:
     """The bytes of an uncompressed file, in parts."""
-    with open(path, "rb", buffering=0) as file:
+    with regular.opened(path) as file:
         while part := file.read(1 << 20):
             yield part

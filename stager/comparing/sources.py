@@ -6,7 +6,7 @@ import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 
-from .. import lockfile
+from .. import lockfile, regular
 from ..digest import Digest
 from ..entries import read_entries
 from ..errors import BadArchive, BadLock, Unreadable, UsageError
@@ -35,7 +35,7 @@ def read(path: str) -> Contents:
     if os.path.isdir(path):
         return _folder(path, label)
     try:
-        with open(path, "rb", buffering=0) as file:
+        with regular.opened(path) as file:
             start = file.read(BLOCK)
             file.seek(0)
             digest = Digest("sha256:" + hashlib.file_digest(file, "sha256").hexdigest())
@@ -74,22 +74,27 @@ def _folder(path: str, label: str) -> Contents:
         (name, tree.read_bytes(name)) for name in tree.files if name in paths and tree.files[name].size <= most
     )
     lock = os.path.join(path, lockfile.NAME)
-    if not os.path.isfile(lock):
+    if not os.path.lexists(lock):
         found.notes = ("it has no stager.lock: packages and runtimes are not known",)
         return found
-    with open(lock, "rb") as file:
-        plan = lockfile.loads(file.read(lockfile.LARGEST + 1).replace(b"\r\n", b"\n"))
+    plan = lockfile.loads(_lock(lock).replace(b"\r\n", b"\n"))
     for name, value in of_plan(plan).items():
         setattr(found, name, value)
     return found
+
+
+def _lock(path: str) -> bytes:
+    try:
+        return regular.read(path, lockfile.LARGEST)
+    except OSError as error:
+        raise Unreadable(path, error.strerror or str(error), "Check its name and permissions.") from None
 
 
 # --- files -----------------------------------------------------------------------------------------------------
 
 
 def _plan(path: str, label: str, digest: Digest) -> Contents:
-    with open(path, "rb") as file:
-        data = file.read(lockfile.LARGEST + 1)
+    data = _lock(path)
     try:
         plan = lockfile.loads(data.replace(b"\r\n", b"\n"), label)
     except BadLock as error:

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .. import limits, regular
 from ..checked import Node
 from ..digest import canonical_json
 from ..errors import BadManifest, CannotWrite, NotImportable, StagerError, Unreadable, UsageError
@@ -36,7 +37,6 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _SUBSTITUTION = re.compile(r"\$\{[^}]*\}")
 _IN_COMMANDS = re.compile(r"\$\{[a-z][^}]*\}")
 """In a command `${PORT}` is the shell's; the names that the client fills in are in lower case."""
-_LARGEST = 1 << 20
 _REFUSED = {
     "services": "bind services on the platform, with its own client",
     "hooks": "a droplet runs no hook: put the work in the app, or in a 'release' process",
@@ -96,12 +96,9 @@ def import_app(folder: str) -> Imported:
     """
     path = os.path.join(folder, NAME)
     try:
-        with open(path, "rb") as file:
-            data = file.read(_LARGEST + 1)
+        data = regular.read(path, limits.SETTINGS)
     except OSError as error:
         raise Unreadable(path, error.strerror or str(error), "Name the folder that holds it.") from None
-    if len(data) > _LARGEST:
-        raise BadManifest(NAME, f"the file has more than {_LARGEST} bytes")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -331,7 +328,6 @@ def _write(folder: str, files: Mapping[str, str]) -> None:
 
 def _holds(path: str, text: str) -> bool:
     try:
-        with open(path, "rb") as file:
-            return file.read() == text.encode()
+        return regular.read(path, limits.SETTINGS) == text.encode()
     except OSError:
         return False

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from .. import limits, regular
 from ..errors import BadSettings
 
 
@@ -36,8 +37,7 @@ def apt_sources(folder: str) -> list[AptSource]:
     found: list[AptSource] = []
     for path in _files(folder):
         try:
-            with open(path, encoding="utf-8", errors="replace") as stream:
-                text = stream.read()
+            text = regular.read(path, limits.SETTINGS).decode("utf-8", "replace")
         except OSError as error:
             raise BadSettings(path, f"it cannot be read: {error.strerror}") from None
         found += _stanzas(text) if path.endswith(".sources") else _lines(text)

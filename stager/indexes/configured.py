@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from .. import limits, regular
 from ..errors import BadSettings
 from .apt_sources import AptSource, apt_sources
 from .origins import Credential, Origin
@@ -341,8 +342,7 @@ def _certificates(environ: Mapping[str, str], pip: Mapping[str, str], npm: Mappi
 def _text(path: str, must_exist: bool = False) -> str:
     """A configuration file's text; empty when it does not exist."""
     try:
-        with open(path, encoding="utf-8-sig") as stream:
-            return stream.read()
+        return regular.read(path, limits.SETTINGS).decode("utf-8-sig").replace("\r\n", "\n")
     except (FileNotFoundError, NotADirectoryError, PermissionError, IsADirectoryError) as error:
         if must_exist:
             raise BadSettings(path, f"it cannot be read: {error.strerror}") from None

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .. import regular
 from ..digest import Digest
 from ..errors import BadArchive, BadImage, CannotWrite, StoreCorrupt
 from ..stacks import tree
@@ -62,7 +63,7 @@ def opened(path: str, store: Store) -> Iterator[tuple[int, Digest]]:
     Raises BadImage and CannotWrite.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = regular.descriptor(path)
     except OSError as error:
         raise BadImage(
             path, f"cannot be read: {disk.why(error)}", "Name a root filesystem's tar, or its folder."

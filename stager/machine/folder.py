@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from .. import limits, regular
 from ..checked import Node
 from ..detection.appconfig import Health
 from ..digest import canonical_json
@@ -135,8 +136,7 @@ def load(where: Place) -> State:
     """The state of the app's machine. Raises NoMachine when there is none, BadMachine when it cannot be read."""
     path = where.file("state.json")
     try:
-        with open(path, "rb") as file:
-            data = file.read(1 << 20)
+        data = regular.read(path, limits.RECORD, follow=False)
     except FileNotFoundError:
         raise NoMachine("does not exist") from None
     except OSError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from .. import resources
+from .. import limits, regular, resources
 from ..errors import InvalidDefinition
 from ..render import render
 from .folder import Place, State, publish
@@ -24,8 +24,7 @@ def template(definition: Definition) -> tuple[str, str]:
     for folder in folders:
         path = os.path.join(folder, NAME)
         if os.path.isfile(path):
-            with open(path, encoding="utf-8") as file:
-                return path, file.read()
+            return path, regular.read(path, limits.SETTINGS).decode()
     raise InvalidDefinition(definition.where, "", f"stack {definition.name} has no {NAME}, so it gives no machine")
 
 

@@ -10,7 +10,7 @@ from contextlib import ExitStack, suppress
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from .. import codec
+from .. import codec, regular
 from ..digest import key_of
 from ..errors import (
     BadImage,
@@ -170,7 +170,7 @@ def _tar(path: str) -> Iterator[bytes]:
 
 def _file(path: str) -> Iterator[bytes]:
     try:
-        with open(path, "rb", buffering=0) as stream:
+        with regular.opened(path) as stream:
             while part := stream.read(_BUFFER):
                 yield part
     except OSError as error:

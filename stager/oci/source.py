@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .. import regular
 from ..checked import Node
 from ..entries import read_entries
 from ..errors import BadArchive, BadImage, DigestMismatch, StagerError, Unreadable
@@ -41,7 +42,7 @@ class Source:
         self.path = path
         self.name = os.path.basename(path.rstrip("/")) or path
         try:
-            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            self._fd = os.open(path, regular.FOLDER) if os.path.isdir(path) else regular.descriptor(path)
         except OSError as error:
             raise Unreadable(path, error.strerror or str(error), "Check the name and its permissions.") from None
         self.is_folder = stat.S_ISDIR(os.fstat(self._fd).st_mode)
@@ -149,12 +150,9 @@ class _Handle:
 
     def __init__(self, folder: str, name: str) -> None:
         try:
-            self._fd = os.open(os.path.join(folder, name), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            self._fd = regular.descriptor(os.path.join(folder, name), follow=False)
         except OSError as error:
             raise BadImage(folder, f"its file {name} cannot be read: {error.strerror}") from None
-        if not stat.S_ISREG(os.fstat(self._fd).st_mode):
-            os.close(self._fd)
-            raise BadImage(folder, f"its file {name} is no regular file")
 
     def __enter__(self) -> int:
         return self._fd

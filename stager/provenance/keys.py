@@ -13,6 +13,7 @@ import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .. import limits, regular
 from ..errors import BadEvidence, CannotWrite, Unreadable, UsageError
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-_LARGEST = 1 << 16
 PUBLIC = ".pub"
 """What the file of the public half has after the name of the private one's."""
 
@@ -146,9 +146,7 @@ def _public(key: Ed25519PublicKey) -> PublicKey:
 def _read(path: str) -> tuple[bytes, int]:
     """A small regular file's bytes and permission bits."""
     try:
-        with open(path, "rb") as file:
-            found = os.fstat(file.fileno())
-            return file.read(_LARGEST), stat.S_IMODE(found.st_mode)
+        return regular.read(path, limits.KEY), stat.S_IMODE(os.stat(path).st_mode)
     except OSError as error:
         raise Unreadable(path, error.strerror or str(error), "Name a key file that you can read.") from None
 

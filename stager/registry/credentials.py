@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .. import limits, regular
 from ..checked import Node
 from ..errors import BadSettings, StagerError
 
@@ -114,15 +115,11 @@ class Logins:
 
 def _read(path: str) -> bytes | None:
     try:
-        with open(path, "rb") as stream:
-            data = stream.read(_LARGEST + 1)
+        return regular.read(path, limits.SETTINGS)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise BadSettings(path, f"it cannot be read: {error.strerror}", f"Correct the permissions of {path}.") from None
-    if len(data) > _LARGEST:
-        raise BadSettings(path, f"it is larger than {_LARGEST} bytes")
-    return data
 
 
 def _parse(data: bytes, place: str) -> Node:

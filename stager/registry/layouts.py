@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
+from .. import regular
 from ..errors import BadArchive, CannotWrite, DigestMismatch, UsageError
 from .descriptors import INDEXES, LARGEST, Descriptor, Manifest, canonical, check, read_manifest
 from .push import Image
@@ -102,7 +103,7 @@ class LayoutSink:
     def has(self, digest: str, size: int) -> bool:
         """Whether the file is there and true; it is read."""
         try:
-            with open(os.path.join(self._root, _path(digest)), "rb", buffering=0) as stream:
+            with regular.opened(os.path.join(self._root, _path(digest)), follow=False) as stream:
                 if os.fstat(stream.fileno()).st_size != size:
                     return False
                 state = hashlib.new(digest.partition(":")[0])
@@ -142,8 +143,7 @@ class LayoutSink:
     def _entries(self) -> tuple[Descriptor, ...]:
         path = os.path.join(self._root, "index.json")
         try:
-            with open(path, "rb") as stream:
-                return read_manifest(stream.read(LARGEST + 1), "", path).children
+            return read_manifest(regular.read(path, LARGEST), "", path).children
         except FileNotFoundError:
             return ()
         except OSError as error:

@@ -10,7 +10,7 @@ import os
 import re
 from dataclasses import replace
 
-from .. import box, resources, yamltext
+from .. import box, limits, regular, resources, yamltext
 from ..checked import Node
 from ..errors import InvalidDefinition, UsageError
 from .definition import Definition, Part, merged
@@ -95,7 +95,6 @@ def _sets(base: tuple[Part, ...], own: tuple[Part, ...]) -> tuple[Part, ...]:
 def _text(folder: str) -> str:
     path = os.path.join(folder, "box.yml")
     try:
-        with open(path, encoding="utf-8") as file:
-            return file.read()
+        return regular.read(path, limits.SETTINGS).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidDefinition(path, "", f"cannot be read: {error}") from None

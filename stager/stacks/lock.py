@@ -17,6 +17,7 @@ from typing import Any
 
 from packageurl import PackageURL
 
+from .. import regular
 from ..checked import Node
 from ..digest import Digest
 from ..errors import BadLock, LockMissing, LockStale
@@ -105,8 +106,7 @@ def load(definition: Definition, path: str = "") -> Lock:
     """
     path = path or path_of(definition)
     try:
-        with open(path, "rb") as file:
-            data = file.read(LARGEST + 1)
+        data = regular.read(path, LARGEST)
     except FileNotFoundError:
         raise LockMissing(path, f"stager box lock {definition.name}") from None
     except OSError as error:

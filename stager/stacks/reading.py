@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Iterable
 
+from .. import regular
 from ..box import Box
 from ..checked import Node
 from .definition import Definition, File, Folder, Part, Step, User
@@ -218,8 +219,7 @@ def _read(node: Node, path: str) -> bytes:
     if not os.path.isfile(path):
         node.fail(f"{path} is not a file")
     try:
-        with open(path, "rb") as file:
-            return file.read(LARGEST + 1)
+        return regular.read(path, LARGEST + 1)
     except OSError as error:
         node.fail(f"{path} cannot be read: {error.strerror}")
 

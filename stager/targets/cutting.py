@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
+from .. import regular
 from ..checked import Node
 from ..entries import read_entries
 from ..errors import BadArchive, Unreadable
@@ -122,7 +123,7 @@ def _app(envelope: int, crc: int, held: bytearray, stream: Iterator[bytes], labe
 def file_parts(path: str) -> Iterator[bytes]:
     """The bytes of a file. Raises Unreadable."""
     try:
-        with open(path, "rb", buffering=0) as file:
+        with regular.opened(path) as file:
             while part := file.read(1 << 20):
                 yield part
     except OSError as error:

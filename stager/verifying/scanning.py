@@ -13,6 +13,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from .. import regular
 from ..digest import Digest
 from ..entries import Entry, read_entries
 from ..errors import BadArchive, Unreadable
@@ -47,7 +48,7 @@ class Inflating:
     def parts(self) -> Iterator[bytes]:
         """The uncompressed bytes as far as they can be had. Raises Unreadable when the file cannot be opened."""
         try:
-            with open(self.path, "rb") as file:
+            with regular.opened(self.path) as file:
                 yield from self._members(_Input(file.fileno()))
         except OSError as error:
             raise Unreadable(self.path, error.strerror or str(error)) from None
@@ -245,7 +246,7 @@ def _hashed(parts: Iterator[bytes], state: hashlib._Hash) -> Iterator[bytes]:
 def digest_of(path: str) -> Digest:
     """The SHA-256 of a whole file. Raises Unreadable."""
     try:
-        with open(path, "rb", buffering=0) as file:
+        with regular.opened(path) as file:
             return Digest("sha256:" + hashlib.file_digest(file, "sha256").hexdigest())
     except OSError as error:
         raise Unreadable(path, error.strerror or str(error)) from None
@@ -274,7 +275,7 @@ def _next(parts: Iterator[bytes]) -> bytes:
 def file_parts(path: str) -> Iterator[bytes]:
     """A file's raw bytes. Raises Unreadable."""
     try:
-        with open(path, "rb", buffering=0) as file:
+        with regular.opened(path) as file:
             while part := file.read(_BUFFER):
                 yield part
     except OSError as error:
