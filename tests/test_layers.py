@@ -19,7 +19,7 @@ RANKS = [
     "model checked",
     "tar inflate codec pieces archive elf render templates yamltext buildpack box releases wanted lockfile progress tree "
     "store entries",
-    "ecosystems indexes",
+    "ecosystems indexes net",
     # one droplet: made, read, compared, described
     "detection runtimes planning fetching assembly launch restage dependencies running inspecting report droplets "
     "comparing explaining sbom receipt provenance reporting doctor health "
@@ -33,7 +33,7 @@ RANKS = [
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names.split()}
 
 OWNERS = {
-    "socket": {"indexes", "running", "health", "registry.guard", "machine.ports"},
+    "socket": {"net.addresses", "running", "health", "registry.guard", "machine.ports"},
     "ssl": {"fetching.transport"},
     "http.client": {"fetching.transport", "health"},
     "urllib.request": {"fetching.transport"},

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import PlatformUnavailable, TooLarge
-from ..fetching.transport import Again, Refused, failure, host_of, tls_context
+from ..fetching.transport import Again, failure, host_of, tls_context
+from ..net.addresses import Refused
 from .settings import Settings
 
 _LARGEST = 32 << 20

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Cancelled, DigestMismatch, FetchError, NotFound, Unreachable
-from .transport import Again, Patience, Refused, Transport, again, host_of
+from ..net.addresses import Refused
+from .transport import Again, Patience, Transport, again, host_of
 
 if TYPE_CHECKING:
     from ..model import Artifact

@@ -16,6 +16,7 @@ from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 from ..errors import BadSettings
 from ..indexes import Indexes
 from ..indexes.origins import Origin
+from ..net.addresses import Refused
 
 if TYPE_CHECKING:
     import ssl
@@ -48,10 +49,6 @@ class Patience:
         """Seconds before the next try: what the server asked for, or the schedule's."""
         planned = self.waits[min(failures, len(self.waits)) - 1] if self.waits else 0.0
         return planned if asked is None else min(max(asked, planned), self.longest_wait)
-
-
-class Refused(Exception):
-    """A URL, or one it redirected to, that may not be fetched; the text says why."""
 
 
 class Again(Exception):

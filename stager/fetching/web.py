@@ -15,8 +15,9 @@ from urllib.parse import quote, unquote, urlsplit
 
 from ..ecosystems.pypi.lookup import IndexFile
 from ..errors import BadSettings, Cancelled, NotCached, NotFound, TooLarge, Unreachable
+from ..net.addresses import Refused
 from .simple import JSON, read_page
-from .transport import HOPS, Again, Patience, Refused, again, failure, headers_for, host_of, redirect, tls_context
+from .transport import HOPS, Again, Patience, again, failure, headers_for, host_of, redirect, tls_context
 
 if TYPE_CHECKING:
     from ..indexes import Indexes

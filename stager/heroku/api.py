@@ -15,7 +15,8 @@ from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ..errors import LoginFailed, PlatformUnavailable, Rejected
-from ..fetching.transport import Again, Patience, Refused, again, failure, host_of, tls_context
+from ..fetching.transport import Again, Patience, again, failure, host_of, tls_context
+from ..net.addresses import Refused
 from .login import Login, secure
 
 if TYPE_CHECKING:

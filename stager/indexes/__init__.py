@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from urllib.parse import SplitResult, quote, urlsplit
 
 from ..errors import BadManifest, BadSettings
+from ..net.addresses import Policy, allowances, is_local, is_plain
 from .apt_sources import AptSource
 from .origins import PORTS, Credential, Origin
 
@@ -39,6 +41,8 @@ class Indexes:
     """Where python-build-standalone's releases are; the folder above the release's date."""
     trusted: frozenset[Origin] = frozenset()
     """Origins the operator named: these may be http, and may be private addresses."""
+    allowed: tuple[str, ...] = ()
+    """Networks, addresses, hosts and domains that the operator allows besides, public or not; see `net.addresses.Policy`."""
     credentials: tuple[Credential, ...] = field(default=(), repr=False)
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Scheme → proxy URL, which may hold a password."""
@@ -55,7 +59,7 @@ class Indexes:
         """What the machine's configuration says; `system` is the folder that holds `etc`. Raises BadSettings."""
         from . import configured
 
-        return cls(**configured.read(environ, home, apt, system))
+        return cls(**configured.read(environ, home, apt, system), allowed=_allowed(environ))
 
     # --- where things are --------------------------------------------------------------------------------------
 
@@ -104,8 +108,8 @@ class Indexes:
     def refusal(self, url: str) -> str:
         """Why a URL may not be fetched; empty when it may.
 
-        https to a public host, or any origin of the operator's configuration. Addresses are judged as written (all the
-        forms `inet_aton` knows); a name is not resolved here, because behind a proxy only the proxy can.
+        https to a public host, or any origin of the operator's configuration. This is what the spelling says, known before
+        anything is asked; what a name resolves to is judged when a connection is made (`policy`).
         """
         try:
             origin = Origin.of(url)
@@ -116,13 +120,27 @@ class Indexes:
             return f"its scheme is {origin.scheme or 'missing'}; only https is fetched"
         if _odd(url, parts):
             return "it holds characters no URL may hold"
-        if origin in self.trusted:
+        if self.policy().knows(origin):
             return ""
         if origin.scheme == "http":
             return "it is not encrypted (http), and its host is not among the configured indexes"
-        if _is_private(origin.host):
+        if is_local(origin.host):
             return "it names a private address that is not among the configured indexes"
+        if not is_plain(parts.hostname or ""):
+            return "its host is written in a way that is not unmistakable"
         return ""
+
+    def policy(self, *origins: Origin) -> Policy:
+        """Who may reach addresses that are not public: `origins`, the configured ones, and what is allowed besides."""
+        return Policy(self.trusted.union(origins), self.allowed, cache(lambda: tuple(self._in_use())))
+
+    def _in_use(self) -> Iterator[Origin]:
+        """The origins of the indexes that are asked, the default ones included."""
+        for find in (self.pypi, lambda: (self.npm(),), self.debian):
+            try:
+                yield from map(Origin.of, find())
+            except (BadSettings, ValueError):
+                continue
 
     def authorization(self, url: str) -> str:
         """The Authorization header for a URL, empty when there is none; the longest matching path decides."""
@@ -141,6 +159,17 @@ class Indexes:
         return "" if not proxy or _bypasses(origin, self.no_proxy) else proxy
 
 
+def _allowed(environ: Mapping[str, str]) -> tuple[str, ...]:
+    try:
+        return allowances(environ.get("STAGER_ALLOW_ADDRESSES", ""))
+    except ValueError as error:
+        raise BadSettings(
+            "STAGER_ALLOW_ADDRESSES",
+            f"{str(error)[:80]!r} is no network, address or host",
+            "Write 10.0.0.0/8,host:443.",
+        ) from None
+
+
 def _first(sources: list[AptSource], suite: str) -> str:
     exact = [source for source in sources if source.suite == suite]
     return (exact or sources)[0].uri if sources else ""
@@ -153,41 +182,6 @@ def _is_scope(key: str) -> bool:
 def _odd(url: str, parts: SplitResult) -> bool:
     """Control signs, spaces, backslashes, and userinfo: parsers disagree about them, and a lock has no use for them."""
     return not url.isascii() or any(sign <= " " or sign in '\\\x7f"<>' for sign in url) or "@" in parts.netloc
-
-
-def _is_private(host: str) -> bool:
-    if host == "localhost" or host.endswith((".localhost", ".local", ".internal")):
-        return True
-    try:
-        return not _is_global(ipaddress.ip_address(host.partition("%")[0]))
-    except ValueError:
-        pass
-    number = _ipv4(host)
-    return number is not None and not ipaddress.IPv4Address(number).is_global
-
-
-def _ipv4(host: str) -> int | None:
-    """The address that a resolver takes `127.1`, `0x7f.1` or `2130706433` for (inet_aton(3)); None for a name."""
-    parts = host.split(".")
-    if len(parts) > 4 or not all(re.fullmatch(r"0x[0-9a-f]{0,20}|[0-9]{1,20}", part) for part in parts):
-        return None
-    values = []
-    for part in parts:
-        base = 16 if part.startswith("0x") else 8 if part.startswith("0") else 10
-        digits = part.removeprefix("0x") or "0"
-        values.append(int(digits, base) if base != 8 or not set(digits) & {"8", "9"} else int(digits))
-    *leading, last = values
-    number = sum((value & 255) << (24 - 8 * place) for place, value in enumerate(leading))
-    return (number + last) & 0xFFFFFFFF
-
-
-def _is_global(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    inner = None
-    if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
-        if address in ipaddress.ip_network("64:ff9b::/96"):  # NAT64 leads to the IPv4 address in its last four bytes
-            inner = ipaddress.IPv4Address(address.packed[-4:])
-    return (inner or address).is_global and not address.is_multicast
 
 
 def _bypasses(origin: Origin, no_proxy: str) -> bool:

@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 from ..errors import AccessDenied, NotFound, RegistryFull, RegistryRefused
-from ..fetching.transport import Again, Refused, again
+from ..fetching.transport import Again, again
+from ..net.addresses import Refused
 from .secrecy import Secrets
 from .wire import read_all
 

@@ -19,8 +19,9 @@ from typing import Any, Self, TypeVar
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from ..errors import Cancelled, DigestMismatch, RegistryDown
-from ..fetching.transport import Again, Refused, host_of
+from ..fetching.transport import Again, host_of
 from ..indexes.origins import Origin
+from ..net.addresses import Refused
 from . import descriptors
 from .access import Access
 from .answers import denied, problem

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DigestMismatch, RegistryDown
-from ..fetching.transport import Again, Refused
+from ..fetching.transport import Again
+from ..net.addresses import Refused
 from .descriptors import LIED, hasher, short
 from .wire import read_parts
 

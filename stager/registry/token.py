@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 from ..errors import AccessDenied
-from ..fetching.transport import Refused, again, host_of
+from ..fetching.transport import again, host_of
 from ..indexes.origins import Origin
+from ..net.addresses import Refused
 from .credentials import Login
 from .secrecy import Secrets
 from .wire import Wire, is_loopback, read_all

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DigestMismatch, RegistryDown, RegistryRefused
-from ..fetching.transport import Again, Refused
+from ..fetching.transport import Again
+from ..net.addresses import Refused
 from .client import query
 from .descriptors import LIED, digest_of, short
 from .wire import PIECE

@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Cancelled
-from ..fetching.transport import HOPS, Again, Refused, failure, host_of, proxy_parts, redirect, tls_context
+from ..fetching.transport import HOPS, Again, failure, host_of, proxy_parts, redirect, tls_context
 from ..indexes import Indexes
 from ..indexes.origins import Origin
+from ..net.addresses import Refused
 from .access import Access
 from .guard import Guard, Watched
 

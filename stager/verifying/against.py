@@ -163,7 +163,8 @@ def _layer(index: int, given: tuple[str, ...], names: tuple[Layer, ...], own: li
 def download(url: str, into: str, indexes: Indexes, stop: Callable[[], bool]) -> str:
     """Fetch a published droplet to the file `into`. Raises Unreachable, NotFound, TooLarge, CannotWrite, Cancelled."""
     from ..errors import Cancelled
-    from ..fetching.transport import Again, Patience, Refused, Transport, host_of
+    from ..fetching.transport import Again, Patience, Transport, host_of
+    from ..net.addresses import Refused
 
     transport, what = Transport(indexes, 1, Patience()), f"the droplet at {host_of(url)}"
     try:

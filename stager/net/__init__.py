@@ -1,0 +1,1 @@
+"""What every client shares: which addresses may be reached, connections and their deadlines, trying again."""
