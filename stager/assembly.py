@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import zlib
+from functools import partial
 
 from . import codec, pieces, tar
 from .digest import key_of
@@ -101,7 +102,10 @@ def skeleton(folders: Iterable[str], links: dict[str, str]) -> bytes:
 
 def _entries(tree: SourceTree, group: list[str]) -> Iterator[tar.Entry]:
     for path in group:
-        yield tar.Entry(path, tree.read_bytes(path), tree.files[path].executable)
+        file = tree.files[path]
+        small = file.size <= codec.CHUNK
+        content = tree.read_bytes(path) if small else tar.Parts(file.size, partial(tree.chunks, path))
+        yield tar.Entry(path, content, file.executable)
 
 
 def _check_conflicts(tree: SourceTree, base: Base) -> None:

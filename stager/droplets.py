@@ -252,13 +252,13 @@ def _front(droplet: DropletFile, length: int) -> Part:
     while (cut := data.find(codec.EMPTY_STORED, done)) >= 0:
         cut += len(codec.EMPTY_STORED)
         try:
-            out = decoder.decompress(data[done:cut])
+            out = decoder.decompress(data[done:cut], length - made + 1)
         except zlib.error:
             break
         made, crc, done = made + len(out), zlib.crc32(out, crc), cut
         if made == length:
             return Part(begin, done, crc, length)
-        if made > length:
+        if made > length or decoder.unconsumed_tail:
             break
     raise BadArchive(droplet.name, "its skeleton is not joined as stager joins pieces")
 

@@ -15,6 +15,8 @@ from .errors import BadArchive
 from .tar import BLOCK
 
 _KINDS = {b"0": "file", b"\0": "file", b"7": "file", b"1": "hardlink", b"2": "link", b"5": "folder"}
+_MOST_KEPT = 1 << 26
+"""The largest file whose bytes are kept, in bytes; a larger one is passed over as if nobody had asked for it."""
 _LONGEST = 1 << 20
 """The largest extended header that is read, in bytes."""
 
@@ -93,7 +95,8 @@ def read_entries(
 ) -> Iterator[Entry]:
     """The entries of an uncompressed tar, in their order, up to its end marker or the end of `parts`.
 
-    Without `contents` files are skipped and not hashed. `keep` maps names to a list that receives that file's bytes.
+    Without `contents` files are skipped and not hashed. `keep` maps names to a list that receives that file's bytes
+    (none of a file beyond 64 MiB).
     Raises BadArchive for what is no tar, is cut short, or has a header with a wrong checksum.
     """
     source = _Source(parts, label)
@@ -134,7 +137,7 @@ def _entry(
     name = pax.get("path") or _name(block)
     digest = ""
     if kind in ("file", "other") and size:
-        digest = _content(source, size, contents, keep.get(name) if keep else None)
+        digest = _content(source, size, contents, keep.get(name) if keep and size <= _MOST_KEPT else None)
     elif kind == "file" and contents:
         digest = hashlib.sha256().hexdigest()
     return Entry(

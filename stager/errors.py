@@ -237,6 +237,15 @@ class UnsafePath(SourceError):
         super().__init__(why, hint, where=path)
 
 
+class AppTooLarge(SourceError):
+    """A file of the app, or all its files together, beyond what a droplet takes; found by its size, before a byte is read."""
+
+    def __init__(self, path: str, size: int, limit: int, *, together: bool = False) -> None:
+        what = f"with it the app has {size:,}" if together else f"it has {size:,}"
+        hint = "Add it to .stagerignore, and fetch such data when the app starts or mount it."
+        super().__init__(f"{what} bytes; the most is {limit:,}", hint, where=path, size=size, limit=limit)
+
+
 class Unreadable(SourceError):
     """A file or folder of the app that cannot be read."""
 

@@ -119,8 +119,11 @@ def _add(builder: _Builder, entry: tar.Entry, label: str) -> int:
     return crc
 
 
-def chunks(content: tar.Span | tar.Deflated, label: str) -> Iterator[bytes]:
-    """The uncompressed bytes of a span or a small deflate stream, checked against what is claimed of it."""
+def chunks(content: tar.Span | tar.Deflated | tar.Parts, label: str) -> Iterator[bytes]:
+    """The uncompressed bytes of parts, a span or a small deflate stream, checked against what is claimed of it."""
+    if isinstance(content, tar.Parts):
+        yield from content.read()
+        return
     if isinstance(content, tar.Deflated):
         yield _inflated(content, label)
         return

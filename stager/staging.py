@@ -215,11 +215,14 @@ def take_in(plan: Plan, tree: SourceTree, store: Store) -> None:
             continue
         if path not in tree.files:
             raise BadLock(lockfile.NAME, f"{artifact.name} is to come from {path}, which is not among the app's files")
-        data = tree.read_bytes(path)
-        got = hashlib.new(artifact.digest.algorithm, data).hexdigest()
-        if got != artifact.digest.hex:
-            raise DigestMismatch(path, artifact.digest, f"{artifact.digest.algorithm}:{got}")
-        store.remember("artifact", artifact.digest, store.put(data))
+        state = hashlib.new(artifact.digest.algorithm)
+        with store.writer() as writer:
+            for part in tree.chunks(path):
+                state.update(part)
+                writer.write(part)
+            if state.hexdigest() != artifact.digest.hex:
+                raise DigestMismatch(path, artifact.digest, f"{artifact.digest.algorithm}:{state.hexdigest()}")
+            store.remember("artifact", artifact.digest, writer.commit())
 
 
 def fetch(

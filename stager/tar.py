@@ -9,7 +9,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    pass
+    from collections.abc import Callable, Iterable
 
 BLOCK = 512
 UID, GID = 2000, 0
@@ -47,12 +47,22 @@ class Deflated:
         self.crc = crc
 
 
+class Parts:
+    """Bytes that `read()` gives in parts of bounded size, `size` in all; it raises when they are not what was promised."""
+
+    __slots__ = ("read", "size")
+
+    def __init__(self, size: int, read: Callable[[], Iterable[bytes]]) -> None:
+        self.size = size
+        self.read = read
+
+
 class Entry:
     """One regular file of a piece: droplet path without `./app/`, executable or not, and its content."""
 
     __slots__ = ("content", "executable", "path")
 
-    def __init__(self, path: str, content: bytes | Span | Deflated, executable: bool = False) -> None:
+    def __init__(self, path: str, content: bytes | Span | Deflated | Parts, executable: bool = False) -> None:
         self.path = path
         self.content = content
         self.executable = executable

@@ -16,7 +16,7 @@ from ..tar import Deflated, Span
 class Limits:
     """How much one archive may ask for before it is refused."""
 
-    bytes: int = 2 << 30
+    bytes: int = 8 << 30
     """Uncompressed bytes, headers and padding included."""
     entries: int = 200_000
     """Members and extended headers."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -172,9 +173,12 @@ class Keeper:
         while part := file.read(1 << 20):
             state.update(part)
         file.seek(0)
-        given = f"{len(names)} {size} {state.hexdigest()}\n".encode() + names + file.read()
         after = " && /usr/lib/stager/again" if restart else ""
-        self._do(["/bin/sh", "-c", f"/usr/lib/stager/sync{after}"], given)
+        with tempfile.TemporaryFile(dir=self.where.folder) as given:
+            given.write(f"{len(names)} {size} {state.hexdigest()}\n".encode() + names)
+            shutil.copyfileobj(file, given)
+            given.seek(0)
+            self._do(["/bin/sh", "-c", f"/usr/lib/stager/sync{after}"], given)
 
     def _renew(self, state: State) -> None:
         """Start the processes anew; when they are others, or their variables are, with new settings."""
@@ -194,7 +198,7 @@ class Keeper:
         ]
         self._do(["/bin/sh", "-c", "; ".join(steps)], data)
 
-    def _do(self, words: list[str], given: bytes = b"") -> None:
+    def _do(self, words: list[str], given: bytes | IO[bytes] = b"") -> None:
         done = self.guest.run(words, given)
         if done.returncode == LOST:
             raise NoMachine("does not answer any more")
@@ -253,11 +257,10 @@ def changed_files(tree: SourceTree, paths: Iterable[str], stamp: int) -> Iterato
         if path in tree.links:
             yield header(ROOT + path, "link", Item("link", 0o777, _OWNER), 0, tree.links[path], stamp)
             continue
-        data = tree.read_bytes(path)
-        mode = 0o775 if tree.files[path].executable else 0o664
-        yield header(ROOT + path, "file", Item("file", mode, _OWNER), len(data), "", stamp)
-        yield data
-        yield bytes(-len(data) % BLOCK)
+        size, mode = tree.files[path].size, 0o775 if tree.files[path].executable else 0o664
+        yield header(ROOT + path, "file", Item("file", mode, _OWNER), size, "", stamp)
+        yield from tree.chunks(path)
+        yield bytes(-size % BLOCK)
 
 
 def _above(path: str) -> list[str]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from shlex import quote
+from typing import IO, Any
 
 from ..errors import MachineFailed, NoMachine, ProgramMissing
 
@@ -56,11 +57,15 @@ class Guest:
         return [program, "-F", self.file, *self.options, *(["-t"] if tty else []), "machine", "--", remote]
 
     def run(
-        self, words: Sequence[str], given: bytes = b"", limit: float = _LIMIT
+        self, words: Sequence[str], given: bytes | IO[bytes] = b"", limit: float = _LIMIT
     ) -> subprocess.CompletedProcess[bytes]:
-        """Run it to its end. Raises MachineFailed when it is not done in `limit` seconds."""
+        """Run it to its end; its input are bytes, or an open file from where it stands.
+
+        Raises MachineFailed when it is not done in `limit` seconds.
+        """
+        source: dict[str, Any] = {"input": given} if isinstance(given, bytes) else {"stdin": given}
         try:
-            return subprocess.run(self.command(words), input=given, capture_output=True, timeout=limit, check=False)
+            return subprocess.run(self.command(words), **source, capture_output=True, timeout=limit, check=False)
         except subprocess.TimeoutExpired:
             raise MachineFailed(f"{words[0]} in the machine was not done after {limit:g} s", [], left=True) from None
 

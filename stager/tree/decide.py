@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 
 from ..errors import ChangedWhileRead
-from .fingerprint import DIGEST, digest_in, encoded, fingerprint
+from .fingerprint import DIGEST, LARGEST_FILE, digest_in, encoded, fingerprint
 from .gitignore import LARGEST, Patterns
 from .ignore import OWN_FILES, Rules, judge, secret_content
 
@@ -26,10 +26,14 @@ Chain = tuple[tuple[str, str], ...]
 class Decider:
     """Decides folders of one tree. Ignore files are read when first needed, and must have their expected digest."""
 
-    def __init__(self, root: int, remembered: Callable[[os.stat_result], str]) -> None:
-        """`root` is the open root folder; `remembered` gives the stamp to write down for a file."""
+    def __init__(
+        self, root: int, remembered: Callable[[os.stat_result], str], count: Callable[[str, int], None]
+    ) -> None:
+        """`root` is the open root folder; `remembered` gives the stamp to write down for a file; `count` is told of a
+        file's size before it is read, and may refuse it."""
         self._root = root
         self._remembered = remembered
+        self._count = count
         self._patterns: dict[str, Patterns] = {}
 
     def rules(self, chain: Chain, above: Records) -> Rules:
@@ -94,6 +98,8 @@ class Decider:
     def _hashed(self, fd: int, rules: Rules, path: str, code: str, found: Found, old: str) -> str:
         """Complete a kept file's record, or turn it into a secret's after a look at its content."""
         name = path.rpartition("/")[2]
+        if found[name][1].st_size <= LARGEST_FILE:  # a larger one is refused by its own size
+            self._count(path, found[name][1].st_size)
         mark = self._remembered(found[name][1]) if old and code == "f+" else ""
         if mark and old.startswith(f"f+{mark}sha256:"):
             return old

@@ -7,7 +7,7 @@ import hashlib
 import os
 import stat
 
-from ..errors import ChangedWhileRead, StagerError, Unreadable, UnsafePath
+from ..errors import AppTooLarge, ChangedWhileRead, StagerError, Unreadable, UnsafePath
 
 FOLDER_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY | os.O_NOFOLLOW
 FILE_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -15,6 +15,8 @@ FILE_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 DIGEST = len("sha256:") + 64
 """The length of a digest as text."""
 TRIES = 3
+LARGEST_FILE, LARGEST_TREE = 2 << 30, 4 << 30
+"""Bytes of one file, and of all files together. Checked against the stated size, so that a sparse file costs nothing."""
 _CHUNK = 1 << 20
 _OWNER_MAY_RUN = 0o100
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE, errno.ENXIO)
@@ -75,7 +77,8 @@ def failure(path: str, error: OSError) -> StagerError:
 def fingerprint(folder: int, name: bytes, path: str, keep: int = 0) -> tuple[os.stat_result, str, bytes]:
     """The status, the digest and the first `keep` bytes of the file `name` in the open folder `folder`.
 
-    Raises ChangedWhileRead when it does not hold still in `TRIES` attempts or is no regular file any more; Unreadable.
+    Raises ChangedWhileRead when it does not hold still in `TRIES` attempts or is no regular file any more; AppTooLarge
+    before anything is read; Unreadable.
     """
     try:
         for _ in range(TRIES):
@@ -84,6 +87,8 @@ def fingerprint(folder: int, name: bytes, path: str, keep: int = 0) -> tuple[os.
                 before = os.fstat(fd)
                 if not stat.S_ISREG(before.st_mode):
                     break
+                if before.st_size > LARGEST_FILE:
+                    raise AppTooLarge(path, before.st_size, LARGEST_FILE)
                 size, digest, head = _hash(fd, before.st_size, keep)
                 after = os.fstat(fd)
             finally:

@@ -18,8 +18,19 @@ import hashlib
 import os
 import sys
 
-from ..errors import ChangedWhileRead, Unreadable, UnsafePath
-from .fingerprint import DIGEST, FOLDER_FLAGS, File, digest_in, encoded, failure, file_of, fingerprint, stamp
+from ..errors import AppTooLarge, ChangedWhileRead, Unreadable, UnsafePath
+from .fingerprint import (
+    DIGEST,
+    FOLDER_FLAGS,
+    LARGEST_TREE,
+    File,
+    digest_in,
+    encoded,
+    failure,
+    file_of,
+    fingerprint,
+    stamp,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,6 +115,7 @@ class Walk:
         self._records: dict[str, Records] = {}
         self._stack: list[tuple[str, Chain, bool, Identity]] = []
         self._entries = 0
+        self._bytes = 0
         self._decider: Decider | None = None
         try:
             self._root = os.open(root, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
@@ -172,8 +184,11 @@ class Walk:
                     others.append((name, record, status))
         if len(files) + len(others) + len(stale) != len(known):
             return False
+        before = self._bytes
+        self.count(path or ".", sum(file.size for file in files.values()))
         records = self._rehashed(fd, prefix, known, sorted(stale), files)
         if records is None:
+            self._bytes = before
             return False
         for full, file in files.items():  # one by one: `update` would resize the table at every call
             self.files[full] = file
@@ -192,12 +207,19 @@ class Walk:
         """`known` with new digests for stale names, added to `files`; None when an ignore file is among the changed."""
         records = known if not stale else dict(known)
         for name in stale:
+            self.count(prefix + name, os.stat(encoded(name), dir_fd=fd, follow_symlinks=False).st_size)
             status, digest, _ = fingerprint(fd, encoded(name), prefix + name)
             if name == ".gitignore" and not known[name].endswith(digest):
                 return None
             records[name] = f"f+{self._stamp(status)}{digest}"
             files[prefix + name] = file_of(status, digest)
         return records
+
+    def count(self, path: str, size: int) -> None:
+        """Add to the tree's bytes, before they are read. Raises AppTooLarge."""
+        self._bytes += size
+        if self._bytes > LARGEST_TREE:
+            raise AppTooLarge(path, self._bytes, LARGEST_TREE, together=True)
 
     def _stamp(self, status: os.stat_result) -> str:
         """The stamp to remember; empty when the file is too young, on another device, or from the future."""
@@ -210,7 +232,7 @@ class Walk:
         if self._decider is None:
             from .decide import Decider
 
-            self._decider = Decider(self._root, self._stamp)
+            self._decider = Decider(self._root, self._stamp, self.count)
         return self._decider
 
     def _decide(self, fd: int, path: str, known: Records, chain: Chain, trusted: bool) -> None:

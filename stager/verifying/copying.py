@@ -9,6 +9,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+from collections.abc import Iterable
 from dataclasses import replace
 
 from .. import lockfile
@@ -56,7 +57,7 @@ def _copy(folder: Folder, plan: Plan, place: str, top: str) -> None:
     tree, backwards = folder.tree, {"reverse": True}
     os.makedirs(place, 0o755)
     for path in sorted(tree.files, **backwards):  # type: ignore[call-overload]
-        _write(os.path.join(place, path), tree.read_bytes(path), tree.files[path].executable)
+        _write(os.path.join(place, path), tree.chunks(path), tree.files[path].executable)
     for path in sorted(tree.links, **backwards):  # type: ignore[call-overload]
         target = os.path.join(place, path)
         os.makedirs(os.path.dirname(target), exist_ok=True)
@@ -71,13 +72,13 @@ def _copy(folder: Folder, plan: Plan, place: str, top: str) -> None:
             if not target.startswith(f"{top}/"):
                 raise CannotRebuild(f"the buildpack folder {shown(pin.folder)} is too far from the source")
             shutil.copytree(own, target, dirs_exist_ok=True)
-    _write(os.path.join(place, lockfile.NAME), lockfile.dumps(plan).encode(), False)
+    _write(os.path.join(place, lockfile.NAME), [lockfile.dumps(plan).encode()], False)
 
 
-def _write(path: str, data: bytes, executable: bool) -> None:
+def _write(path: str, parts: Iterable[bytes], executable: bool) -> None:
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "wb") as file:
-        file.write(data)
+        file.writelines(parts)
     os.chmod(path, 0o755 if executable else 0o644)
 
 
