@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from trees import KEY, Files, aged, environment, git, lay_out, read, refusal, sha256, tree_of
 
-from stager.errors import BadManifest, ChangedWhileRead, Unreadable, UnsafePath
+from stager.errors import AppTooLarge, BadManifest, ChangedWhileRead, Unreadable, UnsafePath
 from stager.tree import Executable, File, Link, SourceTree, walk
 
 CHANGED = "the file changed while it was being staged"
@@ -732,3 +732,60 @@ CLUTTER = [
     *("main.py~", ".main.py.swp", "#main.py#", ".vagrant/machines/x", "Thumbs.db", "web/._app", "stager.lock"),
     *("droplet.tgz", ".stager/x", ".terraform/x", ".svn/x", "web/.yarn/cache/x.zip", ".ipynb_checkpoints/a.ipynb"),
 ]
+
+
+# --- sizes -----------------------------------------------------------------------------------------------------
+
+LARGE = "Add it to .stagerignore, and fetch such data when the app starts or mount it."
+
+
+def test_a_sparse_file_of_a_tebibyte_is_refused_by_its_size_alone(tmp_path: Path) -> None:
+    lay_out(tmp_path, {"main.py": "x"})
+    with (tmp_path / "disk.img").open("wb") as file:
+        file.truncate(1 << 40)
+    begun = time.monotonic()
+    assert refusal(lambda: read(tmp_path), AppTooLarge) == (
+        "disk.img",
+        "it has 1,099,511,627,776 bytes; the most is 2,147,483,648",
+        LARGE,
+    )
+    assert time.monotonic() - begun < 2
+    (tmp_path / ".stagerignore").write_text("disk.img\n")
+    assert list(read(tmp_path).files) == ["main.py"]
+
+
+def test_a_file_that_is_known_and_has_grown_is_refused_as_well(tmp_path: Path) -> None:
+    lay_out(tmp_path, {"main.py": "x", "disk.img": "x"})
+    aged(tmp_path)
+    index = SourceTree.read(str(tmp_path)).index
+    os.truncate(tmp_path / "disk.img", (2 << 30) + 1)
+    where, why, _ = refusal(lambda: SourceTree.read(str(tmp_path), index=index), AppTooLarge)
+    assert (where, why) == ("disk.img", "it has 2,147,483,649 bytes; the most is 2,147,483,648")
+
+
+@pytest.mark.parametrize("names", [["a/1", "a/2", "b/3"], ["1", "2", "3"]])
+def test_all_files_together_have_a_limit(names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lay_out(tmp_path, dict.fromkeys(names, bytes(100_000)))
+    aged(tmp_path)
+    index = SourceTree.read(str(tmp_path)).index
+    monkeypatch.setattr(walk, "LARGEST_TREE", 250_000)
+    for known in (None, index):
+        with pytest.raises(AppTooLarge, match=r"app has 300,000 bytes; the most is 250,000"):
+            SourceTree.read(str(tmp_path), index=known)
+    (tmp_path / names[1]).write_bytes(bytes(50_000))
+    for known in (None, index):
+        assert len(SourceTree.read(str(tmp_path), index=known)) == 3
+
+
+def test_a_large_file_is_given_in_parts_and_checked(tmp_path: Path) -> None:
+    data = os.urandom((3 << 20) + 17)
+    tree = tree_of(tmp_path, {"a": data})
+    parts = list(tree.chunks("a"))
+    assert b"".join(parts) == data
+    assert max(map(len, parts)) <= 1 << 20
+    for other in (data[:-1], data + b"x", bytes(len(data))):
+        (tmp_path / "a").write_bytes(other)
+        given: list[bytes] = []
+        with pytest.raises(ChangedWhileRead):
+            given.extend(tree.chunks("a"))
+        assert len(b"".join(given)) <= len(data)

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 
 from ..errors import BadArchive
-from ..tar import Deflated, Span
+from ..tar import Deflated, Parts, Span
 
 CHUNK = 1 << 20
 _LARGEST_READ = 1 << 30  # Linux returns at most 2 GiB - 4 KiB per call
@@ -37,7 +37,7 @@ def read_up_to(fd: int, offset: int, size: int, label: str) -> bytes:
         raise BadArchive(label, f"cannot be read: {error.strerror}") from error
 
 
-def content_bytes(content: bytes | Span | Deflated, label: str = "archive") -> bytes:
+def content_bytes(content: bytes | Span | Deflated | Parts, label: str = "archive") -> bytes:
     """The uncompressed content as one object; a deflate stream's size, CRC-32 and exact end are checked.
 
     `label` is what an error calls the archive. Raises BadArchive.
@@ -46,6 +46,8 @@ def content_bytes(content: bytes | Span | Deflated, label: str = "archive") -> b
         return content
     if isinstance(content, Span):
         return read_at(content.fd, content.offset, content.size, label)
+    if isinstance(content, Parts):
+        return b"".join(content.read())
     state = zlib.decompressobj(-15)
     packed = read_at(content.fd, content.offset, content.length, label)
     data = _inflate(state, packed, content.size + 1, label)  # one byte more than claimed shows a lie
@@ -53,7 +55,9 @@ def content_bytes(content: bytes | Span | Deflated, label: str = "archive") -> b
     return data
 
 
-def content_chunks(content: bytes | Span | Deflated, size: int = CHUNK, label: str = "archive") -> Iterator[bytes]:
+def content_chunks(
+    content: bytes | Span | Deflated | Parts, size: int = CHUNK, label: str = "archive"
+) -> Iterator[bytes]:
     """The uncompressed content in pieces of at most `size` bytes.
 
     What a deflate stream claims is only known to be true when the last piece has been taken without an error; never
@@ -64,11 +68,13 @@ def content_chunks(content: bytes | Span | Deflated, size: int = CHUNK, label: s
     elif isinstance(content, Span):
         for at in range(0, content.size, size):
             yield read_at(content.fd, content.offset + at, min(size, content.size - at), label)
+    elif isinstance(content, Parts):
+        yield from content.read()
     else:
         yield from _inflated(content, size, label)
 
 
-def crc32(content: bytes | Span | Deflated, label: str = "archive") -> int:
+def crc32(content: bytes | Span | Deflated | Parts, label: str = "archive") -> int:
     """The CRC-32 of the uncompressed content, computed from the bytes, never taken from a claim. Raises BadArchive."""
     if isinstance(content, bytes):
         return zlib.crc32(content)

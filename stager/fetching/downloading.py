@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..store import BlobWriter, Store
 
 CHUNK = 1 << 18
-LARGEST = 2 << 30
+LARGEST = 4 << 30
 """Bytes of an artifact whose lock states no size."""
 _REPORT = 1 << 20
 

@@ -1,0 +1,48 @@
+"""Memory does not follow the size of anything: whole processes, their peak measured by the kernel."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+MOST = 150
+"""MiB."""
+_MEASURE = (
+    "import resource, subprocess, sys; done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL); "
+    "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024); sys.exit(done.returncode)"
+)
+
+
+def peak(*words: str) -> int:
+    """The most MiB that `stager` with these words had resident; it must succeed."""
+    command = [sys.executable, "-c", _MEASURE, sys.executable, "-m", "stager", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout)
+
+
+@pytest.mark.slow
+def test_an_app_with_a_file_of_300_mib(tmp_path: Path) -> None:
+    app, store = tmp_path / "app", ("--cache-dir", str(tmp_path / "store"))
+    app.mkdir()
+    (app / "Procfile").write_text("web: true\n")
+    noise = random.Random(1).randbytes(1 << 20)
+    with (app / "model.bin").open("wb") as file:
+        file.writelines(noise for _ in range(300))
+    out = str(tmp_path / "d.tgz")
+    found = {
+        "stage": peak("stage", str(app), "-o", out, *store),
+        "inspect": peak("inspect", out, *store),
+        "report": peak("report", out, "-o", str(tmp_path / "r.html"), *store),
+        "sbom": peak("sbom", out, "-o", str(tmp_path / "s.json"), *store),
+        "diff": peak("diff", out, out, *store),
+        "slug": peak("export", "heroku", out, "-o", str(tmp_path / "slug.tgz"), *store),
+        "image": peak("export", "oci", out, "--base", "scratch", "-o", str(tmp_path / "image.tar"), *store),
+        "folder": peak("export", "oci", out, "--base", "scratch", "-o", str(tmp_path / "image"), *store),
+        "verify": peak("verify", out, "--source", str(app), *store),
+    }
+    assert {name: size for name, size in found.items() if size > MOST} == {}
