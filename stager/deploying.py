@@ -140,7 +140,8 @@ def _repository(aims: Sequence[Aim]) -> str:
 
 
 def _oci(droplet: DropletFile, aim: Aim, aims: Sequence[Aim], context: Context) -> Found:  # noqa: ARG001
-    """An image in a registry; its manifest is read back and must name the droplet's own blobs, in order."""
+    """An image in a registry; its manifest is read back and must name the droplet's own blobs, in an image's order."""
+    from .oci.labels import droplet_order
     from .registry.access import Access
     from .registry.client import connect
     from .registry.push import push
@@ -156,7 +157,8 @@ def _oci(droplet: DropletFile, aim: Aim, aims: Sequence[Aim], context: Context) 
         pushed = push(client, reference, transferable(shipped))
         blobs = [blob.digest for blob in client.manifest(reference.repository, pushed.digest).blobs]
     ids: dict[str, str] = {layer.digest: layer.diff_id for layer in droplet.layers}
-    held = tuple(ids[digest] for digest in blobs if digest in ids)
+    there = [str(ids[digest]) for digest in blobs if digest in ids]
+    held = droplet_order(there, [layer.name for layer in droplet.layers], [str(one) for one in ids.values()])
     return pushed.reference, held, "the registry's manifest names the droplet's own blobs"
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from ..droplets import DropletFile
 from ..model import Layer
 from ..registry.descriptors import INDEX, MANIFEST, canonical, digest_of
-from .labels import CREATED, HOME, PATH, Recipe, annotations_of, labels_of
+from .labels import CREATED, HOME, PATH, Recipe, annotations_of, image_order, labels_of
 
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
@@ -63,7 +63,7 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One architecture's image. `layers` are the base's, then the droplet's; `recipe` says which are the droplet's."""
+    """One architecture's image. `layers` are the base's, then the droplet's in the image's order; `recipe` names these."""
 
     recipe: Recipe
     config: Blob
@@ -73,7 +73,7 @@ class Image:
 
     @property
     def own(self) -> tuple[str, ...]:
-        """The diffIDs of the droplet's layers, in order."""
+        """The diffIDs of the droplet's layers, in the droplet's order."""
         return tuple(diff_id for _, diff_id in self.recipe.layers)
 
     @property
@@ -117,8 +117,8 @@ def _own_layer(droplet: DropletFile, layer: Layer) -> Blob:
 
 
 def compose(recipe: Recipe, own: Sequence[Blob], base: Base) -> Image:
-    """The image of the droplet's layers `own` on a base."""
-    layers = (*base.layers, *own)
+    """The image of the droplet's layers `own`, given in the droplet's order, on a base."""
+    layers = (*base.layers, *(own[place] for place in image_order(recipe.names)))
     config = document(canonical(_config(recipe, layers, base)), CONFIG)
     manifest = {
         "schemaVersion": 2,
@@ -178,5 +178,5 @@ def _environment(recipe: Recipe, base: Sequence[str]) -> list[str]:
 
 
 def _history(recipe: Recipe) -> Iterator[dict[str, str]]:
-    for name, _ in recipe.layers:
-        yield {"created": CREATED, "created_by": f"stager: layer {name}"}
+    for place in image_order(recipe.names):
+        yield {"created": CREATED, "created_by": f"stager: layer {recipe.names[place]}"}

@@ -7,7 +7,7 @@ OCI image-spec 1.1, annotations.md; OpenShift's guidelines for images (`io.opens
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -25,6 +25,7 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PORT = 8080
 RECIPE = "stager.image"
 """The label that holds the recipe."""
+SKELETON = "skeleton"
 _KEPT = ("io.buildpacks.base.",)
 """Labels of a base that say what lies below, and so hold for every image on it."""
 _VERSION = 1
@@ -34,7 +35,8 @@ _VERSION = 1
 class Recipe:
     """Everything of an image that comes from its droplet and the export's options, none of it from the base.
 
-    `layers` are (name, diffID) in order; `default` is the process type that starts, empty without processes.
+    `layers` are (name, diffID) in the droplet's order (see `image_order`); `default` is the process type
+    that starts, empty without processes.
     """
 
     architecture: str
@@ -55,6 +57,26 @@ class Recipe:
     def default(self) -> str:
         """`web`, or the first process type in the order of names."""
         return "web" if "web" in self.processes else min(self.processes, default="")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The layers' names."""
+        return tuple(name for name, _ in self.layers)
+
+
+def image_order(names: Sequence[str]) -> list[int]:
+    """The places of the droplet's layers with these names in an image, the lowest first: the skeleton above all others.
+
+    Only the skeleton has an entry for each folder that layers share. Overlay engines (Docker, Podman) take a folder's owner
+    and mode from the topmost layer that has the folder, and invent root's for those that only have files in it: were
+    the skeleton not the last one, nobody but root could write into `/app`.
+    """
+    return sorted(range(len(names)), key=lambda place: names[place] == SKELETON)
+
+
+def droplet_order(found: Sequence[str], names: Sequence[str], own: Sequence[str]) -> tuple[str, ...]:
+    """The digests that an image names in the droplet's order, if they are its `own` in the image's; else as they are."""
+    return tuple(own) if list(found) == [own[place] for place in image_order(names)] else tuple(found)
 
 
 def recipe_of(droplet: DropletFile, **wishes: Any) -> Recipe:

@@ -14,7 +14,7 @@ from ..errors import BadImage, UsageError
 from ..store import Store
 from . import abi, base
 from .image import Blob, Image, compose, shipment
-from .labels import read_recipe
+from .labels import Recipe, droplet_order, read_recipe
 from .layout import write_archive, write_layout
 from .source import Found, Source, images
 
@@ -60,18 +60,22 @@ def _moved(
     found: Found, path: str, options: Mapping[str, Any], keep: ExitStack, store: Store | None
 ) -> tuple[Image, tuple[str, ...]]:
     recipe = read_recipe(found.labels, path)
-    own = own_of(found, [diff_id for _, diff_id in recipe.layers], path)
+    own = own_of(found, recipe, path)
     below, notes = base.choose(recipe.stack, recipe.architecture, options, keep, store)
     more = abi.check(below, own, recipe.architecture, store, options.get("allow_missing") or ())
     return compose(recipe, own, below), (*notes, *more)
 
 
-def own_of(found: Found, diff_ids: Sequence[str], path: str) -> tuple[Blob, ...]:
-    """The droplet's layers of an image: its last ones. Raises BadImage when they are not what its recipe says."""
-    own = found.layers[len(found.layers) - len(diff_ids) :] if diff_ids else ()
-    if [layer.diff_id for layer in own] != list(diff_ids):
+def own_of(found: Found, recipe: Recipe, path: str) -> tuple[Blob, ...]:
+    """The droplet's layers of an image, its last ones, in the droplet's order (in which older images have them, too).
+
+    Raises BadImage when they are not what the image's recipe says.
+    """
+    own = [diff_id for _, diff_id in recipe.layers]
+    last = {layer.diff_id: layer for layer in found.layers[len(found.layers) - len(own) :]} if own else {}
+    if list(droplet_order(list(last), recipe.names, own)) != own:
         raise BadImage(path, "its last layers are not the droplet's that its recipe names", "Export the droplet again.")
-    return own
+    return tuple(last[diff_id] for diff_id in own)
 
 
 def _before(source: Source, found: Sequence[Found]) -> str:

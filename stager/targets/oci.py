@@ -91,7 +91,7 @@ def layers(path: str) -> tuple[str, ...]:
     with Source(path) as source:
         found = images(source)[0]
         recipe = read_recipe(found.labels, path)
-        return tuple(layer.diff_id for layer in own_of(found, [diff_id for _, diff_id in recipe.layers], path))
+        return tuple(layer.diff_id for layer in own_of(found, recipe, path))
 
 
 def transferable(shipped: Shipment) -> Transferable:

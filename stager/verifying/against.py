@@ -193,6 +193,7 @@ def download(url: str, into: str, indexes: Indexes, stop: Callable[[], bool]) ->
 
 def _image(name: str, again: Restaged, settings: Settings, environ: Mapping[str, str], home: str) -> Comparison:
     """The layers that an image's manifest names, against the droplet's as they are pushed."""
+    from ..oci.labels import droplet_order
     from ..registry.access import Access
     from ..registry.client import connect
     from ..registry.descriptors import INDEXES
@@ -209,8 +210,9 @@ def _image(name: str, again: Restaged, settings: Settings, environ: Mapping[str,
         if len(manifest.blobs) < 2:
             raise BadArchive(str(reference), "is no image: its manifest names no layers")
         own = [layer.digest for layer in droplet.layers]
-        given = tuple(blob.digest for blob in manifest.blobs[1:])[-len(own) :]  # below them lie the base's
-        return _layers(given, droplet, own, shown(reference))
+        given = [blob.digest for blob in manifest.blobs[1:]][-len(own) :]  # below them lie the base's
+        names = [layer.name for layer in droplet.layers]
+        return _layers(droplet_order(given, names, own), droplet, own, shown(reference))
 
 
 def _app(name: str, again: Restaged, settings: Settings, environ: Mapping[str, str], home: str) -> Comparison:

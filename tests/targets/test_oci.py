@@ -8,7 +8,7 @@ import os
 import shutil
 import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,26 @@ def program(*command: object) -> str:
 def engine() -> Iterator[Engine]:
     with private_engine() as started:
         yield started
+
+
+Podman = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def podman(tmp_path_factory: pytest.TempPathFactory) -> Podman:
+    """Podman with images and state of the tests' own, on overlayfs as users have it."""
+    folder = tmp_path_factory.mktemp("podman")
+    own = (
+        "--root",
+        folder / "data",
+        "--runroot",
+        folder / "run",
+        "--storage-driver=overlay",
+        "--runtime=runc",
+        "--cgroup-manager=cgroupfs",
+        "--log-level=error",
+    )
+    return lambda *words: program("podman", *own, *words)
 
 
 @pytest.fixture(scope="session")
@@ -95,6 +115,12 @@ def droplet_layers(archive: Path) -> list[str]:
         return [str(layer.diff_id) for layer in droplet.layers]
 
 
+def image_layers(archive: Path) -> list[str]:
+    """The droplet's diffIDs in the order in which an image has them."""
+    skeleton, *others = droplet_layers(archive)
+    return [*others, skeleton]
+
+
 # --- an engine -------------------------------------------------------------------------------------------------
 
 
@@ -106,7 +132,7 @@ def test_an_engine_loads_and_runs_it(engine: Engine, images: dict[str, Path], na
     with images[name].open("rb") as stream:
         (image,) = engine.client.images.load(stream)
     assert image.tags == [f"apps/{name}:1"]
-    assert image.attrs["RootFS"]["Layers"][1:] == droplet_layers(images[name])
+    assert image.attrs["RootFS"]["Layers"][1:] == image_layers(images[name])
     expected = expectation(name)["http"]
     options: dict[str, Any] = RESTRICTED if rules == "restricted" else {}
     with serving(engine, image.id, **options) as (port, container):
@@ -128,6 +154,46 @@ def test_any_process_type_or_command_starts_by_name(engine: Engine, images: dict
         run(image.id, ["worker"], **options)
 
 
+WRITING = """set -e
+for place in /app /app/.stager /app/made/by/the/app; do
+  mkdir -p $place; echo x >$place/written; mv $place/written $place/moved
+done
+.stager/python/bin/python3 -c "import sqlite3; c = sqlite3.connect('app.db'); c.execute('create table t (n)'); c.commit()"
+stat -c '%a %u:%g' /app
+"""
+"""What an app does that keeps its data in its own folder. SQLite makes a journal beside the file, so the folder counts."""
+USERS = ("2000:0", "1000660000:0")
+
+
+@pytest.mark.tools
+@pytest.mark.network
+@pytest.mark.parametrize("user", USERS)
+def test_an_app_can_write_into_its_folder_under_docker(engine: Engine, images: dict[str, Path], user: str) -> None:
+    with images["flask-requirements"].open("rb") as stream:
+        (image,) = engine.client.images.load(stream)
+    options = {"network_mode": "host", "remove": True, "user": user, "cap_drop": ["ALL"]}
+    assert engine.client.containers.run(image.id, ["--", "sh", "-c", WRITING], **options) == b"775 2000:0\n"
+
+
+@pytest.mark.tools
+@pytest.mark.network
+@pytest.mark.parametrize("user", USERS)
+def test_an_app_can_write_into_its_folder_under_podman(images: dict[str, Path], user: str, podman: Podman) -> None:
+    podman("load", "--quiet", "--input", images["flask-requirements"])
+    run = (
+        "run",
+        "--rm",
+        "--network=host",
+        "--cgroups=enabled",
+        "--cgroup-manager=cgroupfs",
+        "--ulimit=nofile=1024:1024",
+        "--ulimit=nproc=512:512",
+        f"--user={user}",
+        "--cap-drop=ALL",
+    )
+    assert podman(*run, "localhost/apps/flask-requirements:1", "--", "sh", "-c", WRITING) == "775 2000:0\n"
+
+
 @pytest.mark.tools
 @pytest.mark.network
 def test_the_command_loads_it_into_an_engine(engine: Engine, images: dict[str, Path], shared_store: Path) -> None:
@@ -136,7 +202,8 @@ def test_the_command_loads_it_into_an_engine(engine: Engine, images: dict[str, P
     done = stager(*command, store=shared_store, cwd=droplet.parent, DOCKER_HOST=engine.host).good().document
     image = engine.client.images.get("loaded:2")
     assert image.id == done["loaded"]
-    assert image.attrs["RootFS"]["Layers"] == done["images"][0]["layers"] == droplet_layers(images["procfile-perl"])
+    assert image.attrs["RootFS"]["Layers"] == image_layers(images["procfile-perl"])
+    assert done["images"][0]["layers"] == droplet_layers(images["procfile-perl"])
     assert not (droplet.parent / "image.tar").exists()
 
 
@@ -163,7 +230,8 @@ def test_skopeo_reads_every_form_and_copies_the_very_blobs(images: dict[str, Pat
     program("skopeo", "copy", "--quiet", f"oci-archive:{archive}", f"dir:{tmp_path}/dir")
     manifest = json.loads((tmp_path / "dir" / "manifest.json").read_text())
     with open_droplet(str(archive.with_suffix(".tgz"))) as droplet:
-        assert [row["digest"] for row in manifest["layers"][1:]] == [str(layer.digest) for layer in droplet.layers]
+        skeleton, *others = droplet.layers
+        assert [row["digest"] for row in manifest["layers"][1:]] == [str(one.digest) for one in (*others, skeleton)]
         for layer in droplet.layers:
             assert (tmp_path / "dir" / layer.digest.hex).read_bytes() == b"".join(droplet.blob(layer))
     assert digest((tmp_path / "dir" / "manifest.json").read_bytes()) == seen[0]["Digest"]
