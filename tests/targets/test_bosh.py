@@ -230,11 +230,10 @@ def test_bpm_gets_its_processes(droplet: Path, tmp_path: Path) -> None:
     read = read_file(exported(droplet, tmp_path / "x.tgz"))
     config = yaml.safe_load(rendered(read.files["templates/bpm.yml.erb"], tmp_path))
     start = "/var/vcap/jobs/shop/bin/start"
+    volume = {"path": "/var/vcap/data/shop/droplets", "writable": True, "allow_executions": True}
+    rest = {"executable": start, "ephemeral_disk": True, "additional_volumes": [volume]}
     assert config == {
-        "processes": [
-            {"name": "web", "executable": start, "args": ["web"], "ephemeral_disk": True},
-            {"name": "worker", "executable": start, "args": ["worker"], "ephemeral_disk": True},
-        ]
+        "processes": [{"name": "web", "args": ["web"], **rest}, {"name": "worker", "args": ["worker"], **rest}]
     }
 
 
@@ -352,7 +351,8 @@ def test_start_runs_a_process_as_vcap_from_the_ephemeral_disk(read: Read, tmp_pa
     data.mkdir()
     old = data / "droplets" / ("0" * 64)
     old.mkdir(parents=True)
-    (data / "part.abcdef").mkdir()
+    (data / "part.abcdef").mkdir()  # of an earlier release
+    (data / "droplets" / "part.abcdef").mkdir()
     machine.run("/var/vcap/jobs/shop/bin/pre-start")
     assert list(data.glob("*/*")) == []
     subprocess.run(["chown", "-R", "2000:2000", str(data)], check=True)
@@ -364,6 +364,44 @@ def test_start_runs_a_process_as_vcap_from_the_ephemeral_disk(read: Read, tmp_pa
     assert body == f"home /var/vcap/data/shop/droplets/{digest}/app\ncolour green\ndyno \nuser 2000\n"
     machine.run("/var/vcap/jobs/shop/bin/pre-start")
     assert [path.name for path in (data / "droplets").iterdir()] == [digest]
+
+
+def under_bpm(machine: Machine, process: dict[str, Any]) -> list[str]:
+    """The start of a command line that makes the mounts that bpm makes for a process, and leaves its namespace to the rest.
+
+    The rules are bpm's (bpm/runc/adapter, `boshMounts` and `userProvidedIdentityMounts`): the job's data is bound without
+    the right to run programs, additional volumes with what each allows, shallow ones first; the folders are vcap's.
+    """
+    data = str(machine.vcap / "data/shop")
+    binds = {data: "rw,nosuid,nodev,noexec"} if process["ephemeral_disk"] else {}
+    for volume in process["additional_volumes"]:
+        place = str(machine.vcap / os.path.relpath(volume["path"], "/var/vcap"))
+        rights = ("rw" if volume["writable"] else "ro", "exec" if volume["allow_executions"] else "noexec")
+        binds[place] = f"{rights[0]},nosuid,nodev,{rights[1]}"
+    lines = ["set -e"]
+    for place in sorted(binds, key=lambda path: path.count("/")):
+        Path(place).mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.chown(place, 2000, 2000)
+        lines.append(f"mount --rbind {place} {place}; mount -o remount,bind,{binds[place]} {place}")
+    return ["unshare", "--mount", "sh", "-c", "\n".join([*lines, 'exec "$@"']), "sh"]
+
+
+@pytest.mark.tools
+def test_a_process_starts_where_bpm_allows_programs(droplet: Path, tmp_path: Path) -> None:
+    read = read_file(exported(droplet, tmp_path / "x.tgz"))
+    port = free_port()
+    machine = Machine(tmp_path, read, port)
+    (process, _) = yaml.safe_load((machine.vcap / "jobs/shop/config/bpm.yml").read_text())["processes"]
+    as_vcap = ["setpriv", "--reuid=2000", "--regid=2000", "--clear-groups"]
+    command = [*under_bpm(machine, process), *machine.command(*as_vcap, process["executable"], *process["args"])]
+    with started(command, tmp_path / "log") as running:
+        status, body = ask(port, "/", running)
+    assert (status, "user 2000\n" in body) == (200, True)
+    bare = under_bpm(machine, {**process, "additional_volumes": []})
+    ran = subprocess.run(
+        [*bare, *machine.command(*as_vcap, process["executable"], "web")], capture_output=True, text=True, timeout=60
+    )
+    assert (ran.returncode, "Permission denied" in ran.stderr) == (126, True), "so the rules of bpm are in force here"
 
 
 @pytest.mark.tools

@@ -46,7 +46,7 @@ Podman = Callable[..., str]
 
 
 @pytest.fixture(scope="session")
-def podman(tmp_path_factory: pytest.TempPathFactory) -> Podman:
+def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
     """Podman with images and state of the tests' own, on overlayfs as users have it."""
     folder = tmp_path_factory.mktemp("podman")
     own = (
@@ -59,7 +59,10 @@ def podman(tmp_path_factory: pytest.TempPathFactory) -> Podman:
         "--cgroup-manager=cgroupfs",
         "--log-level=error",
     )
-    return lambda *words: program("podman", *own, *words)
+    yield lambda *words: program("podman", *own, *words)
+    mounted = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text("utf-8").splitlines()]
+    for place in sorted((one for one in mounted if one.startswith(f"{folder}/")), reverse=True):
+        program("umount", place)  # it mounts its own folder privately, and leaves that
 
 
 @pytest.fixture(scope="session")
