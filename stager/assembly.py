@@ -13,9 +13,9 @@ import os
 import zlib
 from functools import partial
 
-from . import codec, pieces, tar
+from . import codec, pieces, tar, writing
 from .digest import key_of
-from .errors import CannotWrite, PathConflict, StoreCorrupt
+from .errors import Cancelled, PathConflict, StoreCorrupt
 from .pieces import Piece
 
 TYPE_CHECKING = False
@@ -70,6 +70,8 @@ def app_pieces(
     used: Known = {}
 
     def piece(key: str, build: Callable[[], Piece]) -> Piece:
+        if stop():
+            raise Cancelled
         record = known.get(key) or store.recall("group", key)
         if record is None or not store.has(record[0]):
             record = build().record()
@@ -125,51 +127,37 @@ def _check_conflicts(tree: SourceTree, base: Base) -> None:
 # --- joining ---------------------------------------------------------------------------------------------------
 
 
-def join(base: Base, app: list[Piece], store: Store, out: str) -> tuple[str, int]:
+def join(
+    base: Base, app: list[Piece], store: Store, out: str, stop: Callable[[], bool] = lambda: False
+) -> tuple[str, int]:
     """Write the droplet file; its hex SHA-256 and size. Reads, hashes and writes every byte once.
 
     The base's bytes are the file's beginning, so one hash state serves both: copied where the base ends, it proves
-    that no blob of the base has rotted. Raises Damaged for a blob that is missing or wrong, CannotWrite for the rest.
+    that no blob of the base has rotted. Raises Damaged for a blob that is missing or wrong, Cancelled, and CannotWrite
+    for the rest.
     """
-    folder, name = os.path.split(out)
-    temporary = os.path.join(folder, f".{name}.{os.urandom(6).hex()}.part")
-    try:
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
-        try:
-            result = _write(handle, base, app, store)
-        finally:
-            os.close(handle)
-        os.replace(temporary, out)
-    except OSError as error:
-        raise CannotWrite(out, error.strerror or str(error)) from None
-    finally:
-        _forget(temporary)
-    return result
-
-
-def _forget(path: str) -> None:
-    try:
-        os.unlink(path)
-    except OSError:
-        return
+    with writing.Output(out, stop=stop) as output:
+        return _write(_Sink(output, stop), base, app, store)
 
 
 class _Sink:
-    """A file being written, with its hash."""
+    """A file being written, with its hash. Raises Cancelled before a write when `stop` says so."""
 
-    __slots__ = ("buffer", "handle", "size", "state")
+    __slots__ = ("buffer", "output", "size", "state", "stop")
 
-    def __init__(self, handle: int) -> None:
-        self.handle = handle
+    def __init__(self, output: writing.Output, stop: Callable[[], bool]) -> None:
+        self.output = output
+        self.stop = stop
         self.state = hashlib.sha256()
         self.size = 0
         self.buffer = memoryview(bytearray(BUFFER))
 
     def write(self, data: bytes | memoryview) -> None:
+        if self.stop():
+            raise Cancelled
         self.state.update(data)
         self.size += len(data)
-        while data:
-            data = data[os.write(self.handle, data) :]
+        self.output.write(data)
 
     def copy(self, blob: str, size: int, store: Store, check: bool) -> None:
         """Append a blob; with `check`, make sure of its digest as well."""
@@ -192,8 +180,7 @@ class _Sink:
             raise Damaged(blob)
 
 
-def _write(handle: int, base: Base, app: list[Piece], store: Store) -> tuple[str, int]:
-    sink = _Sink(handle)
+def _write(sink: _Sink, base: Base, app: list[Piece], store: Store) -> tuple[str, int]:
     sink.write(codec.HEADER)
     known = base.get("prefix")
     for layer in base["layers"]:

@@ -29,6 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments: argparse.Namespace | None = None
     try:
         arguments = _parse(words)
+        if getattr(arguments, "json", False):
+            from .commands.shared import check_output
+
+            check_output(arguments)
         status = int(arguments.run(arguments))
         _flush()
         return status

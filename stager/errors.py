@@ -550,8 +550,8 @@ class TooLarge(TargetError):
 class CannotWrite(TargetError):
     """A file that cannot be written: no permission, no space, no folder."""
 
-    def __init__(self, path: str, cause: str) -> None:
-        super().__init__(f"cannot be written: {cause}", "Free some space or choose another place.", where=path)
+    def __init__(self, path: str, cause: str, hint: str = "") -> None:
+        super().__init__(f"cannot be written: {cause}", hint or "Free some space or choose another place.", where=path)
 
 
 class CannotRead(TargetError):

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from . import detection, planning, restage, staging, targets
+from . import detection, planning, restage, staging, targets, writing
 from .codec import check_known_answer
 from .droplets import open_droplet
 from .indexes import Indexes
@@ -118,6 +118,7 @@ def export(
     `options` are the target's own, as `stager export TARGET --help` names them. What a `store` remembers spares
     inflating the droplet. Raises UsageError for an unknown target, BadArchive for what is no droplet, a TargetError.
     """
+    writing.keep_apart(out, droplet if isinstance(droplet, str) else droplet.path)
     with open_droplet(droplet if isinstance(droplet, str) else droplet.path, store) as opened:
         return targets.load(target).export(opened, out, options)
 
@@ -125,7 +126,7 @@ def export(
 def _stage_planned(app: str, plan: Plan, out: str, settings: Settings) -> Droplet:
     check_known_answer()
     with settings.store.lease():
-        folder = restage.Folder(app, settings.store, out)
+        folder = restage.Folder(app, settings.store, out, settings.stop)
         restage.check_locked(folder, {path: str(digest) for path, digest in plan.inputs})
         return staging.droplet(folder, staging.stage_plan(folder, plan, out, settings), settings.store)
 

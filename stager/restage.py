@@ -11,7 +11,7 @@ import hashlib
 import os
 import time
 
-from . import __version__, assembly, codec, limits, regular
+from . import __version__, assembly, codec, limits, regular, writing
 from .digest import key_of
 from .errors import CannotWrite, LockStale, Unreadable
 from .resources import input_patterns, is_input
@@ -43,11 +43,11 @@ class Folder:
 
     __slots__ = ("memo", "outputs", "root", "tree")
 
-    def __init__(self, root: str, store: Store, out: str = "") -> None:
+    def __init__(self, root: str, store: Store, out: str = "", stop: Callable[[], bool] = lambda: False) -> None:
         self.root = os.path.realpath(root)
         self.memo: dict[str, Any] = store.recall("folder", self.root) or {}
         self.outputs = {*self.memo.get("outputs", ()), *([os.path.realpath(out)] if out else ())}
-        self.tree = SourceTree.read(root, index=self.memo.get("index"))
+        self.tree = SourceTree.read(root, index=self.memo.get("index"), stop=stop)
         self._leave_outputs_out()
 
     def _leave_outputs_out(self) -> None:
@@ -106,24 +106,27 @@ def assemble(
 ) -> dict[str, Any]:
     """Write the folder's droplet to `out` and say what it is.
 
-    When tree and base are those of the last time and `out` is still that very file, nothing is written.
-    Raises assembly.Damaged when a remembered blob is gone or rotten, and what assembling raises.
+    When tree and base are those of the last time and `out` is still that very file, nothing is written; what is no
+    regular file is always written into. Raises Cancelled when `stop` says so, assembly.Damaged when a remembered blob
+    is gone or rotten, and what assembling raises.
     """
     out = os.path.abspath(out)
+    place = writing.final(out)
     wanted = [str(folder.tree.digest), base["plan"]]
     last: dict[str, Any] | None = folder.memo.get("last")
     app, known = assembly.app_pieces(folder.tree, base, store, folder.memo.get("known", {}), stop)
     same = False
-    if last is not None and last["of"] == wanted and _untouched(out, last):
+    if last is not None and last["of"] == wanted and _untouched(place, last):
         same = True
+        writing.sweep(place)
         digest, size = last["digest"], last["size"]
     else:
         had_prefix = "prefix" in base
-        digest, size = assembly.join(base, app, store, out)
+        digest, size = assembly.join(base, app, store, out, stop)
         store.remember("droplet", digest, {"plan": base["plan"], "app": [piece.record() for piece in app]})
         if not had_prefix:
             store.remember("base", base_key(base["plan"]), base)
-    stamp, taken = _stamp(out), time.time_ns()
+    stamp, taken = _stamp(place), time.time_ns()
     if last is None or not same or taken - last["taken"] > _YOUNG:
         last = {"of": wanted, "out": stamp, "taken": taken, "digest": digest, "size": size}
     _remember(folder, store, known, last)
@@ -220,13 +223,20 @@ def layers_of(base: dict[str, Any], app: list[list[Any]], store: Store) -> list[
     return [assembly.layer_facts(name, records, store) for name, records in layers]
 
 
-def warm(folder: Folder, store: Store, out: str, stack: str = "", architecture: str = "") -> dict[str, Any] | None:
+def warm(
+    folder: Folder,
+    store: Store,
+    out: str,
+    stack: str = "",
+    architecture: str = "",
+    stop: Callable[[], bool] = lambda: False,
+) -> dict[str, Any] | None:
     """Stage again without planning, if that is possible: the result of `assemble` with its base, or None."""
     lock = folder.lock_bytes()
     base = find_base(folder, lock, store) if lock is not None else None
     if base is None or (stack and stack != base["stack"]) or (architecture and architecture != base["architecture"]):
         return None
     try:
-        return {**assemble(folder, base, store, out), "base": base}
+        return {**assemble(folder, base, store, out, stop), "base": base}
     except assembly.Damaged:
         return None

@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from . import assembly, dependencies, fetching, lockfile, restage
+from . import assembly, dependencies, fetching, lockfile, restage, writing
 from .codec import CODEC, check_known_answer
 from .digest import Digest
-from .errors import BadLock, CannotWrite, DigestMismatch, LockMissing, LockStale, StoreCorrupt
+from .errors import BadLock, DigestMismatch, LockMissing, LockStale, StoreCorrupt
 from .indexes import Indexes
 from .model import Droplet, Event, Layer, Plan, Progress
 from .resources import pinned_digest
@@ -75,10 +75,10 @@ def stage(root: str, out: str, settings: Settings) -> Droplet:
     Raises a StagerError (see `errors`) and leaves no droplet then.
     """
     with settings.store.lease():
-        folder = Folder(root, settings.store, out)
+        folder = Folder(root, settings.store, out, settings.stop)
         result = None
         if not settings.upgrade and not settings.buildpacks:
-            result = restage.warm(folder, settings.store, out, settings.stack, settings.architecture)
+            result = restage.warm(folder, settings.store, out, settings.stack, settings.architecture, settings.stop)
         return droplet(folder, result or stage_folder(folder, out, settings), settings.store)
 
 
@@ -154,17 +154,7 @@ def make_plan(folder: Folder, previous: Plan | None, settings: Settings) -> Plan
 
 def save_lock(folder: Folder, plan: Plan) -> None:
     """Write the plan to the folder's `stager.lock`, whole or not at all."""
-    path = os.path.join(folder.root, lockfile.NAME)
-    temporary = f"{path}.{os.urandom(6).hex()}.part"
-    try:
-        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
-            file.write(lockfile.dumps(plan))
-        os.replace(temporary, path)
-    except OSError as error:
-        raise CannotWrite(path, error.strerror or str(error)) from None
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
+    writing.write(os.path.join(folder.root, lockfile.NAME), lockfile.dumps(plan).encode())
 
 
 def stage_plan(folder: Folder, plan: Plan, out: str, settings: Settings) -> dict[str, Any]:

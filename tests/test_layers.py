@@ -15,13 +15,13 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "stager"
 
 RANKS = [
-    "errors digest limits regular resources places",
+    "errors digest limits regular resources places writing",
     "model checked",
     "tar inflate codec pieces archive elf render templates yamltext buildpack box releases wanted lockfile progress tree "
     "store entries",
     "ecosystems indexes net",
     # one droplet: made, read, compared, described
-    "detection runtimes planning fetching assembly launch restage dependencies running inspecting report droplets "
+    "detection runtimes planning fetching assembly launch scratch restage dependencies running inspecting report droplets "
     "comparing explaining sbom receipt provenance reporting doctor health "
     # one platform or service each
     "oci registry cloudfoundry heroku bosh handoff stacks isolation",

@@ -34,8 +34,8 @@ def disturbed(monkeypatch: pytest.MonkeyPatch, path: Path, times: int) -> None:
     left = [times]
     plain = fingerprint._hash
 
-    def hash_and_disturb(fd: int, size: int, keep: int) -> tuple[int, str, bytes]:
-        result = plain(fd, size, keep)
+    def hash_and_disturb(fd: int, size: int, keep: int, stop: Callable[[], bool]) -> tuple[int, str, bytes]:
+        result = plain(fd, size, keep, stop)
         if left[0]:
             left[0] -= 1
             with path.open("ab") as file:

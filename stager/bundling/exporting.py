@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 from collections.abc import Iterator
@@ -11,13 +10,14 @@ from typing import Any
 
 from .. import __version__, lockfile, resources, staging
 from ..digest import Digest, canonical_json
-from ..errors import CannotWrite, StoreCorrupt, UsageError
+from ..errors import StoreCorrupt, UsageError
 from ..model import Plan
 from ..restage import Folder
 from ..staging import Settings
 from ..store import Store
 from ..tar import END, outside_file_header, padding
 from ..tree.ignore import always_out
+from ..writing import Output
 from . import BLOBS, FORMAT, INDEX, LOCK
 
 _CHUNK = 1 << 20
@@ -42,7 +42,7 @@ def export(root: str, out: str, settings: Settings) -> Exported:
     """
     out = os.path.abspath(out)
     with settings.store.lease():
-        folder = Folder(root, settings.store, out)
+        folder = Folder(root, settings.store, out, settings.stop)
         _check_place(os.path.relpath(os.path.realpath(out), folder.root), out)
         plan = staging.current_plan(folder, settings)
         _check_buildpacks(plan)
@@ -73,21 +73,12 @@ def write(plan: Plan, blobs: dict[str, str], store: Store, out: str) -> Exported
 
     Raises StoreCorrupt for a blob that is not what its name says, CannotWrite.
     """
-    folder, name = os.path.split(os.path.abspath(out))
-    temporary = os.path.join(folder, f".{name}.{os.urandom(6).hex()}.part")
     state, size = hashlib.sha256(), 0
-    try:
-        with open(temporary, "wb") as file:
-            for part in _parts(plan, blobs, store):
-                state.update(part)
-                size += len(part)
-                file.write(part)
-        os.replace(temporary, out)
-    except OSError as error:
-        raise CannotWrite(out, error.strerror or str(error)) from None
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
+    with Output(out) as output:
+        for part in _parts(plan, blobs, store):
+            state.update(part)
+            size += len(part)
+            output.write(part)
     digest = Digest(f"sha256:{state.hexdigest()}")
     return Exported(out, digest, size, lockfile.plan_digest(plan), len(set(blobs.values())))
 

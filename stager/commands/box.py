@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 
+from .. import writing
 from . import shared
 
 TYPE_CHECKING = False
@@ -39,7 +40,7 @@ def stack_arguments(parser: argparse.ArgumentParser) -> None:
 def _lock_arguments(parser: argparse.ArgumentParser) -> None:
     stack_arguments(parser)
     parser.add_argument("--upgrade", action="store_true", help="move every package to the newest of the index")
-    parser.add_argument("-o", "--output", default="", metavar="FILE", help="the lock file (box.lock beside box.yml)")
+    shared.add_output(parser, "", "the lock file (box.lock beside box.yml)")
 
 
 def _build_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,9 +52,7 @@ def _build_arguments(parser: argparse.ArgumentParser) -> None:
         "--format", action="append", default=[], metavar="FORMAT", choices=list(FORMATS),
         help=f"what to build of it: {', '.join(FORMATS)}; may be repeated (root and oci)",
     )  # fmt: skip
-    parser.add_argument(
-        "-o", "--output", default="", metavar="DIR", help="also write root.tar, image/ and boxes into DIR"
-    )
+    shared.add_output(parser, "", "also write root.tar, image/ and boxes into DIR", metavar="DIR")
     parser.add_argument("--again", action="store_true", help="build even when the store has the result")
     parser.add_argument("--fetch-only", action="store_true", help="only bring the packages into the store")
     parser.add_argument("--jobs", type=int, default=8, metavar="N", help="packages fetched at once (8)")
@@ -130,7 +129,7 @@ def run_lock(arguments: argparse.Namespace) -> int:
     pinned = before if before and not arguments.upgrade else _pin(definition, arguments)
     written = pinned != before
     if written:
-        _write(path, lock.dumps(pinned))
+        writing.write(path, lock.dumps(pinned).encode())
     _tell_lock(arguments, path, before, pinned, written)
     return 0
 
@@ -154,20 +153,6 @@ def _pin(definition: Definition, arguments: argparse.Namespace) -> Lock:
     return pinned
 
 
-def _write(path: str, text: str) -> None:
-    from ..errors import CannotWrite
-    from ..store.disk import forget, why
-
-    unfinished = f"{path}.part-{os.getpid()}"
-    try:
-        with open(unfinished, "x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        os.rename(unfinished, path)
-    except OSError as error:
-        forget(unfinished)
-        raise CannotWrite(path, why(error)) from None
-
-
 def _tell_lock(arguments: argparse.Namespace, path: str, before: Lock | None, pinned: Lock, written: bool) -> None:
     from ..stacks.lock import changes
 
@@ -183,7 +168,8 @@ def _tell_lock(arguments: argparse.Namespace, path: str, before: Lock | None, pi
         shared.say(f"  {line}")
     count = len(pinned.pins(["root"], architecture))
     shared.say(
-        f"{path}: {count} packages in the root, index of {pinned.indexes[-1][1]}" + ("" if written else "; unchanged")
+        f"{shared.where(path)}: {count} packages in the root, index of {pinned.indexes[-1][1]}"
+        + ("" if written else "; unchanged")
     )
 
 

@@ -58,35 +58,29 @@ def _catalog_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--url", default="", metavar="URL", help="where that folder is served (without: where it is)")
     parser.add_argument("--lock", default="", metavar="FILE", help="the lock file (box.lock beside box.yml)")
-    parser.add_argument("-o", "--output", default="", metavar="FILE", help="the catalog (catalog.json in DIR)")
+    shared.add_output(parser, "", "the catalog (catalog.json in DIR)")
 
 
 def run_catalog(arguments: argparse.Namespace) -> int:
     """Write the catalog of a stack's boxes in a folder, for `vagrant box add`."""
-    from ..errors import CannotWrite
+    from .. import writing
     from ..stacks import catalog, lock
-    from ..store.disk import forget, why
 
     definition = definition_of(arguments)
     epoch = lock.load(definition, arguments.lock).epoch
     found = catalog.offers_in(arguments.boxes, definition.name, definition.box.architectures, arguments.url)
     data = catalog.document(definition.name, definition.box.summary, epoch, found)
     path = arguments.output or os.path.join(arguments.boxes, "catalog.json")
-    unfinished = f"{path}.part-{os.getpid()}"
-    try:
-        with open(unfinished, "xb") as file:
-            file.write(data)
-        os.rename(unfinished, path)
-    except OSError as error:
-        forget(unfinished)
-        raise CannotWrite(path, why(error)) from None
+    writing.write(path, data)
     version = catalog.version(epoch, found)
     if arguments.json:
         rows = [{"provider": offer.provider, "url": offer.url, "sha256": offer.sha256} for offer in found]
         shared.print_json({"path": path, "name": f"stager/{definition.name}", "version": version, "boxes": rows})
     else:
-        shared.say(f"{path}: stager/{definition.name} {version} for {', '.join(offer.provider for offer in found)}")
-        print(version)
+        shared.say(
+            f"{shared.where(path)}: stager/{definition.name} {version} for {', '.join(offer.provider for offer in found)}"
+        )
+        shared.result(arguments, version)
     return 0
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def _export_arguments(parser: argparse.ArgumentParser) -> None:
     shared.add_planning(parser)
-    parser.add_argument("-o", "--output", default="bundle.tar", metavar="FILE", help="the bundle (bundle.tar)")
+    shared.add_output(parser, "bundle.tar", "the bundle (bundle.tar)")
 
 
 def _export(arguments: argparse.Namespace) -> int:
@@ -24,10 +24,10 @@ def _export(arguments: argparse.Namespace) -> int:
             {"path": done.path, "digest": done.digest, "size": done.size, "plan": done.plan, "blobs": done.blobs}
         )
     else:
-        shared.say(f"{shared.size_text(done.size)} in {done.path}: {done.blobs} files")
+        shared.say(f"{shared.size_text(done.size)} in {shared.where(done.path)}: {done.blobs} files")
         shared.say("Bring it and the app's folder with its stager.lock to the other machine; there:")
         shared.say("  stager bundle import FILE DIR && stager stage DIR --locked --offline")
-        print(done.digest)
+        shared.result(arguments, done.digest)
     return 0
 
 

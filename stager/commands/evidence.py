@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 
-from .. import limits, regular
-from ..errors import CannotWrite, Unreadable, UsageError
+from .. import limits, regular, writing
+from ..errors import Unreadable, UsageError
 from . import shared
 
 TYPE_CHECKING = False
@@ -18,21 +19,6 @@ if TYPE_CHECKING:
     from ..registry.reference import Reference
     from ..staging import Settings
     from ..store import Store
-
-
-def write(path: str, data: bytes) -> None:
-    """Write a document, whole or not at all. Raises CannotWrite."""
-    folder, name = os.path.split(os.path.abspath(path))
-    temporary = os.path.join(folder, f".{name}.{os.urandom(6).hex()}.part")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise CannotWrite(path, error.strerror or str(error)) from None
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
 
 
 def read(path: str) -> bytes:
@@ -48,7 +34,7 @@ def _droplet(parser: argparse.ArgumentParser) -> None:
 
 
 def _output(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-o", "--output", default="", metavar="FILE", help="where to write it (standard output)")
+    shared.add_output(parser, "", "where to write it (standard output)")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
     shared.add_json(parser)
 
@@ -70,15 +56,14 @@ def _settings(arguments: argparse.Namespace, store: Store) -> Settings:
 def _deliver(arguments: argparse.Namespace, data: bytes, told: dict[str, Any]) -> int:
     """The document to its file or standard output; with a file, `told` with `--json`."""
     if not arguments.output:
-        import sys
-
         sys.stdout.write(data.decode())
         return 0
-    write(arguments.output, data)
+    writing.keep_apart(arguments.output, arguments.droplet)
+    writing.write(arguments.output, data)
     if arguments.json:
         shared.print_json({"path": os.path.abspath(arguments.output), "size": len(data), **told})
     else:
-        shared.say(f"wrote {arguments.output}")
+        shared.say(f"wrote {shared.where(arguments.output)}")
     return 0
 
 

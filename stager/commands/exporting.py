@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .. import writing
 from . import shared
 
 TYPE_CHECKING = False
@@ -18,21 +19,22 @@ def export(target: str, arguments: argparse.Namespace, options: Mapping[str, Any
     from ..droplets import open_droplet
     from ..targets import load
 
+    writing.keep_apart(arguments.output, arguments.dir)
     with open_droplet(arguments.dir, shared.store(arguments)) as droplet:
         made = load(target).export(droplet, arguments.output, options)
     if arguments.json:
         shared.print_json(dataclasses.asdict(made))
     else:
         shared.warn(made.notes)
-        shared.say(f"{shared.size_text(made.size)} in {made.path}")
-        print(made.digest)
+        shared.say(f"{shared.size_text(made.size)} in {shared.where(made.path)}")
+        shared.result(arguments, made.digest)
     return 0
 
 
 def add_export(parser: argparse.ArgumentParser, output: str) -> None:
     """Declare the droplet file, the output and what every command takes."""
     shared.add_common(parser, "droplet.tgz")
-    parser.add_argument("-o", "--output", default=output, metavar="FILE", help=f"what to write ({output})")
+    shared.add_output(parser, output, f"what to write ({output})")
 
 
 def add_name(parser: argparse.ArgumentParser) -> None:

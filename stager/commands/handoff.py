@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .. import writing
 from . import shared
 from .exporting import add_export, add_name, export
 
@@ -62,6 +63,7 @@ def _capistrano(arguments: argparse.Namespace) -> int:
 def _droplet(arguments: argparse.Namespace) -> Any:
     from ..droplets import open_droplet
 
+    writing.keep_apart(arguments.output, arguments.dir)
     return open_droplet(arguments.dir, shared.store(arguments))
 
 
@@ -73,8 +75,8 @@ def _publish(arguments: argparse.Namespace, data: bytes, droplet: str) -> int:
     if arguments.json:
         shared.print_json({"path": arguments.output, "digest": sink.digest, "size": sink.size, "droplet": droplet})
     else:
-        shared.say(f"{shared.size_text(sink.size)} in {arguments.output}, for {droplet}")
-        print(sink.digest)
+        shared.say(f"{shared.size_text(sink.size)} in {shared.where(arguments.output)}, for {droplet}")
+        shared.result(arguments, sink.digest)
     return 0
 
 

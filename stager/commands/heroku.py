@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def _export_arguments(parser: argparse.ArgumentParser) -> None:
     shared.add_common(parser, "droplet.tgz")
-    parser.add_argument("-o", "--output", default="slug.tgz", metavar="FILE", help="the slug file (slug.tgz)")
+    shared.add_output(parser, "slug.tgz", "the slug file (slug.tgz)")
 
 
 def _export(arguments: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
+from .. import writing
 from ..errors import UsageError
 from . import shared
 
@@ -79,7 +80,7 @@ def open_droplets(paths: Sequence[str], store: Store, keep: ExitStack) -> list[D
 def _export_arguments(parser: argparse.ArgumentParser) -> None:
     image_arguments(parser)
     help_ = "where to write it: an archive when it ends with .tar, else a layout folder (image.tar)"
-    parser.add_argument("-o", "--output", default="", metavar="PATH", help=help_)
+    shared.add_output(parser, "", help_, metavar="PATH")
     parser.add_argument("--format", choices=["layout", "archive"], default="", help="whatever the name ends with")
     parser.add_argument("-t", "--tag", default="", metavar="NAME", help="the image's name, such as host/team/app:1.2")
     parser.add_argument("--load", action="store_true", help="load it into the container engine of DOCKER_HOST")
@@ -90,6 +91,8 @@ def _export(arguments: argparse.Namespace) -> int:
     from ..targets import oci
 
     store = shared.store(arguments)
+    if arguments.output:
+        writing.keep_apart(arguments.output, *arguments.droplets, arguments.base_root)
     with store.lease(), ExitStack() as keep:
         options = {**image_options(arguments, store), "name": arguments.tag, "format": arguments.format}
         droplets = open_droplets(arguments.droplets, store, keep)
@@ -128,8 +131,8 @@ def _report(document: dict[str, Any], arguments: argparse.Namespace) -> None:
     if "loaded" in document:
         shared.say(f"loaded as {arguments.tag or document['loaded']}")
     if "file" in document:
-        shared.say(f"wrote {document['file']['path']}")
-    print(document["digest"])
+        shared.say(f"wrote {shared.where(document['file']['path'])}")
+    shared.result(arguments, document["digest"])
 
 
 # --- rebase ----------------------------------------------------------------------------------------------------
@@ -140,7 +143,7 @@ def _rebase_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--onto", default="", metavar="BASE", help="FILE@sha256:…, or a stack's name")
     parser.add_argument("--onto-root", default="", metavar="TAR", help="a root filesystem's tar as the base")
     _allow_missing(parser)
-    parser.add_argument("-o", "--output", default="", metavar="PATH", help="where to write it (IMAGE itself)")
+    shared.add_output(parser, "", "where to write it (IMAGE itself)", metavar="PATH")
     shared.add_json(parser)
 
 
@@ -161,8 +164,8 @@ def _rebase(arguments: argparse.Namespace) -> int:
         shared.print_json({"path": done.path, "before": done.before, "digest": done.digest, "notes": list(done.notes)})
     else:
         shared.warn(done.notes)
-        shared.say(f"{done.path}: {'as before' if done.before == done.digest else f'was {done.before}'}")
-        print(done.digest)
+        shared.say(f"{shared.where(done.path)}: {'as before' if done.before == done.digest else f'was {done.before}'}")
+        shared.result(arguments, done.digest)
     return 0
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def _arguments(parser: argparse.ArgumentParser) -> None:
     image_arguments(parser)
     option = parser.add_argument
-    option("-o", "--output", default="openshift", metavar="DIR", help="the folder to write (openshift)")
+    shared.add_output(parser, "openshift", "the folder to write (openshift)", metavar="DIR")
     option("--image", default="", metavar="REPOSITORY", help="where the image will be, such as host/team/app")
     option("--app", default="", metavar="NAME", help="the app's name in manifests (the repository's last part)")
     option("--env", action="append", default=[], metavar="NAME=VALUE", help="a variable, readable in the manifests")

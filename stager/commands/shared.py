@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
+from .. import writing
 from ..store.location import cache_folder
 
 TYPE_CHECKING = False
@@ -25,6 +26,23 @@ if TYPE_CHECKING:
 
 
 # --- speaking --------------------------------------------------------------------------------------------------
+
+
+def result(arguments: argparse.Namespace, text: str) -> None:
+    """Print a command's one line of result on standard output; to people when its output goes there."""
+    if _to_stdout(arguments):
+        say(text)
+    else:
+        print(text)
+
+
+def _to_stdout(arguments: argparse.Namespace) -> bool:
+    return any(writing.is_stdout(getattr(arguments, name, "")) for name in _OUTPUTS)
+
+
+def where(path: str) -> str:
+    """An output for people, as seen from the current folder."""
+    return "standard output" if writing.is_stdout(path) else os.path.relpath(path)
 
 
 def print_json(document: object) -> None:
@@ -51,6 +69,27 @@ def size_text(count: int) -> str:
 
 
 # --- arguments -------------------------------------------------------------------------------------------------
+
+
+_OUTPUTS = ("output", "junit", "keep")
+
+
+def output(text: str) -> str:
+    """The place that an argument names; `-` is standard output."""
+    return writing.STDOUT if text == "-" else text
+
+
+def add_output(parser: argparse.ArgumentParser, default: str, help_: str, metavar: str = "FILE") -> None:
+    """Declare `-o`, the place of what a command writes."""
+    parser.add_argument("-o", "--output", type=output, default=default, metavar=metavar, help=help_)
+
+
+def check_output(arguments: argparse.Namespace) -> None:
+    """Raise UsageError when standard output is to take both a document and an output."""
+    if _to_stdout(arguments):
+        from ..errors import UsageError
+
+        raise UsageError("--json and the output both go to standard output", "Leave --json out, or name a file.")
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

@@ -54,7 +54,11 @@ def plain(argv: list[str]) -> argparse.Namespace | None:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `stage`."""
     shared.add_planning(parser)
-    parser.add_argument("-o", "--output", default="droplet.tgz", metavar="FILE", help="the droplet file (droplet.tgz)")
+    shared.add_output(
+        parser,
+        "droplet.tgz",
+        "the droplet file (droplet.tgz)",
+    )
     parser.add_argument("--jobs", type=int, default=0, metavar="N", help="worker threads (one a processor)")
 
 
@@ -68,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
             shared.print_json(_as_json(folder, result, store))
         else:
             _report(folder, result)
-            print(result["digest"])
+            shared.result(arguments, result["digest"])
     return 0
 
 
@@ -124,8 +128,10 @@ def _report(folder: Folder, result: dict[str, Any]) -> None:
     )
     for kind, command in base["processes"].items():
         shared.say(f"  {kind}: {command}")
-    where = os.path.relpath(result["path"])
-    shared.say(f"{shared.size_text(result['size'])} in {where}" + ("" if result["written"] else ", unchanged"))
+    shared.say(
+        f"{shared.size_text(result['size'])} in {shared.where(result['path'])}"
+        + ("" if result["written"] else ", unchanged")
+    )
 
 
 COMMANDS: dict[str, shared.Row] = {"stage": ("make the droplet", run, configure)}

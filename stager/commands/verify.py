@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from .. import limits, regular
-from ..errors import CannotWrite, Unreadable, UsageError
+from .. import limits, regular, writing
+from ..errors import Unreadable, UsageError
 from . import shared
 
 TYPE_CHECKING = False
@@ -34,8 +34,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--skip", action="append", default=[], metavar="NAME", help="leave a condition out; repeatable")
     help_ = "another Python with stager, to stage with; may be repeated"
     parser.add_argument("--python", action="append", default=[], metavar="PATH", help=help_)
-    parser.add_argument("--keep", default="", metavar="FILE", help="keep what was staged again, if it differs")
-    parser.add_argument("--junit", default="", metavar="FILE", help="write a JUnit report as well")
+    parser.add_argument(
+        "--keep", type=shared.output, default="", metavar="FILE", help="keep what was staged again, if it differs"
+    )
+    parser.add_argument("--junit", type=shared.output, default="", metavar="FILE", help="write a JUnit report as well")
     parser.add_argument("--offline", action="store_true", help="open no connection; artifacts come from the store")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
     _attested(parser)
@@ -56,6 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
         return _list(arguments)
     if arguments.attestation or arguments.k_of_n:
         return _signers(arguments)
+    for out in filter(None, (arguments.keep, arguments.junit)):
+        writing.keep_apart(out, arguments.droplet or _DROPLET)
     verdict = _verified(arguments)
     if arguments.junit:
         _write_junit(verdict, arguments.junit)
@@ -73,7 +77,7 @@ def _report(verdict: Verdict, arguments: argparse.Namespace) -> int:
         shared.say(line)
     if not verdict.equal:
         raise verdict.error()
-    print(verdict.rebuilt)
+    shared.result(arguments, verdict.rebuilt)
     return 0
 
 
@@ -210,16 +214,7 @@ def _read(path: str) -> bytes:
 def _write_junit(verdict: Verdict, path: str) -> None:
     from ..verifying.results import as_junit
 
-    temporary = f"{path}.{os.urandom(6).hex()}.part"
-    try:
-        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
-            file.write(as_junit(verdict))
-        os.replace(temporary, path)
-    except OSError as error:
-        raise CannotWrite(path, error.strerror or str(error)) from None
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
+    writing.write(path, as_junit(verdict).encode())
 
 
 COMMANDS: dict[str, shared.Row] = {

@@ -20,10 +20,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .. import limits, regular
+from .. import limits, regular, writing
 from ..checked import Node
 from ..digest import canonical_json
-from ..errors import BadManifest, CannotWrite, NotImportable, StagerError, Unreadable, UsageError
+from ..errors import BadManifest, NotImportable, StagerError, Unreadable, UsageError
 from ..yamltext import Document, parse
 
 NAME = "stackato.yml"
@@ -316,14 +316,7 @@ def _write(folder: str, files: Mapping[str, str]) -> None:
         if os.path.lexists(path) and not _holds(path, text):
             raise UsageError(f"{name} is there already", f"Move it away, import again, and merge the two: {path}")
     for name, text in files.items():
-        path = os.path.join(folder, name)
-        temporary = f"{path}.{os.urandom(6).hex()}.part"
-        try:
-            with open(temporary, "x", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-            os.replace(temporary, path)
-        except OSError as error:
-            raise CannotWrite(path, error.strerror or str(error)) from None
+        writing.write(os.path.join(folder, name), text.encode())
 
 
 def _holds(path: str, text: str) -> bool:

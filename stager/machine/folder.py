@@ -19,12 +19,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from .. import limits, regular
+from .. import limits, regular, writing
 from ..checked import Node
 from ..detection.appconfig import Health
 from ..digest import canonical_json
 from ..errors import BadMachine, CannotWrite, MachineBusy, NoMachine
-from ..store.disk import forget, why
+from ..store.disk import why
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,15 +116,7 @@ def remove(where: Place) -> None:
 
 def publish(path: str, data: bytes, mode: int = 0o600) -> None:
     """Write a whole file or none. Raises CannotWrite."""
-    unfinished = f"{path}.part-{os.getpid()}"
-    try:
-        with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode), "wb") as file:
-            file.write(data)
-        os.chmod(unfinished, mode)
-        os.rename(unfinished, path)
-    except OSError as error:
-        forget(unfinished)
-        raise CannotWrite(path, why(error)) from None
+    writing.write(path, data, mode, exact=True)
 
 
 def save(where: Place, state: State) -> None:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from .. import tar
 from ..errors import CannotWrite
 from ..registry.descriptors import INDEX, canonical
+from ..writing import FolderOutput, Output
 from .image import Image, Shipment
 
 LAYOUT = canonical({"imageLayoutVersion": "1.0.0"})
@@ -61,9 +60,7 @@ def _place(digest: str) -> str:
 
 def write_layout(shipment: Shipment, out: str, name: str = "") -> None:
     """Write a layout folder at `out`, replacing an older layout. Raises CannotWrite, leaving what was there."""
-    if os.path.lexists(out) and not os.path.isfile(os.path.join(out, "oci-layout")):
-        raise CannotWrite(out, "something that is no image layout is there")
-    with replacing(out) as folder:
+    with FolderOutput(out, "oci-layout", "something that is no image layout is there") as folder:
         os.makedirs(os.path.join(folder, "blobs", "sha256"))
         for blob in shipment.blobs:
             _write(os.path.join(folder, _place(blob.digest)), blob.read())
@@ -77,16 +74,11 @@ def write_archive(shipment: Shipment, out: str, name: str = "") -> tuple[str, in
     The documents come first, then the blobs in the order of their digests; headers are those of droplets.
     """
     state, size = hashlib.sha256(), 0
-
-    def counted() -> Iterator[bytes]:
-        nonlocal size
+    with Output(out) as output:
         for part in archive(shipment, name):
             state.update(part)
             size += len(part)
-            yield part
-
-    with replacing(out) as path:
-        _write(path, counted())
+            output.write(part)
     return f"sha256:{state.hexdigest()}", size
 
 
@@ -123,44 +115,3 @@ def _write(path: str, parts: Iterable[bytes]) -> None:
             view = memoryview(part)
             while view:
                 view = view[stream.write(view) :]
-
-
-@contextmanager
-def replacing(out: str) -> Iterator[str]:
-    """A name beside `out` to write to. It becomes `out` when all went well, replacing a file or a folder; else it vanishes.
-
-    Raises CannotWrite, also for whatever OSError the block raises.
-    """
-    out = out.rstrip("/") or out
-    folder, name = os.path.split(out)
-    path = os.path.join(folder, f".{name}.{os.urandom(6).hex()}.part")
-    try:
-        yield path
-        _publish(path, out)
-    except OSError as problem:
-        raise CannotWrite(out, problem.strerror or str(problem)) from None
-    finally:
-        _forget(path)
-
-
-def _publish(path: str, out: str) -> None:
-    """Give `path` its name. A folder cannot be renamed over another, so the old one steps aside first."""
-    if not os.path.isdir(out):
-        os.replace(path, out)
-        return
-    aside = f"{path}.old"
-    os.rename(out, aside)
-    try:
-        os.rename(path, out)
-    except OSError:
-        os.rename(aside, out)
-        raise
-    _forget(aside)
-
-
-def _forget(path: str) -> None:
-    remove: Callable[[str], None] = shutil.rmtree if os.path.isdir(path) else os.unlink
-    try:
-        remove(path)
-    except OSError:
-        return

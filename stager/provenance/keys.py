@@ -13,7 +13,7 @@ import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .. import limits, regular
+from .. import limits, regular, writing
 from ..errors import BadEvidence, CannotWrite, Unreadable, UsageError
 
 if TYPE_CHECKING:
@@ -68,9 +68,9 @@ def make(path: str) -> PublicKey:
     key = Ed25519PrivateKey.generate()
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     public = _public(key.public_key())
-    _create(path, pem, 0o600)
+    writing.write(path, pem, 0o600, new=True)
     try:
-        _create(path + PUBLIC, public.pem, 0o644)
+        writing.write(path + PUBLIC, public.pem, 0o644, new=True)
     except CannotWrite:
         with contextlib.suppress(OSError):
             os.unlink(path)
@@ -149,12 +149,3 @@ def _read(path: str) -> tuple[bytes, int]:
         return regular.read(path, limits.KEY), stat.S_IMODE(os.stat(path).st_mode)
     except OSError as error:
         raise Unreadable(path, error.strerror or str(error), "Name a key file that you can read.") from None
-
-
-def _create(path: str, data: bytes, mode: int) -> None:
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-    except OSError as error:
-        raise CannotWrite(path, error.strerror or str(error)) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
@@ -10,6 +9,7 @@ from typing import Protocol
 
 from .. import regular
 from ..errors import BadArchive, CannotWrite, DigestMismatch, UsageError
+from ..writing import Output, folder_above
 from .descriptors import INDEXES, LARGEST, Descriptor, Manifest, canonical, check, read_manifest
 from .push import Image
 from .upload import Blob
@@ -150,19 +150,8 @@ class LayoutSink:
             raise CannotWrite(path, error.strerror or str(error)) from None
 
     def _write(self, name: str, parts: Iterator[bytes]) -> None:
-        """Write under a temporary name, then rename."""
         final = os.path.join(self._root, name)
-        temporary = f"{final}.{os.getpid()}-{os.urandom(4).hex()}.part"
-        try:
-            os.makedirs(os.path.dirname(final), exist_ok=True)
-            with open(temporary, "xb", buffering=0) as stream:
-                for part in parts:
-                    view = memoryview(part)
-                    while view:
-                        view = view[stream.write(view) :]
-            os.rename(temporary, final)
-        except OSError as error:
-            raise CannotWrite(final, error.strerror or str(error)) from None
-        finally:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
+        folder_above(final)
+        with Output(final) as output:
+            for part in parts:
+                output.write(part)

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 from .. import codec, resources
 from ..digest import Digest, canonical_json, sha256
 from ..errors import CannotWrite, StoreCorrupt
-from ..store.disk import forget, why
+from ..store.disk import why
 from ..tar import BLOCK, END
 from ..templates import __file__ as _templates
 from ..templates import fill
+from ..writing import Output, folder_above
 from . import disks, guest, tree, vmdk
 from .tree import Item
 
@@ -234,25 +235,18 @@ _OWN = {"docker": _docker, "libvirt": _libvirt, "virtualbox": _virtualbox, "vmwa
 
 def write_file(box: Box, path: str, store: Store) -> None:
     """The box as a new file, made beside its place. Raises CannotWrite, also when it is there, and StoreCorrupt."""
-    unfinished = f"{path}.part-{os.getpid()}"
     descriptor = store.open(box.digest.hex)
     try:
-        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-        if os.path.lexists(path):
-            raise CannotWrite(path, "it is there already")
+        folder_above(path)
         state = hashlib.sha256()
-        with open(unfinished, "xb") as file:
+        with Output(path, new=True) as output:
             while part := os.read(descriptor, _BUFFER):
                 state.update(part)
-                file.write(part)
-        if state.hexdigest() != box.digest.hex:
-            raise StoreCorrupt(box.digest)
-        os.rename(unfinished, path)
-    except OSError as error:
-        raise CannotWrite(path, why(error)) from None
+                output.write(part)
+            if state.hexdigest() != box.digest.hex:
+                raise StoreCorrupt(box.digest)
     finally:
         os.close(descriptor)
-        forget(unfinished)
 
 
 # --- the archive -----------------------------------------------------------------------------------------------

@@ -7,18 +7,16 @@ canonical tar compressed by stager's own codec, and `created` is the date of the
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from .. import codec
 from ..digest import Digest, canonical_json
-from ..errors import CannotWrite, NotBuilt, StoreCorrupt
+from ..errors import NotBuilt, StoreCorrupt
 from ..model import Layer
-from ..store.disk import forget, why
+from ..writing import FolderOutput, Output, folder_above
 from . import extend, lock, root
 
 if TYPE_CHECKING:
@@ -168,7 +166,8 @@ def write_layout(image: BaseImage, folder: str) -> None:
         "size": image.manifest_size,
     }
     index = {"manifests": [descriptor], "mediaType": INDEX, "schemaVersion": 2}
-    with _published(folder) as unfinished:
+    folder_above(folder)
+    with FolderOutput(folder, otherwise="it is there already") as unfinished:
         blobs = os.path.join(unfinished, "blobs", "sha256")
         os.makedirs(blobs)
         for digest in (image.manifest, image.config, *(layer.digest for layer in image.layers)):
@@ -179,34 +178,14 @@ def write_layout(image: BaseImage, folder: str) -> None:
 
 def write_root(made: Root, path: str, store: Store) -> None:
     """The root's canonical tar as a new file, made beside its place. Raises CannotWrite, also when it is there."""
-
-    def parts() -> Iterator[bytes]:
-        while part := os.read(descriptor, _BUFFER):
-            yield part
-
     descriptor = store.open(made.digest.hex)
     try:
-        with _published(path) as unfinished:
-            _write(unfinished, parts())
+        folder_above(path)
+        with Output(path, new=True) as output:
+            while part := os.read(descriptor, _BUFFER):
+                output.write(part)
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def _published(path: str) -> Iterator[str]:
-    """A name beside `path` for something unfinished, which gets its own name at the end, or goes. Raises CannotWrite."""
-    unfinished = f"{path}.part-{os.getpid()}"
-    try:
-        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-        if os.path.lexists(path):
-            raise CannotWrite(path, "it is there already")
-        yield unfinished
-        os.rename(unfinished, path)
-    except OSError as error:
-        raise CannotWrite(path, why(error)) from None
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        forget(unfinished)
 
 
 def _write(path: str, parts: Iterable[bytes]) -> None:

@@ -7,16 +7,16 @@ Generated texts are compressed by the codec; a droplet inside an archive is put 
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 from .. import codec, tar
 from ..digest import Digest
-from ..errors import CannotWrite, UsageError
+from ..errors import UsageError
+from ..writing import Output
 
 _STORED = 65535
 """The most bytes of a stored block."""
@@ -26,8 +26,8 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{0,47}")
 class Sink:
     """A file being written, with its SHA-256 and size."""
 
-    def __init__(self, handle: int) -> None:
-        self._handle = handle
+    def __init__(self, output: Output) -> None:
+        self._output = output
         self._state = hashlib.sha256()
         self.size = 0
 
@@ -40,28 +40,14 @@ class Sink:
         """Append bytes."""
         self._state.update(data)
         self.size += len(data)
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._handle, view) :]
+        self._output.write(data)
 
 
 @contextmanager
 def publishing(out: str) -> Iterator[Sink]:
     """Write a file that appears at `out` when the block ends well, and not at all otherwise. Raises CannotWrite."""
-    folder, name = os.path.split(os.path.abspath(out))
-    temporary = os.path.join(folder, f".{name}.{os.urandom(6).hex()}.part")
-    try:
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        try:
-            yield Sink(handle)
-        finally:
-            os.close(handle)
-        os.replace(temporary, out)
-    except OSError as error:
-        raise CannotWrite(out, error.strerror or str(error)) from None
-    finally:
-        with suppress(OSError):
-            os.unlink(temporary)
+    with Output(out) as output:
+        yield Sink(output)
 
 
 class Gzip:

@@ -16,6 +16,7 @@ from ..oci.labels import PORT, read_recipe, recipe_of
 from ..oci.layout import write_archive, write_layout
 from ..oci.rebase import own_of
 from ..oci.source import Source, images
+from ..writing import final
 from . import Exported
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ FORMATS = ("layout", "archive")
 
 
 def export(droplet: DropletFile, out: str, options: Mapping[str, Any]) -> Exported:
-    """Write the droplet's image to `out`: one archive when the name ends with `.tar`, else a layout folder.
+    """Write the droplet's image to `out`: one archive when the name ends with `.tar`, or is a device's; else a layout.
 
     Options: `base`, `base_root` (see `oci.base.choose`), `allow_missing` (see `oci.abi.check`), `name` (the image's),
     `format` (`layout` or `archive`), `port`, `source`, `revision`, `labels`, `store`, and `more`: further droplets of the
@@ -74,7 +75,7 @@ def port_of(options: Mapping[str, Any]) -> int:
 def write(shipped: Shipment, out: str, options: Mapping[str, Any], notes: tuple[str, ...] = ()) -> Exported:
     """Write an image in the format that the options or the name ask for."""
     name = str(options.get("name") or "")
-    form = options.get("format") or ("archive" if out.endswith(".tar") else "layout")
+    form = options.get("format") or ("archive" if out.endswith(".tar") or not final(out) else "layout")
     if form not in FORMATS:
         raise UsageError(f"there is no format {form!r}", f"Formats: {', '.join(FORMATS)}.")
     digest, size = shipped.top.digest, shipped.top.size

@@ -21,12 +21,14 @@ from ..digest import Digest, key_of
 from ..droplets import DropletFile
 from ..entries import read_entries
 from ..errors import BadManifest, CannotWrite, UsageError
-from ..oci.layout import replacing, write_layout
+from ..oci.layout import write_layout
 from ..store import Store
 from ..tar import ROOT
+from ..writing import FolderOutput
 from . import Exported, oci
 from .kubernetes import Wishes, manifests, named, yaml_text
 
+_OTHERS = "something that 'stager export openshift' did not write is there"
 S2I_ENVIRONMENT = ".s2i/environment"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:\[\]-]*(/[a-z0-9]+([._-]+[a-z0-9]+)*)+|[a-z0-9]+([._-]+[a-z0-9]+)*")
@@ -45,9 +47,7 @@ def export(droplet: DropletFile, out: str, options: Mapping[str, Any]) -> Export
         shipped, notes = oci.build((droplet, *options.get("more", ())), options, keep)
         wishes = wishes_of(droplet, shipped.top.digest, options)
         documents = dict(manifests(droplet.facts["processes"], wishes))
-        with replacing(out) as part:
-            _check_place(out)
-            os.mkdir(part)
+        with FolderOutput(out, os.path.join("image", "oci-layout"), _OTHERS) as part:
             write_layout(shipped, os.path.join(part, "image"), str(options.get("name") or ""))
             _write(part, documents)
     notes = (f"image {wishes.image}", *notes)
@@ -57,11 +57,6 @@ def export(droplet: DropletFile, out: str, options: Mapping[str, Any]) -> Export
 def layers(path: str) -> tuple[str, ...]:
     """The diffIDs of the droplet's layers in an exported folder. Raises BadImage."""
     return oci.layers(os.path.join(path, "image"))
-
-
-def _check_place(out: str) -> None:
-    if os.path.lexists(out) and not os.path.isfile(os.path.join(out, "image", "oci-layout")):
-        raise CannotWrite(out, "something that 'stager export openshift' did not write is there")
 
 
 def _write(folder: str, documents: Mapping[str, Mapping[str, Any]]) -> None:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import os
 
-from ..errors import CannotWrite
-from ..oci.layout import replacing
+from ..writing import FolderOutput
 
 SCRIPTS = "/usr/libexec/s2i"
 
@@ -99,10 +98,8 @@ def files(stack: str, version: str) -> dict[str, tuple[str, bool]]:
 
 def write_builder(out: str, stack: str, version: str) -> list[str]:
     """Write a builder's folder; the paths in it. Raises CannotWrite, also when `out` is there and is no such folder."""
-    if os.path.lexists(out) and not os.path.isfile(os.path.join(out, "s2i", "bin", "assemble")):
-        raise CannotWrite(out, "something that is no s2i builder of stager is there")
-    found = files(stack, version)
-    with replacing(out) as part:
+    found, marker = files(stack, version), os.path.join("s2i", "bin", "assemble")
+    with FolderOutput(out, marker, "something that is no s2i builder of stager is there") as part:
         for path, (text, executable) in found.items():
             place = os.path.join(part, path)
             os.makedirs(os.path.dirname(place), exist_ok=True)

@@ -25,12 +25,12 @@ import time
 
 from ..digest import Digest
 from ..errors import BadManifest, ChangedWhileRead, Unreadable, UnsafePath
-from .fingerprint import FILE_FLAGS, FOLDER_FLAGS, File, encoded, failure
+from .fingerprint import FILE_FLAGS, FOLDER_FLAGS, File, encoded, failure, never
 from .walk import Walk, folders_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any, BinaryIO
 
 __all__ = ["Executable", "File", "Link", "SourceTree"]
@@ -99,14 +99,15 @@ class SourceTree:
         self._digest: Digest | None = None
 
     @classmethod
-    def read(cls, root: str, *, index: dict[str, Any] | None = None) -> SourceTree:
+    def read(cls, root: str, *, index: dict[str, Any] | None = None, stop: Callable[[], bool] = never) -> SourceTree:
         """The tree of a folder. `index` of an earlier reading saves work; it never changes the result.
 
         Raises Unreadable, UnsafePath (a link that leads outside, a name or a file that no droplet can hold, more than
-        200,000 entries), ChangedWhileRead (a file that is being written), BadManifest (an ignore file without measure).
+        200,000 entries), ChangedWhileRead (a file that is being written), BadManifest (an ignore file without measure),
+        Cancelled when `stop` says so.
         """
         root = os.path.abspath(root)
-        walk = Walk(root, index, time.time_ns())
+        walk = Walk(root, index, time.time_ns(), stop)
         tree = cls(walk.files, walk.links, root)
         tree.left_out = tuple(sorted(walk.left_out))
         tree.environments = tuple(sorted(walk.environments))

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 
 from ..errors import ChangedWhileRead
-from .fingerprint import DIGEST, LARGEST_FILE, digest_in, encoded, fingerprint
+from .fingerprint import DIGEST, LARGEST_FILE, digest_in, encoded, fingerprint, never
 from .gitignore import LARGEST, Patterns
 from .ignore import OWN_FILES, Rules, judge, secret_content
 
@@ -27,13 +27,18 @@ class Decider:
     """Decides folders of one tree. Ignore files are read when first needed, and must have their expected digest."""
 
     def __init__(
-        self, root: int, remembered: Callable[[os.stat_result], str], count: Callable[[str, int], None]
+        self,
+        root: int,
+        remembered: Callable[[os.stat_result], str],
+        count: Callable[[str, int], None],
+        stop: Callable[[], bool] = never,
     ) -> None:
         """`root` is the open root folder; `remembered` gives the stamp to write down for a file; `count` is told of a
-        file's size before it is read, and may refuse it."""
+        file's size before it is read, and may refuse it; `stop` may end the reading."""
         self._root = root
         self._remembered = remembered
         self._count = count
+        self._stop = stop
         self._patterns: dict[str, Patterns] = {}
 
     def rules(self, chain: Chain, above: Records) -> Rules:
@@ -103,7 +108,7 @@ class Decider:
         mark = self._remembered(found[name][1]) if old and code == "f+" else ""
         if mark and old.startswith(f"f+{mark}sha256:"):
             return old
-        status, digest, head = fingerprint(fd, encoded(name), path, HEAD if code == "f?" else 0)
+        status, digest, head = fingerprint(fd, encoded(name), path, HEAD if code == "f?" else 0, self._stop)
         found[name] = ("f", status)
         reason = secret_content(path, head) if code == "f?" else ""
         if reason and not rules.asked_for(path):

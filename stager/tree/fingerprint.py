@@ -7,7 +7,11 @@ import hashlib
 import os
 import stat
 
-from ..errors import AppTooLarge, ChangedWhileRead, StagerError, Unreadable, UnsafePath
+from ..errors import AppTooLarge, Cancelled, ChangedWhileRead, StagerError, Unreadable, UnsafePath
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 FOLDER_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY | os.O_NOFOLLOW
 FILE_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -74,12 +78,21 @@ def failure(path: str, error: OSError) -> StagerError:
     return Unreadable(path, error.strerror or str(error))
 
 
-def fingerprint(folder: int, name: bytes, path: str, keep: int = 0) -> tuple[os.stat_result, str, bytes]:
+def never() -> bool:
+    """What is asked whether to stop where nobody can ask for it."""
+    return False
+
+
+def fingerprint(
+    folder: int, name: bytes, path: str, keep: int = 0, stop: Callable[[], bool] = never
+) -> tuple[os.stat_result, str, bytes]:
     """The status, the digest and the first `keep` bytes of the file `name` in the open folder `folder`.
 
     Raises ChangedWhileRead when it does not hold still in `TRIES` attempts or is no regular file any more; AppTooLarge
-    before anything is read; Unreadable.
+    before anything is read; Unreadable; Cancelled when `stop` says so.
     """
+    if stop():
+        raise Cancelled
     try:
         for _ in range(TRIES):
             fd = os.open(name, FILE_FLAGS, dir_fd=folder)
@@ -89,7 +102,7 @@ def fingerprint(folder: int, name: bytes, path: str, keep: int = 0) -> tuple[os.
                     break
                 if before.st_size > LARGEST_FILE:
                     raise AppTooLarge(path, before.st_size, LARGEST_FILE)
-                size, digest, head = _hash(fd, before.st_size, keep)
+                size, digest, head = _hash(fd, before.st_size, keep, stop)
                 after = os.fstat(fd)
             finally:
                 os.close(fd)
@@ -104,12 +117,14 @@ def _times(status: os.stat_result) -> tuple[int, int]:
     return status.st_mtime_ns, status.st_ctime_ns
 
 
-def _hash(fd: int, size: int, keep: int) -> tuple[int, str, bytes]:
+def _hash(fd: int, size: int, keep: int, stop: Callable[[], bool]) -> tuple[int, str, bytes]:
     """The number of bytes read (more than `size` only when the file grew), their digest, and the first of them."""
     data = os.read(fd, min(size, _CHUNK) + 1)
     head, total = data[:keep], len(data)
     state = hashlib.sha256(data)
     while data and total <= size and size > _CHUNK:
+        if stop():
+            raise Cancelled
         data = os.read(fd, _CHUNK)
         head += data[: keep - len(head)] if len(head) < keep else b""
         total += len(data)

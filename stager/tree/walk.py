@@ -18,7 +18,7 @@ import hashlib
 import os
 import sys
 
-from ..errors import AppTooLarge, ChangedWhileRead, Unreadable, UnsafePath
+from ..errors import AppTooLarge, Cancelled, ChangedWhileRead, Unreadable, UnsafePath
 from .fingerprint import (
     DIGEST,
     FOLDER_FLAGS,
@@ -29,12 +29,13 @@ from .fingerprint import (
     failure,
     file_of,
     fingerprint,
+    never,
     stamp,
 )
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from .decide import Chain, Decider, Records
@@ -103,8 +104,12 @@ def folders_of(paths: Iterable[str]) -> set[str]:
 class Walk:
     """One reading of a folder. Its attributes are the result; `index` is the very object given when nothing changed."""
 
-    def __init__(self, root: str, index: dict[str, Any] | None, now: int) -> None:
-        """Read the folder `root`. `now` is the time in ns since the epoch, from before anything is looked at."""
+    def __init__(self, root: str, index: dict[str, Any] | None, now: int, stop: Callable[[], bool] = never) -> None:
+        """Read the folder `root`. `now` is the time in ns since the epoch, from before anything is looked at.
+
+        Raises Cancelled when `stop` says so, asked at every folder, hashed file and 1 MiB of one.
+        """
+        self._stop = stop
         self.files: dict[str, File] = {}
         self.links: dict[str, str] = {}
         self.left_out: list[tuple[str, str]] = []
@@ -140,6 +145,8 @@ class Walk:
         self.index = self._remember(root, places)
 
     def _visit(self, path: str, chain: Chain, trusted: bool, identity: Identity) -> None:
+        if self._stop():
+            raise Cancelled
         try:
             fd = os.open(encoded(path) or b".", FOLDER_FLAGS, dir_fd=self._root)
         except OSError as error:
@@ -208,7 +215,7 @@ class Walk:
         records = known if not stale else dict(known)
         for name in stale:
             self.count(prefix + name, os.stat(encoded(name), dir_fd=fd, follow_symlinks=False).st_size)
-            status, digest, _ = fingerprint(fd, encoded(name), prefix + name)
+            status, digest, _ = fingerprint(fd, encoded(name), prefix + name, stop=self._stop)
             if name == ".gitignore" and not known[name].endswith(digest):
                 return None
             records[name] = f"f+{self._stamp(status)}{digest}"
@@ -232,7 +239,7 @@ class Walk:
         if self._decider is None:
             from .decide import Decider
 
-            self._decider = Decider(self._root, self._stamp, self.count)
+            self._decider = Decider(self._root, self._stamp, self.count, self._stop)
         return self._decider
 
     def _decide(self, fd: int, path: str, known: Records, chain: Chain, trusted: bool) -> None:

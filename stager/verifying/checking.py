@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
-from ..errors import CannotWrite
+from ..scratch import scratch
 from ..staging import Settings
+from ..writing import Output
 from .against import Against, download, result
 from .conditions import Here
 from .findings import Comparison
 from .restaging import Restaged, restaged
 from .results import Verdict
+
+_CHUNK = 1 << 20
 
 
 def verify(
@@ -36,7 +37,7 @@ def verify(
     """
     with ExitStack() as stack:
         if against.kind == "url":
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="stager-verify-"))
+            folder = stack.enter_context(scratch("verify"))
             path = download(against.value, os.path.join(folder, "droplet.tgz"), settings.indexes, settings.stop)
             against = replace(against, path=path)
         try:
@@ -63,12 +64,6 @@ def verify(
 def _keep(found: Comparison, again: Restaged, keep: str) -> None:
     if not keep or not found.findings:
         return
-    temporary = f"{keep}.{os.urandom(6).hex()}.part"
-    try:
-        shutil.copyfile(again.path, temporary)
-        os.replace(temporary, keep)
-    except OSError as error:
-        raise CannotWrite(keep, error.strerror or str(error)) from None
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
+    with open(again.path, "rb", buffering=0) as made, Output(keep) as output:
+        while part := made.read(_CHUNK):
+            output.write(part)
