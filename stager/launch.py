@@ -7,6 +7,7 @@ the droplet is unpacked, so that the same bytes run on every platform.
 from __future__ import annotations
 
 import json
+import re
 
 from .digest import Digest, canonical_json
 from .lockfile import dumps
@@ -62,6 +63,10 @@ exec "$@"
 """
 
 
+_ESCAPED = re.compile("[<>&\\x7f-\\x9f\\u2028\\u2029\\ufeff\\ufffe\\uffff]")
+"""What Go's encoder escapes, and what may stand in JSON as it is and not in YAML, as which the launcher reads it."""
+
+
 def launch_files(plan: Plan, plan_digest: Digest) -> dict[str, str]:
     """Droplet path → text of everything launch needs, for the given plan."""
     facts = {
@@ -106,6 +111,4 @@ def staging_info(plan: Plan) -> str:
     web = next((process.command for process in plan.processes if process.type == "web"), "")
     facts = {"detected_buildpack": plan.buildpacks[-1].name if plan.buildpacks else "", "start_command": web}
     text = json.dumps(facts, separators=(",", ":"), ensure_ascii=False)
-    for sign in "<>&":
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return text + "\n"
+    return _ESCAPED.sub(lambda sign: f"\\u{ord(sign[0]):04x}", text) + "\n"

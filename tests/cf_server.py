@@ -249,6 +249,7 @@ class Listener(ThreadingHTTPServer):
             ),
             ("GET", f"/v3/apps/{guid}", lambda h, g, q, b: (200, self.state.shown_app(self.app(g)), {})),
             ("PATCH", f"/v3/apps/{guid}", self.patch_app),
+            ("DELETE", f"/v3/apps/{guid}", self.delete_app),
             ("POST", f"/v3/apps/{guid}/actions/(start|stop|restart)", self.act),
             ("GET", f"/v3/apps/{guid}/processes", self.get_processes),
             ("GET", f"/v3/apps/{guid}/droplets", self.get_droplets),
@@ -295,6 +296,11 @@ class Listener(ThreadingHTTPServer):
     def get_stacks(self, handler: Handler, groups: object, query: Json, body: bytes) -> Routed:
         found = [{"guid": f"stack-{name}", "name": name, "created_at": name} for name in self.state.stacks]
         return 200, self.state.page("/v3/stacks", found, query), {}
+
+    def delete_app(self, handler: Handler, groups: tuple[str, ...], query: Json, body: bytes) -> Routed:
+        app = self.app(groups)
+        job = self.state.job("app.delete", lambda: self.state.apps.pop(app["guid"]))
+        return 202, None, {"Location": f"{self.state.url}/v3/jobs/{job}"}
 
     def patch_app(self, handler: Handler, groups: tuple[str, ...], query: Json, body: bytes) -> Routed:
         update_metadata(self.app(groups), json.loads(body).get("metadata") or {})

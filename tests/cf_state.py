@@ -297,7 +297,7 @@ class Controller:
             for key, title in (("memory", "Memory"), ("disk_quota", "Disk quota")):
                 value = process.get(key)
                 if value is not None and not re.fullmatch(
-                    r"\d+(\.\d+)?\s*(B|K|KB|M|MB|G|GB|T|TB)", str(value), re.IGNORECASE
+                    r"\d+(\.\d+)?(B|[KMGT]i?B?)", str(value).strip(), re.IGNORECASE
                 ):
                     units = f"{title} must use a supported unit: B, K, KB, M, MB, G, GB, T, or TB"
                     raise unprocessable(f'{prefix}Process "{kind}": {units}')

@@ -6,9 +6,11 @@ import json
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from stager import launch
 from stager.codec import CODEC
@@ -113,6 +115,14 @@ def test_launch_json_holds_the_facts() -> None:
     assert facts["plan"] == plan_digest(PLAN)
     assert facts["processes"]["fails"] == "exit 7"
     assert (facts["stack"], facts["architecture"], facts["glibc"]) == ("debian-12", "amd64", "0.0")
+
+
+@pytest.mark.parametrize("sign", ["\x7f", "\x80", "\x85", "\u2028", "\ufeff", "\uffff", "<", "é", "😀"])
+def test_the_launcher_reads_any_command_in_staging_info(sign: str) -> None:
+    """It reads YAML, in which some signs may not stand as they are."""
+    command = f"serve --title 'a{sign}b'"
+    text = launch.staging_info(replace(PLAN, processes=(Process("web", command, Reason("")),)))
+    assert (yaml.safe_load(text)["start_command"], text.count("\n")) == (command, 1)
 
 
 def test_staging_info_is_one_line_with_gos_escapes() -> None:

@@ -166,6 +166,11 @@ class Api:
         body = {"name": name, "lifecycle": lifecycle, "relationships": related}
         return _app(self._node(self.send("POST", "/v3/apps", f"the app {name}", body, safe=False), name))
 
+    def delete_app(self, app: App) -> None:
+        """Delete an app, and wait until that is done."""
+        what = f"the deletion of {app.name}"
+        self.wait_for_job(self.send("DELETE", f"/v3/apps/{app.guid}", what), what)
+
     def apply_manifest(self, space: str, text: bytes) -> None:
         """Apply a manifest to a space, and wait until its job is done."""
         headers = {"Content-Type": "application/x-yaml"}

@@ -37,7 +37,8 @@ class How:
 
     strategy: str = "rolling"
     start: bool = True
-    max_in_flight: int = 1
+    max_in_flight: int | None = None
+    """Instances that are replaced at a time; None for the platform's own (1), which needs no platform that knows options."""
     patience: float = 600.0
     """Seconds."""
     revision: str = ""
@@ -103,7 +104,7 @@ def _create(api: Api, app: App, droplet: str, how: How) -> Deployment:
     body = {
         **source,
         "strategy": "rolling",
-        "options": {"max_in_flight": how.max_in_flight},
+        **({"options": {"max_in_flight": how.max_in_flight}} if how.max_in_flight else {}),
         "relationships": {"app": {"data": {"guid": app.guid}}},
     }
     what = f"the deployment of {app.name}"

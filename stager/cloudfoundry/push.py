@@ -7,10 +7,11 @@ before the platform has confirmed the digest of what it holds.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ..droplets import DropletFile
-from ..errors import Rejected, TooLarge, Unfit
+from ..errors import Rejected, StagerError, TooLarge, Unfit
 from ..store import Store
 from . import rules
 from .api import Api, App, RemoteDroplet
@@ -83,10 +84,11 @@ def push(api: Api, droplet: DropletFile, checked: Checked, manifest: AppManifest
     space = api.space(session.login.org, session.login.space)
     app = api.app(manifest.name, space)
     stack = _stack(api, app, checked, manifest, wishes, notes)
-    app = app or _created(api, manifest.name, space, stack)
+    made = None if app else _created(api, manifest.name, space, stack)
+    app = app or made or _found(api, manifest.name, space)
     _refuse_other_lifecycle(app)
     session.tell("applying the manifest")
-    api.apply_manifest(space, render(manifest, stack))
+    _apply(api, space, render(manifest, stack), made)
     found, uploaded = _on_platform(api, app, droplet, checked)
     said = description(droplet.digest, str(droplet.facts.get("plan", "")), str(droplet.facts["stack"]))
     api.describe("droplets", found.guid, *said)
@@ -133,15 +135,32 @@ def _stack(api: Api, app: App | None, checked: Checked, manifest: AppManifest, w
     return stack
 
 
-def _created(api: Api, name: str, space: str, stack: str) -> App:
-    """The new app; or the one that an earlier try, or somebody else, has just made."""
+def _created(api: Api, name: str, space: str, stack: str) -> App | None:
+    """The new app; None when an earlier try, or somebody else, has just made one of this name."""
     try:
         return api.create_app(name, space, stack)
     except Rejected:
-        found = api.app(name, space)
-        if found is None:
+        if api.app(name, space) is None:
             raise
-        return found
+        return None
+
+
+def _found(api: Api, name: str, space: str) -> App:
+    app = api.app(name, space)
+    if app is None:
+        raise Rejected(f"the app {name}", PLATFORM, "it was deleted meanwhile", "Push it again.")
+    return app
+
+
+def _apply(api: Api, space: str, text: bytes, made: App | None) -> None:
+    """Apply the manifest; an app that was `made` for it does not stay behind, empty, when the platform refuses it."""
+    try:
+        api.apply_manifest(space, text)
+    except Rejected:
+        if made is not None:
+            with suppress(StagerError):  # the refusal is what matters
+                api.delete_app(made)
+        raise
 
 
 def _refuse_other_lifecycle(app: App) -> None:

@@ -1,7 +1,7 @@
 """What the API accepts in a manifest, so that an error comes before anything is changed, and with its line.
 
-Source: the v3 documentation's app manifest and metadata pages. Whatever only the platform can know (whether a service
-or a domain exists) is left to it.
+Source: the v3 documentation's app manifest and metadata pages, and the Cloud Controller's own checks (its `app/messages`).
+Whatever only the platform can know (whether a service or a domain exists) is left to it.
 """
 
 from __future__ import annotations
@@ -36,12 +36,20 @@ _INTEGERS = {
 }  # fmt: skip
 _FLAGS = ("no-route", "random-route", "default-route")
 _SIZES = ("memory", "disk_quota", "disk-quota")
-_SIZE = re.compile(r"(\d+)(?:\.\d+)?\s*(B|K|KB|M|MB|G|GB|T|TB)", re.IGNORECASE)
+_SIZE = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)(B|[KMGT]I?B?)", re.IGNORECASE | re.ASCII)
+_WHOLE = re.compile(r"\+?\d{1,9}", re.ASCII)
+_ROUTE = re.compile(
+    r"(?:(?P<scheme>[a-z][a-z0-9+.-]*)://)?(?P<host>[^/:?#\s@]+)(?P<port>:\d{1,5})?(?:/[^\s?#]*)?", re.IGNORECASE
+)
+_PART = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_DOMAIN = re.compile(rf"(?=.{{1,253}}\Z)(?:{_PART}\.)+{_PART}")
+_FEATURES = {"ssh", "revisions", "service-binding-k8s", "file-based-vcap-services", "gpu"}
+_SERVICE = {"name", "parameters", "binding_name"}
 _UNITS = {"B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _TYPES = {"health-check-type": ("port", "process", "http", "none"),
-          "readiness-health-check-type": ("port", "process", "http")}  # fmt: skip
+          "readiness-health-check-type": ("port", "process", "http", "none")}  # fmt: skip
 _COMMAND = 4096
-_KEY = re.compile(r"(?:(?P<prefix>[A-Za-z0-9.-]{1,253})/)?(?P<name>[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)")
+_KEY = re.compile(r"(?:(?P<prefix>[^/]*)/)?(?P<name>[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)")
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?|")
 
 
@@ -122,29 +130,61 @@ def _settings(table: Mapping[str, Value], rules: _Rules, owner: str) -> None:
     """The keys that an app and a process share."""
     for key, least in _INTEGERS.items():
         value = table.get(key)
-        if value is not None and (type(value.raw) is not int or value.raw < least):
+        number = _whole(value.raw) if value is not None else None
+        if value is not None and value.raw is not None and (number is None or number < least):
             raise rules.fail(value.line, f"{key!r} of {owner} must be a whole number, at least {least}")
     for key in _FLAGS:
-        if key in table and not isinstance(table[key].raw, bool):
+        if key in table and table[key].raw is not None and not isinstance(table[key].raw, bool):
             raise rules.fail(table[key].line, f"{key!r} of {owner} must be true or false")
     for key in _SIZES:
-        if key in table and size(table[key]) is None:
-            hint = f"Write a number with a unit, such as '{key}: 512M'."
-            raise rules.fail(table[key].line, f"{key!r} of {owner} needs a unit: B, K, M, G or T", hint)
+        if key in table and table[key].raw not in (None, ""):
+            _check_size(table[key], f"{key!r} of {owner}", rules, f"Write a number with a unit, such as '{key}: 512M'.")
     for key, known in _TYPES.items():
         if key in table and table[key].raw not in known:
             raise rules.fail(table[key].line, f"{key!r} of {owner} must be one of: {', '.join(known)}")
     command = table.get("command")
-    if command is not None and command.raw is not None and not 1 <= len(str(command.raw)) <= _COMMAND:
-        raise rules.fail(command.line, f"'command' of {owner} must have 1 to {_COMMAND} characters")
+    if command is not None and command.raw is not None:
+        if not isinstance(command.raw, str):
+            raise rules.fail(command.line, f"'command' of {owner} must be a text", "Put it in quotes.")
+        if not 1 <= len(command.raw) <= _COMMAND:
+            raise rules.fail(command.line, f"'command' of {owner} must have 1 to {_COMMAND} characters")
+    for kind in ("", "readiness-"):
+        _endpoint(table, f"{kind}health-check-", rules, owner)
     if "disk_quota" in table and "disk-quota" in table:
         raise rules.fail(table["disk-quota"].line, f"{owner} has both 'disk_quota' and 'disk-quota'", "Leave one out.")
 
 
+def _endpoint(table: Mapping[str, Value], prefix: str, rules: _Rules, owner: str) -> None:
+    """An endpoint is a path, and the platform takes one together with a type only when that is `http`."""
+    endpoint, kind = table.get(f"{prefix}http-endpoint"), table.get(f"{prefix}type")
+    if endpoint is None or endpoint.raw is None:
+        return
+    if not isinstance(endpoint.raw, str) or not endpoint.raw.startswith("/") or re.search(r"\s", endpoint.raw):
+        raise rules.fail(endpoint.line, f"'{prefix}http-endpoint' of {owner} must be a path, such as '/health'")
+    if kind is not None and kind.raw != "http":
+        hint = f"Write '{prefix}type: http', or leave the endpoint out."
+        raise rules.fail(kind.line, f"'{prefix}type' of {owner} must be http for an endpoint", hint)
+
+
+def _whole(raw: Any) -> int | None:
+    """A whole number, or a text that is one: the platform takes both."""
+    if type(raw) is int:
+        return raw
+    return int(raw) if isinstance(raw, str) and _WHOLE.fullmatch(raw) else None
+
+
+def _check_size(value: Value, what: str, rules: _Rules, hint: str) -> None:
+    count = size(value)
+    if count is None:
+        raise rules.fail(value.line, f"{what} needs a unit behind the number: B, K, M, G or T", hint)
+    if count < _UNITS["M"]:
+        raise rules.fail(value.line, f"{what} is less than 1M, and the platform counts in whole megabytes", hint)
+
+
 def size(value: Value) -> int | None:
-    """A size such as `512M` in bytes (binary units, as the platform counts); None for anything else."""
+    """A size such as `512M` or `0.5GiB` in bytes (binary units, as the platform counts); None for anything else."""
     found = _SIZE.fullmatch(str(value.raw).strip()) if value.raw is not None else None
-    return int(found[1]) * _UNITS[found[2][0].upper()] if found else None
+    return int(float(found[1]) * _UNITS[found[2][0].upper()]) if found else None
 
 
 def _env(value: Value, rules: _Rules) -> Value:
@@ -157,10 +197,9 @@ def _env(value: Value, rules: _Rules) -> Value:
             raise rules.fail(
                 one.line, f"the variable {key} must be a plain value", "Write it as one text, e.g. as JSON."
             )
-        if not key or key.upper().startswith("VCAP_") or key == "PORT":
-            raise rules.fail(
-                one.line, f"the variable {key!r} cannot be set", "The platform sets VCAP_* and PORT itself."
-            )
+        if not key or key.upper().startswith(("VCAP_", "VMC")) or key.upper() == "PORT":
+            hint = "The platform keeps PORT and names that begin with VCAP_ or VMC, in any case, for itself."
+            raise rules.fail(one.line, f"the variable {key!r} cannot be set", hint)
         text = "" if one.raw is None else (one.written or str(one.raw))
         kept[key] = Value(text, one.line, text)
     return Value(kept, value.line)
@@ -197,7 +236,10 @@ def _sidecars(value: Value, rules: _Rules) -> Value:
             hint = "Name the processes it runs beside: 'process_types: [web]'."
             raise rules.fail(row.line, f"the sidecar {row.raw['name'].raw} has no process_types", hint)
         rules.unknown(row.raw, _SIDECAR, f"of sidecar {row.raw['name'].raw}")
-        _settings(row.raw, rules, f"sidecar {row.raw['name'].raw}")
+        memory = row.raw.get("memory")
+        if memory is not None and memory.raw is not None and not _whole(memory.raw):  # a bare number is megabytes here
+            what = f"'memory' of sidecar {row.raw['name'].raw}"
+            _check_size(memory, what, rules, "Write a number with a unit, such as 'memory: 64M'.")
     return value
 
 
@@ -208,15 +250,34 @@ def _services(value: Value, rules: _Rules) -> Value:
         named = one.raw.get("name") if isinstance(one.raw, dict) else one
         if named is None or not isinstance(named.raw, str) or not named.raw:
             raise rules.fail(one.line, "a service is a name, or a table with a name")
+        for key in sorted(set(one.raw) - _SERVICE) if isinstance(one.raw, dict) else ():
+            known = ", ".join(sorted(_SERVICE))
+            raise rules.fail(
+                one.raw[key].line, f"{key!r} cannot be said of the service {named.raw}", f"Known: {known}."
+            )
+    return value
+
+
+def _features(value: Value, rules: _Rules) -> Value:
+    if not isinstance(value.raw, dict) or not value.raw:
+        raise rules.fail(value.line, "'features' is a table of names with true or false")
+    for key, one in value.raw.items():
+        if key not in _FEATURES or not isinstance(one.raw, bool):
+            hint = f"Write true or false for: {', '.join(sorted(_FEATURES))}."
+            raise rules.fail(one.line, f"the platform does not take the feature {key!r} like this", hint)
     return value
 
 
 def _metadata(value: Value, rules: _Rules) -> Value:
     """Labels and annotations with the limits of the documentation's page "Metadata"."""
+    if value.raw is None:
+        return value
     if not isinstance(value.raw, dict) or set(value.raw) - {"labels", "annotations"}:
         raise rules.fail(value.line, "'metadata' is a table with 'labels' and 'annotations'")
     kept: dict[str, Value] = {}
     for part, table in value.raw.items():
+        if table.raw is None:
+            continue
         if not isinstance(table.raw, dict):
             raise rules.fail(table.line, f"'{part}' must be a table")
         kept[part] = Value({key: _entry(key, one, part, rules) for key, one in table.raw.items()}, table.line)
@@ -225,10 +286,14 @@ def _metadata(value: Value, rules: _Rules) -> Value:
 
 def _entry(key: str, value: Value, part: str, rules: _Rules) -> Value:
     found = _KEY.fullmatch(key)
-    if not found or (found["prefix"] or "").lower() == "cloudfoundry.org":
-        raise rules.fail(
-            value.line, f"{key!r} cannot be a key of {part}", "Use up to 63 letters, digits, '-', '_' and '.'."
-        )
+    prefix = found["prefix"] if found else None
+    if (
+        not found
+        or (prefix is not None and not _DOMAIN.fullmatch(prefix))
+        or (prefix or "").lower() == "cloudfoundry.org"
+    ):
+        hint = "Use up to 63 letters, digits, '-', '_' and '.'; before a '/' stands a domain, such as example.org."
+        raise rules.fail(value.line, f"{key!r} cannot be a key of {part}", hint)
     if isinstance(value.raw, (dict, list)):
         raise rules.fail(value.line, f"{key!r} of {part} must be a text")
     text = None if value.raw is None else (value.written or str(value.raw))
@@ -243,13 +308,21 @@ def _routes(table: Mapping[str, Value], rules: _Rules) -> None:
     if value is not None:
         for row in _rows(value, rules, "routes"):
             route = row.raw.get("route")
-            if route is None or not isinstance(route.raw, str) or "." not in route.raw or "://" in route.raw:
-                hint = "Write it without a scheme: '- route: www.example.org/path'."
+            if route is None or not isinstance(route.raw, str) or not _is_route(route.raw):
+                hint = "Write it like '- route: www.example.org/path' or '- route: tcp.example.org:1234'."
                 raise rules.fail(row.line, "a route is a host name with an optional path or port", hint)
     if _is_on(table, "random-route") and _is_on(table, "default-route"):
         raise rules.fail(table["random-route"].line, "'random-route' and 'default-route' exclude each other")
     if _is_on(table, "no-route") and value is not None:
         rules.note(table["no-route"].line, "'no-route' removes all routes; those listed under 'routes' are not mapped")
+
+
+def _is_route(text: str) -> bool:
+    """As the platform reads it: a host of a domain; with a scheme, http or https without a port, or tcp with one."""
+    found = _ROUTE.fullmatch(text.strip())
+    if not found or "." not in found["host"].strip("."):
+        return False
+    return (found["scheme"] or "").lower() in (("", "tcp") if found["port"] else ("", "http", "https"))
 
 
 def _is_on(table: Mapping[str, Value], key: str) -> bool:
@@ -261,6 +334,7 @@ _PARTS: dict[str, Callable[[Value, _Rules], Value]] = {
     "processes": _processes,
     "sidecars": _sidecars,
     "services": _services,
+    "features": _features,
     "metadata": _metadata,
 }
 

@@ -39,7 +39,7 @@ def _target_arguments(parser: argparse.ArgumentParser) -> None:
         "--strategy", default="rolling", choices=["rolling", "restart"], help="for an app that runs (rolling)"
     )
     parser.add_argument("--no-start", action="store_true", help="set the droplet; leave the app stopped")
-    parser.add_argument("--max-in-flight", type=int, default=1, metavar="N", help="instances replaced at a time (1)")
+    parser.add_argument("--max-in-flight", type=int, metavar="N", help="instances replaced at a time (1)")
     parser.add_argument("--timeout", type=float, default=600.0, metavar="SECONDS", help="for the app to run (600)")
     parser.add_argument("--any-stack", action="store_true", help="accept a stack that the droplet was not staged for")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
@@ -197,7 +197,7 @@ def _how(arguments: argparse.Namespace) -> How:
     from ..cloudfoundry.deployments import How
     from ..errors import UsageError
 
-    if arguments.max_in_flight < 1 or arguments.timeout <= 0:
+    if (arguments.max_in_flight is not None and arguments.max_in_flight < 1) or arguments.timeout <= 0:
         raise UsageError("--max-in-flight and --timeout must be positive", "Leave them out for 1 and 600.")
     return How(arguments.strategy, not arguments.no_start, arguments.max_in_flight, arguments.timeout)
 

@@ -110,8 +110,8 @@ def test_an_alias_to_itself_is_refused() -> None:
         (app("lifecycle: cnb"), "manifest.yml:3: a droplet has the lifecycle buildpack, not 'cnb'"),
         (app("host: x"), "manifest.yml:3: 'host' was removed from manifests"),
         (app("domains: [x]"), "manifest.yml:3: 'domains' was removed from manifests"),
-        (app("memory: 512"), "manifest.yml:3: 'memory' of shop needs a unit: B, K, M, G or T"),
-        (app("disk_quota: lots"), "manifest.yml:3: 'disk_quota' of shop needs a unit: B, K, M, G or T"),
+        (app("memory: 512"), "manifest.yml:3: 'memory' of shop needs a unit behind the number: B, K, M, G or T"),
+        (app("disk_quota: lots"), "manifest.yml:3: 'disk_quota' of shop needs a unit behind the number: B, K, M, G or T"),
         (app("disk_quota: 1G", "disk-quota: 1G"), "manifest.yml:4: shop has both 'disk_quota' and 'disk-quota'"),
         (app("instances: two"), "manifest.yml:3: 'instances' of shop must be a whole number, at least 0"),
         (app("instances: true"), "manifest.yml:3: 'instances' of shop must be a whole number, at least 0"),
@@ -129,13 +129,41 @@ def test_an_alias_to_itself_is_refused() -> None:
         (app("processes: web"), "manifest.yml:3: 'processes' must be a list of tables"),
         (app("processes: [{memory: 1G}]"), "manifest.yml:3: a process has no type"),
         (app("processes:", "- type: a", "- type: a"), "manifest.yml:5: the process a is there twice"),
-        (app("processes:", "- type: a", "  memory: 1"), "manifest.yml:5: 'memory' of process a needs a unit: B, K, M, G or T"),
+        (app("processes:", "- type: a", "  memory: 1"),
+         "manifest.yml:5: 'memory' of process a needs a unit behind the number: B, K, M, G or T"),
         (app("sidecars: [{name: a}]"), "manifest.yml:3: a sidecar has no command"),
         (app("sidecars: [{name: a, command: b}]"), "manifest.yml:3: the sidecar a has no process_types"),
         (app("services: db"), "manifest.yml:3: 'services' must be a list"),
         (app("services: [{binding_name: x}]"), "manifest.yml:3: a service is a name, or a table with a name"),
         (app("routes: [www.example.org]"), "manifest.yml:3: 'routes' must be a list of tables"),
-        (app("routes: [{route: 'https://a.b'}]"), "manifest.yml:3: a route is a host name with an optional path or port"),
+        *((app(f"routes: [{{route: '{route}'}}]"), "manifest.yml:3: a route is a host name with an optional path or port")
+          for route in ("ftp://a.b", "https://a.b:443", "tcp://a.b", "a b.c", "localhost", "/path", "a.b?q", "https://", ".")),
+        *((app(f"memory: {text}"), "manifest.yml:3: 'memory' of shop needs a unit behind the number: B, K, M, G or T")
+          for text in ("512 M", "-1M", "M", "1MBit", "1e3M", "٣M", "true", "1PB")),
+        *((app(f"{key}: {text}"),
+           f"manifest.yml:3: '{key}' of shop is less than 1M, and the platform counts in whole megabytes")
+          for key in ("memory", "disk_quota") for text in ("0M", "0.5M", "1023K", "100B")),
+        (app("processes:", "- type: a", "  memory: 0M"),
+         "manifest.yml:5: 'memory' of process a is less than 1M, and the platform counts in whole megabytes"),
+        (app("instances: '-1'"), "manifest.yml:3: 'instances' of shop must be a whole number, at least 0"),
+        (app("instances: 1.0"), "manifest.yml:3: 'instances' of shop must be a whole number, at least 0"),
+        (app("instances: '²'"), "manifest.yml:3: 'instances' of shop must be a whole number, at least 0"),
+        (app("command: 5"), "manifest.yml:3: 'command' of shop must be a text"),
+        (app("command: ''"), "manifest.yml:3: 'command' of shop must have 1 to 4096 characters"),
+        (app("processes: [{type: a, command: [x]}]"), "manifest.yml:3: 'command' of process a must be a text"),
+        *((app(f"env: {{{name}: 1}}"), f"manifest.yml:3: the variable '{name}' cannot be set")
+          for name in ("port", "Port", "VMC_APP", "vmcx")),
+        (app("features: {flying: true}"), "manifest.yml:3: the platform does not take the feature 'flying' like this"),
+        (app("features: {ssh: 'yes'}"), "manifest.yml:3: the platform does not take the feature 'ssh' like this"),
+        (app("features: {}"), "manifest.yml:3: 'features' is a table of names with true or false"),
+        (app("services: [{name: db, plan: small}]"), "manifest.yml:3: 'plan' cannot be said of the service db"),
+        (app("metadata: {labels: {team/x: y}}"), "manifest.yml:3: 'team/x' cannot be a key of labels"),
+        (app("metadata: {annotations: {-a.b/x: y}}"), "manifest.yml:3: '-a.b/x' cannot be a key of annotations"),
+        (app("sidecars: [{name: a, command: b, process_types: [web], memory: 0M}]"),
+         "manifest.yml:3: 'memory' of sidecar a is less than 1M, and the platform counts in whole megabytes"),
+        (app("health-check-http-endpoint: health"), "manifest.yml:3: 'health-check-http-endpoint' of shop must be a path, such as '/health'"),  # noqa: E501
+        (app("health-check-type: port", "health-check-http-endpoint: /up"),
+         "manifest.yml:3: 'health-check-type' of shop must be http for an endpoint"),
         (
             app("random-route: true", "default-route: true"),
             "manifest.yml:3: 'random-route' and 'default-route' exclude each other",
@@ -149,6 +177,31 @@ def test_an_alias_to_itself_is_refused() -> None:
 )  # fmt: skip
 def test_what_the_platform_would_refuse(text: str, why: str) -> None:
     assert refusal(text) == why
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(f"memory: {text}" for text in ("512MiB", "1GB", "1g", "2048K", "1.5G", "1048576B", "' 1G '", "null", "''")),
+        *(f"instances: {text}" for text in ("'2'", "null", "0", "'+3'")),
+        *(f"timeout: {text}" for text in ("'60'", "null")),
+        *(f"routes: [{{route: '{text}'}}]"
+          for text in ("https://a.b/c", "http://a.b", "tcp.a.b:1024", "tcp://a.b:1024", "*.a.b", "a.b")),
+        "metadata: null",
+        "metadata: {labels: null, annotations: {example.org/x: y, plain: z}}",
+        "readiness-health-check-type: none",
+        "health-check-http-endpoint: /up",
+        "sidecars: [{name: a, command: b, process_types: [web], memory: 64}]",
+        "sidecars: [{name: a, command: b, process_types: [web], memory: 64M}]",
+        "services: [db, {name: cache, parameters: {a: 1}, binding_name: c}]",
+        "features: {ssh: true, revisions: false, file-based-vcap-services: true}",
+        "no-route: null",
+        "command: null",
+    ],
+)  # fmt: skip
+def test_what_the_platform_accepts_is_sent(line: str) -> None:
+    key = line.partition(":")[0]
+    assert key in sent(app(line))
 
 
 def test_what_belongs_to_staging_is_left_out_with_a_remark() -> None:

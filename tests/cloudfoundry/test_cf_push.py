@@ -17,8 +17,9 @@ from cf_state import current
 
 from stager.cloudfoundry import manifest, upload
 from stager.cloudfoundry.deployments import How
+from stager.cloudfoundry.fitness import check
 from stager.cloudfoundry.manifest import AppManifest
-from stager.cloudfoundry.push import Pushed, Wishes, push_all
+from stager.cloudfoundry.push import Pushed, Wishes, check_app, push_all
 from stager.cloudfoundry.settings import Settings, Waiting
 from stager.cloudfoundry.yamlvalues import Value
 from stager.droplets import DropletFile, open_droplet
@@ -63,6 +64,16 @@ def newer_file(newer: Droplet) -> Iterator[DropletFile]:
 
 def parsed(text: str) -> AppManifest:
     return manifest.parse(text, "manifest.yml", {})[0]
+
+
+def test_a_refused_manifest_leaves_no_new_app_behind(platform: CloudFoundry, push: Callable[..., Pushed]) -> None:
+    push(app=replace(BARE, name="other", values={"name": Value("other", 1, "other")}))
+    platform.state.pace.manifest_error = "Route is reserved"
+    with pytest.raises(Rejected, match="Route is reserved"):
+        push()
+    with pytest.raises(Rejected, match="Route is reserved"):
+        push(app=replace(BARE, name="other", values={"name": Value("other", 1, "other")}))
+    assert [one["name"] for one in platform.state.apps.values()] == ["other"], "one that was there stays"
 
 
 # --- the whole way ---------------------------------------------------------------------------------------------
@@ -373,10 +384,11 @@ def test_a_process_of_the_manifest_that_nothing_starts(platform: CloudFoundry, p
     assert not platform.seen, "known before anything is asked"
 
 
-def test_a_disk_that_is_too_small(platform: CloudFoundry, push: Callable[..., Pushed]) -> None:
-    text = "applications:\n- name: shop\n  disk_quota: 4K\n"
-    assert "disk_quota of web, manifest.yml:3" in refused(lambda: push(parsed(text)), TooLarge)
-    assert not platform.seen
+def test_a_disk_that_is_too_small(droplet: DropletFile) -> None:
+    large = replace(check(droplet), unpacked=(1 << 20) + 1)
+    check_app(large, parsed("applications:\n- name: shop\n  disk_quota: 2M\n"))
+    text = "applications:\n- name: shop\n  disk_quota: 1M\n"
+    assert "disk_quota of web, manifest.yml:3" in refused(lambda: check_app(large, parsed(text)), TooLarge)
 
 
 def test_a_droplet_that_is_too_large(
