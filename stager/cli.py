@@ -10,12 +10,13 @@ import sys
 
 from .commands import GROUPS, MODULES
 from .errors import Cancelled, CannotWrite, StagerError
+from .names import printable_lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
-    from typing import TextIO
+    from typing import Any, TextIO
 
 _EPILOG = (
     "Exit codes: 0 done, 1 different (diff), 2 usage, 20 the app, 30 a buildpack, 40 fetching, 50 integrity, "
@@ -27,6 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the process's exit status."""
     words = sys.argv[1:] if argv is None else list(argv)
     arguments: argparse.Namespace | None = None
+    streams = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = _Spelling.over(sys.stdout), _Spelling.over(sys.stderr)
     try:
         arguments = _parse(words)
         if getattr(arguments, "json", False):
@@ -43,6 +46,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 141
     except Exception as error:
         return _fail(_typed(error, words), arguments)
+    finally:
+        sys.stdout, sys.stderr = streams
+
+
+class _Spelling:
+    """A text stream over another: what is written is spelled out as `names.printable` does, line by line.
+
+    Names, locks, commands, servers' answers: whatever anybody else wrote reaches the terminal through here. What must
+    move the cursor (bars, a machine's own log) goes to the stream `beneath`.
+    """
+
+    def __init__(self, beneath: TextIO) -> None:
+        self.beneath = beneath
+
+    @classmethod
+    def over(cls, stream: Any) -> Any:
+        """Such a stream; None where there is none, as in a process without a standard output."""
+        return stream and cls(stream)
+
+    def write(self, text: str) -> int:
+        self.beneath.write(printable_lines(text))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.beneath, name)
 
 
 def _flush() -> None:

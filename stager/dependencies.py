@@ -15,10 +15,11 @@ from typing import Any
 from . import __version__, assembly, codec, launch, pieces, tar
 from .digest import canonical_json, key_of
 from .ecosystems import covered, layout, link_packages, unbuilt
-from .errors import LockStale, NeedsBuild, PathConflict
+from .errors import LockStale, NeedsBuild, PathConflict, UnsafeEntry
 from .launch import LAYERS
 from .lockfile import plan_digest
 from .model import Artifact, BuildpackPin, Plan
+from .names import WHITEOUT, path_fault
 from .pieces import Piece
 from .resources import pinned_digest
 from .restage import base_key
@@ -266,7 +267,9 @@ def _owners(placed: list[Placed], links: Mapping[str, str], files: Mapping[str, 
             if path in owners:
                 raise PathConflict(path, (owners[path], label), "Pin another version of the package.")
             owners[path] = label
-    for path in owners:
+    for path, owner in owners.items():
+        if WHITEOUT in path and (wrong := path_fault(path)):  # also of a plan's links and files, and of npm's commands
+            raise UnsafeEntry(owner, path, wrong)
         if (above := path.rpartition("/")[0]) and above in owners:
             raise PathConflict(above, (owners[above], owners[path]), "Pin another version of the package.")
     return owners

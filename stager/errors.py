@@ -2,10 +2,12 @@
 
 A raise site gives data; the sentence is built here, so that one file shows how stager speaks. Each error says
 what happened, where (file and line when there is one) and the edit or command that mends it. The class decides the
-process exit code and whether trying again can help. This module imports nothing: it is on the warm path.
+process exit code and whether trying again can help. This module imports nothing but `names`: it is on the warm path.
 """
 
 from __future__ import annotations
+
+from .names import printable, printable_lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ class StagerError(Exception):
 
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
-        return f"{place}{self.message}" + (f"\n  {self.hint}" if self.hint else "")
+        return printable(f"{place}{self.message}") + (f"\n  {printable_lines(self.hint)}" if self.hint else "")
 
 
 class Cancelled(StagerError):

@@ -7,6 +7,7 @@ import threading
 from typing import Any, TextIO
 
 from .model import Event, Progress
+from .names import printable
 
 _LABELS = {
     "plan": "planning",
@@ -67,7 +68,7 @@ class _Bars:
                     _LABELS.get(event.verb, event.verb), total=None, what=""
                 )
             done, total = self._sum(event)
-            what = f"{done / 1e6:.1f} of {total / 1e6:.1f} MB" if event.verb in _BYTES else event.what
+            what = f"{done / 1e6:.1f} of {total / 1e6:.1f} MB" if event.verb in _BYTES else printable(event.what)
             self._live.update(task, completed=done, total=total or None, what=what)
             if event.verb not in ("plan", "fetch") and done and done == total:
                 self._stop()
@@ -99,7 +100,7 @@ class _Bars:
         columns = (
             TextColumn("{task.description:>11}"),
             BarColumn(),
-            TextColumn("{task.fields[what]}"),
+            TextColumn("{task.fields[what]}", markup=False),
             TimeElapsedColumn(),
         )
         live = Progress(*columns, console=Console(file=self._stream), transient=True)

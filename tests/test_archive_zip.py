@@ -562,4 +562,4 @@ def test_a_missing_file_and_a_folder_are_typed_errors(tmp_path: Path) -> None:
     assert caught.value.message == f"{LABEL}: cannot be opened: No such file or directory"
     with pytest.raises(BadArchive) as caught:
         read_zip(str(tmp_path), LABEL)
-    assert caught.value.message == f"{LABEL}: is not a regular file"
+    assert caught.value.message == f"{LABEL}: cannot be opened: Is a directory"

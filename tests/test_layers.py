@@ -15,7 +15,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "stager"
 
 RANKS = [
-    "errors digest limits regular resources places writing",
+    "names errors digest limits regular resources places writing",
     "model checked",
     "tar inflate codec pieces archive elf render templates yamltext buildpack box releases wanted lockfile progress tree "
     "store entries",

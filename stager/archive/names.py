@@ -10,12 +10,9 @@ import re
 from collections.abc import Iterable
 
 from ..errors import UnsafeEntry
+from ..names import WHITEOUT, characters_fault
 from .members import Limits, Member
 
-_FORBIDDEN = re.compile(
-    "[\x00-\x1f\x7f-\x9f\\\\\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]"
-)
-"""Control characters, the backslash (a separator elsewhere), signs that turn the direction of text, non-characters."""
 _DRIVE = re.compile("[A-Za-z]:")
 _LINK_HOPS = 40  # Linux follows no more symlinks than this for one path
 
@@ -47,12 +44,19 @@ def clean(label: str, name: str, limits: Limits) -> str:
     return _clean(label, name, limits)
 
 
+def _malformed(name: str) -> bool:
+    """Whether a name or target has what `stager.names` refuses, or a backslash, which is a separator elsewhere."""
+    return "\\" in name or characters_fault(name) != ""
+
+
 def _clean(label: str, name: str, limits: Limits) -> str:
-    if _FORBIDDEN.search(name):
+    if _malformed(name):
         raise UnsafeEntry(label, name, "has a backslash or a control character in its name")
     if name.startswith("/"):
         raise UnsafeEntry(label, name, "has an absolute name")
     parts = [part for part in name.split("/") if part not in ("", ".")]
+    if any(part.startswith(WHITEOUT) for part in parts):
+        raise UnsafeEntry(label, name, f"has a name that begins with {WHITEOUT!r}, by which image layers remove files")
     if ".." in parts:
         raise UnsafeEntry(label, name, "has '..' in its name")
     if parts and _DRIVE.match(parts[0]):
@@ -105,7 +109,7 @@ def _add_folder(name: str, parents: set[str]) -> None:
 def _check_links(label: str, links: dict[str, str], limits: Limits, absolute: bool) -> None:
     for name in sorted(links):
         target = links[name]
-        if _FORBIDDEN.search(target) or len(target.encode()) > limits.path or target.count("/") > 2 * limits.depth:
+        if _malformed(target) or len(target.encode()) > limits.path or target.count("/") > 2 * limits.depth:
             raise UnsafeEntry(label, name, f"is a symlink with the malformed target {target[:120]!r}")
         if target.startswith("/") and not absolute:
             raise UnsafeEntry(label, name, f"is a symlink to the absolute path {target!r}")

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
+from ..names import visible_json
 from . import shared
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def _plan(arguments: argparse.Namespace) -> int:
     if arguments.json:
         shared.print_json(plan_json(plan))
     else:
-        sys.stdout.write(dumps(plan))
+        sys.stdout.write(visible_json(dumps(plan)))
         shared.warn(plan.notes)
     return 0
 

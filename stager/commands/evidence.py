@@ -7,6 +7,7 @@ import sys
 
 from .. import limits, regular, writing
 from ..errors import Unreadable, UsageError
+from ..names import visible_json
 from . import shared
 
 TYPE_CHECKING = False
@@ -56,7 +57,8 @@ def _settings(arguments: argparse.Namespace, store: Store) -> Settings:
 def _deliver(arguments: argparse.Namespace, data: bytes, told: dict[str, Any]) -> int:
     """The document to its file or standard output; with a file, `told` with `--json`."""
     if not arguments.output:
-        sys.stdout.write(data.decode())
+        out, text = shared.beneath(sys.stdout), data.decode()
+        out.write(visible_json(text) if out.isatty() else text)
         return 0
     writing.keep_apart(arguments.output, arguments.droplet)
     writing.write(arguments.output, data)

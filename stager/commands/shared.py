@@ -9,12 +9,14 @@ import os
 import sys
 
 from .. import writing
+from ..names import visible_json
 from ..store.location import cache_folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Mapping, Sequence
+    from typing import TextIO
 
     from ..model import Progress
     from ..restage import Folder
@@ -49,12 +51,18 @@ def print_json(document: object) -> None:
     """Print the one document of a command with `--json` on standard output."""
     import json
 
-    print(json.dumps(document, indent=2, ensure_ascii=False, sort_keys=True))
+    print(visible_json(json.dumps(document, indent=2, ensure_ascii=False, sort_keys=True)))
 
 
 def say(text: str) -> None:
     """Tell people something, on standard error."""
     print(text, file=sys.stderr)
+
+
+def beneath(stream: TextIO) -> TextIO:
+    """The stream itself, for bars and for a machine's own log: what is written to it is not spelled out (see `cli`)."""
+    found: TextIO = getattr(stream, "beneath", stream)
+    return found
 
 
 def warn(notes: Sequence[str]) -> None:
@@ -172,7 +180,7 @@ def progress(arguments: argparse.Namespace) -> Progress | None:
         return None
     from ..progress import reporter
 
-    return reporter(sys.stderr)
+    return reporter(beneath(sys.stderr))
 
 
 def folder(arguments: argparse.Namespace, store: Store) -> Folder:

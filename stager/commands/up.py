@@ -192,6 +192,8 @@ def run_check(arguments: argparse.Namespace) -> int:
 
 def run_logs(arguments: argparse.Namespace) -> int:
     """Print the last lines of the processes, and go on with `--follow`."""
+    import sys
+
     from ..machine import folder, handle, logs
 
     where = folder.place(arguments.dir)
@@ -202,7 +204,7 @@ def run_logs(arguments: argparse.Namespace) -> int:
         raise UsageError(f"there is no process {arguments.process!r}", f"There are: {', '.join(names)}.")
 
     def show(line: logs.Line) -> None:
-        print(line.as_json() if arguments.json else line.text(), flush=True)
+        print(line.as_json() if arguments.json else line.text(), file=shared.beneath(sys.stdout), flush=True)
 
     for line in logs.last(guest, arguments.lines, arguments.process):
         show(line)

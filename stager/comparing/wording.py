@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-import re
-
 from ..model import Plan
+from ..names import printable
 from .difference import EQUAL, IN_ENVELOPE, Difference, FileChange
 from .planned import Change
 
 SIGNS = {"added": "+", "removed": "-", "up": "↑", "down": "↓", "changed": "~"}
 
 
-_UNSEEN = re.compile(
-    "[\x00-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
-    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
-)
-"""What cannot be seen or changes how its neighbours are seen: controls, marks of direction, joiners, undecodable bytes.
-
-A fixed list and not `str.isprintable`, whose answer grows with Python's tables.
-"""
-
-
 def shown(text: str, longest: int = 0) -> str:
-    """Untrusted text as it may be printed: what cannot be seen, and undecodable bytes, are spelled out."""
-    safe = _UNSEEN.sub(lambda found: _spelled(ord(found[0])), text)
+    """Untrusted text as it may be printed (see `names.printable`), cut to `longest` characters if that is given."""
+    safe = printable(text)
     return safe if not longest or len(safe) <= longest else safe[: longest - 1] + "…"
-
-
-def _spelled(code: int) -> str:
-    if 0xDC80 <= code <= 0xDCFF:
-        return f"\\x{code - 0xDC00:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def size_text(count: int) -> str:

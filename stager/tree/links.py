@@ -7,7 +7,7 @@ platform and a link that leads out would show what happens to be there.
 from __future__ import annotations
 
 from ..errors import UnsafePath
-from .names import LONGEST_PATH, fault, printable
+from ..names import LONGEST_PATH, characters_fault, printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ def check_link(path: str, target: str, links: Mapping[str, str]) -> str:
     Raises UnsafePath when `target` is absolute or climbs above the root, by its letters or through other links, or is
     no name that every platform can hold.
     """
-    wrong = fault(target) or (f"is longer than {LONGEST_PATH} bytes" if len(target.encode()) > LONGEST_PATH else "")
+    wrong = characters_fault(target) or (
+        f"is longer than {LONGEST_PATH} bytes" if len(target.encode()) > LONGEST_PATH else ""
+    )
     if wrong or not target:
         raise UnsafePath(
             path, f"the target of this symbolic link {wrong or 'is empty'}: {printable(target[:200])}", _HINT

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     Identity = tuple[int, int]
     """The device and inode that a folder had when its parent was listed."""
 
-FORMAT = 1
+FORMAT = 2
 """Of the index. Raise it whenever a rule of `decide`, `ignore` or `gitignore` changes."""
 MOST_ENTRIES = 200_000
 RACY = 2_000_000_000

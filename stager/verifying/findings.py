@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ..names import printable
+
 MOST = 200
 """So many findings are kept; all are counted."""
 LEVELS = ("plan", "artifact", "layer", "entry", "field", "byte")
@@ -88,4 +90,4 @@ def shown(text: object, limit: int = 200) -> str:
     """Text from an untrusted file for a terminal or a document: one printable line of at most `limit` characters."""
     whole = str(text)
     cut = whole if len(whole) <= limit else whole[: limit // 2] + "…" + whole[-limit // 2 :]
-    return "".join(one if one.isprintable() else one.encode("unicode_escape", "surrogatepass").decode() for one in cut)
+    return printable(cut)

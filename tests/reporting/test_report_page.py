@@ -168,7 +168,7 @@ def test_hostile_names_are_text(droplets: tuple[Path, Path], tmp_path: Path) -> 
         assert "&amp;&lt;" in words
         assert "\u202e" not in text
         assert "\\u202egpj.exe" in words
-        assert "tab\\u0009new\\u000aline" in words
+        assert "tab\\tnew\\nline" in words
         assert "\u05e2\u05d1\u05e8\u05d9\u05ea" in words
 
 
