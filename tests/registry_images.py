@@ -10,14 +10,17 @@ from typing import Any
 
 from registry_server import noise
 
-from stager.fetching.transport import Patience
+from stager.indexes import Indexes
+from stager.net.patience import Patience
 from stager.registry.access import Access
 from stager.registry.credentials import Logins
 from stager.registry.descriptors import INDEX, MANIFEST, Descriptor, canonical, digest_of
 from stager.registry.push import Image
 from stager.registry.upload import Blob
 
-QUICK = Patience(connect=5.0, read=5.0, waits=(0.01, 0.02, 0.03), longest_wait=0.5, grace=20.0)
+QUICK = Patience(connect=5.0, read=5.0, waits=(0.01, 0.02, 0.03), longest_wait=1.5, grace=20.0)
+HERE = Indexes(allowed=("127.0.0.0/8",))
+"""The operator allows what a registry on this machine points to: other ports are other origins."""
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 

@@ -33,13 +33,13 @@ RANKS = [
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names.split()}
 
 OWNERS = {
-    "socket": {"net.addresses", "running", "health", "registry.guard", "machine.ports"},
-    "ssl": {"fetching.transport"},
-    "http.client": {"fetching.transport", "health"},
-    "urllib.request": {"fetching.transport"},
-    "urllib3": {"fetching.transport", "fetching.web", "fetching.downloading", "registry.wire"},
-    "requests": {"fetching.transport", "fetching.web", "heroku.api", "cloudfoundry.wire"},
-    "cachecontrol": {"fetching.transport", "fetching.web"},
+    "socket": {"net.addresses", "net.guard", "net.session", "running", "health", "machine.ports"},
+    "ssl": {"net.session"},
+    "http.client": {"health"},
+    "urllib.request": set(),
+    "urllib3": {"net.session", "fetching.web"},
+    "requests": {"fetching.web"},
+    "cachecontrol": {"fetching.web"},
     "jinja2": {"render"},
     "platform": {"running", "locking", "unexpected"},
     "tarfile": set(),
@@ -50,14 +50,14 @@ OWNERS = {
     "getpass": set(),
     "locale": set(),
 }
-"""Modules of effects, and who below `stager/` may import them. Connections are opened by the sessions of `transport` alone,
-which `web` and `downloading` use; `indexes` only reads old spellings of addresses, `running` looks for a free port."""
+"""Modules of effects, and who below `stager/` may import them. Connections are opened by the sessions of
+`net` alone, whose pools `web` gives to its cache; `running` looks for a free port."""
 
 CALLS = {
     "os.environ": {"commands.shared", "library"},
     "os.environb": set(),
     "os.getenv": set(),
-    "time.time": {"store.disk", "fetching.transport", "commands.box"},
+    "time.time": {"store.disk", "commands.box"},
     "time.time_ns": {"tree", "restage"},
     "datetime.datetime.now": set(),
     "datetime.datetime.utcnow": set(),
@@ -67,8 +67,8 @@ CALLS = {
     "os.umask": set(),
     "os.walk": {"resources", "store.upkeep", "verifying.copying", "verifying.restaging"},
 }
-"""Attributes that read the machine, and who may. The clock says how old leftovers are (`disk`), how long a server asks to
-wait (`transport`) and which files are too young to be remembered (`tree`, `restage`); it never reaches a result."""
+"""Attributes that read the machine, and who may. The clock says how old leftovers are (`disk`) and
+which files are too young to be remembered (`tree`, `restage`); it never reaches a result."""
 
 
 @cache

@@ -16,10 +16,10 @@ from servers import Answer, Server
 from stager.ecosystems.pypi.lookup import IndexFile
 from stager.errors import NotCached, NotFound, StagerError, TooLarge, Unreachable
 from stager.fetching.simple import read_page
-from stager.fetching.transport import Patience
 from stager.fetching.web import NpmLookup, PypiLookup, Web
 from stager.indexes import Indexes
 from stager.indexes.origins import Origin
+from stager.net.patience import Patience
 from stager.store import Store
 
 SECRET = "canary-77c1"

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 from ..errors import Cancelled, LoginFailed, PlatformUnavailable, Rejected, StagerError, TookTooLong, TooLarge
-from ..fetching.transport import HOPS, Again, again, redirect
 from ..model import Event
+from ..net.patience import Again, Tries, again, number, sleep
+from ..net.session import Request, Response
 from .login import PLATFORM
 from .secrets import Secrets
 from .settings import Settings
@@ -79,7 +80,7 @@ class Session:
 
     def patiently(self, what: str, act: Callable[[], Answer], *, safe: bool = True) -> Answer:
         """The answer of `act`, tried again while it fails in a way that may pass. Raises PlatformUnavailable, Cancelled."""
-        failures = 0
+        tries = Tries(self.waiting, self._stopping)
         while True:
             self.check_cancelled()
             try:
@@ -92,10 +93,9 @@ class Session:
                 later = again(answer.status, answer.headers, self.login.api)
                 problem = Again(self.reason(answer), later.wait if later else None)
                 repeat = safe or answer.status in _UNDONE
-            failures += 1
-            if not repeat or failures > len(self.waiting.waits):
-                raise PlatformUnavailable(what, problem.cause, "" if repeat else _ONCE)
-            self.sleep(self.waiting.pause(failures, problem.wait))
+            why = tries.another(problem) if repeat else problem.cause
+            if why:
+                raise PlatformUnavailable(what, why, "" if repeat else _ONCE)
 
     # --- errors ------------------------------------------------------------------------------------------------
 
@@ -118,17 +118,17 @@ class Session:
 
     # --- waiting -----------------------------------------------------------------------------------------------
 
+    def _stopping(self) -> bool:
+        return self.settings.cancel is not None and self.settings.cancel.is_set()
+
     def check_cancelled(self) -> None:
         """Raise Cancelled when the caller asked to stop."""
-        if self.settings.cancel is not None and self.settings.cancel.is_set():
+        if self._stopping():
             raise Cancelled
 
     def sleep(self, seconds: float) -> None:
         """Wait, but not longer than the caller wants to. Raises Cancelled."""
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
-            self.check_cancelled()
-            time.sleep(min(left, 0.1))
+        sleep(seconds, self._stopping)
 
     def until(self, what: str, seconds: float, look: Callable[[], Any], hint: str) -> Any:
         """Look again and again, ever more rarely, until `look` returns something. Raises TookTooLong, Cancelled."""
@@ -156,25 +156,17 @@ class Session:
         Raises Rejected, PlatformUnavailable, TooLarge over `limit` bytes, Cancelled.
         """
         url, headers = self.login.api + path, {"Authorization": self._tokens.header()}
-        for _ in range(HOPS + 1):
-            try:
-                with self._wire.response("GET", url, {**headers, "Accept-Encoding": "identity"}) as response:
-                    target = redirect(url, response.status_code, response.headers.get("Location"))
-                    if not target:
-                        self._receive(response, what, take, limit)
-                        return
-            except Again as problem:
-                raise PlatformUnavailable(what, problem.cause) from None
-            if urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https":
-                raise PlatformUnavailable(what, "it redirects from https to http")
-            url, headers = target, {}
-        raise PlatformUnavailable(what, "it redirects too often")
+        try:
+            with self._wire.response(Request("GET", url), partial(self._wire.step, headers=headers)) as response:
+                self._receive(response, what, take, limit)
+        except Again as problem:
+            raise PlatformUnavailable(what, problem.cause) from None
 
-    def _receive(self, response: Any, what: str, take: Callable[[bytes], None], limit: int) -> None:
-        if response.status_code != 200:
-            raise self.refused(what, Answer(response.status_code, {}, response.raw.read(1 << 16)))
-        size, total = 0, int(response.headers.get("Content-Length") or 0)
-        for part in response.iter_content(1 << 18):
+    def _receive(self, response: Response, what: str, take: Callable[[bytes], None], limit: int) -> None:
+        if response.status != 200:
+            raise self.refused(what, Answer(response.status, {}, response.read(1 << 16)))
+        size, total = 0, number(response.headers.get("Content-Length")) or 0
+        for part in response.parts():
             self.check_cancelled()
             size += len(part)
             if size > limit:

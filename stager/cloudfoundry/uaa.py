@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ..errors import LoginFailed, StagerError
-from ..fetching.transport import host_of
+from ..net.patience import host_of
 from .login import PLATFORM, Login, refusal
 from .secrets import Secrets
 from .wire import Answer, Wire

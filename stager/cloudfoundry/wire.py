@@ -1,18 +1,19 @@
-"""One HTTP request and its answer: time-outs, proxies, certificates. The only module here that opens connections."""
+"""One HTTP request and its answer."""
 
 from __future__ import annotations
 
 import json
-import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from ..errors import PlatformUnavailable, TooLarge
-from ..fetching.transport import Again, failure, host_of, tls_context
+from ..indexes.origins import Origin
 from ..net.addresses import Refused
+from ..net.patience import Again, host_of
+from ..net.session import Request, Response, Session, Step
 from .settings import Settings
 
 _LARGEST = 32 << 20
@@ -49,95 +50,59 @@ class Wire:
     """Connections that are kept open. Safe to share between threads."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._mutex = threading.Lock()
-        self._http: Any = None
+        login, cancel = settings.login, settings.cancel
+        self._own = frozenset(Origin.of(url) for url in (login.api, login.uaa) if url)
+        self._network = replace(settings.network, trusted=self._own)
+        stopping = cancel.is_set if cancel is not None else lambda: False
+        self._http = Session(self._network, settings.waiting, stopping=stopping, jobs=4, verify=login.verify)
 
     def close(self) -> None:
         """Close the connections."""
-        if self._http is not None:
-            self._http.close()
+        self._http.close()
 
     def once(self, method: str, url: str, headers: Mapping[str, str], body: Any = None) -> Answer:
         """One try of one request, redirects not followed. Raises Again, and what trying again would not mend."""
-        with self.response(method, url, headers, body) as response:
-            return Answer(response.status_code, dict(response.headers), self._body(response, url))
-
-    @contextmanager
-    def response(self, method: str, url: str, headers: Mapping[str, str], body: Any = None) -> Iterator[Any]:
-        """The response while its body is still to be read. Raises like `once`, also for what happens inside the block."""
-        import requests
-
-        waiting, proxy = self._settings.waiting, self._settings.network.proxy(url)
-        response = None
+        sent = Request(method, url, headers, None if body is None else lambda: body, len(body or b""))
         try:
-            response = self._open().request(
-                method, url, headers=dict(headers), data=body, stream=True, allow_redirects=False,
-                timeout=(waiting.connect, waiting.read), proxies={"http": proxy, "https": proxy} if proxy else {},
-            )  # fmt: skip
-            yield response
-        except (requests.RequestException, OSError) as error:
-            raise _failure(error, url) from None
+            with self.response(sent) as response:
+                return Answer(response.status, dict(response.headers), _whole(response))
         finally:
-            if response is not None:
-                response.close()
             if hasattr(body, "close"):
                 body.close()
 
-    def _body(self, response: Any, url: str) -> bytes:
-        parts, size, until = [], 0, time.monotonic() + 2 * self._settings.waiting.read
-        for part in response.iter_content(1 << 16):
-            size += len(part)
-            if size > _LARGEST:
-                raise TooLarge(f"an answer of {host_of(url)}", _LARGEST, size)
-            if time.monotonic() > until:
-                raise Again(f"{host_of(url)} answers too slowly")
-            parts.append(part)
-        return b"".join(parts)
+    @contextmanager
+    def response(self, request: Request, step: Step | None = None) -> Iterator[Response]:
+        """The response while its body is still to be read. Raises like `once`, also for what happens inside the block."""
+        try:
+            with self._http.exchange(request, step) as response:
+                yield response
+        except Again as problem:
+            unsent = problem.cause.startswith(("no connection", "the name"))
+            raise (Unsent(problem.cause) if unsent else problem) from None
+        except Refused as refused:
+            raise PlatformUnavailable(
+                f"the connection to {host_of(request.url)}", str(refused), _hint(refused)
+            ) from None
 
-    def _open(self) -> Any:
-        with self._mutex:
-            if self._http is None:
-                self._http = _http(self._settings)
-            return self._http
-
-
-def _failure(error: Exception, url: str) -> Exception:
-    found = failure(error, url)
-    if isinstance(found, Refused):
-        hint = "Correct SSL_CERT_FILE, or the platform's certificate."
-        return PlatformUnavailable(f"the connection to {host_of(url)}", str(found), hint)
-    if isinstance(found, Again) and found.cause.startswith(("no connection", "the name")):
-        return Unsent(found.cause)
-    return found
+    def step(self, url: str, first: str, headers: Mapping[str, str]) -> Mapping[str, str]:
+        """The headers for a step of a download: what a redirect leads to gets none. Raises Refused."""
+        why = self._network.refusal(url)
+        if why:
+            raise Refused(f"it redirects to a place that is refused: {why}")
+        if urlsplit(first).scheme == "https" and urlsplit(url).scheme != "https":
+            raise Refused("it redirects from https to http")
+        return headers if url == first else {}
 
 
-def _http(settings: Settings) -> Any:
-    """A session of the HTTP library that trusts what the machine trusts and keeps no cookies."""
-    from http.cookiejar import DefaultCookiePolicy
+def _whole(response: Response) -> bytes:
+    parts, size = [], 0
+    for part in response.parts():
+        size += len(part)
+        if size > _LARGEST:
+            raise TooLarge(f"an answer of {host_of(response.url)}", _LARGEST, size)
+        parts.append(part)
+    return b"".join(parts)
 
-    import requests
-    from requests.adapters import HTTPAdapter
 
-    class Adapter(HTTPAdapter):
-        def init_poolmanager(self, *arguments: Any, **named: Any) -> None:
-            named.update(tls)
-            super().init_poolmanager(*arguments, **named)
-
-        def proxy_manager_for(self, proxy: str, **named: Any) -> Any:
-            named.update(tls)
-            return super().proxy_manager_for(proxy, **named)
-
-        def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:  # noqa: ARG002
-            conn.cert_reqs = "CERT_REQUIRED" if settings.login.verify else "CERT_NONE"
-
-    secure = settings.login.verify and settings.login.api.startswith("https:")  # reading all certificates takes a while
-    tls: dict[str, Any] = {"ssl_context": tls_context(settings.network)} if secure else {}
-    session = requests.Session()
-    session.trust_env = False  # the environment has been read by `indexes.configured`
-    session.verify = settings.login.verify
-    session.headers["User-Agent"] = "stager"
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    session.mount("https://", Adapter(pool_maxsize=4))
-    session.mount("http://", HTTPAdapter(pool_maxsize=4))
-    return session
+def _hint(refused: Refused) -> str:
+    return "Correct SSL_CERT_FILE, or the platform's certificate." if "TLS" in str(refused) else ""

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from ..indexes import Indexes
     from ..model import Artifact, Progress
+    from ..net.patience import Patience
     from ..store import Store
-    from .transport import Patience
 
 __all__ = ["fetch", "resolve"]
 

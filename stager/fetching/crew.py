@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ..errors import BadLock, Cancelled, DigestMismatch, FetchError, Gone, NotFound, Unreachable
+from ..errors import BadLock, Cancelled, DigestMismatch, FetchError, Gone, NotFound
 from ..model import Event
+from ..net.patience import Patience, Tries
+from ..net.session import Session
 from ..store.disk import forget
 from ..store.stored import resolve
 from .downloading import Download, worst
 from .locating import GONE, kind_of, locate
-from .transport import Patience, Transport
 
 if TYPE_CHECKING:
     from ..ecosystems.pypi.lookup import IndexFile
@@ -54,8 +55,8 @@ class Crew:
         self._todo = deque(_groups(missing))
         self._total = len(self._todo)
         self._jobs = max(1, min(jobs, self._total))
-        self._transport = Transport(indexes, self._jobs, self._patience)
         self._stop = threading.Event()
+        self._session = Session(indexes, self._patience, stopping=self._stopping, jobs=self._jobs)
         self._results: queue.SimpleQueue[tuple[str, str] | BaseException] = queue.SimpleQueue()
         self._active: dict[int, Download] = {}
         self._pages: PypiLookup | None = None
@@ -80,7 +81,6 @@ class Crew:
             try:
                 result = self._results.get(timeout=0.05)
             except queue.Empty:
-                self._check_overdue()
                 continue
             if isinstance(result, BaseException):
                 raise result
@@ -88,22 +88,15 @@ class Crew:
             self._tell("", len(done), self._total)
         return done
 
-    def _check_overdue(self) -> None:
-        for download in list(self._active.values()):
-            if download.overdue():
-                raise Unreachable(download.artifact.name, "its server does not answer")
-
     def _dismiss(self, threads: Sequence[threading.Thread]) -> None:
         self._stop.set()
         until = time.monotonic() + _FAREWELL
-        for download in list(self._active.values()):
-            download.interrupt()
         for thread in threads:
             thread.join(max(0.0, until - time.monotonic()))
         for download in list(self._active.values()):
             if download.temporary:
                 forget(download.temporary)
-        self._transport.close()
+        self._session.close()
 
     def _stopping(self) -> bool:
         return self._stop.is_set() or (self._cancel is not None and self._cancel.is_set())
@@ -138,14 +131,15 @@ class Crew:
 
     def _from_anywhere(self, group: Sequence[Artifact]) -> str:
         problems: list[FetchError | DigestMismatch] = []
+        tries = Tries(self._patience, self._stopping)
         for artifact in group:
             urls = locate(artifact, self._indexes, self._page, self._hints)
             while True:
                 try:
                     url = next(urls, "")
-                    if not url:
+                    if not url or not tries.left:
                         break
-                    return self._from_one(artifact, url)
+                    return self._from_one(artifact, url, tries)
                 except (FetchError, DigestMismatch) as problem:
                     problems.append(problem)
         first = group[0]
@@ -153,9 +147,9 @@ class Crew:
             raise Gone(first.name, GONE.get(kind_of(first), "Pin another version, and commit the lock."))
         raise worst(problems)
 
-    def _from_one(self, artifact: Artifact, url: str) -> str:
+    def _from_one(self, artifact: Artifact, url: str, tries: Tries) -> str:
         tell = partial(self._tell_bytes, artifact)
-        download = Download(artifact, self._store, self._transport, self._patience, self._stopping, tell)
+        download = Download(artifact, self._store, self._indexes, self._session, tries, self._stopping, tell)
         me = threading.get_ident()
         self._active[me] = download
         try:
@@ -171,7 +165,9 @@ class Crew:
             if self._pages is None:
                 from .web import PypiLookup, Web
 
-                self._pages = PypiLookup(Web(self._indexes, self._store, patience=self._patience))
+                self._pages = PypiLookup(
+                    Web(self._indexes, self._store, patience=self._patience, stopping=self._stopping)
+                )
         return self._pages.files(name)
 
 

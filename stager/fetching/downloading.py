@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import re
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Cancelled, DigestMismatch, FetchError, NotFound, Unreachable
 from ..net.addresses import Refused
-from .transport import Again, Patience, Transport, again, host_of
+from ..net.patience import Again, Tries, again, host_of, number
+from ..net.session import Request, Response, Session
+from .transport import ACCESS, step
 
 if TYPE_CHECKING:
+    from ..indexes import Indexes
     from ..model import Artifact
     from ..store import BlobWriter, Store
 
@@ -28,25 +30,25 @@ _REPORT = 1 << 20
 
 
 class Download:
-    """The work of fetching one artifact. `interrupt` and `overdue` may be called from another thread."""
+    """The work of fetching one artifact."""
 
     def __init__(
         self,
         artifact: Artifact,
         store: Store,
-        transport: Transport,
-        patience: Patience,
+        indexes: Indexes,
+        session: Session,
+        tries: Tries,
         stopping: Callable[[], bool],
         tell: Callable[[int], None],
     ) -> None:
         self.artifact = artifact
         self._store = store
-        self._transport = transport
-        self._patience = patience
+        self._indexes = indexes
+        self._session = session
+        self._tries = tries
         self._stopping = stopping
         self._tell = tell
-        self._asked = 0.0
-        self._response: Any = None
         self.temporary = ""
         """The path of the unfinished file while there is one."""
 
@@ -66,38 +68,31 @@ class Download:
                 self.temporary = ""
 
     def _persist(self, url: str, body: _Body) -> None:
-        failures, before = 0, 0
+        self._tries.anew()
+        before = 0
         while True:
             try:
                 return self._receive(url, body)
             except Again as problem:
-                failures = 1 if body.size - before >= CHUNK else failures + 1
+                if body.size - before >= CHUNK:
+                    self._tries.progress()
                 before = body.size
-                if failures > len(self._patience.waits):
-                    raise Unreachable(self.artifact.name, problem.cause) from None
-                self._sleep(self._patience.wait(failures, problem.wait))
+                why = self._tries.another(problem)
+                if why:
+                    raise Unreachable(self.artifact.name, why) from None
             except Refused as refused:
                 raise _Final(self.artifact.name, str(refused)) from None
 
     def _receive(self, url: str, body: _Body) -> None:
-        self._asked = time.monotonic()
-        try:
-            response = self._transport.open(url, body.range_headers())
-        finally:
-            self._asked = 0.0
-        self._response = response
-        try:
+        request = Request("GET", url)
+        with self._session.exchange(request, step(self._indexes, body.range_headers()), self._tries.left) as response:
             self._check(response, url)
             body.begin(response)
-            self._copy(response, body, url)
+            self._copy(response, body)
             body.check_whole(host_of(url))
-        except BaseException:
-            response.close()
-            raise
-        finally:
-            self._response = None
+            self._tries.progress()
 
-    def _check(self, response: Any, url: str) -> None:
+    def _check(self, response: Response, url: str) -> None:
         status, name = response.status, self.artifact.name
         if status in (404, 410):
             raise NotFound(name)
@@ -105,55 +100,22 @@ class Download:
         if later:
             raise later
         if status in (401, 403, 407):
-            hint = "Give the credentials for this host in the index's own configuration (pip.conf, .npmrc, netrc)."
-            raise _Final(name, f"{host_of(url)} answered {status}: access denied", hint)
+            raise _Final(name, f"{host_of(url)} answered {status}: access denied", ACCESS)
         if status not in (200, 206, 416):
             raise _Final(name, f"{host_of(url)} answered {status}")
-        encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
-        if encoding not in ("", "identity"):
-            raise _Final(name, f"{host_of(url)} sends it with the Content-Encoding {encoding[:20]!r}, unasked")
+        if response.encoding:
+            raise _Final(name, f"{host_of(url)} sends it with the Content-Encoding {response.encoding[:20]!r}, unasked")
 
-    def _copy(self, response: Any, body: _Body, url: str) -> None:
-        reported, start, begun = body.size, body.size, time.monotonic()
-        while True:
-            try:
-                chunk = self._transport.read(response, CHUNK, url)
-            finally:
-                self._keep_going()
-            if not chunk:
-                break
+    def _copy(self, response: Response, body: _Body) -> None:
+        reported = body.size
+        while chunk := response.read(CHUNK):
+            if self._stopping():
+                raise Cancelled
             body.add(chunk)
             if body.size - reported >= _REPORT:
                 reported = body.size
                 self._tell(body.size)
-            allowed = self._patience.grace + (body.size - start) / self._patience.slowest
-            if time.monotonic() - begun > allowed:
-                raise Unreachable(self.artifact.name, f"{host_of(url)} sends it too slowly")
         self._tell(body.size)
-
-    def _keep_going(self) -> None:
-        if self._stopping():
-            raise Cancelled
-
-    def _sleep(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
-            self._keep_going()
-            time.sleep(min(left, 0.1))
-
-    def overdue(self) -> bool:
-        """Whether its server has not even begun to answer for longer than patience allows."""
-        asked = self._asked
-        return asked > 0 and time.monotonic() - asked > self._patience.grace
-
-    def interrupt(self) -> None:
-        """Wake a thread that waits for bytes."""
-        response = self._response
-        if response is not None:
-            try:
-                response.shutdown()
-            except (ValueError, RuntimeError, OSError):
-                return
 
 
 class _Final(Unreachable):
@@ -188,12 +150,13 @@ class _Body:
 
     def begin(self, response: Any) -> None:
         """Look at an answer's headers: go on where we were, or start again."""
-        length = _number(response.headers.get("Content-Length"))
+        length = number(response.headers.get("Content-Length"))
         if response.status == 416:  # there is nothing after what we have, and that is not the whole
             self._restart()
             raise Again("the server has no such range")
         if response.status == 206:
-            found = re.fullmatch(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)", response.headers.get("Content-Range", ""))
+            told = response.headers.get("Content-Range", "")
+            found = re.fullmatch(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18}|\*)", told)
             if not found or int(found[1]) != self.size:
                 self._restart()
                 raise Again("the server resumed at another place")
@@ -251,10 +214,6 @@ def _state(artifact: Artifact) -> Any:
     if artifact.digest.algorithm == "sha256":
         return None
     return hashlib.new(artifact.digest.algorithm, usedforsecurity=False)
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
 def worst(problems: list[FetchError | DigestMismatch]) -> FetchError | DigestMismatch:

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import json
 import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
 
 from ..ecosystems.pypi.lookup import IndexFile
-from ..errors import BadSettings, Cancelled, NotCached, NotFound, TooLarge, Unreachable
+from ..errors import BadSettings, NotCached, NotFound, TooLarge, Unreachable
 from ..net.addresses import Refused
+from ..net.patience import Again, Patience, Tries, again, date, host_of
+from ..net.session import HOPS, Session, ended, failure, redirect
 from .simple import JSON, read_page
-from .transport import HOPS, Again, Patience, again, failure, headers_for, host_of, redirect, tls_context
+from .transport import ACCESS, headers_for
 
 if TYPE_CHECKING:
     from ..indexes import Indexes
+    from ..net.guard import Watched
     from ..store import Store
 
 LARGEST = 256 << 20
@@ -46,6 +48,7 @@ class Web:
         self._offline = offline
         self._patience = patience or Patience()
         self._stopping = stopping
+        self._network = Session(indexes, self._patience, stopping=stopping)
         self._mutex = threading.Lock()
         self._session: Any = None
 
@@ -55,46 +58,44 @@ class Web:
         accepted = {"Accept": accept} if accept else {}
         if self._offline:
             return self._kept(url, accepted, what)
-        failures = 0
+        tries = Tries(self._patience, self._stopping)
         while True:
             try:
-                return self._chain(url, accepted, what)
+                return self._chain(url, accepted, what, tries.left)
             except Again as problem:
-                failures += 1
-                if failures > len(self._patience.waits):
-                    raise Unreachable(what, problem.cause) from None
-                self._sleep(self._patience.wait(failures, problem.wait))
+                why = tries.another(problem)
+                if why:
+                    raise Unreachable(what, why) from None
             except Refused as refused:
                 raise Unreachable(what, str(refused)) from None
 
-    def _sleep(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
-            if self._stopping():
-                raise Cancelled
-            time.sleep(min(left, 0.1))
-
-    def _chain(self, first: str, accepted: dict[str, str], what: str) -> bytes:
+    def _chain(self, first: str, accepted: dict[str, str], what: str, within: float) -> bytes:
         url = first
-        for _ in range(HOPS + 1):
-            response = self._ask(url, headers_for(self._indexes, url, first, accepted))
+        with self._network.watch(within=within) as watched:
             try:
-                target = redirect(url, response.status_code, response.headers.get("Location"))
-                if not target:
-                    self._check(response, url, what)
-                    return self._body(response, url, what)
-            finally:
-                response.close()
-            url = target
+                for _ in range(HOPS + 1):
+                    response = self._ask(url, headers_for(self._indexes, url, first, accepted))
+                    try:
+                        target = redirect(url, response.status_code, response.headers.get("Location"))
+                        if not target:
+                            self._check(response, url, what)
+                            return self._body(response, url, what, watched)
+                    finally:
+                        response.close()
+                    url = target
+            except Again:
+                ended(watched, url)
+                raise
         raise Refused("it redirects too often")
 
     def _ask(self, url: str, headers: dict[str, str]) -> Any:
         import requests
 
-        proxy = self._indexes.proxy(url)
+        plain = self._network.checked(url)
+        proxy = self._network.proxy(plain)
         try:
             return self._open().get(
-                url,
+                plain,
                 headers=headers,
                 allow_redirects=False,
                 stream=True,
@@ -114,27 +115,29 @@ class Web:
         if later:
             raise later
         if status in (401, 403, 407):
-            hint = "Give the credentials for this host in the index's own configuration (pip.conf, .npmrc, netrc)."
-            raise Unreachable(what, f"it answered {status}: access denied", hint)
+            raise Unreachable(what, f"it answered {status}: access denied", ACCESS)
         if status != 200:
             raise Unreachable(what, f"it answered {status}")
 
-    def _body(self, response: Any, url: str, what: str) -> bytes:
-        """All of it, within the limits of size and of time: a timer ends what drips for too long."""
+    def _body(self, response: Any, url: str, what: str, watched: Watched) -> bytes:
+        """All of it, within the limits of size and of time, which grows with what arrives, not with what that unpacks to."""
         import requests
         from urllib3.exceptions import HTTPError
 
-        guard = threading.Timer(self._patience.grace, _interrupt, [response.raw])
-        guard.daemon = True
-        guard.start()
+        def chunks() -> Iterator[bytes]:
+            arrived = 0
+            for chunk in response.iter_content(1 << 16):
+                ended(watched, url)
+                watched.moved(response.raw.tell() - arrived)
+                arrived = response.raw.tell()
+                yield chunk
+
         try:
-            return _collect(response.iter_content(1 << 16), what)
+            return _collect(chunks(), what)
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             if getattr(response, "from_cache", False):
                 self._forget(url)
             raise failure(error, url) from None
-        finally:
-            guard.cancel()
 
     # --- what is kept ----------------------------------------------------------------------------------------
 
@@ -142,7 +145,7 @@ class Web:
         """The session with its cache; its libraries are imported now, not before."""
         with self._mutex:
             if self._session is None:
-                self._session = _session(self._indexes, f"{self._store.root}/v1/http")
+                self._session = _session(self._network, f"{self._store.root}/v1/http")
                 with self._store.lease():  # makes and checks the folders above
                     pass
         return self._session
@@ -168,7 +171,7 @@ class Web:
         adapter.cache.delete(adapter.controller.cache_url(url))
 
 
-def _session(indexes: Indexes, folder: str) -> Any:
+def _session(network: Session, folder: str) -> Any:
     from http.cookiejar import DefaultCookiePolicy
 
     import requests
@@ -177,28 +180,35 @@ def _session(indexes: Indexes, folder: str) -> Any:
     from cachecontrol.heuristics import BaseHeuristic
 
     class KeepEverything(BaseHeuristic):
-        """Let a page that says nothing about its age be stored, but never be taken for fresh."""
+        """Let a page that says nothing about its age, or nonsense, be stored, but never be taken for fresh."""
 
         def apply(self, response: Any) -> Any:
             from email.utils import formatdate
 
-            response.headers.setdefault("Date", formatdate(usegmt=True))
-            response.headers.setdefault("Expires", response.headers["Date"])
+            if date(response.headers.get("Date") or "") is None:
+                response.headers["Date"] = formatdate(usegmt=True)
+            if date(response.headers.get("Expires") or "") is None:
+                response.headers["Expires"] = response.headers["Date"]
             return response
 
     class Adapter(CacheControlAdapter):
-        """CacheControl with our certificates alone."""
+        """CacheControl over connections of ours, with our certificates alone."""
 
         def init_poolmanager(self, *arguments: Any, **named: Any) -> None:
             super().init_poolmanager(*arguments, **named, ssl_context=context)
+            self.poolmanager.pool_classes_by_scheme = network.pool_classes()
 
         def proxy_manager_for(self, proxy: str, **named: Any) -> Any:
-            return super().proxy_manager_for(proxy, **named, ssl_context=context, proxy_ssl_context=context)
+            if not proxy.lower().startswith(("http://", "https://")):
+                raise requests.exceptions.InvalidSchema
+            manager = super().proxy_manager_for(proxy, **named, ssl_context=context, proxy_ssl_context=context)
+            manager.pool_classes_by_scheme = network.pool_classes()
+            return manager
 
         def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:  # noqa: ARG002
             conn.cert_reqs = "CERT_REQUIRED"
 
-    context = tls_context(indexes)
+    context = network.tls()
     session = requests.Session()
     session.trust_env = False  # the environment has been read by `configured`, netrc included
     session.headers["User-Agent"] = "stager"
@@ -239,13 +249,6 @@ def _collect(chunks: Any, what: str) -> bytes:
             raise TooLarge(what, LARGEST, size)
         parts.append(chunk)
     return b"".join(parts)
-
-
-def _interrupt(raw: Any) -> None:
-    try:
-        raw.shutdown()
-    except (ValueError, RuntimeError, OSError, AttributeError):
-        return
 
 
 def _label(url: str) -> str:

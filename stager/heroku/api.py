@@ -7,16 +7,17 @@ themselves: errors name their host and nothing else. Redirects are not followed.
 from __future__ import annotations
 
 import json
-import threading
-import time
+import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from typing import IO, TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ..errors import LoginFailed, PlatformUnavailable, Rejected
-from ..fetching.transport import Again, Patience, again, failure, host_of, tls_context
+from ..indexes.origins import Origin
 from ..net.addresses import Refused
+from ..net.patience import Again, Patience, Tries, again, host_of
+from ..net.session import Request, Response, Session
 from .login import Login, secure
 
 if TYPE_CHECKING:
@@ -51,11 +52,18 @@ class Expired(Exception):
 class Api:
     """A connection to the API. `patience` says how often and how long to try."""
 
-    def __init__(self, login: Login, indexes: Indexes, patience: Patience | None = None) -> None:
+    def __init__(
+        self,
+        login: Login,
+        indexes: Indexes,
+        patience: Patience | None = None,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._login = login
-        self._indexes = indexes
         self._patience = patience or Patience()
-        self._session: Any = None
+        self._stopping = stopping
+        network = replace(indexes, trusted=frozenset({Origin.of(login.api)}))
+        self._session = Session(network, self._patience, stopping=stopping)
 
     # --- the API itself --------------------------------------------------------------------------------------
 
@@ -81,15 +89,14 @@ class Api:
         return self._patiently(what, attempt)
 
     def _patiently(self, what: str, attempt: Callable[[], Any]) -> Any:
-        failures = 0
+        tries = Tries(self._patience, self._stopping)
         while True:
             try:
                 return attempt()
             except Again as problem:
-                failures += 1
-                if failures > len(self._patience.waits):
-                    raise PlatformUnavailable(what, problem.cause) from None
-                time.sleep(self._patience.wait(failures, problem.wait))
+                why = tries.another(problem)
+                if why:
+                    raise PlatformUnavailable(what, why) from None
             except Refused as refused:
                 raise PlatformUnavailable(what, str(refused), "Correct the proxy or certificate settings.") from None
 
@@ -103,13 +110,14 @@ class Api:
     ) -> Any:
         url = self._login.api + "".join("/" + quote(part, safe="") for part in path)
         sent = {"Accept": ACCEPT, "Authorization": f"Bearer {self._login.token}", **headers}
-        data = None
+        request = Request(method, url, sent)
         if body is not None:
             data = json.dumps(body).encode()
             sent["Content-Type"] = "application/json"
-        with self._open(method, url, sent, data) as response:
-            content = self._content(response, url)
-            if response.status_code // 100 == 2:
+            request = Request(method, url, sent, lambda: data, len(data))
+        with self._session.exchange(request) as response:
+            content = response.all(_LARGEST)
+            if response.status // 100 == 2:
                 return self._parsed(content, what)
             raise self._refusal(response, content, url, what)
 
@@ -119,12 +127,12 @@ class Api:
         except (ValueError, RecursionError):
             raise PlatformUnavailable(what, "the answer is no JSON") from None
 
-    def _refusal(self, response: Any, content: bytes, url: str, what: str) -> Exception:
-        status = response.status_code
+    def _refusal(self, response: Response, content: bytes, url: str, what: str) -> Exception:
+        status = response.status
         later = again(status, response.headers, url)
         if later:
             left = str(response.headers.get("RateLimit-Remaining", ""))
-            text = f"Heroku's rate limit is used up ({left if left.isdecimal() else 'no'} requests left)"
+            text = f"Heroku's rate limit is used up ({left if left.isascii() and left.isdecimal() else 'no'} requests left)"
             return Limited(text, later.wait) if status == 429 else later
         kind, said = self._explanation(content)
         if status == 401:
@@ -158,15 +166,18 @@ class Api:
 
         def attempt() -> None:
             # The address is signed for an upload without a content type; any other would make it another request.
-            with open(path, "rb") as file, self._open("PUT", url, {"Content-Type": ""}, file, longest=True) as response:
-                self._uploaded(response, url, what)
+            size, grace = os.stat(path).st_size, self._patience.grace
+            with open(path, "rb") as file:
+                request = Request("PUT", url, {"Content-Type": ""}, lambda: file, size, grace)
+                with self._session.exchange(request) as response:
+                    self._uploaded(response, url, what)
 
         if not secure(url):
             raise Rejected(what, "Heroku", "the address to upload to is not https", "Report this to Heroku.")
         self._patiently(what, attempt)
 
-    def _uploaded(self, response: Any, url: str, what: str) -> None:
-        status = response.status_code
+    def _uploaded(self, response: Response, url: str, what: str) -> None:
+        status = response.status
         if status in (401, 403):
             raise Expired
         later = again(status, response.headers, url)
@@ -175,111 +186,19 @@ class Api:
         if status // 100 != 2:
             raise Rejected(what, host_of(url), f"it answered {status}", status=status)
 
-    def stream(self, url: str) -> Iterator[str]:
-        """The output of a release phase as it comes, in parts; ends early when the connection does."""
+    def stream(self, url: str, seconds: float) -> Iterator[str]:
+        """The output of a release phase as it comes, in parts, for that many seconds at most; ends early when the connection
+        does."""
         if not secure(url):
             return
         try:
-            with self._open("GET", url, {}, None, longest=True) as response:
-                if response.status_code == 200:
-                    for part in response.iter_content(None):
+            with self._session.exchange(Request("GET", url, grace=seconds, read=self._patience.grace)) as response:
+                if response.status == 200:
+                    for part in response.parts():
                         yield part.decode("utf-8", "replace")
         except (Again, Refused):
             return
-        except Exception as error:
-            import requests
-
-            if not isinstance(error, (requests.RequestException, OSError)):
-                raise
-
-    # --- connections -----------------------------------------------------------------------------------------
-
-    @contextmanager
-    def _open(
-        self, method: str, url: str, headers: Mapping[str, str], data: bytes | IO[bytes] | None, longest: bool = False
-    ) -> Iterator[Any]:
-        import requests
-
-        proxy = self._indexes.proxy(url)
-        patience = self._patience
-        try:
-            response = self._connected().request(
-                method,
-                url,
-                headers={"Accept-Encoding": "identity", **headers},
-                data=data,
-                allow_redirects=False,
-                stream=True,
-                timeout=(patience.connect, patience.grace if longest else patience.read),
-                proxies={"http": proxy, "https": proxy} if proxy else {},
-            )
-        except (requests.RequestException, OSError) as error:
-            raise failure(error, url) from None
-        try:
-            yield response
-        finally:
-            response.close()
-
-    def _content(self, response: Any, url: str) -> bytes:
-        import requests
-
-        found = b""
-        guard = threading.Timer(self._patience.grace, _interrupt, [response.raw])  # ends what drips for too long
-        guard.daemon = True
-        guard.start()
-        try:
-            for part in response.iter_content(1 << 16):
-                found += part
-                if len(found) > _LARGEST:
-                    raise Refused(f"{host_of(url)} answers without end")
-        except (requests.RequestException, OSError) as error:
-            raise failure(error, url) from None
-        finally:
-            guard.cancel()
-        return found
-
-    def _connected(self) -> Any:
-        if self._session is None:
-            self._session = _session(self._indexes)
-        return self._session
 
     def close(self) -> None:
         """Close the connections."""
-        if self._session is not None:
-            self._session.close()
-
-
-def _interrupt(raw: Any) -> None:
-    with suppress(ValueError, RuntimeError, OSError, AttributeError):
-        raw.shutdown()
-
-
-def _session(indexes: Indexes) -> Any:
-    """A session that takes nothing from the environment: requests would add netrc's passwords by itself."""
-    from http.cookiejar import DefaultCookiePolicy
-
-    import requests
-    from requests.adapters import HTTPAdapter
-
-    context = tls_context(indexes)
-
-    class Adapter(HTTPAdapter):
-        """Connections that trust the configured certificates alone."""
-
-        def init_poolmanager(self, *arguments: Any, **named: Any) -> None:
-            super().init_poolmanager(*arguments, **named, ssl_context=context)
-
-        def proxy_manager_for(self, proxy: str, **named: Any) -> Any:
-            return super().proxy_manager_for(proxy, **named, ssl_context=context, proxy_ssl_context=context)
-
-        def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:  # noqa: ARG002
-            conn.cert_reqs = "CERT_REQUIRED"
-
-    session = requests.Session()
-    session.trust_env = False
-    session.headers.clear()
-    session.headers["User-Agent"] = "stager"
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    session.mount("https://", Adapter())
-    session.mount("http://", Adapter())
-    return session
+        self._session.close()

@@ -191,7 +191,7 @@ def _settled(api: Api, app: str, release: Release, waiting: Waiting) -> Release:
     """Wait while a release is pending, which it is as long as its release phase runs."""
     deadline, pause = time.monotonic() + waiting.longest, waiting.pause / 16
     if release.status == "pending" and release.output and waiting.output:
-        for text in api.stream(release.output):
+        for text in api.stream(release.output, waiting.longest):
             waiting.output(text)
             if time.monotonic() > deadline:
                 break

@@ -18,12 +18,17 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..errors import Cancelled
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Place = tuple[str, str, int]
 """Scheme, host and port: an `Origin`."""
 Found = tuple[int, int, int, tuple[Any, ...]]
 """Family, type, protocol and socket address: what `getaddrinfo` says, without its second-last field."""
+
+Stopping = Callable[[], bool]
+"""Whether the caller has asked to stop."""
 
 _LEAST = 3.0
 """Seconds that one of several addresses gets at least, as long as there are any left."""
@@ -45,6 +50,10 @@ _SPECIAL = tuple(
 _UNICAST = ipaddress.IPv6Network("2000::/3")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
+
+
+def _never() -> bool:
+    return False
 
 
 class Refused(Exception):
@@ -196,16 +205,18 @@ def _ported(entry: str) -> tuple[str, str]:
 # --- resolving and connecting ---------------------------------------------------------------------------------------
 
 
-def judge(host: str, port: int, policy: Policy, *, scheme: str = "https", timeout: float = 10.0) -> list[Found]:
+def judge(
+    host: str, port: int, policy: Policy, *, scheme: str = "https", timeout: float = 10.0, stopping: Stopping = _never
+) -> list[Found]:
     """Every address that a host has now, judged: connect to one of these and do not resolve again.
 
-    One address that may not be reached makes all of them refused. Raises Refused, socket.gaierror, TimeoutError.
+    One address that may not be reached makes all of them refused. Raises Refused, socket.gaierror, TimeoutError, Cancelled.
     """
     name = host.strip("[]")
     known = policy.knows((scheme, name.rstrip(".").lower(), port))
     if not known and not is_plain(name):
         raise Refused("its host is written in a way that is not unmistakable")
-    found = resolve(name, port, timeout)
+    found = resolve(name, port, timeout, stopping)
     for one in found if not known else ():
         address = _judged(one)
         if not policy.permits(address) and not (literal(name) is None and policy.is_gateway(address)):
@@ -226,9 +237,19 @@ def _judged(found: Found) -> Address:
     return address
 
 
-def resolve(host: str, port: int, timeout: float) -> list[Found]:
+def glance(host: str, port: int, policy: Policy, *, scheme: str, timeout: float = 2.0) -> None:
+    """Judge what a proxy will be asked to reach. Only the proxy resolves for good: what this machine cannot resolve, or not
+    soon, is judged as written. Raises Refused."""
+    try:
+        judge(host, port, policy, scheme=scheme, timeout=timeout)
+    except OSError:
+        if is_local(host) and not policy.knows((scheme, host, port)):
+            raise Refused(_why(host)) from None
+
+
+def resolve(host: str, port: int, timeout: float, stopping: Stopping = _never) -> list[Found]:
     """The addresses of a host, in the resolver's order. The system's resolver cannot be interrupted, so it works in a thread
-    that is left behind when it takes too long. Raises socket.gaierror, TimeoutError."""
+    that is left behind when it takes too long. Raises socket.gaierror, TimeoutError, Cancelled."""
     if literal(host) is not None and not host.endswith("."):
         return _look_up(host, port)
     results: list[list[Found] | Exception] = []
@@ -241,7 +262,11 @@ def resolve(host: str, port: int, timeout: float) -> list[Found]:
 
     thread = threading.Thread(target=work, daemon=True, name="stager-resolve")
     thread.start()
-    thread.join(max(0.0, timeout))
+    until = time.monotonic() + timeout
+    while thread.is_alive() and (left := until - time.monotonic()) > 0:
+        thread.join(min(left, 0.1))
+        if stopping():
+            raise Cancelled
     if not results:
         raise TimeoutError(f"the name {host} is not resolved in time")
     if isinstance(results[0], Exception):
@@ -276,16 +301,17 @@ def open_connection(
     timeout: float = 10.0,
     options: Sequence[tuple[int, int, int | bytes]] = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),),
     opened: Callable[[socket.socket], None] = lambda _: None,
+    stopping: Stopping = _never,
 ) -> socket.socket:
     """A TCP connection to a host, or to none of its addresses.
 
     The host is resolved once and every address judged by `policy`, with `scheme`, host and port as its origin; then they
     are tried in their order, all within `timeout` seconds, name lookup included. `opened` gets each socket before it is
-    connected. The socket's time-out is left at what remained. Raises Refused without any connect() to a forbidden address,
-    socket.gaierror for an unknown name, TimeoutError, and OSError when no address accepts.
+    connected; the one returned has `timeout`. Raises Refused without any connect() to a forbidden address,
+    socket.gaierror for an unknown name, TimeoutError, Cancelled, and OSError when no address accepts.
     """
     until = time.monotonic() + timeout
-    found = judge(host, port, policy, scheme=scheme, timeout=timeout)
+    found = judge(host, port, policy, scheme=scheme, timeout=timeout, stopping=stopping)
     problem: OSError = TimeoutError("timed out")
     for place, (family, kind, protocol, sockaddr) in enumerate(found):
         left = until - time.monotonic()
@@ -302,6 +328,7 @@ def open_connection(
             made.settimeout(max(left / (len(found) - place), min(left, _LEAST)))
             opened(made)
             made.connect(sockaddr)
+            made.settimeout(timeout)
             return made
         except OSError as error:
             made.close()

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..fetching.transport import Patience
 from ..indexes import Indexes
 from ..model import Progress
+from ..net.patience import Patience
 from .credentials import Logins
 
 CERTIFICATES = "/etc/docker/certs.d"

@@ -6,10 +6,9 @@ import json
 from typing import Any
 
 from ..errors import AccessDenied, NotFound, RegistryFull, RegistryRefused
-from ..fetching.transport import Again, again
 from ..net.addresses import Refused
+from ..net.patience import Again, again
 from .secrecy import Secrets
-from .wire import read_all
 
 _LARGEST = 1 << 16
 _HTTPS = "HTTPS"
@@ -22,7 +21,7 @@ def problem(response: Any, what: str, host: str, secrets: Secrets, *, wanted: bo
     The registry's own words are part of it, unless they hold a secret.
     """
     status = response.status
-    said, body = _said(response, host, secrets)
+    said, body = _said(response, secrets)
     if status == 507 or _is_full(status, body):
         return RegistryFull(what, host, said)
     later = again(status, response.headers, f"https://{host}")
@@ -45,10 +44,10 @@ def denied(what: str, host: str) -> AccessDenied:
     return AccessDenied(what, host, f"the registry {host} refuses it with the login that there is")
 
 
-def _said(response: Any, host: str, secrets: Secrets) -> tuple[str, str]:
+def _said(response: Any, secrets: Secrets) -> tuple[str, str]:
     """A refusal's first error for people (without secrets and control signs), and its raw text."""
     try:
-        body = read_all(response, _LARGEST, f"https://{host}").decode("utf-8", "replace")
+        body = response.all(_LARGEST).decode("utf-8", "replace")
     except (Again, Refused):
         return "", ""
     try:

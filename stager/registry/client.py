@@ -10,7 +10,6 @@ import json
 import os
 import re
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,9 +18,10 @@ from typing import Any, Self, TypeVar
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from ..errors import Cancelled, DigestMismatch, RegistryDown
-from ..fetching.transport import Again, host_of
 from ..indexes.origins import Origin
 from ..net.addresses import Refused
+from ..net.patience import Again, Tries, host_of, number
+from ..net.session import Request, Response
 from . import descriptors
 from .access import Access
 from .answers import denied, problem
@@ -29,7 +29,7 @@ from .descriptors import IMAGES, INDEXES, LIED, Manifest, short
 from .reference import Reference
 from .secrecy import Secrets
 from .token import Authority
-from .wire import Body, Wire, is_loopback, read_all
+from .wire import Wire, is_loopback
 
 T = TypeVar("T")
 _ACCEPT = ", ".join((*IMAGES, *INDEXES))
@@ -92,8 +92,8 @@ class Client:
                 if response.status == 404:
                     return None
                 self.expect(response, what, 200)
-                told = response.headers.get("Content-Length") or ""
-                return int(told) if told.isascii() and told.isdigit() and len(told) < 19 else -1
+                told = number(response.headers.get("Content-Length"))
+                return -1 if told is None else told
 
         return self.persist(what, ask)
 
@@ -119,7 +119,7 @@ class Client:
             with self.send("GET", path, repository, what, headers={"Accept": _ACCEPT}) as response:
                 self.expect(response, what, 200, wanted=True)
                 told = response.headers.get("Docker-Content-Digest") or ""
-                return self._body(response, path), response.headers.get("Content-Type") or "", told
+                return self._body(response), response.headers.get("Content-Type") or "", told
 
         raw, kind, told = self.persist(what, ask)
         if ":" in wanted:
@@ -187,7 +187,7 @@ class Client:
                 return None, ""
             self.expect(response, what, 200)
             try:
-                document = json.loads(self._body(response, path))
+                document = json.loads(self._body(response))
             except (ValueError, RecursionError):
                 raise RegistryDown(what, "its answer is no JSON") from None
             return document, self._next(path, response.headers.get("Link") or "")
@@ -197,8 +197,11 @@ class Client:
         match = re.search(r'<([^<>\s]+)>\s*;\s*rel="?next"?', link)
         if not match:
             return ""
-        url = urljoin(self._wire.base + path, match[1])
-        if Origin.of(url) != self._wire.origin:
+        try:
+            url = urljoin(self._wire.base + path, match[1])
+            if Origin.of(url) != self._wire.origin:
+                return ""
+        except ValueError:
             return ""
         return "/" + str(url).partition("://")[2].partition("/")[2]
 
@@ -211,11 +214,10 @@ class Client:
         what: str,
         *,
         headers: Mapping[str, str] | None = None,
-        body: Body | None = None,
+        body: Callable[[], Any] | None = None,
         length: int = 0,
-        expect: int = 0,
         grace: float = 0.0,
-    ) -> Iterator[Any]:
+    ) -> Iterator[Response]:
         """One request (a path or URL) with the rights it needs, and its answer inside a `with` block.
 
         A 401 is answered once. Raises AccessDenied, Again, Refused, Cancelled.
@@ -224,9 +226,8 @@ class Client:
         scopes = self._scope(repository)
         for attempt in range(3):
             used = self._authority.header(scopes)
-            with self._wire.exchange(
-                method, url, headers or {}, authorization=used, body=body, length=length, expect=expect, grace=grace
-            ) as response:
+            request = Request(method, url, headers or {}, body, length, grace)
+            with self._wire.exchange(request, authorization=used) as response:
                 if response.status != 401 or attempt == 2:
                     yield response
                     return
@@ -250,34 +251,33 @@ class Client:
 
     def persist(self, what: str, step: Callable[[], T]) -> T:
         """Do a step, again when it failed for a reason that may pass. Raises RegistryDown when it does not."""
-        failures = 0
+        tries = self.tries()
         while True:
             self.keep_going()
             try:
                 return step()
             except Again as problem:
-                failures += 1
-                self.wait(what, failures, problem)
+                self.wait(what, tries, problem)
             except Refused as refused:
                 raise RegistryDown(what, str(refused), lasting=True) from None
 
-    def wait(self, what: str, failures: int, problem: Again) -> None:
-        """Wait before the next try as long as the registry asks. Raises RegistryDown after the last one."""
-        patience = self.access.patience
-        if failures > len(patience.waits):
-            raise RegistryDown(what, problem.cause) from None
-        until = time.monotonic() + patience.wait(failures, problem.wait)
-        while (left := until - time.monotonic()) > 0:
-            self.keep_going()
-            time.sleep(min(left, 0.1))
+    def tries(self) -> Tries:
+        """The patience for one thing."""
+        return Tries(self.access.patience, self.access.stopping)
+
+    def wait(self, what: str, tries: Tries, problem: Again) -> None:
+        """Wait before the next try. Raises RegistryDown when there is none."""
+        why = tries.another(problem)
+        if why:
+            raise RegistryDown(what, why) from None
 
     def keep_going(self) -> None:
         """Raise Cancelled when the caller asked to stop."""
         if self.access.stopping():
             raise Cancelled
 
-    def _body(self, response: Any, path: str) -> bytes:
-        return read_all(response, _ANSWER, self._wire.base + path)
+    def _body(self, response: Response) -> bytes:
+        return response.all(_ANSWER)
 
     # --- answers -----------------------------------------------------------------------------------------------
 
@@ -296,9 +296,12 @@ class Client:
 
     def absolute(self, location: str | None, base: str) -> str:
         """The URL that an upload goes on at. Raises Refused when the answer names none, or a forbidden one."""
-        url = urljoin(base if "://" in base else self._wire.base + base, location or "")
         if not location:
             raise Refused("it does not say where the upload goes on")
+        try:
+            url = urljoin(base if "://" in base else self._wire.base + base, location)
+        except ValueError:
+            raise Refused("it sends the upload to a place that is no URL") from None
         why = self._wire.refusal(url)
         if why:
             raise Refused(f"it sends the upload to a place that is refused: {why}")

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DigestMismatch, RegistryDown
-from ..fetching.transport import Again
 from ..net.addresses import Refused
+from ..net.patience import Again
 from .descriptors import LIED, hasher, short
-from .wire import read_parts
 
 if TYPE_CHECKING:
     from .client import Client
@@ -21,13 +20,13 @@ def download(
 ) -> Iterator[bytes]:
     """The blob's bytes. What has been passed on is known to be wrong when this raises; see `Client.blob`."""
     what = f"{short(digest)} of {client.host}/{repository}"
-    state, done, failures = hasher(digest), 0, 0
+    state, done, tries = hasher(digest), 0, client.tries()
     held = b""
     while done < size or not size:
         client.keep_going()
         begun = done
         try:
-            for part in _parts(client, repository, digest, done, size, what):
+            for part in _parts(client, repository, digest, done, what):
                 done += len(part)
                 if done > size:
                     raise _wrong(what, f"{digest} ({size} bytes)", f"more than {size} bytes")
@@ -42,8 +41,9 @@ def download(
                 raise Again(f"{client.host} sent {done} of {size} bytes")
             break
         except Again as problem:
-            failures = 1 if done > begun else failures + 1
-            client.wait(what, failures, problem)
+            if done > begun:
+                tries.progress()
+            client.wait(what, tries, problem)
         except Refused as refused:
             raise RegistryDown(what, str(refused), lasting=True) from None
     got = f"{digest.partition(':')[0]}:{state.hexdigest()}"
@@ -52,16 +52,16 @@ def download(
     yield held
 
 
-def _parts(client: Client, repository: str, digest: str, start: int, size: int, what: str) -> Iterator[bytes]:
+def _parts(client: Client, repository: str, digest: str, start: int, what: str) -> Iterator[bytes]:
     """The rest from `start` on; a server that ignores the range sends what we have again, which is skipped."""
     headers = {"Range": f"bytes={start}-"} if start else {}
     path = f"/v2/{repository}/blobs/{digest}"
-    with client.send("GET", path, repository, what, headers=headers, expect=size - start) as response:
+    with client.send("GET", path, repository, what, headers=headers) as response:
         client.expect(response, what, 200, *([206] if start else []), wanted=True)
         skip = 0 if response.status == 206 else start
         if response.status == 206:
             _check_range(response, start)
-        for part in read_parts(response, f"https://{client.host}"):
+        for part in response.parts():
             yield from _after(part, skip)
             skip = max(0, skip - len(part))
 
@@ -71,7 +71,9 @@ def _after(part: bytes, skip: int) -> list[bytes]:
 
 
 def _check_range(response: Any, start: int) -> None:
-    found = re.fullmatch(r"bytes (\d{1,18})-\d{1,18}/(?:\d{1,18}|\*)", response.headers.get("Content-Range") or "")
+    found = re.fullmatch(
+        r"bytes ([0-9]{1,18})-[0-9]{1,18}/(?:[0-9]{1,18}|\*)", response.headers.get("Content-Range") or ""
+    )
     if not found or int(found[1]) != start:
         raise Refused("it resumed at another place")
 

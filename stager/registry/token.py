@@ -17,16 +17,18 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 from ..errors import AccessDenied
-from ..fetching.transport import again, host_of
 from ..indexes.origins import Origin
 from ..net.addresses import Refused
+from ..net.patience import again, host_of
+from ..net.session import Request
 from .credentials import Login
 from .secrecy import Secrets
-from .wire import Wire, is_loopback, read_all
+from .wire import Wire, is_loopback
 
 _LARGEST = 1 << 20
 _LIFETIME = 60.0
 """Seconds a token is good for when its server does not say (distribution's token specification)."""
+_DAY = 86400.0
 _EARLY = 5.0
 """Seconds before its end from which a token is not used any more."""
 _CLIENT = "stager"
@@ -173,11 +175,13 @@ class Authority:
         headers = {"Content-Type": "application/x-www-form-urlencoded"} if form is not None else {}
         begun = time.monotonic()
         try:
+            body = None if form is None else lambda: [form]
+            request = Request(method, url, headers, body, len(form or b""))
+            owner = Origin.of(url)
             with self._wire.exchange(
-                method, url, headers, authorization=authorization, owner=Origin.of(url),
-                body=None if form is None else lambda: [form], length=len(form or b""), follow=form is None,
-            ) as response:  # fmt: skip
-                status, data = response.status, read_all(response, _LARGEST, url)
+                request, authorization=authorization, owner=owner, follow=body is None
+            ) as response:
+                status, data = response.status, response.all(_LARGEST)
                 later = again(status, response.headers, url)
         except Refused as refused:
             raise AccessDenied(what, self._host, f"no token from {host_of(url)}: {refused}") from None
@@ -194,7 +198,7 @@ class Authority:
         try:
             document = json.loads(data)
             token = document.get("token") or document["access_token"]
-            lifetime = float(document.get("expires_in") or _LIFETIME)
+            lifetime = _seconds(document.get("expires_in"))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
             token, lifetime = "", 0.0
         if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
@@ -203,6 +207,12 @@ class Authority:
         if isinstance(document.get("refresh_token"), str):
             self._secrets.add(document["refresh_token"])
         return _Token(f"Bearer {token}", begun + max(lifetime - _EARLY, 1.0))
+
+
+def _seconds(told: object) -> float:
+    """How long a token is good for: what its server says, if that is a time, and a day at most."""
+    known = isinstance(told, (int, float)) and not isinstance(told, bool) and told > 0
+    return min(float(told), _DAY) if known else _LIFETIME  # type: ignore[arg-type]
 
 
 def _basic(login: Login) -> str:

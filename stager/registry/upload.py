@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DigestMismatch, RegistryDown, RegistryRefused
-from ..fetching.transport import Again
 from ..net.addresses import Refused
+from ..net.patience import Again
+from ..net.session import PIECE
 from .client import query
 from .descriptors import LIED, digest_of, short
-from .wire import PIECE
 
 if TYPE_CHECKING:
     from .client import Client
@@ -127,22 +127,23 @@ class _Upload:
 
     def run(self) -> None:
         """Send it to its end."""
-        failures, best = 0, 0
+        tries, refusals, best = self._client.tries(), 0, 0
         while True:
             try:
                 if self._step():
                     return
             except Again as problem:
-                failures = 1 if self._offset > best else failures + 1
+                if self._offset > best:
+                    tries.progress()
                 best = max(best, self._offset)
-                self._client.wait(self._what, failures, problem)
+                self._client.wait(self._what, tries, problem)
                 if self._recover():
                     return
             except Refused as refused:
                 raise RegistryDown(self._what, str(refused), lasting=True) from None
             except RegistryRefused as refused:
-                failures += 1
-                self._give_way(refused, failures)
+                refusals += 1
+                self._give_way(refused, refusals)
 
     def _open(self, begun: _Begun | None = None) -> None:
         """Begin, or begin again."""
@@ -266,7 +267,7 @@ class _Source:
 
 def _end_of(header: str | None) -> int | None:
     """The number of bytes that `Range: 0-N` says are there. `0-0` is what an empty upload says, too: then none are."""
-    found = re.fullmatch(r"(?:bytes=)?0-(\d{1,18})", (header or "").strip())
+    found = re.fullmatch(r"(?:bytes=)?0-([0-9]{1,18})", (header or "").strip())
     if not found:
         return None
     last = int(found[1])

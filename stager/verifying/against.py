@@ -162,32 +162,31 @@ def _layer(index: int, given: tuple[str, ...], names: tuple[Layer, ...], own: li
 
 def download(url: str, into: str, indexes: Indexes, stop: Callable[[], bool]) -> str:
     """Fetch a published droplet to the file `into`. Raises Unreachable, NotFound, TooLarge, CannotWrite, Cancelled."""
-    from ..errors import Cancelled
-    from ..fetching.transport import Again, Patience, Transport, host_of
+    from ..fetching.transport import step
     from ..net.addresses import Refused
+    from ..net.patience import Again, Patience, host_of
+    from ..net.session import Request, Session
 
-    transport, what = Transport(indexes, 1, Patience()), f"the droplet at {host_of(url)}"
+    session, what = Session(indexes, Patience(), stopping=stop, jobs=1), f"the droplet at {host_of(url)}"
     try:
-        response = transport.open(url, {})
-        if response.status == 404:
-            raise NotFound(what, "Check the URL.")
-        if response.status != 200:
-            raise Unreachable(what, f"the server answered {response.status}")
-        size = 0
-        with open(into, "wb") as file:
-            while part := transport.read(response, 1 << 20, url):
-                size += len(part)
-                if stop():
-                    raise Cancelled
-                if size > _LARGEST:
-                    raise TooLarge(what, _LARGEST, size)
-                file.write(part)
+        with session.exchange(Request("GET", url), step(indexes, {})) as response:
+            if response.status == 404:
+                raise NotFound(what, "Check the URL.")
+            if response.status != 200:
+                raise Unreachable(what, f"the server answered {response.status}")
+            size = 0
+            with open(into, "wb") as file:
+                while part := response.read():
+                    size += len(part)
+                    if size > _LARGEST:
+                        raise TooLarge(what, _LARGEST, size)
+                    file.write(part)
     except (Again, Refused) as problem:
         raise Unreachable(what, str(problem)) from None
     except OSError as error:
         raise CannotWrite(into, error.strerror or str(error)) from None
     finally:
-        transport.close()
+        session.close()
     return into
 
 

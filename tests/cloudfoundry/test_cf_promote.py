@@ -19,6 +19,7 @@ from stager.cloudfoundry.settings import Settings
 from stager.cloudfoundry.yamlvalues import Value
 from stager.droplets import open_droplet
 from stager.errors import DigestMismatch, PlatformUnavailable, Rejected, TooLarge, Unfit
+from stager.indexes import Indexes
 from stager.model import Droplet
 
 Made = Callable[..., Settings]
@@ -273,8 +274,10 @@ def test_downloads_have_limits(
         compare_deployed(settings(), "shop", staged.path, download=True)
     monkeypatch.undo()
     platform.listener.blobstore = "http://127.0.0.1:1"
-    with pytest.raises(PlatformUnavailable, match="no connection"):
+    with pytest.raises(PlatformUnavailable, match="redirects to a place that is refused"):
         compare_deployed(settings(), "shop", staged.path, download=True)
+    with pytest.raises(PlatformUnavailable, match="no connection"):
+        compare_deployed(settings(network=Indexes(allowed=("127.0.0.1",))), "shop", staged.path, download=True)
     platform.state.droplets[guid]["state"] = "EXPIRED"
     with pytest.raises(Rejected, match="Only staged droplets can be downloaded"):
         compare_deployed(settings(), "shop", staged.path, download=True)

@@ -23,13 +23,13 @@ from stager.errors import (
     Unfit,
     UsageError,
 )
-from stager.fetching.transport import Patience
 from stager.heroku import push
 from stager.heroku.api import Api
 from stager.heroku.login import Login
 from stager.heroku.push import Live, Offer, Waiting
 from stager.indexes import Indexes
 from stager.inspecting import inspect
+from stager.net.patience import Patience
 
 TOKEN = "HRKU-c4n4ry-t0ken"
 QUICK = Patience(connect=2.0, read=2.0, waits=(0.01, 0.01), grace=5.0)

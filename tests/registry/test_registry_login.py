@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from registry_contract import Asked, ContractRegistry, Request, on
-from registry_images import access, image, logins_of
+from registry_images import HERE, access, image, logins_of
 from registry_server import docker_config, noise
 
 from stager.errors import AccessDenied, RegistryDown, RegistryRefused, StagerError
@@ -137,7 +137,7 @@ def test_an_identity_token_is_exchanged_and_never_follows_a_redirect(tmp_path: P
             on("POST", "/token", exchange, 1),
             guarded(bearer(registry), lambda sent: sent == "Bearer exchanged"),
         ]
-        with Client(registry.host, access(logins=logins)) as client:
+        with Client(registry.host, access(logins=logins, indexes=HERE)) as client:
             assert client.manifest_digest("team/app", "1") == ""
         assert forms[0]["grant_type"] == ["refresh_token"]
         assert forms[0]["refresh_token"] == [CANARY]
@@ -146,7 +146,7 @@ def test_an_identity_token_is_exchanged_and_never_follows_a_redirect(tmp_path: P
         registry.spoilers.insert(0, on("POST", "/token", lambda request: request.say(307, Location=target)))
         with (
             pytest.raises(AccessDenied, match="redirect") as caught,
-            Client(registry.host, access(logins=logins)) as client,
+            Client(registry.host, access(logins=logins, indexes=HERE)) as client,
         ):
             client.manifest_digest("team/app", "1")
         assert elsewhere.asked == []
@@ -230,7 +230,7 @@ def test_an_upload_to_another_host_gets_no_login(tmp_path: Path) -> None:
         place = f"http://{elsewhere.host}/v2/team/app/blobs/uploads/u1"
         registry.spoilers.append(on("POST", "/uploads/", lambda request: request.say(202, Location=place), 1))
         config = docker_config(tmp_path, registry.host, USER, CANARY)
-        with Client(registry.host, access(config)) as client:
+        with Client(registry.host, access(config, indexes=HERE)) as client:
             upload(client, "team/app", Blob.of(DATA))
             assert elsewhere.blobs["team/app", digest_of(DATA)] == DATA
             elsewhere.uploads["u2"] = bytearray()
@@ -253,7 +253,7 @@ def test_a_download_elsewhere_gets_no_login(tmp_path: Path) -> None:
         registry.spoilers.append(guarded("Basic realm=r", lambda sent: sent == BASIC))
         config = docker_config(tmp_path / "c", registry.host, USER, CANARY)
         made = image(DATA)
-        with Client(registry.host, access(config)) as client:
+        with Client(registry.host, access(config, indexes=HERE)) as client:
             reference = parse(f"{registry.host}/team/app:1")
             push(client, reference, made)
             elsewhere.blobs.update(registry.blobs)

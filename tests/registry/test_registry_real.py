@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from command import stager
-from registry_images import access, content, image, index, logins_of
+from registry_images import HERE, access, content, image, index, logins_of
 from registry_server import (
     PASSWORD,
     USER,
@@ -222,13 +222,13 @@ def test_token_authentication(tmp_path: Path, identity: str) -> None:
         if identity:
             (config / "config.json").write_text(json.dumps({"auths": {guarded.host: {"identitytoken": identity}}}))
         made = image(BIG, SMALL)
-        with Client(guarded.host, access(config, chunk=MIB)) as client:
+        with Client(guarded.host, access(config, indexes=HERE, chunk=MIB)) as client:
             assert push(client, reference, made).digest == made.digest
         assert len(tokens.given) == 1
-        with Client(guarded.host, access(config)) as client:
+        with Client(guarded.host, access(config, indexes=HERE)) as client:
             assert pull(client, reference, LayoutSink(str(tmp_path / "layout"))).root.raw == made.manifest
         assert tokens.asked[-1]["scope"] in (["repository:team/app:pull"], "repository:team/app:pull")
-        with pytest.raises(AccessDenied, match="without a login"), Client(guarded.host, access()) as client:
+        with pytest.raises(AccessDenied, match="without a login"), Client(guarded.host, access(indexes=HERE)) as client:
             push(client, reference, made)
 
 
@@ -250,7 +250,7 @@ def test_a_token_that_runs_out_in_the_middle_of_an_upload(tmp_path: Path) -> Non
         proxy.fault = expire
         config = docker_config(tmp_path / "right", proxy.host)
         data = noise(6 * MIB, 23)
-        with Client(proxy.host, access(config, chunk=MIB)) as client:
+        with Client(proxy.host, access(config, indexes=HERE, chunk=MIB)) as client:
             assert upload(client, "team/app", Blob.of(data)) == "uploaded"
         assert len(tokens.given) == 2
         assert digest_of(data) in guarded.blobs()

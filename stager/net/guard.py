@@ -22,8 +22,13 @@ class Watched:
     """An exchange under way: when it must be over, its connection once it has one, and why it was ended."""
 
     deadline: float
+    slowest: int
     connection: Any = None
     ended: str = ""
+
+    def moved(self, count: int) -> None:
+        """Bytes went one way or the other; they give more time."""
+        self.deadline += count / self.slowest
 
 
 class Guard:
@@ -37,25 +42,30 @@ class Guard:
         self._running = False
 
     @contextmanager
-    def watch(self, seconds: float) -> Iterator[Watched]:
-        """Give this thread's exchange that many seconds."""
-        one = Watched(time.monotonic() + seconds)
+    def watch(self, seconds: float, slowest: int) -> Iterator[Watched]:
+        """Give this thread's exchange that many seconds, and one more for each `slowest` bytes that move."""
+        one, outer = Watched(time.monotonic() + seconds, slowest), getattr(self._here, "one", None)
         self._here.one = one
         with self._mutex:
             self._watched.append(one)
             start, self._running = not self._running, True
         if start:
-            threading.Thread(target=self._run, daemon=True, name="stager-registry-guard").start()
+            threading.Thread(target=self._run, daemon=True, name="stager-net-guard").start()
         try:
             yield one
         finally:
-            self._here.one = None
+            self._here.one = outer
             with self._mutex:
                 self._watched.remove(one)
 
+    @property
+    def here(self) -> Watched | None:
+        """This thread's exchange."""
+        return getattr(self._here, "one", None)
+
     def using(self, connection: Any) -> None:
         """Note the connection that this thread's exchange goes over."""
-        one = getattr(self._here, "one", None)
+        one = self.here
         if one is not None:
             one.connection = connection
 
@@ -74,8 +84,11 @@ class Guard:
 
 
 def _shut(connection: Any) -> None:
-    """End a connection so that its thread wakes; TLS is not said goodbye to, that could wait for the server."""
-    found = getattr(connection, "sock", None)
-    if found is not None:
-        with suppress(OSError, ValueError):
-            socket.socket.shutdown(found, socket.SHUT_RDWR)
+    """End a connection so that its thread wakes; TLS is not said goodbye to, that could wait for the server.
+
+    A connection has a handle of its socket from before it is connected: during a TLS handshake nothing else does.
+    """
+    for found in (getattr(connection, "handle", None), getattr(connection, "sock", None)):
+        if found is not None:
+            with suppress(OSError, ValueError):
+                socket.socket.shutdown(found, socket.SHUT_RDWR)
