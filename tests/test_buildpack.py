@@ -455,7 +455,6 @@ def test_the_configuration_follows_the_staticfile() -> None:
     assert "autoindex on;" in conf("directory: visible\n")
     added = [
         "ssi on;",
-        "return 301 https://$host$request_uri;",
         'add_header Strict-Transport-Security "max-age=31536000; includeSubDomains; preload" always;',
         "error_page 404 /404.html;",
         "error_page 500 503 /50x.html;",
@@ -469,7 +468,9 @@ def test_the_configuration_follows_the_staticfile() -> None:
 
 def hidden(text: str, path: str) -> bool:
     """Whether one of the configuration's refusing locations fits the path."""
-    return any(re.search(rule, path) for rule in re.findall(r"location ~ (\S+) \{\n\s+return 404;", text))
+    return any(
+        re.search(rule, path, re.IGNORECASE) for rule in re.findall(r"location ~\*? (\S+) \{\n\s+return 404;", text)
+    )
 
 
 @pytest.mark.parametrize("staticfile", ["", FULL])
@@ -482,10 +483,29 @@ def test_stagers_own_files_are_never_served(staticfile: str) -> None:
         "/stager.lock",
         "/stager.yml",
         "/Staticfile",
+        "/STATICFILE",
+        "/Staticfile.auth",
+        "/Staticfile.auth.gz",
+        "/Staticfile/",
         "/Procfile",
+        "/Procfile.dev",
+        "/manifest.yml",
+        "/manifest-prod.yaml",
+        "/nginx.conf",
+        "/mime.types",
+        "/nginx/conf/includes/x.conf",
+        "/buildpack.yml",
+        "/stackato.yml",
     ):
         assert hidden(text, path), path
-    for path in ("/index.html", "/a/Procfile.html", "/.well-known/acme", "/docs/stager.lock.html"):
+    for path in (
+        "/index.html",
+        "/a/Procfile.html",
+        "/.well-known/acme",
+        "/docs/stager.lock.html",
+        "/manifest.json",
+        "/manifest.webmanifest",
+    ):
         assert not hidden(text, path), path
     assert hidden(text, "/.git/config") is not bool(staticfile)
 
@@ -499,6 +519,8 @@ def test_nginx_accepts_the_configuration(staticfile: str, tmp_path: Path) -> Non
     (tmp_path / "pages").mkdir()
     (tmp_path / "listen.conf").write_text("listen 127.0.0.1:8123;\n")
     (tmp_path / "workers.conf").write_text("worker_processes 1;\n")
+    (tmp_path / "https.conf").write_text("")
+    (tmp_path / "auth.conf").write_text("")
     (tmp_path / "nginx.conf").write_text(conf(staticfile))
     command = [nginx, "-t", "-p", f"{tmp_path}/", "-c", f"{tmp_path}/nginx.conf", "-e", "stderr"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

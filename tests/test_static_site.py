@@ -1,0 +1,219 @@
+"""A static site as nginx itself serves it: what is private stays so, whatever way it is asked for."""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from command import free_port
+
+from stager.buildpack import generated, load
+from stager.detection import options
+from stager.tree import SourceTree
+
+pytestmark = pytest.mark.tools
+SECRET = "not-for-visitors"
+SITE = {
+    "index.html": "<h1>members only</h1>",
+    "manifest.json": "{}",
+    "docs/Procfile.html": "a page",
+    "docs/index.html": "docs",
+    "package.json": "{}",
+    ".well-known/security.txt": "a contact",
+    **dict.fromkeys(
+        (
+            "Staticfile.auth.bak", "manifest.yml", "manifest-prod.yml", "manifest.yaml", "nginx.conf", "mime.types",
+            "nginx/conf/includes/a.conf", "buildpack.yml", "stackato.yml", "stager.yml", "stager.lock", "Procfile",
+            "Procfile.dev", ".profile", ".profile.d/a.sh", ".stager/launch.json", ".cloudfoundry/a", "Staticfile.gz",
+        ),
+        SECRET,
+    ),
+}  # fmt: skip
+DOTTED = {".hidden": "dot", "a/.b/c": "dot"}
+USERS = {
+    "apr1": "$apr1$dBxfwUXc$4TK6NXLGGxKJpu/gS3eDS/",
+    "sha256": "$5$CAOzstS68rutRV5B$vKdbtyEJy7OddvbrAdgNnWyzpiXOTws7T9tuumLpNJ3",
+    "sha512": "$6$9j.x7e3hwaOZ3k6j$qfx9lJxuk/sXPYroJTTS4w0cKHTfHSOWf5pDfG3NSySMxhWDW9Ro.IwyvDSro/lXO0D1i3hBn39vfTxjUYCIM0",
+    "bcrypt": "$2y$05$aaaaaaaaaaaaaaaaaaaaaOjOHCcGZ1ZydhnG2lX11qSmiRJbsbsA.",
+    "yescrypt": "$y$j9T$F5Jx5fExrKuPp53xLKQ..1$GmcwIgvdUC9qLWcKCi6gklUa1dM3ziD43YxYNURLKy0",
+    "sha1": "{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=",
+    "plain": "{PLAIN}secret",
+}
+PRIVATE = [name for name, text in SITE.items() if text == SECRET] + ["Staticfile", "Staticfile.auth"]
+TRICKS = [
+    "/{0}", "//{0}", "/./{0}", "/docs/../{0}", "/%2e/{0}", "/docs/%2e%2e/{0}", "/{0}/", "/{0}?x", "/{0}#x", "/{0}/.",
+    "/{0}/../{0}", "/{upper}", "/{encoded}", "/{0}%00", "/{0}%20", "/{0}.", "/docs/..%2f{0}", "/%2f{0}", "/\\{0}",
+    "/docs/..\\{0}", "/{0}.gz", "/.%2f{0}", "/pages/{0}", "http://x/{0}", "/{0};x",
+    "/docs/index.html/../../{0}", "/docs/index.html/{0}",
+]  # fmt: skip
+
+
+@contextmanager
+def site(folder: Path, staticfile: str = "", files: Mapping[str, str] = SITE, **env: str) -> Iterator[int]:
+    """The port on which the generated script serves these files with the machine's nginx."""
+    app = folder / "app"
+    contents = {**files, "Staticfile": f"# {SECRET}\n{staticfile}"}
+    tree = SourceTree.of(contents)
+    facts = {"facts": dict(options.read(tree, load("static")))}
+    for path, text in {**contents, **generated(load("static"), facts)}.items():
+        (app / path).parent.mkdir(parents=True, exist_ok=True)
+        (app / path).write_text(text)
+    nginx = app / ".stager" / "nginx"
+    (nginx / "sbin").mkdir()
+    (nginx / "sbin" / "nginx").symlink_to(shutil.which("nginx") or "/usr/sbin/nginx")
+    (nginx / "conf").mkdir()
+    (nginx / "conf" / "mime.types").write_text("types { text/html html; application/json json; }\n")
+    (folder / "tmp").mkdir()
+    port = free_port()
+    given = {"PATH": os.environ["PATH"], "HOME": str(app), "TMPDIR": str(folder / "tmp"), "PORT": str(port), **env}
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(["sh", str(nginx / "serve")], env=given, stdout=log, stderr=log)
+    try:
+        _wait(port, process)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 10
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.02)
+    raise AssertionError("nginx does not listen")
+
+
+def ask(port: int, target: str, method: str = "GET", **headers: str) -> tuple[int, str]:
+    """Status and everything that is answered to a request line with exactly this target."""
+    lines = [f"{method} {target} HTTP/1.1", "Host: pages.example", "Connection: close"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+        data = b""
+        while part := connection.recv(65536):
+            data += part
+    text = data.decode("utf-8", "replace")
+    return int(text.split(" ")[1]) if text.startswith("HTTP/") else 0, text
+
+
+def login(password: str, name: str = "bob") -> str:
+    return "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
+
+
+def targets(name: str) -> list[str]:
+    encoded = "".join(f"%{ord(sign):02X}" if sign != "/" else sign for sign in name)
+    return [trick.format(name, upper=name.upper(), encoded=encoded) for trick in TRICKS]
+
+
+@pytest.mark.parametrize(
+    "staticfile", ["", "pushstate: enabled\n", "directory: visible\nssi: enabled\n", "host_dot_files: true\n"]
+)
+def test_what_is_private_is_never_served(staticfile: str, tmp_path: Path) -> None:
+    files = {
+        **SITE,
+        **DOTTED,
+        "ssi.html": '<!--# include virtual="/Staticfile" --><!--# include virtual="/manifest.yml" -->',
+    }
+    with site(tmp_path, staticfile, files) as port:
+        assert ask(port, "/")[0] == ask(port, "/docs/")[0] == ask(port, "/manifest.json")[0] == 200
+        assert ask(port, "/.well-known/security.txt")[0] == ask(port, "/docs/Procfile.html")[0] == 200
+        assert SECRET not in ask(port, "/ssi.html")[1]
+        served = [
+            (target, method)
+            for name in PRIVATE
+            for target in targets(name)
+            for method in ("GET", "HEAD", "POST")
+            if SECRET in ask(port, target, method, Accept_Encoding="gzip", Range="bytes=0-")[1]
+        ]
+        assert served == []
+        plain = [name for name in PRIVATE for method in ("GET", "HEAD") if ask(port, f"/{name}", method)[0] != 404]
+        assert plain == []
+        dotted = {ask(port, f"/{name}")[0] for name in DOTTED}
+        assert dotted == ({200} if "dot_files" in staticfile else {404})
+
+
+def test_only_the_root_is_served(tmp_path: Path) -> None:
+    files = {
+        "public/index.html": "home",
+        "index.html": "outer",
+        **{name: SECRET for name in PRIVATE if name != "Staticfile"},
+    }
+    with site(tmp_path, "root: public\n", {**files, "Staticfile.auth": ""} | {"secret.txt": SECRET}) as port:
+        assert ask(port, "/../secret.txt")[0] == 400
+        assert [t for t in ["/secret.txt", *targets("secret.txt")] if SECRET in ask(port, t)[1]] == []
+
+
+@pytest.mark.parametrize("kind", USERS)
+def test_a_password_is_asked_for(kind: str, tmp_path: Path) -> None:
+    with site(tmp_path, "", {**SITE, "Staticfile.auth": f"# users\nann:x\nbob:{USERS[kind]}\r\n"}) as port:
+        for target in ("/", "/index.html", "/docs/", "/nothing", "/.well-known/security.txt", "//index.html", "/%2e/"):
+            for method in ("GET", "HEAD"):
+                status, text = ask(port, target, method)
+                assert (status, 'WWW-Authenticate: Basic realm="Restricted"' in text) == (401, True), target
+                assert "members only" not in text
+        for wrong in (
+            login("Secret"),
+            login(""),
+            login("secret", "ann"),
+            login("secret", "eve"),
+            "Basic x",
+            "Bearer secret",
+        ):
+            assert ask(port, "/", Authorization=wrong)[0] in (401, 403)
+        status, text = ask(port, "/", Authorization=login("secret"))
+        assert (status, "members only" in text) == (200, True)
+        assert [n for n in PRIVATE if ask(port, f"/{n}", Authorization=login("secret"))[0] != 404] == []
+
+
+@pytest.mark.parametrize("how", ["empty", "folder", "dangling", "nobody"])
+def test_a_file_that_names_nobody_lets_nobody_in(how: str, tmp_path: Path) -> None:
+    auth = tmp_path / "app" / "Staticfile.auth"
+    auth.parent.mkdir()
+    if how == "folder":
+        auth.mkdir()
+    elif how == "dangling":
+        auth.symlink_to("gone")
+    else:
+        auth.write_text("bob\n" if how == "nobody" else "")
+    with site(tmp_path) as port:
+        for given in ({}, {"Authorization": login("secret")}, {"Authorization": login("")}):
+            status, text = ask(port, "/", **given)
+            assert status in (401, 403, 500)
+            assert "members only" not in text
+
+
+@pytest.mark.parametrize(
+    ("staticfile", "env", "redirects"),
+    [
+        ("", {}, False),
+        ("force_https: true\n", {}, True),
+        ("force_https: true\n", {"FORCE_HTTPS": "false"}, True),
+        ("", {"FORCE_HTTPS": "true"}, True),
+        ("", {"FORCE_HTTPS": "1"}, True),
+        ("", {"FORCE_HTTPS": "false"}, False),
+        ("", {"FORCE_HTTPS": ""}, False),
+    ],
+)
+def test_https_is_forced_where_it_is_asked_for(
+    staticfile: str, env: dict[str, str], redirects: bool, tmp_path: Path
+) -> None:
+    with site(tmp_path, staticfile, {**SITE, "Staticfile.auth": "bob:x"} if redirects else SITE, **env) as port:
+        for proto in ("http", "HTTP", "http, https"):
+            status, text = ask(port, "/docs/?a=b", X_Forwarded_Proto=proto)
+            assert (status == 301) is redirects
+            assert ("Location: https://pages.example/docs/?a=b\r\n" in text) is redirects
+        expected = 401 if redirects else 200
+        assert ask(port, "/docs/", X_Forwarded_Proto="https")[0] == expected
+        assert ask(port, "/docs/")[0] == expected
