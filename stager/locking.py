@@ -1,90 +1,81 @@
 """Making an ecosystem's own lock file for an app that has none, with that ecosystem's own resolver.
 
 uv for Python (its wheel comes with stager), npm for Node.js (the pinned npm on the pinned Node, from the registry). The result
-is the standard file, for the app's author to commit; stager itself never resolves.
+is the standard file, for the app's author to commit; stager itself never resolves. Neither resolver sees the app, runs code of
+it or of a package, or is given this user's environment (`resolving`, docs/resolvers.md).
 """
 
 from __future__ import annotations
 
 import os
 import platform
-import subprocess
-import sys
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from . import box, detection, fetching, planning, runtimes
+from . import box, detection, fetching, planning, runtimes, writing
 from .archive import content_chunks
 from .buildpack import load
 from .detection import versions
 from .ecosystems import layout
-from .errors import LockFailed, NoRuntime
+from .errors import LockFailed, NoRuntime, NotCached
 from .model import Artifact, Detection, Stack
+from .resolving import confined, npm, python
 from .restage import Folder
 from .staging import Settings
 from .store import Store
 from .tree import SourceTree
 
-_TIMEOUT = 900
-"""Seconds a resolver may take."""
 _OTHERS = {"pnpm": "pnpm install --lockfile-only", "yarn": "yarn install", "bun": "bun install"}
 
 
-def lock_app(root: str, settings: Settings, environ: Mapping[str, str]) -> list[str]:
-    """Make what is missing of the app's own locks; the names of the files made.
+def lock_app(
+    root: str, settings: Settings, environ: Mapping[str, str], tell: Callable[[str], None] = lambda _: None
+) -> list[str]:
+    """Make what is missing of the app's own locks; the names of the files made. `tell` takes remarks for people.
 
-    Raises LockFailed with the resolver's own words, and what detection and fetching raise.
+    Raises NeedsBuild for what only a build or a repository could tell, LockFailed with the resolver's own words, BadManifest
+    for what a resolver may not be told to do, and what detection and fetching raise.
     """
     folder = Folder(root, settings.store)
     made = []
     for detected in detection.detect(folder.tree, only=settings.buildpacks).matched:
-        if detected.lock:
-            continue
-        if detected.buildpack == "python" and planning.unlocked(folder.tree, detected):
-            made.append(_lock_python(folder, detected, settings, environ))
-        elif detected.buildpack == "nodejs" and planning.unlocked(folder.tree, detected):
-            made.append(_lock_node(folder, detected, settings, environ))
+        how = _RESOLVERS.get(detected.buildpack)
+        if how and not detected.lock and planning.unlocked(folder.tree, detected):
+            made.append(how(folder, detected, settings, environ, tell))
     return made
 
 
 # --- Python ----------------------------------------------------------------------------------------------------
 
 
-def _lock_python(folder: Folder, detected: Detection, settings: Settings, environ: Mapping[str, str]) -> str:
-    from uv import find_uv_bin
-
-    variables = {**environ, "UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1"}
-    if len(settings.indexes.pypi()) == 1 or "UV_DEFAULT_INDEX" not in variables:
-        variables["UV_DEFAULT_INDEX"] = settings.indexes.pypi()[0]
-    variables.pop("VIRTUAL_ENV", None)
-    if settings.offline:
-        variables["UV_OFFLINE"] = "1"
-    name, command = _uv_command(folder.tree)
-    if name == "pylock.toml":
-        command += [
-            "--python-version",
-            _python_version(folder.tree, detected, planning.stack_of(folder.tree, settings.stack), settings),
-        ]
-    _resolve([find_uv_bin(), *command], folder.root, variables, name)
+def _lock_python(
+    folder: Folder, detected: Detection, settings: Settings, environ: Mapping[str, str], tell: Callable[[str], None]
+) -> str:
+    name = _python_lock(folder.tree)
+    _check_place(folder, name, settings)
+    stack = planning.stack_of(folder.tree, settings.stack)
+    with confined.scratch(settings.indexes, tell, settings.cancel) as scratch:
+        lock = python.resolve(
+            folder.tree, name, lambda: _python_version(folder.tree, detected, stack, settings), scratch, environ
+        )
+    writing.write(os.path.join(folder.root, name), lock, new=True)
     return name
 
 
-def _uv_command(tree: SourceTree) -> tuple[str, list[str]]:
-    """The lock that fits the manifest, and how uv makes it. Poetry's and Pipenv's own manifests need their own tool."""
-    if "pyproject.toml" in tree.files and "[project]" in tree.read_text("pyproject.toml"):
-        return "uv.lock", ["lock", "--python", sys.executable]
+def _python_lock(tree: SourceTree) -> str:
+    """The lock that fits the manifest. Poetry's and Pipenv's own manifests need their own tool."""
+    if python.is_project(tree):
+        return "uv.lock"
     if "Pipfile" in tree.files:
         raise LockFailed("Pipfile.lock", "only Pipenv reads a Pipfile", "Run 'pipenv lock' and commit Pipfile.lock.")
     if "requirements.txt" not in tree.files:
         raise LockFailed(
             "poetry.lock", "pyproject.toml has no [project] table", "Run 'poetry lock' and commit poetry.lock."
         )
-    command = ["pip", "compile", "requirements.txt", "--universal", "--format", "pylock.toml", "--no-header"]
-    return "pylock.toml", [*command, "--python", sys.executable, "-o", "pylock.toml"]
+    return "pylock.toml"
 
 
 def _python_version(tree: SourceTree, detected: Detection, stack: Stack, settings: Settings) -> str:
-    """The Python that staging will choose, as `major.minor`: what a lock of plain requirements must be for."""
+    """The Python that staging will choose, as `major.minor`: what a lock must be for that says nothing itself."""
     sources = planning.Sources.online(settings.store, settings.indexes, tree, settings.offline)
     asked = [(wanted, why) for name, wanted, why in detected.versions if name == "python"]
     chosen = runtimes.choose_python(asked, stack, sources.web, sources.debian(stack.suite))
@@ -94,28 +85,36 @@ def _python_version(tree: SourceTree, detected: Detection, stack: Stack, setting
 # --- Node.js ---------------------------------------------------------------------------------------------------
 
 
-def _lock_node(folder: Folder, detected: Detection, settings: Settings, environ: Mapping[str, str]) -> str:
+def _lock_node(
+    folder: Folder, detected: Detection, settings: Settings, _: Mapping[str, str], tell: Callable[[str], None]
+) -> str:
+    name = "package-lock.json"
     manager = versions.manager(folder.tree, load("nodejs"), "")
     if manager in _OTHERS:
         hint = f"Run '{_OTHERS[manager]}' and commit its lock file."
         raise LockFailed("package.json", f"packageManager names {manager}, whose lock only it can make", hint)
-    sources = planning.Sources.online(settings.store, settings.indexes, folder.tree, settings.offline)
+    _check_place(folder, name, settings)
+    indexes = planning.indexes_for(folder.tree, settings.indexes)
+    with confined.scratch(indexes, tell, settings.cancel) as scratch:
+        lock = npm.resolve(folder.tree, lambda place: _install_npm(place, folder.tree, detected, settings), scratch)
+    writing.write(os.path.join(folder.root, name), lock, new=True)
+    return name
+
+
+def _install_npm(place: str, tree: SourceTree, detected: Detection, settings: Settings) -> str:
+    """Node and npm below a folder, as they are staged; where they are."""
+    sources = planning.Sources.online(settings.store, settings.indexes, tree, settings.offline)
     stack = _host_stack()
     asked = [(wanted, why) for name, wanted, why in detected.versions if name == "node"]
     node = runtimes.choose_node(asked, stack, sources.web, settings.indexes.npm())
-    npm = runtimes.choose_npm(node.runtime.version, [], stack, sources.web, settings.indexes.npm())
-    with tempfile.TemporaryDirectory(prefix="stager-lock-") as place:
-        blobs = fetching.fetch(
-            (*node.artifacts, *npm.artifacts), settings.store, indexes=settings.indexes, offline=settings.offline,
-            progress=settings.progress,
-        )  # fmt: skip
-        for artifact in (*node.artifacts, *npm.artifacts):
-            _unpack(artifact, blobs[str(artifact.digest)], settings.store, place)
-        home = os.path.join(place, ".stager/node")
-        variables = {**environ, "PATH": f"{home}/bin:{environ.get('PATH', os.defpath)}"}
-        command = [f"{home}/bin/node", f"{home}/lib/node_modules/npm/bin/npm-cli.js", "install", "--package-lock-only"]
-        _resolve([*command, "--ignore-scripts", "--no-audit", "--no-fund"], folder.root, variables, "package-lock.json")
-    return "package-lock.json"
+    chosen = runtimes.choose_npm(node.runtime.version, [], stack, sources.web, settings.indexes.npm())
+    artifacts = (*node.artifacts, *chosen.artifacts)
+    blobs = fetching.fetch(
+        artifacts, settings.store, indexes=settings.indexes, offline=settings.offline, progress=settings.progress
+    )
+    for artifact in artifacts:
+        _unpack(artifact, blobs[str(artifact.digest)], settings.store, place)
+    return os.path.join(place, ".stager/node")
 
 
 def _host_stack() -> Stack:
@@ -142,21 +141,15 @@ def _write(path: str, entry: object) -> None:
     os.chmod(path, 0o755 if entry.executable else 0o644)  # type: ignore[attr-defined]
 
 
-def _resolve(command: list[str], root: str, environ: Mapping[str, str], lock: str) -> None:
-    try:
-        done = subprocess.run(
-            command,
-            cwd=root,
-            env=dict(environ),
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_TIMEOUT,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise LockFailed(lock, f"the resolver did not finish within {_TIMEOUT} seconds", "Try again.") from None
-    if done.returncode:
-        raise LockFailed(
-            lock, (done.stderr or done.stdout).strip()[-2000:], "Correct the manifest, then run 'stager lock' again."
-        )
+_RESOLVERS = {"python": _lock_python, "nodejs": _lock_node}
+
+
+# --- the app's folder ------------------------------------------------------------------------------------------
+
+
+def _check_place(folder: Folder, name: str, settings: Settings) -> None:
+    """A lock that is there and no source would be overwritten; offline, nothing can be resolved."""
+    if os.path.lexists(os.path.join(folder.root, name)):
+        raise LockFailed(name, "there is one, which an ignore file leaves out", f"Take {name} out of the ignore file.")
+    if settings.offline:
+        raise NotCached([f"the index pages that {name} is made from"])

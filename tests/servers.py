@@ -10,8 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BufferedIOBase
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 
 class Request(BaseHTTPRequestHandler):
@@ -39,6 +43,12 @@ class Request(BaseHTTPRequestHandler):
             with server.mutex:
                 server.busy -= 1
 
+    def do_HEAD(self) -> None:
+        """Answer by the route, without the body."""
+        self.wfile = _HeadOnly(self.wfile)
+        self.do_GET()
+        self.wfile = self.wfile.stream
+
     def begin(self, code: int = 200, headers: Mapping[str, str] | None = None) -> None:
         """Send the status line and headers."""
         self.send_response(code)
@@ -48,6 +58,20 @@ class Request(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
+
+
+class _HeadOnly(BufferedIOBase):
+    """A stream that passes on what is written first: a response's head."""
+
+    def __init__(self, stream: BufferedIOBase) -> None:
+        self.stream, self._begun = stream, False
+
+    def write(self, data: Buffer, /) -> int:
+        """Write the head; drop everything else."""
+        if not self._begun:
+            self.stream.write(data)
+        self._begun = True
+        return len(memoryview(data))
 
 
 Answer = Callable[[Request], None]

@@ -25,7 +25,7 @@ RANKS = [
     "comparing explaining sbom receipt provenance reporting doctor health "
     # one platform or service each
     "oci registry cloudfoundry heroku bosh handoff stacks isolation",
-    "staging locking targets attesting verifying bundling deploying machine",
+    "resolving staging locking targets attesting verifying bundling deploying machine",
     "unexpected commands library",
     "cli __main__",
 ]
@@ -33,8 +33,8 @@ RANKS = [
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names.split()}
 
 OWNERS = {
-    "socket": {"net.addresses", "net.guard", "net.session", "running", "health", "machine.ports"},
-    "ssl": {"net.session"},
+    "socket": {"net.addresses", "net.gate", "net.guard", "net.session", "running", "health", "machine.ports"},
+    "ssl": {"net.gate", "net.session"},
     "http.client": {"health"},
     "urllib.request": set(),
     "urllib3": {"net.session", "fetching.web"},

@@ -53,7 +53,7 @@ def _lock(arguments: argparse.Namespace) -> int:
 
     store = shared.store(arguments)
     settings = shared.settings(arguments, store)
-    for made in lock_app(arguments.dir, settings, shared.environ()):
+    for made in lock_app(arguments.dir, settings, shared.environ(), shared.say):
         shared.say(f"made {made}")
     folder = shared.folder(arguments, store)
     plan = make_plan(folder, previous_plan(folder, forgiving=True), settings)

@@ -34,6 +34,8 @@ class Indexes:
     npm_registry: str = ""
     npm_scopes: Mapping[str, str] = field(default_factory=dict)
     """`@scope` → registry."""
+    npm_options: Mapping[str, str] = field(default_factory=dict)
+    """npm's settings of how to resolve, which name neither places nor programs."""
     apt: tuple[AptSource, ...] = ()
     debian_mirror: str = ""
     debian_security_mirror: str = ""

@@ -69,6 +69,7 @@ def read(environ: Mapping[str, str], home: str, apt: str, system: str) -> dict[s
     return {
         **{key: python[key] for key in ("pypi_first", "pypi_default", "pypi_extra")},
         **registries,
+        "npm_options": npm_options(npm),
         **_debian(reading, environ, apt),
         "pbs": _pbs(reading, environ, uv),
         "trusted": frozenset(reading.trusted),
@@ -243,6 +244,20 @@ def _npm(environ: Mapping[str, str], home: str, system: str) -> dict[str, str]:
         settings |= npmrc(_text(path), environ)
     settings |= npmrc(_text(given.get("userconfig") or f"{home}/.npmrc"), environ)
     return {**settings, **given}
+
+
+NPM_AGES = ("before", "min-release-age")
+"""npm's settings of how old a version must be: this machine's own go before an app's."""
+_NPM_OPTIONS = (
+    *("legacy-peer-deps", "strict-peer-deps", "force", "prefer-dedupe", "engine-strict", "lockfile-version"),
+    *("install-strategy", "omit-lockfile-registry-resolved", "replace-registry-host", *NPM_AGES),
+)
+
+
+def npm_options(npm: Mapping[str, str]) -> dict[str, str]:
+    """Of npm's settings those that only say how to resolve, with plain values."""
+    found = {key: value for key, value in npm.items() if key in _NPM_OPTIONS}
+    return {key: value for key, value in found.items() if re.fullmatch(r"[\w.:+-]*", value)}
 
 
 def _registries(reading: _Reading, npm: Mapping[str, str]) -> dict[str, Any]:

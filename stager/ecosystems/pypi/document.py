@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 LIMIT = 32 * 1024 * 1024
 """The largest lock file read, in bytes; the largest known real ones have about 4 MB."""
 
-_MANIFESTS = frozenset({"pyproject.toml", "Pipfile", "setup.cfg", "stager.yml"})
+_MANIFESTS = frozenset({"pyproject.toml", "Pipfile", "setup.cfg", "stager.yml", "uv.toml"})
 _LINE = re.compile(r"line (\d+)")
 
 

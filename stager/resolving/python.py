@@ -1,0 +1,431 @@
+"""What uv is shown of an app in place of its files: its projects with static metadata, its plain requirements, its indexes.
+
+uv's `--no-build` builds no package of an index, but it lets the app's own projects run their build backends, and its settings
+name indexes, programs and interpreters. So uv never sees the app: each `pyproject.toml` that takes part is written anew, with
+its dependencies (PEP 621, PEP 735) and the settings of `[tool.uv]` that say what to resolve. A dynamic version is given a
+placeholder, which is taken out of the lock again: uv itself leaves such a version out of `uv.lock`.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+from base64 import b64decode
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote, unquote
+
+from ..checked import Node
+from ..ecosystems.pypi.document import line_of, read, toml
+from ..ecosystems.pypi.manifest import PYPROJECT, dig, entries
+from ..ecosystems.pypi.pins import filename_of, is_web
+from ..ecosystems.pypi.requirements import Line, contents
+from ..errors import BadManifest, BadSettings, NeedsBuild
+from ..indexes import Indexes, default_pypi
+from ..places import toml_line
+from ..resources import fits
+from .confined import APP, Scratch, base_python
+
+if TYPE_CHECKING:
+    from ..tree import SourceTree
+
+_PLACEHOLDER = "0+stager.knows.no.version"
+_PROJECT = ("name", "version", "requires-python", "dependencies", "optional-dependencies")
+_ASKING = ("dev-dependencies", "constraint-dependencies", "override-dependencies")
+_UV = (
+    *("workspace", "package", "managed", "default-groups", "dependency-groups", "conflicts", "exclude-dependencies"),
+    *(*_ASKING, "dependency-metadata", "environments", "required-environments", "resolution", "prerelease"),
+    *("fork-strategy", "index-strategy", "exclude-newer", "exclude-newer-package", "sources"),
+)
+"""Settings that say what to resolve; indexes are looked at one by one, and everything else is left out."""
+_UV_KEPT = ("UV_EXCLUDE_NEWER", "UV_INDEX_STRATEGY", "UV_PRERELEASE", "UV_RESOLUTION", "UV_FORK_STRATEGY")
+"""Of the caller's variables those that say how uv resolves."""
+_UV_FIXED = {
+    "UV_NO_BUILD": "1", "UV_NO_SYSTEM_CONFIG": "1", "UV_KEYRING_PROVIDER": "disabled", "UV_NO_PROGRESS": "1",
+    "UV_PYTHON_DOWNLOADS": "never", "UV_PYTHON_PREFERENCE": "only-system",
+}  # fmt: skip
+_INDEX = ("name", "default", "explicit", "format", "ignore-error-codes")
+_DYNAMIC = ("dependencies", "optional-dependencies", "requires-python")
+_VCS = re.compile(r"(?:git|hg|svn|bzr)\+|git@|ssh:")
+_FILE_OPTION = re.compile(r"^\s*(-f|--find-links|--no-index|--no-binary|--pre)(?:[ =]+(\S*))?", re.MULTILINE)
+_UNBUILT = (
+    re.compile(r"Wheels are required for `([^`]+)` because building from source is disabled"),
+    re.compile(r"Building source distributions for `([^`]+)` is disabled"),
+    re.compile(r"[Ff]ailed to build `([^`@]+?)(?: ?@[^`]*)?`"),
+)
+HINT = (
+    "A resolver builds nothing: write dependencies as text into [project] of pyproject.toml, ask for a version that has a "
+    "wheel, or make the lock file with your own tools and commit it."
+)
+
+
+class Shown(NamedTuple):
+    """Files for the scratch folder, by path; options and variables for uv."""
+
+    files: dict[str, bytes]
+    options: tuple[str, ...]
+    variables: dict[str, str]
+
+
+def is_project(tree: SourceTree) -> bool:
+    """Whether uv's own lock fits: a project in the standard's form, or a workspace of such."""
+    document = toml(tree, PYPROJECT) if PYPROJECT in tree.files else Node({}, PYPROJECT)
+    return document.get("project") is not None or dig(document, "tool", "uv", "workspace") is not None
+
+
+def resolve(
+    tree: SourceTree, lock: str, python: Callable[[], str], scratch: Scratch, environ: Mapping[str, str]
+) -> bytes:
+    """The lock file that uv makes of an app: `uv.lock` of its projects, or `pylock.toml` of its requirements.txt.
+
+    `python` gives the Python to resolve for, as `3.11`, where it is needed; of `environ` only a few settings of uv are taken.
+    Raises what `projects` and `requirements` raise, NeedsBuild, LockFailed with uv's own words.
+    """
+    from uv import find_uv_bin
+
+    if lock == "uv.lock":
+        shown, command = projects(tree, scratch.indexes, python), ["lock"]
+    else:
+        shown = requirements(tree, "requirements.txt", scratch.indexes)
+        command = ["pip", "compile", "requirements.txt", "--universal", "--format", "pylock.toml", "--no-header"]
+        command += [*shown.options, "--python-version", python(), "-o", lock]
+    scratch.write({f"{APP}/{path}": text for path, text in shown.files.items()})
+    kept = {key: environ[key] for key in _UV_KEPT if environ.get(key)}
+    own = {"UV_CACHE_DIR": f"{scratch.root}/cache", **_UV_FIXED}
+    uv = find_uv_bin()
+    done = scratch.run(
+        lock, [uv, *command, "--no-build", "--python", base_python()], {**kept, **own, **shown.variables}, [uv]
+    )
+    if done.code:
+        raise failed(done.said) or done.failure(lock)
+    return finished(scratch.read(lock))
+
+
+def projects(tree: SourceTree, indexes: Indexes, python: Callable[[], str]) -> Shown:
+    """The app's project, its workspace's members and the folders that they depend on.
+
+    `python` gives the lowest version to resolve for, as `3.11`, where no project says one. Raises NeedsBuild for all that only
+    a build backend or a repository could tell, BadManifest for what leads out of the app or to an index that may not be asked.
+    """
+    reader = _Reader(tree, indexes)
+    reader.add("", f"{PYPROJECT}:1")
+    for folder in _members(tree, reader.documents.get("")):
+        reader.add(folder, PYPROJECT)
+    written = reader.written()
+    if "project" in written[""] and not any("requires-python" in one.get("project", {}) for one in written.values()):
+        written[""]["project"]["requires-python"] = f">={python()}"
+    return Shown(reader.files(written), (), _variables(indexes, reader.has_default))
+
+
+def requirements(tree: SourceTree, path: str, indexes: Indexes) -> Shown:
+    """A requirements file with all that it includes as one, its constraints apart, and the folders that it names.
+
+    Raises as `projects` does.
+    """
+    reader = _Reader(tree, indexes)
+    everything = contents(tree, path)
+    lines: dict[bool, list[str]] = {False: [], True: []}
+    for line in everything.lines:
+        reader.line(line)
+        lines[line.constraint].append(f"{'-e ' if line.editable else ''}{line.text}\n")
+    options = ["-c", "constraints.txt", *reader.setting_options()]
+    for option, urls in (("--default-index", [everything.index]), ("--index", everything.extra_indexes)):
+        for url in filter(None, urls):
+            options += [option, reader.index(url, path)]
+    for file in dict.fromkeys([path, *(line.file for line in everything.lines)]):
+        options += _file_options(reader, file)
+    texts = {"requirements.txt": "".join(lines[False]).encode(), "constraints.txt": "".join(lines[True]).encode()}
+    return Shown(
+        {**reader.files(reader.written()), **texts}, tuple(options), _variables(indexes, bool(everything.index))
+    )
+
+
+def finished(lock: bytes) -> bytes:
+    """A lock as uv makes it from the app's own manifests: without the placeholder."""
+    version = f'version = "{_PLACEHOLDER}"'.encode()
+    return lock.replace(version + b"\n", b"").replace(version + b", ", b"")
+
+
+def failed(said: str) -> NeedsBuild | None:
+    """What uv says must be built; None when that is not why it failed."""
+    text = " ".join(said.split())
+    names = dict.fromkeys(name.strip() for pattern in _UNBUILT for name in pattern.findall(text))
+    return NeedsBuild([(name, "no version that fits has a wheel") for name in names], HINT) if names else None
+
+
+# --- what takes part -------------------------------------------------------------------------------------------
+
+
+class _Reader:
+    """Goes from project to project by their path sources, and collects what would need a build."""
+
+    def __init__(self, tree: SourceTree, indexes: Indexes) -> None:
+        self.tree, self.indexes = tree, indexes
+        self.documents: dict[str, Node] = {}
+        self.needs: list[tuple[str, str]] = []
+        self.wheels: dict[str, bytes] = {}
+        self.has_default = False
+
+    def add(self, folder: str, where: str, name: str = "") -> None:
+        """Take a project in, and those it depends on by path."""
+        path = posixpath.join(folder, PYPROJECT)
+        if folder in self.documents:
+            return
+        document = toml(self.tree, path) if path in self.tree.files else Node({}, path)
+        if document.get("project") is None and (folder or dig(document, "tool", "uv", "workspace") is None):
+            self.needs.append((name or folder or "the app", f"no {path} with a [project] table, asked for by {where}"))
+            return
+        self.documents[folder] = document
+        self._check_dynamic(document, folder)
+        for requirement in _asked(document):
+            self._direct(folder, requirement, path, line_of(read(self.tree, path), re.escape(requirement)) or 1)
+        for source_name, source in _sources(document):
+            self._source(folder, source_name, source, f"{path}:{_line(read(self.tree, path), source_name)}")
+
+    def line(self, line: Line) -> None:
+        """Look at one line of a requirements file. Its paths are relative to the app's folder, as pip and uv take them."""
+        place = re.split(r"\s|;|\[|#", line.text, maxsplit=1)[0]
+        if "${" in line.text:
+            raise BadManifest(line.file, "a variable of the environment is not read here", "Write it out.", line.number)
+        if is_web(place) or _VCS.match(place) or line.editable or place.startswith((".", "/", "file:")) or "/" in place:
+            egg = re.search(r"[#&]egg=([\w.-]+)", line.text)
+            self._reference("", egg[1] if egg else "", place, line.where)
+        else:
+            self._direct("", line.text, line.file, line.number)
+
+    def _check_dynamic(self, document: Node, folder: str) -> None:
+        project = document.get("project")
+        dynamic = [name for name in project.strings("dynamic") if name in _DYNAMIC] if project else []
+        if project and dynamic:
+            line = toml_line(read(self.tree, document.file), "project.dynamic") or 1
+            why = f"only its build backend knows its {' and '.join(dynamic)}, {document.file}:{line}"
+            self.needs.append((project.str("name", folder), why))
+
+    def _source(self, folder: str, name: str, source: Node, where: str) -> None:
+        """One of `tool.uv.sources`: other kinds than these name a member of the workspace, or an index."""
+        if source.get("git") is not None:
+            self._reference(folder, name, "git+", where)
+        elif source.get("url") is not None:
+            self._reference(folder, name, source.str("url"), where)
+        elif source.get("path") is not None:
+            self._place(folder, name, source.str("path"), where)
+
+    def _direct(self, folder: str, requirement: str, path: str, line: int) -> None:
+        """A requirement's direct reference (PEP 508), if it has one."""
+        if found := re.match(r"\s*([A-Za-z0-9._-]+)\s*(?:\[[^\]]*\]\s*)?@\s*([^\s;]+)", requirement):
+            self._reference(folder, found[1], found[2], f"{path}:{line}")
+
+    def _reference(self, folder: str, name: str, url: str, where: str) -> None:
+        if _VCS.match(url):
+            self.needs.append((name or url.rpartition("/")[2], f"a repository, asked for by {where}"))
+        elif "${" in url or (is_web(url) and (why := self.indexes.refusal(url.partition("#")[0]))):
+            why = "it names a variable of the environment" if "${" in url else why
+            raise _bad(where, f"the URL of {name or filename_of(url)} is not fetched: {why}")
+        elif not is_web(url):
+            self._place(folder, name, unquote(url.removeprefix("file://").removeprefix("file:")), where)
+        elif not filename_of(url).endswith(".whl"):
+            self.needs.append((name or filename_of(url), f"an archive of sources, asked for by {where}"))
+
+    def _place(self, folder: str, name: str, path: str, where: str) -> None:
+        inside = posixpath.normpath(posixpath.join(folder, path))
+        if path.startswith(("/", "~")) or "${" in path or "\\" in path or inside.split("/")[0] == "..":
+            raise _bad(
+                where, f"{name or 'a requirement'} is at {path[:200]!r}, outside the app", "Put it into the app."
+            )
+        inside = "" if inside == "." else inside
+        if inside in self.tree.files and inside.endswith(".whl"):
+            self.wheels[inside] = self.tree.read_bytes(inside)
+        elif inside in self.tree.files:
+            self.needs.append((name or inside, f"an archive of sources, asked for by {where}"))
+        else:
+            self.add(inside, where, name)
+
+    # --- what is written ---------------------------------------------------------------------------------------
+
+    def written(self) -> dict[str, dict[str, Any]]:
+        """The documents that uv is shown, by folder. Raises NeedsBuild, and BadManifest for an index."""
+        if self.needs:
+            raise NeedsBuild(list(dict.fromkeys(self.needs)), HINT)
+        return {folder: self._document(folder, document) for folder, document in self.documents.items()}
+
+    def files(self, written: Mapping[str, Mapping[str, Any]]) -> dict[str, bytes]:
+        """These documents as files, and the wheels of the app that they ask for."""
+        texts = {posixpath.join(folder, PYPROJECT): _toml(one) for folder, one in written.items()}
+        return {**texts, **self.wheels}
+
+    def _document(self, folder: str, document: Node) -> dict[str, Any]:
+        found = {key: document.value[key] for key in ("dependency-groups",) if key in document.value}
+        if project := document.get("project"):
+            found["project"] = {key: project.value[key] for key in _PROJECT if key in project.value}
+            if "version" in project.strings("dynamic"):
+                found["project"]["version"] = _PLACEHOLDER
+        if document.get("build-system") is not None:
+            found["build-system"] = {"requires": [], "build-backend": "stager-builds-nothing"}
+        uv = {key: node.value for key, node in entries(dig(document, "tool", "uv")).items() if key in _UV}
+        if not folder:
+            uv.setdefault("workspace", {"members": []})  # no folder above is looked at
+            own = self._settings()[0]
+            uv |= {key: node.value for key, node in entries(own).items() if key in _UV}
+        tables = self._settings() if not folder else [dig(document, "tool", "uv")]
+        uv["index"] = [row for table in tables if table is not None for row in self._indexes(table)]
+        return {**found, "tool": {"uv": uv}}
+
+    def _settings(self) -> list[Node]:
+        """uv's settings in the app's own folder, the stronger first."""
+        own = toml(self.tree, "uv.toml") if "uv.toml" in self.tree.files else Node({}, "uv.toml")
+        document = toml(self.tree, PYPROJECT) if PYPROJECT in self.tree.files else Node({}, PYPROJECT)
+        return [own, dig(document, "tool", "uv") or Node({}, PYPROJECT)]
+
+    def setting_options(self) -> Iterator[str]:
+        """The indexes that these settings name for `uv pip`, as its options."""
+        for table in self._settings():
+            for row in self._indexes(table, table.get("pip")):
+                kind = "--default-index" if row.get("default") else "--index"
+                if not row.get("explicit"):
+                    yield from ("--find-links" if row.get("format") == "flat" else kind, row["url"])
+
+    def _indexes(self, table: Node, pip: Node | None = None) -> Iterator[dict[str, Any]]:
+        """The indexes that settings of the app name, in uv's own and its older ways, as entries of `index`."""
+        for one in table.list("index"):
+            kept = {key: one.value[key] for key in _INDEX if key in one.value}
+            self.has_default |= kept.get("default") is True
+            yield {**kept, "url": self.index(one.str("url"), table.file)}
+        for owner in filter(None, (table, pip)):
+            if url := owner.str("index-url", ""):
+                self.has_default = True
+                yield {"url": self.index(url, table.file), "default": True}
+            for url in owner.strings("extra-index-url"):
+                yield {"url": self.index(url, table.file)}
+            for url in owner.strings("find-links"):
+                yield {"url": self.index(url, table.file), "format": "flat"}
+
+    def index(self, url: str, file: str) -> str:
+        """A URL of an index that the app names, with the operator's credentials for it if there are any.
+
+        Raises BadManifest for one that may not be asked.
+        """
+        why = "it names a variable of the environment" if "${" in url else self.indexes.refusal(url)
+        if why:
+            shown = url.rpartition("@")[2].partition("?")[0][:200]
+            hint = "Name it in this machine's own configuration of pip or uv if it is to be asked, or remove it."
+            line = line_of(read(self.tree, file), re.escape(url))
+            raise BadManifest(file, f"the index {shown} cannot be used: {why}", hint, line)
+        return _with_credentials(self.indexes, url)
+
+
+def _bad(where: str, why: str, hint: str = "") -> BadManifest:
+    file, _, line = where.rpartition(":")
+    return BadManifest(file, why, hint, int(line))
+
+
+def _file_options(reader: _Reader, file: str) -> Iterator[str]:
+    """The options of a requirements file that its reader passes over, as uv's. Raises BadManifest for what cannot be kept."""
+    text = read(reader.tree, file)
+    for found in _FILE_OPTION.finditer(text):
+        if found[1] == "--pre":
+            yield from ("--prerelease", "allow")
+        elif found[1] in ("-f", "--find-links"):
+            yield from ("--find-links", reader.index(found[2] or "", file))
+        else:
+            line = text.count("\n", 0, found.start(1)) + 1
+            raise BadManifest(file, f"{found[1]} is not honoured: wheels of an index are used", "Remove it.", line)
+
+
+def _asked(document: Node) -> Iterator[str]:
+    """Every requirement of a project: of all groups, extras and settings."""
+    keys = (("project", "dependencies"), ("project", "optional-dependencies"), ("dependency-groups",))
+    for path in (*keys, *(("tool", "uv", key) for key in _ASKING)):
+        if (node := dig(document, *path)) is not None:
+            yield from _strings(node.value)
+
+
+def _strings(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _strings(one)
+
+
+def _sources(document: Node) -> Iterator[tuple[str, Node]]:
+    for name, node in entries(dig(document, "tool", "uv", "sources")).items():
+        for one in node if isinstance(node.value, list) else (node,):
+            yield name, one
+
+
+def _line(text: str, name: str) -> int:
+    return toml_line(text, f"tool.uv.sources.{name}") or line_of(text, rf"^\s*[\"']?{re.escape(name)}\b") or 1
+
+
+def _members(tree: SourceTree, document: Node | None) -> Iterator[str]:
+    """The folders of a workspace, as uv's `members` and `exclude` patterns name them."""
+    workspace = dig(document, "tool", "uv", "workspace") if document else None
+    if workspace is None:
+        return
+    members, without = workspace.strings("members"), workspace.strings("exclude")
+    for path in tree.files:
+        folder = path.removesuffix("/" + PYPROJECT)
+        if folder != path and _matches(folder, members) and not _matches(folder, without):
+            yield folder
+
+
+def _matches(folder: str, patterns: Iterable[str]) -> bool:
+    return any(_fits(folder.split("/"), posixpath.normpath(pattern).split("/")) for pattern in patterns)
+
+
+def _fits(parts: list[str], patterns: list[str]) -> bool:
+    """Whether a folder fits a pattern: `*` within a part, `**` for any number of parts; all ways at once."""
+    reached = {0}
+    for pattern in patterns:
+        if pattern == "**":
+            reached = {at for start in reached for at in range(start, len(parts) + 1)}
+        else:
+            reached = {at + 1 for at in reached if at < len(parts) and fits(parts[at], pattern)}
+    return len(parts) in reached
+
+
+def _toml(document: Mapping[str, Any]) -> bytes:
+    return "".join(f"{_value(key)} = {_value(value)}\n" for key, value in document.items()).encode()
+
+
+def _value(value: Any) -> str:
+    """A TOML value on one line; JSON's escapes are a subset of TOML's, but for DEL."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_value(key)} = {_value(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f") if isinstance(value, str) else str(value)
+
+
+# --- indexes ---------------------------------------------------------------------------------------------------
+
+
+def _variables(indexes: Indexes, has_default: bool) -> dict[str, str]:
+    """The operator's indexes as uv's variables, which go before what the app names; its default is the app's if it has one.
+
+    Raises BadSettings when no index is configured and none may be taken.
+    """
+    further = [*indexes.pypi_first, *indexes.pypi_extra]
+    default = "" if has_default else indexes.pypi_default
+    if default is None:
+        if not further:
+            raise BadSettings("PIP_NO_INDEX", "no package index may be asked, and a resolver needs one")
+        default = further.pop()
+    elif not has_default:
+        default = default or default_pypi()
+    named = {"UV_DEFAULT_INDEX": [default] if default else [], "UV_INDEX": further}
+    found = {key: " ".join(_with_credentials(indexes, url) for url in urls) for key, urls in named.items()}
+    return {key: value for key, value in found.items() if value}
+
+
+def _with_credentials(indexes: Indexes, url: str) -> str:
+    """An index's URL with the login that the operator bound to just that place, if any: uv keeps it out of locks."""
+    header = indexes.authorization(url.rstrip("/") + "/")
+    if not header.startswith("Basic "):
+        return url
+    user, _, password = b64decode(header.removeprefix("Basic ")).decode().partition(":")
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{quote(user, safe='')}:{quote(password, safe='')}@{rest}"

@@ -1,0 +1,382 @@
+"""Apps and index pages that try to run code, to reach another server or to read a secret when stager looks at them.
+
+Each trap tells by a canary: code makes a folder, whose name holds the secret if it could be read; a connection is seen by a
+server. `springs` says that the resolver itself, run in the app's folder as a developer runs it, is caught.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from builders import TarEntry, compress, make_tar, make_wheel
+from servers import Server, redirect, serve
+
+SECRET = "s3cr3t-of-the-caller"
+Files = Mapping[str, str | bytes]
+
+
+@dataclass(frozen=True)
+class Canary:
+    """What a sprung trap leaves behind."""
+
+    folder: Path
+    server: Server
+
+    @property
+    def code(self) -> str:
+        """Python that springs."""
+        where = f"{str(self.folder)!r} + '/sprung-' + os.environ.get('CANARY_SECRET', 'without')"
+        return f"import os\nos.makedirs({where}, exist_ok=True)\n"
+
+    @property
+    def shell(self) -> str:
+        """A shell script that springs."""
+        return f'#!/bin/sh\nmkdir -p "{self.folder}/sprung-$CANARY_SECRET"\nexit 1\n'
+
+    @property
+    def javascript(self) -> str:
+        """A program for Node that springs."""
+        return f"require('fs').mkdirSync({str(self.folder)!r} + '/sprung-' + process.env.CANARY_SECRET);\n"
+
+    def sprung(self) -> list[str]:
+        """What happened: folders made, requests seen."""
+        folders = sorted(path.name for path in self.folder.iterdir()) if self.folder.is_dir() else []
+        return [*folders, *self.server.paths()]
+
+
+@dataclass(frozen=True)
+class Trap:
+    """One app. `refused` is the error that `lock` gives, empty where there is a lock to be made."""
+
+    name: str
+    files: Callable[[Canary], Files]
+    refused: str = ""
+    springs: bool = True
+
+    def __str__(self) -> str:
+        return self.name
+
+    def lay(self, folder: Path, canary: Canary) -> Path:
+        """Write the app; shell scripts become executable."""
+        for name, content in self.files(canary).items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            data = content.encode() if isinstance(content, str) else content
+            path.write_bytes(data)
+            path.chmod(0o755 if data.startswith(b"#!") else 0o644)
+        return folder
+
+
+# --- Python ----------------------------------------------------------------------------------------------------
+
+BACKEND = """\
+def get_requires_for_build_wheel(settings=None): return []
+get_requires_for_build_editable = get_requires_for_build_wheel
+def prepare_metadata_for_build_wheel(folder, settings=None):
+    os.mkdir(folder + "/NAME-3.dist-info")
+    with open(folder + "/NAME-3.dist-info/METADATA", "w") as file:
+        file.write("Metadata-Version: 2.2\\nName: NAME\\nVersion: 3\\n")
+    return "NAME-3.dist-info"
+prepare_metadata_for_build_editable = prepare_metadata_for_build_wheel
+"""
+SYSTEM = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+
+
+def backend(canary: Canary, name: str) -> str:
+    """A build backend that springs when it is imported, and then does its work."""
+    return canary.code + BACKEND.replace("NAME", name)
+
+
+def project(name: str, *lines: str, dynamic: str = "", system: bool = True) -> str:
+    """A pyproject.toml whose backend is beside it; `lines` are requirements or, with `[` in front, tables."""
+    wanted = "".join(f'"{line}", ' for line in lines if not line.startswith("["))
+    tables = "\n".join(line for line in lines if line.startswith("["))
+    kind = f'dynamic = ["{dynamic}"]' if dynamic else ""
+    version = "" if dynamic == "version" else 'version = "1"'
+    asked = "" if dynamic == "dependencies" else f"dependencies = [{wanted}]"
+    head = f'[project]\nname = "{name}"\n{version}\nrequires-python = ">=3.11"\n{kind}\n{asked}\n'
+    return head + (SYSTEM if system else "") + tables + "\n"
+
+
+def sdist(canary: Canary, name: str) -> bytes:
+    """An archive of sources whose backend springs."""
+    files = {"pyproject.toml": project(name, dynamic="dependencies"), "backend.py": backend(canary, name)}
+    files["PKG-INFO"] = f"Metadata-Version: 2.1\nName: {name}\nVersion: 3\n"
+    return compress(make_tar([TarEntry(f"{name}-3/{path}", text.encode()) for path, text in files.items()]), "gz")
+
+
+def page(*files: tuple[str, bytes], base: str = "") -> bytes:
+    """A simple index's page (PEP 503)."""
+    rows = (f'<a href="{base}{name}#sha256={hashlib.sha256(data).hexdigest()}">{name}</a>' for name, data in files)
+    return f"<!DOCTYPE html><html><body>{''.join(rows)}</body></html>".encode()
+
+
+def index(server: Server, canary: Canary) -> str:
+    """Lay out an index with honest and other packages on a server; its URL."""
+    setuptools = {
+        "setuptools/__init__.py": b"def setup(**_): pass\n",
+        "setuptools/build_meta.py": b"import os\nexec(open('setup.py').read())\n"
+        + BACKEND.replace("NAME", "lib").encode(),
+    }
+    setuptools["setuptools/build_meta.py"] += (
+        b"class __legacy__: pass\n__legacy__ = __import__('sys').modules[__name__]\n"
+    )
+    wheels = {
+        "good": make_wheel("good", "1.0", {"good.py": b""}),
+        "setuptools": make_wheel("setuptools", "99.0", setuptools),
+    }
+    for name, data in wheels.items():
+        file = f"{name}-{'99.0' if name == 'setuptools' else '1.0'}-py3-none-any.whl"
+        server.routes[f"/simple/{name}/"] = serve(page((file, data)), "text/html")
+        server.routes[f"/simple/{name}/{file}"] = serve(data)
+    poisoned = sdist(canary, "onlysdist")
+    server.routes["/simple/onlysdist/"] = serve(page(("onlysdist-3.tar.gz", poisoned)), "text/html")
+    server.routes["/simple/onlysdist/onlysdist-3.tar.gz"] = serve(poisoned)
+    server.routes["/simple/moved/"] = redirect(f"{canary.server.url}/moved/")
+    elsewhere = page(("elsewhere-1.0-py3-none-any.whl", b"x"), base=f"{canary.server.url}/files/")
+    server.routes["/simple/elsewhere/"] = serve(elsewhere, "text/html")
+    return f"{server.url}/simple"
+
+
+def _wheel_asking(requirement: str) -> bytes:
+    return make_wheel("asking", "1.0", {"asking.py": b""}, metadata=f"Requires-Dist: {requirement}\n")
+
+
+def _lib(canary: Canary, dynamic: str = "version", name: str = "lib") -> dict[str, str]:
+    return {"lib/pyproject.toml": project(name, dynamic=dynamic), "lib/backend.py": backend(canary, name)}
+
+
+def _setup(canary: Canary) -> dict[str, str]:
+    return {"lib/setup.py": canary.code + "from setuptools import setup\nsetup(name='lib', version='3')\n"}
+
+
+WORKSPACE = '[tool.uv.workspace]\nmembers = ["l*"]\n[tool.uv.sources]\nlib = {workspace = true}'
+UV = [
+    Trap(
+        "root-version",
+        lambda c: {"pyproject.toml": project("app", "good", dynamic="version"), "backend.py": backend(c, "app")},
+    ),
+    Trap(
+        "root-dependencies",
+        lambda c: {"pyproject.toml": project("app", dynamic="dependencies"), "backend.py": backend(c, "app")},
+        "NeedsBuild",
+    ),
+    Trap("member-version", lambda c: {"pyproject.toml": project("app", "lib", WORKSPACE, system=False), **_lib(c)}),
+    Trap(
+        "member-dependencies",
+        lambda c: {"pyproject.toml": project("app", "lib", WORKSPACE, system=False), **_lib(c, "dependencies")},
+        "NeedsBuild",
+    ),
+    Trap(
+        "path-version",
+        lambda c: {"pyproject.toml": project("app", "lib", '[tool.uv.sources]\nlib = {path = "lib"}'), **_lib(c)},
+    ),
+    Trap(
+        "path-editable",
+        lambda c: {
+            "pyproject.toml": project("app", "lib", '[tool.uv.sources]\nlib = {path = "lib", editable = true}'),
+            **_lib(c, "dependencies"),
+        },
+        "NeedsBuild",
+    ),
+    Trap(
+        "path-setup-py",
+        lambda c: {"pyproject.toml": project("app", "lib", '[tool.uv.sources]\nlib = {path = "lib"}'), **_setup(c)},
+        "NeedsBuild",
+    ),
+    Trap(
+        "path-sdist",
+        lambda c: {
+            "pyproject.toml": project("app", "lib", '[tool.uv.sources]\nlib = {path = "lib-3.tar.gz"}'),
+            "lib-3.tar.gz": sdist(c, "lib"),
+        },
+        "NeedsBuild",
+    ),
+    Trap("index-sdist", lambda _: {"pyproject.toml": project("app", "onlysdist")}, "NeedsBuild"),
+    Trap(
+        "index-sdist-in-group",
+        lambda _: {"pyproject.toml": project("app", '[dependency-groups]\ndev = ["onlysdist"]')},
+        "NeedsBuild",
+    ),
+    Trap(
+        "git-source",
+        lambda c: {
+            "pyproject.toml": project("app", "lib", f'[tool.uv.sources]\nlib = {{git = "{c.server.url}/lib"}}'),
+            "git": c.shell,
+        },
+        "NeedsBuild",
+    ),
+    Trap(
+        "git-requirement",
+        lambda c: {"pyproject.toml": project("app", f"lib @ git+{c.server.url}/lib"), "git": c.shell},
+        "NeedsBuild",
+    ),
+    Trap(
+        "url-sdist", lambda c: {"pyproject.toml": project("app", f"lib @ {c.server.url}/lib-3.tar.gz")}, "BadManifest"
+    ),
+    Trap(
+        "url-wheel",
+        lambda c: {"pyproject.toml": project("app", f"lib @ {c.server.url}/lib-3-py3-none-any.whl")},
+        "BadManifest",
+    ),
+    Trap(
+        "url-variable",
+        lambda c: {"pyproject.toml": project("app", f"lib @ {c.server.url}/${{CANARY_SECRET}}/lib-3-py3-none-any.whl")},
+        "BadManifest",
+    ),
+    Trap(
+        "source-url",
+        lambda c: {
+            "pyproject.toml": project(
+                "app", "lib", f'[tool.uv.sources]\nlib = {{url = "{c.server.url}/lib-3-py3-none-any.whl"}}'
+            )
+        },
+        "BadManifest",
+    ),
+    Trap(
+        "wheel-asks-for-folder",
+        lambda c: {
+            "pyproject.toml": project(
+                "app", "asking", '[tool.uv.sources]\nasking = {path = "asking-1.0-py3-none-any.whl"}'
+            ),
+            "asking-1.0-py3-none-any.whl": _wheel_asking(f"lib @ file://{c.folder.parent}/app/lib"),
+            **_setup(c),
+        },
+        "*",
+    ),
+    Trap(
+        "wheel-asks-for-repository",
+        lambda c: {
+            "pyproject.toml": project(
+                "app", "asking", '[tool.uv.sources]\nasking = {path = "asking-1.0-py3-none-any.whl"}'
+            ),
+            "asking-1.0-py3-none-any.whl": _wheel_asking(f"lib @ git+{c.server.url}/lib"),
+            "git": c.shell,
+        },
+        "*",
+    ),
+    Trap(
+        "tool-uv-index",
+        lambda c: {"pyproject.toml": project("app", "good", f'[[tool.uv.index]]\nurl = "{c.server.url}/"')},
+        "BadManifest",
+    ),
+    Trap(
+        "tool-uv-extra-index",
+        lambda c: {"pyproject.toml": project("app", "good", f'[tool.uv]\nextra-index-url = ["{c.server.url}/"]')},
+        "BadManifest",
+    ),
+    Trap(
+        "tool-uv-find-links",
+        lambda c: {"pyproject.toml": project("app", "good", f'[tool.uv]\nfind-links = ["{c.server.url}/"]')},
+        "BadManifest",
+    ),
+    Trap(
+        "uv-toml",
+        lambda c: {"pyproject.toml": project("app", "good"), "uv.toml": f'[[index]]\nurl = "{c.server.url}/"\n'},
+        "BadManifest",
+    ),
+    Trap("index-redirects", lambda _: {"pyproject.toml": project("app", "moved")}, "LockFailed"),
+    Trap("index-files-elsewhere", lambda _: {"pyproject.toml": project("app", "elsewhere")}, "LockFailed"),
+    Trap(
+        "keyring-on-path",
+        lambda c: {
+            "pyproject.toml": project("app", "good", '[tool.uv]\nkeyring-provider = "subprocess"'),
+            **dict.fromkeys(("keyring", "uv", "git", "python", "python3", "bin/python"), c.shell),
+            ".python-version": "./python\n",
+        },
+        springs=False,
+    ),
+    Trap(
+        "site-hooks",
+        lambda c: {
+            "pyproject.toml": project("app", "good"),
+            **dict.fromkeys(("sitecustomize.py", "usercustomize.py", "conftest.py", "hatch_build.py"), c.code),
+            "evil.pth": "import os; " + c.code.splitlines()[1] + "\n",
+            "poetry.toml": '[repositories.x]\nurl = "http://127.0.0.1:1/"\n',
+            "pip.conf": f"[global]\nindex-url = {c.server.url}/\n",
+            ".env": f"UV_INDEX_URL={c.server.url}/\n",
+        },
+        springs=False,
+    ),
+]
+REQUIREMENTS = [
+    Trap("editable-setup-py", lambda c: {"requirements.txt": "-e ./lib\n", **_setup(c)}, "NeedsBuild"),
+    Trap("folder-setup-py", lambda c: {"requirements.txt": "./lib\n", **_setup(c)}, "NeedsBuild"),
+    Trap(
+        "editable-itself", lambda c: {"requirements.txt": "-e .\n", "setup.py": _setup(c)["lib/setup.py"]}, "NeedsBuild"
+    ),
+    Trap(
+        "setup-cfg-attribute",
+        lambda c: {
+            "requirements.txt": "-e .\n",
+            "setup.cfg": "[metadata]\nname = lib\nversion = attr: lib.__version__\n",
+            "setup.py": _setup(c)["lib/setup.py"],
+            "lib/__init__.py": c.code,
+        },
+        "NeedsBuild",
+    ),
+    Trap("folder-version", lambda c: {"requirements.txt": "./lib\n", **_lib(c)}),
+    Trap(
+        "folder-dependencies", lambda c: {"requirements.txt": "lib @ ./lib\n", **_lib(c, "dependencies")}, "NeedsBuild"
+    ),
+    Trap("sdist-of-the-index", lambda _: {"requirements.txt": "onlysdist\n"}, "NeedsBuild"),
+    Trap(
+        "sdist-in-the-app",
+        lambda c: {"requirements.txt": "./lib-3.tar.gz\n", "lib-3.tar.gz": sdist(c, "lib")},
+        "NeedsBuild",
+    ),
+    Trap("sdist-by-url", lambda c: {"requirements.txt": f"{c.server.url}/lib-3.tar.gz\n"}, "BadManifest"),
+    Trap(
+        "git-by-url", lambda c: {"requirements.txt": f"git+{c.server.url}/lib#egg=lib\n", "git": c.shell}, "NeedsBuild"
+    ),
+    Trap(
+        "git-file",
+        lambda c: {"requirements.txt": f"git+file://{c.folder}/repository#egg=lib\n", "git": c.shell},
+        "NeedsBuild",
+    ),
+    Trap(
+        "git-ssh",
+        lambda c: {"requirements.txt": "lib @ git+ssh://git@code.example/lib\n", "git": c.shell},
+        "NeedsBuild",
+    ),
+    Trap(
+        "variable",
+        lambda c: {"requirements.txt": f"lib @ {c.server.url}/${{CANARY_SECRET}}/lib-3-py3-none-any.whl\n"},
+        "BadManifest",
+    ),
+    Trap("extra-index", lambda c: {"requirements.txt": f"--extra-index-url {c.server.url}/\ngood\n"}, "BadManifest"),
+    Trap("index-url", lambda c: {"requirements.txt": f"-i {c.server.url}/\ngood\n"}, "BadManifest", springs=False),
+    Trap("find-links", lambda c: {"requirements.txt": f"--find-links {c.server.url}/\ngood\n"}, "BadManifest"),
+    Trap(
+        "find-links-folder",
+        lambda c: {"requirements.txt": "-f ./links\ngood\n", "links/good-9.tar.gz": sdist(c, "good")},
+        "BadManifest",
+    ),
+    Trap(
+        "index-in-constraints",
+        lambda c: {"requirements.txt": "-c c.txt\ngood\n", "c.txt": f"--extra-index-url {c.server.url}/\n"},
+        "BadManifest",
+        springs=False,
+    ),
+    Trap("outside", lambda _: {"requirements.txt": "-r ../../outside.txt\ngood\n"}, "BadLock", springs=False),
+    Trap("outside-by-web", lambda c: {"requirements.txt": f"-r {c.server.url}/r.txt\ngood\n"}, "BadLock"),
+    Trap(
+        "pip-settings",
+        lambda c: {"requirements.txt": "good\n", "uv.toml": f'[pip]\nextra-index-url = ["{c.server.url}/"]\n'},
+        "BadManifest",
+    ),
+    Trap(
+        "project-settings",
+        lambda c: {"requirements.txt": "good\n", "pyproject.toml": f'[[tool.uv.index]]\nurl = "{c.server.url}/"\n'},
+        "BadManifest",
+    ),
+]
+
+
+def sha512(data: bytes) -> str:
+    """An `integrity` of npm."""
+    return "sha512-" + base64.b64encode(hashlib.sha512(data).digest()).decode()

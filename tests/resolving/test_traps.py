@@ -1,0 +1,97 @@
+"""No app and no package makes its resolver run code, reach a server that may not be asked, or read the caller's secrets."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from booby_traps import REQUIREMENTS, SECRET, UV, Canary, Trap, index
+from servers import Server
+from uv import find_uv_bin
+
+from stager.errors import StagerError
+from stager.indexes import Indexes
+from stager.resolving import confined, python
+from stager.tree import SourceTree
+
+TRAPS = [(trap, "uv.lock") for trap in UV] + [(trap, "pylock.toml") for trap in REQUIREMENTS]
+EACH = pytest.mark.parametrize(("trap", "lock"), TRAPS, ids=[f"{trap}-{lock[:2]}" for trap, lock in TRAPS])
+
+
+@pytest.fixture
+def canary(tmp_path: Path) -> Iterator[Canary]:
+    with Server() as server:
+        yield Canary(tmp_path / "canary", server)
+
+
+@pytest.fixture
+def operators(canary: Canary) -> Iterator[str]:
+    """The index that the operator configured."""
+    with Server() as server:
+        yield index(server, canary)
+
+
+@pytest.fixture(params=[pytest.param("sandbox", marks=pytest.mark.tools), "no-sandbox"])
+def walls(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """With bubblewrap where it is there; and as on a machine that has none."""
+    if request.param == "no-sandbox":
+        monkeypatch.setattr(confined, "PATH", str(tmp_path))
+    return str(request.param)
+
+
+def environment(app: Path, operators: str) -> dict[str, str]:
+    """What a careless caller has set: secrets, and the app's own folder first of all that is looked through."""
+    return {
+        **os.environ,
+        "CANARY_SECRET": SECRET,
+        "UV_DEFAULT_INDEX": operators,
+        "PATH": f"{app}:{app}/bin:{os.environ['PATH']}",
+        "PYTHONPATH": str(app),
+        "UV_HTTP_RETRIES": "0",
+        "UV_CACHE_DIR": f"{app.parent}/cache",
+    }
+
+
+@EACH
+@pytest.mark.usefixtures("walls")
+def test_no_trap_springs(
+    trap: Trap, lock: str, tmp_path: Path, canary: Canary, operators: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = trap.lay(tmp_path / "app", canary)
+    caller = environment(app, operators)
+    for name, value in caller.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(app)
+    indexes = Indexes.from_environment(caller, home=str(tmp_path), apt=str(tmp_path), system=str(tmp_path))
+    said, kind = _locked(app, lock, indexes, caller)
+    assert canary.sprung() == []
+    assert SECRET not in said
+    assert kind == trap.refused or (kind and trap.refused == "*")
+
+
+def _locked(app: Path, lock: str, indexes: Indexes, caller: Mapping[str, str]) -> tuple[str, str]:
+    """The lock, or what an error says and its name."""
+    try:
+        with confined.scratch(indexes) as scratch:
+            return python.resolve(SourceTree.read(str(app)), lock, lambda: "3.11", scratch, caller).decode(), ""
+    except StagerError as error:
+        return str(error), type(error).__name__
+
+
+@pytest.mark.tools
+@EACH
+def test_the_resolver_itself_is_caught(trap: Trap, lock: str, tmp_path: Path, canary: Canary, operators: str) -> None:
+    """So that a trap that cannot spring is no proof: this is how uv is run by hand."""
+    app = trap.lay(tmp_path / "app", canary)
+    command = (
+        ["lock"] if lock == "uv.lock" else ["pip", "compile", "requirements.txt", "-o", lock, "--format", "pylock.toml"]
+    )
+    done = subprocess.run(
+        [find_uv_bin(), *command, "--python", sys.executable, "--no-progress"], cwd=app, env=environment(app, operators),
+        capture_output=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert bool(canary.sprung()) == trap.springs, done.stderr.decode()
