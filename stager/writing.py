@@ -96,11 +96,10 @@ def _trusted(path: str, link: str, found: os.stat_result) -> None:
 
 
 def final(path: str) -> str:
-    """The regular file that an output is, or will be, once its links are followed; empty for what is written into."""
+    """The file or folder that an output is, or will be, once its links are followed; empty for what is written into."""
     place, found = followed(path)
-    if place.startswith("/dev/fd/") or (found is not None and not stat.S_ISREG(found.st_mode)):
-        return ""
-    return "" if _is_descriptor(place) else place
+    plain = found is None or stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)
+    return place if plain and not _is_descriptor(place) else ""
 
 
 def is_stdout(path: str) -> bool:

@@ -26,7 +26,13 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     option("--cpu", default="", metavar="AMOUNT", help="CPU to request, such as 250m")
     option("--memory", default="", metavar="AMOUNT", help="memory to request and allow, such as 256Mi")
     option("--writable-root", action="store_true", help="the app writes outside /tmp")
-    option("--s2i-builder", default="", metavar="DIR", help="write a builder for s2i instead, and nothing else")
+    option(
+        "--s2i-builder",
+        type=shared.output,
+        default="",
+        metavar="DIR",
+        help="write a builder for s2i instead, and nothing else",
+    )
     option("--stack", default="debian-12", metavar="NAME", help="the builder's stack (debian-12)")
     shared.add_json(parser)
 
