@@ -9,26 +9,24 @@ from __future__ import annotations
 import errno
 import os
 import platform
-import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from .archive import Archive, content_bytes, content_chunks, read_tar
 from .droplets import launch_facts
 from .errors import BadArchive, CannotWrite, LaunchFailed, PortTaken
+from .scratch import scratch, tidy
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
-_GRACE = 10.0
-"""Seconds a process has after a polite signal before it is killed."""
-_SCRATCH = "stager-app-"
+GRACE = 10.0
+"""Seconds that all processes have after a polite signal before they are killed, as on Cloud Foundry."""
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -118,61 +116,9 @@ def chosen_port(port: int) -> int:
 
 
 @contextmanager
-def scratch() -> Iterator[str]:
-    """A temporary folder for one run, removed at the end; first, those of runs that were killed. Raises CannotWrite."""
-    above = tempfile.gettempdir()
-    for name in os.listdir(above):
-        if name.startswith(_SCRATCH):
-            _tidy(os.path.join(above, name))
-    folder, lock = _new(above)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(lock)
-
-
-def _new(above: str) -> tuple[str, int]:
-    """A new folder and the descriptor that locks it; it gets its name only once it is locked."""
-    try:
-        made = tempfile.mkdtemp(prefix="stager-new-", dir=above)
-        lock = _lock(made)
-        folder = os.path.join(above, _SCRATCH + os.path.basename(made).removeprefix("stager-new-"))
-        os.rename(made, folder)
-    except OSError as error:
-        raise CannotWrite(above, error.strerror or str(error)) from None
-    return folder, lock
-
-
-def _tidy(folder: str) -> None:
-    """Remove the folder of a run that is no more."""
-    try:
-        lock = _lock(folder)
-    except OSError:  # somebody's that runs, another user's, or nothing of ours
-        return
-    shutil.rmtree(folder, ignore_errors=True)
-    os.close(lock)
-
-
-def _lock(folder: str) -> int:
-    """Lock a folder of this user's for as long as the descriptor is open. OSError when somebody holds it."""
-    import fcntl
-
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        if os.fstat(fd).st_uid != os.geteuid():
-            raise PermissionError(errno.EPERM, "is another user's", folder)
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(fd)
-        raise
-    return fd
-
-
-@contextmanager
 def unpacked(droplet: str, again: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     """A temporary folder with the droplet unpacked: (its app folder, its launch facts). Removed at the end."""
-    with scratch() as folder:
+    with scratch("app") as folder:
         facts = unpack(droplet, folder)
         check_host(facts, again)
         os.mkdir(os.path.join(folder, "tmp"), 0o700) if not os.path.isdir(os.path.join(folder, "tmp")) else None
@@ -198,7 +144,8 @@ def run(
 ) -> int:
     """Launch a process type of a droplet in the foreground; its exit status (128 + n for signal n).
 
-    Its output is this process's output. SIGINT and SIGTERM are passed on to its whole process group. `shell` is a command
+    Its output is this process's output. SIGINT and SIGTERM are passed on to its whole process group, all of which has
+    `GRACE` to end. `shell` is a command
     to be run in the process's place; `ready(port)` is called once something listens on the port; `again` is for
     `check_host`. Raises LaunchFailed when the host cannot run it or there is no such type, and PortTaken.
     """
@@ -210,34 +157,75 @@ def run(
             )
         port = chosen_port(port)
         command = [os.path.join(app, ".stager/bin/launch"), *(("--", "/bin/sh", "-c", shell) if shell else (process,))]
-        own = environment(app, port, extra or {})
-        with _group() as (started, send), forwarding(send):
-            started.append(
-                subprocess.Popen(command, cwd=app, env=own, stdin=subprocess.DEVNULL, start_new_session=True)
-            )
-            send(0)
+        group = Group()
+        with forwarding(group.send):
+            child = group.start(command, app, environment(app, port, extra or {}))
+            tidy()  # what killed runs left must hold up nobody's start
             if ready is not None:
-                threading.Thread(target=watch, args=(started[0], port, ready), daemon=True).start()
-            status = started[0].wait()
+                threading.Thread(target=watch, args=(child, port, ready), daemon=True).start()
+            status = group.wait()
         return 128 - status if status < 0 else status
 
 
-@contextmanager
-def _group() -> Iterator[tuple[list[subprocess.Popen[bytes]], Callable[[int], None]]]:
-    """A place for a process and what sends signals to its group, also those that came before it; ends the group at last."""
-    started: list[subprocess.Popen[bytes]] = []
-    waiting: list[int] = []
+class Group:
+    """A process, and what it starts, as one process group. Signals that come before the process are kept for it."""
 
-    def send(number: int) -> None:
-        waiting.append(number)
-        while started and waiting:
-            signal_group(started[0].pid, waiting.pop(0))
+    def __init__(self) -> None:
+        self._child: subprocess.Popen[bytes] | None = None
+        self._waiting: list[int] = []
+        self._told = False
 
+    def start(self, command: Sequence[str], folder: str, variables: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        """Start the process in a session of its own, without input."""
+        self._child = subprocess.Popen(
+            command, cwd=folder, env=variables, stdin=subprocess.DEVNULL, start_new_session=True
+        )
+        self._pass_on()
+        return self._child
+
+    def send(self, number: int) -> None:
+        """Send a signal to all of the group, as platforms do that stop an app."""
+        self._waiting.append(number)
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        while self._child and self._waiting:
+            self._told = True
+            signal_group(self._child.pid, self._waiting.pop(0))
+
+    def wait(self) -> int:
+        """The process's exit status, once all of its group has ended: what it leaves is told to end and has the grace."""
+        if self._child is None:
+            return 0
+        status = self._child.wait()
+        if not self._told:
+            signal_group(self._child.pid, signal.SIGTERM)
+        deadline = time.monotonic() + GRACE
+        while _alive(self._child.pid) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        if _alive(self._child.pid):
+            signal_group(self._child.pid, signal.SIGKILL)
+        return status
+
+
+def _alive(group: int) -> bool:
+    """Whether a process group has a process that has not ended. One that has, and that nobody waits for, stays listed."""
     try:
-        yield started, send
-    finally:
-        for child in started:
-            _end_group(child.pid)
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return any(state not in b"ZX" for state, member in _states() if member == group)
+
+
+def _states() -> Iterator[tuple[bytes, int]]:
+    """The state and the process group of every process (proc_pid_stat(5))."""
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with suppress(OSError, ValueError, IndexError), open(f"/proc/{name}/stat", "rb") as file:
+                state, _, group, *_ = file.read().rpartition(b")")[2].split()
+                yield state, int(group)
 
 
 def watch(child: subprocess.Popen[bytes], port: int, ready: Callable[[int], None]) -> None:
@@ -281,12 +269,21 @@ def stoppable() -> Iterator[None]:
 
 @contextmanager
 def forwarding(send: Callable[[int], None]) -> Iterator[None]:
-    """In this block pass interrupting signals on by `send`; SIGKILL follows when the block does not end in time."""
-    timers = []
+    """In this block pass ending signals on by `send`, each once; SIGKILL follows when the block does not end in time.
+
+    Ctrl-C after any of them means at once.
+    """
+    timers: list[threading.Timer] = []
+    told: set[int] = set()
 
     def forward(number: int, _frame: object) -> None:
+        if told and number == signal.SIGINT:
+            send(signal.SIGKILL)
+        if number in told:  # timeout(1) sends it twice
+            return
+        told.add(number)
         send(number)
-        timers.append(threading.Timer(_GRACE, send, (signal.SIGKILL,)))
+        timers.append(threading.Timer(GRACE, send, (signal.SIGKILL,)))
         timers[-1].daemon = True
         timers[-1].start()
 
@@ -316,9 +313,3 @@ def signal_group(group: int, number: int) -> None:
         os.killpg(group, number)
     except (ProcessLookupError, PermissionError):
         return
-
-
-def _end_group(group: int) -> None:
-    """End whatever the process left running in its group."""
-    signal_group(group, signal.SIGTERM)
-    signal_group(group, signal.SIGKILL)

@@ -8,6 +8,8 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
+import threading
 import time
 from pathlib import Path
 
@@ -15,7 +17,7 @@ import pytest
 from command import PROGRAM, stager
 from small_droplets import small_droplet
 
-from stager import running
+from stager import running, scratch, writing
 from stager.errors import LaunchFailed, PortTaken
 
 
@@ -76,8 +78,8 @@ def test_no_such_process(droplet: Path, temporary: Path) -> None:
     assert list(temporary.iterdir()) == []
 
 
-def test_what_killed_runs_left_is_removed(temporary: Path) -> None:
-    abandoned, held, foreign = (temporary / f"stager-app-{name}" for name in ("abandoned", "held", "link"))
+def test_what_killed_runs_left_is_removed(droplet: Path, temporary: Path) -> None:
+    abandoned, held, foreign = (temporary / f"stager-app-{number:016x}" for number in range(3))
     (abandoned / "app").mkdir(parents=True)
     held.mkdir()
     elsewhere = temporary / "elsewhere"
@@ -85,15 +87,20 @@ def test_what_killed_runs_left_is_removed(temporary: Path) -> None:
     foreign.symlink_to(elsewhere)
     lock = os.open(held, os.O_RDONLY)
     fcntl.flock(lock, fcntl.LOCK_EX)
-    with running.scratch() as folder:
-        assert sorted(path.name for path in temporary.iterdir()) == sorted(
-            ["elsewhere", "stager-app-held", "stager-app-link", os.path.basename(folder)]
-        )
-        with running.scratch() as second:
-            assert os.path.isdir(folder), "one's own is held, too"
-            assert second != folder
+    assert running.run(str(droplet), shell="true") == 0
     os.close(lock)
-    assert {path.name for path in temporary.iterdir()} == {"elsewhere", "stager-app-held", "stager-app-link"}
+    assert {path.name for path in temporary.iterdir()} == {"elsewhere", held.name, foreign.name}
+
+
+def test_what_killed_runs_left_delays_no_start(droplet: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Removing it may take a minute."""
+    free = threading.Event()
+    monkeypatch.setattr(writing, "remove_left", lambda _: free.wait(60))
+    (temporary / f"stager-app-{1:016x}").mkdir()
+    began = time.monotonic()
+    assert running.run(str(droplet), shell="exit 3") == 3
+    assert time.monotonic() - began < 10
+    free.set()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -123,7 +130,7 @@ def test_a_signal_while_it_unpacks(temporary: Path) -> None:
     """SIGTERM then leaves by every `finally`, as Ctrl-C does."""
 
     def interrupted() -> None:
-        with running.stoppable(), running.scratch():
+        with running.stoppable(), scratch.scratch("app"):
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(5)
 
@@ -131,3 +138,83 @@ def test_a_signal_while_it_unpacks(temporary: Path) -> None:
         interrupted()
     assert list(temporary.iterdir()) == []
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+# --- ending ----------------------------------------------------------------------------------------------------
+
+DRAINING = "(trap 'sleep 0.8; echo bye; exit' TERM INT; echo up; while :; do sleep 0.05; done) & wait"
+"""The first process ends with the signal, as shells do; its child finishes what it does, as servers do."""
+
+
+def started(droplet: Path, place: Path, command: str, grace: float = 10.0) -> subprocess.Popen[str]:
+    """`stager run --command`, with a grace that is short enough to wait for."""
+    code = f"import sys; from stager import cli, running; running.GRACE = {grace}; sys.exit(cli.main())"
+    words = ["run", str(droplet), "--command", command, "--cache-dir", str(place / "store")]
+    return subprocess.Popen([sys.executable, "-c", code, *words], stdout=subprocess.PIPE, text=True)
+
+
+def told(process: subprocess.Popen[str], *numbers: int) -> tuple[int, str, float]:
+    """Its exit status, what it wrote and the seconds that it took to end, after it has said that it is up."""
+    assert process.stdout is not None
+    assert process.stdout.readline() == "up\n"
+    began = time.monotonic()
+    for number in numbers:
+        process.send_signal(number)
+        time.sleep(0.2)
+    with process:
+        text = process.stdout.read()
+    return process.wait(30), text, time.monotonic() - began
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_all_processes_have_the_grace_not_only_the_first(
+    droplet: Path, tmp_path: Path, temporary: Path, number: signal.Signals
+) -> None:
+    ignored = DRAINING.replace("TERM INT", "TERM HUP") if number == signal.SIGHUP else DRAINING
+    if (
+        number == signal.SIGINT
+    ):  # a shell starts what is in the background with Ctrl-C ignored, and then it cannot be trapped
+        ignored = (
+            "perl -e '$SIG{INT} = sub { sleep 1; print qq(bye\n); exit }; $| = 1; print qq(up\n); sleep 1 while 1'"
+        )
+    status, text, seconds = told(started(droplet, tmp_path, ignored), number)
+    assert (text, status in (0, 128 + number), seconds < 8) == ("bye\n", True, True), (text, status, seconds)
+    assert list(temporary.iterdir()) == []
+
+
+def test_the_status_is_the_first_processs(droplet: Path, tmp_path: Path, temporary: Path) -> None:
+    status, text, _ = told(started(droplet, tmp_path, f"trap 'exit 5' TERM; {DRAINING}"), signal.SIGTERM)
+    assert (status, text) == (5, "bye\n")
+
+
+def test_what_the_first_process_leaves_is_told_to_end(droplet: Path, tmp_path: Path, temporary: Path) -> None:
+    command = DRAINING.replace("& wait", "& sleep 0.5; exit 4")
+    status, text, _ = told(started(droplet, tmp_path, command))
+    assert (status, text) == (4, "bye\n")
+
+
+def test_after_the_grace_all_are_killed(droplet: Path, tmp_path: Path, temporary: Path) -> None:
+    command = "trap '' TERM; echo up; sleep 40 & sleep 40; echo late"
+    status, text, seconds = told(started(droplet, tmp_path, command, 1.0), signal.SIGTERM)
+    assert (status, text, 0.9 < seconds < 8) == (137, "", True), seconds
+
+
+def test_what_outlives_the_first_process_and_the_grace_is_killed(
+    droplet: Path, tmp_path: Path, temporary: Path
+) -> None:
+    command = "(trap '' TERM; sleep 40; echo late) & echo up; wait"
+    status, text, seconds = told(started(droplet, tmp_path, command, 1.0), signal.SIGTERM)
+    assert (status, text, 0.9 < seconds < 8) == (143, "", True), seconds
+
+
+def test_a_second_interrupt_kills_at_once(droplet: Path, tmp_path: Path, temporary: Path) -> None:
+    command = "trap '' TERM INT; echo up; sleep 40; echo late"
+    status, text, seconds = told(started(droplet, tmp_path, command), signal.SIGINT, signal.SIGINT)
+    assert (status, text, seconds < 5) == (137, "", True), seconds
+
+
+def test_a_signal_that_comes_twice_is_passed_on_once(droplet: Path, tmp_path: Path, temporary: Path) -> None:
+    """timeout(1) sends it to the command and to its group."""
+    command = "trap 'echo got it' TERM; echo up; for _ in 1 2 3 4 5 6 7 8 9 10; do sleep 0.1; done"
+    status, text, _ = told(started(droplet, tmp_path, command), signal.SIGTERM, signal.SIGTERM)
+    assert (status, text) == (0, "got it\n")

@@ -73,11 +73,11 @@ def _report_lock(plan: Plan) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from ..running import scratch as temporary
+    from ..scratch import scratch as temporary
     from .stage import droplet_of
 
     where = _where(arguments)
-    with temporary() as scratch:
+    with temporary("app") as scratch:
         return _PLACES[where](droplet_of(arguments, scratch), arguments)
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from .. import running, tar
 from ..digest import canonical_json, sha256
 from ..errors import EngineFailed, LaunchFailed, PortTaken, UsageError
+from ..scratch import tidy
 from . import surroundings
 from .surroundings import APP, DROPLET, GID, UID
 
@@ -151,6 +152,7 @@ def run(client: Any, droplet: DropletFile, image: str, how: How, network: str = 
             _send(container, droplet)
             stream = container.attach(stream=True, logs=True, demux=True)
         _start(container, port)
+        tidy()
         reader = _thread(_copy, stream)
         status = _wait(container, port, how)
         reader.join(5)
@@ -222,7 +224,7 @@ def _wait(container: Any, port: int, how: How) -> int:
             waiter.join(0.1)
             while asked:
                 with suppress(EngineFailed), _answering():
-                    container.kill(signal=signal.Signals(asked.pop(0)).name)
+                    _tell(container, asked.pop(0))
     if isinstance(ended[0], EngineFailed):
         raise ended[0]
     with suppress(EngineFailed), _answering():
@@ -233,6 +235,14 @@ def _wait(container: Any, port: int, how: How) -> int:
         if how.memory and killed and how.tell:
             how.tell(f"a process was killed, as happens when a run needs more than {how.memory} bytes of memory")
     return int(ended[0])
+
+
+def _tell(container: Any, number: int) -> None:
+    """Send a signal to all processes but the engine's own first one, which would pass it on to a single one."""
+    if number == signal.SIGKILL:
+        container.kill(signal="SIGKILL")
+    else:
+        container.exec_run(["/bin/sh", "-c", f"kill -{number} -1"])
 
 
 def _watch(waiter: threading.Thread, port: int, ready: Callable[[int], None]) -> None:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from .. import running
 from ..errors import CannotIsolate, ProgramMissing
+from ..scratch import scratch, tidy
 from ..store.disk import write
 from . import memory, sandbox, surroundings
 from .sandbox import Sandbox, Top
@@ -84,7 +85,7 @@ def top(folder: str) -> tuple[Top, ...]:
 @contextmanager
 def _app(droplet: DropletFile) -> Iterator[str]:
     """The droplet unpacked for this run; belongs to the user it will run as."""
-    with running.scratch() as folder:
+    with scratch("app") as folder:
         running.unpack(droplet.path, folder)
         app = os.path.join(folder, "app")
         if os.geteuid() == 0:
@@ -157,6 +158,7 @@ def _run(placed: Placed, command: Sequence[str], port: int, how: How) -> int:
             finally:
                 os.close(writer)
         opened.callback(_end, child)
+        tidy()
         inside = _Inside(child, told)
         if how.ready and how.network:
             threading.Thread(target=running.watch, args=(child, port, how.ready), daemon=True).start()

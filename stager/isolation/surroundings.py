@@ -40,12 +40,41 @@ def environment(root: Sequence[tuple[str, str]], port: int, extra: Mapping[str, 
     return {**dict(ENVIRONMENT), **dict(root), "HOME": APP, "PORT": str(port), **extra}
 
 
+_SUPERVISE = """\
+told=
+trap told=1 HUP INT TERM
+exec 3>&2 2>/dev/null
+"$@" 2>&3 3>&-
+status=$?
+[ "$told" ] || kill -TERM -1
+tenths=100
+while [ $tenths -gt 0 ]; do
+  others=
+  for one in /proc/[0-9]*; do
+    case $one in /proc/1|/proc/$$) ;; *) others=$one ;; esac
+  done
+  [ "$others" ] || break
+  tenths=$((tenths - 1))
+  sleep 0.1
+done
+exit $status
+"""
+"""Runs a command and, when that has ended, lets what it left have the grace of a run: its end would end all the others.
+
+The shell tells of nothing by itself; the command has its standard error. What signals the command gets, this gets, too."""
+
+
+def supervised(words: Sequence[str]) -> tuple[str, ...]:
+    """The command with what waits for all that it started; for a namespace of processes that ends with its first."""
+    return ("/bin/sh", "-c", _SUPERVISE, "stager", *words)
+
+
 def command(droplet: DropletFile, process: str, shell: str = "") -> tuple[str, ...]:
     """What starts a process type, or a shell command in its place. Raises LaunchFailed when there is no such type."""
     if shell:
-        return (LAUNCH, "--", "/bin/sh", "-c", shell)
+        return supervised((LAUNCH, "--", "/bin/sh", "-c", shell))
     known = droplet.facts["processes"]
     if process not in known:
         why = f"the droplet has no such process type; it has: {', '.join(sorted(known)) or 'none'}"
         raise LaunchFailed(process, why, "Choose one of these.")
-    return (LAUNCH, process)
+    return supervised((LAUNCH, process))

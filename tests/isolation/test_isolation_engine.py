@@ -73,6 +73,19 @@ def test_it_answers_and_ends_when_told(bench: Bench, tmp_path: Path, number: sig
         assert process.wait(15) == 128 + number
 
 
+def test_all_processes_have_the_grace_not_only_the_first(bench: Bench, tmp_path: Path) -> None:
+    """The first one, a shell, ends with the signal; its child finishes what it does."""
+    draining = "(trap 'sleep 0.8; echo bye; exit' TERM; echo up; while :; do sleep 0.05; done) & wait"
+    options = ["--no-network", "--command", draining, "--cache-dir", str(bench.store)]
+    command = [*PROGRAM, "run", str(bench.droplet), *map(str, bench.options), *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        process.terminate()
+        assert process.stdout.read() == "bye\n"
+    assert process.returncode == 143
+
+
 def test_the_container_as_it_is(bench: Bench) -> None:
     command = (
         "id -u; id -g; pwd; echo $HOME $PORT; readlink /home/vcap/app; sha256sum /run/stager/droplet.tgz; ls -A; "

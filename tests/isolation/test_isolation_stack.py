@@ -245,6 +245,28 @@ def test_a_process_may_end_in_its_own_way(bench: Bench) -> None:
     assert process.returncode == 5
 
 
+def test_all_processes_have_the_grace_not_only_the_first(bench: Bench) -> None:
+    """The first one, a shell, ends with the signal; its child finishes what it does."""
+    draining = "(trap 'sleep 0.8; echo bye; exit' TERM; echo up; while :; do sleep 0.05; done) & wait"
+    with bench.started("--command", draining) as process:
+        assert first_line(process) == "up\n"
+        process.terminate()
+        assert first_line(process) == "bye\n"
+    assert process.returncode == 143
+
+
+def test_a_second_interrupt_kills_at_once(bench: Bench) -> None:
+    with bench.started("--command", "trap '' TERM INT; echo up; sleep 40 & sleep 40") as process:
+        assert first_line(process) == "up\n"
+        began = time.monotonic()
+        for _ in range(2):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.3)
+        process.wait(20)
+        assert time.monotonic() - began < 5
+    assert process.returncode == 137
+
+
 def test_killed_it_takes_everything_with_it(bench: Bench) -> None:
     seconds = f"{os.getpid()}.125"
     with bench.started("--memory", "64M", "--command", f"echo up; sleep {seconds}") as process:
