@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from .droplets import DropletFile
 from .errors import BadEvidence, NotAttested, NotReproducible, UsageError
 from .provenance import dsse, statement
 from .provenance.statement import BUILDER, Claim
+from .verifying.restaging import second_store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,15 +53,21 @@ class Checked:
 def rebuild(droplet: DropletFile, source: str, settings: Settings) -> Digest:
     """Stage the folder `source` by the plan that the droplet carries; the digest, which is the droplet's.
 
-    Raises LockStale when the folder is not what the plan was made from, NotReproducible when the bytes differ, and what
-    staging raises.
+    The source is read anew, and of the store only artifacts are used, each proved by its digest. Raises LockStale when the
+    folder is not what the plan was made from, NotReproducible when the bytes differ, and what staging raises.
     """
     plan = droplet.plan
-    with settings.store.lease(), tempfile.TemporaryDirectory(prefix="stager-attest-") as place:
+    with tempfile.TemporaryDirectory(prefix="stager-attest-") as place, ThreadPoolExecutor(4, "attest") as pool:
         out = os.path.join(place, "droplet.tgz")
-        folder = restage.Folder(source, settings.store, droplet.path)  # the droplet itself is no source
+        folder = restage.Folder(source)
         restage.check_locked(folder, {path: str(digest) for path, digest in plan.inputs})
-        found = staging.stage_plan(folder, plan, out, replace(settings, save_lock=False))["digest"]
+        with settings.store.lease():
+            staging.take_in(plan, folder.tree, settings.store)
+            blobs = staging.fetch(plan, settings, tree=folder.tree)
+            store = second_store(plan, blobs, settings.store, place, pool)
+        wishes = replace(settings, store=store, save_lock=False)
+        with store.lease():
+            found = staging.stage_plan(folder, plan, out, wishes)["digest"]
     if found != droplet.digest:
         raise NotReproducible(
             droplet.digest,

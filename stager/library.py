@@ -126,7 +126,7 @@ def export(
 def _stage_planned(app: str, plan: Plan, out: str, settings: Settings) -> Droplet:
     check_known_answer()
     with settings.store.lease():
-        folder = restage.Folder(app, settings.store, out, settings.stop)
+        folder = restage.Folder(app, settings.store, stop=settings.stop)
         restage.check_locked(folder, {path: str(digest) for path, digest in plan.inputs})
         return staging.droplet(folder, staging.stage_plan(folder, plan, out, settings), settings.store)
 

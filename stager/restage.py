@@ -39,29 +39,17 @@ def base_key(plan: str) -> str:
 
 
 class Folder:
-    """An app's folder as it is now: its tree, and what is remembered of its last staging."""
+    """An app's folder as it is now: its tree, and what a store remembers of its last staging.
 
-    __slots__ = ("memo", "outputs", "root", "tree")
+    What is remembered saves work and decides nothing. Without a store nothing is remembered, and every file is read.
+    """
 
-    def __init__(self, root: str, store: Store, out: str = "", stop: Callable[[], bool] = lambda: False) -> None:
+    __slots__ = ("memo", "root", "tree")
+
+    def __init__(self, root: str, store: Store | None = None, *, stop: Callable[[], bool] = lambda: False) -> None:
         self.root = os.path.realpath(root)
-        self.memo: dict[str, Any] = store.recall("folder", self.root) or {}
-        self.outputs = {*self.memo.get("outputs", ()), *([os.path.realpath(out)] if out else ())}
+        self.memo: dict[str, Any] = (store.recall("folder", self.root) or {}) if store else {}
         self.tree = SourceTree.read(root, index=self.memo.get("index"), stop=stop)
-        self._leave_outputs_out()
-
-    def _leave_outputs_out(self) -> None:
-        """Droplets that were written into the folder itself are no source, nor is what a killed staging left of one."""
-        for output in self.outputs:
-            path = os.path.relpath(output, self.root)
-            folder, name = os.path.split(path)
-            part = os.path.join(folder, f".{name}.")
-            self._forget(lambda p, path=path, part=part: p == path or (p.startswith(part) and p.endswith(".part")))  # type: ignore[misc]
-        self._forget(lambda path: path.startswith(f"{LOCK}.") and path.endswith(".part"))
-
-    def _forget(self, unwanted: Callable[[str], bool]) -> None:
-        for path in [path for path in self.tree.files if unwanted(path)]:
-            del self.tree.files[path]
 
     def lock_bytes(self) -> bytes | None:
         """The folder's `stager.lock`, None when it has none."""
@@ -178,7 +166,7 @@ def note_digest(path: str, store: Store, digest: str) -> None:
 
 
 def _remember(folder: Folder, store: Store, known: assembly.Known, last: dict[str, Any]) -> None:
-    memo = {"index": folder.tree.index, "known": known, "last": last, "outputs": sorted(folder.outputs)}
+    memo = {"index": folder.tree.index, "known": known, "last": last}
     before = _before(folder, last)
     if before is not None:
         memo["before"] = before
@@ -196,9 +184,7 @@ def _before(folder: Folder, last: dict[str, Any]) -> dict[str, Any] | None:
     if old is None or old["of"] == last["of"]:
         return folder.memo.get("before")
     files = _difference(folder.memo["index"], folder.tree.index)
-    own = {os.path.relpath(output, folder.root) for output in folder.outputs}
-    kept = {path: how for path, how in files.items() if path not in own}
-    return {"of": old["of"], "digest": old["digest"], "files": dict(sorted(kept.items())[:_KEPT])}
+    return {"of": old["of"], "digest": old["digest"], "files": dict(sorted(files.items())[:_KEPT])}
 
 
 def _difference(old: dict[str, Any], new: dict[str, Any]) -> dict[str, str]:
@@ -209,10 +195,20 @@ def _difference(old: dict[str, Any], new: dict[str, Any]) -> dict[str, str]:
         if was == now:
             continue
         for name in {*was, *now}:
-            if was.get(name, "")[-71:] != now.get(name, "")[-71:]:
+            before, after = _content(was.get(name, "")), _content(now.get(name, ""))
+            if before != after:
                 path = f"{folder}/{name}".lstrip("/")
-                found[path] = "came" if name not in was else "went" if name not in now else "changed"
+                found[path] = "came" if not before else "went" if not after else "changed"
     return found
+
+
+def _content(record: str) -> str:
+    """A source file's digest, or the kind of a source link; empty for what is left out, and for folders."""
+    return (
+        (record[-71:] if record[0] == "f" else record[:2])
+        if record[1:2] in ("+", "k", "K") and record[0] != "d"
+        else ""
+    )
 
 
 def layers_of(base: dict[str, Any], app: list[list[Any]], store: Store) -> list[dict[str, Any]]:

@@ -75,7 +75,7 @@ def stage(root: str, out: str, settings: Settings) -> Droplet:
     Raises a StagerError (see `errors`) and leaves no droplet then.
     """
     with settings.store.lease():
-        folder = Folder(root, settings.store, out, settings.stop)
+        folder = Folder(root, settings.store, stop=settings.stop)
         result = None
         if not settings.upgrade and not settings.buildpacks:
             result = restage.warm(folder, settings.store, out, settings.stack, settings.architecture, settings.stop)

@@ -314,11 +314,11 @@ def test_droplets_written_into_the_folder_are_no_source(bench: Bench) -> None:
 
     def into(name: str) -> str:
         out = str(bench.app / name)
-        return str(restage.assemble(Folder(str(bench.app), bench.store, out), base, bench.store, out)["digest"])
+        return str(restage.assemble(Folder(str(bench.app), bench.store), base, bench.store, out)["digest"])
 
     first = into("one.tgz")
-    (bench.app / ".one.tgz.4711.part").write_bytes(b"left by a killed staging")
-    (bench.app / "stager.lock.4711.part").write_bytes(b"left by a killed staging")
+    (bench.app / ".one.tgz.0123456789ab.part").write_bytes(b"left by a killed staging")
+    (bench.app / "stager.lock.0123456789ab.part").write_bytes(b"left by a killed staging")
     assert into("one.tgz") == first
     assert into("lib/two.tgz") == first
     assert into("one.tgz") == first

@@ -154,7 +154,7 @@ def words(text: str) -> list[str]:
 OUT_FOLDERS = words("""
     .git .hg .svn .bzr _darcs CVS __pycache__ .mypy_cache .pytest_cache .ruff_cache .tox .nox .hypothesis
     .ipynb_checkpoints .npm .pnpm-store .idea .vscode .vs .vagrant .terraform .direnv __MACOSX .yarn/cache
-    .yarn/unplugged a/.git a/b/__pycache__ x/.yarn/cache .stager
+    .yarn/unplugged a/.git a/b/__pycache__ x/.yarn/cache .stager a/.stager/machine
 """)
 OUT_FILES = words("""
     .git .DS_Store Thumbs.db desktop.ini a/.DS_Store a.pyc a.pyo lib/b.pyc A$py.class notes~ .a.txt.swp .b.swo

@@ -34,8 +34,10 @@ def disturbed(monkeypatch: pytest.MonkeyPatch, path: Path, times: int) -> None:
     left = [times]
     plain = fingerprint._hash
 
-    def hash_and_disturb(fd: int, size: int, keep: int, stop: Callable[[], bool]) -> tuple[int, str, bytes]:
-        result = plain(fd, size, keep, stop)
+    def hash_and_disturb(
+        fd: int, size: int, keep: int, first: bytes, stop: Callable[[], bool]
+    ) -> tuple[int, str, bytes]:
+        result = plain(fd, size, keep, first, stop)
         if left[0]:
             left[0] -= 1
             with path.open("ab") as file:

@@ -16,7 +16,6 @@ from ..restage import Folder
 from ..staging import Settings
 from ..store import Store
 from ..tar import END, outside_file_header, padding
-from ..tree.ignore import always_out
 from ..writing import Output
 from . import BLOBS, FORMAT, INDEX, LOCK
 
@@ -37,13 +36,11 @@ class Exported:
 def export(root: str, out: str, settings: Settings) -> Exported:
     """Write the bundle of the app in `root` to the file `out`; `settings.save_lock` writes a new plan to the app, too.
 
-    Raises UsageError for an `out` inside the app, where it would become part of the source, and for a buildpack outside
-    of it, which no source carries; and what planning and fetching raise.
+    Raises UsageError for a buildpack outside of the app, which no source carries; and what planning and fetching raise.
     """
     out = os.path.abspath(out)
     with settings.store.lease():
-        folder = Folder(root, settings.store, out, settings.stop)
-        _check_place(os.path.relpath(os.path.realpath(out), folder.root), out)
+        folder = Folder(root, settings.store, stop=settings.stop)
         plan = staging.current_plan(folder, settings)
         _check_buildpacks(plan)
         staging.take_in(plan, folder.tree, settings.store)
@@ -52,13 +49,6 @@ def export(root: str, out: str, settings: Settings) -> Exported:
         if settings.save_lock and folder.lock_bytes() != lockfile.dumps(plan).encode():
             staging.save_lock(folder, plan)
         return exported
-
-
-def _check_place(inside: str, out: str) -> None:
-    """The bundle must not become part of the app it is made of."""
-    if inside.split(os.sep)[0] != ".." and not always_out(inside, "f"):
-        message = f"{out} lies inside the app, and would become part of it"
-        raise UsageError(message, "Choose another place with -o.")
 
 
 def _check_buildpacks(plan: Plan) -> None:

@@ -187,4 +187,4 @@ def folder(arguments: argparse.Namespace, store: Store) -> Folder:
     """The app's folder as it is now."""
     from ..restage import Folder
 
-    return Folder(arguments.dir, store, getattr(arguments, "output", ""))
+    return Folder(arguments.dir, store)

@@ -60,7 +60,7 @@ def status(app: str, context: Context) -> Status:
     except NoMachine:
         return Status("not_created")
     machine = handle.machine_state(where, state, context)
-    tree = restage.Folder(where.app, context.settings.store, where.file("droplet.tgz")).tree
+    tree = restage.Folder(where.app, context.settings.store).tree
     changed = str(tree.digest) != state.source
     if machine != "running":
         return Status(machine, state, changed=changed)

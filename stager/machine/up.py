@@ -132,7 +132,7 @@ def _staged(
     """Stage the app into the machine's folder, and decide what the machine will be."""
     out = where.file("droplet.tgz")
     droplet = staging.stage(where.app, out, context.settings)
-    tree = Folder(where.app, context.settings.store, out).tree
+    tree = Folder(where.app, context.settings.store).tree
     settings = appconfig.read(tree)
     base = old or State(provider, droplet.stack, wanted.box or droplet.stack, port)
     if old and wanted.box and wanted.box != old.box:

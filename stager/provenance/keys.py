@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+_ABOUT = b"stager: the public half of a signing key, for whoever checks signatures\n"
+"""Stands before the key, where RFC 7468 (section 2) allows text; by it the file is known as no app's source."""
 PUBLIC = ".pub"
 """What the file of the public half has after the name of the private one's."""
 
@@ -70,7 +72,7 @@ def make(path: str) -> PublicKey:
     public = _public(key.public_key())
     writing.write(path, pem, 0o600, new=True)
     try:
-        writing.write(path + PUBLIC, public.pem, 0o644, new=True)
+        writing.write(path + PUBLIC, _ABOUT + public.pem, 0o644, new=True)
     except CannotWrite:
         with contextlib.suppress(OSError):
             os.unlink(path)

@@ -4,12 +4,14 @@ The tree is what the *source* is: a fresh clone and the folder of someone who ha
 months give the same tree, on every machine. What belongs to it is decided by name (see `ignore`), in this order:
 
 1. Never in, whatever else is said: version control, caches, virtual environments (a folder with `pyvenv.cfg`),
-   `node_modules`, clutter of editors and desktops, stager's own output, and the ignore files of the root.
+   `node_modules`, clutter of editors and desktops, the ignore files of the root, and what stager writes there by default.
 2. `.gitignore` files, nested ones too, with git's own meaning. `.git/info/exclude` and a user's global excludes do not
    count: they are facts of a machine.
 3. The first of `.stagerignore`, `.cfignore` and `.slugignore` at the root. Its patterns come after those of 2, and the
    last match wins, so it can take in again (`!dist/`) what git ignores, such as a build's output.
 4. Likely secrets are left out and reported, unless the file of 3 takes one in by name (`!config/test.key`).
+5. Whatever stager has written, under any name, is told by its bytes (see `outputs`), left out and reported, unless the
+   file of 3 takes it in by name (`!fixtures/droplet.tgz`).
 
 Modes come down to one bit, folders exist through their files, links stay links and must stay inside. This module is on
 the warm path: with an index from the last reading, unchanged files are not read again (see `walk`).
@@ -75,7 +77,7 @@ class SourceTree:
     links: dict[str, str]
     """Path to relative target. A target may be missing, but it is never outside."""
     left_out: tuple[tuple[str, str], ...]
-    """(path, reason) of likely secrets, and of links to what is left out. Ordinary ignored files are not listed."""
+    """(path, reason) of likely secrets, of what stager wrote, and of links to what is left out; not of ignored files."""
     environments: tuple[str, ...]
     """Virtual environments that were left out although no ignore file mentions them: perhaps committed by mistake."""
     vendored: tuple[str, ...]
@@ -93,7 +95,7 @@ class SourceTree:
         self.vendored = ()
         self.root = root
         self.index = {}
-        self._kept: tuple[str, ...] = ()
+        self._kept: tuple[tuple[str, str], ...] = ()
         self._contents: dict[str, bytes] = {}
         self._named: dict[str, list[str]] | None = None
         self._digest: Digest | None = None
@@ -109,7 +111,7 @@ class SourceTree:
         root = os.path.abspath(root)
         walk = Walk(root, index, time.time_ns(), stop)
         tree = cls(walk.files, walk.links, root)
-        tree.left_out = tuple(sorted(walk.left_out))
+        tree.left_out = tuple(sorted([*walk.left_out, *walk.outputs]))
         tree.environments = tuple(sorted(walk.environments))
         tree.vendored = tuple(sorted(walk.vendored))
         tree.index = walk.index
@@ -246,9 +248,8 @@ class SourceTree:
 
     @property
     def notes(self) -> tuple[tuple[str, str], ...]:
-        """(path, remark) on what is in the tree but deserves a look: secrets asked for, names that differ in case."""
-        secrets = [(path, "likely a secret, kept because the ignore file asks for it") for path in self._kept]
-        return tuple(sorted(secrets + _clashes([*self.files, *self.links, *self.folders()])))
+        """(path, remark) on what is in the tree but deserves a look: what is kept as asked, names that differ in case."""
+        return tuple(sorted([*self._kept, *_clashes([*self.files, *self.links, *self.folders()])]))
 
     # --- identity ---
 

@@ -9,12 +9,10 @@ import os
 from collections.abc import Callable
 
 from ..errors import ChangedWhileRead
-from .fingerprint import DIGEST, LARGEST_FILE, digest_in, encoded, fingerprint, never
+from .fingerprint import DIGEST, HEAD, digest_in, encoded, fingerprint, never
 from .gitignore import LARGEST, Patterns
 from .ignore import OWN_FILES, Rules, judge, secret_content
-
-HEAD = 64 * 1024
-"""Bytes of a file that are searched for credentials."""
+from .outputs import folder_mark, folder_output
 
 Found = dict[str, tuple[str, os.stat_result]]
 """The names in a folder, sorted, each with its kind (`d`, `f`, `l`, `o`) and status."""
@@ -34,7 +32,7 @@ class Decider:
         stop: Callable[[], bool] = never,
     ) -> None:
         """`root` is the open root folder; `remembered` gives the stamp to write down for a file; `count` is told of a
-        file's size before it is read, and may refuse it; `stop` may end the reading."""
+        source file's size before it is read through, and may refuse it; `stop` may end the reading."""
         self._root = root
         self._remembered = remembered
         self._count = count
@@ -83,6 +81,9 @@ class Decider:
         rules = self.rules(chain, above if path else own)
         if path and found.get("pyvenv.cfg", "o")[0] == "f":
             return _environment(rules, prefix, found) | own, same
+        written = self._written(fd, path, found, rules) if path else {}
+        if written:
+            return written | own, same
         records = {}
         for name in found:
             record = judge(rules, prefix + name, found[name][0])
@@ -100,15 +101,38 @@ class Decider:
         self._learn(path, text)
         return f"fi{self._remembered(status)}{digest}"
 
+    def is_output(self, fd: int, path: str) -> bool:
+        """Whether the open folder is one that stager wrote."""
+        with os.scandir(fd) as entries:
+            mark = folder_mark(path, {entry.name: _kind(entry) for entry in entries})
+        return bool(mark and folder_output(fd, mark))
+
+    def _written(self, fd: int, path: str, found: Found, rules: Rules) -> Records:
+        """The records of a folder that stager wrote, such as an image layout: it is left out whole (`@`)."""
+        mark = folder_mark(path, {name: kind for name, (kind, _) in found.items()})
+        reason = folder_output(fd, mark) if mark and not rules.asks_for(path) else ""
+        if not reason:
+            return {}
+        records = {name: kind + "-" for name, (kind, _) in found.items()}
+        kind, status = found[mark]
+        return records | {mark: f"{kind}@{self._remembered(status) if kind == 'f' else ''}={reason}"}
+
     def _hashed(self, fd: int, rules: Rules, path: str, code: str, found: Found, old: str) -> str:
-        """Complete a kept file's record, or turn it into a secret's after a look at its content."""
+        """Complete a kept file's record, or turn it into a secret's or an output's after a look at its content."""
         name = path.rpartition("/")[2]
-        if found[name][1].st_size <= LARGEST_FILE:  # a larger one is refused by its own size
-            self._count(path, found[name][1].st_size)
         mark = self._remembered(found[name][1]) if old and code == "f+" else ""
         if mark and old.startswith(f"f+{mark}sha256:"):
+            self._count(path, found[name][1].st_size)
             return old
-        status, digest, head = fingerprint(fd, encoded(name), path, HEAD if code == "f?" else 0, self._stop)
+        keep = HEAD if code == "f?" else 0
+        status, digest, head = fingerprint(fd, encoded(name), path, keep, self._stop, self._count)
+        if not digest and not rules.asks_for(path):
+            found[name] = ("f", status)
+            return f"f*{self._remembered(status)}={head.decode()}"
+        if not digest:
+            code = "fK" if code == "f+" else code
+            self._count(path, status.st_size)
+            status, digest, head = fingerprint(fd, encoded(name), path, keep, self._stop)
         found[name] = ("f", status)
         reason = secret_content(path, head) if code == "f?" else ""
         if reason and not rules.asked_for(path):
@@ -120,3 +144,7 @@ def _environment(rules: Rules, prefix: str, found: Found) -> Records:
     """A virtual environment is left out whole; it is worth a word (`e`) when no ignore file leaves it out."""
     records = {name: kind + "-" for name, (kind, _) in found.items()}
     return records | {"pyvenv.cfg": "fE" if rules.ignored(prefix + "pyvenv.cfg", False) else "fe"}
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    return "d" if entry.is_dir(follow_symlinks=False) else "f" if entry.is_file(follow_symlinks=False) else "o"

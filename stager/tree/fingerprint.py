@@ -21,9 +21,16 @@ DIGEST = len("sha256:") + 64
 TRIES = 3
 LARGEST_FILE, LARGEST_TREE = 2 << 30, 4 << 30
 """Bytes of one file, and of all files together. Checked against the stated size, so that a sparse file costs nothing."""
+HEAD = 64 * 1024
+"""Bytes of a file that are searched for credentials, and by which stager's own outputs are told."""
 _CHUNK = 1 << 20
 _OWNER_MAY_RUN = 0o100
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE, errno.ENXIO)
+
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class File:
@@ -84,25 +91,37 @@ def never() -> bool:
 
 
 def fingerprint(
-    folder: int, name: bytes, path: str, keep: int = 0, stop: Callable[[], bool] = never
+    folder: int,
+    name: bytes,
+    path: str,
+    keep: int = 0,
+    stop: Callable[[], bool] = never,
+    count: Callable[[str, int], None] | None = None,
 ) -> tuple[os.stat_result, str, bytes]:
     """The status, the digest and the first `keep` bytes of the file `name` in the open folder `folder`.
 
-    Raises ChangedWhileRead when it does not hold still in `TRIES` attempts or is no regular file any more; AppTooLarge
-    before anything is read; Unreadable; Cancelled when `stop` says so.
+    With `count`, what stager wrote is told apart: such a file is not read through, so that it may be replaced meanwhile; the
+    digest is empty, and in place of the bytes there is the reason. Any other file's path and size are given to `count`
+    before it is read through. Raises ChangedWhileRead when the file does not hold still in `TRIES` attempts or is no
+    regular file any more; AppTooLarge before it is read through; Unreadable; Cancelled when `stop` says so.
     """
     if stop():
         raise Cancelled
     try:
-        for _ in range(TRIES):
+        for tried in range(TRIES):
             fd = os.open(name, FILE_FLAGS, dir_fd=folder)
             try:
                 before = os.fstat(fd)
                 if not stat.S_ISREG(before.st_mode):
                     break
+                first = os.read(fd, min(before.st_size, _CHUNK) + 1)
+                if count and likely(first) and (reason := _output(first)):
+                    return before, "", reason.encode()
                 if before.st_size > LARGEST_FILE:
                     raise AppTooLarge(path, before.st_size, LARGEST_FILE)
-                size, digest, head = _hash(fd, before.st_size, keep, stop)
+                if count and not tried:
+                    count(path, before.st_size)
+                size, digest, head = _hash(fd, before.st_size, keep, first, stop)
                 after = os.fstat(fd)
             finally:
                 os.close(fd)
@@ -117,9 +136,11 @@ def _times(status: os.stat_result) -> tuple[int, int]:
     return status.st_mtime_ns, status.st_ctime_ns
 
 
-def _hash(fd: int, size: int, keep: int, stop: Callable[[], bool]) -> tuple[int, str, bytes]:
-    """The number of bytes read (more than `size` only when the file grew), their digest, and the first of them."""
-    data = os.read(fd, min(size, _CHUNK) + 1)
+def _hash(fd: int, size: int, keep: int, data: bytes, stop: Callable[[], bool]) -> tuple[int, str, bytes]:
+    """The number of bytes read (more than `size` only when the file grew), their digest, and the first of them.
+
+    `data` are those that have been read already.
+    """
     head, total = data[:keep], len(data)
     state = hashlib.sha256(data)
     while data and total <= size and size > _CHUNK:
@@ -130,3 +151,40 @@ def _hash(fd: int, size: int, keep: int, stop: Callable[[], bool]) -> tuple[int,
         total += len(data)
         state.update(data)
     return total, "sha256:" + state.hexdigest(), head
+
+
+# --- what stager writes ----------------------------------------------------------------------------------------
+
+_STARTS = (b"\x1f\x8b", b"-----BEGIN PRIVATE KEY-----", b"stager: ")
+_TEXTS = (b"<!DOCTYPE html>", b"<?xml ", b"apiVersion: ", b"# ")
+_DOCUMENTS = (
+    b'{"artifacts":[', b'{"$schema":"http://cyclonedx.org/', b'{"SPDXID":', b'{"description":', b'{"_type":', b'{"payload":',
+    b'{"mediaType":"application/vnd.dev.sigstore.',
+)  # fmt: skip
+
+
+def likely(head: bytes) -> bool:
+    """Whether a file with these first bytes may be an output of stager, so that `outputs` has to be asked."""
+    if head[:1] == b"{":
+        return squeezed(head[:400]).startswith(_DOCUMENTS)
+    if head.startswith(_TEXTS):
+        return b"stager" in head[:4096] or b"Capistrano 3" in head[:100]
+    return head.startswith(_STARTS) or head[257:262] == b"ustar"
+
+
+def squeezed(text: bytes) -> bytes:
+    """A JSON text without white space, so that it does not matter how it was printed."""
+    return text.translate(None, b" \t\r\n")
+
+
+def _output(head: bytes) -> str:
+    from .outputs import output
+
+    return output(head)
+
+
+def unfinished(name: str) -> bool:
+    """Whether this is the name of a file or folder that stager was still writing: `….<12 hex digits>.part`."""
+    rest, _, last = name.removesuffix(".old").rpartition(".")
+    stem, _, random = rest.rpartition(".")
+    return last == "part" and len(random) == 12 and not random.strip("0123456789abcdef") and bool(stem)

@@ -231,9 +231,9 @@ class Patterns:
         return next((not negated for negated, matches in self._groups if matches(name, text)), None)
 
     def names(self, path: bytes) -> bool:
-        """Whether the last pattern that matches this file takes it in, and says its name and not only stars."""
+        """Whether the last pattern that matches this file (or folder, with a final slash) takes it in by its name."""
         for pattern in reversed(self._patterns):
-            text = path.rpartition(b"/")[2] if pattern.anywhere else path
+            text = path[path.rstrip(b"/").rfind(b"/") + 1 :] if pattern.anywhere else path
             if re.fullmatch(pattern.regex or b"", text, re.DOTALL):
                 return pattern.negated and not pattern.broad
         return False

@@ -61,6 +61,8 @@ def always_out(path: str, kind: str) -> bool:
         return True
     if parent.rpartition("/")[2] == ".yarn" and name in _OUT_IN_YARN:
         return True
+    if name == "machine" and parent.rpartition("/")[2] == FILLED_BY_STAGING[0]:  # of an app in a folder of this one
+        return True
     return (kind in "dl" and name in _OUT_FOLDERS) or (kind in "fl" and _OUT_FILES.fullmatch(name) is not None)
 
 
@@ -119,6 +121,12 @@ class Rules:
     def asked_for(self, path: str) -> bool:
         """Whether the app's own ignore file takes in this file by name, so that a likely secret is meant."""
         return self.own is not None and self.own.names(encoded(path))
+
+    def asks_for(self, path: str) -> bool:
+        """Whether the app's own ignore file takes in this path by name, or a folder above it: an output that is meant."""
+        parts = path.split("/")
+        above = ["/".join(parts[:count]) + "/" for count in range(1, len(parts) + 1)]
+        return self.own is not None and any(self.own.names(encoded(place)) for place in [path, *above])
 
     def leads_out(self, path: str) -> bool:
         """Whether a link to this path, which is not among the source files, leads to something that was left out.

@@ -8,8 +8,9 @@ decision (see `ignore.judge`), then for hashed files their stamp and digest:
 
 A folder whose names and kinds equal the remembered ones, below unchanged ignore files, keeps its decisions; a file
 whose stamp is equal keeps its digest. As git does, a file that changed less than two seconds before it was looked at,
-or in the future, gets no stamp: a second change could leave the same one. The index carries a checksum, and is ignored
-when anything about it is unexpected. This module is on the warm path.
+or in the future, gets no stamp: a second change could leave the same one. What stager has written is told by its first
+bytes whenever a file is hashed (see `outputs`), so an unchanged file costs nothing. The index carries a checksum, and is
+ignored when anything about it is unexpected. This module is on the warm path.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+import time
 
 from ..errors import AppTooLarge, Cancelled, ChangedWhileRead, Unreadable, UnsafePath
 from .fingerprint import (
@@ -31,6 +33,7 @@ from .fingerprint import (
     fingerprint,
     never,
     stamp,
+    unfinished,
 )
 
 TYPE_CHECKING = False
@@ -48,6 +51,10 @@ FORMAT = 2
 MOST_ENTRIES = 200_000
 RACY = 2_000_000_000
 """Nanoseconds."""
+_KEPT = {
+    "k": "likely a secret, kept because the ignore file asks for it",
+    "K": "written by stager, kept because the ignore file asks for it",
+}
 _KINDS = {0o040000: "d", 0o100000: "f", 0o120000: "l"}
 _PLAIN_NAMES = sys.getfilesystemencoding() == "utf-8"
 
@@ -113,7 +120,9 @@ class Walk:
         self.files: dict[str, File] = {}
         self.links: dict[str, str] = {}
         self.left_out: list[tuple[str, str]] = []
-        self.kept: list[str] = []
+        self.outputs: list[tuple[str, str]] = []
+        """What stager has written. A link to it stays, as it does in a fresh clone, where it leads nowhere yet."""
+        self.kept: list[tuple[str, str]] = []
         self.environments: list[str] = []
         self.vendored: list[str] = []
         self._trusted_before = now - RACY
@@ -147,21 +156,57 @@ class Walk:
     def _visit(self, path: str, chain: Chain, trusted: bool, identity: Identity) -> None:
         if self._stop():
             raise Cancelled
+        for left in (2, 1, 0):
+            fd, bytes_ = self._opened(path, identity), self._bytes
+            try:
+                self._look(fd, path, chain, trusted)
+            except ChangedWhileRead:
+                found = os.fstat(fd)
+                if not left or not path or self._is_there(path, (found.st_dev, found.st_ino)):
+                    raise
+                self._bytes = bytes_
+            else:
+                return
+            finally:
+                os.close(fd)
+
+    def _look(self, fd: int, path: str, chain: Chain, trusted: bool) -> None:
         try:
-            fd = os.open(encoded(path) or b".", FOLDER_FLAGS, dir_fd=self._root)
-        except OSError as error:
-            raise failure(path or ".", error) from None
-        try:
-            status = os.fstat(fd)
-            if (status.st_dev, status.st_ino) != identity:
-                raise ChangedWhileRead(path or ".")
             known = self._known.get(path)
             if known is None or not trusted or not self._reuse(fd, path, known, chain):
                 self._decide(fd, path, known or {}, chain, trusted)
         except OSError as error:
             raise failure(path or ".", error) from None
-        finally:
+
+    def _is_there(self, path: str, identity: Identity) -> bool:
+        """Whether the folder that was opened is still the one of that name: an image layout may have been replaced."""
+        try:
+            found = os.stat(encoded(path), dir_fd=self._root, follow_symlinks=False)
+        except OSError:
+            return False
+        return (found.st_dev, found.st_ino) == identity
+
+    def _opened(self, path: str, identity: Identity) -> int:
+        """The open folder, which is still the one that its parent was seen to hold, or an output that took its place.
+
+        An image layout is replaced by two renames, between which its name is free for a moment.
+        """
+        for pause in (0.01, 0.04, None):
+            try:
+                fd = os.open(encoded(path) or b".", FOLDER_FLAGS, dir_fd=self._root)
+            except FileNotFoundError as error:
+                if pause is None:
+                    raise failure(path or ".", error) from None
+                time.sleep(pause)
+                continue
+            except OSError as error:
+                raise failure(path or ".", error) from None
+            status = os.fstat(fd)
+            if (status.st_dev, status.st_ino) == identity or self._deciding().is_output(fd, path):
+                return fd
             os.close(fd)
+            break
+        raise ChangedWhileRead(path or ".")
 
     # --- a folder that looks as remembered ---
 
@@ -172,31 +217,39 @@ class Walk:
         files: dict[str, File] = {}
         others: list[tuple[str, str, os.stat_result]] = []
         stale: list[str] = []
+        written: dict[str, os.stat_result] = {}
         with os.scandir(fd) as entries:
             for entry in entries:  # a warm start spends its time in this loop: nothing in it is called without need
                 name = entry.name if plain else _name(entry)
                 record = known.get(name)
                 if record is None:
+                    if unfinished(name):
+                        continue
                     return False
                 status = entry.stat(follow_symlinks=False)
                 mode, size = status.st_mode, status.st_size
                 mark = f"f+{status.st_ino} {size} {status.st_mtime_ns} {status.st_ctime_ns} sha256:"
                 if record.startswith(mark) and mode & 0o170000 == 0o100000 and status.st_dev == device:
                     files[prefix + name] = File(mode & 0o100 != 0, size, record[-71:])
-                elif record[0] != _kind(status) or not self._still(record, status):
+                elif record[0] != _kind(status):
                     return False
                 elif record.startswith("f+"):
                     stale.append(name)
+                elif not self._still(record, status):
+                    if not record.startswith("f*"):
+                        return False
+                    written[name] = status
                 else:
                     others.append((name, record, status))
-        if len(files) + len(others) + len(stale) != len(known):
+        if len(files) + len(others) + len(stale) + len(written) != len(known):
             return False
         before = self._bytes
         self.count(path or ".", sum(file.size for file in files.values()))
-        records = self._rehashed(fd, prefix, known, sorted(stale), files)
+        records = self._rehashed(fd, prefix, known, sorted([*stale, *written]), files)
         if records is None:
             self._bytes = before
             return False
+        others += [(name, records[name], status) for name, status in written.items()]
         for full, file in files.items():  # one by one: `update` would resize the table at every call
             self.files[full] = file
         self._finish(fd, path, records, others, chain, True)
@@ -204,20 +257,26 @@ class Walk:
 
     def _still(self, record: str, status: os.stat_result) -> bool:
         """Whether a decision that rests on a file's content is still founded."""
-        if record[0] != "f" or record[1] not in "?k#i":
+        if record[0] != "f" or record[1] not in "?k#i*K@":
             return True
         return record.startswith(stamp(status), 2) and status.st_dev == self._device
 
     def _rehashed(
         self, fd: int, prefix: str, known: Records, stale: list[str], files: dict[str, File]
     ) -> Records | None:
-        """`known` with new digests for stale names, added to `files`; None when an ignore file is among the changed."""
+        """`known` with new digests for stale names, added to `files`; None when another decision is due.
+
+        That is when an ignore file is among the changed, or one is an output of stager now, or is none any more.
+        """
         records = known if not stale else dict(known)
         for name in stale:
-            self.count(prefix + name, os.stat(encoded(name), dir_fd=fd, follow_symlinks=False).st_size)
-            status, digest, _ = fingerprint(fd, encoded(name), prefix + name, stop=self._stop)
-            if name == ".gitignore" and not known[name].endswith(digest):
+            status, digest, head = fingerprint(fd, encoded(name), prefix + name, stop=self._stop, count=self.count)
+            written = known[name].startswith("f*")
+            if written == bool(digest) or (name == ".gitignore" and not known[name].endswith(digest)):
                 return None
+            if written:
+                records[name] = f"f*{self._stamp(status)}={head.decode()}"
+                continue
             records[name] = f"f+{self._stamp(status)}{digest}"
             files[prefix + name] = file_of(status, digest)
         return records
@@ -245,7 +304,8 @@ class Walk:
     def _decide(self, fd: int, path: str, known: Records, chain: Chain, trusted: bool) -> None:
         """Ask the ignore rules about every name; hash what has no equal stamp."""
         with os.scandir(fd) as entries:
-            looked = [(_name(entry), entry.stat(follow_symlinks=False)) for entry in entries]
+            names = [(_name(entry), entry) for entry in entries]
+            looked = [(name, entry.stat(follow_symlinks=False)) for name, entry in names if not unfinished(name)]
         found = {name: (_kind(status), status) for name, status in sorted(looked, key=_first)}
         above = self._records.get("", {})
         records, same = self._deciding().folder(fd, path, found, known, chain, above)
@@ -291,6 +351,10 @@ class Walk:
             self.left_out.append((path, record[2:]))
         elif code == "#":
             self.left_out.append((path, record.partition("=")[2]))
+        elif code == "*":
+            self.outputs.append((path, record.partition("=")[2]))
+        elif code == "@":
+            self.outputs.append((path.rpartition("/")[0], record.partition("=")[2]))
         elif code == "v":
             self.vendored.append(path)
         elif code == "e":
@@ -301,8 +365,8 @@ class Walk:
             )
         else:
             self.files[path] = file_of(status, record[-DIGEST:])
-        if code == "k":
-            self.kept.append(path)
+        if code in "kK":
+            self.kept.append((path, _KEPT[code]))
 
     def _settle_links(self) -> dict[str, str]:
         """Drop links into what is left out. Returns the verdicts on places that are not in the tree."""

@@ -75,19 +75,20 @@ def restaged(
 ) -> Iterator[Restaged]:
     """Stage the folder `source` again; what was made exists until the `with` block ends, and nothing after it.
 
-    `droplet` is a file that is not part of the source, wherever it lies; its plan is used when the source has no
-    `stager.lock`. Raises LockMissing, what fetching missing artifacts raises, CannotRebuild and the child's own errors.
+    The source is read anew: nothing that the store remembers of it says what it is. The plan of the file `droplet` is used
+    when the source has no `stager.lock`. Raises LockMissing, what fetching missing artifacts raises, CannotRebuild and the
+    child's own errors.
     """
     with contextlib.ExitStack() as stack:
         scratch = _scratch(stack)
-        folder = Folder(source, settings.store, droplet)
+        folder = Folder(source)
         plan, notes = _plan(folder, droplet)
         with ThreadPoolExecutor(4, "verify") as pool:
             deciding = pool.submit(choose, here, scratch, skip, only)
             settings.tell("assemble", "looking for the pinned artifacts", 0, 4)
             blobs = _fetched(plan, folder, settings)
             settings.tell("assemble", "checking the pinned artifacts", 1, 4)
-            store = _second_store(plan, blobs, settings.store, scratch, pool)
+            store = second_store(plan, blobs, settings.store, scratch, pool)
             chosen = deciding.result()
         copy, chosen = copied(folder, plan, scratch, chosen, stack)
         settings.tell("assemble", f"staging again, {len(chosen.changes)} conditions changed", 2, 4)
@@ -148,7 +149,7 @@ def _fetched(plan: Plan, folder: Folder, settings: Settings) -> dict[str, str]:
     return staging.fetch(plan, settings, tree=folder.tree)
 
 
-def _second_store(plan: Plan, blobs: Mapping[str, str], first: Store, scratch: str, pool: ThreadPoolExecutor) -> Store:
+def second_store(plan: Plan, blobs: Mapping[str, str], first: Store, scratch: str, pool: ThreadPoolExecutor) -> Store:
     """A new store with the artifacts alone, each copied after its bytes were found to have the lock's digest."""
     second = Store(os.path.join(scratch, "store"))
     with first.lease(), second.lease():

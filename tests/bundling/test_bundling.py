@@ -25,10 +25,11 @@ from stager import staging
 from stager.bundling.exporting import export
 from stager.bundling.importing import load
 from stager.digest import canonical_json
-from stager.errors import BadBundle, DigestMismatch, LockStale, StagerError, StoreCorrupt, UsageError
+from stager.errors import BadBundle, DigestMismatch, LockStale, StagerError, StoreCorrupt
 from stager.restage import Folder
 from stager.store import Store
 from stager.tar import END, outside_file_header, padding
+from stager.tree import SourceTree
 
 Members = dict[str, bytes]
 REAL = ["flask-uv", "express-npm-v3", "static-plain"]
@@ -116,10 +117,13 @@ def test_a_damaged_blob_is_not_passed_on(tmp_path: Path) -> None:
     assert not [path for path in tmp_path.iterdir() if "b.tar" in path.name]
 
 
-def test_it_is_not_written_into_the_app(mixed: Staged) -> None:
-    with pytest.raises(UsageError) as caught:
-        export(str(mixed.app), str(mixed.app / "inputs.bin"), mixed.settings())
-    assert caught.value.message.endswith("lies inside the app, and would become part of it")
+def test_written_into_the_app_it_is_no_source(mixed: Staged) -> None:
+    before = SourceTree.read(str(mixed.app))
+    export(str(mixed.app), str(mixed.app / "inputs.bin"), mixed.settings())
+    after = SourceTree.read(str(mixed.app))
+    assert after == before
+    assert after.left_out == (*before.left_out, ("inputs.bin", "written by stager: a bundle"))
+    (mixed.app / "inputs.bin").unlink()
 
 
 def test_a_buildpack_outside_the_app_is_refused(tmp_path: Path) -> None:
