@@ -35,11 +35,11 @@ BUFFER = 1 << 20
 
 
 class Damaged(Exception):
-    """A blob that a memo points at is missing or not what its name says; the memo is worth nothing."""
+    """Blobs that a memo points at are missing or not what their names say; the memo is worth nothing."""
 
-    def __init__(self, blob: str) -> None:
-        super().__init__(blob)
-        self.blob = blob
+    def __init__(self, *blobs: str) -> None:
+        super().__init__(*blobs)
+        self.blobs = blobs
 
 
 # --- the app's own pieces --------------------------------------------------------------------------------------
@@ -168,7 +168,7 @@ class _Sink:
         except StoreCorrupt:
             raise Damaged(blob) from None
         try:
-            while count := os.readv(source, [self.buffer]):
+            while count := self._fill(source, blob):
                 part = self.buffer[:count]
                 if own:
                     own.update(part)
@@ -179,6 +179,12 @@ class _Sink:
         if done != size or (own and own.hexdigest() != blob):
             raise Damaged(blob)
 
+    def _fill(self, source: int, blob: str) -> int:
+        try:
+            return os.readv(source, [self.buffer])
+        except OSError:  # a bad disk
+            raise Damaged(blob) from None
+
 
 def _write(sink: _Sink, base: Base, app: list[Piece], store: Store) -> tuple[str, int]:
     sink.write(codec.HEADER)
@@ -188,7 +194,7 @@ def _write(sink: _Sink, base: Base, app: list[Piece], store: Store) -> tuple[str
             sink.copy(record[0], record[1], store, check=not known)
     prefix = sink.state.copy().hexdigest()
     if known and prefix != known and (rotten := _rotten(base, store)):
-        raise Damaged(rotten)  # if none is rotten, it is the remembered value that is wrong
+        raise Damaged(*rotten)  # if none is rotten, it is the remembered value that is wrong
     base["prefix"] = prefix
     crc, length = base["crc"], base["length"]
     for piece in [*app, Piece(*base["envelope"])]:
@@ -200,18 +206,17 @@ def _write(sink: _Sink, base: Base, app: list[Piece], store: Store) -> tuple[str
     return sink.state.hexdigest(), sink.size
 
 
-def _rotten(base: Base, store: Store) -> str:
-    """Which of the base's blobs is damaged."""
+def _rotten(base: Base, store: Store) -> list[str]:
+    """Which of the base's blobs are damaged."""
+    found = []
     for layer in base["layers"]:
         for blob, *_ in layer["pieces"]:
             try:
-                source = store.open(blob)
+                with store.prove(blob):
+                    continue
             except StoreCorrupt:
-                return str(blob)
-            with os.fdopen(source, "rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != blob:
-                    return str(blob)
-    return ""
+                found.append(str(blob))
+    return found
 
 
 # --- layers ----------------------------------------------------------------------------------------------------
@@ -233,11 +238,14 @@ def _measure(records: list[list[Any]], store: Store) -> dict[str, Any]:
     size = len(codec.HEADER)
     for blob, count, piece_crc, piece_length in records:
         decoder = zlib.decompressobj(-15)
-        for part in _blob_parts(store, blob):
-            packed.update(part)
-            while part:
-                plain.update(decoder.decompress(part, 4 * BUFFER))
-                part = decoder.unconsumed_tail
+        try:
+            for part in store.parts(blob):
+                packed.update(part)
+                while part:
+                    plain.update(decoder.decompress(part, 4 * BUFFER))
+                    part = decoder.unconsumed_tail
+        except (StoreCorrupt, zlib.error):
+            raise Damaged(blob) from None
         crc, length, size = codec.crc32_combine(crc, piece_crc, piece_length), length + piece_length, size + count
     end = codec.trailer(crc, length)
     packed.update(end)
@@ -246,15 +254,3 @@ def _measure(records: list[list[Any]], store: Store) -> dict[str, Any]:
         "diff_id": "sha256:" + plain.hexdigest(),
         "size": size + len(end),
     }
-
-
-def _blob_parts(store: Store, blob: str) -> Iterator[bytes]:
-    try:
-        source = store.open(blob)
-    except StoreCorrupt:
-        raise Damaged(blob) from None
-    try:
-        while part := os.read(source, BUFFER):
-            yield part
-    finally:
-        os.close(source)

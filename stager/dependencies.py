@@ -14,8 +14,8 @@ from typing import Any
 
 from . import __version__, assembly, codec, launch, pieces, tar
 from .digest import canonical_json, key_of
-from .ecosystems import covered, layout, link_packages, unbuilt
-from .errors import LockStale, NeedsBuild, PathConflict, UnsafeEntry
+from .ecosystems import covered, link_packages, unbuilt, unpacked
+from .errors import DigestMismatch, LockStale, NeedsBuild, PathConflict, StoreCorrupt, UnsafeEntry
 from .launch import LAYERS
 from .lockfile import plan_digest
 from .model import Artifact, BuildpackPin, Plan
@@ -25,7 +25,7 @@ from .resources import pinned_digest
 from .restage import base_key
 from .store import Store
 
-FORMAT = 1
+FORMAT = 2
 """Version of what unpack recipes and piece memos hold; part of every piece's key."""
 BUCKETS = 32
 """Packages are spread over this many layers by a hash of their name, so one changed package disturbs one layer."""
@@ -45,6 +45,14 @@ class Placed:
     files: tuple[Row, ...]
     links: Mapping[str, str]
     meta: Mapping[str, Any]
+
+
+class DamagedArtifacts(assembly.Damaged):
+    """Artifacts whose stored bytes are not those that they are pinned by; `errors` tells of each, digest → error."""
+
+    def __init__(self, errors: Mapping[str, StoreCorrupt]) -> None:
+        super().__init__(*sorted({error.digest.partition(":")[2] for error in errors.values()}))
+        self.errors = errors
 
 
 # --- pieces of artifacts ---------------------------------------------------------------------------------------
@@ -79,10 +87,19 @@ class Workshop:
         return place(artifact, path, blob, self._store, stop=self._stop)
 
     def placed(self, artifacts: Iterable[Artifact]) -> Iterator[Placed]:
-        """Everything that was added, in the order of `artifacts` and their paths; waits for each."""
+        """Everything that was added, in the order of `artifacts` and their paths; waits for each.
+
+        Raises DamagedArtifacts, in the end, so that all of them are fetched again at once.
+        """
+        damaged: dict[str, StoreCorrupt] = {}
         for artifact in artifacts:
             for path in artifact.paths:
-                yield self._made[artifact.purl + artifact.digest, path].result()
+                try:
+                    yield self._made[artifact.purl + artifact.digest, path].result()
+                except StoreCorrupt as error:
+                    damaged[artifact.digest] = error
+        if damaged:
+            raise DamagedArtifacts(damaged)
 
 
 def place(
@@ -95,13 +112,20 @@ def place(
 ) -> Placed:
     """The piece of one artifact at one place, from the store or built now; `without` the named droplet paths.
 
-    Raises BadArchive or UnsafeEntry when the artifact cannot be unpacked.
+    A remembered piece is that of the artifact's pinned digest, whatever blob is said to hold it.
+
+    Raises StoreCorrupt when the blob has other bytes than the artifact is pinned by, DigestMismatch when they have
+    another size than the plan states, BadArchive or UnsafeEntry when they cannot be unpacked, Mislabelled when they are
+    another package.
     """
-    key = key_of("piece", FORMAT, codec.CODEC, blob, artifact.layout, path, _identity(artifact), without)
+    key = key_of("piece", FORMAT, codec.CODEC, artifact.digest, artifact.layout, path, _identity(artifact), without)
     memo = store.recall("piece", key)
     if memo is None or not store.has(memo["piece"][0]):
         memo = _build(artifact, path, blob, store, without, stop)
         store.remember("piece", key, memo)
+    if artifact.size not in (None, memo["bytes"]):
+        pinned = f"{artifact.digest} ({artifact.size} bytes)"
+        raise DigestMismatch(artifact.name, pinned, f"{memo['bytes']} bytes")
     rows = tuple((row[0], row[1], row[2], row[3]) for row in memo["files"])
     return Placed(artifact, path, blob, Piece(*memo["piece"]), rows, memo["links"], memo["meta"])
 
@@ -114,12 +138,13 @@ def _identity(artifact: Artifact) -> list[str]:
 def _build(
     artifact: Artifact, path: str, blob: str, store: Store, without: tuple[str, ...], stop: Callable[[], bool]
 ) -> dict[str, Any]:
-    with layout(artifact.layout)(store.path(blob), artifact, path) as unpacked:
+    with unpacked(artifact, path, blob, store) as found:
         gone = set(without)
-        entries = sorted((e for e in unpacked.files if e.path not in gone), key=lambda entry: entry.path.encode())
+        entries = sorted((e for e in found.files if e.path not in gone), key=lambda entry: entry.path.encode())
         piece = pieces.build(entries, store, artifact.filename, stop=stop)
-        links = {name: target for name, target in sorted(unpacked.links.items()) if name not in gone}
-        return {"piece": piece.record(), "files": piece.listing, "links": links, "meta": unpacked.meta}
+        links = {name: target for name, target in sorted(found.links.items()) if name not in gone}
+        memo = {"piece": piece.record(), "files": piece.listing, "links": links, "meta": found.meta}
+        return {**memo, "bytes": found.size}
 
 
 # --- the base --------------------------------------------------------------------------------------------------

@@ -423,10 +423,32 @@ class Refused(IntegrityError):
 
 
 class StoreCorrupt(IntegrityError):
-    """A blob in the store is damaged."""
+    """A blob in the store is damaged; `what` names it, `path` says where it lies."""
 
-    def __init__(self, digest: str, why: str = "its bytes do not match its name") -> None:
-        super().__init__(f"the store's blob {digest}: {why}", "Run 'stager cache verify' to remove what is damaged.")
+    def __init__(
+        self, digest: str, why: str = "its bytes do not match its name", what: str = "", path: str = "", hint: str = ""
+    ) -> None:
+        super().__init__(
+            f"{what or 'the store'}'s blob {digest}: {why}",
+            hint or "Run 'stager cache verify' to remove what is damaged.",
+            where=path,
+        )
+        self.digest = digest
+        self.why = why
+
+
+class DamagedArtifact(StoreCorrupt):
+    """The stored bytes of the artifact `name` are not those that it is pinned by."""
+
+    def __init__(self, name: str, error: StoreCorrupt, path: str) -> None:
+        super().__init__(
+            error.digest,
+            error.why,
+            name,
+            path,
+            "Run the same command with a connection, without --offline: it is fetched again. "
+            "'stager cache verify' finds everything that is damaged, and sets it aside.",
+        )
 
 
 class StoreUnsafe(IntegrityError):

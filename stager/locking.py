@@ -15,7 +15,7 @@ from . import box, detection, fetching, planning, runtimes, writing
 from .archive import content_chunks
 from .buildpack import load
 from .detection import versions
-from .ecosystems import layout
+from .ecosystems import unpacked
 from .errors import LockFailed, NoRuntime, NotCached
 from .model import Artifact, Detection, Stack
 from .resolving import confined, npm, python
@@ -110,8 +110,9 @@ def _install_npm(place: str, tree: SourceTree, detected: Detection, settings: Se
     chosen = runtimes.choose_npm(node.runtime.version, [], stack, sources.web, settings.indexes.npm())
     artifacts = (*node.artifacts, *chosen.artifacts)
     blobs = fetching.fetch(
-        artifacts, settings.store, indexes=settings.indexes, offline=settings.offline, progress=settings.progress
-    )
+        artifacts, settings.store, indexes=settings.indexes, offline=settings.offline, progress=settings.progress,
+        prove=True,
+    )  # fmt: skip
     for artifact in artifacts:
         _unpack(artifact, blobs[str(artifact.digest)], settings.store, place)
     return os.path.join(place, ".stager/node")
@@ -128,8 +129,8 @@ def _host_stack() -> Stack:
 
 def _unpack(artifact: Artifact, blob: str, store: Store, place: str) -> None:
     for path in artifact.paths:
-        with layout(artifact.layout)(store.path(blob), artifact, path) as unpacked:
-            for entry in unpacked.files:
+        with unpacked(artifact, path, blob, store) as found:
+            for entry in found.files:
                 _write(os.path.join(place, entry.path), entry)
 
 

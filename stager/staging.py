@@ -7,11 +7,10 @@ indexes, and may give a `progress` callback and a `cancel` event.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,7 +19,7 @@ from .codec import CODEC, check_known_answer
 from .digest import Digest
 from .errors import BadLock, DigestMismatch, LockMissing, LockStale, StoreCorrupt
 from .indexes import Indexes
-from .model import Droplet, Event, Layer, Plan, Progress
+from .model import Artifact, Droplet, Event, Layer, Plan, Progress
 from .resources import pinned_digest
 from .restage import Folder
 from .store import Store
@@ -79,7 +78,13 @@ def stage(root: str, out: str, settings: Settings) -> Droplet:
         result = None
         if not settings.upgrade and not settings.buildpacks:
             result = restage.warm(folder, settings.store, out, settings.stack, settings.architecture, settings.stop)
-        return droplet(folder, result or stage_folder(folder, out, settings), settings.store)
+        damaged: set[str] = set()
+        while True:
+            try:
+                return droplet(folder, result or stage_folder(folder, out, settings), settings.store)
+            except assembly.Damaged as found:  # the droplet is whole, but its layers cannot be told from these pieces
+                heal(found, damaged, settings)
+                result = None
 
 
 def stage_folder(folder: Folder, out: str, settings: Settings) -> dict[str, Any]:
@@ -160,24 +165,34 @@ def save_lock(folder: Folder, plan: Plan) -> None:
 def stage_plan(folder: Folder, plan: Plan, out: str, settings: Settings) -> dict[str, Any]:
     """Fetch what a plan needs, build its base, and assemble; the raw result of `restage.assemble` with its base."""
     check_known_answer()
-    take_in(plan, folder.tree, settings.store)
     damaged: set[str] = set()
     while True:
-        base = make_base(plan, folder, settings)
-        settings.tell("assemble", "the app and what it needs")
+        take_in(plan, folder.tree, settings.store)
         try:
+            base = make_base(plan, folder, settings)
+            settings.tell("assemble", "the app and what it needs")
             return {**restage.assemble(folder, base, settings.store, out, settings.stop), "base": base}
         except assembly.Damaged as found:
-            if found.blob in damaged:  # it was made again and is bad again: the disk itself is not to be trusted
-                raise StoreCorrupt(f"sha256:{found.blob}") from None
-            damaged.add(found.blob)
-            _set_aside(found.blob, settings.store)
+            heal(found, damaged, settings, plan.artifacts)
 
 
-def _set_aside(blob: str, store: Store) -> None:
-    """Take a damaged blob out of the way, so that it is made again; one that is missing already is fine."""
-    with contextlib.suppress(OSError):
-        store.discard(store.path(blob))
+def heal(found: assembly.Damaged, damaged: set[str], settings: Settings, artifacts: Sequence[Artifact] = ()) -> None:
+    """Take damaged blobs out of the way, so that they are fetched or made again; `damaged` are those of before.
+
+    Raises StoreCorrupt for what is bad again, when the disk itself is not to be trusted, and for artifacts that cannot
+    be fetched because of `settings.offline`; they stay where they are.
+    """
+    store = settings.store
+    errors = found.errors if isinstance(found, dependencies.DamagedArtifacts) else {}
+    if errors and settings.offline:
+        raise next(iter(errors.values()))
+    for blob in found.blobs:
+        if blob in damaged:
+            known = [error for error in errors.values() if error.digest == f"sha256:{blob}"]
+            raise known[0] if known else StoreCorrupt(f"sha256:{blob}", path=store.path(blob))
+        store.set_aside(blob)
+    damaged.update(found.blobs)
+    fetching.distrust(store, artifacts, errors)
 
 
 def make_base(plan: Plan, folder: Folder, settings: Settings) -> dict[str, Any]:

@@ -77,11 +77,11 @@ class Unpacked:
     """What one artifact comes to at one place.
 
     `files` are its regular files (any order), `links` maps a droplet path to a relative symlink target, `meta` holds
-    small JSON facts a later step needs (an npm package's `bin` table). `close()` releases the archive's descriptors; the
-    entries' contents are valid until then.
+    small JSON facts a later step needs (an npm package's `bin` table), `size` is how many bytes the artifact itself has.
+    `close()` releases the archive's descriptors; the entries' contents are valid until then.
     """
 
-    __slots__ = ("_closers", "files", "links", "meta")
+    __slots__ = ("_closers", "files", "links", "meta", "size")
 
     def __init__(
         self,
@@ -93,6 +93,7 @@ class Unpacked:
         self.files = files
         self.links = links or {}
         self.meta = meta or {}
+        self.size = 0
         self._closers = closers
 
     def close(self) -> None:

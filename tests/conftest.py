@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
-
-# Where bytecode may not be kept, each of some thousand starts of stager, and each worker, would compile all it imports.
-sys.dont_write_bytecode = False
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 pytest_plugins = ("cf_fixtures", "machine_fixtures")
 

@@ -364,7 +364,7 @@ def test_damaged_pieces_never_reach_a_droplet(bench: Bench, damage: str) -> None
     bench.write("main.py", "print('changed')\n")
     with pytest.raises(assembly.Damaged) as caught:
         bench.stage(base)
-    assert caught.value.blob == victim.name
+    assert caught.value.blobs == (victim.name,)
     assert warm(bench) is None
     assert not list(bench.out.parent.glob(".droplet*"))
 

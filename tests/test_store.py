@@ -220,8 +220,9 @@ def test_a_folder_or_pipe_for_a_memo_is_a_miss(store: Store) -> None:
     path.unlink()
     path.mkdir()
     assert store.recall("plan", "key") is None
-    store.remember("plan", "key", 1)
-    path.rmdir()
+    store.remember("plan", "key", 3)
+    assert store.recall("plan", "key") == 3
+    path.unlink()
     os.mkfifo(path)
     assert store.recall("plan", "key") is None
     store.remember("plan", "key", 2)
@@ -281,7 +282,8 @@ def test_what_is_no_file_is_not_a_blob(store: Store, what: str, tmp_path: Path) 
     else:
         (tmp_path / "secret").write_bytes(b"x")
         path.symlink_to("/dev/null" if what == "device" else tmp_path / "secret")
-    for call in (store.has, store.open):
+    assert not store.has(name)
+    for call in (store.open, lambda name: store.prove(name).__enter__(), lambda name: list(store.parts(name))):
         with pytest.raises(StoreCorrupt) as caught:
             call(name)
         assert caught.value.message == f"the store's blob sha256:{name}: is not a regular file"

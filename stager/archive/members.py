@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from .. import regular
 from ..errors import BadArchive
@@ -111,10 +112,17 @@ class Archive:
         self.close()
 
 
-def open_blob(path: str, label: str, opened: ExitStack) -> tuple[int, int]:
-    """Descriptor and size of the regular file `path`; `opened` will close it. Raises BadArchive."""
+class Held(NamedTuple):
+    """An archive as an open file whose bytes somebody has checked, and a folder with room for what it unpacks to."""
+
+    fd: int
+    folder: str
+
+
+def open_blob(source: str | Held, label: str, opened: ExitStack) -> tuple[int, int]:
+    """Descriptor and size of the regular file `source`; `opened` will close it. Raises BadArchive."""
     try:
-        fd = regular.descriptor(path)
+        fd = os.dup(source.fd) if isinstance(source, Held) else regular.descriptor(source)
     except OSError as error:
         raise BadArchive(label, f"cannot be opened: {error.strerror}") from error
     opened.callback(os.close, fd)

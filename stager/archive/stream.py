@@ -16,7 +16,7 @@ from typing import Protocol
 from ..errors import BadArchive, CannotWrite
 from ..tar import Span
 from .content import read_at, read_up_to
-from .members import Limits
+from .members import Held, Limits
 
 IN_MEMORY = 16 << 20
 _READ = 1 << 18
@@ -227,9 +227,16 @@ class Stream:
 
 
 def open_stream(
-    path: str, fd: int, start: int, length: int, compression: str, label: str, limits: Limits, opened: ExitStack
+    source: str | Held,
+    fd: int,
+    start: int,
+    length: int,
+    compression: str,
+    label: str,
+    limits: Limits,
+    opened: ExitStack,
 ) -> Stream:
-    """The stream of `length` bytes at `start` of `fd` (the file `path`). `opened` closes what it opens.
+    """The stream of `length` bytes at `start` of `fd` (the file `source`). `opened` closes what it opens.
 
     Raises BadArchive, and CannotWrite when there is no room for a large stream.
     """
@@ -246,7 +253,8 @@ def open_stream(
     window = b"".join(parts)
     if size <= IN_MEMORY:
         return Stream(label, cap, window, iter(()))
-    spill = _nameless(os.path.dirname(path) or ".", label, opened)
+    folder = source.folder if isinstance(source, Held) else os.path.dirname(source)
+    spill = _nameless(folder or ".", label, opened)
     _write(spill, window, label)
     return Stream(label, cap, window, pieces, spill, spilling=True)
 

@@ -13,7 +13,7 @@ from typing import NoReturn
 from ..errors import BadArchive, UnsafeEntry
 from ..tar import BLOCK
 from .content import content_chunks
-from .members import LIMITS, Archive, Limits, Member, open_blob
+from .members import LIMITS, Archive, Held, Limits, Member, open_blob
 from .names import clean, clean_file, settle, text
 from .pax import read_pax
 from .stream import Stream, open_stream
@@ -29,7 +29,9 @@ _REGULAR = frozenset({b"0", b"\0", b"7"})
 _SPECIAL = {b"3": "a character device", b"4": "a block device", b"6": "a named pipe"}
 
 
-def read_tar(path: str, label: str, compression: str, limits: Limits = LIMITS, absolute_links: bool = False) -> Archive:
+def read_tar(
+    path: str | Held, label: str, compression: str, limits: Limits = LIMITS, absolute_links: bool = False
+) -> Archive:
     """Check the tar file `path` and list its members.
 
     `compression` is `gz`, `xz`, `bz2`, `zst` (where this Python can) or empty. With `absolute_links` symlinks to

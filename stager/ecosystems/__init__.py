@@ -5,16 +5,20 @@ The registries name modules and functions instead of importing them: an app uses
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
+    from stager.archive import Held
     from stager.model import Artifact, Stack
+    from stager.store import Store
     from stager.tar import Unpacked
 
-    Unpack = Callable[[str, Artifact, str], Unpacked]
+    Unpack = Callable[[str | Held, Artifact, str], Unpacked]
 
 ECOSYSTEMS: Mapping[str, str] = {"pypi": "stager.ecosystems.pypi", "npm": "stager.ecosystems.npm"}
 """A buildpack's `ecosystem` → the module with `LOCKS`, `find_locks`, `read_lock`, `declared` and `check_drift`."""
@@ -29,7 +33,7 @@ LAYOUTS: Mapping[str, str] = {
     "bun/1": "stager.ecosystems.runtime:unpack",
     "pbs/1": "stager.ecosystems.runtime:unpack",
 }
-"""`Artifact.layout` → its recipe, `unpack(blob_path, artifact, path) -> Unpacked`; a recipe never changes its output."""
+"""`Artifact.layout` → its recipe, `unpack(blob, artifact, path) -> Unpacked`; a recipe never changes its output."""
 
 
 def ecosystem(name: str) -> ModuleType:
@@ -41,6 +45,25 @@ def layout(name: str) -> Unpack:
     """The unpack recipe called `name`; KeyError for one that is not in `LAYOUTS`."""
     module, _, function = LAYOUTS[name].partition(":")
     return cast("Unpack", getattr(import_module(module), function))
+
+
+@contextmanager
+def unpacked(artifact: Artifact, path: str, blob: str, store: Store) -> Iterator[Unpacked]:
+    """What an artifact comes to at `path`, from its stored blob, which is proved by the artifact's digest while it is read.
+
+    Raises DamagedArtifact for other bytes, and what the recipe raises.
+    """
+    from stager.archive import Held
+    from stager.errors import DamagedArtifact, StoreCorrupt
+
+    try:
+        with store.prove(blob, artifact.digest) as descriptor:
+            held = Held(descriptor, f"{store.root}/v1/tmp")
+            with layout(artifact.layout)(held, artifact, path) as found:
+                found.size = os.fstat(descriptor).st_size
+                yield found
+    except StoreCorrupt as error:
+        raise DamagedArtifact(artifact.name, error, store.path(blob)) from None
 
 
 Placed = Sequence[tuple[str, Mapping[str, object]]]

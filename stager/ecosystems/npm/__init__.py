@@ -20,6 +20,7 @@ from .natives import needs_build
 from .source import Lookup
 
 if TYPE_CHECKING:
+    from stager.archive import Held
     from stager.model import Artifact
     from stager.tar import Unpacked
     from stager.tree import SourceTree
@@ -108,11 +109,11 @@ def check_drift(tree: SourceTree, lock: str) -> None:
     check_drift(tree, lock)
 
 
-def unpack(blob_path: str, artifact: Artifact, path: str) -> Unpacked:
+def unpack(blob: str | Held, artifact: Artifact, path: str) -> Unpacked:
     """The files of a package's tarball at `path`; see `tarball`. Raises BadArchive, UnsafeEntry."""
     from .tarball import unpack
 
-    return unpack(blob_path, artifact, path)
+    return unpack(blob, artifact, path)
 
 
 def declared(tree: SourceTree) -> frozenset[str]:

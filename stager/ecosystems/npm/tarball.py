@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 
-from stager.archive import Archive, content_bytes, content_chunks, read_tar
+from stager.archive import Archive, Held, content_bytes, content_chunks, read_tar
 from stager.errors import BadArchive, UnsafeEntry
 from stager.model import Artifact
 from stager.tar import Deflated, Entry, Span, Unpacked
@@ -28,7 +28,7 @@ Files = dict[str, tuple[Content, bool]]
 """Path in the package to content and whether it is executable."""
 
 
-def unpack(blob_path: str, artifact: Artifact, path: str) -> Unpacked:
+def unpack(blob: str | Held, artifact: Artifact, path: str) -> Unpacked:
     """The files of a package tarball at `path` (layout `npm/1`), and what later steps need to know of it.
 
     `meta` holds `name`, `version`, `bin` (command → file), `install` (names of its install scripts), `native` (why it
@@ -36,7 +36,7 @@ def unpack(blob_path: str, artifact: Artifact, path: str) -> Unpacked:
     and optionally), `bundled` (folder → its `bin`, for packages inside the tarball) and `dropped` (how many links).
     Raises BadArchive, also when the package inside is not the one the lock asks for, and UnsafeEntry.
     """
-    archive = read_tar(blob_path, artifact.name, "gz")
+    archive = read_tar(blob, artifact.name, "gz")
     try:
         files, dropped = _stripped(archive, artifact.name)
         if not path.startswith(f"{STORE}/"):  # pnpm leaves them as they are

@@ -19,6 +19,7 @@ from .pins import BUILD_HINT, LAYOUT, PLACE, Reading, normalise_index, select
 from .target import Target
 
 if TYPE_CHECKING:
+    from stager.archive import Held
     from stager.model import Reason
     from stager.tree import SourceTree
 
@@ -145,8 +146,8 @@ def declared(tree: SourceTree) -> frozenset[str]:
     return declared(tree)
 
 
-def unpack(blob_path: str, artifact: Artifact, path: str) -> Unpacked:
+def unpack(blob: str | Held, artifact: Artifact, path: str) -> Unpacked:
     """The files of a wheel placed below `path`; see `wheel`. Raises BadArchive, UnsafeEntry."""
     from .wheel import unpack
 
-    return unpack(blob_path, artifact, path)
+    return unpack(blob, artifact, path)

@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from stager.archive import Archive, Member, content_bytes, content_chunks, read_zip
+from stager.archive import Archive, Held, Member, content_bytes, content_chunks, read_zip
 from stager.errors import BadArchive, UnsafeEntry
 from stager.model import Artifact
 from stager.tar import Deflated, Entry, Span, Unpacked
@@ -43,12 +43,12 @@ class Placed(NamedTuple):
     executable: bool
 
 
-def unpack(blob_path: str, artifact: Artifact, path: str) -> Unpacked:
-    """The files of the wheel at `blob_path`, placed below `path`; their contents are valid until it is closed.
+def unpack(blob: str | Held, artifact: Artifact, path: str) -> Unpacked:
+    """The files of the wheel at `blob`, placed below `path`; their contents are valid until it is closed.
 
     Raises BadArchive for a wheel that breaks its specification, UnsafeEntry for a member that must not be unpacked.
     """
-    archive = read_zip(blob_path, artifact.filename)
+    archive = read_zip(blob, artifact.filename)
     try:
         entries = [Entry(f"{path}/{file.path}", file.content, file.executable) for file in _files(archive)]
     except BaseException:
