@@ -8,13 +8,12 @@ signed it, and a key counts once. A rebuild that agrees shows that the build was
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from . import receipt, restage, staging
+from . import receipt, restage, staging, temporary
 from .digest import Digest
 from .droplets import DropletFile
 from .errors import BadEvidence, NotAttested, NotReproducible, UsageError
@@ -57,7 +56,7 @@ def rebuild(droplet: DropletFile, source: str, settings: Settings) -> Digest:
     folder is not what the plan was made from, NotReproducible when the bytes differ, and what staging raises.
     """
     plan = droplet.plan
-    with tempfile.TemporaryDirectory(prefix="stager-attest-") as place, ThreadPoolExecutor(4, "attest") as pool:
+    with temporary.folder("stager-attest-") as place, ThreadPoolExecutor(4, "attest") as pool:
         out = os.path.join(place, "droplet.tgz")
         folder = restage.Folder(source)
         restage.check_locked(folder, {path: str(digest) for path, digest in plan.inputs})

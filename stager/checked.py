@@ -15,6 +15,14 @@ from .errors import BadLock, StagerError
 _MISSING: Any = object()
 
 
+def whole(text: str, digits: int = 18) -> int | None:
+    """The number that at most so many ASCII digits write, None for any other text.
+
+    `str.isdigit` also holds for `²`, which `int` refuses, `str.isdecimal` for `٣`, and both for more digits than `int` takes.
+    """
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= digits else None
+
+
 class Node:
     """A value inside a parsed document, with its file and path for error messages."""
 

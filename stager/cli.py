@@ -31,14 +31,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     streams = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = _Spelling.over(sys.stdout), _Spelling.over(sys.stderr)
     try:
-        arguments = _parse(words)
-        if getattr(arguments, "json", False):
-            from .commands.shared import check_output
+        try:
+            arguments = _parse(words)
+            if getattr(arguments, "json", False):
+                from .commands.shared import check_output
 
-            check_output(arguments)
-        status = int(arguments.run(arguments))
-        _flush()
-        return status
+                check_output(arguments)
+            return int(arguments.run(arguments))
+        finally:
+            _flush()
     except KeyboardInterrupt:
         return _fail(Cancelled(), arguments)
     except BrokenPipeError:

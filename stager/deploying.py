@@ -8,7 +8,6 @@ as a failure. One target's failure stops no other.
 from __future__ import annotations
 
 import os
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +16,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from . import targets
+from . import targets, temporary
 from .droplets import DropletFile, open_droplet
 from .errors import Cancelled, DigestMismatch, StagerError, UsageError
 
@@ -197,7 +196,7 @@ def _heroku(droplet: DropletFile, aim: Aim, aims: Sequence[Aim], context: Contex
 
     network = Indexes.from_environment(context.environ, home=context.home)
     api = Api(find(context.environ, context.home), network)
-    with tempfile.TemporaryDirectory(prefix="stager-slug-") as folder:
+    with temporary.folder("stager-slug-") as folder:
         made = heroku.export(droplet, os.path.join(folder, "slug.tgz"), {})
         offer = Offer.of(made.path, made.size, made.digest, droplet.digest, droplet.facts)
         live = push(api, aim.where, offer, Waiting())

@@ -7,7 +7,6 @@ each is, so nothing but the file is needed to cut it. A layer's OCI blob is the 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import zlib
 from collections.abc import Iterable, Iterator
@@ -15,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from . import assembly, codec, lockfile, regular, restage
+from . import assembly, codec, lockfile, parsing, regular, restage
 from .checked import Node
 from .digest import Digest
 from .entries import Entry, read_entries
@@ -205,7 +204,7 @@ def launch_facts(text: bytes, label: str) -> dict[str, Any]:
 
 def _json(text: bytes, label: str) -> Any:
     try:
-        return json.loads(text)
+        return parsing.json(text)
     except (ValueError, RecursionError):
         raise BadArchive(label, "one of its own records is no JSON") from None
 

@@ -56,7 +56,7 @@ class Elf:
         """The lowest glibc the file loads with; (0, 0) when it asks for none."""
         floors = {(2, 36)} if _RELR in self.versions else set()
         for version in self.versions:
-            if found := re.match(r"GLIBC_(\d+)\.(\d+)", version):
+            if found := re.match(r"GLIBC_([0-9]{1,4})\.([0-9]{1,4})", version):
                 floors.add((int(found[1]), int(found[2])))
         return max(floors, default=(0, 0))
 

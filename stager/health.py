@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from .checked import whole
 from .detection.appconfig import Health
 
 OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
@@ -121,6 +122,7 @@ def from_manifest(process: Mapping[str, object]) -> Health:
     """The check that a Cloud Foundry manifest's process (or app) describes: its `health-check-*` keys."""
     path = process.get("health-check-http-endpoint")
     seconds = process.get("timeout")
-    limit = int(seconds) if isinstance(seconds, int | str) and str(seconds).isdecimal() else 60
+    limit = seconds if isinstance(seconds, int) else whole(str(seconds))
     http_check = process.get("health-check-type") == "http"
-    return Health(str(path) if http_check and path else ("/" if http_check else ""), "", max(1, min(limit, 3600)))
+    limit = max(1, min(60 if limit is None else limit, 3600))
+    return Health(str(path) if http_check and path else ("/" if http_check else ""), "", limit)

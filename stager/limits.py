@@ -22,3 +22,19 @@ EVIDENCE = 256 << 20
 """A bill of materials, a statement, a receipt; it lists every file of a droplet."""
 RECORD = 1 << 20
 """What stager itself wrote for itself: a machine's state."""
+
+_LOCKS = frozenset({"package-lock.json", "npm-shrinkwrap.json", "pnpm-lock.yaml", "pylock.toml"})
+_VERSIONS = frozenset({".python-version", ".nvmrc", ".node-version", ".bun-version", "runtime.txt", ".tool-versions"})
+_SETTINGS = frozenset(
+    {"stager.yml", "Procfile", "Staticfile", ".npmrc", ".yarnrc.yml", "pnpm-workspace.yaml", "mise.toml", ".mise.toml"}
+)
+
+
+def most(path: str) -> int:
+    """The most bytes of an app's file that is read whole, by its name."""
+    name = path.rpartition("/")[2]
+    if name in _LOCKS or name.endswith(".lock") or (name.startswith("pylock.") and name.endswith(".toml")):
+        return LOCK
+    if name.startswith("requirements") and name.endswith(".txt"):
+        return LOCK
+    return VERSION if name in _VERSIONS else SETTINGS if name in _SETTINGS else MANIFEST

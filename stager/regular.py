@@ -21,6 +21,7 @@ FOLDER = os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY
 """Flags for opening a folder."""
 _HANDED = ("/dev/fd/", "/proc/self/fd/")
 """Where a shell names what it handed over (`<(command)`); who types that wants it waited for. `/dev/null` is an empty file."""
+_CHUNK = 1 << 16
 _KINDS = {
     stat.S_IFIFO: "it is a FIFO",
     stat.S_IFSOCK: "it is a socket",
@@ -60,8 +61,9 @@ def read(path: str, limit: int, *, follow: bool = True) -> bytes:
     """
     handed = follow and (path == "/dev/stdin" or path.startswith(_HANDED) or os.path.realpath(path) == os.devnull)
     with open(path, "rb") if handed else opened(path, follow=follow) as file:
+        size = os.fstat(file.fileno()).st_size + 1  # a read sets aside as much memory as it is asked for
         parts, left = [], limit + 1
-        while left and (part := file.read(left)):
+        while left and (part := file.read(min(left, max(size, _CHUNK)))):
             parts.append(part)
             left -= len(part)
     if not left:

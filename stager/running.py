@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from .archive import Archive, content_bytes, content_chunks, read_tar
+from .checked import whole
 from .droplets import launch_facts
 from .errors import BadArchive, CannotWrite, LaunchFailed, PortTaken
 from .scratch import scratch, tidy
@@ -91,7 +92,7 @@ def _elsewhere(again: str, *places: str) -> str:
 
 def _version(text: str) -> tuple[int, int]:
     parts = [*text.split("."), "0"][:2]
-    return (int(parts[0]), int(parts[1])) if all(part.isdigit() for part in parts) else (0, 0)
+    return whole(parts[0]) or 0, whole(parts[1]) or 0
 
 
 def free_port() -> int:

@@ -9,12 +9,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from . import writing
+from . import temporary, writing
 from .errors import CannotWrite
 
 _NAME = re.compile(r"stager-[a-z]+-[0-9a-f]{16}")
@@ -25,7 +24,7 @@ _PATIENCE = 1.0
 @contextmanager
 def scratch(purpose: str, above: str = "") -> Iterator[str]:
     """A new folder below `above` (or where the system wants such), removed at the block's end. Raises CannotWrite."""
-    above = above or tempfile.gettempdir()
+    above = above or temporary.above()
     folder, lock = _made(purpose, above)
     try:
         yield folder
@@ -49,7 +48,7 @@ def _made(purpose: str, above: str) -> tuple[str, int]:
 
 def tidy(above: str = "") -> threading.Thread:
     """Begin to remove the folders of owners that were killed, in a thread that holds nobody up."""
-    thread = threading.Thread(target=_tidy, args=(above or tempfile.gettempdir(),), daemon=True)
+    thread = threading.Thread(target=_tidy, args=(above or temporary.above(),), daemon=True)
     thread.start()
     return thread
 

@@ -41,7 +41,7 @@ def typed(error: Exception, command: str) -> StagerError:
 
 
 def _name(error: OSError) -> str:
-    return os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else "a file"
+    return os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else "a result"
 
 
 def _place(error: BaseException) -> str:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from .errors import VersionError
 
 if TYPE_CHECKING:
+    from semantic_version import NpmSpec
+
     from .model import Reason
 
 LONGEST = 200
@@ -21,6 +23,7 @@ LONGEST = 200
 _PYTHON_HINT = "Write a version such as 3.11 or 3.11.2, or a range such as >=3.11,<3.14."
 _NODE_HINT = "Write a version such as 22 or 22.14.0, a range such as >=22 <25, or lts/*."
 _BARE = re.compile(r"(\d+)(?:\.(\d+))?(?:\.(\d+))?((?:a|b|rc)\d+)?")
+_BOUND = re.compile(r"[0-9xX*][0-9A-Za-z.*+-]*\Z")
 _SPACED = re.compile(r"([<>=!~^]+)[ \t]+")
 
 
@@ -120,11 +123,32 @@ def _between(numbers: list[int], kept: int) -> str:
 
 
 def _npm_range(runtime: str, wanted: str, text: str, reason: Reason) -> Callable[[str], bool]:
-    from semantic_version import NpmSpec, Version
+    from semantic_version import Version
 
     plain = re.sub(r"(?<![\w.])[vV](?=\d)", "", _SPACED.sub(r"\1", wanted))
     try:
-        spec = NpmSpec(plain or "*")
+        spec = npm_spec(plain)
     except ValueError:
         raise VersionError(runtime, text.strip(), "not a version or range", _NODE_HINT, place(reason)) from None
     return lambda version: bool(spec.match(Version(version)))
+
+
+def npm_spec(text: str) -> NpmSpec:
+    """An npm range with plainly written operators. Raises ValueError for what is none.
+
+    NpmSpec takes one space on each side of a hyphen and fails otherwise; node-semver ("Hyphen Ranges") takes any number,
+    and `x` on either side.
+    """
+    from semantic_version import NpmSpec
+
+    return NpmSpec(" || ".join(_without_hyphen(" ".join(part.split())) for part in text.split("||")))
+
+
+def _without_hyphen(text: str) -> str:
+    low, hyphen, high = text.partition(" - ")
+    if not hyphen:
+        return text
+    if not (_BOUND.match(low) and _BOUND.match(high)):
+        raise ValueError(text)
+    bounds = [f"{sign}{bound}" for sign, bound in ((">=", low), ("<=", high)) if bound not in ("x", "X", "*")]
+    return " ".join(bounds) or "*"

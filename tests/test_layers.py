@@ -15,8 +15,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "stager"
 
 RANKS = [
-    "names errors digest limits regular resources places writing",
-    "model checked",
+    "names errors digest limits regular temporary resources places writing",
+    "model checked parsing",
     "tar inflate codec pieces archive elf render templates yamltext buildpack box releases wanted lockfile progress tree "
     "store entries",
     "ecosystems indexes net",

@@ -7,13 +7,12 @@ since the plan says which members there must be; what else there is makes it no 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .. import lockfile, staging
+from .. import lockfile, parsing, staging
 from ..archive import LIMITS, Archive, Limits, Member, content_bytes, content_chunks, read_tar
 from ..checked import Node
 from ..codec import CODEC
@@ -77,7 +76,7 @@ def _index(archive: Archive) -> Node:
         return BadBundle(archive.label, f"{file}: {why}")
 
     try:
-        value = json.loads(_small(archive, INDEX))
+        value = parsing.json(_small(archive, INDEX))
     except (ValueError, RecursionError):
         raise BadBundle(archive.label, f"its {INDEX} is not valid JSON") from None
     node = Node(value, INDEX, fail_with=fail)

@@ -6,14 +6,14 @@ launcher needs is looked at here: the folders beside the app, `staging_info.yml`
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from .. import box, regular
+from .. import box, parsing, regular
+from ..checked import whole
 from ..droplets import DropletFile
 from ..entries import Entry, read_entries
 from ..errors import BadArchive, CannotWrite, TooLarge, Unfit, Unreadable
@@ -166,7 +166,7 @@ def _judged(droplet: DropletFile, start: str, unpacked: int) -> Checked:
 def _start_command(info: str, name: str) -> str:
     """`start_command` of `staging_info.yml`, which is JSON on one line (the launcher reads it as YAML)."""
     try:
-        found = json.loads(info)
+        found = parsing.json(info)
         command = found["start_command"]
         if isinstance(command, str) and isinstance(found["detected_buildpack"], str) and info.count("\n") == 1:
             return command
@@ -177,7 +177,7 @@ def _start_command(info: str, name: str) -> str:
 
 def _version(text: str) -> tuple[int, int]:
     major, _, minor = text.partition(".")
-    return (int(major), int(minor)) if major.isdigit() and minor.isdigit() else (0, 0)
+    return whole(major) or 0, whole(minor) or 0
 
 
 def check_stack(droplet: Checked, stack: str, *, accept: bool = False) -> str:

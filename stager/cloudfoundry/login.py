@@ -7,14 +7,13 @@ UAA client instead of a user. The file is `$CF_HOME/.cf/config.json`; it is only
 from __future__ import annotations
 
 import ipaddress
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from .. import limits, regular
+from .. import limits, parsing, regular
 from ..checked import Node
 from ..errors import LoginFailed, StagerError
 
@@ -133,7 +132,7 @@ def _login_of(node: Node, path: str) -> Login:
 
 def _read(path: str, forgiving: bool) -> Any:
     try:
-        return json.loads(regular.read(path, limits.SETTINGS))
+        return parsing.json(regular.read(path, limits.SETTINGS))
     except FileNotFoundError:
         if forgiving:
             return None

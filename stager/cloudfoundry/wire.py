@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from .. import parsing
 from ..errors import PlatformUnavailable, TooLarge
 from ..indexes.origins import Origin
 from ..net.addresses import Refused
@@ -32,7 +32,7 @@ class Answer:
     def document(self) -> Any:
         """The body as JSON, or None when it is none."""
         try:
-            return json.loads(self.body)
+            return parsing.json(self.body)
         except (ValueError, RecursionError):
             return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from ..checked import whole
 from ..errors import UsageError
 from ..names import visible_json
 from . import shared
@@ -182,7 +183,7 @@ def memory_size(text: str) -> int:
     """A size such as `512M` in bytes; K, M and G are powers of 1024. Raises ValueError."""
     units = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
     number, unit = (text[:-1], text[-1].upper()) if text[-1:].upper() in units else (text, "")
-    size = int(number) * units.get(unit, 1)
+    size = (whole(number) or 0) * units.get(unit, 1)
     if size < 4 << 20:
         raise ValueError(text)
     return size

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ..checked import whole
 from ..errors import UsageError
 from . import shared
 
@@ -40,10 +41,10 @@ def _act(arguments: argparse.Namespace, act: Callable[[Store], Any]) -> int:
 
 def _bytes(text: str) -> int:
     factor = {"K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}.get(text[-1:].upper(), 1)
-    number = text[:-1] if factor > 1 else text
-    if not number.isdigit():
+    number = whole(text[:-1] if factor > 1 else text)
+    if number is None:
         raise UsageError(f"{text!r} is no size", "Write bytes, or a number with K, M, G or T, such as 5G.")
-    return int(number) * factor
+    return number * factor
 
 
 def _gc_arguments(parser: argparse.ArgumentParser) -> None:

@@ -33,9 +33,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    import tempfile
     import threading
 
+    from .. import temporary
     from ..deploying import Aim, Context, deploy
     from .stage import droplet_of
 
@@ -51,7 +51,7 @@ def _run(arguments: argparse.Namespace) -> int:
         shared.progress(arguments),
         cancel,
     )
-    with tempfile.TemporaryDirectory(prefix="stager-deploy-") as scratch:
+    with temporary.folder("stager-deploy-") as scratch:
         try:
             outcomes = deploy(droplet_of(arguments, scratch), aims, context)
         except KeyboardInterrupt:

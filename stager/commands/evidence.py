@@ -216,9 +216,9 @@ def _rebuild(arguments: argparse.Namespace, droplet: DropletFile, store: Store) 
     if not arguments.fresh:
         rebuild(droplet, arguments.source, _settings(arguments, store))
         return
-    import tempfile
+    from .. import temporary
 
-    with tempfile.TemporaryDirectory(prefix="stager-fresh-") as folder:
+    with temporary.folder("stager-fresh-") as folder:
         rebuild(droplet, arguments.source, _settings(arguments, Store(folder)))
 
 

@@ -37,9 +37,9 @@ def _waiting_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _push(arguments: argparse.Namespace) -> int:
-    import tempfile
+    from .. import temporary
 
-    with tempfile.TemporaryDirectory(prefix="stager-slug-") as folder:
+    with temporary.folder("stager-slug-") as folder:
         offer = _offer(arguments, f"{folder}/slug.tgz")
         from ..heroku import push
 

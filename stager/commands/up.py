@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from ..checked import whole
 from ..errors import Cancelled, NoMachine, UsageError
 from . import shared
 
@@ -49,9 +50,10 @@ def scale(items: list[str]) -> dict[str, int]:
     found = {}
     for item in (part for text in items for part in text.split(",")):
         kind, _, count = item.partition("=")
-        if not kind or not (count.isascii() and count.isdecimal()):
+        number = whole(count)
+        if not kind or number is None:
             raise UsageError(f"--scale {item!r} is not TYPE=N", "Write --scale worker=2.")
-        found[kind] = int(count)
+        found[kind] = number
     return found
 
 

@@ -162,11 +162,10 @@ def _here(arguments: argparse.Namespace) -> Here:
 
 def _list(arguments: argparse.Namespace) -> int:
     """Say which conditions can be changed here."""
-    import tempfile
-
+    from .. import temporary
     from ..verifying.conditions import CONDITIONS, choose
 
-    with tempfile.TemporaryDirectory(prefix="stager-verify-") as scratch:
+    with temporary.folder("stager-verify-") as scratch:
         chosen = choose(_here(arguments), scratch, arguments.skip)
     why = {one.name: one.why for one in chosen.not_tried}
     rows = [{"name": name, "about": about, "why_not": why.get(name, "")} for name, (about, _) in CONDITIONS.items()]

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from .. import codec, droplets, regular
+from .. import codec, droplets, parsing, regular
 from ..archive.stream import decompressed
 from ..checked import Node
 from ..digest import Digest
@@ -103,10 +103,9 @@ def _open(path: str) -> int:
 
 
 def _record(data: bytes, label: str) -> Node:
-    import json
 
     try:
-        document = json.loads(data)
+        document = parsing.json(data)
     except (ValueError, RecursionError):
         raise BadArchive(label, "its layers.json is no JSON") from None
     return Node(document, FACTS[2], fail_with=lambda _, why: BadArchive(label, why))

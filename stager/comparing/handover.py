@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterable
 
+from .. import temporary
 from ..errors import CannotWrite, UsageError
 from .contents import Contents
 from .difference import Difference
@@ -36,7 +36,7 @@ def contents(difference: Difference, *, timeout: int = 600) -> str:
     paths = [path for path in paths if _plain(path)]
     if not paths:
         return ""
-    with tempfile.TemporaryDirectory(prefix="stager-diff-") as folder:
+    with temporary.folder("stager-diff-") as folder:
         for letter, side in (("a", difference.a), ("b", difference.b)):
             _write(side, paths, os.path.join(folder, letter))
         return _run(program, folder, timeout)

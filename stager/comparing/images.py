@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from .. import regular
+from .. import parsing, regular
 from ..archive.stream import decompressed
 from ..checked import Node
 from ..digest import Digest
@@ -55,7 +55,7 @@ class Blobs:
         if algorithm in ("sha256", "sha512") and hashlib.new(algorithm, data).hexdigest() != wanted:
             raise BadArchive(self.label, f"{path} has other bytes than its name says")
         try:
-            document = json.loads(data)
+            document = parsing.json(data)
         except (ValueError, RecursionError):
             raise BadArchive(self.label, f"{path} is no JSON") from None
         return Node(document, path, fail_with=lambda file, why: BadArchive(self.label, f"{file}: {why}"))
@@ -263,7 +263,7 @@ def box(parts: Iterator[bytes], label: str, digest: Digest, size: int) -> Conten
 def _table(data: bytes, prefix: str) -> dict[str, str]:
     """The members of a small JSON object as texts; nothing for what is none."""
     try:
-        found: Any = json.loads(data or b"{}")
+        found: Any = parsing.json(data or b"{}")
     except (ValueError, RecursionError):
         return {}
     pairs = found.items() if isinstance(found, dict) else ()

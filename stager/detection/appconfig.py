@@ -73,7 +73,7 @@ def read(tree: SourceTree) -> AppConfig:
     """The app's settings. Raises BadManifest, with the line, for anything that is not as described above."""
     if NAME not in tree:
         return AppConfig()
-    document = parse(_text(tree.read_bytes(NAME)), NAME, _bad)
+    document = parse(_text(tree.read_whole(NAME)), NAME, _bad)
     root = document.root
     _only(root, _KEYS)
     python = root.get("python")

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .. import parsing
 from ..buildpack.definition import PLACEHOLDER
 from ..buildpack.vocabulary import Condition
 from ..errors import BadManifest
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 LIMIT = 1 << 20
 """Bytes of a file that a content pattern is tried on; start commands are not found beyond."""
-LARGEST = 32 << 20
-"""Bytes of a JSON or TOML file; the largest lock files seen are below 8 MiB."""
 LONGEST = 4096
 """Characters of a member of a file that a pattern is tried on: no pattern can take long over so few."""
 
@@ -65,9 +64,7 @@ class Facts:
     def document(self, path: str) -> dict[str, Any]:
         """A JSON or TOML file whose top is a table. Raises BadManifest with the line when it is not."""
         if path not in self.documents:
-            if self.tree.files[self.tree.resolve(path)].size > LARGEST:
-                raise BadManifest(path, _TOO_LARGE)
-            self.documents[path] = _parse(path, self.tree.read_bytes(path))
+            self.documents[path] = _parse(path, self.tree.read_whole(path))
         found: dict[str, Any] = self.documents[path]
         return found
 
@@ -99,7 +96,7 @@ def _is_toml(path: str) -> bool:
 def _parse(path: str, data: bytes) -> dict[str, Any]:
     try:
         text = data.decode("utf-8-sig")
-        value = tomllib.loads(text) if _is_toml(path) else json.loads(text)
+        value = parsing.toml(text) if _is_toml(path) else parsing.json(text)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise BadManifest(path, "the file is not UTF-8", "Save it as UTF-8.", line) from None
@@ -108,15 +105,13 @@ def _parse(path: str, data: bytes) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         found = re.search(r"\(at line (\d+), column \d+\)", str(error))
         raise BadManifest(path, f"not valid TOML: {error}", line=int(found[1]) if found else None) from None
-    except (RecursionError, ValueError):  # ValueError: a number of more than 4300 digits
-        raise BadManifest(path, _ENDLESS) from None
+    except parsing.Unparsable as error:
+        raise BadManifest(path, f"not readable: {error}", line=error.line) from None
     if not isinstance(value, dict):
         raise BadManifest(path, _NO_TABLE)
     return value
 
 
-_TOO_LARGE = "the file is larger than 32 MiB"
-_ENDLESS = "not readable: nested too deeply, or with an endless number"
 _NO_TABLE = "its top must be a table of names and values"
 
 

@@ -41,7 +41,7 @@ def _root(tree: SourceTree, file: str) -> Node:
     if not file or file not in tree:
         return Node({}, file)
     try:
-        text = tree.read_bytes(file).decode("utf-8-sig")
+        text = tree.read_whole(file).decode("utf-8-sig")
     except UnicodeDecodeError:
         why = "the file is not UTF-8"
         raise BadManifest(file, why, "Save it as UTF-8.") from None

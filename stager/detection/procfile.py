@@ -25,7 +25,7 @@ def read(tree: SourceTree) -> tuple[Process, ...]:
     if NAME not in tree:
         return ()
     found: dict[str, Process] = {}
-    for number, line in enumerate(_lines(tree.read_bytes(NAME)), 1):
+    for number, line in enumerate(_lines(tree.read_whole(NAME)), 1):
         text = line.strip()
         if text and not text.startswith("#"):
             process = _process(text, number)

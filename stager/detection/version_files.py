@@ -36,7 +36,7 @@ def plain(file: str, example: str, prefix: str = "") -> Reader:
     def read(facts: Facts) -> Iterator[Asked]:
         if file not in facts.tree:
             return
-        text = _utf8(facts.tree.read_bytes(file), file, example)
+        text = _utf8(facts.tree.read_whole(file), file, example)
         stripped = [line.partition("#")[0].strip() for line in text.splitlines()]
         found = [(line, number) for number, line in enumerate(stripped, 1) if line]
         if not found:

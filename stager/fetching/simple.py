@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
+from .. import parsing
 from ..ecosystems.pypi.lookup import IndexFile
 from ..errors import Unreachable
 
@@ -32,7 +32,7 @@ def read_page(body: bytes, url: str) -> list[IndexFile]:
 
 def _json(text: str, url: str) -> list[IndexFile]:
     try:
-        entries = json.loads(text)["files"]
+        entries = parsing.json(text)["files"]
     except (ValueError, KeyError, TypeError, RecursionError):
         entries = None
     if not isinstance(entries, list):

@@ -6,12 +6,12 @@ from headers; offline it is served however old, because a page only helps to fin
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
 
+from .. import parsing
 from ..ecosystems.pypi.lookup import IndexFile
 from ..errors import BadSettings, NotCached, NotFound, TooLarge, Unreachable
 from ..net.addresses import Refused
@@ -293,7 +293,7 @@ class NpmLookup:
         registry = self._web._indexes.npm(name)
         body = self._web.get(f"{registry}/{quote(name, safe='@')}", accept=ABBREVIATED)
         try:
-            found = json.loads(body)["versions"].get(version)
+            found = parsing.json(body)["versions"].get(version)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise Unreachable(f"the registry's page of {name}", "it is not what npm's registry serves") from None
         if not isinstance(found, dict):

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from .. import parsing
 from ..errors import LoginFailed, PlatformUnavailable, Rejected
 from ..indexes.origins import Origin
 from ..net.addresses import Refused
@@ -123,7 +124,7 @@ class Api:
 
     def _parsed(self, content: bytes, what: str) -> Any:
         try:
-            return json.loads(content)
+            return parsing.json(content)
         except (ValueError, RecursionError):
             raise PlatformUnavailable(what, "the answer is no JSON") from None
 
@@ -149,7 +150,7 @@ class Api:
     def _explanation(self, content: bytes) -> tuple[str, str]:
         """The error's id and message, made safe to show: one line, cut, and without the token should it be echoed."""
         try:
-            found = json.loads(content)
+            found = parsing.json(content)
             kind, said = str(found["id"]), str(found["message"])
         except (ValueError, KeyError, TypeError, RecursionError):
             return "", ""

@@ -12,14 +12,13 @@ import configparser
 import netrc
 import os
 import re
-import tomllib
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from .. import limits, regular
+from .. import limits, parsing, regular
 from ..errors import BadSettings
 from .apt_sources import AptSource, apt_sources
 from .origins import Credential, Origin
@@ -145,8 +144,8 @@ def _uv(environ: Mapping[str, str], home: str, system: str) -> dict[str, Any]:
 def _toml(path: str, must_exist: bool = False) -> dict[str, Any]:
     text = _text(path, must_exist)
     try:
-        found = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        found = parsing.toml(text)
+    except ValueError as error:
         raise BadSettings(path, f"it is not TOML: {error}") from None
     lists = [found.get("index", []), found.get("extra-index-url", [])]
     tables = [found.get("pip", {}), *(lists[0] if isinstance(lists[0], list) else [None])]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from shlex import quote
 
 from .. import health
+from ..checked import whole
 from ..detection.appconfig import Health
 from ..errors import MachineFailed, StagerError
 from ..health import CRITICAL, OK, UNKNOWN, Verdict
@@ -43,9 +44,10 @@ def parse(text: str) -> list[Row]:
     found = []
     for line in text.splitlines():
         parts = line.split()
-        if len(parts) != 5 or not all(part.isdecimal() for part in parts[2:]):
+        numbers = [number for part in parts[2:] if (number := whole(part)) is not None]
+        if len(parts) != 5 or len(numbers) != 3:
             raise MachineFailed("asking for the processes' states", [line[:200]], left=True)
-        found.append(Row(parts[0], parts[1], int(parts[2]), int(parts[3]), int(parts[4])))
+        found.append(Row(parts[0], parts[1], *numbers))
     return found
 
 

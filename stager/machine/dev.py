@@ -10,13 +10,12 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING, Any
 
-from .. import restage, staging
+from .. import restage, staging, temporary
 from ..droplets import DropletFile, open_droplet
 from ..entries import read_entries
 from ..errors import ChangedWhileRead, MachineFailed, NoMachine, StagerError
@@ -131,7 +130,7 @@ class Keeper:
 
     def _sync(self, tree: SourceTree, present: SourceTree) -> str:
         found = difference(present, tree)
-        with tempfile.TemporaryFile(dir=self.where.folder) as file:
+        with temporary.file(self.where.folder) as file:
             size = _spool(file, [*changed_files(tree, found.come, self._stamped(tree, found.come))])
             self._send([f"./app/{path}" for path in found.gone], file, size)
         self._take(tree, replace(self.state, files=str(tree.digest)))
@@ -154,7 +153,7 @@ class Keeper:
                 found = difference(self.present, tree)
                 gone = [*gone, *(f"./app/{path}" for path in found.gone)]
                 parts = _chained(parts, changed_files(tree, found.come, self._stamped(tree, found.come)))
-            with self.context.timed("swap"), tempfile.TemporaryFile(dir=self.where.folder) as file:
+            with self.context.timed("swap"), temporary.file(self.where.folder) as file:
                 self._send(gone, file, _spool(file, parts), restart=False)
         os.replace(out, previous)
         state = replace(
@@ -174,7 +173,7 @@ class Keeper:
             state.update(part)
         file.seek(0)
         after = " && /usr/lib/stager/again" if restart else ""
-        with tempfile.TemporaryFile(dir=self.where.folder) as given:
+        with temporary.file(self.where.folder) as given:
             given.write(f"{len(names)} {size} {state.hexdigest()}\n".encode() + names)
             shutil.copyfileobj(file, given)
             given.seek(0)

@@ -11,7 +11,6 @@ state.json      the values of `State`
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from .. import limits, regular, writing
+from .. import limits, parsing, regular, writing
 from ..checked import Node
 from ..detection.appconfig import Health
 from ..digest import canonical_json
@@ -138,7 +137,7 @@ def load(where: Place) -> State:
 
 def _parsed(data: bytes, path: str) -> State:
     try:
-        loaded = json.loads(data)
+        loaded = parsing.json(data)
     except (ValueError, RecursionError):
         raise BadMachine(path, "is not JSON") from None
     node = Node(loaded, path, "", BadMachine)

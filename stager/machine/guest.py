@@ -6,13 +6,13 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from shlex import quote
 from typing import IO, Any
 
+from .. import temporary
 from ..errors import MachineFailed, NoMachine, ProgramMissing
 
 AS = "/usr/lib/stager/as"
@@ -90,7 +90,7 @@ def _tail(data: bytes) -> list[str]:
 @contextmanager
 def connected(file: str) -> Iterator[Guest]:
     """A guest that keeps one connection for all commands; closed at the end."""
-    folder = tempfile.mkdtemp(prefix="stager-ssh-")  # a socket's path has room for 107 bytes
+    folder = temporary.new_folder("stager-ssh-")  # a socket's path has room for 107 bytes
     options = ("-o", f"ControlPath={folder}/s", "-o", "ControlMaster=auto", "-o", "ControlPersist=60")
     guest = Guest(file, options)
     try:

@@ -150,7 +150,7 @@ class Offer:
     @property
     def glibc(self) -> str:
         """The newest glibc version that is defined, such as `2.36`; empty without glibc."""
-        found = [re.fullmatch(r"GLIBC_(\d+)\.(\d+)(?:\.\d+)?", name) for name in self.versions]
+        found = [re.fullmatch(r"GLIBC_([0-9]{1,4})\.([0-9]{1,4})(?:\.[0-9]+)?", name) for name in self.versions]
         best = max(((int(one[1]), int(one[2])) for one in found if one), default=None)
         return f"{best[0]}.{best[1]}" if best else ""
 

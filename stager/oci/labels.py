@@ -6,11 +6,11 @@ OCI image-spec 1.1, annotations.md; OpenShift's guidelines for images (`io.opens
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from .. import parsing
 from ..checked import Node
 from ..digest import canonical_json
 from ..droplets import DropletFile
@@ -126,7 +126,7 @@ def read_recipe(found: Mapping[str, Any], where: str) -> Recipe:
     """The recipe in an image's labels. Raises BadImage when stager did not make the image."""
     text = found.get(RECIPE)
     try:
-        value = json.loads(text) if isinstance(text, str) else None
+        value = parsing.json(text) if isinstance(text, str) else None
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):

@@ -7,7 +7,6 @@ Formats: OCI image-spec 1.1 (image-layout.md), Docker's image specification 1.2 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import stat
@@ -15,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .. import regular
+from .. import parsing, regular
 from ..checked import Node
 from ..entries import read_entries
 from ..errors import BadArchive, BadImage, DigestMismatch, StagerError, Unreadable
@@ -307,7 +306,7 @@ def _blob(digest: str) -> str:
 def document(data: bytes, where: str) -> Node:
     """An untrusted JSON document. Raises BadImage."""
     try:
-        value: Any = json.loads(data)
+        value: Any = parsing.json(data)
     except (ValueError, RecursionError):
         raise BadImage(where, "it is no JSON") from None
     return Node(value, where, "", _bad)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .. import parsing
 from ..checked import Node
 from ..digest import canonical_json
 from ..errors import BadEvidence, StagerError
@@ -96,7 +96,7 @@ def document(data: bytes, file: str) -> Node:
     if len(data) > LARGEST:
         raise BadEvidence(file, f"is {len(data)} bytes; the limit is {LARGEST}")
     try:
-        value = json.loads(data.decode(), object_pairs_hook=_unique, parse_constant=_refused)
+        value = parsing.json(data, _unique)
     except (ValueError, RecursionError) as error:
         raise BadEvidence(file, f"is not valid JSON: {str(error)[:120]}") from None
     if not isinstance(value, dict):
@@ -110,11 +110,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         message = "a member is there twice"
         raise ValueError(message)
     return found
-
-
-def _refused(word: str) -> Any:
-    message = f"{word} is no JSON"
-    raise ValueError(message)
 
 
 def _bad(file: str, why: str) -> StagerError:

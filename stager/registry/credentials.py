@@ -7,7 +7,6 @@ it, as containers-auth.json(5) has it. `DOCKER_AUTH_CONFIG` holds the same docum
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -17,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .. import limits, regular
+from .. import limits, parsing, regular
 from ..checked import Node
 from ..errors import BadSettings, StagerError
 
@@ -124,7 +123,7 @@ def _read(path: str) -> bytes | None:
 
 def _parse(data: bytes, place: str) -> Node:
     try:
-        value: Any = json.loads(data) if data.strip() else {}
+        value: Any = parsing.json(data) if data.strip() else {}
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .. import parsing
 from ..checked import Node
 from ..errors import BadArchive, DigestMismatch, StagerError
 
@@ -90,7 +91,7 @@ def read_manifest(raw: bytes, media_type: str = "", where: str = "the manifest")
     if len(raw) > LARGEST:
         raise BadArchive(where, f"is larger than {LARGEST} bytes")
     try:
-        node = Node(json.loads(raw), where, "", _bad)
+        node = Node(parsing.json(raw), where, "", _bad)
     except (ValueError, RecursionError):
         raise BadArchive(where, "is no JSON") from None
     kind = _kind(node, media_type.partition(";")[0].strip())

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from urllib.parse import quote
 
 from packageurl import PackageURL
 
-from .. import releases, wanted
+from .. import parsing, releases, wanted
 from ..checked import Node
 from ..digest import Digest
 from ..errors import NoRuntime, StagerError, Unreachable, VersionError
@@ -172,7 +171,7 @@ def _packument(web: Web, registry: str, name: str) -> dict[str, _Published]:
     """The released versions that the registry has of a package, with a SHA-512 each. Raises FetchError."""
     body = web.get(f"{registry.rstrip('/')}/{quote(name, safe='@')}", accept=ABBREVIATED)
     try:
-        document = Node(json.loads(body), f"the registry's page of {name}", fail_with=_unreadable)
+        document = Node(parsing.json(body), f"the registry's page of {name}", fail_with=_unreadable)
     except (ValueError, RecursionError):
         raise Unreachable(f"the registry's page of {name}", "it is not JSON") from None
     found = {}

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,6 +18,7 @@ from email.parser import BytesHeaderParser
 from typing import Any
 from urllib.parse import unquote
 
+from .. import parsing
 from ..errors import BadArchive
 from ..model import Artifact, Plan
 from ..receipt import APP as APP_LAYER
@@ -75,7 +75,7 @@ def metadata(contents: Contents, folder: str) -> Message:
 def manifest(contents: Contents, place: str) -> Mapping[str, Any]:
     """The package.json of an npm package; an empty one when it cannot be read."""
     try:
-        value = json.loads(contents.texts.get(f"{place}/package.json", b"{}").decode("utf-8-sig"))
+        value = parsing.json(contents.texts.get(f"{place}/package.json", b"{}").decode("utf-8-sig"))
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

@@ -10,14 +10,13 @@ from __future__ import annotations
 import json
 import os
 import re
-import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from packageurl import PackageURL
 
-from .. import regular
+from .. import parsing, regular
 from ..checked import Node
 from ..digest import Digest
 from ..errors import BadLock, LockMissing, LockStale
@@ -169,8 +168,8 @@ def _parse(data: bytes, file: str) -> Any:
     if len(data) > LARGEST:
         raise BadLock(file, f"is larger than {LARGEST} bytes")
     try:
-        return tomllib.loads(data.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as problem:
+        return parsing.toml(data.decode())
+    except ValueError as problem:
         raise BadLock(file, f"is not TOML: {problem}") from None
 
 

@@ -12,13 +12,13 @@ import os
 import re
 import signal
 import subprocess
-import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from shutil import which
 
+from .. import temporary
 from ..errors import Cancelled, CannotWrite, NoRoom, NoSandbox, ProgramMissing, StackFailed
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -78,7 +78,7 @@ def _refusal(command: Sequence[str]) -> str:
 
     unshare(1) can leave a helper behind that waits for ever with our end of a pipe; hence a file, and the whole group's end.
     """
-    with tempfile.TemporaryFile() as said:
+    with temporary.file() as said:
         process = subprocess.Popen(
             command, env={"PATH": PATH, "LC_ALL": "C"}, stdin=subprocess.DEVNULL, stdout=said, stderr=said,
             start_new_session=True,

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Set
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..checked import whole
 from ..errors import CannotRead, CannotWrite, StoreBusy, UsageError
 from ..model import Event, Progress
 from .disk import DAMAGE, boot_id, hash_of
@@ -187,7 +188,7 @@ def _orphans(store: Store) -> Iterator[_File]:
     boot = boot_id()
     for file in _files(store, "tmp"):
         made_by = file.name.split("-")
-        if made_by[0] != boot or not (len(made_by) > 1 and made_by[1].isdigit() and _alive(int(made_by[1]))):
+        if made_by[0] != boot or not (len(made_by) > 1 and (maker := whole(made_by[1])) is not None and _alive(maker)):
             yield file
 
 

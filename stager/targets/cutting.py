@@ -7,13 +7,12 @@ reader serves them all. It trusts nothing: the diffIDs it gives are digests of t
 from __future__ import annotations
 
 import hashlib
-import json
 import zlib
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
-from .. import regular
+from .. import parsing, regular
 from ..checked import Node
 from ..entries import read_entries
 from ..errors import BadArchive, Unreadable
@@ -67,7 +66,7 @@ def _skeleton(stream: Iterator[bytes], label: str) -> tuple[Node, int, bytearray
 
 def _json(text: bytes, label: str) -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        found = parsing.json(text)
     except (ValueError, RecursionError):
         found = None
     if isinstance(found, dict):

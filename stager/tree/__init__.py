@@ -27,6 +27,7 @@ import time
 
 from ..digest import Digest
 from ..errors import BadManifest, ChangedWhileRead, Unreadable, UnsafePath
+from ..limits import most
 from .fingerprint import FILE_FLAGS, FOLDER_FLAGS, File, encoded, failure, never
 from .walk import Walk, folders_of
 
@@ -198,9 +199,16 @@ class SourceTree:
         if "sha256:" + state.hexdigest() != wanted.digest:
             raise ChangedWhileRead(path)
 
+    def read_whole(self, path: str) -> bytes:
+        """As `read_bytes`, for a file that will be parsed. Raises BadManifest when it is larger than its kind needs to be."""
+        place, limit = self.resolve(path), most(path)
+        if place in self.files and self.files[place].size > limit:
+            raise BadManifest(path, f"the file has {self.files[place].size} bytes; the limit is {limit}")
+        return self.read_bytes(path)
+
     def read_text(self, path: str) -> str:
-        """The file as UTF-8 text, a byte order mark removed. Raises BadManifest when it is not UTF-8."""
-        data = self.read_bytes(path).removeprefix(b"\xef\xbb\xbf")
+        """The file as UTF-8 text, a byte order mark removed. Raises BadManifest when it is not UTF-8, or too large."""
+        data = self.read_whole(path).removeprefix(b"\xef\xbb\xbf")
         try:
             return data.decode()
         except UnicodeDecodeError as error:

@@ -6,11 +6,11 @@ Otherwise every difference is found, however small: where no entry and no field 
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
+from .. import parsing
 from ..errors import StagerError
 from ..lockfile import loads
 from ..model import Plan
@@ -138,7 +138,7 @@ def _cut(one: Finding, left: Scan, right: Scan) -> Finding:
 def _table(of: Scan) -> list[tuple[str, int, int, int]]:
     """Each layer's name, compressed size, length and CRC-32 as a droplet states them."""
     try:
-        document = json.loads(of.texts.get(LAYERS, b"{}"))
+        document = parsing.json(of.texts.get(LAYERS, b"{}"))
         rows = [*document["layers"][:200], {"name": "the envelope", **document["envelope"]}]
         found = [(str(row["name"])[:40], int(row["size"]), int(row["length"]), int(row["crc"])) for row in rows]
         return [*found, ("the end of the archive", int(document["end"]), 0, 0)]

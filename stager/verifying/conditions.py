@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ..checked import whole
 from ..errors import UsageError
 
 _SECONDS = 20.0
@@ -174,7 +175,7 @@ def _clock(here: Here, _: str) -> Change | str:
     answer = _output([program, "-m", "-f", f"+{DAYS}d", "sh", "-c", 'echo "$LD_PRELOAD"; date +%s'], here.environ)
     library, _, seconds = answer.strip().partition("\n")
     real = _output(["date", "+%s"], here.environ).strip()
-    if not (library and seconds.isdigit() and real.isdigit() and int(seconds) - int(real) > 86400):
+    if not (library and (whole(seconds) or 0) - (whole(real) or 0) > 86400):
         return "faketime has no effect here"
     variables: dict[str, str | None] = {
         "LD_PRELOAD": library,

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from bisect import bisect_right
 from collections.abc import Mapping
 
+from .. import parsing
 from ..model import Plan
 from ..tar import ROOT
 from .findings import Finding, shown
@@ -118,7 +118,7 @@ def _rows(data: bytes) -> list[str]:
 def _bounds(of: Scan) -> list[tuple[str, int]]:
     """Every layer's name and the tar's byte after it, in order; the app's layer, which comes last, is not among them."""
     try:
-        table = json.loads(of.texts.get(LAYERS, b"{}"))
+        table = parsing.json(of.texts.get(LAYERS, b"{}"))
         count = int(table["entries"])
         bounds = [("skeleton", end_of(of.entries[count - 1]))]
         for row in table["layers"]:

@@ -14,12 +14,11 @@ import select
 import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from .. import dependencies, lockfile, staging
+from .. import dependencies, lockfile, staging, temporary
 from ..codec import CODEC
 from ..errors import Cancelled, CannotRebuild, CannotWrite, DigestMismatch, LockMissing, StagerError, Unreadable
 from ..model import Artifact, Plan
@@ -97,10 +96,7 @@ def restaged(
 
 
 def _scratch(stack: contextlib.ExitStack) -> str:
-    try:
-        scratch = os.path.realpath(tempfile.mkdtemp(prefix="stager-verify-"))
-    except OSError as error:
-        raise CannotWrite(tempfile.gettempdir(), error.strerror or str(error)) from None
+    scratch = temporary.new_folder("stager-verify-")
     stack.callback(_remove, scratch)
     for name in ("home", "temporary", "elsewhere", "out", "store"):
         os.mkdir(os.path.join(scratch, name), 0o700)
@@ -205,7 +201,7 @@ def _run(copy: str, scratch: str, chosen: Chosen, here: Here, stop: Callable[[],
     command = [*_command(chosen, here), "-m", "stager", "stage", copy, "-o", out]
     command += ["--cache-dir", os.path.join(scratch, "store"), "--offline", "--locked", "-q"]
     command += ["--jobs", str(jobs)] if jobs else []
-    with tempfile.TemporaryFile() as said:
+    with temporary.file() as said:
         try:
             child = subprocess.Popen(
                 command,

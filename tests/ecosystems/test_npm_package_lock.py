@@ -310,8 +310,9 @@ def test_version_1_folders_and_web_tarballs() -> None:
         ('{"lockfileVersion": 3, "packages": []}', LOCK, "packages: expected a table, found list"),
         ('{"a": 1,\n"a": 2}', LOCK, "'a' is given twice"),
         ("{\n<<<<<<< HEAD\n}", f"{LOCK}:2", "the file holds a merge conflict"),
-        ("[" * 100_000, LOCK, "not valid JSON: nested too deeply, or with an endless number"),
-        ("1" * 5000, LOCK, "not valid JSON: nested too deeply, or with an endless number"),
+        ("[" * 100_000, LOCK, "not readable as JSON: nested too deeply"),
+        ("1" * 5000, f"{LOCK}:1", "not readable as JSON: a number has too many digits"),
+        ('{"a": "\\ud800"}', f"{LOCK}:1", "not readable as JSON: it holds half of a character (a lone surrogate)"),
     ],
 )
 def test_malformed_documents_are_named_by_line(text: str, where: str, message: str) -> None:

@@ -155,7 +155,7 @@ def test_what_is_not_pinned(version: str, hashes: list[str]) -> None:
     [
         ("[1,\n2", "is not valid JSON: Expecting ',' delimiter: line 2 column 2 (char 5)", "Pipfile.lock:2"),
         ("[]", "document: expected a table, found list", "Pipfile.lock"),
-        ("[" * 100_000, "is nested too deeply to be read as JSON", "Pipfile.lock"),
+        ("[" * 100_000, "cannot be read as JSON: nested too deeply", "Pipfile.lock"),
         ("{}", "document: has no '_meta'", "Pipfile.lock"),
         (json.dumps({"_meta": {"pipfile-spec": 7}}), "is of pipfile-spec 7; this stager reads 6", "Pipfile.lock"),
         (json.dumps({"_meta": {}}), "has no group 'default'", "Pipfile.lock"),

@@ -229,7 +229,7 @@ def bad(lock: str, **asked: Sequence[str]) -> tuple[str, str]:
         ("version = 2\n", "is of version 2; this stager reads version 1", "uv.lock:1"),
         ("version = 1\nx = [\n", "is not valid TOML: Invalid value (at end of document)", "uv.lock:3"),
         ("version = 1\nx = = 1\n", "is not valid TOML: Invalid value (at line 2, column 5)", "uv.lock:2"),
-        ("x = " + "[" * 100_000, "is nested too deeply to be read as TOML", "uv.lock"),
+        ("x = " + "[" * 100_000, "cannot be read as TOML: nested too deeply", "uv.lock"),
         ('version = "1"\n', "version: expected an integer, found str", "uv.lock"),
         (HEAD + '[[package]]\nversion = "1"\n', "package[0]: has no 'name'", "uv.lock"),
         (HEAD + "package = 3\n", "package: expected an array, found int", "uv.lock"),

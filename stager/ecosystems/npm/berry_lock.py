@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from stager.checked import Node
+from stager.checked import Node, whole
 from stager.errors import BadLock, BadManifest
 
 from . import documents
@@ -84,7 +84,7 @@ def entries(tree: SourceTree, lock: str) -> dict[str, Entry]:
     """Descriptor to entry. Raises BadLock."""
     root = documents.parse_yaml(documents.text(tree, lock), lock)
     version = root.at("__metadata").str("version")
-    if not version.isdecimal() or not _OLDEST <= int(version) <= _NEWEST:
+    if (number := whole(version)) is None or not _OLDEST <= number <= _NEWEST:
         raise BadLock(
             lock,
             f"__metadata.version {version[:20]} is not one of {_OLDEST} to {_NEWEST}",

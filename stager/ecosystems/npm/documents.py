@@ -7,15 +7,13 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from stager import yamltext
+from stager import limits, parsing, yamltext
 from stager.checked import Node
 from stager.errors import BadLock, BadManifest, StagerError
 
 if TYPE_CHECKING:
     from stager.tree import SourceTree
 
-LARGEST = 32 << 20
-"""Bytes; the largest locks seen are below 8 MiB."""
 _JSONC = re.compile(r'("(?:[^"\\\n]|\\.)*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
 _COMMA = re.compile(r'("(?:[^"\\\n]|\\.)*")|,(?=\s*[}\]])')
 _CONFLICT = re.compile(r"^(?:<{7}|>{7}|={7}$)", re.MULTILINE)
@@ -42,8 +40,8 @@ def text(tree: SourceTree, path: str, fail: Fail = bad_lock) -> str:
     if path not in tree.files:
         raise fail(path, "the file is not in the app", None)
     data = tree.read_bytes(path)
-    if len(data) > LARGEST:
-        raise fail(path, f"the file is {len(data)} bytes; the limit is {LARGEST}", None)
+    if len(data) > limits.most(path):
+        raise fail(path, f"the file is {len(data)} bytes; the limit is {limits.most(path)}", None)
     try:
         found: str = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -65,11 +63,11 @@ def parse_json(found: str, path: str, fail: Fail = bad_lock) -> Node:
         return made
 
     try:
-        value = json.loads(found, object_pairs_hook=table)
+        value = parsing.json(found, table)
     except json.JSONDecodeError as error:
         raise fail(path, f"not valid JSON: {error.msg}", error.lineno) from None
-    except (RecursionError, ValueError):  # ValueError: a number of more than 4300 digits
-        raise fail(path, "not valid JSON: nested too deeply, or with an endless number", None) from None
+    except parsing.Unparsable as error:
+        raise fail(path, f"not readable as JSON: {error}", error.line) from None
     node = Node(value, path, "", lambda file, why: fail(file, why, None))
     if not isinstance(value, dict):
         node.fail("expected a table")

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from stager.checked import whole
 from stager.errors import BadManifest
 
 from . import documents
@@ -109,10 +110,11 @@ def _patterns(said: Mapping[str, tuple[str, ...] | str], key: str, default: tupl
 
 def _number(said: Mapping[str, tuple[str, ...] | str], key: str, default: int) -> int:
     value = said.get(key, str(default))
-    if not isinstance(value, str) or not value.isdecimal() or not 40 <= int(value) <= 200:
+    number = whole(value) if isinstance(value, str) else None
+    if number is None or not 40 <= number <= 200:
         why = f"{key}: {value} is not a number from 40 to 200"
         raise BadManifest(_NPMRC, why)
-    return int(value)
+    return number
 
 
 def matches(patterns: tuple[str, ...], name: str) -> bool:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from stager.wanted import npm_spec
+
 if TYPE_CHECKING:
     from semantic_version import NpmSpec, Version
 
@@ -27,12 +29,10 @@ def satisfies(version: str, wanted: str) -> bool | None:
 def _spec(wanted: str) -> NpmSpec | None:
     if len(wanted) > _LONGEST:
         return None
-    from semantic_version import NpmSpec
-
     plain = _OPERATOR.sub(lambda match: match[1].replace("~>", "~"), wanted.strip())
     plain = _ZERO_X.sub("0.0.x", _LEADING_V.sub(r"\1", plain))
     try:
-        return NpmSpec(" || ".join(" ".join(part.split()) for part in plain.split("||")))
+        return npm_spec(plain)
     except ValueError:
         return None
 

@@ -6,7 +6,6 @@ npm's rules (pacote, bin-links): the first part of every name goes; links are dr
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 
@@ -15,6 +14,7 @@ from stager.errors import BadArchive, UnsafeEntry
 from stager.model import Artifact
 from stager.tar import Deflated, Entry, Span, Unpacked
 
+from ... import parsing
 from .bins import tidy
 from .names import base_name, from_purl
 from .pnpm_layout import STORE
@@ -79,7 +79,7 @@ def _manifest(files: Files, name: str, label: str) -> Mapping[str, object]:
     if len(data) > _MANIFEST_LIMIT:
         raise BadArchive(label, f"its {name} is {len(data)} bytes; the limit is {_MANIFEST_LIMIT}")
     try:
-        value = json.loads(data.decode("utf-8-sig"))
+        value = parsing.json(data)
     except (ValueError, RecursionError) as error:
         raise BadArchive(label, f"its {name} is not valid JSON: {str(error)[:120]}") from None
     if not isinstance(value, dict):

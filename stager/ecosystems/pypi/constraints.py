@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
 
+_LONGEST = 2000
 _PART = re.compile(r"(\^|~(?!=)|===?|!=|~=|<=|>=|<|>|)\s*v?([0-9A-Za-z.*!+_-]+|\*)")
 
 
@@ -19,6 +20,9 @@ def alternatives(text: str) -> list[SpecifierSet]:
     """A constraint as specifier sets of which one must hold. Raises ValueError for what is no constraint."""
     from packaging.specifiers import SpecifierSet
 
+    if len(text) > _LONGEST:
+        why = f"longer than {_LONGEST} characters"
+        raise ValueError(why)
     return [SpecifierSet(",".join(_specifiers(choice))) for choice in re.split(r"\s*\|\|?\s*", text.strip())]
 
 
@@ -54,7 +58,7 @@ def _one(operator: str, version: str) -> list[str]:
 
 def _ceiling(operator: str, version: str) -> str:
     """The first version that a caret or tilde excludes: the caret raises the first number that is not zero."""
-    release = [int(part) for part in re.findall(r"\d+", re.split(r"[a-zA-Z+-]", version)[0])]
+    release = [int(part) for part in re.findall(r"[0-9]+", re.split(r"[a-zA-Z+-]", version)[0])]
     if not release:
         why = f"not a version: {version[:100]!r}"
         raise ValueError(why)

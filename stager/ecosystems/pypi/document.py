@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from stager import limits, parsing
 from stager.checked import Node
 from stager.errors import BadLock, BadManifest, LockMissing, StagerError
 
 if TYPE_CHECKING:
     from stager.tree import SourceTree
-
-LIMIT = 32 * 1024 * 1024
-"""The largest lock file read, in bytes; the largest known real ones have about 4 MB."""
 
 _MANIFESTS = frozenset({"pyproject.toml", "Pipfile", "setup.cfg", "stager.yml", "uv.toml"})
 _LINE = re.compile(r"line (\d+)")
@@ -29,8 +26,8 @@ def read(tree: SourceTree, path: str) -> str:
     if path not in tree:
         raise LockMissing(path)
     size = tree.files[tree.resolve(path)].size
-    if size > LIMIT:
-        raise _bad(path, f"has {size} bytes; the limit is {LIMIT}")
+    if size > limits.most(path):
+        raise _bad(path, f"has {size} bytes; the limit is {limits.most(path)}")
     data = tree.read_bytes(path)
     try:
         return data.decode("utf-8-sig")
@@ -46,22 +43,20 @@ def toml(tree: SourceTree, path: str) -> Node:
 
 def parse_json(tree: SourceTree, path: str) -> Node:
     """A JSON file as typed nodes; BadLock with the line when it is not JSON."""
-    return _parse(path, read(tree, path), "JSON", json.loads)
+    return _parse(path, read(tree, path), "JSON", parsing.json)
 
 
 @lru_cache(maxsize=4)
 def _toml(text: str) -> dict[str, Any]:
     """Parsed TOML, which nobody may change: a lock is asked for its packages, its drift and its Python in turn."""
-    import tomllib
-
-    return tomllib.loads(text)
+    return parsing.toml(text)
 
 
 def _parse(path: str, text: str, kind: str, parse: Callable[[str], Any]) -> Node:
     try:
         value = parse(text)
-    except RecursionError:
-        raise _bad(path, f"is nested too deeply to be read as {kind}") from None
+    except parsing.Unparsable as error:
+        raise _bad(path, f"cannot be read as {kind}: {error}", line=error.line) from None
     except ValueError as error:
         cause, found = str(error), _LINE.search(str(error))
         line = int(found[1]) if found else None

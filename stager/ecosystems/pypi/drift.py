@@ -150,7 +150,7 @@ def _check_poetry(tree: SourceTree, lock: str) -> None:
     if not locked or PYPROJECT not in tree:
         return
     hashes = list(_poetry_hashes(pyproject(tree).value))
-    writer = re.match(r"#.* by Poetry (\d+)\.(\d+)", read(tree, lock))
+    writer = re.match(r"#.* by Poetry ([0-9]{1,4})\.([0-9]{1,4})", read(tree, lock))
     if writer and (int(writer[1]), int(writer[2])) >= (2, 3):
         hashes = hashes[:1]
     if locked not in hashes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from stager.checked import Node
+from stager.checked import Node, whole
 from stager.errors import BadLock
 
 from .constraints import accepts
@@ -59,10 +59,11 @@ def _lock_version(document: Node) -> tuple[int, int]:
     metadata = document.at("metadata")
     text = metadata.str("lock-version", "1.0")
     major, _, minor = text.partition(".")
-    if major not in ("1", "2") or not minor.isdigit():
+    number = whole(minor)
+    if major not in ("1", "2") or number is None:
         hint = "Run 'poetry lock' with Poetry 1 or 2."
         raise BadLock(document.file, f"is of lock-version {text[:20]}; this stager reads 1 and 2", hint)
-    return int(major), int(minor[:4])
+    return int(major), number
 
 
 def _known_extras(document: Node, extras: Sequence[str], lock: str) -> list[str]:

@@ -72,7 +72,7 @@ def must_build(tree: SourceTree, folder: str) -> str:
     if dig(document, "tool", "setuptools", "ext-modules") is not None or dig(document, "tool", "poetry", "build"):
         return "it has extension modules"
     setup = posixpath.join(folder, "setup.py")
-    if setup in tree and _SETUP_PY.search(tree.read_bytes(setup).decode("utf-8", "replace")):
+    if setup in tree and _SETUP_PY.search(tree.read_whole(setup).decode("utf-8", "replace")):
         return "its setup.py compiles extension modules"
     return ""
 

@@ -1,0 +1,170 @@
+"""The last net: whatever is raised becomes a typed error with its own exit code, and nothing private is told."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from command import PROGRAM, stager
+
+from stager import cli, library
+from stager.errors import BadLock, CannotRead, CannotWrite, InternalError, OutOfMemory, StagerError
+from stager.unexpected import netted, typed
+
+SECRET = "hunter2-in-a-message"
+
+
+def app(place: Path) -> Path:
+    place.mkdir()
+    (place / "Procfile").write_text("web: ./run\n")
+    (place / "run").write_text("#!/bin/sh\n")
+    return place
+
+
+def raised(error: Exception) -> Exception:
+    """The error as it is after it has passed through a line of stager's."""
+    try:
+        netted(lambda: (_ for _ in ()).throw(error))()
+    except Exception as found:
+        return found.__cause__ if isinstance(found.__cause__, Exception) else found
+    raise AssertionError
+
+
+FOUND = {
+    "type": (TypeError(SECRET), InternalError, 100),
+    "recursion": (RecursionError(SECRET), InternalError, 100),
+    "surrogate": (UnicodeEncodeError("utf-8", "\ud800", 0, 1, SECRET), InternalError, 100),
+    "memory": (MemoryError(), OutOfMemory, 70),
+    "no-memory": (OSError(errno.ENOMEM, "Cannot allocate memory"), OutOfMemory, 70),
+    "full": (OSError(errno.ENOSPC, "No space left on device", "/tmp/x"), CannotWrite, 70),
+    "quota": (OSError(errno.EDQUOT, "Disk quota exceeded"), CannotWrite, 70),
+    "files": (OSError(errno.EMFILE, "Too many open files", b"/tmp/x"), CannotRead, 70),
+    "other": (PermissionError(errno.EACCES, "Permission denied", "/home/" + SECRET), InternalError, 100),
+    "typed": (BadLock("stager.lock", "is not TOML"), BadLock, 20),
+}
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_any_exception_has_a_typed_error(name: str) -> None:
+    error, kind, code = FOUND[name]
+    found = typed(error, "stager plan")
+    assert (type(found), found.exit_code) == (kind, code)
+    assert SECRET not in str(found) + json.dumps(found.as_json())
+
+
+def test_the_report_has_all_that_is_needed() -> None:
+    found = typed(raised(KeyError(SECRET)), "stager plan")
+    report = found.as_json()["report"]
+    assert isinstance(report, dict)
+    assert set(report) == {"error", "place", "stager", "python", "system", "command"}
+    assert report["error"] == "KeyError"
+    assert report["command"] == "stager plan"
+    assert report["place"].startswith("stager/unexpected.py:")
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch) -> type[Exception]:
+    def run(*_: object, **__: object) -> None:
+        raise ValueError(SECRET)
+
+    monkeypatch.setattr("stager.detection.detect", run)
+    return ValueError
+
+
+def test_the_command_line(broken: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["detect", str(app(tmp_path / SECRET)), "--json", "--cache-dir", str(tmp_path / "store")]
+    assert cli.main(words) == 100
+    out, err = capsys.readouterr()
+    found = json.loads(out)["error"]
+    assert (found["code"], found["exit"], found["report"]["command"]) == ("InternalError", 100, "stager detect")
+    assert err.startswith("stager: an error in stager itself: ValueError")
+    assert "Traceback" not in err
+    assert SECRET not in out + err
+
+
+def test_the_traceback_on_request(
+    broken: object, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAGER_DEBUG", "1")
+    assert cli.main(["detect", str(app(tmp_path / "app")), "--cache-dir", str(tmp_path / "store")]) == 100
+    assert f"ValueError: {SECRET}" in capsys.readouterr().err
+
+
+def test_the_library(broken: type[Exception]) -> None:
+    from stager.tree import SourceTree
+
+    with pytest.raises(InternalError, match="an error in stager itself: ValueError") as caught:
+        library.detect(SourceTree.of({"Procfile": "web: ./run\n"}))
+    assert isinstance(caught.value.__cause__, broken)
+    with pytest.raises(TypeError):  # the caller's own mistake is told as Python tells it
+        library.detect()  # type: ignore[call-arg]
+
+
+def test_every_public_verb_is_netted() -> None:
+    verbs = ("stage", "detect", "plan", "fetch", "assemble", "export")
+    assert [verb for verb in verbs if not hasattr(getattr(library, verb), "__wrapped__")] == []
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("words", ["detect {app}", "detect {app} --json", "stage {app} -o {out}", "--help", "doctor"])
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has it")
+def test_a_full_standard_output(words: str, unbuffered: str, tmp_path: Path) -> None:
+    command = words.format(app=app(tmp_path / "app"), out=tmp_path / "d.tgz").split()
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*PROGRAM, *command], stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+            env={**os.environ, "STAGER_CACHE_DIR": str(tmp_path / "store"), "PYTHONUNBUFFERED": unbuffered},
+        )  # fmt: skip
+    if unbuffered and words == "--help":  # argparse keeps to itself that it could not print
+        return
+    assert done.returncode == 70
+    assert "cannot be written: No space left on device" in done.stderr
+    assert unbuffered or "standard output: " in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
+def test_no_standard_streams_at_all(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m stager detect {app(tmp_path / 'app')} --cache-dir {tmp_path / 's'} >&- 2>&-"
+    assert subprocess.run(["sh", "-c", command], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("words", ["verify --source {app} {droplet}", "run {droplet}", "run {app}"])
+def test_no_place_for_temporary_files(words: str, tmp_path: Path) -> None:
+    """Python looks at TMPDIR, /tmp, /var/tmp and the working folder; here none of them can be written to."""
+    store, droplet = tmp_path / "store", tmp_path / "d.tgz"
+    stager("lock", app(tmp_path / "app"), store=store).good()
+    stager("stage", tmp_path / "app", "-o", droplet, store=store).good()
+    code = (
+        "import sys, tempfile, os\n"
+        "def none(): raise FileNotFoundError(2, 'No usable temporary directory found')\n"
+        "tempfile.gettempdir = none\n"
+        "from stager.cli import main\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    command = words.format(app=tmp_path / "app", droplet=droplet).split()
+    done = subprocess.run(
+        [sys.executable, "-c", code, *command, "--cache-dir", str(store)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 70, done.stderr
+    assert "TMPDIR: cannot be written: No usable temporary directory found" in done.stderr
+
+
+def test_room_that_runs_out_in_a_temporary_folder() -> None:
+    from stager import temporary
+
+    with pytest.raises(CannotWrite, match="No space left on device"), temporary.folder("stager-x-") as place:
+        raise OSError(errno.ENOSPC, "No space left on device", os.path.join(place, "file"))
+    assert not os.path.exists(place)
+
+
+def test_exit_codes_are_distinct_and_documented() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "library.md").read_text("utf-8")
+    families = {kind.exit_code for kind in StagerError.__subclasses__()}
+    assert InternalError.exit_code == 100
+    assert 100 in families
+    assert "`InternalError`" in text
