@@ -9,7 +9,9 @@ port and path prefix the operator's configuration binds them to, and go nowhere 
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -19,6 +21,8 @@ from ..errors import BadManifest, BadSettings
 from ..net.addresses import Policy, allowances, is_local, is_plain
 from .apt_sources import AptSource
 from .origins import PORTS, Credential, Origin
+
+_ASKING, _SEARCHING = threading.Lock(), threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,8 +215,14 @@ def _covers(name: str, host: str) -> bool:
 def default_pypi() -> str:
     """The default simple-page index: pip's constant where pip is installed, else what uv says its default is.
 
-    Raises BadSettings when neither tells.
+    It is found out once a process. Raises BadSettings when neither tells.
     """
+    with _ASKING:
+        return _default_pypi()
+
+
+@cache
+def _default_pypi() -> str:
     try:
         from pip._internal.models.index import PyPI
 
@@ -225,10 +235,8 @@ def _uvs_default() -> str:
     import subprocess
 
     try:
-        from uv import find_uv_bin
-
         done = subprocess.run(
-            [find_uv_bin(), "pip", "compile", "--help"], capture_output=True, text=True, check=True, timeout=30
+            [uv_program(), "pip", "compile", "--help"], capture_output=True, text=True, check=True, timeout=30
         )
         found = re.search(r"--default-index\b.*?by\s+default:\s+<(https://[^>\s]+)>", done.stdout, re.DOTALL)
     except (ImportError, OSError, subprocess.SubprocessError):
@@ -236,6 +244,23 @@ def _uvs_default() -> str:
     if not found:
         raise BadSettings("PIP_INDEX_URL", "the default Python package index is not known", "Set PIP_INDEX_URL to it.")
     return found[1].rstrip("/")
+
+
+def uv_program() -> str:
+    """The uv that is installed with stager. Raises ImportError or OSError when there is none.
+
+    Its installer's list of files says where it is (Recording Installed Projects, PyPA). uv's own search goes through
+    `sysconfig`, whose tables other threads see half-filled the first time, before Python 3.12.
+    """
+    from importlib.metadata import files
+
+    for path in files("uv") or ():
+        if path.name in ("uv", "uv.exe") and os.path.isfile(found := os.path.realpath(str(path.locate()))):
+            return found
+    with _SEARCHING:
+        from uv import find_uv_bin
+
+        return find_uv_bin()
 
 
 def default_npm() -> str:

@@ -22,7 +22,7 @@ from ..ecosystems.pypi.manifest import PYPROJECT, dig, entries
 from ..ecosystems.pypi.pins import filename_of, is_web
 from ..ecosystems.pypi.requirements import Line, contents
 from ..errors import BadManifest, BadSettings, NeedsBuild
-from ..indexes import Indexes, default_pypi
+from ..indexes import Indexes, default_pypi, uv_program
 from ..places import toml_line
 from ..resources import fits
 from .confined import APP, Scratch, base_python
@@ -82,8 +82,6 @@ def resolve(
     `python` gives the Python to resolve for, as `3.11`, where it is needed; of `environ` only a few settings of uv are taken.
     Raises what `projects` and `requirements` raise, NeedsBuild, LockFailed with uv's own words.
     """
-    from uv import find_uv_bin
-
     if lock == "uv.lock":
         shown, command = projects(tree, scratch.indexes, python), ["lock"]
     else:
@@ -93,7 +91,7 @@ def resolve(
     scratch.write({f"{APP}/{path}": text for path, text in shown.files.items()})
     kept = {key: environ[key] for key in _UV_KEPT if environ.get(key)}
     own = {"UV_CACHE_DIR": f"{scratch.root}/cache", **_UV_FIXED}
-    uv = find_uv_bin()
+    uv = uv_program()
     done = scratch.run(
         lock, [uv, *command, "--no-build", "--python", base_python()], {**kept, **own, **shown.variables}, [uv]
     )
