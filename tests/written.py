@@ -50,6 +50,7 @@ WRITES: dict[str, list[tuple[str, ...]]] = {
         ("image", "export", "oci", "DROPLET", *_IMAGE, "-o", "OUT"),
         ("deep/er/other image", "export", "oci", "DROPLET", *_IMAGE, "-t", "shop:1", "-o", "OUT"),
         ("image.tar", "export", "oci", "DROPLET", *_IMAGE, "-o", "OUT"),
+        ("image of two", "export", "oci", "DROPLET", "ARM", *_IMAGE, "-o", "OUT"),
     ],
     "export openshift": [
         ("openshift", "export", "openshift", "DROPLET", *_IMAGE, "--image", "host.example/team/app", "-o", "OUT"),
@@ -109,9 +110,12 @@ def write(app: Path, into: Path, store: Path) -> None:
     into.mkdir()
     given = {"APP": str(app)}
     with tempfile.TemporaryDirectory() as scratch:
-        for name, source in {"DROPLET": app, "OTHER": _changed(app, Path(scratch))}.items():
-            given[name] = f"{scratch}/{name.lower()}.tgz"
-            stager("stage", source, "-o", given[name], "--offline", store=store).good()
+        given |= {name: f"{scratch}/{name.lower()}.tgz" for name in ("DROPLET", "OTHER", "ARM")}
+        stager("stage", app, "-o", given["DROPLET"], "--offline", store=store).good()
+        stager("stage", _changed(app, Path(scratch)), "-o", given["OTHER"], "--offline", store=store).good()
+        arm = _changed(app, Path(scratch) / "arm")
+        (arm / "changed").unlink()
+        stager("stage", arm, "-o", given["ARM"], "--arch", "arm64", "--offline", store=store).good()
         stager("attest", "--make-key", f"{scratch}/key", store=store).good()
         given["KEY"] = f"{scratch}/key"
         _boxes(into / "boxes", Path(scratch))

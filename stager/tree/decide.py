@@ -12,7 +12,7 @@ from ..errors import ChangedWhileRead
 from .fingerprint import DIGEST, HEAD, digest_in, encoded, fingerprint, never
 from .gitignore import LARGEST, Patterns
 from .ignore import OWN_FILES, Rules, judge, secret_content
-from .outputs import folder_mark, folder_output
+from .outputs import SECRET, folder_mark, folder_output
 
 Found = dict[str, tuple[str, os.stat_result]]
 """The names in a folder, sorted, each with its kind (`d`, `f`, `l`, `o`) and status."""
@@ -130,7 +130,7 @@ class Decider:
             found[name] = ("f", status)
             return f"f*{self._remembered(status)}={head.decode()}"
         if not digest:
-            code = "fK" if code == "f+" else code
+            code = "fk" if head == SECRET.encode() else "fK" if code == "f+" else code
             self._count(path, status.st_size)
             status, digest, head = fingerprint(fd, encoded(name), path, keep, self._stop)
         found[name] = ("f", status)

@@ -17,6 +17,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from naive import OUTPUT
+from written import written
+
 LIMIT = 600.0
 """Seconds for one staging, cold ones included."""
 STRANGER = 23456
@@ -96,6 +99,19 @@ def _cloned(folder: Path) -> None:
     subprocess.run([*git, "clone", "-q", str(origin), str(folder)], check=True, capture_output=True)
 
 
+def _worked_in(folder: Path) -> None:
+    """Every command of stager has left its output in the folder, of this app or of another."""
+    for path in written().iterdir():
+        place = folder / OUTPUT / path.name
+        if path.is_dir():
+            shutil.copytree(path, place)
+        else:
+            place.parent.mkdir(exist_ok=True)
+            shutil.copyfile(path, place)
+            shutil.copyfile(path, folder / f"{OUTPUT}{path.name}")
+    shutil.copyfile(written() / "droplet", folder / f".{OUTPUT}.0123456789ab.part")
+
+
 def _in_uts(*command: str) -> tuple[str, ...]:
     return ("unshare", "--uts", "sh", "-c", 'hostname elsewhere.example && exec "$@"', "sh", *command)
 
@@ -161,6 +177,7 @@ AXES = [
     Axis("extended attributes", "attributes", prepare=_attributes),
     Axis("sparse files", "blocks", prepare=_sparse),
     Axis("git clone", "checkout", prepare=_cloned, needs="git"),
+    Axis("outputs of every command", "outputs", folder="elsewhere/app", store="cold", prepare=_worked_in),
     Axis("file system", "file system", place="/dev/shm"),
 ]
 """What any Linux machine can vary."""

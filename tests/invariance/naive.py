@@ -25,8 +25,10 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-DISK = {"mode", "owner", "mtime", "order", "links"}
+DISK = {"mode", "owner", "mtime", "order", "links", "outputs"}
 """Leaks that are not a stamp: they come with the files themselves."""
+OUTPUT = "left by stager "
+"""What the names of files and folders begin with that an axis puts there as outputs of earlier runs."""
 
 
 def descriptor(number: int) -> str:
@@ -131,6 +133,8 @@ def archive(leak: str, folder: Path, store: Path, jobs: int) -> bytes:
             info.size = len(text)
             made.addfile(info, io.BytesIO(text))
         for path in unsorted(folder) if leak == "order" else files(folder):
+            if leak != "outputs" and any(OUTPUT in part for part in path.relative_to(folder).parts):
+                continue
             info = member(path, folder, leak, made)
             made.addfile(info, io.BytesIO(path.read_bytes()) if info.isreg() else None)
     return gzip.compress(out.getvalue(), 1, mtime=0)

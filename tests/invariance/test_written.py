@@ -21,10 +21,10 @@ from test_invariance import own_app
 from written import NOTHING, WRITES, written
 
 from stager.commands import MODULES
+from stager.errors import AppTooLarge
 from stager.tree import SourceTree
+from stager.tree.fingerprint import LARGEST_FILE
 from stager.tree.outputs import SECRET, WRITTEN
-
-MOST = 64 * 1024
 
 
 @pytest.fixture(scope="module")
@@ -218,6 +218,45 @@ def test_the_store_may_lie_in_the_app(app: Path, tmp_path: Path) -> None:
         for _ in range(2):
             done = stager("stage", ".", "-o", "../x", "--offline", "--cache-dir", place, store=tmp_path, cwd=app)
             assert done.good().out == first, place
+
+
+def test_what_the_first_version_wrote_is_known(app: Path) -> None:
+    """All that 0.1.0 could write, but for public keys, which said nothing of whose they are."""
+    clean = read(app)
+    with tarfile.open(Path(__file__).with_name("written-0.1.0.tar.xz")) as archive:
+        names = {name.partition("/")[0] for name in archive.getnames()}
+        archive.extractall(app / "old", filter="data")
+    tree = read(app)
+    assert tree == clean
+    assert {path.split("/")[1] for path, _ in tree.left_out} == names
+    assert len(names) > 20
+
+
+def test_a_sigstore_bundle(app: Path, outputs: Path) -> None:
+    clean = read(app)
+    envelope = json.loads((outputs / "attested.json").read_text())
+    kind = "application/vnd.dev.sigstore.bundle.v0.3+json"
+    bundle = {
+        "mediaType": kind,
+        "verificationMaterial": {"certificate": {"rawBytes": "x" * 2000}},
+        "dsseEnvelope": envelope,
+    }
+    (app / "one").write_text(json.dumps(bundle))
+    (app / "two").write_text(json.dumps(bundle, indent=1))
+    (app / "three").write_text(json.dumps(envelope | {"payload": "aGVsbG8="}))
+    assert {*read(app).files} - {*clean.files} == {"three"}
+
+
+def test_an_output_larger_than_any_source_file_is_not_refused(app: Path, outputs: Path) -> None:
+    clean = read(app)
+    for name in ("one", "two"):
+        shutil.copyfile(outputs / "droplet", app / name)
+        os.truncate(app / name, LARGEST_FILE + 1)
+    assert read(app) == clean
+    (app / "one").write_bytes(b"")
+    os.truncate(app / "one", LARGEST_FILE + 1)
+    with pytest.raises(AppTooLarge):
+        read(app)
 
 
 # --- what looks like an output and is none ---------------------------------------------------------------------
