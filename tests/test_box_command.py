@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -48,9 +50,15 @@ def test_a_lock_that_fits_is_left_alone(tmp_path: Path) -> None:
         (["lock", "debian-12", "--upgrade", "--offline", "-o", "x.lock"], 40, "not in the store, and --offline is set"),
     ],
 )
-def test_what_cannot_be_done(tmp_path: Path, arguments: list[str], code: int, message: str) -> None:
+def test_what_cannot_be_done(
+    tmp_path: Path, arguments: list[str], code: int, message: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Each is said before the program that makes roots is started; one that only fails stands in its place."""
+    programs = tmp_path_factory.mktemp("programs")
+    (programs / "mmdebstrap").symlink_to(shutil.which("false") or "")
     (tmp_path / "root.tar").touch()
-    done = stager("box", *arguments, "--json", store=tmp_path / "store", cwd=tmp_path)
+    search = f"{programs}{os.pathsep}{os.environ['PATH']}"
+    done = stager("box", *arguments, "--json", store=tmp_path / "store", cwd=tmp_path, PATH=search)
     assert (done.code, done.document["error"]["exit"]) == (code, code), done.err
     assert message in done.document["error"]["message"]
     assert {path.name for path in tmp_path.iterdir()} <= {"root.tar", "store"}

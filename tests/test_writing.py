@@ -81,7 +81,7 @@ def test_permissions_are_the_umasks_or_those_of_the_file_before(tmp_path: Path) 
     assert modes == {"new": 0o640, "kept": 0o604, "exact": 0o755, "folder": 0o750}
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes devices")
+@pytest.mark.tools  # root makes devices
 def test_a_device_is_written_into(tmp_path: Path) -> None:
     os.mknod(tmp_path / "null", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
     os.mknod(tmp_path / "full", 0o666 | stat.S_IFCHR, os.makedev(1, 7))
@@ -227,7 +227,7 @@ def _denied(folder: Path) -> None:
     assert hint == writing._BESIDE
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
+@pytest.mark.tools  # root becomes another user
 def test_another_users_link_in_a_shared_folder_is_not_followed(tmp_path: Path) -> None:
     """As the kernel refuses to (`fs.protected_symlinks`): it may have been put there for whoever comes."""
     shared = tmp_path / "shared"

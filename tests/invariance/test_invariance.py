@@ -97,7 +97,7 @@ def test_the_axes_are_those_that_are_promised() -> None:
     assert all(NOT_RUN.values())
 
 
-@pytest.mark.parametrize("axis", [*AXES, *ROOT_AXES], ids=lambda axis: axis.name)
+@pytest.mark.parametrize("axis", AXES, ids=lambda axis: axis.name)
 def test_an_app_without_dependencies(
     axis: Axis, small: Path, droplet: str, store: Path, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
@@ -105,7 +105,7 @@ def test_an_app_without_dependencies(
 
 
 @pytest.mark.tools
-@pytest.mark.parametrize("axis", TOOL_AXES, ids=lambda axis: axis.name)
+@pytest.mark.parametrize("axis", [*ROOT_AXES, *TOOL_AXES], ids=lambda axis: axis.name)
 def test_an_app_without_dependencies_and_more_tools(
     axis: Axis, small: Path, droplet: str, store: Path, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
