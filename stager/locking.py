@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from . import box, detection, fetching, planning, runtimes, writing
 from .archive import content_chunks
@@ -17,7 +17,7 @@ from .buildpack import load
 from .detection import versions
 from .ecosystems import unpacked
 from .errors import LockFailed, NoRuntime, NotCached
-from .model import Artifact, Detection, Stack
+from .model import Artifact, Detection, Reason, Stack
 from .resolving import confined, npm, python
 from .restage import Folder
 from .staging import Settings
@@ -96,16 +96,16 @@ def _lock_node(
     _check_place(folder, name, settings)
     indexes = planning.indexes_for(folder.tree, settings.indexes)
     with confined.scratch(indexes, tell, settings.cancel) as scratch:
-        lock = npm.resolve(folder.tree, lambda place: _install_npm(place, folder.tree, detected, settings), scratch)
+        asked = [(wanted, why) for runtime, wanted, why in detected.versions if runtime == "node"]
+        lock = npm.resolve(folder.tree, lambda place: install_npm(place, folder.tree, asked, settings), scratch)
     writing.write(os.path.join(folder.root, name), lock, new=True)
     return name
 
 
-def _install_npm(place: str, tree: SourceTree, detected: Detection, settings: Settings) -> str:
-    """Node and npm below a folder, as they are staged; where they are."""
+def install_npm(place: str, tree: SourceTree, asked: Sequence[tuple[str, Reason]], settings: Settings) -> str:
+    """Node, as it is asked for, and npm below a folder, as they are staged; where they are."""
     sources = planning.Sources.online(settings.store, settings.indexes, tree, settings.offline)
     stack = _host_stack()
-    asked = [(wanted, why) for name, wanted, why in detected.versions if name == "node"]
     node = runtimes.choose_node(asked, stack, sources.web, settings.indexes.npm())
     chosen = runtimes.choose_npm(node.runtime.version, [], stack, sources.web, settings.indexes.npm())
     artifacts = (*node.artifacts, *chosen.artifacts)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from builders import TarEntry, compress, make_tar, make_wheel
+from builders import TarEntry, compress, make_npm_tarball, make_tar, make_wheel
 from servers import Server, redirect, serve
 
 SECRET = "s3cr3t-of-the-caller"
@@ -380,3 +382,188 @@ REQUIREMENTS = [
 def sha512(data: bytes) -> str:
     """An `integrity` of npm."""
     return "sha512-" + base64.b64encode(hashlib.sha512(data).digest()).decode()
+
+
+# --- Node.js ---------------------------------------------------------------------------------------------------
+
+
+def package(canary: Canary, name: str = "app", **members: object) -> str:
+    """A package.json whose every script springs."""
+    script = f'mkdir -p "{canary.folder}/sprung-$CANARY_SECRET"'
+    hooks = ("preinstall", "install", "postinstall", "prepare", "prepublish", "prepack", "preprepare", "dependencies")
+    return json.dumps({"name": name, "version": "1.0.0", "scripts": dict.fromkeys(hooks, script), **members})
+
+
+def registry(server: Server, canary: Canary) -> None:
+    """Lay out a registry for the scope `@trap` on a server: an honest package, and others."""
+    packages: dict[str, dict[str, object]] = {
+        "good": {"scripts": {"install": f"mkdir -p {canary.folder}/sprung-install"}},
+        "asks-for-repository": {"dependencies": {"lib": f"git+{canary.server.url}/lib.git"}},
+        "asks-for-ssh": {"dependencies": {"lib": "git+ssh://git@code.example/lib.git"}},
+        "asks-for-tarball": {"dependencies": {"lib": f"{canary.server.url}/lib.tgz"}},
+        "asks-for-folder": {"dependencies": {"lib": f"file:{canary.folder.parent}/app/lib"}},
+    }
+    for name, members in packages.items():
+        manifest = {"name": f"@trap/{name}", "version": "1.0.0", **members}
+        tarball = make_npm_tarball(manifest)
+        dist = {"tarball": f"{server.url}/{name}.tgz", "integrity": sha512(tarball)}
+        page = {
+            "name": f"@trap/{name}",
+            "dist-tags": {"latest": "1.0.0"},
+            "versions": {"1.0.0": {**manifest, "dist": dist}},
+        }
+        server.routes[f"/@trap%2f{name}"] = serve(json.dumps(page).encode(), "application/json")
+        server.routes[f"/{name}.tgz"] = serve(tarball)
+    server.routes["/@trap%2fmoved"] = redirect(f"{canary.server.url}/moved")
+
+
+GIT: dict[str, Any] = {"dependencies": {"lib": "git+https://code.example/lib.git"}}
+GOOD: dict[str, Any] = {"dependencies": {"@trap/good": "^1.0.0"}}
+NPM = [
+    Trap("own-scripts", lambda c: {"package.json": package(c, **GOOD), "binding.gyp": "{}"}, springs=False),
+    Trap(
+        "npmrc-git",
+        lambda c: {"package.json": package(c, **GIT), ".npmrc": "git=./x.sh\n", "x.sh": c.shell},
+        "NeedsBuild",
+    ),
+    Trap(
+        "npmrc-git-of-a-dependency",
+        lambda c: {
+            "package.json": package(c, dependencies={"@trap/asks-for-ssh": "1.0.0"}),
+            ".npmrc": "git=./x.sh\nallow-git=all\n",
+            "x.sh": c.shell,
+        },
+        "NeedsBuild",
+    ),
+    Trap(
+        "npmrc-shells",
+        lambda c: {
+            "package.json": package(c, **GOOD),
+            ".npmrc": "".join(
+                f"{key}=./x.sh\n" for key in ("script-shell", "shell", "editor", "viewer", "browser", "init-module")
+            )
+            + "ignore-scripts=false\nforeground-scripts=true\nprefix=./p\nglobalconfig=./g\nuserconfig=./u\n",
+            "x.sh": c.shell,
+        },
+        springs=False,
+    ),
+    Trap(
+        "npmrc-node-options",
+        lambda c: {
+            "package.json": package(c, **GOOD),
+            ".npmrc": "node-options=--require ./x.js\n",
+            "x.js": c.javascript,
+        },
+        springs=False,
+    ),
+    Trap(
+        "npmrc-certificates",
+        lambda c: {
+            "package.json": package(c, **GOOD),
+            ".npmrc": f"cafile=./ca\nca=x\nstrict-ssl=false\nproxy={c.server.url}\nhttps-proxy={c.server.url}\nnoproxy=*\n",
+        },
+    ),
+    Trap(
+        "npmrc-registry",
+        lambda c: {"package.json": package(c, **GOOD), ".npmrc": f"registry={c.server.url}/\n"},
+        "BadManifest",
+    ),
+    Trap(
+        "npmrc-scope",
+        lambda c: {"package.json": package(c, **GOOD), ".npmrc": f"@trap:registry={c.server.url}/\n"},
+        "BadManifest",
+    ),
+    Trap(
+        "npmrc-variable",
+        lambda c: {
+            "package.json": package(c, **GOOD),
+            ".npmrc": "registry=https://registry.example/${CANARY_SECRET}/\n",
+        },
+        "BadManifest",
+        springs=False,
+    ),
+    Trap(
+        "git-short",
+        lambda c: {"package.json": package(c, dependencies={"lib": "owner/lib"})},
+        "NeedsBuild",
+        springs=False,
+    ),
+    Trap(
+        "git-url",
+        lambda c: {"package.json": package(c, dependencies={"lib": f"git+{c.server.url}/lib.git"}), "git": c.shell},
+        "NeedsBuild",
+    ),
+    Trap(
+        "git-override",
+        lambda c: {
+            "package.json": package(c, overrides={"a": {"b": f"git+{c.server.url}/lib.git"}}, **GOOD),
+            "git": c.shell,
+        },
+        "NeedsBuild",
+        springs=False,
+    ),
+    Trap(
+        "tarball",
+        lambda c: {"package.json": package(c, dependencies={"lib": f"{c.server.url}/lib.tgz"})},
+        "BadManifest",
+    ),
+    Trap(
+        "folder",
+        lambda c: {"package.json": package(c, dependencies={"lib": "file:lib"}), "lib/package.json": package(c, "lib")},
+        springs=False,
+    ),
+    Trap(
+        "folder-outside",
+        lambda c: {"package.json": package(c, dependencies={"lib": "file:../lib"})},
+        "BadManifest",
+        springs=False,
+    ),
+    Trap(
+        "workspaces",
+        lambda c: {
+            "package.json": package(c, workspaces=["packages/*"]),
+            "packages/a/package.json": package(c, "a", **GOOD),
+            "packages/a/.npmrc": f"registry={c.server.url}/\n",
+        },
+        springs=False,
+    ),
+    Trap(
+        "workspace-git",
+        lambda c: {"package.json": package(c, workspaces=["w"]), "w/package.json": package(c, "w", **GIT)},
+        "NeedsBuild",
+        springs=False,
+    ),
+    Trap(
+        "asks-for-repository",
+        lambda c: {"package.json": package(c, dependencies={"@trap/asks-for-repository": "1"}), "git": c.shell},
+        "NeedsBuild",
+    ),
+    Trap(
+        "asks-for-tarball",
+        lambda c: {"package.json": package(c, dependencies={"@trap/asks-for-tarball": "1"})},
+        "LockFailed",
+    ),
+    Trap(
+        "asks-for-folder",
+        lambda c: {
+            "package.json": package(c, dependencies={"@trap/asks-for-folder": "1"}),
+            "lib/package.json": package(c, "lib"),
+        },
+        "*",
+        springs=False,
+    ),
+    Trap("registry-redirects", lambda c: {"package.json": package(c, dependencies={"@trap/moved": "1"})}, "LockFailed"),
+    Trap(
+        "other-tools",
+        lambda c: {
+            "package.json": package(c, **GOOD),
+            ".yarnrc": "yarn-path ./x.js\n",
+            ".yarnrc.yml": "yarnPath: ./x.js\n",
+            ".pnpmfile.cjs": c.javascript,
+            ".pnp.cjs": c.javascript,
+            "x.js": c.javascript,
+            **dict.fromkeys(("node", "npm", "git", "sh", "bin/node"), c.shell),
+        },
+        springs=False,
+    ),
+]

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from booby_traps import REQUIREMENTS, SECRET, UV, Canary, Trap, index
+from booby_traps import NPM, REQUIREMENTS, SECRET, UV, Canary, Trap, index, registry
 from servers import Server
 from uv import find_uv_bin
 
 from stager.errors import StagerError
 from stager.indexes import Indexes
-from stager.resolving import confined, python
+from stager.locking import install_npm
+from stager.planning import indexes_for
+from stager.resolving import confined, npm, python
+from stager.staging import Settings
+from stager.store import Store
 from stager.tree import SourceTree
 
 TRAPS = [(trap, "uv.lock") for trap in UV] + [(trap, "pylock.toml") for trap in REQUIREMENTS]
@@ -93,5 +98,87 @@ def test_the_resolver_itself_is_caught(trap: Trap, lock: str, tmp_path: Path, ca
     done = subprocess.run(
         [find_uv_bin(), *command, "--python", sys.executable, "--no-progress"], cwd=app, env=environment(app, operators),
         capture_output=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert bool(canary.sprung()) == trap.springs, done.stderr.decode()
+
+
+# --- Node.js ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def node(shared_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Node and npm as `stager lock` lays them out."""
+    settings = Settings(Store(str(shared_store)), Indexes.from_environment(os.environ, home=str(Path.home())))
+    place = tmp_path_factory.mktemp("node")
+    install_npm(str(place), SourceTree.of({"package.json": "{}"}), (), settings)
+    return place
+
+
+@pytest.fixture
+def operators_npm(canary: Canary, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Variables of a caller whose registry for `@trap` is on this machine."""
+    with Server() as server:
+        registry(server, canary)
+        (tmp_path / "npmrc").write_text(f"@trap:registry={server.url}/\nregistry={server.url}/\n")
+        yield {
+            **os.environ,
+            "CANARY_SECRET": SECRET,
+            "NPM_CONFIG_USERCONFIG": str(tmp_path / "npmrc"),
+            "NPM_CONFIG_CACHE": str(tmp_path / "cache"),
+            "NPM_CONFIG_FETCH_RETRIES": "0",
+            "NODE_OPTIONS": "",
+        }
+
+
+def _indexes(caller: Mapping[str, str], tmp_path: Path) -> Indexes:
+    return Indexes.from_environment(caller, home=str(tmp_path), apt=str(tmp_path), system=str(tmp_path))
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("trap", NPM, ids=str)
+@pytest.mark.usefixtures("walls")
+def test_no_trap_springs_in_npm(
+    trap: Trap,
+    tmp_path: Path,
+    canary: Canary,
+    node: Path,
+    operators_npm: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app = trap.lay(tmp_path / "app", canary)
+    caller = {**operators_npm, "PATH": f"{app}:{app}/bin:{os.environ['PATH']}"}
+    for name, value in caller.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(app)
+    said, kind = _locked_npm(app, node, _indexes(caller, tmp_path))
+    assert canary.sprung() == []
+    assert SECRET not in said
+    assert kind == trap.refused or trap.refused == "*", said
+
+
+def _locked_npm(app: Path, node: Path, indexes: Indexes) -> tuple[str, str]:
+    def install(place: str) -> str:
+        shutil.copytree(node, place, copy_function=os.link)
+        return f"{place}/.stager/node"
+
+    tree = SourceTree.read(str(app))
+    try:
+        with confined.scratch(indexes_for(tree, indexes)) as scratch:
+            return npm.resolve(tree, install, scratch).decode(), ""
+    except StagerError as error:
+        return str(error), type(error).__name__
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("trap", NPM, ids=str)
+def test_npm_itself_is_caught(
+    trap: Trap, tmp_path: Path, canary: Canary, node: Path, operators_npm: dict[str, str]
+) -> None:
+    app = trap.lay(tmp_path / "app", canary)
+    home = f"{node}/.stager/node"
+    command = [f"{home}/bin/node", f"{home}/lib/node_modules/npm/bin/npm-cli.js", "install", "--package-lock-only"]
+    done = subprocess.run(
+        [*command, "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=0"], cwd=app,
+        env={**operators_npm, "PATH": f"{app}:{app}/bin:{os.environ['PATH']}"}, capture_output=True, check=False, timeout=60,
     )  # fmt: skip
     assert bool(canary.sprung()) == trap.springs, done.stderr.decode()
