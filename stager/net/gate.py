@@ -161,7 +161,7 @@ class Gate:
         if url[:5].lower() == "http:":
             return server, fields
         server.sendall(f"CONNECT {place} HTTP/1.1\r\nHost: {place}\r\n{fields}\r\n".encode("latin-1"))
-        answer = _head(server)[0][0]
+        answer = _head(server, 1)[0][0]  # what comes after it is the tunnel's
         if answer.split(" ")[1:2] != ["200"]:
             raise Refused(f"the configured proxy answered {answer[:80]!r}")
         return server, fields
@@ -182,11 +182,11 @@ class Gate:
                 other[end].sendall(part)
 
 
-def _head(stream: socket.socket) -> tuple[list[str], bytes]:
-    """The lines of a message's head, and what came after it. Raises ValueError for one without measure."""
+def _head(stream: socket.socket, size: int = 4096) -> tuple[list[str], bytes]:
+    """The lines of a message's head, and what came with it. Raises ValueError for one without measure."""
     data = b""
     while b"\r\n\r\n" not in data:
-        part = stream.recv(4096)
+        part = stream.recv(size)
         data += part
         if not part or len(data) > _HEAD:
             raise ValueError("no head")
