@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from shutil import which
 
+from .. import limits, regular
 from ..errors import Cancelled, CannotWrite, LockFailed
 from ..indexes import Indexes
 from ..net.gate import LAUNCH, Gate
@@ -86,10 +87,8 @@ class Scratch:
 
     def read(self, name: str) -> bytes:
         """What the program wrote: a regular file in the app's folder. Raises LockFailed when there is none."""
-        path = os.path.join(self.root, APP, name)
         try:
-            with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
-                return file.read()
+            return regular.read(os.path.join(self.root, APP, name), limits.LOCK, follow=False)
         except OSError as error:
             raise LockFailed(name, f"the resolver wrote none: {error.strerror}", "Try again.") from None
 
