@@ -13,7 +13,7 @@ import os
 import zlib
 from functools import partial
 
-from . import codec, pieces, tar, writing
+from . import codec, linking, pieces, tar, writing
 from .digest import key_of
 from .errors import Cancelled, PathConflict, StoreCorrupt
 from .pieces import Piece
@@ -62,9 +62,12 @@ def app_pieces(
 ) -> tuple[list[Piece], Known]:
     """The app layer's pieces: a skeleton of folders and links, then the groups.
 
-    `known` maps piece keys to records of the last staging of the same folder; the second value replaces it.
+    `known` maps piece keys to records of the last staging of the same folder; the second value replaces it. Raises
+    PathConflict, UnsafeLinks, Cancelled, and Damaged when what is known of the base is not whole.
     """
     _check_conflicts(tree, base)
+    if not linking.check(tree, base["linked"], store):
+        raise Damaged
     shared = set(base["folders"])
     folders = [path for path in tree.folders() if path not in shared]
     used: Known = {}

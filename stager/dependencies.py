@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from . import __version__, assembly, codec, launch, pieces, tar
+from . import __version__, assembly, codec, launch, linking, pieces, tar
 from .digest import canonical_json, key_of
 from .ecosystems import covered, link_packages, unbuilt, unpacked
 from .errors import DigestMismatch, LockStale, NeedsBuild, PathConflict, StoreCorrupt, UnsafeEntry
@@ -161,9 +161,9 @@ def build_base(
     """
     _check_built(plan, placed)
     placed, notes = _settle(placed, store, stop)
-    links = _links(plan, placed)
+    links, whose = _links(plan, placed)
     files = _generated(plan, root, store) | {LAYERS: ""}
-    owners = _owners(placed, links, files)
+    owners = _owners(placed, whose, files)
     folders = _folders(owners)
     groups, envelope = _grouped(placed), _envelope(plan, store)
     files[LAYERS] = _described(groups, envelope, entries=len(folders) + len(links) + len(files))
@@ -176,6 +176,8 @@ def build_base(
         "notes": notes,
     }
     base["crc"], base["length"] = _combined(layers)
+    base["linked"] = base_key(plan_digest(plan))
+    store.remember("linked", base["linked"], linking.record(links, owners, owners.keys() - links.keys(), folders))
     store.remember("plan", plan_digest(plan), files[".stager/stager.lock"])
     store.remember("base", base_key(plan_digest(plan)), base)
     return base
@@ -246,19 +248,21 @@ def _bundled(placed: list[Placed]) -> dict[int, list[str]]:
     return found
 
 
-def _links(plan: Plan, placed: list[Placed]) -> dict[str, str]:
-    links = dict(plan.links)
-    for one in placed:
-        for path, target in one.links.items():
-            links.setdefault(path, target)
+def _links(plan: Plan, placed: list[Placed]) -> tuple[dict[str, str], dict[str, str]]:
+    """Every link below the app's own: path → target, and path → who puts it there. The first to claim a path has it."""
+    links, whose = dict(plan.links), dict.fromkeys(dict(plan.links), "a link of the plan")
     packages = [(one.path, one.meta) for one in placed if one.artifact.layout.startswith("npm/")]
-    for path, target in link_packages(packages, plan.links).items():
-        links.setdefault(path, target)
-    return links
+    given = [(one.links, one.artifact.name) for one in placed]
+    for found, owner in (*given, (link_packages(packages, plan.links), "the command of a package")):
+        for path, target in found.items():
+            if path not in links:
+                links[path], whose[path] = target, owner
+    return links, whose
 
 
 def _generated(plan: Plan, root: str, store: Store) -> dict[str, str]:
-    files = dict(plan.files) | launch.launch_files(plan, plan_digest(plan))
+    files = launch.launch_files(plan, plan_digest(plan))
+    _join(files, "stager", dict(plan.files), "the plan")
     values = {
         "stack": plan.stack,
         "architecture": plan.architecture,
@@ -268,8 +272,17 @@ def _generated(plan: Plan, root: str, store: Store) -> dict[str, str]:
     for pin in plan.buildpacks:
         if pinned_digest(pin.name, pin.folder, root) != pin.digest:
             raise LockStale("stager.lock", [f"the buildpack {pin.name}"])
-        files |= _of_buildpack(pin, root, values, store)
+        _join(files, "stager or the plan", _of_buildpack(pin, root, values, store), f"the buildpack {pin.name}")
     return files
+
+
+def _join(files: dict[str, str], owner: str, more: Mapping[str, str], other: str) -> None:
+    """Add `more` generated files, none of which may stand in another's place."""
+    for path in sorted(files.keys() & more.keys()):
+        raise PathConflict(
+            path, (owner, other), f"Take it out of {other}; where that is stager.lock, run 'stager lock'."
+        )
+    files |= more
 
 
 def _of_buildpack(pin: BuildpackPin, root: str, values: Mapping[str, Any], store: Store) -> dict[str, str]:
@@ -285,18 +298,18 @@ def _of_buildpack(pin: BuildpackPin, root: str, values: Mapping[str, Any], store
 
 
 def _owners(placed: list[Placed], links: Mapping[str, str], files: Mapping[str, str]) -> dict[str, str]:
-    """Droplet path → who puts it there. A path with two owners, or under one that is no folder, is refused."""
+    """Droplet path → who puts it there, links by their owners. One with two owners, or below what is no folder, is refused."""
     owners = {row[0]: one.artifact.name for one in placed for row in one.files}
-    for group, label in ((links, "a link of the plan"), (files, "a generated file")):
-        for path in group:
-            if path in owners:
-                raise PathConflict(path, (owners[path], label), "Pin another version of the package.")
-            owners[path] = label
+    for path, owner in (*links.items(), *((path, "a generated file") for path in files)):
+        if path in owners:
+            raise PathConflict(path, (owners[path], owner), "Pin another version of the package.")
+        owners[path] = owner
     for path, owner in owners.items():
         if WHITEOUT in path and (wrong := path_fault(path)):  # also of a plan's links and files, and of npm's commands
             raise UnsafeEntry(owner, path, wrong)
-        if (above := path.rpartition("/")[0]) and above in owners:
-            raise PathConflict(above, (owners[above], owners[path]), "Pin another version of the package.")
+    for above in sorted(owners.keys() & set(_folders(owners))):
+        below = next(path for path in sorted(owners) if path.startswith(f"{above}/"))
+        raise PathConflict(above, (owners[above], owners[below]), "Pin another version of the package.")
     return owners
 
 
@@ -313,8 +326,8 @@ def _folders(owners: Iterable[str]) -> list[str]:
 def _outside_roots(owners: Mapping[str, str], folders: Iterable[str]) -> dict[str, Any]:
     """What the app's own files must be checked against: everything outside places that a source tree never has."""
 
-    def inside(path: str) -> bool:
-        return path.startswith(".stager/") or "node_modules" in path.split("/")
+    def inside(path: str) -> bool:  # the folder itself is not: an app may have a file of its name
+        return path.startswith(".stager/") or "node_modules" in path.split("/")[:-1]
 
     return {
         "files": {path: owner for path, owner in sorted(owners.items()) if not inside(path)},

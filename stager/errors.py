@@ -523,6 +523,19 @@ class PathConflict(AssemblyError):
         )
 
 
+class UnsafeLinks(AssemblyError):
+    """A symbolic link of a droplet that leads astray, perhaps only together with others; (link, target, whose) in a row."""
+
+    def __init__(self, chain: Sequence[tuple[str, str, str]], why: str) -> None:
+        steps = [f"{path} -> {target} ({owner})" for path, target, owner in chain if target]
+        super().__init__(
+            f"{why}: {_listing(steps)}" if steps else why,
+            "Change or remove one of these links. If it is not the app's own, make its lock again, or pin another version.",
+            where=chain[0][0],
+            chain=[list(step) for step in chain],
+        )
+
+
 class UnsafeEntry(AssemblyError):
     """An archive with a member that must not be unpacked."""
 

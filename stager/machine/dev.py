@@ -101,7 +101,7 @@ class Keeper:
         began = time.monotonic()
         inputs = restage.inputs_of(tree)
         with folder.alone(self.where):
-            if self.present is None or inputs != self.inputs:
+            if self.present is None or inputs != self.inputs or tree.links != self.present.links:
                 told = self._restaged(tree, inputs)
             else:
                 told = self._sync(tree, self.present)
