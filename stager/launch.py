@@ -21,6 +21,8 @@ LAUNCH = """\
 # Starts a process of this droplet in the foreground:
 #   launch [TYPE]          a process type, 'web' when none is given
 #   launch -- COMMAND ...  any command, in the same environment
+# Cloud Foundry and Heroku source an app's profile scripts with bash; so does this, wherever there is one.
+if [ "${BASH##*/}" != bash ] && command -v bash >/dev/null 2>&1; then exec bash "$0" "$@"; fi
 here=$(dirname -- "$(readlink -f -- "$0")") || exit 126
 HOME=${here%/.stager/bin}
 PORT=${PORT:-8080}

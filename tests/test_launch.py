@@ -90,6 +90,27 @@ def test_profile_scripts_run_in_c_order_in_the_same_shell(app: Path, shell: str)
     assert done.stdout == " 10.sh 2.sh B.sh a.sh é.sh .profile\n"
 
 
+@pytest.mark.skipif(not shutil.which("bash"), reason="there is no bash")
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("place", [".profile.d/app.sh", ".profile"])
+def test_profile_scripts_are_sourced_by_bash(app: Path, shell: str, place: str) -> None:
+    """As Cloud Foundry and Heroku do it."""
+    (app / place).write_text(
+        "set -o pipefail\nfunction greet() { echo hello; }\nwords=(a b)\n"
+        '[[ $HOME == */app ]] && GREETING="$(greet) ${words[1]} $(cat <(echo c)) ${HOME//[^p]/}"; export GREETING\n'
+    )
+    done = run(app, shell, "--", "sh", "-c", 'echo "$GREETING"')
+    assert (done.stdout.split()[:3], done.stderr) == (["hello", "b", "c"], "")
+
+
+def test_without_bash_it_is_sh(app: Path, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    for name in ("sh", "readlink", "dirname", "cat", "ls", "tr"):
+        (tmp_path / "bin" / name).symlink_to(shutil.which(name) or name)
+    done = run(app, "sh", PATH=str(tmp_path / "bin"), GREETING="x")
+    assert (done.stdout, done.stderr) == (f"8080 {app} x\n{app}\nargs:0\n", "")
+
+
 @pytest.mark.parametrize("shell", SHELLS)
 def test_the_locale_is_given_back(app: Path, shell: str) -> None:
     show = 'echo "${LC_ALL-unset}"'
