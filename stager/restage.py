@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .store import Store
 
 LOCK = "stager.lock"
-BASE_FORMAT = 5
+BASE_FORMAT = 6
 """Version of the base record; part of its memo key."""
 _KEPT = 1000
 """The most changed files that are remembered of a staging."""
