@@ -131,7 +131,7 @@ def _check_conflicts(tree: SourceTree, base: Base) -> None:
 
 
 def join(
-    base: Base, app: list[Piece], store: Store, out: str, stop: Callable[[], bool] = lambda: False
+    base: Base, app: list[Piece], store: Store, out: str, stop: Callable[[], bool] = writing.never
 ) -> tuple[str, int]:
     """Write the droplet file; its hex SHA-256 and size. Reads, hashes and writes every byte once.
 

@@ -78,7 +78,7 @@ def plan(
     settings = _settings(store, environ, offline)
     return planning.plan(
         tree,
-        sources=planning.Sources.online(settings.store, settings.indexes, tree, offline),
+        sources=planning.Sources.online(settings.store, settings.indexes, tree, offline, settings.stop),
         stack=stack,
         architecture=architecture,
         only=tuple(buildpacks),
@@ -111,16 +111,24 @@ def assemble(app: str, plan: Plan, *, out: str = "droplet.tgz", store: Store | N
 
 @netted
 def export(
-    droplet: Droplet | str, target: str, out: str, *, store: Store | None = None, **options: Any
+    droplet: Droplet | str,
+    target: str,
+    out: str,
+    *,
+    store: Store | None = None,
+    cancel: threading.Event | None = None,
+    **options: Any,
 ) -> targets.Exported:
     """Write a droplet, or a droplet file, in a target's format (`stager.targets.TARGETS`) to `out`.
 
     `options` are the target's own, as `stager export TARGET --help` names them. What a `store` remembers spares
-    inflating the droplet. Raises UsageError for an unknown target, BadArchive for what is no droplet, a TargetError.
+    inflating the droplet. Raises UsageError for an unknown target, BadArchive for what is no droplet, a TargetError,
+    Cancelled.
     """
     writing.keep_apart(out, droplet if isinstance(droplet, str) else droplet.path)
     with open_droplet(droplet if isinstance(droplet, str) else droplet.path, store) as opened:
-        return targets.load(target).export(opened, out, options)
+        stop = {"stop": cancel.is_set} if cancel else {}
+        return targets.load(target).export(opened, out, {**options, **stop})
 
 
 def _stage_planned(app: str, plan: Plan, out: str, settings: Settings) -> Droplet:

@@ -76,7 +76,7 @@ def _python_lock(tree: SourceTree) -> str:
 
 def _python_version(tree: SourceTree, detected: Detection, stack: Stack, settings: Settings) -> str:
     """The Python that staging will choose, as `major.minor`: what a lock must be for that says nothing itself."""
-    sources = planning.Sources.online(settings.store, settings.indexes, tree, settings.offline)
+    sources = planning.Sources.online(settings.store, settings.indexes, tree, settings.offline, settings.stop)
     asked = [(wanted, why) for name, wanted, why in detected.versions if name == "python"]
     chosen = runtimes.choose_python(asked, stack, sources.web, sources.debian(stack.suite))
     return ".".join(chosen.runtime.version.split(".")[:2])
@@ -104,7 +104,7 @@ def _lock_node(
 
 def install_npm(place: str, tree: SourceTree, asked: Sequence[tuple[str, Reason]], settings: Settings) -> str:
     """Node, as it is asked for, and npm below a folder, as they are staged; where they are."""
-    sources = planning.Sources.online(settings.store, settings.indexes, tree, settings.offline)
+    sources = planning.Sources.online(settings.store, settings.indexes, tree, settings.offline, settings.stop)
     stack = _host_stack()
     node = runtimes.choose_node(asked, stack, sources.web, settings.indexes.npm())
     chosen = runtimes.choose_npm(node.runtime.version, [], stack, sources.web, settings.indexes.npm())

@@ -7,7 +7,7 @@ kept while they fit, so that no staging moves a runtime by itself.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -20,6 +20,7 @@ from .ecosystems import ecosystem
 from .errors import StagerError, Unpinned, UsageError
 from .model import Artifact, BuildpackPin, Detection, EnvVar, Locked, Plan, Reason, Runtime, Stack
 from .runtimes import Asked, Chosen, DebianMirrors, Web
+from .writing import never
 
 if TYPE_CHECKING:
     from .buildpack.vocabulary import Buildpack
@@ -45,13 +46,15 @@ class Sources:
     npm_lookup: npm.Lookup
 
     @classmethod
-    def online(cls, store: Store, indexes: Indexes, tree: SourceTree, offline: bool = False) -> Sources:
+    def online(
+        cls, store: Store, indexes: Indexes, tree: SourceTree, offline: bool = False, stop: Callable[[], bool] = never
+    ) -> Sources:
         """The configured indexes, and those the app names, through the store's page cache; with `offline`, that alone."""
         from .fetching.web import NpmLookup, PypiLookup
         from .fetching.web import Web as Pages
 
         indexes = indexes_for(tree, indexes)
-        web = Pages(indexes, store, offline=offline)
+        web = Pages(indexes, store, offline=offline, stopping=stop)
         return cls(web, indexes, PypiLookup(web), NpmLookup(web))
 
     def debian(self, suite: str) -> DebianMirrors:

@@ -13,9 +13,10 @@ import time
 
 from . import __version__, assembly, codec, limits, regular, writing
 from .digest import key_of
-from .errors import CannotWrite, LockStale, Unreadable
+from .errors import Cancelled, CannotWrite, LockStale, Unreadable, UsageError
 from .resources import input_patterns, is_input
 from .tree import SourceTree
+from .writing import never
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 LOCK = "stager.lock"
 BASE_FORMAT = 6
 """Version of the base record; part of its memo key."""
+_OWN = (LOCK, ".gitignore", ".stagerignore", ".cfignore", ".slugignore")
+"""Files of an app that no tree has, and that no output may replace."""
 _KEPT = 1000
 """The most changed files that are remembered of a staging."""
 _YOUNG = 2_000_000_000
@@ -46,7 +49,7 @@ class Folder:
 
     __slots__ = ("memo", "root", "tree")
 
-    def __init__(self, root: str, store: Store | None = None, *, stop: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, root: str, store: Store | None = None, *, stop: Callable[[], bool] = never) -> None:
         self.root = os.path.realpath(root)
         self.memo: dict[str, Any] = (store.recall("folder", self.root) or {}) if store else {}
         self.tree = SourceTree.read(root, index=self.memo.get("index"), stop=stop)
@@ -90,7 +93,7 @@ def check_locked(folder: Folder, recorded: dict[str, str]) -> None:
 
 
 def assemble(
-    folder: Folder, base: dict[str, Any], store: Store, out: str, stop: Callable[[], bool] = lambda: False
+    folder: Folder, base: dict[str, Any], store: Store, out: str, stop: Callable[[], bool] = never
 ) -> dict[str, Any]:
     """Write the folder's droplet to `out` and say what it is.
 
@@ -100,11 +103,12 @@ def assemble(
     """
     out = os.path.abspath(out)
     place = writing.final(out)
+    keep_source(folder, place)
     wanted = [str(folder.tree.digest), base["plan"]]
     last: dict[str, Any] | None = folder.memo.get("last")
     app, known = assembly.app_pieces(folder.tree, base, store, folder.memo.get("known", {}), stop)
     same = False
-    if last is not None and last["of"] == wanted and _untouched(place, last):
+    if last is not None and last["of"] == wanted and _untouched(place, last, stop):
         same = True
         writing.sweep(place)
         digest, size = last["digest"], last["size"]
@@ -127,7 +131,15 @@ def assemble(
     }
 
 
-def _untouched(out: str, last: dict[str, Any]) -> bool:
+def keep_source(folder: Folder, out: str) -> None:
+    """Raise UsageError for an output that would replace a file of the app. Earlier outputs are none (see `tree.outputs`)."""
+    place = writing.final(out) if out else ""
+    path = os.path.relpath(os.path.realpath(place), folder.root) if place else ""
+    if path in folder.tree.files or path in _OWN:
+        raise UsageError(f"{path} is a file of the app, and would be replaced", "Choose another place with -o.")
+
+
+def _untouched(out: str, last: dict[str, Any], stop: Callable[[], bool]) -> bool:
     """Whether `out` still holds what was written: by its stamp, and by its bytes while the stamp is too young."""
     stamp = _stamp(out)
     if stamp is None or stamp != last["out"]:
@@ -135,7 +147,12 @@ def _untouched(out: str, last: dict[str, Any]) -> bool:
     if max(stamp[4], stamp[5]) < last["taken"] - _YOUNG:
         return True
     with open(out, "rb", buffering=0) as file:
-        return bool(hashlib.file_digest(file, "sha256").hexdigest() == last["digest"])
+        state = hashlib.sha256()
+        while part := file.read(assembly.BUFFER):
+            if stop():
+                raise Cancelled
+            state.update(part)
+        return bool(state.hexdigest() == last["digest"])
 
 
 def _stamp(path: str) -> list[Any] | None:
@@ -225,7 +242,7 @@ def warm(
     out: str,
     stack: str = "",
     architecture: str = "",
-    stop: Callable[[], bool] = lambda: False,
+    stop: Callable[[], bool] = never,
 ) -> dict[str, Any] | None:
     """Stage again without planning, if that is possible: the result of `assemble` with its base, or None."""
     lock = folder.lock_bytes()

@@ -149,7 +149,7 @@ def make_plan(folder: Folder, previous: Plan | None, settings: Settings) -> Plan
     settings.tell("plan", "reading locks and indexes")
     return planning.plan(
         folder.tree,
-        sources=planning.Sources.online(settings.store, settings.indexes, folder.tree, settings.offline),
+        sources=planning.Sources.online(settings.store, settings.indexes, folder.tree, settings.offline, settings.stop),
         stack=settings.stack,
         architecture=settings.architecture,
         only=settings.buildpacks,

@@ -34,6 +34,11 @@ _HINT = "Choose another place."
 _BESIDE = "It is written beside its place first, so that half of it never shows: choose a folder that you may write to."
 
 
+def never() -> bool:
+    """What is asked whether to stop where nobody can ask for it."""
+    return False
+
+
 # --- where an output goes --------------------------------------------------------------------------------------
 
 
@@ -126,8 +131,8 @@ class Output:
     """A file being written; in a `with` block, at whose good end it is there, whole, and at whose bad end it is not.
 
     A new file has the permissions that the umask leaves of `mode`; one that replaces a file of the same user has that
-    one's; with `exact` it has `mode` in any case. With `new` it replaces none. `stop` is asked while a FIFO has no
-    reader. Raises CannotWrite, also for whatever OSError ends the block, and Cancelled.
+    one's; with `exact` it has `mode` in any case. With `new` it replaces none. `stop` is asked at every write, and while
+    a FIFO has no reader. Raises CannotWrite, also for whatever OSError ends the block, and Cancelled.
     """
 
     __slots__ = ("_kept", "_mode", "_new", "_part", "_place", "_stop", "handle", "path")
@@ -139,7 +144,7 @@ class Output:
         *,
         new: bool = False,
         exact: bool = False,
-        stop: Callable[[], bool] = lambda: False,
+        stop: Callable[[], bool] = never,
     ) -> None:
         self.path = path
         self.handle = -1
@@ -199,7 +204,9 @@ class Output:
                 os.close(self.handle)
 
     def write(self, data: bytes | memoryview) -> None:
-        """Append bytes. OSError, which the block's end turns into CannotWrite."""
+        """Append bytes. Raises Cancelled, and OSError, which the block's end turns into CannotWrite."""
+        if self._stop():
+            raise Cancelled
         view = memoryview(data)
         while view:
             try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import stat
 import threading
 from collections.abc import Callable
@@ -232,6 +233,29 @@ def test_an_image_goes_into_a_device_as_an_archive(run: Callable[..., Done], tmp
     done = run("export oci", os.devnull, FOLDERS)
     assert done.code == 0
     assert os.stat(os.devnull).st_size == 0
+
+
+@pytest.mark.parametrize("name", ["serve", "./link", "stager.lock", ".gitignore", "Procfile"])
+def test_no_staging_replaces_a_file_of_the_app(
+    name: str, made: dict[str, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(made["APP"], tmp_path / "app")
+    (tmp_path / "app/link").symlink_to("serve")
+    (tmp_path / "app/.gitignore").write_text("x\n")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "app").iterdir() if path.is_file()}
+    for command in ("stage", "bundle export"):
+        words = [*command.split(), str(tmp_path / "app"), "-o", f"{tmp_path}/app/{name}", "--offline", "--cache-dir"]
+        assert cli.main([*words, str(made["STORE"])]) == 2
+        assert "of the app" in capfd.readouterr().err or command != "stage"
+    assert {path.name: path.read_bytes() for path in (tmp_path / "app").iterdir() if path.is_file()} == before
+
+
+def test_a_staging_replaces_the_droplet_of_another(made: dict[str, Path], tmp_path: Path) -> None:
+    """Whatever store made it, and under whatever name: it is no file of the app."""
+    shutil.copytree(made["APP"], tmp_path / "app")
+    shutil.copy(made["DROPLET"], tmp_path / "app/old.bin")
+    words = ["stage", str(tmp_path / "app"), "-o", str(tmp_path / "app/old.bin"), "--offline", "--cache-dir"]
+    assert cli.main([*words, str(tmp_path / "store")]) == 0
 
 
 def test_a_staging_that_changes_nothing_still_fills_a_pipe(run: Callable[..., Done], tmp_path: Path) -> None:

@@ -67,8 +67,8 @@ def every_verb(app: str, folder: str, store: str) -> Callable[[int], object]:
         made = [stager.stage(app, out=out, store=own).digest for _ in range(2)]
         made += [stager.stage(app, out=out, plan=plan, store=own).digest]
         exported = [
-            stager.export(out, target, os.path.join(folder, f"{number}.{target}"), store=own, **options).digest
-            for target, options in (("heroku", {}), ("cloudfoundry", {}), ("plain", {}), ("oci", {"base": "scratch"}))
+            stager.export(out, target, os.path.join(folder, f"{number}.{target}"), store=own, base="scratch").digest
+            for target in ("heroku", "cloudfoundry", "plain", "oci")
         ]
         with droplets.open_droplet(out, own) as opened:
             told = [receipt.dumps(receipt.make(opened)), sbom.dumps(inventory.take(opened, own, "x"), "cyclonedx")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +12,11 @@ from .. import __version__, lockfile, resources, staging
 from ..digest import Digest, canonical_json
 from ..errors import StoreCorrupt, UsageError
 from ..model import Plan
-from ..restage import Folder
+from ..restage import Folder, keep_source
 from ..staging import Settings
 from ..store import Store
 from ..tar import END, outside_file_header, padding
-from ..writing import Output
+from ..writing import Output, never
 from . import BLOBS, FORMAT, INDEX, LOCK
 
 _CHUNK = 1 << 20
@@ -41,11 +41,12 @@ def export(root: str, out: str, settings: Settings) -> Exported:
     out = os.path.abspath(out)
     with settings.store.lease():
         folder = Folder(root, settings.store, stop=settings.stop)
+        keep_source(folder, out)
         plan = staging.current_plan(folder, settings)
         _check_buildpacks(plan)
         staging.take_in(plan, folder.tree, settings.store)
         blobs = staging.fetch(plan, settings, tree=folder.tree)
-        exported = write(plan, blobs, settings.store, out)
+        exported = write(plan, blobs, settings.store, out, settings.stop)
         if settings.save_lock and folder.lock_bytes() != lockfile.dumps(plan).encode():
             staging.save_lock(folder, plan)
         return exported
@@ -58,13 +59,13 @@ def _check_buildpacks(plan: Plan) -> None:
             raise UsageError(message, "Copy it into the app's folder, so that the source carries it.")
 
 
-def write(plan: Plan, blobs: dict[str, str], store: Store, out: str) -> Exported:
+def write(plan: Plan, blobs: dict[str, str], store: Store, out: str, stop: Callable[[], bool] = never) -> Exported:
     """Write the bundle of a plan whose artifacts are in the store; `blobs` maps each digest to its blob's SHA-256.
 
     Raises StoreCorrupt for a blob that is not what its name says, CannotWrite.
     """
     state, size = hashlib.sha256(), 0
-    with Output(out) as output:
+    with Output(out, stop=stop) as output:
         for part in _parts(plan, blobs, store):
             state.update(part)
             size += len(part)

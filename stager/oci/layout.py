@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from .. import tar
-from ..errors import CannotWrite
+from ..errors import Cancelled, CannotWrite
 from ..registry.descriptors import INDEX, canonical
-from ..writing import FolderOutput, Output
+from ..writing import FolderOutput, Output, never
 from .image import Image, Shipment
 
 LAYOUT = canonical({"imageLayoutVersion": "1.0.0"})
@@ -58,23 +58,23 @@ def _place(digest: str) -> str:
 # --- writing ---------------------------------------------------------------------------------------------------
 
 
-def write_layout(shipment: Shipment, out: str, name: str = "") -> None:
-    """Write a layout folder at `out`, replacing an older layout. Raises CannotWrite, leaving what was there."""
+def write_layout(shipment: Shipment, out: str, name: str = "", stop: Callable[[], bool] = never) -> None:
+    """Write a layout folder at `out`, replacing an older layout. Raises CannotWrite, Cancelled, leaving what was there."""
     with FolderOutput(out, "oci-layout", "something that is no image layout is there") as folder:
         os.makedirs(os.path.join(folder, "blobs", "sha256"))
         for blob in shipment.blobs:
-            _write(os.path.join(folder, _place(blob.digest)), blob.read())
+            _write(os.path.join(folder, _place(blob.digest)), blob.read(), stop)
         _write(os.path.join(folder, "index.json"), (index(shipment, name),))
         _write(os.path.join(folder, "oci-layout"), (LAYOUT,))
 
 
-def write_archive(shipment: Shipment, out: str, name: str = "") -> tuple[str, int]:
-    """Write one tar at `out`: its digest and size. Raises CannotWrite.
+def write_archive(shipment: Shipment, out: str, name: str = "", stop: Callable[[], bool] = never) -> tuple[str, int]:
+    """Write one tar at `out`: its digest and size. Raises CannotWrite, Cancelled.
 
     The documents come first, then the blobs in the order of their digests; headers are those of droplets.
     """
     state, size = hashlib.sha256(), 0
-    with Output(out) as output:
+    with Output(out, stop=stop) as output:
         for part in archive(shipment, name):
             state.update(part)
             size += len(part)
@@ -109,9 +109,11 @@ def _member(path: str, size: int, parts: Iterable[bytes]) -> Iterator[bytes]:
     yield tar.padding(size)
 
 
-def _write(path: str, parts: Iterable[bytes]) -> None:
+def _write(path: str, parts: Iterable[bytes], stop: Callable[[], bool] = never) -> None:
     with open(path, "xb", buffering=0) as stream:
         for part in parts:
+            if stop():
+                raise Cancelled
             view = memoryview(part)
             while view:
                 view = view[stream.write(view) :]

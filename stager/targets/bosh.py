@@ -15,6 +15,7 @@ from ..bosh.release import Release, make
 from ..digest import sha256
 from ..droplets import DropletFile
 from ..errors import BadArchive
+from ..writing import never
 from . import Exported
 from .cutting import gunzipped, layer_ids
 from .envelopes import Gzip, file_entry, folder_entry, name_of, packed, publishing
@@ -24,7 +25,7 @@ def export(droplet: DropletFile, out: str, options: Mapping[str, Any]) -> Export
     """Write the release to `out`. Raises UsageError, Unfit, CannotWrite."""
     supervisor, stemcell = str(options.get("supervisor") or "bpm"), str(options.get("stemcell") or "")
     release = make(name_of(options), droplet.digest, droplet.facts, supervisor, stemcell)
-    with publishing(out) as sink:
+    with publishing(out, options.get("stop", never)) as sink:
         archive = Gzip(sink.write)
         _fill(archive, release, droplet)
         archive.finish()

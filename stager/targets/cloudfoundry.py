@@ -12,6 +12,7 @@ from typing import Any
 from ..cloudfoundry.fitness import LARGEST, check
 from ..droplets import DropletFile
 from ..errors import DigestMismatch
+from ..writing import never
 from . import Exported
 from .cutting import file_parts, gunzipped, layer_ids
 from .envelopes import publishing
@@ -24,7 +25,7 @@ def export(droplet: DropletFile, out: str, options: Mapping[str, Any]) -> Export
     DigestMismatch when the droplet changed meanwhile.
     """
     found = check(droplet, limit=options.get("limit") or LARGEST, store=options.get("store"))
-    with publishing(out) as sink:
+    with publishing(out, options.get("stop", never)) as sink:
         for part in file_parts(droplet.path):
             sink.write(part)
         if sink.digest != droplet.digest:

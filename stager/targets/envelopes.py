@@ -16,7 +16,7 @@ from typing import Any
 from .. import codec, tar
 from ..digest import Digest
 from ..errors import UsageError
-from ..writing import Output
+from ..writing import Output, never
 
 _STORED = 65535
 """The most bytes of a stored block."""
@@ -44,9 +44,9 @@ class Sink:
 
 
 @contextmanager
-def publishing(out: str) -> Iterator[Sink]:
-    """Write a file that appears at `out` when the block ends well, and not at all otherwise. Raises CannotWrite."""
-    with Output(out) as output:
+def publishing(out: str, stop: Callable[[], bool] = never) -> Iterator[Sink]:
+    """Write a file that appears at `out` when the block ends well, and not at all otherwise. Raises CannotWrite, Cancelled."""
+    with Output(out, stop=stop) as output:
         yield Sink(output)
 
 

@@ -11,14 +11,15 @@ from typing import Any
 
 from .. import tar
 from ..droplets import DropletFile
+from ..writing import never
 from . import Exported
 from .cutting import file_parts, gunzipped, layer_ids
 from .envelopes import Gzip, publishing
 
 
-def export(droplet: DropletFile, out: str, options: Mapping[str, Any]) -> Exported:  # noqa: ARG001
+def export(droplet: DropletFile, out: str, options: Mapping[str, Any]) -> Exported:
     """Write the slug to `out`; there are no options. Raises CannotWrite."""
-    with publishing(out) as sink:
+    with publishing(out, options.get("stop", never)) as sink:
         slug = Gzip(sink.write)
         for layer in droplet.layers:
             part = droplet.parts[layer.name]

@@ -16,7 +16,7 @@ from ..oci.labels import PORT, read_recipe, recipe_of
 from ..oci.layout import write_archive, write_layout
 from ..oci.rebase import own_of
 from ..oci.source import Source, images
-from ..writing import final
+from ..writing import final, never
 from . import Exported
 
 if TYPE_CHECKING:
@@ -78,11 +78,11 @@ def write(shipped: Shipment, out: str, options: Mapping[str, Any], notes: tuple[
     form = options.get("format") or ("archive" if out.endswith(".tar") or not final(out) else "layout")
     if form not in FORMATS:
         raise UsageError(f"there is no format {form!r}", f"Formats: {', '.join(FORMATS)}.")
-    digest, size = shipped.top.digest, shipped.top.size
+    digest, size, stop = shipped.top.digest, shipped.top.size, options.get("stop", never)
     if form == "archive":
-        digest, size = write_archive(shipped, out, name)
+        digest, size = write_archive(shipped, out, name, stop)
     else:
-        write_layout(shipped, out, name)
+        write_layout(shipped, out, name, stop)
     notes = (f"image {shipped.top.digest}", *notes)
     return Exported("oci", os.fspath(out), Digest(digest), size, shipped.images[0].own, notes)
 

@@ -24,7 +24,7 @@ from ..errors import BadManifest, CannotWrite, UsageError
 from ..oci.layout import write_layout
 from ..store import Store
 from ..tar import ROOT
-from ..writing import FolderOutput
+from ..writing import FolderOutput, never
 from . import Exported, oci
 from .kubernetes import Wishes, manifests, named, yaml_text
 
@@ -48,7 +48,8 @@ def export(droplet: DropletFile, out: str, options: Mapping[str, Any]) -> Export
         wishes = wishes_of(droplet, shipped.top.digest, options)
         documents = dict(manifests(droplet.facts["processes"], wishes))
         with FolderOutput(out, os.path.join("image", "oci-layout"), _OTHERS) as part:
-            write_layout(shipped, os.path.join(part, "image"), str(options.get("name") or ""))
+            name, stop = str(options.get("name") or ""), options.get("stop", never)
+            write_layout(shipped, os.path.join(part, "image"), name, stop)
             _write(part, documents)
     notes = (f"image {wishes.image}", *notes)
     return Exported("openshift", out, Digest(shipped.top.digest), shipped.top.size, shipped.images[0].own, notes)

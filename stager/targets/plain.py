@@ -16,6 +16,7 @@ from ..droplets import DropletFile
 from ..errors import BadArchive, UsageError
 from ..handoff.systemd import ONCE, units
 from ..templates import fill
+from ..writing import never
 from . import Exported
 from .cutting import file_parts, gunzipped, layer_ids
 from .envelopes import Gzip, Sink, file_entry, folder_entry, name_of, publishing
@@ -30,7 +31,7 @@ def export(droplet: DropletFile, out: str, options: Mapping[str, Any]) -> Export
     if form not in FORMS:
         raise UsageError(f"there is no form {form!r}", f"One of: {', '.join(FORMS)}.")
     name = name_of(options)
-    with publishing(out) as sink:
+    with publishing(out, options.get("stop", never)) as sink:
         if form == "tar":
             _tar(droplet, sink)
         else:

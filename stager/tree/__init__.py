@@ -28,7 +28,8 @@ import time
 from ..digest import Digest
 from ..errors import BadManifest, ChangedWhileRead, Unreadable, UnsafePath
 from ..limits import most
-from .fingerprint import FILE_FLAGS, FOLDER_FLAGS, File, encoded, failure, never
+from ..writing import never
+from .fingerprint import FILE_FLAGS, FOLDER_FLAGS, File, encoded, failure
 from .walk import Walk, folders_of
 
 TYPE_CHECKING = False

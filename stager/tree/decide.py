@@ -9,7 +9,8 @@ import os
 from collections.abc import Callable
 
 from ..errors import ChangedWhileRead
-from .fingerprint import DIGEST, HEAD, digest_in, encoded, fingerprint, never
+from ..writing import never
+from .fingerprint import DIGEST, HEAD, digest_in, encoded, fingerprint
 from .gitignore import LARGEST, Patterns
 from .ignore import OWN_FILES, Rules, judge, secret_content
 from .outputs import SECRET, folder_mark, folder_output

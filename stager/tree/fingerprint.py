@@ -8,6 +8,7 @@ import os
 import stat
 
 from ..errors import AppTooLarge, Cancelled, ChangedWhileRead, StagerError, Unreadable, UnsafePath
+from ..writing import never
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,11 +84,6 @@ def failure(path: str, error: OSError) -> StagerError:
     if error.errno == errno.ENAMETOOLONG:
         return UnsafePath(path, "its path is too long for this machine")
     return Unreadable(path, error.strerror or str(error))
-
-
-def never() -> bool:
-    """What is asked whether to stop where nobody can ask for it."""
-    return False
 
 
 def fingerprint(

@@ -21,6 +21,7 @@ import sys
 import time
 
 from ..errors import AppTooLarge, Cancelled, ChangedWhileRead, Unreadable, UnsafePath
+from ..writing import never
 from .fingerprint import (
     DIGEST,
     FOLDER_FLAGS,
@@ -31,7 +32,6 @@ from .fingerprint import (
     failure,
     file_of,
     fingerprint,
-    never,
     stamp,
     unfinished,
 )
