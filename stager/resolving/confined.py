@@ -107,7 +107,9 @@ class Scratch:
         with Gate(self.indexes) as gate:
             env = {**_environment(self.root), **variables, "STAGER_GATE": gate.variable}
             code, said = _run((*before, *words), f"{self.root}/{APP}", env, gate.descriptor, lock, self._cancel)
-            return Done(code, said, dict(gate.refused))
+            return Done(
+                code, said.replace(f"{self.root}/{APP}/", "").replace(f"{self.root}/{APP}", "."), dict(gate.refused)
+            )
 
 
 @contextmanager

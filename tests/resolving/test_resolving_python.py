@@ -1,0 +1,320 @@
+"""Locks that uv makes from what it is shown are those it makes from the app itself; what it is not shown is named."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from booby_traps import page
+from builders import make_wheel
+from servers import Server, guarded, serve
+from uv import find_uv_bin
+
+from stager.errors import BadManifest, NeedsBuild, StagerError
+from stager.indexes import Indexes
+from stager.resolving import confined, python
+from stager.tree import SourceTree
+
+PACKAGES = {
+    ("plain", "1.0"): "",
+    ("plain", "2.0"): "",
+    ("plain", "3.0b1"): "",
+    ("needs-old", "1.0"): "Requires-Dist: plain<2\n",
+    ("marked", "1.0"): "Requires-Dist: plain; sys_platform == 'win32'\n",
+    ("extra", "1.0"): "Provides-Extra: more\nRequires-Dist: plain; extra == 'more'\n",
+}
+
+
+@pytest.fixture
+def operators() -> Iterator[Server]:
+    """The operator's index, of wheels alone."""
+    with Server() as server:
+        for name in {name for name, _ in PACKAGES}:
+            rows = [
+                (f"{name.replace('-', '_')}-{version}-py3-none-any.whl", make_wheel(name, version, metadata=metadata))
+                for (other, version), metadata in PACKAGES.items()
+                if other == name
+            ]
+            server.routes[f"/simple/{name}/"] = serve(page(*rows), "text/html")
+            server.routes.update({f"/simple/{name}/{file}": serve(data) for file, data in rows})
+        yield server
+
+
+def indexes(caller: Mapping[str, str], tmp_path: Path) -> Indexes:
+    return Indexes.from_environment(caller, home=str(tmp_path), apt=str(tmp_path), system=str(tmp_path))
+
+
+def locked(app: Path, caller: Mapping[str, str], lock: str = "uv.lock", version: str = "3.11") -> str:
+    """The lock that stager's way gives."""
+    with confined.scratch(indexes(caller, app.parent)) as scratch:
+        return python.resolve(SourceTree.read(str(app)), lock, lambda: version, scratch, caller).decode()
+
+
+def lay(app: Path, files: Mapping[str, str]) -> Path:
+    for name, content in files.items():
+        (app / name).parent.mkdir(parents=True, exist_ok=True)
+        (app / name).write_text(content)
+    return app
+
+
+def uv(app: Path, server: Server, *words: str) -> str:
+    """uv itself, as a developer runs it in a folder."""
+    variables = {
+        "UV_DEFAULT_INDEX": f"{server.url}/simple",
+        "UV_CACHE_DIR": f"{app.parent}/cache",
+        "UV_PYTHON": sys.executable,
+    }
+    done = subprocess.run(
+        [find_uv_bin(), *words], cwd=app, env={**os.environ, **variables}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+BACKEND = """\
+import os
+def get_requires_for_build_wheel(settings=None): return []
+get_requires_for_build_editable = get_requires_for_build_wheel
+def prepare_metadata_for_build_wheel(folder, settings=None):
+    here = os.path.basename(os.getcwd())
+    os.mkdir(f"{folder}/{here}-3.dist-info")
+    with open(f"{folder}/{here}-3.dist-info/METADATA", "w") as file:
+        file.write(f"Metadata-Version: 2.2\\nName: {here}\\nVersion: 3\\nRequires-Python: >=3.11\\nRequires-Dist: plain\\n")
+    return f"{here}-3.dist-info"
+prepare_metadata_for_build_editable = prepare_metadata_for_build_wheel
+"""
+SYSTEM = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+HEAD = '[project]\nname = "{}"\n{}\nrequires-python = ">=3.11"\ndependencies = [{}]\n'
+APP = HEAD.format("app", 'version = "1"', '"{}"')
+MEMBER = HEAD.format("member", 'dynamic = ["version", "readme"]', '"plain"') + SYSTEM
+SHAPES = {
+    "virtual": {"pyproject.toml": APP.format("needs-old")},
+    "package": {"pyproject.toml": APP.format("needs-old") + SYSTEM, "backend.py": "raise SystemExit\n"},
+    "package-by-setting": {"pyproject.toml": APP.format("plain") + "[tool.uv]\npackage = true\n"},
+    "no-package-by-setting": {"pyproject.toml": APP.format("plain") + SYSTEM + "[tool.uv]\npackage = false\n"},
+    "dynamic-version": {
+        "pyproject.toml": HEAD.format("app", 'dynamic = ["version"]', '"plain"') + SYSTEM,
+        "backend.py": BACKEND,
+    },
+    "extras-and-groups": {
+        "pyproject.toml": APP.format("extra[more]")
+        + '[project.optional-dependencies]\nold = ["plain<2"]\n'
+        + '[dependency-groups]\ndev = ["marked", {include-group = "lint"}]\nlint = ["needs-old"]\n'
+        + '[tool.uv]\ndev-dependencies = ["plain"]\ndefault-groups = ["lint"]\n'
+        + 'conflicts = [[{extra = "old"}, {group = "dev"}]]\n',
+    },
+    "constraints": {
+        "pyproject.toml": APP.format("needs-old")
+        + '[tool.uv]\nconstraint-dependencies = ["plain<3"]\noverride-dependencies = ["plain>=2"]\n'
+        + 'environments = ["sys_platform == \'linux\'"]\nprerelease = "allow"\nresolution = "lowest-direct"\n',
+    },
+    "settings-in-uv-toml": {
+        "pyproject.toml": APP.format("plain") + '[tool.uv]\nprerelease = "disallow"\n',
+        "uv.toml": 'prerelease = "allow"\n',
+    },
+    "workspace": {
+        "pyproject.toml": APP.format("member")
+        + '[tool.uv.workspace]\nmembers = ["parts/*", "more/*/b"]\nexclude = ["parts/not"]\n'
+        + "[tool.uv.sources]\nmember = {workspace = true}\n",
+        "parts/member/pyproject.toml": MEMBER,
+        "parts/member/backend.py": BACKEND,
+        "parts/not/pyproject.toml": "[project]\nname = 'not'\ndynamic = ['dependencies']\n",
+        "more/a/b/pyproject.toml": HEAD.format("deep", 'version = "2"', '"plain<3"'),
+    },
+    "workspace-without-project": {
+        "pyproject.toml": '[tool.uv.workspace]\nmembers = ["member"]\n[dependency-groups]\ndev = ["plain"]\n',
+        "member/pyproject.toml": MEMBER,
+        "member/backend.py": BACKEND,
+    },
+    "paths": {
+        "pyproject.toml": APP.format("member")
+        + '[tool.uv.sources]\nmember = [{path = "member", marker = "python_version > \'3.8\'"}]\n',
+        "member/pyproject.toml": MEMBER.replace('"plain"]', '"other"]')
+        + '[tool.uv.sources]\nother = {path = "../other", editable = true}\n',
+        "member/backend.py": BACKEND.replace("plain", "other"),
+        "other/pyproject.toml": HEAD.format("other", 'version = "2"', '"plain"') + SYSTEM,
+        "other/backend.py": BACKEND,
+    },
+    "odd-texts": {
+        "pyproject.toml": APP.format('plain ; python_version > \\"3.8\\"')
+        + 'description = "a\\tb \\u00e9 \\"q\\" \\u007f"\n[tool.other]\nat = 2024-01-01T00:00:00Z\nx = nan\n',
+    },
+}
+
+
+@pytest.mark.tools
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_lock_is_uvs_own(shape: str, tmp_path: Path, operators: Server) -> None:
+    app = lay(tmp_path / "app", SHAPES[shape])
+    lock = locked(app, {"UV_DEFAULT_INDEX": f"{operators.url}/simple"})
+    uv(app, operators, "lock")
+    assert lock == (app / "uv.lock").read_text()
+    uv(app, operators, "lock", "--check")
+    uv(app, operators, "sync", "--frozen", "--dry-run", "--all-groups")
+
+
+def test_a_version_of_python_is_written_where_no_project_says_one(tmp_path: Path, operators: Server) -> None:
+    app = lay(tmp_path / "app", {"pyproject.toml": APP.format("plain").replace('requires-python = ">=3.11"\n', "")})
+    caller = {"UV_DEFAULT_INDEX": f"{operators.url}/simple"}
+    assert locked(app, caller, version="3.10").splitlines()[2] == 'requires-python = ">=3.10"'
+
+
+def test_requirements_with_all_they_include_become_one_lock(tmp_path: Path, operators: Server) -> None:
+    files = {
+        "requirements.txt": "# what\n-r more/base.txt\n-c limits.txt\nextra[more] \\\n  >=1\n--pre\n",
+        "more/base.txt": "plain; sys_platform == 'linux'\n./member\n",
+        "limits.txt": "plain<3\n",
+        "member/pyproject.toml": MEMBER,
+        "member/backend.py": "raise SystemExit\n",
+    }
+    app = lay(tmp_path / "app", files)
+    lock = locked(app, {"UV_DEFAULT_INDEX": f"{operators.url}/simple"}, "pylock.toml")
+    names = [line for line in lock.splitlines() if line.startswith(("name", "version", "directory"))]
+    assert names == [
+        *('name = "extra"', 'version = "1.0"'),
+        *('name = "member"', 'directory = { path = "member" }'),
+        *('name = "plain"', 'version = "2.0"'),
+    ]
+
+
+def test_credentials_of_the_operator_reach_their_index_and_no_lock(tmp_path: Path, operators: Server) -> None:
+    header = "Basic bWU6cEBzcw=="
+    operators.routes.update({path: guarded(header, answer) for path, answer in operators.routes.items()})
+    url = operators.url.replace("://", "://me:p%40ss@")
+    caller = {"UV_DEFAULT_INDEX": f"{url}/simple"}
+    app = lay(tmp_path / "app", {"pyproject.toml": APP.format("plain")})
+    lock = locked(app, caller)
+    assert f'source = {{ registry = "{operators.url}/simple" }}' in lock
+    lay(app, {"requirements.txt": "plain\n"})
+    for text in (lock, locked(app, caller, "pylock.toml")):
+        assert "p%40ss" not in text
+        assert "p@ss" not in text
+
+
+def test_an_index_of_the_app_gets_no_credentials_of_another(tmp_path: Path, operators: Server) -> None:
+    """Also not by giving its index the name of the operator's."""
+    with Server() as other:
+        other.routes.update(operators.routes)
+        caller = {
+            "UV_DEFAULT_INDEX": f"mine={operators.url}/simple",
+            "UV_INDEX_MINE_USERNAME": "me",
+            "UV_INDEX_MINE_PASSWORD": "secret",
+            "STAGER_ALLOW_ADDRESSES": "127.0.0.0/8",
+            "UV_INDEX": f"{other.url}/simple",  # so that the operator allows plain http to it
+        }
+        text = APP.format("plain") + f'[[tool.uv.index]]\nname = "mine"\nurl = "{other.url}/simple"\n'
+        assert f'registry = "{other.url}/simple"' in locked(lay(tmp_path / "app", {"pyproject.toml": text}), caller)
+        assert other.seen
+        assert not [headers for _, headers in other.seen if "Authorization" in headers]
+
+
+NEEDS = [
+    (
+        {"pyproject.toml": '[project]\nname = "app"\ndynamic = ["version", "dependencies"]\n'},
+        {"app": "only its build backend knows its dependencies, pyproject.toml:3"},
+    ),
+    (
+        {"pyproject.toml": APP.format("lib @ git+https://code.example/lib")},
+        {"lib": "a repository, asked for by pyproject.toml:5"},
+    ),
+    (
+        {"pyproject.toml": APP.format("lib @ https://files.example/lib-1.tar.gz")},
+        {"lib": "an archive of sources, asked for by pyproject.toml:5"},
+    ),
+    (
+        {"pyproject.toml": APP.format("lib") + '[tool.uv.sources]\nlib = { path = "lib" }\n', "lib/setup.py": ""},
+        {"lib": "no lib/pyproject.toml with a [project] table, asked for by pyproject.toml:7"},
+    ),
+    (
+        {
+            "pyproject.toml": APP.format("a")
+            + '[dependency-groups]\ndev = ["b @ git+ssh://git@code.example/b"]\n[tool.uv.sources.a]\ngit = "x"\n'
+        },
+        {"b": "a repository, asked for by pyproject.toml:7", "a": "a repository, asked for by pyproject.toml:8"},
+    ),
+    (
+        {
+            "pyproject.toml": APP.format("a") + '[tool.uv.workspace]\nmembers = ["m"]\n',
+            "m/pyproject.toml": "[project]\nname = 'm'\nversion = '1'\ndynamic = [\n'optional-dependencies']\n",
+        },
+        {"m": "only its build backend knows its optional-dependencies, m/pyproject.toml:4"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("files", "needs"), NEEDS)
+def test_what_must_be_built_is_named_with_its_line(files: dict[str, str], needs: dict[str, str]) -> None:
+    with pytest.raises(NeedsBuild) as caught:
+        python.projects(SourceTree.of(files), Indexes(), lambda: "3.11")
+    assert caught.value.data["needs"] == needs
+    assert caught.value.hint == python.HINT
+
+
+REFUSED = [
+    ('dependencies = ["a @ https://10.0.0.1/a-1-py3-none-any.whl"]', "a is not fetched: it names a private address"),
+    (
+        'dependencies = ["a @ http://files.example/a-1-py3-none-any.whl"]',
+        "a is not fetched: it is not encrypted (http)",
+    ),
+    ('dependencies = ["a @ file:///etc/a-1-py3-none-any.whl"]', "a is at '/etc/a-1-py3-none-any.whl', outside the app"),
+    ('[tool.uv.sources]\na = {path = "../a"}', "a is at '../a', outside the app"),
+    ('[tool.uv.sources]\na = {path = "/a"}', "a is at '/a', outside the app"),
+    ('[tool.uv.sources]\na = {path = "~/a"}', "a is at '~/a', outside the app"),
+    ('[tool.uv.sources]\na = {path = "x/../../a"}', "a is at 'x/../../a', outside the app"),
+    (
+        '[[tool.uv.index]]\nurl = "http://index.example/"',
+        "the index http://index.example/ cannot be used: it is not encrypted",
+    ),
+    ('[[tool.uv.index]]\nurl = "./wheels"', "the index ./wheels cannot be used: it is not a URL"),
+    (
+        '[[tool.uv.index]]\nurl = "https://u:p@index.example/?t=1"',
+        "the index index.example/ cannot be used: it holds characters",
+    ),
+    (
+        '[[tool.uv.index]]\nurl = "https://i.example/${HOME}"',
+        "the index https://i.example/${HOME} cannot be used: it names a variable",
+    ),
+    ('[tool.uv]\nfind-links = ["/wheels"]', "the index /wheels cannot be used: it is not a URL"),
+]
+
+
+@pytest.mark.parametrize(("text", "why"), REFUSED)
+def test_what_leads_out_is_refused(text: str, why: str) -> None:
+    head = '[project]\nname = "app"\nversion = "1"\n'
+    with pytest.raises(StagerError) as caught:
+        python.projects(SourceTree.of({"pyproject.toml": head + text}), Indexes(), lambda: "3.11")
+    assert isinstance(caught.value, BadManifest)
+    assert why in caught.value.message
+    assert caught.value.where.startswith("pyproject.toml:")
+
+
+@pytest.mark.parametrize("option", ["--no-index", "--no-binary :all:", "-f ./wheels", "--find-links=http://x.example/"])
+def test_options_that_cannot_be_kept_are_refused(option: str) -> None:
+    tree = SourceTree.of({"requirements.txt": "-r more.txt\n", "more.txt": f"plain\n{option}\n"})
+    with pytest.raises(BadManifest) as caught:
+        python.requirements(tree, "requirements.txt", Indexes())
+    assert caught.value.where == "more.txt:2"
+
+
+def test_a_public_index_of_the_app_is_asked_after_the_operators() -> None:
+    text = (
+        '[project]\nname = "app"\nversion = "1"\n[[tool.uv.index]]\nname = "own"\nurl = "https://own.example/simple"\n'
+    )
+    mine = Indexes(pypi_default="https://mirror.example/simple", pypi_first=("https://first.example/simple",))
+    shown = python.projects(SourceTree.of({"pyproject.toml": text}), mine, lambda: "3.11")
+    assert b'"index" = [{"name" = "own", "url" = "https://own.example/simple"}]' in shown.files["pyproject.toml"]
+    assert shown.variables == {
+        "UV_DEFAULT_INDEX": "https://mirror.example/simple",
+        "UV_INDEX": "https://first.example/simple",
+    }
+
+
+def test_an_app_may_replace_the_default_index() -> None:
+    tree = SourceTree.of({"requirements.txt": "-i https://own.example/simple\nplain\n"})
+    shown = python.requirements(tree, "requirements.txt", Indexes(pypi_default="https://mirror.example/simple"))
+    assert shown.options == ("-c", "constraints.txt", "--default-index", "https://own.example/simple")
+    assert shown.variables == {}
