@@ -23,7 +23,7 @@ from ..ecosystems.pypi.document import line_of
 from ..errors import BadManifest, NeedsBuild
 from ..indexes import Indexes
 from ..indexes.configured import NPM_AGES, npm_options, npmrc
-from ..indexes.origins import Origin
+from ..indexes.origins import PORTS, Origin
 from .confined import APP, HOME, Scratch
 
 if TYPE_CHECKING:
@@ -105,8 +105,8 @@ def settings(tree: SourceTree, indexes: Indexes) -> bytes:
         kind, _, secret = one.header.partition(" ")
         if one.origin in origins:
             key = "_authToken" if kind == "Bearer" else "_auth"
-            rows[f"//{one.origin.host}:{one.origin.port}{one.path}:{key}"] = secret
-            rows[f"//{one.origin.host}{one.path}:{key}"] = secret
+            port = "" if one.origin.port == PORTS[one.origin.scheme] else f":{one.origin.port}"
+            rows[f"//{one.origin.host}{port}{one.path}:{key}"] = secret
     if odd := next((key for key, value in rows.items() if "${" in value or "\n" in value), ""):
         raise BadManifest(".npmrc", f"{odd} names a variable of the environment, which is not read here")
     return "".join(f"{key}={value}\n" for key, value in rows.items()).encode()
