@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -178,6 +179,21 @@ def test_systemd_accepts_the_units(systemd: Path, tmp_path: Path) -> None:
     unit.write_text(unit.read_text().replace("Restart=always", "Restart=sometimes"))
     done = subprocess.run([*command, *units], capture_output=True, text=True, check=False)
     assert "restart specifier" in done.stderr, "the check can fail"
+
+
+@pytest.mark.tools
+def test_systemd_finds_little_exposed(systemd: Path, tmp_path: Path) -> None:
+    """`systemd-analyze security` adds up what a service could still do: from 0 (nothing) to 10."""
+    folder = unpacked(systemd, tmp_path / "in")
+    command = ["systemd-analyze", "security", "--offline=true", "--no-pager"]
+    for unit in sorted(folder.glob("*.service")):
+        done = subprocess.run([*command, "--threshold=25", unit], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout[-300:]
+    bare = tmp_path / "bare.service"
+    bare.write_text(
+        re.sub(r"^(?:Protect|Restrict|Private|SystemCall|Capab)\w+=.*\n", "", unit.read_text(), flags=re.MULTILINE)
+    )
+    assert subprocess.run([*command, "--threshold=25", bare], capture_output=True, check=False).returncode != 0
 
 
 @pytest.mark.tools
