@@ -110,7 +110,11 @@ class Api:
 
     def _path(self, link: str, what: str) -> str:
         """The path and query of a link, below the API's own address."""
-        parts, base = urlsplit(link), urlsplit(self.session.login.api).path
+        base = urlsplit(self.session.login.api).path
+        try:
+            parts = urlsplit(link)
+        except ValueError:
+            raise Rejected(what, PLATFORM, "it answered with a link that is no URL") from None
         if not parts.path.startswith(base + "/v3/"):
             raise Rejected(what, PLATFORM, "it answered with a link that leads elsewhere")
         path = parts.path[len(base) :]

@@ -92,12 +92,11 @@ class Web:
         import requests
 
         plain = self._network.checked(url)
-        proxy = self._network.proxy(plain)
-        try:
-            return self._open().get(
-                plain,
-                headers=headers,
-                allow_redirects=False,
+        proxy, opened = self._network.proxy(plain), self._open()
+        prepared = opened.prepare_request(requests.Request("GET", plain, headers=headers))
+        try:  # by the adapter: the session would read a redirect's whole body, and trip over its target
+            return opened.get_adapter(plain).send(
+                prepared,
                 stream=True,
                 timeout=(self._patience.connect, self._patience.read),
                 proxies={"http": proxy, "https": proxy} if proxy else {},

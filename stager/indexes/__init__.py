@@ -138,13 +138,14 @@ class Indexes:
 
     def policy(self, *origins: Origin) -> Policy:
         """Who may reach addresses that are not public: `origins`, the configured ones, and what is allowed besides."""
-        return Policy(self.trusted.union(origins), self.allowed, cache(lambda: tuple(self._in_use())))
+        return Policy(self.trusted.union(origins), self.allowed, cache(lambda: tuple(self._gateways())))
 
-    def _in_use(self) -> Iterator[Origin]:
-        """The origins of the indexes that are asked, the default ones included."""
-        for find in (self.pypi, lambda: (self.npm(),), self.debian):
+    def _gateways(self) -> Iterator[Origin]:
+        """The origins of the operator's indexes and of the default ones, never of those that an app names."""
+        yield from self.trusted
+        for find in (default_pypi, default_npm, default_debian):
             try:
-                yield from map(Origin.of, find())
+                yield Origin.of(find())
             except (BadSettings, ValueError):
                 continue
 

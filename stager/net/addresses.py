@@ -70,7 +70,8 @@ class Policy:
     """The operator's allowances: networks (`10.0.0.0/8`), addresses, hosts (`registry.internal`), `host:port`, and
     domains with all below them (`.internal`)."""
     gateways: Callable[[], Iterable[Place]] = tuple
-    """The indexes in use. Where one of these resolves into a network that is nobody's, all names do: see `_NOBODYS`."""
+    """The operator's indexes and the default ones. Where one of these is in a network that is nobody's, all names are: see
+    `_NOBODYS`."""
 
     def knows(self, place: Place) -> bool:
         """Whether the operator named this origin or its host, as written: then its address is not judged."""
@@ -225,9 +226,8 @@ def judge(
 
 
 def _why(name: str) -> str:
-    if literal(name) is not None or is_local(name):
-        return "it names a private address that is not among the configured indexes"
-    return f"{name} leads to an address that is not public; an operator can allow it by naming it in STAGER_ALLOW_ADDRESSES"
+    what = "it names a private address" if is_local(name) else f"{name} leads to an address that is not public"
+    return f"{what}; whoever runs stager can allow it in STAGER_ALLOW_ADDRESSES"
 
 
 def _judged(found: Found) -> Address:

@@ -44,7 +44,10 @@ class Against:
         """What it is called in results: a URL without its user, password and query, which may be secret."""
         if self.kind != "url":
             return self.value
-        parts = urlsplit(self.value)
+        try:
+            parts = urlsplit(self.value)
+        except ValueError:
+            return "a URL that is none"
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
