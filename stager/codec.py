@@ -99,12 +99,14 @@ def compress(data: bytes | bytearray | memoryview) -> Iterator[bytes]:
         yield bytes(raw)
 
 
-def splice(member: Deflated, label: str) -> Iterator[bytes]:
+def splice(member: Deflated, label: str, tell: Callable[[bytes | memoryview], object] | None = None) -> Iterator[bytes]:
     """Copy a foreign raw deflate stream as a run, after checking that it is what its archive says it is.
+
+    `tell` is given what it inflates to, in parts that are valid during the call.
 
     Raises BadArchive when it does not inflate to exactly the claimed size and CRC-32, or does not end where claimed.
     """
-    facts = scan(_reader(member.fd, member.offset, member.length), member.length, member.size)
+    facts = scan(_reader(member.fd, member.offset, member.length), member.length, member.size, tell)
     if facts is _BROKEN or (facts.size, facts.crc) != (member.size, member.crc):
         raise BadArchive(label, "a member does not inflate to the size and checksum that its directory states")
     if (facts.end + 7) // 8 != member.length:
@@ -163,7 +165,12 @@ def _joint(end: int) -> bytes:
     return EMPTY_STORED if 0 < used <= 5 else b"\x00" + EMPTY_STORED
 
 
-def scan(read: Callable[[int], bytes], length: int, limit: int | None = None) -> Facts:
+def scan(
+    read: Callable[[int], bytes],
+    length: int,
+    limit: int | None = None,
+    tell: Callable[[bytes | memoryview], object] | None = None,
+) -> Facts:
     """Inflate a raw deflate stream and find where its last block begins and ends.
 
     `read(done)` gives the next bytes after `done` ones. A stream that is damaged, or inflates to more than
@@ -171,7 +178,7 @@ def scan(read: Callable[[int], bytes], length: int, limit: int | None = None) ->
     """
     from .inflate import scan_stream
 
-    found = scan_stream(read, length, limit)
+    found = scan_stream(read, length, limit, tell)
     return _BROKEN if found is None else Facts(*found)
 
 

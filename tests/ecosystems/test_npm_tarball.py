@@ -12,7 +12,7 @@ from npm_cases import AMD64, ARM64, artifact, pack
 from stager.archive import content_bytes
 from stager.ecosystems import npm
 from stager.ecosystems.npm.bins import tidy
-from stager.errors import BadArchive, StagerError, UnsafeEntry
+from stager.errors import BadArchive, Mislabelled, StagerError, UnsafeEntry
 
 PLACE = "node_modules/tool"
 
@@ -102,10 +102,24 @@ def test_what_later_steps_need_to_know(tmp_path: Path) -> None:
 
 
 def test_the_package_inside_must_be_the_one_the_lock_asks_for(tmp_path: Path) -> None:
-    with pytest.raises(BadArchive) as caught:
-        unpacked(tmp_path, {"package.json": {"name": "evil", "version": "1.0.0"}})
-    assert caught.value.message == "tool@1.0.0: is the package evil@1.0.0 inside, not the one the lock asks for"
-    unpacked(tmp_path, {"package.json": {"name": "tool", "version": "v1.0.0+build.5"}})  # as the registry reads it
+    for name, version in [
+        ("evil", "1.0.0"), ("Tool", "1.0.0"), ("@team/tool", "1.0.0"), ("", "1.0.0"), (None, "1.0.0"), (["tool"], "1.0.0"),
+        ("tool", "1.0.1"), ("tool", "1.0.0-1"), ("tool", "1.0"), ("tool", ""), ("tool", None), ("tool", "latest"),
+    ]:  # fmt: skip
+        with pytest.raises(Mislabelled) as caught:
+            unpacked(tmp_path, {"package.json": {"name": name, "version": version}})
+        found = f"{'' if name is None else name}@{'' if version is None else version}"
+        assert caught.value.message == f"tool@1.0.0: its package.json says {found}, but tool@1.0.0 was asked for"
+        assert caught.value.exit_code == 50
+    for version in (
+        "1.0.0",
+        "v1.0.0+build.5",
+        "=1.0.0",
+        " 1.0.0\n",
+        "01.0.00",
+        "v 1.0.0",
+    ):  # as semver reads it loosely
+        unpacked(tmp_path, {"package.json": {"name": "tool", "version": version}})
 
 
 @pytest.mark.parametrize(

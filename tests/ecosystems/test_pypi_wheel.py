@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import ZipEntry, make_wheel, make_zip
+from builders import DEFLATED, STORED, ZipEntry, make_wheel, make_zip
 
+from stager import pieces
 from stager.archive import content_bytes
-from stager.digest import Digest
+from stager.digest import Digest, sha256
 from stager.ecosystems.pypi import LAYOUT, unpack
-from stager.errors import BadArchive, UnsafeEntry
+from stager.errors import BadArchive, DigestMismatch, Mislabelled, UnsafeEntry
 from stager.model import Artifact
+from stager.pieces import Piece
+from stager.store import Store
 from stager.tar import Deflated, Unpacked
 
 PLACE = ".stager/pypi"
@@ -48,7 +51,7 @@ def wheel(files: Mapping[str, bytes] | None = None, **more: Any) -> bytes:
 
 
 def refusal(tmp_path: Path, data: bytes, filename: str = "demo_pkg-1.0-py3-none-any.whl") -> str:
-    with pytest.raises((BadArchive, UnsafeEntry)) as caught:
+    with pytest.raises((BadArchive, UnsafeEntry, Mislabelled)) as caught:
         opened(tmp_path, data, filename)
     return caught.value.message.removeprefix("demo_pkg-1.0-py3-none-any.whl: ")
 
@@ -154,8 +157,10 @@ def test_equal_wheels_give_equal_files_in_equal_order(tmp_path: Path) -> None:
 def test_names_and_versions_may_be_spelled_differently(tmp_path: Path) -> None:
     data = make_wheel("Demo.Pkg", "1.0.0", {"x.py": b""})
     assert "site-packages/x.py" in unpacked(tmp_path, data)
-    assert refusal(tmp_path, make_wheel("other", "1.0")) == "is of another package: it has other-1.0.dist-info"
-    assert refusal(tmp_path, make_wheel("demo_pkg", "1.1")) == "is of another package: it has demo_pkg-1.1.dist-info"
+    for name, version in [("other", "1.0"), ("demo_pkg", "1.1"), ("demo_pkg", "1.0+local")]:
+        info = f"{name}-{version}.dist-info"
+        said = f"the folder {info} says {name} {version}, but demo-pkg 1.0 was asked for"
+        assert refusal(tmp_path, make_wheel(name, version)) == said
 
 
 def record_of(files: Mapping[str, bytes], *more: str, skip: str = "") -> bytes:
@@ -208,11 +213,173 @@ def test_a_record_that_does_not_fit_is_refused(tmp_path: Path, record: bytes, me
     assert refusal(tmp_path, by_hand(record)) == message
 
 
+CACHE = "__pycache__/demo_pkg.cpython-311.pyc"
+
+
+@pytest.mark.parametrize(
+    ("files", "record"),
+    [
+        (PARTS, record_of(PARTS).replace(b"\n", b"\r\n")),
+        (PARTS, record_of(PARTS, "\n", "demo_pkg/,,\n")),
+        (PARTS, record_of(PARTS) + record_of(PARTS)),
+        (
+            PARTS,
+            record_of(PARTS, f"{CACHE},,\n", "gone.pyc,,\n"),
+        ),  # noted by an installer, in a wheel made from its result
+        (PARTS | {CACHE: b"\x00"}, record_of(PARTS, f"{CACHE},,\n")),
+        (PARTS | {'a, "b".txt': b"x"}, None),
+        (PARTS | {"ü.txt": b"x"}, None),
+        (PARTS | {f"{INFO}/INSTALLER": b"pip\n"}, record_of(PARTS, f"{INFO}/INSTALLER,,\n")),
+    ],
+    ids=[
+        "foreign line ends",
+        "folders",
+        "equal rows",
+        "absent bytecode",
+        "bytecode",
+        "a comma",
+        "not ASCII",
+        "installer",
+    ],
+)
+def test_what_records_of_real_wheels_have(tmp_path: Path, files: dict[str, bytes], record: bytes | None) -> None:
+    found = unpacked(tmp_path, by_hand(record, files))
+    assert {*found} >= {"site-packages/demo_pkg.py", f"site-packages/{INFO}/RECORD"}
+    assert not [path for path in found if path.endswith(".pyc")]
+
+
+BIG = os.urandom(30_000)
+
+
+def piece(tmp_path: Path, data: bytes) -> Piece:
+    """The wheel as a piece, with every byte of it copied."""
+    with opened(tmp_path, data) as found:
+        entries = sorted(found.files, key=lambda entry: entry.path.encode())
+        return pieces.build(entries, Store(str(tmp_path / "store")), "demo.whl")
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "sha384", "sha512"])
+def test_every_file_is_held_to_its_hash(tmp_path: Path, algorithm: str) -> None:
+    """Small files, spliced ones, stored ones, scripts and data: what is listed is what is copied."""
+    files = PARTS | {
+        "big.bin": BIG, "stored.bin": BIG[::-1], f"{DATA}/scripts/run": b"#!python\n", f"{DATA}/scripts/sh": b"#!/bin/sh\n",
+        f"{DATA}/data/share/x": b"share", "empty": b"",
+    }  # fmt: skip
+
+    def row(name: str, data: bytes) -> str:
+        digest = base64.urlsafe_b64encode(hashlib.new(algorithm, data).digest()).decode()
+        return f"{name},{algorithm}={digest if name == 'empty' else digest.rstrip('=')},{len(data)}\n"
+
+    def wheel_of(rows: dict[str, str]) -> bytes:
+        record = ("".join(rows.values()) + f"{INFO}/RECORD,,\n").encode()
+        entries = [ZipEntry(name, data, STORED if name == "stored.bin" else DEFLATED) for name, data in files.items()]
+        return make_zip([*entries, ZipEntry(f"{INFO}/RECORD", record)])
+
+    rows = {name: row(name, data) for name, data in files.items()}
+    assert piece(tmp_path, wheel_of(rows)).size
+    for name, data in files.items():
+        other = bytes(len(data)) if data else b""
+        wrong = rows | {name: row(name, other) if other else rows[name].replace("=", "=x", 1)}
+        with pytest.raises(DigestMismatch) as caught:
+            piece(tmp_path, wheel_of(wrong))
+        assert caught.value.message.startswith("demo.whl: .stager/pypi/")
+        assert f"expected {algorithm}=" in caught.value.message
+        assert "as its list of files states, got" in caught.value.message
+        assert caught.value.exit_code == 50
+
+
+def test_the_slow_decoder_hashes_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = wheel({"big.py": b"".join(b"%d: some text\n" % number for number in range(40_000)), "big.bin": BIG})
+    expected = piece(tmp_path, data)
+    from stager import inflate
+
+    monkeypatch.setattr(inflate, "_zlib", lambda: None)
+    assert piece(tmp_path, data).blob == expected.blob
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        (b"Name: other\nVersion: 1.0\n", "METADATA says other 1.0, but demo-pkg 1.0 was asked for"),
+        (b"Name: demo-pkg\nVersion: 1.0.1\n", "METADATA says demo-pkg 1.0.1, but demo-pkg 1.0 was asked for"),
+        (b"Name: demo-pkg\nVersion: 1.0+cu118\n", "METADATA says demo-pkg 1.0+cu118, but demo-pkg 1.0 was asked for"),
+        (b"Name: demo-pkg\nVersion: one\n", "METADATA says demo-pkg one, but demo-pkg 1.0 was asked for"),
+        (b"Version: 1.0\n", "states no Name in its METADATA, not one"),
+        (b"Name:\nVersion: 1.0\n", "states no Name in its METADATA, not one"),
+        (b"Name: demo-pkg\n\nVersion: 1.0\n", "states no Version in its METADATA, not one"),
+        (b"Name: demo-pkg\nName: other\nVersion: 1.0\n", "states 2 Name in its METADATA, not one"),
+        (b"Name: demo-pkg\nname: other\nVersion: 1.0\n", "states 2 Name in its METADATA, not one"),
+        (b"", "states no Name in its METADATA, not one"),
+    ],
+)
+def test_the_metadata_must_be_of_the_package(tmp_path: Path, metadata: bytes, message: str) -> None:
+    assert refusal(tmp_path, by_hand(None, PARTS | {f"{INFO}/METADATA": metadata})) == message
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        b"Name: Demo.Pkg\nVersion: v1.0.0\n",
+        b"name : demo_pkg\r\nVERSION: 1.0\r\n\r\nName: other\r\n",
+        b"\xef\xbb\xbfName: demo-pkg\nVersion: 1.0\nAuthor: J\xf6rg\n\n\xff",
+        b"Name: demo-pkg\nName: demo-pkg\nVersion: 1.0\nSummary: x\n  Name: other\n",
+    ],
+    ids=["spelled differently", "foreign line ends", "not UTF-8", "twice the same"],
+)
+def test_metadata_may_be_sloppy_where_it_says_the_same(tmp_path: Path, metadata: bytes) -> None:
+    assert unpacked(tmp_path, by_hand(None, PARTS | {f"{INFO}/METADATA": metadata}))
+
+
+def test_every_place_that_names_a_wheel_must_name_the_one_that_is_asked_for(tmp_path: Path) -> None:
+    files = PARTS | {"other-1.0.data/purelib/x.py": b""}
+    said = "the folder other-1.0.data says other 1.0, but demo-pkg 1.0 was asked for"
+    assert refusal(tmp_path, by_hand(None, files)) == said
+    files = PARTS | {"demo_pkg-2.0.data/purelib/x.py": b""}
+    said = "the folder demo_pkg-2.0.data says demo_pkg 2.0, but demo-pkg 1.0 was asked for"
+    assert refusal(tmp_path, by_hand(None, files)) == said
+    assert unpacked(tmp_path, by_hand(None, PARTS | {"Demo.Pkg-1.0.0.data/purelib/x.py": b""}))
+    for name in (
+        "other-1.0-py3-none-any.whl",
+        "demo_pkg-1.1-py3-none-any.whl",
+        "demo.whl",
+        "demo_pkg-1.0+x-py3-none-any.whl",
+    ):
+        found = refusal(tmp_path, by_hand(), name)
+        assert "its file name says" in found
+        assert found.endswith("but demo-pkg 1.0 was asked for")
+
+
+@pytest.mark.parametrize(
+    ("asked", "made", "fits"),
+    [
+        ("1.0%2Bcpu", "1.0+cpu", True),
+        ("1.0%2Bcpu", "1.0+CPU", True),
+        ("1.0%2Bcpu", "1.0", False),
+        ("1.0", "1.0+cpu", False),
+        ("1!1.0", "1!1.0", True),
+        ("1!1.0", "1.0", False),
+        ("1.0.post1", "1.0.post1", True),
+        ("1.0rc1", "1.0.rc1", True),
+    ],
+)
+def test_local_versions_and_epochs_are_part_of_a_version(tmp_path: Path, asked: str, made: str, fits: bool) -> None:
+    data = make_wheel("demo-pkg", made, {"demo_pkg.py": b""})
+    (tmp_path / "blob").write_bytes(data)
+    item = Artifact(f"pkg:pypi/demo-pkg@{asked}", f"demo_pkg-{made}-py3-none-any.whl", sha256(data), LAYOUT, (PLACE,))
+    if fits:
+        unpack(str(tmp_path / "blob"), item, PLACE).close()
+    else:
+        with pytest.raises(Mislabelled):
+            unpack(str(tmp_path / "blob"), item, PLACE)
+
+
 @pytest.mark.parametrize(
     ("files", "message"),
     [
         (PARTS | {"other-1.0.dist-info/METADATA": b""}, "has 2 .dist-info folders instead of one"),
-        ({"demo_pkg.py": b""}, f"has no member '{INFO}/WHEEL'"),
+        ({"demo_pkg.py": b""}, f"has no member '{INFO}/METADATA'"),
+        ({f"{INFO}/METADATA": META}, f"has no member '{INFO}/WHEEL'"),
+        (PARTS | {"Demo_Pkg-1.0.dist-info/METADATA": META}, "has 2 .dist-info folders instead of one"),
         (PARTS | {f"{INFO}/WHEEL": b"Wheel-Version: 2.0\n"}, "states 2.0 as its Wheel-Version; this stager reads 1.x"),
         (PARTS | {f"{INFO}/WHEEL": b"Generator: x\n"}, "states nothing as its Wheel-Version; this stager reads 1.x"),
         (PARTS | {f"{DATA}/odd/x": b""}, f"member '{DATA}/odd/x' is data of the unknown kind 'odd'"),

@@ -15,11 +15,13 @@ from stager import box, elf, releases
 from stager.archive import content_bytes
 from stager.digest import sha256
 from stager.ecosystems import runtime
-from stager.errors import BadArchive
+from stager.errors import BadArchive, Mislabelled
 from stager.model import Artifact, Reason
 from stager.runtimes import Chosen, choose_bun, choose_node, choose_npm
 
 PROGRAM = make_elf(needed=["libc.so.6"], interpreter="/lib64/ld-linux-x86-64.so.2")
+MANIFEST = b'{"name": "demo", "version": "1.0.0"}'
+HEADER = b'#define PY_MINOR_VERSION\t12\n/* Version as a string */\n#define PY_VERSION      \t"%s"\n'
 Kept = dict[str, tuple[bytes, bool]]
 
 
@@ -32,7 +34,8 @@ def tarball(files: dict[str, bytes], links: dict[str, str] | None = None, execut
 def unpacked(folder: Path, layout: str, data: bytes) -> tuple[Kept, dict[str, str], dict[str, object]]:
     """(path → (bytes, executable), links, meta) at the place `p`."""
     (folder / "x.tgz").write_bytes(data)
-    item = Artifact("pkg:npm/demo@1.0.0", "demo-1.0.0.tgz", sha256(data), layout, ("p",))
+    purl = "pkg:generic/cpython@3.12.4%2B20240713?arch=amd64" if layout == "pbs/1" else "pkg:npm/demo@1.0.0"
+    item = Artifact(purl, "demo-1.0.0.tgz", sha256(data), layout, ("p",))
     with runtime.unpack(str(folder / "x.tgz"), item, "p") as found:
         contents = {entry.path: (content_bytes(entry.content), entry.executable) for entry in found.files}
         return contents, found.links, found.meta
@@ -45,7 +48,7 @@ def test_node_keeps_the_program_and_its_licence(tmp_path: Path) -> None:
         "package/README.md": b"x",
         "package/include/node/node.h": b"x",
         "package/share/man/man1/node.1": b"x",
-        "package/package.json": b"{}",
+        "package/package.json": MANIFEST,
     }
     assert unpacked(tmp_path, "node/1", tarball(files)) == (
         {"p/bin/node": (PROGRAM, True), "p/LICENSE": (b"MIT", False)},
@@ -55,7 +58,9 @@ def test_node_keeps_the_program_and_its_licence(tmp_path: Path) -> None:
 
 
 def test_the_top_folder_may_have_any_name(tmp_path: Path) -> None:
-    contents, _, _ = unpacked(tmp_path, "bun/1", tarball({"bun-linux/bin/bun": PROGRAM, "bun-linux/README.md": b""}))
+    contents, _, _ = unpacked(
+        tmp_path, "bun/1", tarball({"bun-linux/bin/bun": PROGRAM, "bun-linux/package.json": MANIFEST})
+    )
     assert contents == {"p/bin/bun": (PROGRAM, True)}
 
 
@@ -69,7 +74,7 @@ def test_npm_is_kept_without_manuals(tmp_path: Path) -> None:
         "package/docs/content/x.md": b"x",
         "package/man/man1/npm.1": b"x",
         "package/node_modules/dep/docs/index.js": b"kept: only npm's own manuals are known to be unused",
-        "package/package.json": b"{}",
+        "package/package.json": MANIFEST,
     }
     contents, links, meta = unpacked(tmp_path, "npm-cli/1", tarball(files))
     assert {path: executable for path, (_, executable) in contents.items()} == {
@@ -89,6 +94,7 @@ def test_python_build_standalone_is_kept_without_what_builds_or_tests(tmp_path: 
         "python/bin/pip3": b"#!/install/bin/python3.12\n",
         "python/bin/2to3-3.12": b"x",
         "python/include/python3.12/Python.h": b"x",
+        "python/include/python3.12/patchlevel.h": HEADER % b"3.12.4",
         "python/share/man/man1/python3.1": b"x",
         "python/lib/libpython3.12.so.1.0": PROGRAM,
         "python/lib/libpython3.so": b"x",
@@ -138,8 +144,44 @@ def test_python_build_standalone_is_kept_without_what_builds_or_tests(tmp_path: 
 )
 def test_an_archive_without_its_program_is_refused(tmp_path: Path, layout: str, program: str) -> None:
     with pytest.raises(BadArchive) as caught:
-        unpacked(tmp_path, layout, tarball({"package/package.json": b"{}"}, {"package/bin/node": "package.json"}))
-    assert caught.value.message == f"demo@1.0.0: holds no program {program}"
+        unpacked(tmp_path, layout, tarball({"package/package.json": MANIFEST}, {"package/bin/node": "package.json"}))
+    name = "cpython@3.12.4+20240713" if layout == "pbs/1" else "demo@1.0.0"
+    assert caught.value.message == f"{name}: holds no program {program}"
+
+
+@pytest.mark.parametrize(
+    ("layout", "files", "message"),
+    [
+        ("node/1", {"p/bin/node": PROGRAM}, "demo@1.0.0: has no package.json"),
+        ("node/1", {"p/bin/node": PROGRAM, "p/package.json": b"{"}, "demo@1.0.0: its package.json is not valid JSON"),
+        (
+            "node/1", {"p/bin/node": PROGRAM, "p/package.json": b'{"name": "demo", "version": "1.0.1"}'},
+            "demo@1.0.0: its package.json says demo@1.0.1, but demo@1.0.0 was asked for",
+        ),
+        (
+            "npm-cli/1", {"p/bin/npm-cli.js": b"", "p/package.json": b'{"name": "Demo", "version": "1.0.0"}'},
+            "demo@1.0.0: its package.json says Demo@1.0.0, but demo@1.0.0 was asked for",
+        ),
+        (
+            "pbs/1", {"python/bin/python3.11": PROGRAM},
+            "cpython@3.12.4+20240713: the archive says it holds bin/python3.11, but Python 3.12.4 was asked for",
+        ),
+        (
+            "pbs/1", {"python/bin/python3.12": PROGRAM, "python/include/python3.12/patchlevel.h": HEADER % b"3.12.3"},
+            "cpython@3.12.4+20240713: include/python3.12/patchlevel.h says 3.12.3, but 3.12.4 was asked for",
+        ),
+        (
+            "pbs/1", {"python/bin/python3.12": PROGRAM, "python/include/python3.12/patchlevel.h": b""},
+            "cpython@3.12.4+20240713: include/python3.12/patchlevel.h says no version, but 3.12.4 was asked for",
+        ),
+    ],
+)  # fmt: skip
+def test_a_runtime_must_be_the_one_that_the_plan_names(
+    tmp_path: Path, layout: str, files: dict[str, bytes], message: str
+) -> None:
+    with pytest.raises((BadArchive, Mislabelled)) as caught:
+        unpacked(tmp_path, layout, tarball(files))
+    assert caught.value.message.startswith(message)
 
 
 def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:

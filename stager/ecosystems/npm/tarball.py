@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 
 from stager.archive import Archive, Held, content_bytes, content_chunks, read_tar
-from stager.errors import BadArchive, UnsafeEntry
+from stager.errors import BadArchive, Mislabelled, UnsafeEntry
 from stager.model import Artifact
 from stager.tar import Deflated, Entry, Span, Unpacked
 
@@ -34,7 +34,7 @@ def unpack(blob: str | Held, artifact: Artifact, path: str) -> Unpacked:
     `meta` holds `name`, `version`, `bin` (command → file), `install` (names of its install scripts), `native` (why it
     must be compiled, or empty), `prebuilt` (its compiled add-ons), `needs` and `wants` (names it depends on, firmly
     and optionally), `bundled` (folder → its `bin`, for packages inside the tarball) and `dropped` (how many links).
-    Raises BadArchive, also when the package inside is not the one the lock asks for, and UnsafeEntry.
+    Raises BadArchive, UnsafeEntry, and Mislabelled when the package inside is not the one the lock asks for.
     """
     archive = read_tar(blob, artifact.name, "gz")
     try:
@@ -42,7 +42,7 @@ def unpack(blob: str | Held, artifact: Artifact, path: str) -> Unpacked:
         if not path.startswith(f"{STORE}/"):  # pnpm leaves them as they are
             _rename_ignores(files)
         inside = _manifest(files, "package.json", artifact.name)
-        _check_identity(inside, artifact)
+        check_identity(inside, artifact)
         meta = _meta(inside, files, artifact.name)
         _mend_bins(files, meta, artifact.name)
     except BaseException:
@@ -75,7 +75,12 @@ def _rename_ignores(files: Files) -> None:
 def _manifest(files: Files, name: str, label: str) -> Mapping[str, object]:
     if name not in files:
         raise BadArchive(label, f"has no {name}")
-    data = content_bytes(files[name][0], label)
+    return manifest_of(files[name][0], name, label)
+
+
+def manifest_of(content: Content, name: str, label: str) -> Mapping[str, object]:
+    """A `package.json` as the table it must be. Raises BadArchive."""
+    data = content_bytes(content, label)
     if len(data) > _MANIFEST_LIMIT:
         raise BadArchive(label, f"its {name} is {len(data)} bytes; the limit is {_MANIFEST_LIMIT}")
     try:
@@ -87,16 +92,27 @@ def _manifest(files: Files, name: str, label: str) -> Mapping[str, object]:
     return value
 
 
-def _check_identity(inside: Mapping[str, object], artifact: Artifact) -> None:
+def check_identity(inside: Mapping[str, object], artifact: Artifact) -> None:
+    """Raise Mislabelled unless a package.json has the name and version of the artifact's package URL.
+
+    Versions are compared as semver reads them loosely, as pnpm does, which looks at this, too; names with their case, since
+    the registry has names that differ in nothing else. For an alias the package URL has the real name.
+    """
     name, version = from_purl(artifact.purl)
-    found, release = str(inside.get("name", "")).strip(), _plain(str(inside.get("version", "")))
-    if found != name or (version and release != _plain(version)):
-        raise BadArchive(artifact.name, f"is the package {found}@{release} inside, not the one the lock asks for")
+    found, release = str(inside.get("name") or "").strip(), str(inside.get("version") or "")
+    if found != name or (version and _plain(release) != _plain(version)):
+        asked = f"{name}@{version}" if version else name
+        raise Mislabelled(artifact.name, "its package.json", f"{found}@{release.strip()}", asked)
 
 
 def _plain(version: str) -> str:
-    """A version as the registry writes it: no `v`, no build metadata."""
-    return version.strip().lstrip("=v").partition("+")[0]
+    """A version as semver (2.0.0, loosely read) compares it: no `v`, no build metadata, no leading zeros."""
+    text = version.strip().lstrip("=v \t").partition("+")[0]
+    found = re.fullmatch(r"(\d{1,16})\.(\d{1,16})\.(\d{1,16})(?:-?([0-9A-Za-z.-]+))?", text)
+    if not found:
+        return text
+    release = ".".join(str(int(part)) for part in found.groups()[:3])
+    return f"{release}-{found[4]}" if found[4] else release
 
 
 def _meta(inside: Mapping[str, object], files: Files, label: str) -> dict[str, object]:

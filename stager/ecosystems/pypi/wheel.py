@@ -4,8 +4,10 @@ Below the given place (`.stager/pypi`) go: modules to `site-packages/`, commands
 `include/<name>/`, other data to the place itself. No bytecode is carried and nothing is run. Contents are passed on
 untouched, so that large deflate streams can be copied as they are.
 
-RECORD must list every file of the archive with a strong hash and nothing else, and sizes must agree. The hashes in it
-are not computed: the whole archive has been verified by its own digest, which covers RECORD and files alike.
+RECORD must list every file of the archive with a strong hash and nothing else, and sizes must agree; what is placed is
+hashed while it is copied, and must have that hash. Bytecode caches, which are left out, may be listed as they like.
+Name and version must be those that are asked for wherever the wheel states them: in its file name, its `.dist-info` and
+`.data` folders and its METADATA.
 """
 
 from __future__ import annotations
@@ -17,9 +19,10 @@ import io
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
+from urllib.parse import unquote
 
 from stager.archive import Archive, Held, Member, content_bytes, content_chunks, read_zip
-from stager.errors import BadArchive, UnsafeEntry
+from stager.errors import BadArchive, Mislabelled, UnsafeEntry
 from stager.model import Artifact
 from stager.tar import Deflated, Entry, Span, Unpacked
 
@@ -41,25 +44,31 @@ class Placed(NamedTuple):
     row: Row
     content: bytes | Span | Deflated
     executable: bool
+    stated: str = ""
+    """The hash that RECORD has for it, empty for what is generated."""
 
 
 def unpack(blob: str | Held, artifact: Artifact, path: str) -> Unpacked:
     """The files of the wheel at `blob`, placed below `path`; their contents are valid until it is closed.
 
-    Raises BadArchive for a wheel that breaks its specification, UnsafeEntry for a member that must not be unpacked.
+    Raises BadArchive for a wheel that breaks its specification, UnsafeEntry for a member that must not be unpacked,
+    Mislabelled for another package than the artifact's.
     """
     archive = read_zip(blob, artifact.filename)
     try:
-        entries = [Entry(f"{path}/{file.path}", file.content, file.executable) for file in _files(archive)]
+        entries = [
+            Entry(f"{path}/{one.path}", one.content, one.executable, one.stated) for one in _files(archive, artifact)
+        ]
     except BaseException:
         archive.close()
         raise
     return Unpacked(entries, closers=(archive,))
 
 
-def _files(archive: Archive) -> list[Placed]:
+def _files(archive: Archive, artifact: Artifact) -> list[Placed]:
     """Everything the wheel comes to, generated files included."""
     info = _info_folder(archive)
+    _check_identity(archive, info, artifact)
     _check_version(archive, info)
     record = _checked_record(archive, info)
     placed: dict[str, Placed] = {}
@@ -76,18 +85,47 @@ def _files(archive: Archive) -> list[Placed]:
 
 
 def _info_folder(archive: Archive) -> str:
-    """The one `.dist-info` folder, whose name must be that of the wheel."""
+    """The one `.dist-info` folder."""
     found = {member.name.partition("/")[0] for member in archive.members if ".dist-info/" in member.name}
     found = {name for name in found if name.endswith(".dist-info")}
     if len(found) != 1:
         raise BadArchive(archive.label, f"has {len(found)} .dist-info folders instead of one")
-    info = found.pop()
-    name, _, version = info.removesuffix(".dist-info").rpartition("-")
-    parts = archive.label.split("-")
-    same = len(parts) > 2 and _normal(name) == _normal(parts[0]) and _same_version(version, parts[1])
-    if not same:
-        raise BadArchive(archive.label, f"is of another package: it has {info}")
-    return info
+    return found.pop()
+
+
+def _check_identity(archive: Archive, info: str, artifact: Artifact) -> None:
+    """Name (PEP 503) and version (PEP 440) as asked for, in every place where a wheel states them."""
+    name, _, version = artifact.purl.partition("?")[0].removeprefix("pkg:pypi/").partition("@")
+    file = [*archive.label.split("-"), "", ""]
+    asked = (unquote(name), unquote(version) or file[1])
+    stated = {"its file name": (file[0], file[1]), f"the folder {info}": _split(info)}
+    for folder in sorted({member.name.partition("/")[0] for member in archive.members if ".data/" in member.name}):
+        if folder.endswith(".data"):
+            stated[f"the folder {folder}"] = _split(folder)
+    stated["METADATA"] = _metadata(archive, f"{info}/METADATA")
+    for place, (found, release) in stated.items():
+        if _normal(found) != _normal(asked[0]) or not _same_version(release, asked[1]):
+            raise Mislabelled(archive.label, place, f"{found} {release}", " ".join(asked))
+
+
+def _split(folder: str) -> tuple[str, str]:
+    """Name and version of a `.dist-info` or `.data` folder."""
+    name, _, version = folder.rpartition(".")[0].rpartition("-")
+    return name, version
+
+
+def _metadata(archive: Archive, name: str) -> tuple[str, str]:
+    """Name and Version in the core metadata, whose other fields may be in any encoding. Raises BadArchive."""
+    member = archive[name]
+    if member.size > _METADATA_LIMIT:
+        raise BadArchive(archive.label, f"has a {name} of {member.size} bytes")
+    head = re.split(rb"\r?\n\r?\n", content_bytes(member.content, archive.label), maxsplit=1)[0]
+    text = head.decode("utf-8-sig", "replace")
+    found = [{row.strip() for row in re.findall(rf"(?im)^{key}[ \t]*:(.*)$", text)} for key in ("Name", "Version")]
+    for key, values in zip(("Name", "Version"), found, strict=True):
+        if len(values) != 1 or not min(values):
+            raise BadArchive(archive.label, f"states {len(values - {''}) or 'no'} {key} in its METADATA, not one")
+    return found[0].pop(), found[1].pop()
 
 
 def _normal(name: str) -> str:
@@ -135,11 +173,14 @@ def _checked_record(archive: Archive, info: str) -> dict[str, Row]:
         if member.name not in record:
             raise UnsafeEntry(archive.label, member.name, "is not listed in RECORD")
         digest, size = record[member.name]
+        if _is_dropped(archive, member.name, info):
+            continue
         if not digest.startswith(_STRONG):
             raise UnsafeEntry(archive.label, member.name, "has no sha256 in RECORD")
         if size and size != str(member.size):
             raise UnsafeEntry(archive.label, member.name, f"has {member.size} bytes, not {size[:20]} as in RECORD")
     absent = record.keys() - {member.name for member in archive.members} - unlisted
+    absent = {name for name in absent if not name.endswith(".pyc")}
     if absent:
         raise BadArchive(archive.label, f"lacks {min(absent)!r}, which RECORD lists")
     return record
@@ -162,11 +203,11 @@ def _record_rows(archive: Archive, name: str) -> dict[str, Row]:
 def _place(archive: Archive, member: Member, info: str, record: Mapping[str, Row]) -> Iterator[Placed]:
     """Where a member goes: nowhere, to one place, or as a Python script to two."""
     first, _, rest = member.name.partition("/")
-    if (first == info and rest in _REPLACED) or _is_bytecode(archive, member.name):
+    if _is_dropped(archive, member.name, info):
         return
     row = record[member.name]
     if not rest or not first.endswith(".data"):
-        yield Placed(f"{SITE}/{member.name}", row, member.content, member.executable)
+        yield Placed(f"{SITE}/{member.name}", row, member.content, member.executable, row[0])
         return
     kind, _, name = rest.partition("/")
     if kind == "scripts":
@@ -175,13 +216,19 @@ def _place(archive: Archive, member: Member, info: str, record: Mapping[str, Row
     prefix = _prefix(kind, info)
     if prefix is None or not name:
         raise UnsafeEntry(archive.label, member.name, f"is data of the unknown kind {kind[:50]!r}")
-    yield Placed(prefix + name, row, member.content, member.executable)
+    yield Placed(prefix + name, row, member.content, member.executable, row[0])
 
 
 def _prefix(kind: str, info: str) -> str | None:
     """Where the files of a `.data` folder go."""
     name = _normal(info.removesuffix(".dist-info").rpartition("-")[0])
     return {"purelib": f"{SITE}/", "platlib": f"{SITE}/", "headers": f"include/{name}/", "data": ""}.get(kind)
+
+
+def _is_dropped(archive: Archive, name: str, info: str) -> bool:
+    """Whether a member goes nowhere."""
+    first, _, rest = name.partition("/")
+    return (first == info and rest in _REPLACED) or _is_bytecode(archive, name)
 
 
 def _is_bytecode(archive: Archive, name: str) -> bool:
@@ -197,9 +244,9 @@ def _script(archive: Archive, member: Member, name: str, row: Row) -> Iterator[P
         raise UnsafeEntry(archive.label, member.name, "has a name that no command can have")
     head = next(content_chunks(member.content, 4096, archive.label), b"")
     if not re.match(rb"#!pythonw?[\s]", head):
-        yield Placed(f"bin/{name}", row, member.content, True)
+        yield Placed(f"bin/{name}", row, member.content, True, row[0])
         return
-    yield Placed(f"libexec/{name}", row, member.content, True)
+    yield Placed(f"libexec/{name}", row, member.content, True, row[0])
     yield _generated(f"bin/{name}", launcher.script(name).encode(), True)
 
 
