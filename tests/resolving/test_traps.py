@@ -14,6 +14,7 @@ from booby_traps import NPM, REQUIREMENTS, SECRET, UV, Canary, Trap, index, regi
 from servers import Server
 from uv import find_uv_bin
 
+from stager.cli import main
 from stager.errors import StagerError
 from stager.indexes import Indexes
 from stager.locking import install_npm
@@ -182,3 +183,64 @@ def test_npm_itself_is_caught(
         env={**operators_npm, "PATH": f"{app}:{app}/bin:{os.environ['PATH']}"}, capture_output=True, check=False, timeout=60,
     )  # fmt: skip
     assert bool(canary.sprung()) == trap.springs, done.stderr.decode()
+
+
+# --- every command ---------------------------------------------------------------------------------------------
+
+COMMANDS = ["detect", "plan", "lock", "stage", "verify", "up"]
+INERT = [
+    Trap(
+        "settings-of-programs",
+        lambda c: {
+            "index.html": "<p>hello</p>",
+            ".git/config": f"[core]\n\tfsmonitor = {c.folder.parent}/app/x.sh\n\thooksPath = .\n"
+            + '[filter "x"]\n\tclean = ./x.sh\n',
+            ".git/HEAD": "ref: refs/heads/main\n",
+            ".gitattributes": "* filter=x\n",
+            ".envrc": "./x.sh\n",
+            "Makefile": "all:\n\t./x.sh\n",
+            "Vagrantfile": f"Dir.mkdir({str(c.folder)!r})\n",
+            ".profile": "./x.sh\n",
+            "setup.py": c.code,
+            "conftest.py": c.code,
+            "sitecustomize.py": c.code,
+            "node_modules/.bin/npm": c.shell,
+            **dict.fromkeys(
+                ("x.sh", "git", "uv", "node", "npm", "bwrap", "ssh", "vagrant", "docker", "sh", "python3"), c.shell
+            ),
+        },
+    ),
+    Trap(
+        "own-buildpack",
+        lambda c: {
+            "stager.yml": "buildpacks: [./mine]\n",
+            "mine/buildpack.yml": "name: mine\ndetect:\n  - files: [mine/buildpack.yml]\n    why: x\n",
+            "mine/templates/x.j2": f"{{{{ ''.__class__.__mro__[1].__subclasses__() }}}}{{% include '{c.folder}' %}}",
+            "mine/__init__.py": c.code,
+            "mine/hook.py": c.code,
+        },
+    ),
+]
+ALL = [*UV, *REQUIREMENTS, *NPM, *INERT]
+
+
+@pytest.mark.tools
+@pytest.mark.parametrize("trap", ALL, ids=str)
+def test_no_command_springs_a_trap(
+    trap: Trap, tmp_path: Path, canary: Canary, operators: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All in one process, whose environment and folder are a careless caller's; the index knows no runtimes."""
+    app = trap.lay(tmp_path / "app", canary)
+    mirrors = {"STAGER_DEBIAN_MIRROR": operators, "STAGER_DEBIAN_SECURITY_MIRROR": operators}
+    registry_ = {
+        "NPM_CONFIG_REGISTRY": operators,
+        "STAGER_CACHE_DIR": str(tmp_path / "store"),
+        "HOME": str(tmp_path / "home"),
+    }
+    for name, value in {**environment(app, operators), **mirrors, **registry_}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(app)
+    for command in COMMANDS:
+        code = main([command, "."])
+        assert canary.sprung() == [], command
+        assert code not in (1, 99), command
