@@ -791,8 +791,8 @@ class NotReady(TargetError):
 class BadMachine(TargetError):
     """What stager remembers of a machine is damaged."""
 
-    def __init__(self, path: str, why: str) -> None:
-        super().__init__(why, "Run 'stager destroy', then 'stager up'.", where=path)
+    def __init__(self, path: str, why: str, hint: str = "Run 'stager destroy', then 'stager up'.") -> None:
+        super().__init__(why, hint, where=path)
 
 
 class CannotIsolate(TargetError):

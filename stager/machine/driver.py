@@ -86,7 +86,7 @@ def _limit(args: Sequence[str | None], provider: str) -> float:
 def _environment(
     where: Place, provider: str, environ: Mapping[str, str], variables: Mapping[str, str]
 ) -> dict[str, str]:
-    root = where.app if os.path.exists(where.ejected) else where.folder
+    root = where.app if where.is_ejected() else where.folder
     own = {
         "VAGRANT_CWD": root,
         "VAGRANT_DOTFILE_PATH": where.file("vagrant"),

@@ -6,6 +6,11 @@ guest.tar       scripts, environments and settings for the machine
 key, key.pub    this machine's own key
 ssh_config      how to reach it
 state.json      the values of `State`
+made, seal      proof that this folder was made here, see `check`
+ejected         is there when this user has taken the app's own Vagrantfile over
+
+All of this decides what runs on this machine, as this user: a Vagrantfile is a program, an ssh configuration may name one.
+So a folder that came with an app, or was copied, is not believed.
 """
 
 from __future__ import annotations
@@ -25,6 +30,9 @@ from ..digest import canonical_json
 from ..errors import BadMachine, CannotWrite, MachineBusy, NoMachine
 from ..store.disk import why
 
+EJECTED = "ejected"
+_MADE, _SEAL = "made", "seal"
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -43,8 +51,12 @@ class Place:
 
     @property
     def ejected(self) -> str:
-        """Where a Vagrantfile is that the user has taken over."""
+        """Where the app's own Vagrantfile is, if it has one."""
         return os.path.join(self.app, "Vagrantfile")
+
+    def is_ejected(self) -> bool:
+        """Whether the app's own Vagrantfile is in force: there, and taken over by this user on this machine."""
+        return os.path.lexists(self.ejected) and os.path.lexists(self.file(EJECTED))
 
     def exists(self) -> bool:
         """Whether there is a machine, or the rest of one."""
@@ -90,11 +102,42 @@ def place(app: str) -> Place:
     return Place(os.path.abspath(app))
 
 
+def check(where: Place) -> None:
+    """Raise BadMachine for a machine's folder that was not made here.
+
+    `seal` holds the inode and the time of change of the empty file `made`, which no archive, clone or copy can bring along.
+    """
+    top = os.path.dirname(where.folder)
+    if os.path.lexists(where.folder) and (os.path.islink(top) or os.path.islink(where.folder) or not _is_own(where)):
+        hint = "Remove that folder. If its machine still runs, end it with the provider's own program."
+        raise BadMachine(where.folder, "came with the app or was copied: what it says is not believed", hint)
+
+
+def _is_own(where: Place) -> bool:
+    """Whether a folder is sealed, or was just made: then there is nothing in it."""
+    try:
+        sealed = regular.read(where.file(_SEAL), limits.RECORD, follow=False) == _mark(where)
+        return sealed or set(os.listdir(where.folder)) <= {_MADE}
+    except FileNotFoundError:
+        return os.path.isdir(where.folder) and set(os.listdir(where.folder)) <= {_MADE}
+    except OSError:
+        return False
+
+
+def _mark(where: Place) -> bytes:
+    found = os.lstat(where.file(_MADE))
+    return f"{found.st_ino} {found.st_ctime_ns}\n".encode()
+
+
 def prepare(where: Place) -> None:
-    """Make the machine's folder, for this user alone. Raises CannotWrite."""
+    """Make the machine's folder, for this user alone. Raises CannotWrite, and BadMachine as `check` does."""
     top = os.path.join(where.app, ".stager")
+    check(where)
     try:
         os.makedirs(where.folder, exist_ok=True)
+        if not os.path.exists(where.file(_SEAL)):
+            publish(where.file(_MADE), b"")
+            publish(where.file(_SEAL), _mark(where))
         os.chmod(where.folder, 0o700)
         if not os.path.exists(os.path.join(top, ".gitignore")):
             publish(os.path.join(top, ".gitignore"), b"*\n")
@@ -124,7 +167,8 @@ def save(where: Place, state: State) -> None:
 
 
 def load(where: Place) -> State:
-    """The state of the app's machine. Raises NoMachine when there is none, BadMachine when it cannot be read."""
+    """The state of the app's machine. Raises NoMachine when there is none, BadMachine when it cannot be read or believed."""
+    check(where)
     path = where.file("state.json")
     try:
         data = regular.read(path, limits.RECORD, follow=False)

@@ -196,7 +196,9 @@ def _write(where: Place, stack: Any, state: State, wanted: Wanted) -> tuple[str,
     notes: tuple[str, ...] = ()
     if wanted.eject:
         told = "wrote Vagrantfile, which is yours from now on" if vagrantfile.eject(where, stack, state) else ""
-        notes = (told or "there is a Vagrantfile already; it was left as it is",)
+        notes = (told or "there is a Vagrantfile already; it was left as it is, and is in force from now on",)
+    elif os.path.lexists(where.ejected) and not where.is_ejected():
+        notes = ("the app's own Vagrantfile is not used: it is a program; 'stager up --eject' puts it in force",)
     vagrantfile.write(where, stack, state)
     return notes
 
@@ -238,7 +240,7 @@ def _reached(where: Place, state: State, context: Context) -> None:
 
 def _container_address(where: Place, state: State, environ: Mapping[str, str]) -> str:
     """What `vagrant ssh-config` would say of a container, which takes it two seconds; empty when that cannot be told."""
-    if state.provider != "docker" or os.path.lexists(where.ejected):
+    if state.provider != "docker" or where.is_ejected():
         return ""
     client = providers.engine(environ)
     try:
@@ -318,6 +320,7 @@ def destroy(app: str, context: Context) -> bool:
     where = folder.place(app)
     if not where.exists():
         return False
+    folder.check(where)
     try:
         provider = folder.load(where).provider
     except (NoMachine, BadMachine):

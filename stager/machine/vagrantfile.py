@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from .. import limits, regular, resources
 from ..errors import InvalidDefinition
 from ..render import render
-from .folder import Place, State, publish
+from .folder import EJECTED, Place, State, publish
 
 if TYPE_CHECKING:
     from ..stacks.definition import Definition
@@ -44,14 +44,15 @@ def text(definition: Definition, state: State, *, ejected: bool) -> str:
 
 def write(where: Place, definition: Definition, state: State) -> str:
     """Write the machine's Vagrantfile, unless one was ejected, which is left alone; the path of the one in force."""
-    if os.path.lexists(where.ejected):
+    if where.is_ejected():
         return where.ejected
     publish(where.file("Vagrantfile"), text(definition, state, ejected=False).encode())
     return where.file("Vagrantfile")
 
 
 def eject(where: Place, definition: Definition, state: State) -> bool:
-    """Write the Vagrantfile into the app's folder, from then on the user's own; False when there is one already."""
+    """Put the Vagrantfile in the app's folder in force, and write it first; False when there is one already."""
+    publish(where.file(EJECTED), b"")
     if os.path.lexists(where.ejected):
         return False
     publish(where.ejected, text(definition, state, ejected=True).encode(), 0o644)

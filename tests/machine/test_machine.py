@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ import pytest
 from command import stager
 from machine_bench import make_shop
 
+from stager.cli import main
 from stager.detection.appconfig import Health
 from stager.errors import (
     BadMachine,
@@ -94,6 +96,51 @@ def test_every_key_of_a_state_is_checked(tmp_path: Path) -> None:
         Path(where.file("state.json")).write_text(json.dumps({**whole, key: 1.5}))
         with pytest.raises(BadMachine):
             folder.load(where)
+
+
+def test_a_folder_that_came_with_the_app_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clone or copy may hold a Vagrantfile, which is a program, and an ssh configuration that names one."""
+    where = folder.place(str(tmp_path / "app"))
+    folder.prepare(where)
+    folder.save(where, STATE)
+    shutil.copytree(tmp_path / "app", tmp_path / "clone", symlinks=True)
+    sprung = tmp_path / "sprung"
+    Path(folder.place(str(tmp_path / "clone")).file("ssh_config")).write_text(
+        f"Host machine\n  ProxyCommand mkdir {sprung}\n"
+    )
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked/.stager").symlink_to("../app/.stager")
+    monkeypatch.setenv("STAGER_CACHE_DIR", str(tmp_path / "store"))
+    for name in ("clone", "linked"):
+        for command in (["up"], ["status"], ["ssh", "--", "true"], ["logs"], ["provision"], ["halt"], ["destroy"]):
+            assert main([command[0], str(tmp_path / name), *command[1:]]) == 70, command
+        assert main(["check", str(tmp_path / name)]) == 3
+        with pytest.raises(BadMachine, match="came with the app or was copied"):
+            folder.prepare(folder.place(str(tmp_path / name)))
+    assert folder.load(where) == STATE
+    assert not sprung.exists()
+
+
+def test_a_folder_whose_making_was_cut_short_is_made_again(tmp_path: Path) -> None:
+    where = folder.place(str(tmp_path))
+    os.makedirs(where.folder)
+    folder.prepare(where)
+    os.unlink(where.file("seal"))
+    os.unlink(where.file("made"))
+    folder.prepare(where)
+    folder.check(where)
+
+
+def test_the_apps_own_vagrantfile_is_in_force_only_when_it_is_taken_over(tmp_path: Path) -> None:
+    where, found = folder.place(str(tmp_path)), boxes.definition("debian-12")
+    Path(where.ejected).write_text("abort")
+    folder.prepare(where)
+    assert vagrantfile.write(where, found, STATE) == where.file("Vagrantfile")
+    assert not where.is_ejected()
+    assert not vagrantfile.eject(where, found, STATE)
+    assert where.is_ejected()
+    assert vagrantfile.write(where, found, STATE) == where.ejected
+    assert Path(where.ejected).read_text() == "abort"
 
 
 def test_one_stager_at_a_time_and_nothing_left(tmp_path: Path) -> None:
