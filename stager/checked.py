@@ -23,26 +23,66 @@ def whole(text: str, digits: int = 18) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= digits else None
 
 
-class Node:
-    """A value inside a parsed document, with its file and path for error messages."""
+Steps = tuple[str | int, ...]
+"""Keys and indexes from the top of a document down to a value."""
 
-    __slots__ = ("fail_with", "file", "path", "value")
+
+class Node:
+    """A value inside a parsed document, with its file and path for error messages.
+
+    `find` tells the 1-based line of a value by its steps, where there is anything to tell it from.
+    """
+
+    __slots__ = ("_above", "_find", "_key", "_path", "fail_with", "file", "value")
 
     def __init__(
-        self, value: Any, file: str, path: str = "", fail_with: Callable[[str, str], StagerError] | None = None
+        self,
+        value: Any,
+        file: str,
+        path: str = "",
+        fail_with: Callable[[str, str], StagerError] | None = None,
+        find: Callable[[Steps], int | None] | None = None,
     ) -> None:
         self.value = value
         self.file = file
-        self.path = path
         self.fail_with = fail_with or (lambda name, why: BadLock(name, why))
+        self._path = path
+        self._find = find
+        self._above: Node | None = None
+        self._key: str | int = ""
+
+    @property
+    def steps(self) -> Steps:
+        """The way to this value. It is made when asked for: of many values below a long key, few are ever named."""
+        found, node = list[str | int](), self
+        while node._above is not None:
+            found.append(node._key)
+            node = node._above
+        return tuple(reversed(found))
+
+    @property
+    def path(self) -> str:
+        """The way to this value as text: `package[3].name`."""
+        node = self
+        while node._above is not None:
+            node = node._above
+        path = node._path
+        for step in self.steps:
+            path += f"[{step}]" if isinstance(step, int) else (f".{step}" if path else step)
+        return path
 
     def fail(self, why: str) -> NoReturn:
-        """Raise this document's error for this path."""
-        raise self.fail_with(self.file, f"{self.path or 'document'}: {why}")
+        """Raise this document's error for this path, with its line when that can be found."""
+        error = self.fail_with(self.file, f"{self.path or 'document'}: {why}")
+        line = self._find(self.steps) if self._find else None
+        if line and error.where == self.file:
+            error.where = f"{self.file}:{line}"
+        raise error
 
     def _child(self, key: str | int, value: Any) -> Node:
-        step = f"[{key}]" if isinstance(key, int) else (f".{key}" if self.path else str(key))
-        return Node(value, self.file, self.path + step, self.fail_with)
+        made = Node(value, self.file, "", self.fail_with, self._find)
+        made._above, made._key = self, key
+        return made
 
     def _as(self, kind: type, name: str) -> Any:
         if not isinstance(self.value, kind) or (kind is int and isinstance(self.value, bool)):
@@ -88,6 +128,11 @@ class Node:
         if node is None:
             return {}
         return {name: node._child(name, value) for name, value in node._as(dict, "a table").items()}
+
+    def members(self) -> Iterator[tuple[builtins.str, Node]]:
+        """Every member of this table by its key."""
+        for name, value in self._as(dict, "a table").items():
+            yield name, self._child(name, value)
 
     def strings(self, key: builtins.str) -> builtins.list[Any]:
         """The array member `key` of strings; absent means empty."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -21,6 +22,7 @@ from .entries import Entry, read_entries
 from .errors import BadArchive, CannotWrite, Unreadable
 from .launch import LAYERS
 from .model import Layer, Plan
+from .names import fault
 from .store import Store
 from .tar import BLOCK, ROOT
 
@@ -197,9 +199,26 @@ def _read(droplet: DropletFile, store: Store | None) -> dict[str, Any]:
 def launch_facts(text: bytes, label: str) -> dict[str, Any]:
     """The contents of a droplet's `launch.json`. Raises BadArchive for what stager does not write."""
     facts = _json(text, label)
-    if isinstance(facts, dict) and isinstance(facts.get("processes"), dict) and isinstance(facts.get("stack"), str):
-        return facts
-    raise BadArchive(label, "its launch.json is not what stager writes")
+    node = Node(facts, "its launch.json", fail_with=lambda file, why: BadArchive(label, f"{file}: {why}"))
+    for key, pattern in _WORDS.items():
+        if not re.fullmatch(pattern, node.str(key)):
+            node.at(key).fail("is not what stager writes")
+    for key, pattern in _TABLES.items():
+        for name, value in node.at(key).members():
+            if not isinstance(value.value, str) or "\0" in value.value or not re.fullmatch(pattern, name):
+                value.fail("is not what stager writes")
+    if any(part in ("", ".", "..") or "/" in part or fault(part) for part in node.strings("buildpacks")):
+        node.at("buildpacks").fail("is not what stager writes")
+    return dict(facts)
+
+
+_WORDS = {
+    "architecture": "amd64|arm64", "glibc": r"[0-9]{1,4}\.[0-9]{1,4}", "plan": "sha256:[0-9a-f]{64}",
+    "stack": r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}",
+}  # fmt: skip
+_TABLES = {
+    "processes": "[A-Za-z0-9_-]{1,63}", "env": "[A-Za-z_][A-Za-z0-9_]{0,254}", "runtimes": "[A-Za-z0-9._+-]{1,64}",
+}  # fmt: skip
 
 
 def _json(text: bytes, label: str) -> Any:
@@ -230,17 +249,27 @@ def parts_of(droplet: DropletFile, record: Node, length: int) -> Iterator[tuple[
     """Each layer's place, in order: the skeleton's is found, the plan's are stated, the app's is what is left."""
     part = _front(droplet, length)
     yield "skeleton", part
-    position = part.offset + part.size
+    position, seen = part.offset + part.size, {"skeleton", "app"}
     for node in record.list("layers"):
-        name, size = node.str("name"), node.int("size")
-        yield name, Part(position, size, node.int("crc"), node.int("length"))
+        name, size = node.str("name"), _count(node, "size")
+        if not re.fullmatch("[a-z0-9-]{1,64}", name) or name in seen:
+            node.fail("its name is none, or there twice")
+        seen.add(name)
+        yield name, Part(position, size, _count(node, "crc", 0xFFFFFFFF), _count(node, "length"))
         position += size
-    left = droplet.size - position - record.at("envelope").int("size") - record.int("end") - _LAST
-    if min(left, position) < 0:
+    left = droplet.size - position - _count(record.at("envelope"), "size") - _count(record, "end") - _LAST
+    if left < 0:
         raise BadArchive(droplet.name, f"{LAYERS} says that it is longer than it is")
     if left:
         crc, length = _measure(inflated(droplet._bytes(position, left), droplet.name, open_end=True))
         yield "app", Part(position, left, crc, length)
+
+
+def _count(node: Node, key: str, most: int = 1 << 60) -> int:
+    number: int = node.int(key)
+    if not 0 <= number <= most:
+        node.at(key).fail("is no size")
+    return number
 
 
 def _front(droplet: DropletFile, length: int) -> Part:

@@ -10,11 +10,9 @@ import json
 import re
 
 from .digest import Digest, canonical_json
+from .lockfile import LAYERS as LAYERS
 from .lockfile import dumps
 from .model import Plan
-
-LAYERS = ".stager/layers.json"
-"""Where a droplet says how long its layers are; written by `dependencies`, which knows."""
 
 LAUNCH = """\
 #!/bin/sh

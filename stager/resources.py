@@ -111,9 +111,11 @@ _MOST = 10_000
 def pinned_digest(name: str, own: str, root: str) -> Digest:
     """The digest, as it is now, of the shipped buildpack `name`, or of a user's `own` folder relative to the app's `root`.
 
-    Nothing is parsed.
+    Nothing is parsed. A folder that holds no buildpack has the digest of an empty one: a plan may name any.
     """
     path = os.path.join(root, own) if own else os.path.join(folder("buildpacks"), name)
+    if own and not os.path.isfile(os.path.join(path, DEFINITIONS["buildpacks"])):
+        return folder_digest({})
     return folder_digest(contents(path, follow=not own))
 
 

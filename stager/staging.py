@@ -158,8 +158,10 @@ def make_plan(folder: Folder, previous: Plan | None, settings: Settings) -> Plan
 
 
 def save_lock(folder: Folder, plan: Plan) -> None:
-    """Write the plan to the folder's `stager.lock`, whole or not at all."""
-    writing.write(os.path.join(folder.root, lockfile.NAME), lockfile.dumps(plan).encode())
+    """Write the plan to the folder's `stager.lock`, whole or not at all. Raises BadLock for what could not be read again."""
+    data = lockfile.dumps(plan).encode()
+    lockfile.loads(data)
+    writing.write(os.path.join(folder.root, lockfile.NAME), data)
 
 
 def stage_plan(folder: Folder, plan: Plan, out: str, settings: Settings) -> dict[str, Any]:

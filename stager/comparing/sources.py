@@ -6,7 +6,7 @@ import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 
-from .. import lockfile, regular
+from .. import limits, lockfile, regular
 from ..digest import Digest
 from ..entries import read_entries
 from ..errors import BadArchive, BadLock, Unreadable, UsageError
@@ -85,7 +85,7 @@ def _folder(path: str, label: str) -> Contents:
 
 def _lock(path: str) -> bytes:
     try:
-        return regular.read(path, lockfile.LARGEST)
+        return regular.read(path, limits.LOCK)
     except OSError as error:
         raise Unreadable(path, error.strerror or str(error), "Check its name and permissions.") from None
 

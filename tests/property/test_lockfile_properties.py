@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -11,9 +13,11 @@ from stager.digest import Digest, sha256
 from stager.errors import BadLock
 from stager.model import Artifact, BuildpackPin, EnvVar, Plan, Process, Reason, Runtime
 
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
 WORD = st.from_regex(r"[a-z][a-z0-9_-]{0,12}", fullmatch=True)
 PATH = st.lists(WORD, min_size=1, max_size=4).map("/".join)
+VERSION = st.builds("{}.{}".format, st.integers(0, 99), st.integers(0, 99))
+LINE = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40).filter(str.strip)
 DIGEST = st.binary(max_size=8).map(sha256)
 REASON = st.builds(Reason, TEXT) | st.builds(Reason, TEXT, PATH) | st.builds(Reason, TEXT, PATH, st.integers(1, 9999))
 
@@ -22,35 +26,37 @@ def pairs(values: st.SearchStrategy[str]) -> st.SearchStrategy[tuple[tuple[str, 
     return st.dictionaries(PATH, values, max_size=4).map(lambda found: tuple(found.items()))
 
 
+def several(values: st.SearchStrategy[Any], key: str) -> st.SearchStrategy[tuple[Any, ...]]:
+    return st.lists(values, max_size=3, unique_by=lambda one: getattr(one, key)).map(tuple)
+
+
 PLANS = st.builds(
     Plan,
     stack=WORD,
     architecture=st.sampled_from(["amd64", "arm64"]),
-    codec=TEXT,
-    buildpacks=st.lists(st.builds(BuildpackPin, WORD, DIGEST, REASON, st.just("") | PATH), max_size=3).map(tuple),
+    codec=WORD,
+    buildpacks=several(st.builds(BuildpackPin, WORD, DIGEST, REASON, st.just("") | PATH), "name"),
     inputs=st.dictionaries(PATH, DIGEST, max_size=4).map(lambda found: tuple(found.items())),
-    runtimes=st.lists(
-        st.builds(Runtime, WORD, TEXT, WORD, st.tuples(st.integers(0, 9), st.integers(0, 99)), REASON), max_size=3
-    ).map(tuple),
-    artifacts=st.lists(
+    runtimes=several(
+        st.builds(Runtime, WORD, VERSION, WORD, st.tuples(st.integers(0, 9), st.integers(0, 99)), REASON), "name"
+    ),
+    artifacts=several(
         st.builds(
             Artifact,
-            purl=TEXT,
-            filename=TEXT,
+            purl=st.builds("pkg:pypi/{}@{}".format, WORD, VERSION),
+            filename=WORD,
             digest=DIGEST | st.just(Digest("sha512:" + "0f" * 64)),
-            layout=WORD,
-            paths=st.lists(PATH, max_size=3).map(tuple),
+            layout=st.sampled_from(sorted(lockfile.LAYOUTS - {"npm/1"})),
+            paths=st.lists(PATH, min_size=1, max_size=3, unique=True).map(tuple),
             size=st.none() | st.integers(0, 1 << 50),
-            url=TEXT,
+            url=st.just("") | st.builds("https://files.example/{}".format, PATH) | st.builds("file:{}".format, PATH),
         ),
-        max_size=4,
-    ).map(tuple),
+        "purl",
+    ),
     links=pairs(WORD),
     files=pairs(TEXT),
-    processes=st.lists(st.builds(Process, WORD, TEXT, REASON), max_size=3).map(tuple),
-    env=st.lists(
-        st.builds(EnvVar, st.from_regex(r"[A-Z_][A-Z0-9_]{0,9}", fullmatch=True), TEXT, REASON), max_size=3
-    ).map(tuple),
+    processes=several(st.builds(Process, WORD, LINE, REASON), "type"),
+    env=several(st.builds(EnvVar, st.from_regex(r"[A-Z_][A-Z0-9_]{0,9}", fullmatch=True), TEXT, REASON), "name"),
     facts=pairs(TEXT),
 )
 
