@@ -32,6 +32,7 @@ from .scanning import (
 )
 
 _SLACK = 1 << 30
+_PACKING = ("mtime", "mode", "owner", "header", "compressor", "trailing bytes")
 
 
 def compare(
@@ -54,10 +55,28 @@ def compare(
     left = scan(droplet, 4 * right.length + _SLACK)
     plan = _plan(right.texts.get(LOCK))
     place = Owners(right, plan, owners() if owners else {})
-    found = sorted(_findings(left, right, place, known or {}), key=lambda one: LEVELS.index(one.level))
-    first = [one for one in found if one.cause in ("damaged", "truncated")]
-    ordered = first + [one for one in found if one not in first] if first else found
+    ordered = _ordered(list(_findings(left, right, place, known or {})))
     return Comparison(*digests, tuple(ordered[:MOST]), dict(Counter(one.cause for one in ordered)))
+
+
+def _ordered(found: list[Finding]) -> list[Finding]:
+    """What decides most comes first: a file that cannot be read, then by level.
+
+    Where content differs, how the archive was written follows from that: whoever changes a file packs all of them again.
+    """
+    changed = any(one.level == "byte" and not _of_packing(one) for one in found)
+
+    def rank(one: Finding) -> int:
+        if one.cause in ("damaged", "truncated"):
+            return -1
+        return len(LEVELS) if changed and _of_packing(one) else LEVELS.index(one.level)
+
+    return sorted(found, key=rank)
+
+
+def _of_packing(one: Finding) -> bool:
+    """Whether a difference lies in how the archive was written, not in what is in it; lines of a file have an order, too."""
+    return one.cause in _PACKING or (one.cause == "order" and one.level == "entry")
 
 
 def _findings(left: Scan, right: Scan, place: Owners, known: Mapping[str, str]) -> Iterator[Finding]:

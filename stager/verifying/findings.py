@@ -10,7 +10,8 @@ from ..names import printable
 MOST = 200
 """So many findings are kept; all are counted."""
 LEVELS = ("plan", "artifact", "layer", "entry", "field", "byte")
-"""From what decides most to what decides least; the first cause is the one with the lowest level."""
+"""From what decides most to what decides least. The first cause is the one with the lowest level, but what lies in how the
+archive was written comes after changed content (see `causes`)."""
 
 HINTS = {
     "mtime": "Whatever writes the archive must set one fixed time (1980-01-01T00:00:01Z), not the file's or the clock's.",

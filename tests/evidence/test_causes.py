@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import os
+import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import patched
@@ -90,6 +94,60 @@ def test_a_droplet_of_another_build(name: str, tmp_path: Path) -> None:
     assert done.code == 80, done.err
     assert (first["cause"], first["level"]) == (cause, level), done.out
     assert first["path"].startswith(path)
+
+
+def _same_length(data: bytes) -> bytes:
+    return data.replace(b"print('hello')", b"print('evil!')")
+
+
+def _archived(data: bytes, **fields: object) -> bytes:
+    """What another archiver makes of a droplet's tar: other headers, in another order, with one file changed."""
+    made = io.BytesIO()
+    with (
+        tarfile.open(fileobj=io.BytesIO(data)) as old,
+        tarfile.open(fileobj=made, mode="w", format=tarfile.GNU_FORMAT) as new,
+    ):
+        for member in sorted(old, key=lambda one: one.name[::-1]):
+            content = old.extractfile(member).read() if member.isfile() else b""  # type: ignore[union-attr]
+            content += b"# evil\n" if member.name == "./app/main.py" else b""
+            member.size = len(content)
+            for key, value in fields.items():
+                setattr(member, key, value)
+            new.addfile(member, io.BytesIO(content))
+    return made.getvalue()
+
+
+REPACKED: dict[str, Callable[[bytes, bytes], bytes]] = {
+    "gzip": lambda tar, _: gzip.compress(_same_length(tar), 9, mtime=0),
+    "gzip with a time": lambda tar, _: gzip.compress(_same_length(tar), 1, mtime=1_700_000_000),
+    "the header kept": lambda tar, old: old[:10] + gzip.compress(_same_length(tar), 6, mtime=0)[10:],
+    "two members": lambda tar, _: b"".join(
+        gzip.compress(part) for part in (_same_length(tar)[:5120], _same_length(tar)[5120:])
+    ),
+    "something behind": lambda tar, _: gzip.compress(_same_length(tar)) + b"more",
+    "tar": lambda tar, _: gzip.compress(_archived(tar)),
+    "tar by a user": lambda tar, _: gzip.compress(_archived(tar, uid=1000, uname="me", mtime=1_700_000_000)),
+}
+"""Ways to change one file of a droplet: whoever does packs it all again."""
+
+
+@pytest.mark.parametrize("name", REPACKED)
+def test_a_file_that_was_tampered_with_comes_before_what_follows_from_that(name: str, tmp_path: Path) -> None:
+    app, store = prepared(tmp_path)
+    droplet = build(app, store, {})
+    old = droplet.read_bytes()
+    droplet.write_bytes(REPACKED[name](gzip.decompress(old), old))
+    done = verify(app, store, {}, "--conditions", "umask")
+    first = done.document["cause"]
+    assert (done.code, first["cause"], first["path"]) == (80, "different input", "./app/main.py"), done.out
+
+
+def test_a_droplet_that_was_only_compressed_again_says_so(tmp_path: Path) -> None:
+    app, store = prepared(tmp_path)
+    droplet = build(app, store, {})
+    old = droplet.read_bytes()
+    droplet.write_bytes(old[:10] + gzip.compress(gzip.decompress(old), 6)[10:])
+    assert verify(app, store, {}, "--conditions", "umask").document["cause"]["cause"] == "compressor"
 
 
 # --- the app ---------------------------------------------------------------------------------------------------
