@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from . import __version__, assembly, codec, launch, linking, pieces, tar
@@ -21,6 +22,7 @@ from .lockfile import plan_digest
 from .model import Artifact, BuildpackPin, Plan
 from .names import WHITEOUT, path_fault
 from .pieces import Piece
+from .remarks import collisions, told
 from .resources import pinned_digest
 from .restage import base_key
 from .store import Store
@@ -173,7 +175,7 @@ def build_base(
         **_outside_roots(owners, folders),
         **envelope,
         "layers": layers,
-        "notes": notes,
+        "notes": notes + told(set(collisions(owners)), partial(_whose, owners)),
     }
     base["crc"], base["length"] = _combined(layers)
     base["linked"] = base_key(plan_digest(plan))
@@ -332,7 +334,13 @@ def _outside_roots(owners: Mapping[str, str], folders: Iterable[str]) -> dict[st
     return {
         "files": {path: owner for path, owner in sorted(owners.items()) if not inside(path)},
         "folders": [path for path in folders if path and not inside(path)],
+        "roots": [path for path in folders if path.endswith("node_modules") and not inside(path.rpartition("/")[0])],
     }
+
+
+def _whose(owners: Mapping[str, str], path: str) -> str:
+    """Who puts this path, or the first one below it, into the droplet."""
+    return owners.get(path) or next(owner for one, owner in owners.items() if one.startswith(f"{path}/"))
 
 
 def _skeleton(

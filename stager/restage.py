@@ -11,7 +11,7 @@ import hashlib
 import os
 import time
 
-from . import __version__, assembly, codec, limits, regular, writing
+from . import __version__, assembly, codec, limits, regular, remarks, writing
 from .digest import key_of
 from .errors import Cancelled, CannotWrite, LockStale, Unreadable, UsageError
 from .resources import input_patterns, is_input
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .store import Store
 
 LOCK = "stager.lock"
-BASE_FORMAT = 6
+BASE_FORMAT = 7
 """Version of the base record; part of its memo key."""
 _OWN = (LOCK, ".gitignore", ".stagerignore", ".cfignore", ".slugignore")
 """Files of an app that no tree has, and that no output may replace."""
@@ -121,12 +121,14 @@ def assemble(
     stamp, taken = _stamp(place), time.time_ns()
     if last is None or not same or taken - last["taken"] > _YOUNG:
         last = {"of": wanted, "out": stamp, "taken": taken, "digest": digest, "size": size}
-    _remember(folder, store, known, last)
+    noted = remarks.remarks(folder.tree, base, folder.memo.get("remarks", {}))
+    _remember(folder, store, known, last, noted)
     return {
         "digest": "sha256:" + digest,
         "size": size,
         "path": out,
         "written": not same,
+        "remarks": noted["notes"],
         "app": [piece.record() for piece in app],
     }
 
@@ -182,8 +184,8 @@ def note_digest(path: str, store: Store, digest: str) -> None:
         return  # a memo may always be missing
 
 
-def _remember(folder: Folder, store: Store, known: assembly.Known, last: dict[str, Any]) -> None:
-    memo = {"index": folder.tree.index, "known": known, "last": last}
+def _remember(folder: Folder, store: Store, known: assembly.Known, last: dict[str, Any], noted: dict[str, Any]) -> None:
+    memo = {"index": folder.tree.index, "known": known, "last": last, "remarks": noted}
     before = _before(folder, last)
     if before is not None:
         memo["before"] = before

@@ -294,5 +294,5 @@ def droplet(folder: Folder, result: dict[str, Any], store: Store) -> Droplet:
         processes=base["processes"],
         env=base["env"],
         layers=layers,
-        notes=(*result.get("notes", ()), *base["notes"], *left_out),
+        notes=(*result.get("notes", ()), *base["notes"], *result["remarks"], *left_out),
     )

@@ -188,12 +188,15 @@ SECRETS = words("""
     .env .env.local .env.production a/.env .ENV .envrc server.key a/b/TLS.KEY cert.p12 cert.pfx trust.jks id_rsa
     id_dsa id_ecdsa id_ed25519 .ssh/id_ed25519_sk .netrc _netrc .pypirc .git-credentials credentials.json
     service-account.json service-account-prod.json service_account.json client_secret_1.json .aws/credentials
-    home/.aws/credentials .docker/config.json .kube/config .pgpass
+    home/.aws/credentials .docker/config.json .kube/config .pgpass .my.cnf .s3cfg .boto .vault-token kubeconfig
+    .gem/credentials .cargo/credentials .cargo/credentials.toml infra/terraform.tfstate terraform.tfstate.backup a.kdbx
+    .config/gh/hosts.yml .config/gcloud/application_default_credentials.json
 """)
 NO_SECRETS = words("""
     .env.example .env.sample .env.template .env.dist .env.defaults .env.production.example .env.vault env
     .environment id_rsa.pub key keys.py a.pem cert.crt docker/config.json aws/credentials config.json service.json
-    account.json my-credentials.json.md .npmrc pip.conf
+    account.json my-credentials.json.md .npmrc pip.conf auth.json credentials src/credentials.py prod.tfvars hosts.yml
+    .cargo/config.toml my.cnf boto .bundle/config
 """)
 
 
@@ -228,6 +231,15 @@ CREDENTIAL = "likely a secret: it holds a credential"
         ("pip.conf", b"[global]\nindex-url = https://user:pass@index.example/simple\n", CREDENTIAL),
         ("pip.conf", b"[global]\nindex-url = https://token@index.example/simple\n", CREDENTIAL),
         ("pip.ini", b"[global]\nindex-url = https://index.example/simple?x=a@b\n", ""),
+        ("auth.json", b'{"http-basic": {"repo.example": {"username": "a", "password": "b"}}}', CREDENTIAL),
+        ("auth.json", b'{"github-oauth": {"github.example": "0123"}}', CREDENTIAL),
+        ("auth.json", b'{"routes": ["/login"]}', ""),
+        (".bundle/config", b'---\nBUNDLE_GEMS__EXAMPLE__COM: "bob:hunter2"\n', CREDENTIAL),
+        ("a/.bundle/config", b'---\nBUNDLE_PATH: "vendor/bundle"\nBUNDLE_MIRROR: "https://gems.example"\n', ""),
+        ("credentials", b"[default]\naws_secret_access_key = 0123\n", CREDENTIAL),
+        ("credentials", b"see the manual\n", ""),
+        (".terraformrc", b'credentials "x" {\n  token = "0123"\n}\n', CREDENTIAL),
+        (".bowerrc", b'{"registry": "https://bob:hunter2@bower.example"}', CREDENTIAL),
     ],
 )
 def test_secrets_by_content(path: str, content: bytes, reason: str) -> None:

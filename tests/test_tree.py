@@ -633,17 +633,6 @@ def test_a_hostile_pattern_costs_no_more_than_another() -> None:
     assert time.perf_counter() - started < 2
 
 
-def test_names_that_some_systems_take_for_one_are_noted(tmp_path: Path) -> None:
-    names = ["README", "Readme", "a/x", "A/y", "caf\u00e9", "cafe\u0301", "plain"]
-    found = SourceTree.of(dict.fromkeys(names, "x"))
-    remark = "differs from {} only in case or accents; some systems cannot hold both"
-    assert found.notes == (
-        ("Readme", remark.format("README")),
-        ("a", remark.format("A")),
-        ("caf\u00e9", remark.format("cafe\u0301")),
-    )
-
-
 def test_the_digest_is_that_of_the_canonical_list() -> None:
     found = SourceTree.of({"b/run": Executable("x"), "a": "y", "l": Link("a")})
     text = f"f{sha256(b'y')}\0a\0x{sha256(b'x')}\0b/run\0la\0l\0"

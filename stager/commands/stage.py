@@ -112,13 +112,13 @@ def _as_json(folder: Folder, result: dict[str, Any], store: Store) -> dict[str, 
         **{key: result[key] for key in ("digest", "size", "path", "written")},
         "layers": layers_of(base, result["app"], store),
         "left_out": [{"path": path, "reason": why} for path, why in folder.tree.left_out],
-        "notes": [*result.get("notes", ()), *base["notes"]],
+        "notes": [*result.get("notes", ()), *base["notes"], *result["remarks"]],
     }
 
 
 def _report(folder: Folder, result: dict[str, Any]) -> None:
     base = result["base"]
-    shared.warn([*result.get("notes", ()), *base["notes"]])
+    shared.warn([*result.get("notes", ()), *base["notes"], *result["remarks"]])
     for path, why in folder.tree.left_out:
         shared.say(f"left out: {path} ({why})")
     runtimes = ", ".join(f"{name} {version}" for name, version in base["runtimes"].items())

@@ -34,7 +34,7 @@ from .walk import Walk, folders_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any, BinaryIO
 
 __all__ = ["Executable", "File", "Link", "SourceTree"]
@@ -257,8 +257,8 @@ class SourceTree:
 
     @property
     def notes(self) -> tuple[tuple[str, str], ...]:
-        """(path, remark) on what is in the tree but deserves a look: what is kept as asked, names that differ in case."""
-        return tuple(sorted([*self._kept, *_clashes([*self.files, *self.links, *self.folders()])]))
+        """(path, remark) on what is in the tree although it would be left out, had the ignore file not asked for it."""
+        return tuple(sorted(self._kept))
 
     # --- identity ---
 
@@ -319,22 +319,3 @@ def _descends(patterns: list[str], parts: list[str]) -> bool:
         else:
             return False
     return all(pattern == "**" for pattern in patterns[want:])
-
-
-def _clashes(paths: Iterable[str]) -> list[tuple[str, str]]:
-    """Paths that macOS or Windows would take for one: equal but for case or the composition of accents."""
-    seen: dict[str, str] = {}
-    found = []
-    for path in sorted(paths):
-        key = _folded(path)
-        if seen.setdefault(key, path) != path:
-            found.append((path, f"differs from {seen[key]} only in case or accents; some systems cannot hold both"))
-    return found
-
-
-def _folded(path: str) -> str:
-    if path.isascii():
-        return path.lower()
-    from unicodedata import normalize
-
-    return normalize("NFC", normalize("NFC", path).casefold())

@@ -35,9 +35,15 @@ FILLED_BY_STAGING = ".stager", "node_modules"
 _SECRET_NAMES = frozenset({
     "id_rsa", "id_dsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk",
     ".env", ".envrc", ".netrc", "_netrc", ".pypirc", ".pgpass", ".dockercfg", ".git-credentials", "credentials.json",
+    ".my.cnf", ".mylogin.cnf", ".boto", ".s3cfg", ".vault-token", ".databrickscfg", ".dockerconfigjson", "kubeconfig",
+    "secring.gpg",
 })  # fmt: skip
-_SECRET_ENDS = (".key", ".p12", ".pfx", ".jks", ".keystore", ".ppk")
-_SECRET_PLACES = ("/.aws/credentials", "/.docker/config.json", "/.kube/config")
+_SECRET_ENDS = (".key", ".p12", ".pfx", ".jks", ".keystore", ".ppk", ".kdbx", ".tfstate", ".tfstate.backup")
+"""Terraform's state repeats every secret of the resources in it, in plain text."""
+_SECRET_PLACES = (
+    "/.aws/credentials", "/.docker/config.json", "/.kube/config", "/.gem/credentials", "/.cargo/credentials",
+    "/.cargo/credentials.toml", "/.config/gh/hosts.yml", "/gcloud/application_default_credentials.json",
+)  # fmt: skip
 _SECRET_JSON = re.compile(r"(?:service[-_]account|client_secret).*\.json", re.DOTALL)
 _ENV_TEMPLATES = (".example", ".sample", ".template", ".dist", ".defaults", ".vault")
 _PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY")
@@ -47,7 +53,16 @@ _NPM_LOGIN = re.compile(
 _URL_LOGIN = re.compile(rb"://(?!:?@)[^/\s\"'@]+@")
 _REFERENCE = re.compile(rb"\$\{[^}\n]*\}")
 _CREDENTIAL = "it holds a credential"
-_KEEPS_CREDENTIALS = (".npmrc", ".yarnrc.yml", ".yarnrc", "pip.conf", "pip.ini")
+_OTHER_LOGIN = re.compile(
+    rb"\"(?:http-basic|(?:github|gitlab|bitbucket)-(?:oauth|token)|bearer)\"\s{0,99}:\s{0,99}\{\s{0,99}\""  # Composer
+    rb"|(?m:^BUNDLE_\w{1,99}:[ ]?\"?(?!https?:)[^\s\":]{1,99}:[^\s\"])"  # Bundler
+    rb"|aws_secret_access_key[ \t]{0,99}=[ \t]{0,99}\S|:rubygems_api_key:"
+    rb"|(?m:^[ \t]{0,99}token[ \t]{0,99}=[ \t]{0,99}\"[^\"$])"
+)
+_KEEPS_CREDENTIALS = (
+    ".npmrc", ".yarnrc.yml", ".yarnrc", "pip.conf", "pip.ini", "auth.json", "credentials", ".terraformrc", "terraform.rc",
+    ".bowerrc",
+)  # fmt: skip
 
 
 def always_out(path: str, kind: str) -> bool:
@@ -79,8 +94,8 @@ def secret_name(path: str) -> str:
 
 def wants_look(path: str) -> bool:
     """Whether only the content tells if this file is a secret."""
-    name = path.rpartition("/")[2].lower()
-    return name.endswith(".pem") or name in _KEEPS_CREDENTIALS
+    lower = path.lower()
+    return lower.rpartition("/")[2] in _KEEPS_CREDENTIALS or lower.endswith((".pem", ".bundle/config"))
 
 
 def secret_content(path: str, head: bytes) -> str:
@@ -88,7 +103,8 @@ def secret_content(path: str, head: bytes) -> str:
     if path.lower().endswith(".pem"):
         return "likely a secret: it holds a private key" if _PRIVATE_KEY.search(head) else ""
     plain = _REFERENCE.sub(b"", head)
-    return f"likely a secret: {_CREDENTIAL}" if _NPM_LOGIN.search(plain) or _URL_LOGIN.search(plain) else ""
+    patterns = (_NPM_LOGIN, _URL_LOGIN, _OTHER_LOGIN)
+    return f"likely a secret: {_CREDENTIAL}" if any(pattern.search(plain) for pattern in patterns) else ""
 
 
 class Rules:
