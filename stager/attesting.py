@@ -58,7 +58,7 @@ def rebuild(droplet: DropletFile, source: str, settings: Settings) -> Digest:
     plan = droplet.plan
     with temporary.folder("stager-attest-") as place, ThreadPoolExecutor(4, "attest") as pool:
         out = os.path.join(place, "droplet.tgz")
-        folder = restage.Folder(source)
+        folder = restage.Folder(source, stop=settings.stop, printed=settings.printed)
         restage.check_locked(folder, {path: str(digest) for path, digest in plan.inputs})
         with settings.store.lease():
             staging.take_in(plan, folder.tree, settings.store)

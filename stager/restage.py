@@ -49,10 +49,17 @@ class Folder:
 
     __slots__ = ("memo", "root", "tree")
 
-    def __init__(self, root: str, store: Store | None = None, *, stop: Callable[[], bool] = never) -> None:
+    def __init__(
+        self,
+        root: str,
+        store: Store | None = None,
+        *,
+        stop: Callable[[], bool] = never,
+        printed: frozenset[tuple[int, int]] = frozenset(),
+    ) -> None:
         self.root = os.path.realpath(root)
         self.memo: dict[str, Any] = (store.recall("folder", self.root) or {}) if store else {}
-        self.tree = SourceTree.read(root, index=self.memo.get("index"), stop=stop)
+        self.tree = SourceTree.read(root, index=self.memo.get("index"), stop=stop, printed=printed)
 
     def lock_bytes(self) -> bytes | None:
         """The folder's `stager.lock`, None when it has none."""

@@ -32,8 +32,8 @@ class Settings:
 
     `stack` and `architecture` empty mean: what the lock or the app's `stager.yml` says, else the default. `locked` demands
     a `stager.lock` that fits. `save_lock` writes the plan to it, once the droplet is made, when it was missing or
-    stale. `jobs` is the number of
-    worker threads, 0 for as many as there are processors.
+    stale. `jobs` is the number of worker threads, 0 for as many as there are processors. `printed` are the files (device,
+    inode) that this process prints to, which are no source.
     """
 
     store: Store
@@ -48,6 +48,7 @@ class Settings:
     jobs: int = 0
     progress: Progress | None = None
     cancel: threading.Event | None = field(default=None, compare=False)
+    printed: frozenset[tuple[int, int]] = frozenset()
 
     def stop(self) -> bool:
         """Whether the caller asked to stop."""
@@ -74,7 +75,7 @@ def stage(root: str, out: str, settings: Settings) -> Droplet:
     Raises a StagerError (see `errors`) and leaves no droplet then.
     """
     with settings.store.lease():
-        folder = Folder(root, settings.store, stop=settings.stop)
+        folder = Folder(root, settings.store, stop=settings.stop, printed=settings.printed)
         result = None
         if not settings.upgrade and not settings.buildpacks:
             result = restage.warm(folder, settings.store, out, settings.stack, settings.architecture, settings.stop)

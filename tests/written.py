@@ -23,11 +23,16 @@ ROOT = Path(__file__).parent.parent
 _IMAGE = ("--base", "scratch")
 
 WRITES: dict[str, list[tuple[str, ...]]] = {
-    "stage": [("droplet", "stage", "APP", "-o", "OUT", "--offline")],
+    "stage": [
+        ("droplet", "stage", "APP", "-o", "OUT", "--offline"),
+        ("staged.json", "stage", "APP", "-o", "DROPLET", "--offline", "--json", ">"),
+    ],
     "plan": [("plan.toml", "plan", "APP", "--offline", ">")],
     "lock": [("app/stager.lock", "plan", "APP", "--offline", ">")],
     "verify": [
         ("junit.xml", "verify", "DROPLET", "--source", "APP", "--conditions", "umask", "--junit", "OUT"),
+        ("verified.json", "verify", "DROPLET", "--source", "APP", "--conditions", "umask", "--json", ">"),
+        ("different.json", "verify", "OTHER", "--source", "APP", "--conditions", "umask", "--json", "!80>"),
         ("kept", "verify", "OTHER", "--source", "APP", "--conditions", "umask", "--keep", "OUT", "!80"),
     ],
     "report": [
@@ -131,11 +136,11 @@ def write(app: Path, into: Path, store: Path) -> None:
 
 def _run(out: Path, words: tuple[str, ...], given: dict[str, str], store: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
-    code = int(words[-1][1:]) if words[-1].startswith("!") else 0
-    line = [{**given, "OUT": str(out)}.get(word, word) for word in words if word != ">" and not word.startswith("!")]
+    code = int(words[-1].strip("!>")) if words[-1].startswith("!") else 0
+    line = [{**given, "OUT": str(out)}.get(word, word) for word in words if word[-1] != ">" and word[0] != "!"]
     done = stager(*line, store=store)
     assert done.code == code, f"{line}: exit {done.code}\n{done.out}\n{done.err}"
-    if words[-1] == ">":
+    if words[-1].endswith(">"):
         out.write_text(done.out)
 
 

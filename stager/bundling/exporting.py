@@ -40,7 +40,7 @@ def export(root: str, out: str, settings: Settings) -> Exported:
     """
     out = os.path.abspath(out)
     with settings.store.lease():
-        folder = Folder(root, settings.store, stop=settings.stop)
+        folder = Folder(root, settings.store, stop=settings.stop, printed=settings.printed)
         keep_source(folder, out)
         plan = staging.current_plan(folder, settings)
         _check_buildpacks(plan)

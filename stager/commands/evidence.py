@@ -51,7 +51,9 @@ def _settings(arguments: argparse.Namespace, store: Store) -> Settings:
     from ..staging import Settings
 
     indexes = Indexes.from_environment(shared.environ(), home=shared.home())
-    return Settings(store, indexes, offline=arguments.offline, progress=shared.progress(arguments))
+    return Settings(
+        store, indexes, offline=arguments.offline, progress=shared.progress(arguments), printed=shared.printed()
+    )
 
 
 def _deliver(arguments: argparse.Namespace, data: bytes, told: dict[str, Any]) -> int:

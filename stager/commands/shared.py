@@ -6,6 +6,7 @@ People read standard error; standard output carries results: one line, or with `
 from __future__ import annotations
 
 import os
+import stat
 import sys
 
 from .. import writing
@@ -171,6 +172,7 @@ def settings(arguments: argparse.Namespace, store: Store, *, save_lock: bool = T
         upgrade=getattr(arguments, "upgrade", False),
         jobs=getattr(arguments, "jobs", 0),
         progress=progress(arguments),
+        printed=printed(),
     )
 
 
@@ -187,4 +189,17 @@ def folder(arguments: argparse.Namespace, store: Store) -> Folder:
     """The app's folder as it is now."""
     from ..restage import Folder
 
-    return Folder(arguments.dir, store)
+    return Folder(arguments.dir, store, printed=printed())
+
+
+def printed() -> frozenset[tuple[int, int]]:
+    """The regular files (device, inode) that this process prints to: they are being written, so they are no source."""
+    found = set()
+    for descriptor in (1, 2):
+        try:
+            status = os.fstat(descriptor)
+        except OSError:
+            continue  # it is closed
+        if stat.S_ISREG(status.st_mode):
+            found.add((status.st_dev, status.st_ino))
+    return frozenset(found)

@@ -146,6 +146,7 @@ def _settings(arguments: argparse.Namespace, cancel: threading.Event) -> Setting
         offline=arguments.offline,
         progress=shared.progress(arguments),
         cancel=cancel,
+        printed=shared.printed(),
     )
 
 

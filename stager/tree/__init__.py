@@ -103,15 +103,23 @@ class SourceTree:
         self._digest: Digest | None = None
 
     @classmethod
-    def read(cls, root: str, *, index: dict[str, Any] | None = None, stop: Callable[[], bool] = never) -> SourceTree:
+    def read(
+        cls,
+        root: str,
+        *,
+        index: dict[str, Any] | None = None,
+        stop: Callable[[], bool] = never,
+        printed: frozenset[tuple[int, int]] = frozenset(),
+    ) -> SourceTree:
         """The tree of a folder. `index` of an earlier reading saves work; it never changes the result.
 
+        `printed` are the files (device, inode) that this very process prints to: what is being written is no source.
         Raises Unreadable, UnsafePath (a link that leads outside, a name or a file that no droplet can hold, more than
         200,000 entries), ChangedWhileRead (a file that is being written), BadManifest (an ignore file without measure),
         Cancelled when `stop` says so.
         """
         root = os.path.abspath(root)
-        walk = Walk(root, index, time.time_ns(), stop)
+        walk = Walk(root, index, time.time_ns(), stop, printed)
         tree = cls(walk.files, walk.links, root)
         tree.left_out = tuple(sorted([*walk.left_out, *walk.outputs]))
         tree.environments = tuple(sorted(walk.environments))

@@ -13,7 +13,7 @@ from ..writing import never
 from .fingerprint import DIGEST, HEAD, digest_in, encoded, fingerprint
 from .gitignore import LARGEST, Patterns
 from .ignore import OWN_FILES, Rules, judge, secret_content
-from .outputs import SECRET, folder_mark, folder_output
+from .outputs import PRINTED, SECRET, folder_mark, folder_output
 
 Found = dict[str, tuple[str, os.stat_result]]
 """The names in a folder, sorted, each with its kind (`d`, `f`, `l`, `o`) and status."""
@@ -31,12 +31,14 @@ class Decider:
         remembered: Callable[[os.stat_result], str],
         count: Callable[[str, int], None],
         stop: Callable[[], bool] = never,
+        printed: frozenset[tuple[int, int]] = frozenset(),
     ) -> None:
         """`root` is the open root folder; `remembered` gives the stamp to write down for a file; `count` is told of a
         source file's size before it is read through, and may refuse it; `stop` may end the reading."""
         self._root = root
         self._remembered = remembered
         self._count = count
+        self._printed = printed
         self._stop = stop
         self._patterns: dict[str, Patterns] = {}
 
@@ -90,6 +92,8 @@ class Decider:
             record = judge(rules, prefix + name, found[name][0])
             if name in own:
                 record += own[name][2:]
+            elif record[0] == "f" and _identity(found[name][1]) in self._printed:
+                record = record if record == "f-" else f"f*={PRINTED}"
             elif record in ("f+", "f?", "fk"):
                 record = self._hashed(fd, rules, prefix + name, record, found, old.get(name, ""))
             records[name] = record
@@ -111,7 +115,9 @@ class Decider:
     def _written(self, fd: int, path: str, found: Found, rules: Rules) -> Records:
         """The records of a folder that stager wrote, such as an image layout: it is left out whole (`@`)."""
         mark = folder_mark(path, {name: kind for name, (kind, _) in found.items()})
-        reason = folder_output(fd, mark) if mark and not rules.asks_for(path) else ""
+        if not mark or rules.asks_for(path):
+            return {}
+        reason = folder_output(fd, mark)
         if not reason:
             return {}
         records = {name: kind + "-" for name, (kind, _) in found.items()}
@@ -145,6 +151,10 @@ def _environment(rules: Rules, prefix: str, found: Found) -> Records:
     """A virtual environment is left out whole; it is worth a word (`e`) when no ignore file leaves it out."""
     records = {name: kind + "-" for name, (kind, _) in found.items()}
     return records | {"pyvenv.cfg": "fE" if rules.ignored(prefix + "pyvenv.cfg", False) else "fe"}
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
 
 
 def _kind(entry: os.DirEntry[str]) -> str:

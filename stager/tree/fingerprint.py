@@ -128,6 +128,15 @@ def fingerprint(
     raise ChangedWhileRead(path)
 
 
+def same_folder(fd: int, root: int, path: str) -> bool:
+    """Whether an open folder is still the one at that path below the open folder `root`, and was not replaced meanwhile."""
+    try:
+        found = os.stat(encoded(path) or b".", dir_fd=root, follow_symlinks=False)
+    except OSError:
+        return False
+    return os.path.samestat(found, os.fstat(fd))
+
+
 def _times(status: os.stat_result) -> tuple[int, int]:
     return status.st_mtime_ns, status.st_ctime_ns
 
@@ -155,7 +164,7 @@ _STARTS = (b"\x1f\x8b", b"-----BEGIN PRIVATE KEY-----", b"stager: ")
 _TEXTS = (b"<!DOCTYPE html>", b"<?xml ", b"apiVersion: ", b"# ")
 _DOCUMENTS = (
     b'{"artifacts":[', b'{"$schema":"http://cyclonedx.org/', b'{"SPDXID":', b'{"description":', b'{"_type":', b'{"payload":',
-    b'{"mediaType":"application/vnd.dev.sigstore.',
+    b'{"mediaType":"application/vnd.dev.sigstore.', b'{"architecture":"', b'{"against":"',
 )  # fmt: skip
 
 

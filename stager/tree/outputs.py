@@ -20,6 +20,7 @@ from .. import tar
 from .fingerprint import FILE_FLAGS, FOLDER_FLAGS, squeezed
 
 WRITTEN = "written by stager: "
+PRINTED = "what this very command prints goes there"
 SECRET = "likely a secret: it holds a private key"  # noqa: S105 - a remark
 LAYOUT = {"oci-layout", "index.json"}
 """The files that an OCI image layout has at its top (image-spec 1.1, image-layout.md)."""
@@ -92,6 +93,12 @@ _DOCUMENTS = {
     ),
     "a catalog of boxes": re.compile(
         rb'\{"description":%b,"name":"stager/[^"]+","versions":\[\{"providers":\[\{"architecture":"' % _TEXT
+    ),
+    "what stage or inspect printed": re.compile(
+        rb'\{"architecture":"[a-z0-9]+","buildpacks":\[(?:"[^"]*",?)*\],"digest":%b,"env":\{' % _SHA256
+    ),
+    "what verify printed": re.compile(
+        rb'\{"against":%b,"cause":(?:null,"conditions":\{"(?:not_)?tried":|\{"cause":"[^"]*","droplet":)' % _TEXT
     ),
     "a statement": re.compile(re.escape(_STATEMENT)),
 }

@@ -32,6 +32,7 @@ from .fingerprint import (
     failure,
     file_of,
     fingerprint,
+    same_folder,
     stamp,
     unfinished,
 )
@@ -111,12 +112,21 @@ def folders_of(paths: Iterable[str]) -> set[str]:
 class Walk:
     """One reading of a folder. Its attributes are the result; `index` is the very object given when nothing changed."""
 
-    def __init__(self, root: str, index: dict[str, Any] | None, now: int, stop: Callable[[], bool] = never) -> None:
+    def __init__(
+        self,
+        root: str,
+        index: dict[str, Any] | None,
+        now: int,
+        stop: Callable[[], bool] = never,
+        printed: frozenset[Identity] = frozenset(),
+    ) -> None:
         """Read the folder `root`. `now` is the time in ns since the epoch, from before anything is looked at.
 
-        Raises Cancelled when `stop` says so, asked at every folder, hashed file and 1 MiB of one.
+        `printed` are files that this process writes to while it reads. Raises Cancelled when `stop` says so, asked at every
+        folder, hashed file and 1 MiB of one.
         """
         self._stop = stop
+        self._printed = printed
         self.files: dict[str, File] = {}
         self.links: dict[str, str] = {}
         self.left_out: list[tuple[str, str]] = []
@@ -161,8 +171,7 @@ class Walk:
             try:
                 self._look(fd, path, chain, trusted)
             except ChangedWhileRead:
-                found = os.fstat(fd)
-                if not left or not path or self._is_there(path, (found.st_dev, found.st_ino)):
+                if not left or not path or same_folder(fd, self._root, path):
                     raise
                 self._bytes = bytes_
             else:
@@ -178,25 +187,15 @@ class Walk:
         except OSError as error:
             raise failure(path or ".", error) from None
 
-    def _is_there(self, path: str, identity: Identity) -> bool:
-        """Whether the folder that was opened is still the one of that name: an image layout may have been replaced."""
-        try:
-            found = os.stat(encoded(path), dir_fd=self._root, follow_symlinks=False)
-        except OSError:
-            return False
-        return (found.st_dev, found.st_ino) == identity
-
     def _opened(self, path: str, identity: Identity) -> int:
         """The open folder, which is still the one that its parent was seen to hold, or an output that took its place.
 
         An image layout is replaced by two renames, between which its name is free for a moment.
         """
-        for pause in (0.01, 0.04, None):
+        for pause in (0.005, 0.01, 0.02, 0.04, 0):
             try:
                 fd = os.open(encoded(path) or b".", FOLDER_FLAGS, dir_fd=self._root)
-            except FileNotFoundError as error:
-                if pause is None:
-                    raise failure(path or ".", error) from None
+            except FileNotFoundError:
                 time.sleep(pause)
                 continue
             except OSError as error:
@@ -205,7 +204,7 @@ class Walk:
             if (status.st_dev, status.st_ino) == identity or self._deciding().is_output(fd, path):
                 return fd
             os.close(fd)
-            break
+            time.sleep(pause)
         raise ChangedWhileRead(path or ".")
 
     # --- a folder that looks as remembered ---
@@ -213,7 +212,7 @@ class Walk:
     def _reuse(self, fd: int, path: str, known: Records, chain: Chain) -> bool:
         """Take over the remembered decisions if the folder's names, kinds and ignore files are the same."""
         prefix = path + "/" if path else ""
-        device, plain = self._device, _PLAIN_NAMES
+        device, plain, printed = self._device, _PLAIN_NAMES, self._printed
         files: dict[str, File] = {}
         others: list[tuple[str, str, os.stat_result]] = []
         stale: list[str] = []
@@ -227,6 +226,8 @@ class Walk:
                         continue
                     return False
                 status = entry.stat(follow_symlinks=False)
+                if printed and (status.st_dev, status.st_ino) in printed:
+                    return False
                 mode, size = status.st_mode, status.st_size
                 mark = f"f+{status.st_ino} {size} {status.st_mtime_ns} {status.st_ctime_ns} sha256:"
                 if record.startswith(mark) and mode & 0o170000 == 0o100000 and status.st_dev == device:
@@ -298,7 +299,7 @@ class Walk:
         if self._decider is None:
             from .decide import Decider
 
-            self._decider = Decider(self._root, self._stamp, self.count, self._stop)
+            self._decider = Decider(self._root, self._stamp, self.count, self._stop, self._printed)
         return self._decider
 
     def _decide(self, fd: int, path: str, known: Records, chain: Chain, trusted: bool) -> None:
@@ -309,6 +310,8 @@ class Walk:
         found = {name: (_kind(status), status) for name, status in sorted(looked, key=_first)}
         above = self._records.get("", {})
         records, same = self._deciding().folder(fd, path, found, known, chain, above)
+        if not same_folder(fd, self._root, path):  # an image layout that was replaced loses one by one what tells it
+            raise ChangedWhileRead(path or ".")
         others = [(name, record, found[name][1]) for name, record in records.items()]
         if not all(map(str.isascii, records)):
             # a name that is not UTF-8 gets another key: it is not found again, and its folder is decided every time

@@ -80,7 +80,7 @@ def restaged(
     """
     with contextlib.ExitStack() as stack:
         scratch = _scratch(stack)
-        folder = Folder(source)
+        folder = Folder(source, stop=settings.stop, printed=settings.printed)
         plan, notes = _plan(folder, droplet)
         with ThreadPoolExecutor(4, "verify") as pool:
             deciding = pool.submit(choose, here, scratch, skip, only)

@@ -9,6 +9,7 @@ import io
 import json
 import os
 import shutil
+import subprocess
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from command import stager
+from command import PROGRAM, stager
 from test_invariance import own_app
 from written import NOTHING, WRITES, written
 
@@ -134,6 +135,28 @@ def test_the_readme_s_flow_in_the_app_s_own_folder(app: Path, tmp_path: Path) ->
     run("verify", "new.tgz", "--conditions", "umask")
     assert run("stage", "--locked") == again == first
     assert stager("stage", app, "-o", tmp_path / "x", "--locked", store=tmp_path / "other").good().out == first
+
+
+def test_the_file_that_a_command_prints_to_is_no_source(app: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+
+    def run(*words: str, into: str) -> int:
+        environment = {**os.environ, "STAGER_CACHE_DIR": str(store)}
+        with (app / into).open("ab") as file:
+            return subprocess.run([*PROGRAM, *words], cwd=app, env=environment, stdout=file, stderr=file).returncode
+
+    stager("lock", "--offline", store=store, cwd=app).good()
+    first = stager("stage", "--locked", "-o", "../x", store=store, cwd=app).good().out
+    assert run("stage", "--locked", "-o", "printed.tgz", into="a log") == 0
+    assert Path(app / "a log").read_text().splitlines()[-1] == first.strip()
+    (app / "a log").unlink()
+    assert run("stage", "--locked", "-q", "-o", "-", into="whole.tgz") == 0
+    assert run("verify", "printed.tgz", "--conditions", "umask", into="another log") == 0
+    assert run("verify", "printed.tgz", "--conditions", "umask", into="another log") == 0
+    (app / "another log").unlink()
+    stager("attest", "--make-key", "ci.key", store=store, cwd=app).good()
+    assert run("attest", "printed.tgz", "--key", "ci.key", "--offline", "-q", into="attested") == 0
+    assert stager("stage", "--locked", "-o", "../x", store=store, cwd=app).good().out == first
 
 
 # --- copies, other names, other wrappings, damage --------------------------------------------------------------
