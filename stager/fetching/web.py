@@ -83,9 +83,10 @@ class Web:
                     finally:
                         response.close()
                     url = target
-            except Again:
-                ended(watched, url)
-                raise
+            finally:
+                if watched.ended:
+                    self._forget(url)
+                    ended(watched, url)
         raise Refused("it redirects too often")
 
     def _ask(self, url: str, headers: dict[str, str]) -> Any:

@@ -11,20 +11,40 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 _TICK = 0.1
 
 
 @dataclass(slots=True)
 class Watched:
-    """An exchange under way: when it must be over, its connection once it has one, and why it was ended."""
+    """An exchange under way: when it must be over, its socket once it has one, and why it was ended."""
 
     deadline: float
     slowest: int
-    connection: Any = None
     ended: str = ""
+    _handle: socket.socket | None = None
+    _mutex: threading.Lock = field(default_factory=threading.Lock)
+
+    def hold(self, found: socket.socket) -> None:
+        """Note the socket that it goes over, by a handle of its own: a library lets go of its one during a TLS handshake, and
+        when an answer's end is the connection's."""
+        self.release()
+        self._handle = socket.fromfd(found.fileno(), found.family, found.type, found.proto)
+
+    def release(self) -> None:
+        """Let go of the socket."""
+        with self._mutex:
+            handle, self._handle = self._handle, None
+            if handle is not None:
+                handle.close()
+
+    def end(self, why: str) -> None:
+        """Shut the socket so that its thread wakes; TLS is not said goodbye to, that could wait for the server."""
+        self.ended = self.ended or why
+        with self._mutex, suppress(OSError, ValueError):
+            if self._handle is not None:
+                self._handle.shutdown(socket.SHUT_RDWR)
 
     def moved(self, count: int) -> None:
         """Bytes went one way or the other; they give more time."""
@@ -57,17 +77,13 @@ class Guard:
             self._here.one = outer
             with self._mutex:
                 self._watched.remove(one)
+            one.release()
 
-    @property
-    def here(self) -> Watched | None:
-        """This thread's exchange."""
-        return getattr(self._here, "one", None)
-
-    def using(self, connection: Any) -> None:
-        """Note the connection that this thread's exchange goes over."""
-        one = self.here
-        if one is not None:
-            one.connection = connection
+    def using(self, found: socket.socket | None) -> None:
+        """Note the socket that this thread's exchange goes over."""
+        one = getattr(self._here, "one", None)
+        if one is not None and found is not None:
+            one.hold(found)
 
     def _run(self) -> None:
         while True:
@@ -79,16 +95,4 @@ class Guard:
                     return
                 due = [one for one in self._watched if stop or now > one.deadline]
                 for one in due:
-                    one.ended = "stopped" if stop else "late"
-                    _shut(one.connection)
-
-
-def _shut(connection: Any) -> None:
-    """End a connection so that its thread wakes; TLS is not said goodbye to, that could wait for the server.
-
-    A connection has a handle of its socket from before it is connected: during a TLS handshake nothing else does.
-    """
-    for found in (getattr(connection, "handle", None), getattr(connection, "sock", None)):
-        if found is not None:
-            with suppress(OSError, ValueError):
-                socket.socket.shutdown(found, socket.SHUT_RDWR)
+                    one.end("stopped" if stop else "late")

@@ -76,9 +76,9 @@ class Tries:
     def another(self, problem: Again) -> str:
         """Wait before another try; or, at once, why there is none. Raises Cancelled."""
         self._failures += 1
-        if problem.wait is not None and problem.wait > self._patience.longest_wait:
-            return f"{problem.cause} and asks to wait {problem.wait:.0f} seconds"
         pause = self._patience.pause(self._failures, problem.wait)
+        if problem.wait is not None and (problem.wait > self._patience.longest_wait or pause >= self.left):
+            return f"{problem.cause} and asks to wait {problem.wait:.0f} seconds"
         if self._failures > len(self._patience.waits) or pause >= self.left:
             return problem.cause
         sleep(pause, self._stopping)

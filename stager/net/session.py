@@ -181,7 +181,6 @@ class Session:
                 response.release()
                 raise
             response.release()
-            watched.connection = None
             url = target
         raise Refused("it redirects too often")
 
@@ -263,15 +262,9 @@ class Session:
         host, port = connection._dns_host, connection.port
         origin = (scheme, host.strip("[]").rstrip(".").lower(), port)
         policy = Policy(frozenset({origin})) if connection.proxy is not None else self.policy
-
-        def opened(made: Any) -> None:
-            connection.forget()
-            connection.handle = made.dup()
-            self.guard.using(connection)
-
         return open_connection(
             host, port, policy, scheme=scheme, timeout=connection.timeout, options=connection.socket_options or (),
-            opened=opened, stopping=self._stopping,
+            opened=self.guard.using, stopping=self._stopping,
         )  # fmt: skip
 
     def close(self) -> None:
@@ -291,8 +284,6 @@ def _connection(scheme: str, session: Session) -> type[Any]:
     kind: Any = HTTPSConnection if scheme == "https" else HTTPConnection
 
     class Connection(kind):  # type: ignore[misc]
-        handle: Any = None
-
         def _new_conn(self) -> Any:
             try:
                 return session.connect(self, "https" if self.proxy is None and scheme == "https" else "http")
@@ -304,17 +295,8 @@ def _connection(scheme: str, session: Session) -> type[Any]:
                 raise lib.NewConnectionError(self, str(error)) from error
 
         def request(self, *arguments: Any, **named: Any) -> None:
-            session.guard.using(self)
+            session.guard.using(self.sock)
             super().request(*arguments, **named)
-
-        def close(self) -> None:
-            super().close()
-            self.forget()
-
-        def forget(self) -> None:
-            handle, self.handle = self.handle, None
-            if handle is not None:
-                handle.close()
 
     return Connection
 

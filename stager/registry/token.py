@@ -211,8 +211,9 @@ class Authority:
 
 def _seconds(told: object) -> float:
     """How long a token is good for: what its server says, if that is a time, and a day at most."""
-    known = isinstance(told, (int, float)) and not isinstance(told, bool) and told > 0
-    return min(float(told), _DAY) if known else _LIFETIME  # type: ignore[arg-type]
+    if isinstance(told, (int, float)) and not isinstance(told, bool) and told > 0:
+        return float(min(told, _DAY))
+    return _LIFETIME
 
 
 def _basic(login: Login) -> str:
