@@ -62,7 +62,7 @@ def rebuild(droplet: DropletFile, source: str, settings: Settings) -> Digest:
         restage.check_locked(folder, {path: str(digest) for path, digest in plan.inputs})
         with settings.store.lease():
             staging.take_in(plan, folder.tree, settings.store)
-            blobs = staging.fetch(plan, settings, tree=folder.tree)
+            blobs = staging.fetch(plan, settings, tree=folder.tree, prove=True)
             store = second_store(plan, blobs, settings.store, place, pool)
         wishes = replace(settings, store=store, save_lock=False)
         with store.lease():

@@ -100,7 +100,7 @@ def fetch(
     """Bring every artifact of the plan into the store, checked by its digest; artifact digest → blob's hex SHA-256."""
     settings = _settings(store, environ, offline, jobs, progress, cancel)
     with settings.store.lease():
-        return staging.fetch(plan, settings)
+        return staging.fetch(plan, settings, prove=True)
 
 
 @netted

@@ -235,9 +235,17 @@ def take_in(plan: Plan, tree: SourceTree, store: Store) -> None:
 
 
 def fetch(
-    plan: Plan, settings: Settings, ready: Callable[..., None] | None = None, tree: SourceTree | None = None
+    plan: Plan,
+    settings: Settings,
+    ready: Callable[..., None] | None = None,
+    tree: SourceTree | None = None,
+    *,
+    prove: bool = False,
 ) -> dict[str, str]:
-    """Bring every artifact of the plan into the store; digest → blob. The only step that opens sockets for artifacts."""
+    """Bring every artifact of the plan into the store; digest → blob. The only step that opens sockets for artifacts.
+
+    With `prove` those that are there are hashed, and damaged ones fetched again.
+    """
     biggest_first = sorted(plan.artifacts, key=lambda one: (one.layout == "npm/1", -(one.size or 0)))
     return fetching.fetch(
         biggest_first,
@@ -249,6 +257,7 @@ def fetch(
         progress=settings.progress,
         cancel=settings.cancel,
         ready=ready,
+        prove=prove,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import __version__, lockfile, resources, staging
 from ..digest import Digest, canonical_json
-from ..errors import StoreCorrupt, UsageError
+from ..errors import UsageError
 from ..model import Plan
 from ..restage import Folder, keep_source
 from ..staging import Settings
@@ -45,7 +45,7 @@ def export(root: str, out: str, settings: Settings) -> Exported:
         plan = staging.current_plan(folder, settings)
         _check_buildpacks(plan)
         staging.take_in(plan, folder.tree, settings.store)
-        blobs = staging.fetch(plan, settings, tree=folder.tree)
+        blobs = staging.fetch(plan, settings, tree=folder.tree, prove=True)
         exported = write(plan, blobs, settings.store, out, settings.stop)
         if settings.save_lock and folder.lock_bytes() != lockfile.dumps(plan).encode():
             staging.save_lock(folder, plan)
@@ -81,7 +81,7 @@ def _parts(plan: Plan, blobs: dict[str, str], store: Store) -> Iterator[bytes]:
     yield from _member(LOCK, lockfile.dumps(plan).encode())
     for name in names:
         yield outside_file_header(BLOBS + name, sizes[name])
-        yield from _blob(name, store)
+        yield from store.parts(name)  # hashed: a bundle must not carry damage to another machine
         yield padding(sizes[name])
     yield END
 
@@ -114,14 +114,3 @@ def _size(name: str, store: Store) -> int:
         return os.fstat(handle).st_size
     finally:
         os.close(handle)
-
-
-def _blob(name: str, store: Store) -> Iterator[bytes]:
-    """A blob's bytes, which are checked: a bundle must not carry damage to another machine."""
-    state = hashlib.sha256()
-    with os.fdopen(store.open(name), "rb") as file:
-        while part := file.read(_CHUNK):
-            state.update(part)
-            yield part
-    if state.hexdigest() != name:
-        raise StoreCorrupt(f"sha256:{name}")

@@ -123,7 +123,9 @@ def _sbom(arguments: argparse.Namespace) -> int:
     with store.lease(), open_droplet(arguments.droplet, store) as droplet:
         wanted = inventory.outside(droplet.plan)
         settings = _settings(arguments, store)
-        fetching.fetch(wanted, store, indexes=settings.indexes, offline=settings.offline, progress=settings.progress)
+        fetching.fetch(
+            wanted, store, indexes=settings.indexes, offline=settings.offline, progress=settings.progress, prove=True
+        )
         found = inventory.take(droplet, store, arguments.name)
         data = sbom.dumps(found, arguments.format, files=arguments.files)
         told = _attach(arguments, droplet, sbom.MEDIA_TYPES[arguments.format], data)

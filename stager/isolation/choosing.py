@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..digest import Digest
-from ..errors import NotBuilt, UsageError
+from ..errors import NotBuilt, StoreCorrupt, UsageError
 from ..stacks import extend, image, lock, root
 from . import roots
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..droplets import DropletFile
     from ..stacks.making import Making
     from ..stacks.root import Root
+    from ..store import Store
     from .roots import RootFolder
 
 
@@ -60,13 +61,22 @@ def folder(want: Wanted, given: str = "") -> RootFolder:
         with roots.opened(given, store) as (tar, digest):
             return roots.unpacked(tar, digest, given, store)
     with store.lease():
-        found, env = made(want)
-        tar = store.open(found.digest.hex)
         try:
-            ready = roots.unpacked(tar, found.digest, found.name, store)
-        finally:
-            os.close(tar)
+            found, env = made(want)
+            ready = _unpacked(found, store)
+        except StoreCorrupt as damaged:  # build it anew, once
+            store.set_aside(damaged.digest.partition(":")[2])
+            found, env = made(want)
+            ready = _unpacked(found, store)
     return roots.RootFolder(ready.path, found.digest, found.name, env)
+
+
+def _unpacked(found: Root, store: Store) -> RootFolder:
+    tar = store.open(found.digest.hex)
+    try:
+        return roots.unpacked(tar, found.digest, found.name, store)
+    finally:
+        os.close(tar)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,12 @@ every machine.
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..digest import canonical_json, sha256
-from ..errors import EngineFailed, StoreCorrupt
+from ..errors import EngineFailed
 from ..stacks.tree import Item, Tree, header, write
 from ..tar import BLOCK, END
 from . import guest_files
@@ -97,7 +95,7 @@ def _archive(image: BoxImage, store: Store) -> Iterator[bytes]:
     name = f"{sha256(image.config).hex}.json"
     row = {"Config": name, "Layers": ["root.tar", "top.tar"], "RepoTags": [image.tag]}
     yield from _member(name, len(image.config), [image.config])
-    yield from _member("root.tar", image.root.size, _root(image.root, store))
+    yield from _member("root.tar", image.root.size, store.parts(image.root.digest.hex))
     yield from _member("top.tar", len(image.top), [image.top])
     index = canonical_json([row])
     yield from _member("manifest.json", len(index), [index])
@@ -108,16 +106,3 @@ def _member(name: str, size: int, parts: Iterator[bytes] | Sequence[bytes]) -> I
     yield header(name, "file", Item("file", 0o644), size, "", guest_files.EPOCH)
     yield from parts
     yield bytes(-size % BLOCK)
-
-
-def _root(made: Root, store: Store) -> Iterator[bytes]:
-    state = hashlib.sha256()
-    descriptor = store.open(made.digest.hex)
-    try:
-        while part := os.read(descriptor, _BUFFER):
-            state.update(part)
-            yield part
-    finally:
-        os.close(descriptor)
-    if state.hexdigest() != made.digest.hex:
-        raise StoreCorrupt(made.digest)

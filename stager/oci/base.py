@@ -17,7 +17,6 @@ from ..errors import (
     CannotWrite,
     LockMissing,
     NotBuilt,
-    StoreCorrupt,
     Unreadable,
     UsageError,
     WrongArchitecture,
@@ -214,15 +213,4 @@ def _chunks(path: str) -> Iterator[bytes]:
 
 def _kept(store: Store, digest: str, size: int, diff_id: str) -> Blob:
     """A layer that the store keeps."""
-    return Blob(f"sha256:{digest}", size, LAYER + "+gzip", lambda: _stored(store, digest), diff_id)
-
-
-def _stored(store: Store, digest: str) -> Iterator[bytes]:
-    """A stored blob's bytes, checked while they are read."""
-    state = hashlib.sha256()
-    with os.fdopen(store.open(digest), "rb", buffering=0) as stream:
-        while part := stream.read(_BUFFER):
-            state.update(part)
-            yield part
-    if state.hexdigest() != digest:
-        raise StoreCorrupt(f"sha256:{digest}")
+    return Blob(f"sha256:{digest}", size, LAYER + "+gzip", lambda: store.parts(digest), diff_id)

@@ -7,7 +7,6 @@ compressed in themselves go into a plain tar; VMware's disk is not, so its tar i
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import codec, resources
 from ..digest import Digest, canonical_json, sha256
-from ..errors import CannotWrite, StoreCorrupt
+from ..errors import CannotWrite
 from ..store.disk import why
 from ..tar import BLOCK, END
 from ..templates import __file__ as _templates
@@ -174,16 +173,13 @@ def _about(made: Root) -> dict[str, str]:
 def _docker(order: _Order) -> tuple[dict[str, Content], dict[str, Any]]:
     """A Dockerfile and the root: the engine makes the image from them, without any registry."""
     made, out = order.made, os.path.join(order.work, "root.tar.gz")
-    descriptor = order.making.store.open(made.digest.hex)
-    try:
+    with order.making.store.prove(made.digest.hex) as descriptor:
         root = tree.read(descriptor, f"the root filesystem of {made.name}")
         guest.for_container(root, made.name)
         with open(out, "xb") as file:
             compressed = Compressed(file.write)
             tree.write(root, made.epoch, compressed.write)
             compressed.close()
-    finally:
-        os.close(descriptor)
     return {"Dockerfile": fill("box/Dockerfile.j2", {"env": _env(order.definition)}).encode(), "root.tar.gz": out}, {}
 
 
@@ -235,18 +231,10 @@ _OWN = {"docker": _docker, "libvirt": _libvirt, "virtualbox": _virtualbox, "vmwa
 
 def write_file(box: Box, path: str, store: Store) -> None:
     """The box as a new file, made beside its place. Raises CannotWrite, also when it is there, and StoreCorrupt."""
-    descriptor = store.open(box.digest.hex)
-    try:
-        folder_above(path)
-        state = hashlib.sha256()
-        with Output(path, new=True) as output:
-            while part := os.read(descriptor, _BUFFER):
-                state.update(part)
-                output.write(part)
-            if state.hexdigest() != box.digest.hex:
-                raise StoreCorrupt(box.digest)
-    finally:
-        os.close(descriptor)
+    folder_above(path)
+    with Output(path, new=True) as output:
+        for part in store.parts(box.digest.hex):
+            output.write(part)
 
 
 # --- the archive -----------------------------------------------------------------------------------------------

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from .. import fetching
-from ..errors import BadArchive, BadLock, CannotWrite, Gone, StoreCorrupt
-from ..store.disk import hash_of, why
+from ..errors import BadArchive, BadLock, CannotWrite, Gone
+from ..store.disk import why
 from . import sandbox
 from .lock import NAME, Pin
 
@@ -27,25 +27,19 @@ _SPARE = 192 << 20
 def fetched(definition: Definition, pins: Sequence[Pin], making: Making) -> dict[Pin, str]:
     """Every package in the store, its bytes checked against its pin just now; pin → SHA-256 hex of its blob.
 
-    Raises Gone for a package that the mirror has replaced, StoreCorrupt, and what fetching raises.
+    One that is damaged is fetched again. Raises Gone for a package that the mirror has replaced, DamagedArtifact when it
+    cannot be fetched without a connection, and what fetching raises.
     """
     artifacts = [pin.artifact() for pin in pins]
     try:
         fetching.fetch(
             artifacts, making.store, indexes=making.indexes, offline=making.offline, jobs=making.jobs,
-            progress=making.progress, cancel=making.cancel,
+            progress=making.progress, cancel=making.cancel, prove=True,
         )  # fmt: skip
     except Gone as gone:
         what = gone.message.partition(" is pinned")[0]
         hint = f"The mirror has replaced it by a newer build: run 'stager box lock {definition.name} --upgrade'."
         raise Gone(what, hint) from None
-    for pin in pins:
-        descriptor = making.store.open(pin.digest.hex)
-        try:
-            if hash_of(descriptor) != pin.digest.hex:
-                raise StoreCorrupt(pin.digest, f"its bytes are not those of {pin.file}")
-        finally:
-            os.close(descriptor)
     return {pin: pin.digest.hex for pin in pins}
 
 

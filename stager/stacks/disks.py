@@ -92,15 +92,12 @@ def _write(made: Root, making: Making, folder: str, image: str) -> None:
     uuid = uuid_of(name, "file system")
     work = os.path.join(folder, "work")
     os.mkdir(work, 0o700)
-    descriptor = making.store.open(made.digest.hex)
-    try:
+    with making.store.prove(made.digest.hex) as descriptor:
         root = tree.read(descriptor, f"the root filesystem of {made.name}")
         guest.for_disk(root, made.name, uuid)
         with open(image, "xb") as file:
             file.truncate(SIZE)
         ext4.write(root, image, START, SIZE - START, uuid, made.epoch, work, made.name, making.cancel)
-    finally:
-        os.close(descriptor)
     front = _front(made, making, name, uuid, work)
     shutil.rmtree(work)
     with open(image, "r+b") as file:

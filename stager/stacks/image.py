@@ -49,12 +49,7 @@ class BaseImage:
 
     def open(self, digest: Digest) -> Iterator[bytes]:
         """A blob of this image in parts: its manifest, configuration or a layer. Raises StoreCorrupt."""
-        descriptor = self.store.open(digest.hex)
-        try:
-            while part := os.read(descriptor, _BUFFER):
-                yield part
-        finally:
-            os.close(descriptor)
+        return self.store.parts(digest.hex)
 
     def read(self, digest: Digest) -> bytes:
         """A small blob of this image: its manifest or configuration."""
@@ -111,6 +106,7 @@ def _compressed(made: Root, store: Store) -> tuple[Digest, int]:
                     writer.write(run)
             writer.write(codec.trailer(crc, done))
             if state.hexdigest() != made.digest.hex:
+                store.set_aside(made.digest.hex)
                 raise StoreCorrupt(made.digest)
             return Digest("sha256:" + writer.commit()), writer.size
     finally:
@@ -177,15 +173,14 @@ def write_layout(image: BaseImage, folder: str) -> None:
 
 
 def write_root(made: Root, path: str, store: Store) -> None:
-    """The root's canonical tar as a new file, made beside its place. Raises CannotWrite, also when it is there."""
-    descriptor = store.open(made.digest.hex)
-    try:
-        folder_above(path)
-        with Output(path, new=True) as output:
-            while part := os.read(descriptor, _BUFFER):
-                output.write(part)
-    finally:
-        os.close(descriptor)
+    """The root's canonical tar as a new file, made beside its place.
+
+    Raises CannotWrite, also when it is there, and StoreCorrupt.
+    """
+    folder_above(path)
+    with Output(path, new=True) as output:
+        for part in store.parts(made.digest.hex):
+            output.write(part)
 
 
 def _write(path: str, parts: Iterable[bytes]) -> None:

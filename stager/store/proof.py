@@ -22,7 +22,8 @@ class Proof:
 
     What is read through the descriptor are the bytes that were hashed: a file that is given the blob's name meanwhile
     is another one, and bytes that are changed in place are noticed when the block ends. Whatever went wrong inside the
-    block is then blamed on them. `pin` is the digest that the bytes must have, the blob's own name if it is empty.
+    block is then blamed on them. `pin` is the digest that the bytes must have; whoever gives one decides what becomes of
+    a blob with others. Without, it is the blob's own name, and a damaged one is set aside, so that it is made again.
     Raises StoreCorrupt, also for a blob that is missing, and CannotRead.
     """
 
@@ -31,7 +32,7 @@ class Proof:
     def __init__(self, store: Store, hex: str, pin: str = "") -> None:  # noqa: A002
         self._store = store
         self._hex = hex
-        self._pin = pin or f"sha256:{hex}"
+        self._pin = pin
         self._descriptor = -1
         self._stamp = (0, 0, 0)
 
@@ -45,6 +46,8 @@ class Proof:
             raise
         if why:
             os.close(self._descriptor)
+            if not self._pin:
+                self._store.set_aside(self._hex)
             raise StoreCorrupt(f"sha256:{self._hex}", why)
         return self._descriptor
 
@@ -63,7 +66,7 @@ class Proof:
 
     def _fault(self) -> str:
         """What is wrong with the bytes; empty when nothing is."""
-        algorithm, _, wanted = self._pin.partition(":")
+        algorithm, _, wanted = (self._pin or f"sha256:{self._hex}").partition(":")
         try:
             if disk.hash_of(self._descriptor, algorithm) == wanted:
                 return ""
@@ -74,7 +77,10 @@ class Proof:
 
 
 def parts(store: Store, hex: str) -> Iterator[bytes]:  # noqa: A002
-    """A blob's bytes in parts, hashed while they are read. Raises StoreCorrupt, for wrong bytes behind the last part."""
+    """A blob's bytes in parts, hashed while they are read.
+
+    Raises StoreCorrupt, for wrong bytes behind the last part; the blob has been set aside then, so that it is made again.
+    """
     state, descriptor = hashlib.sha256(), store.open(hex)
     try:
         while part := _read(descriptor, hex):
@@ -83,6 +89,7 @@ def parts(store: Store, hex: str) -> Iterator[bytes]:  # noqa: A002
     finally:
         os.close(descriptor)
     if state.hexdigest() != hex:
+        store.set_aside(hex)
         raise StoreCorrupt(f"sha256:{hex}")
 
 

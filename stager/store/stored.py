@@ -40,7 +40,7 @@ def search(store: Store, artifacts: Iterable[Artifact]) -> None:
     algorithms = sorted({digest.partition(":")[0] for digest in wanted})
     for name in store.names() if wanted else ():
         try:
-            with store.prove(name) as descriptor:
+            with store.prove(name, f"sha256:{name}") as descriptor:
                 found = {f"{algorithm}:{hash_of(descriptor, algorithm)}" for algorithm in algorithms}
         except StoreCorrupt:
             continue

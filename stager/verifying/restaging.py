@@ -142,7 +142,7 @@ def _carried(droplet: str) -> bytes | None:
 def _fetched(plan: Plan, folder: Folder, settings: Settings) -> dict[str, str]:
     """Digest → blob of every artifact; those that the first store does not have are fetched into it."""
     staging.take_in(plan, folder.tree, settings.store)
-    return staging.fetch(plan, settings, tree=folder.tree)
+    return staging.fetch(plan, settings, tree=folder.tree, prove=True)
 
 
 def second_store(plan: Plan, blobs: Mapping[str, str], first: Store, scratch: str, pool: ThreadPoolExecutor) -> Store:

@@ -63,10 +63,13 @@ class Bench:
 
     def stage(self, store: Path, out: Path, *, offline: bool = False) -> str:
         """Stage from the lock; the droplet's digest, from its bytes."""
-        wishes = Settings(Store(str(store)), self.indexes(), locked=True, offline=offline, jobs=2)
-        found = staging.stage(str(self.app), str(out), wishes).digest
+        found = staging.stage(str(self.app), str(out), self.settings(store, offline=offline)).digest
         assert found == "sha256:" + hashlib.sha256(out.read_bytes()).hexdigest()
         return str(found)
+
+    def settings(self, store: Path, *, offline: bool = False) -> Settings:
+        """How to stage from the lock with a store."""
+        return Settings(Store(str(store)), self.indexes(), locked=True, offline=offline, jobs=2)
 
     def copy(self, place: Path) -> Path:
         """A copy of the store as it was."""

@@ -16,6 +16,7 @@ from damages import KINDS, Bench
 
 from stager import assembly, lockfile, restage
 from stager.archive import Archive, Held, read_zip
+from stager.bundling import exporting, importing
 from stager.digest import key_of
 from stager.ecosystems.pypi import wheel
 from stager.errors import DamagedArtifact, NotCached, StoreCorrupt
@@ -312,3 +313,14 @@ def test_offline_artifacts_are_found_by_their_bytes_when_all_notes_are_lost(benc
     store = bench.copy(place / "store")
     without_memos(store)
     assert bench.stage(store, place / "droplet.tgz", offline=True) == bench.digest
+
+
+def test_a_bundle_holds_what_is_pinned_whatever_befell_the_store(bench: Bench, place: Path) -> None:
+    store = bench.copy(place / "store")
+    spoil(bench, store)
+    wishes = bench.settings(store)
+    made = exporting.export(str(bench.app), str(place / "bundle.tar"), wishes)
+    assert made.blobs == len(bench.plan.artifacts)
+    other = Store(str(place / "other"))
+    importing.load(str(place / "bundle.tar"), other)
+    assert bench.stage(place / "other", place / "droplet.tgz", offline=True) == bench.digest

@@ -98,7 +98,8 @@ def test_a_rotten_artifact_is_refused(tmp_path: Path) -> None:
     blob.write_bytes(blob.read_bytes() + b"x")
     done = verify(app, store, {}, "--conditions", "umask")
     assert done.code == 50
-    assert "apple@1.0: expected sha256:" in done.document["error"]["message"]
+    expected = f"apple@1.0's blob sha256:{blob.name}: its bytes do not match its name"
+    assert done.document["error"]["message"].endswith(expected)
 
 
 def test_a_source_without_a_lock_uses_the_plan_in_the_droplet(tmp_path: Path) -> None:
