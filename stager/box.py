@@ -19,6 +19,7 @@ ARCHITECTURES = ("amd64", "arm64")
 _TOP = {
     "summary",
     "distribution",
+    "release",
     "glibc",
     "architectures",
     "libraries",
@@ -64,6 +65,8 @@ class Box:
     keyring: bytes = b""
     python: PackageSet | None = None
     nginx: PackageSet | None = None
+    release: str = ""
+    """The distribution's version, such as `12`."""
 
     def stack(self, architecture: str) -> Stack:
         """This box as a target for planning. Raises UsageError for an architecture it does not come in."""
@@ -114,6 +117,7 @@ def parse(name: str, text: str, keyrings: str, file: str = "") -> Box:
         _keyring(archive, keyrings) if archive else b"",
         _package_set(top, "python"),
         _package_set(top, "nginx"),
+        top.str("release", ""),
     )
 
 

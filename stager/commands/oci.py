@@ -31,6 +31,7 @@ def image_arguments(parser: argparse.ArgumentParser) -> None:
         "--base", default="", metavar="BASE", help="FILE@sha256:… (a layout or archive), a stack's name, or scratch"
     )
     parser.add_argument("--base-root", default="", metavar="TAR", help="a root filesystem's tar as the base")
+    _base_name(parser)
     _allow_missing(parser)
     parser.add_argument("--port", type=int, default=8080, help="the port web listens on, unless PORT is set (8080)")
     parser.add_argument("--source", default="", metavar="URL", help="where the app's source is kept")
@@ -38,6 +39,11 @@ def image_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--label", action="append", default=[], metavar="NAME=VALUE", help="a label of the image; may be repeated"
     )
+
+
+def _base_name(parser: argparse.ArgumentParser) -> None:
+    help_ = "the base's name in its registry, so that a lifecycle's rebaser swaps it without force"
+    parser.add_argument("--base-name", default="", metavar="NAME", help=help_)
 
 
 def _allow_missing(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +54,7 @@ def _allow_missing(parser: argparse.ArgumentParser) -> None:
 def image_options(arguments: argparse.Namespace, store: Store) -> dict[str, Any]:
     """The options of `targets.oci` that `image_arguments` declared."""
     return {
-        **{key: getattr(arguments, key) for key in ("base", "base_root", "port", "source", "revision")},
+        **{key: getattr(arguments, key) for key in ("base", "base_root", "base_name", "port", "source", "revision")},
         "allow_missing": tuple(arguments.allow_missing),
         "labels": pairs(arguments.label, "--label"),
         "store": store,
@@ -142,6 +148,7 @@ def _rebase_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", metavar="IMAGE", help="an image that stager exported: a layout folder or an archive")
     parser.add_argument("--onto", default="", metavar="BASE", help="FILE@sha256:…, or a stack's name")
     parser.add_argument("--onto-root", default="", metavar="TAR", help="a root filesystem's tar as the base")
+    _base_name(parser)
     _allow_missing(parser)
     shared.add_output(parser, "", "where to write it (IMAGE itself)", metavar="PATH")
     shared.add_json(parser)
@@ -156,6 +163,7 @@ def _rebase(arguments: argparse.Namespace) -> int:
     options = {
         "base": arguments.onto,
         "base_root": arguments.onto_root,
+        "base_name": arguments.base_name,
         "allow_missing": tuple(arguments.allow_missing),
     }
     with store.lease():

@@ -84,7 +84,9 @@ def _open(arguments: argparse.Namespace, keep: ExitStack) -> tuple[Image, tuple[
     """The image that the arguments stand for, readable until `keep` is closed, and remarks."""
     if all(_is_droplet(path) for path in arguments.droplets):
         return _of_droplets(arguments, keep)
-    made = [name for name in ("base", "base_root", "source", "revision", "label") if getattr(arguments, name)]
+    made = [
+        name for name in ("base", "base_root", "base_name", "source", "revision", "label") if getattr(arguments, name)
+    ]
     if made or len(arguments.droplets) > 1:
         raise UsageError(
             "an image file is pushed as it is, and alone", "Export the droplets again to change the image."

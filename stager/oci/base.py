@@ -7,6 +7,7 @@ import os
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -43,9 +44,19 @@ def choose(
     """The base that `options` name, for an architecture, and remarks about it; `keep` closes what it is read from.
 
     `base` is `FILE@sha256:…`, a stack's name, or `scratch`; `base_root` a tar. With neither, the stack's own image is
-    taken when `stager box build` has put it into the store. Raises UsageError, NotBuilt, BadImage, DigestMismatch,
-    WrongArchitecture.
+    taken when `stager box build` has put it into the store. `base_name` is what the base is called in its registry.
+    Raises UsageError, NotBuilt, BadImage, DigestMismatch, WrongArchitecture.
     """
+    found, notes = _chosen(stack, architecture, options, keep, store)
+    published = str(options.get("base_name") or "")
+    if published and not found.layers:
+        raise UsageError("--base-name names a base, and there is none", "Choose one with --base or --base-root.")
+    return replace(found, published=published), notes
+
+
+def _chosen(
+    stack: str, architecture: str, options: Mapping[str, Any], keep: ExitStack, store: Store | None
+) -> tuple[Base, tuple[str, ...]]:
     wanted, root = str(options.get("base") or ""), str(options.get("base_root") or "")
     if wanted and root:
         raise UsageError("--base and --base-root exclude each other", "Give one of them.")

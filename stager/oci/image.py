@@ -54,6 +54,8 @@ class Base:
     labels: Mapping[str, str] = field(default_factory=dict)
     history: tuple[Mapping[str, Any], ...] = ()
     variant: str = ""
+    published: str = ""
+    """The name under which others pull it, as the exporter says."""
 
     @property
     def top(self) -> str:
@@ -159,7 +161,7 @@ def _settings(recipe: Recipe, base: Base) -> dict[str, Any]:
         "Entrypoint": [ENTRYPOINT],
         "Cmd": [recipe.default] if recipe.default else [],
         "Env": _environment(recipe, base.env),
-        "Labels": labels_of(recipe, base.digest, base.top, base.labels),
+        "Labels": labels_of(recipe, base.digest, base.top, base.labels, base.published),
     }
     if recipe.default == "web":
         settings["ExposedPorts"] = {f"{recipe.port}/tcp": {}}

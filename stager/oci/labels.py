@@ -94,11 +94,14 @@ def recipe_of(droplet: DropletFile, **wishes: Any) -> Recipe:
     )
 
 
-def labels_of(recipe: Recipe, base: str, top: str, inherited: Mapping[str, str]) -> dict[str, str]:
-    """All labels of an image on a base with the manifest digest `base` and the last diffID `top`."""
+def labels_of(recipe: Recipe, base: str, top: str, inherited: Mapping[str, str], published: str = "") -> dict[str, str]:
+    """All labels of an image on a base with the manifest digest `base` and the last diffID `top`.
+
+    `published` is the base's own name in a registry, which a rebaser demands before it swaps the base without force.
+    """
     return {
         **{name: value for name, value in inherited.items() if name.startswith(_KEPT)},
-        **_buildpacks(recipe, base, top),
+        **_buildpacks(recipe, base, top, published),
         **_openshift(recipe),
         **{f"org.opencontainers.image.{name}": value for name, value in _origin(recipe).items()},
         "stager.droplet.digest": recipe.droplet,
@@ -167,7 +170,7 @@ def _strings(node: Node, key: str) -> dict[str, str]:
 # --- buildpacks ------------------------------------------------------------------------------------------------
 
 
-def _buildpacks(recipe: Recipe, base: str, top: str) -> dict[str, str]:
+def _buildpacks(recipe: Recipe, base: str, top: str, published: str) -> dict[str, str]:
     """The labels that `pack inspect` reads; none of them is needed to run the image.
 
     `CNB_PLATFORM_API` is not set on purpose: the image has no launcher of theirs below `/cnb`, and without it readers take
@@ -175,7 +178,7 @@ def _buildpacks(recipe: Recipe, base: str, top: str) -> dict[str, str]:
     """
     return {
         "io.buildpacks.build.metadata": _text(_build(recipe)),
-        "io.buildpacks.lifecycle.metadata": _text(_lifecycle(recipe, base, top)),
+        "io.buildpacks.lifecycle.metadata": _text(_lifecycle(recipe, base, top, published)),
         "io.buildpacks.project.metadata": _text(_project(recipe)),
         "io.buildpacks.stack.id": recipe.stack,
     }
@@ -194,7 +197,7 @@ def _build(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def _lifecycle(recipe: Recipe, base: str, top: str) -> dict[str, Any]:
+def _lifecycle(recipe: Recipe, base: str, top: str, published: str) -> dict[str, Any]:
     """Which layers are whose: the last buildpack brought all but the app's own, for stager's layers belong to packages."""
     apps = [diff_id for name, diff_id in recipe.layers if name == "app"]
     others = {name: {"sha": diff_id, "launch": True} for name, diff_id in recipe.layers if name != "app"}
@@ -206,7 +209,7 @@ def _lifecycle(recipe: Recipe, base: str, top: str) -> dict[str, Any]:
         "buildpacks": rows,
         "config": {"sha": ""},
         "launcher": {"sha": ""},
-        "runImage": {"topLayer": top, "reference": base},
+        "runImage": {"topLayer": top, "reference": base, **({"image": published} if published else {})},
     }
 
 

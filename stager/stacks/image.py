@@ -122,6 +122,7 @@ def _config(definition: Definition, made: Root) -> dict[str, object]:
     labels = {
         "io.buildpacks.stack.id": definition.name,
         "io.buildpacks.base.distro.name": definition.box.distribution,
+        **({"io.buildpacks.base.distro.version": definition.box.release} if definition.box.release else {}),
         "io.stager.stack.digest": str(made.stack),
     }
     return {

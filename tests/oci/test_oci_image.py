@@ -182,9 +182,17 @@ def test_a_bases_own_blobs_come_first_unchanged(made: Path, tmp_path: Path, form
     assert manifest["annotations"]["org.opencontainers.image.base.digest"] == reference
     lifecycle = json.loads(config["config"]["Labels"]["io.buildpacks.lifecycle.metadata"])
     assert lifecycle["runImage"] == {"topLayer": digest(plain[1]), "reference": reference}
+    export(made, tmp_path / "named", base=f"{path}@{reference}", base_name="registry.example/base:12")
+    labels = read_layout(tmp_path / "named")[1]["config"]["Labels"]
+    assert json.loads(labels["io.buildpacks.lifecycle.metadata"])["runImage"]["image"] == "registry.example/base:12"
     assert config["config"]["Env"][:2] == ["PATH=/usr/bin:/bin", "BASE=yes"]
     assert config["config"]["Cmd"] == ["web"]
     assert config["history"][2] == {"created_by": "CMD bash", "empty_layer": True}
+
+
+def test_a_name_for_no_base(made: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--base-name names a base, and there is none"):
+        export(made, tmp_path / "image", base_name="registry.example/base:12")
 
 
 def test_the_bases_labels_that_hold_above_it_are_kept(made: Path, tmp_path: Path) -> None:
