@@ -56,7 +56,7 @@ def rebuild(droplet: DropletFile, source: str, settings: Settings) -> Digest:
     folder is not what the plan was made from, NotReproducible when the bytes differ, and what staging raises.
     """
     plan = droplet.plan
-    with temporary.folder("stager-attest-") as place, ThreadPoolExecutor(4, "attest") as pool:
+    with temporary.folder("attest") as place, ThreadPoolExecutor(4, "attest") as pool:
         out = os.path.join(place, "droplet.tgz")
         folder = restage.Folder(source, stop=settings.stop, printed=settings.printed)
         restage.check_locked(folder, {path: str(digest) for path, digest in plan.inputs})

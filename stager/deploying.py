@@ -196,7 +196,7 @@ def _heroku(droplet: DropletFile, aim: Aim, aims: Sequence[Aim], context: Contex
 
     network = Indexes.from_environment(context.environ, home=context.home)
     api = Api(find(context.environ, context.home), network)
-    with temporary.folder("stager-slug-") as folder:
+    with temporary.folder("slug") as folder:
         made = heroku.export(droplet, os.path.join(folder, "slug.tgz"), {})
         offer = Offer.of(made.path, made.size, made.digest, droplet.digest, droplet.facts)
         live = push(api, aim.where, offer, Waiting())

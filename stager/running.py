@@ -22,7 +22,7 @@ from .archive import Archive, content_bytes, content_chunks, read_tar
 from .checked import whole
 from .droplets import launch_facts
 from .errors import BadArchive, CannotWrite, LaunchFailed, PortTaken
-from .scratch import scratch, tidy
+from .temporary import folder, tidy
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
@@ -119,11 +119,11 @@ def chosen_port(port: int) -> int:
 @contextmanager
 def unpacked(droplet: str, again: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     """A temporary folder with the droplet unpacked: (its app folder, its launch facts). Removed at the end."""
-    with scratch("app") as folder:
-        facts = unpack(droplet, folder)
+    with folder("app") as place:
+        facts = unpack(droplet, place)
         check_host(facts, again)
-        os.mkdir(os.path.join(folder, "tmp"), 0o700) if not os.path.isdir(os.path.join(folder, "tmp")) else None
-        yield os.path.join(folder, "app"), facts
+        os.mkdir(os.path.join(place, "tmp"), 0o700) if not os.path.isdir(os.path.join(place, "tmp")) else None
+        yield os.path.join(place, "app"), facts
 
 
 def environment(app: str, port: int, extra: Mapping[str, str]) -> dict[str, str]:
@@ -146,9 +146,9 @@ def run(
     """Launch a process type of a droplet in the foreground; its exit status (128 + n for signal n).
 
     Its output is this process's output. SIGINT and SIGTERM are passed on to its whole process group, all of which has
-    `GRACE` to end. `shell` is a command
-    to be run in the process's place; `ready(port)` is called once something listens on the port; `again` is for
-    `check_host`. Raises LaunchFailed when the host cannot run it or there is no such type, and PortTaken.
+    `GRACE` to end. `shell` is a command to be run in the process's place; `ready(port)` is called once something listens on
+    the port; `again` is for `check_host`. Raises LaunchFailed when the host cannot run it or there is no such type, and
+    PortTaken.
     """
     with stoppable(), unpacked(droplet, again) as (app, facts):
         if process not in facts["processes"] and not shell:

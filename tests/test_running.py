@@ -17,7 +17,8 @@ import pytest
 from command import PROGRAM, stager
 from small_droplets import small_droplet
 
-from stager import running, scratch, writing
+from stager import running, writing
+from stager import temporary as temporary_folders
 from stager.errors import LaunchFailed, PortTaken
 
 
@@ -130,7 +131,7 @@ def test_a_signal_while_it_unpacks(temporary: Path) -> None:
     """SIGTERM then leaves by every `finally`, as Ctrl-C does."""
 
     def interrupted() -> None:
-        with running.stoppable(), scratch.scratch("app"):
+        with running.stoppable(), temporary_folders.folder("app"):
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(5)
 

@@ -157,7 +157,7 @@ def test_no_place_for_temporary_files(words: str, tmp_path: Path) -> None:
 def test_room_that_runs_out_in_a_temporary_folder() -> None:
     from stager import temporary
 
-    with pytest.raises(CannotWrite, match="No space left on device"), temporary.folder("stager-x-") as place:
+    with pytest.raises(CannotWrite, match="No space left on device"), temporary.folder("x") as place:
         raise OSError(errno.ENOSPC, "No space left on device", os.path.join(place, "file"))
     assert not os.path.exists(place)
 

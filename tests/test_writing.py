@@ -15,7 +15,7 @@ import pytest
 
 from stager import writing
 from stager.errors import Cancelled, CannotWrite, UsageError
-from stager.scratch import scratch, tidy
+from stager.temporary import folder, tidy
 
 LEFT = ".out.0123456789ab.part"
 
@@ -408,13 +408,13 @@ def test_many_writers_of_one_output_do_not_meet(tmp_path: Path) -> None:
 
 def test_a_temporary_folder_goes_with_its_owner_or_with_the_next(tmp_path: Path) -> None:
     killed(
-        "from stager.scratch import scratch\n"
-        f"from pathlib import Path\nfolder = scratch('app', {str(tmp_path)!r})\nPath(folder.__enter__(), 'x').touch()"
+        "from stager.temporary import folder\n"
+        f"from pathlib import Path\nmade = folder('app', {str(tmp_path)!r})\nPath(made.__enter__(), 'x').touch()"
     )
     (left,) = os.listdir(tmp_path)
     for name in ("stager-app-mine", "stager-0123456789abcdef", "stager-app-0123456789abcdef0"):
         (tmp_path / name).mkdir()
-    with scratch("app", str(tmp_path)) as first, scratch("verify", str(tmp_path)) as second:
+    with folder("app", str(tmp_path)) as first, folder("verify", str(tmp_path)) as second:
         assert stat.S_IMODE(os.stat(first).st_mode) == 0o700
         tidy(str(tmp_path)).join()
         assert {os.path.basename(first), os.path.basename(second)} < set(os.listdir(tmp_path))
@@ -427,5 +427,5 @@ def test_a_temporary_folder_goes_with_its_owner_or_with_the_next(tmp_path: Path)
 
 
 def test_no_room_for_a_temporary_folder_is_a_typed_error(tmp_path: Path) -> None:
-    with pytest.raises(CannotWrite), scratch("app", str(tmp_path / "gone")):
+    with pytest.raises(CannotWrite), folder("app", str(tmp_path / "gone")):
         pass

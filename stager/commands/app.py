@@ -74,7 +74,7 @@ def _report_lock(plan: Plan) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from ..scratch import scratch as temporary
+    from ..temporary import folder as temporary
     from .stage import droplet_of
 
     where = _where(arguments)

@@ -51,7 +51,7 @@ def _run(arguments: argparse.Namespace) -> int:
         shared.progress(arguments),
         cancel,
     )
-    with temporary.folder("stager-deploy-") as scratch:
+    with temporary.folder("deploy") as scratch:
         try:
             outcomes = deploy(droplet_of(arguments, scratch), aims, context)
         except KeyboardInterrupt:

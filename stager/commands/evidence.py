@@ -222,7 +222,7 @@ def _rebuild(arguments: argparse.Namespace, droplet: DropletFile, store: Store) 
         return
     from .. import temporary
 
-    with temporary.folder("stager-fresh-") as folder:
+    with temporary.folder("fresh") as folder:
         rebuild(droplet, arguments.source, _settings(arguments, Store(folder)))
 
 

@@ -39,7 +39,7 @@ def _waiting_arguments(parser: argparse.ArgumentParser) -> None:
 def _push(arguments: argparse.Namespace) -> int:
     from .. import temporary
 
-    with temporary.folder("stager-slug-") as folder:
+    with temporary.folder("slug") as folder:
         offer = _offer(arguments, f"{folder}/slug.tgz")
         from ..heroku import push
 

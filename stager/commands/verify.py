@@ -166,7 +166,7 @@ def _list(arguments: argparse.Namespace) -> int:
     from .. import temporary
     from ..verifying.conditions import CONDITIONS, choose
 
-    with temporary.folder("stager-verify-") as scratch:
+    with temporary.folder("verify") as scratch:
         chosen = choose(_here(arguments), scratch, arguments.skip)
     why = {one.name: one.why for one in chosen.not_tried}
     rows = [{"name": name, "about": about, "why_not": why.get(name, "")} for name, (about, _) in CONDITIONS.items()]

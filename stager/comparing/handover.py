@@ -36,7 +36,7 @@ def contents(difference: Difference, *, timeout: int = 600) -> str:
     paths = [path for path in paths if _plain(path)]
     if not paths:
         return ""
-    with temporary.folder("stager-diff-") as folder:
+    with temporary.folder("diff") as folder:
         for letter, side in (("a", difference.a), ("b", difference.b)):
             _write(side, paths, os.path.join(folder, letter))
         return _run(program, folder, timeout)

@@ -148,7 +148,7 @@ def _patched(program: bytes, search: str, label: str) -> bytes:
     import subprocess
 
     tool = _patchelf()
-    with temporary.folder("stager-") as folder:
+    with temporary.folder("deb") as folder:
         copy = os.path.join(folder, "program")
         with open(copy, "wb") as file:
             file.write(program)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from .. import running, tar
 from ..digest import canonical_json, sha256
 from ..errors import EngineFailed, LaunchFailed, PortTaken, UsageError
-from ..scratch import tidy
+from ..temporary import tidy
 from . import surroundings
 from .surroundings import APP, DROPLET, GID, UID
 

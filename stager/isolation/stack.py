@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING
 
 from .. import running
 from ..errors import CannotIsolate, ProgramMissing
-from ..scratch import scratch, tidy
 from ..store.disk import write
+from ..temporary import folder as scratch
+from ..temporary import tidy
 from . import memory, sandbox, surroundings
 from .sandbox import Sandbox, Top
 

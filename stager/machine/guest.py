@@ -90,13 +90,12 @@ def _tail(data: bytes) -> list[str]:
 @contextmanager
 def connected(file: str) -> Iterator[Guest]:
     """A guest that keeps one connection for all commands; closed at the end."""
-    folder = temporary.new_folder("stager-ssh-")  # a socket's path has room for 107 bytes
-    options = ("-o", f"ControlPath={folder}/s", "-o", "ControlMaster=auto", "-o", "ControlPersist=60")
-    guest = Guest(file, options)
-    try:
-        yield guest
-    finally:
-        if os.path.exists(f"{folder}/s"):
-            leave = [*guest.command(["true"])[:-3], "-O", "exit", "machine"]
-            subprocess.run(leave, capture_output=True, timeout=10, check=False)
-        shutil.rmtree(folder, ignore_errors=True)
+    with temporary.folder("ssh") as folder:  # a socket's path has room for 107 bytes
+        options = ("-o", f"ControlPath={folder}/s", "-o", "ControlMaster=auto", "-o", "ControlPersist=60")
+        guest = Guest(file, options)
+        try:
+            yield guest
+        finally:
+            if os.path.exists(f"{folder}/s"):
+                leave = [*guest.command(["true"])[:-3], "-O", "exit", "machine"]
+                subprocess.run(leave, capture_output=True, timeout=10, check=False)

@@ -22,7 +22,7 @@ from ..errors import Cancelled, CannotWrite, LockFailed
 from ..indexes import Indexes
 from ..net.gate import LAUNCH, Gate
 from ..running import PATH, signal_group
-from ..scratch import scratch as temporary
+from ..temporary import folder as temporary
 
 APP, HOME = "app", "home"
 """Folders of the scratch folder: what the program works in, and its home."""

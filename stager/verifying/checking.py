@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
-from ..scratch import scratch
 from ..staging import Settings
+from ..temporary import folder as scratch
 from ..writing import Output
 from .against import Against, download, result
 from .conditions import Here

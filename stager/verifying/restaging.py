@@ -96,7 +96,7 @@ def restaged(
 
 
 def _scratch(stack: contextlib.ExitStack) -> str:
-    scratch = temporary.new_folder("stager-verify-")
+    scratch = stack.enter_context(temporary.folder("verify"))
     stack.callback(_remove, scratch)
     for name in ("home", "temporary", "elsewhere", "out", "store"):
         os.mkdir(os.path.join(scratch, name), 0o700)
