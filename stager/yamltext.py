@@ -19,6 +19,12 @@ Fail = Callable[[str, str, int | None], StagerError]
 """Makes the error for (file, what is wrong, 1-based line when known)."""
 DEPTH = 32
 """Collections nested deeper than this are refused."""
+_BRACKETS = 2 * DEPTH
+"""More brackets open inside one line are refused before anything is scanned; some may be text."""
+_PATHS = 16
+"""The paths that errors name have at most so many characters for each of the document's: a long key has many below it."""
+_WORDED = 1 << 18
+"""Up to so many characters, an error is told in PyYAML's words; its own parser takes seconds for more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +55,12 @@ def parse(text: str, file: str, fail: Fail) -> Document:
     Raises whatever `fail` makes, with the line, when the text is not YAML or uses a refused feature.
     """
     lines: dict[str, int] = {}
+    if line := bracketed(text):
+        raise fail(file, "nested too deeply", line)
     try:
-        value = _Reader(yaml.parse(text, Loader=_FAST), file, fail, lines).document()
+        reader = _Reader(yaml.parse(text, Loader=_FAST), file, fail, lines)
+        reader.left = _PATHS * len(text) + 4096
+        value = reader.document()
     except (yaml.YAMLError, UnicodeError) as error:
         raise _refused(error, text, file, fail) from None
     return Document(value, file, lines, fail)
@@ -60,14 +70,26 @@ _FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml, which PyYAML's wheels carry: ten times as fast."""
 
 
+def bracketed(text: str) -> int | None:
+    """The first line that opens so many brackets inside each other that the scanner's time grows by their square."""
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.count("[") + line.count("{") > _BRACKETS:
+            depth = 0
+            for sign in line:
+                depth = depth + 1 if sign in "[{" else max(0, depth - 1) if sign in "]}" else depth
+                if depth > _BRACKETS:
+                    return number
+    return None
+
+
 def _refused(error: Exception, text: str, file: str, fail: Fail) -> StagerError:
     """The error for a text that is not YAML, in the words of PyYAML's own parser whether or not libyaml is there."""
     try:
-        for _ in yaml.parse(text, Loader=yaml.SafeLoader):
+        for _ in yaml.parse(text, Loader=yaml.SafeLoader) if len(text) <= _WORDED else ():
             pass
     except yaml.MarkedYAMLError as found:
         error = found
-    except yaml.YAMLError:
+    except (yaml.YAMLError, RecursionError):
         return fail(file, "not valid YAML: it holds a character that YAML does not allow", None)
     mark = (error.problem_mark or error.context_mark) if isinstance(error, yaml.MarkedYAMLError) else None
     why = (error.problem or error.context) if isinstance(error, yaml.MarkedYAMLError) else "it is not text"
@@ -80,6 +102,7 @@ class _Reader:
         self.file = file
         self.fail = fail
         self.lines = lines
+        self.left = 0
 
     def document(self) -> Any:
         next(self.events)
@@ -104,6 +127,8 @@ class _Reader:
         self.refuse_if(event.anchor is not None, event, "anchors (&name) are not allowed; write the value again")
         self.refuse_if(event.tag is not None, event, "tags (!name) are not allowed; every value is text")
         self.refuse_if(depth > DEPTH, event, "nested too deeply")
+        self.left -= len(path)
+        self.refuse_if(self.left < 0, event, "too much lies below long names")
         self.lines.setdefault(path, event.start_mark.line + 1)
         if isinstance(event, yaml.ScalarEvent):
             return event.value

@@ -53,11 +53,11 @@ def generated(buildpack: Buildpack, values: Mapping[str, object]) -> dict[str, s
 
     A template sees `values` (facts of the plan), and the buildpack's own `name` and `env`. Raises InvalidDefinition.
     """
-    from ..render import render  # here, since it brings Jinja2, and what it makes is remembered
+    from ..render import render_data  # here, since it brings Jinja2, and what it makes is remembered
 
     known = {"name": buildpack.name, "env": [list(item) for item in buildpack.env], **values}
     files = sorted(buildpack.files, key=lambda item: item[1].encode())
-    return {path: render(buildpack.templates[name], known, f"{buildpack.name}/{name}") for name, path in files}
+    return {path: render_data(buildpack.templates[name], known, f"{buildpack.name}/{name}") for name, path in files}
 
 
 def load_folder(path: str, *, shipped: bool = False) -> Buildpack:

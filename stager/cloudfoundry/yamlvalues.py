@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from ..errors import BadManifest
+from ..yamltext import bracketed
 
 _MOST = 50_000
 _DEPTH = 40
@@ -38,8 +39,10 @@ class Value:
 
 def read(text: str, file: str) -> Value:
     """Read one YAML document. Raises BadManifest with the line for what is none, and for tags and duplicate keys."""
+    if line := bracketed(text):
+        raise BadManifest(file, "nested too deeply", line=line)
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = _composed(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else None
@@ -47,6 +50,20 @@ def read(text: str, file: str) -> Value:
     except (yaml.YAMLError, RecursionError, ValueError):
         raise BadManifest(file, "not valid YAML") from None
     return Value({}, 1) if node is None else _Reader(file).value(node, 0)
+
+
+def _composed(text: str) -> Any:
+    """The nodes by libyaml, where there is one; what it refuses is refused again in PyYAML's words if it is short."""
+    try:
+        return yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError:
+        if len(text) > _WORDED:
+            raise
+        return yaml.compose(text, Loader=yaml.SafeLoader)
+
+
+_WORDED = 1 << 16
+_DIGITS = 400
 
 
 class _Reader:
@@ -78,6 +95,8 @@ class _Reader:
         if name == "bool":
             return text.lower() in ("yes", "true", "on")
         if name == "int" and _INTEGER.fullmatch(text):
+            if len(text) > _DIGITS:
+                raise self.fail(node, "a number has too many digits")
             return _integer(text)
         if name == "float":
             return _number(text)

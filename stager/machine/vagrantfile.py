@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .. import limits, regular, resources
 from ..errors import InvalidDefinition
-from ..render import render
+from ..render import render_data
 from .folder import EJECTED, Place, State, publish
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def text(definition: Definition, state: State, *, ejected: bool) -> str:
         "port": state.port,
         "files": ".stager/machine" if ejected else ".",
     }
-    return render(source, values, path)
+    return render_data(source, values, path)
 
 
 def write(where: Place, definition: Definition, state: State) -> str:
