@@ -292,9 +292,9 @@ def test_links_into_what_is_left_out_are_left_out_and_said(tmp_path: Path) -> No
     }
     files = {".gitignore": "build/\n*.log\n", "build/x": "x", "a.log": "x", ".env": "x", "key.pem": KEY}
     found = tree_of(tmp_path, links | files | environment("env") | {"node_modules/.bin/tool": "x", ".git/config": "x"})
-    assert list(found.links) == ["l/modules", "l/runtime"]
+    assert list(found.links) == ["l/key", "l/modules", "l/python", "l/runtime"]
     gone = [entry for entry in found.left_out if entry[0].startswith("l/")]
-    out = ["build", "chain", "git", "key", "log", "python", "secret"]
+    out = ["build", "chain", "git", "log", "secret"]
     assert gone == [(f"l/{n}", f"a symbolic link to {links[f'l/{n}']}, which is left out") for n in out]
 
 
@@ -308,6 +308,16 @@ def test_links_are_judged_by_rules_and_not_by_what_happens_to_exist(tmp_path: Pa
     assert read(tmp_path) == fresh
     assert read(tmp_path).left_out == fresh.left_out
     assert (list(fresh.files), fresh.links) == (["d"], {})
+
+
+def test_a_link_to_what_is_left_out_for_its_content_stays_as_it_does_in_a_clone_without_it(tmp_path: Path) -> None:
+    lay_out(tmp_path, {"key": Link("own.pem"), "python": Link("env/bin/python"), "env-link": Link("env"), "d": "x"})
+    fresh = read(tmp_path)
+    lay_out(tmp_path, {"own.pem": KEY, ".npmrc": "_authToken=x\n"} | environment("env"))
+    used = read(tmp_path)
+    assert used == fresh
+    assert list(used.links) == ["env-link", "key", "python"]
+    assert SourceTree.read(str(tmp_path), index=used.index) == fresh
 
 
 def test_a_link_named_like_a_secret_or_clutter_is_left_out(tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ class Walk:
         self.links: dict[str, str] = {}
         self.left_out: list[tuple[str, str]] = []
         self.outputs: list[tuple[str, str]] = []
-        """What stager has written. A link to it stays, as it does in a fresh clone, where it leads nowhere yet."""
+        """What stager has written."""
         self.kept: list[tuple[str, str]] = []
         self.environments: list[str] = []
         self.vendored: list[str] = []
@@ -389,10 +389,10 @@ class Walk:
         return places
 
     def _verdict(self, place: str) -> str:
-        """`out` when a link's place is something left out, else an empty string."""
-        above = [place, *folders_of([place])]
-        if any(path in above for path in [*self.environments, *(path for path, _ in self.left_out)]):
-            return "out"
+        """`out` when a link's place is left out by its name or a pattern, else an empty string.
+
+        Not for its content: a clone has the link and may lack what it leads to, and both give the same tree.
+        """
         remembered: str | None = self._old["places"].get(place)
         if self._decider is None and remembered is not None:
             return remembered
