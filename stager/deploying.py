@@ -195,7 +195,8 @@ def _heroku(droplet: DropletFile, aim: Aim, aims: Sequence[Aim], context: Contex
     from .targets import heroku
 
     network = Indexes.from_environment(context.environ, home=context.home)
-    api = Api(find(context.environ, context.home), network)
+    stopping = context.cancel.is_set if context.cancel is not None else lambda: False
+    api = Api(find(context.environ, context.home), network, stopping=stopping)
     with temporary.folder("slug") as folder:
         made = heroku.export(droplet, os.path.join(folder, "slug.tgz"), {})
         offer = Offer.of(made.path, made.size, made.digest, droplet.digest, droplet.facts)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from .checked import whole
 from .detection.appconfig import Health
+from .net.guard import Guard
 
 OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
 """Exit statuses of a check, as the Monitoring Plugins development guidelines number them."""
@@ -77,15 +78,20 @@ def wait(
 
 
 def _get(host: str, port: int, path: str, limit: float) -> tuple[int, str]:
-    connection = http.client.HTTPConnection(host, port, timeout=limit)
+    connection, guard = http.client.HTTPConnection(host, port, timeout=limit), Guard(lambda: False)
     try:
-        connection.request("GET", path, headers={"User-Agent": "stager-check", "Connection": "close"})
-        answer = connection.getresponse()
-        answer.read(1 << 16)
+        with guard.watch(limit, 1 << 30) as watched:  # the whole answer, however it drips
+            connection.connect()
+            guard.using(connection.sock)
+            connection.request("GET", path, headers={"User-Agent": "stager-check", "Connection": "close"})
+            answer = connection.getresponse()
+            answer.read(1 << 16)
     except (OSError, http.client.HTTPException, ValueError) as error:
-        return CRITICAL, f"GET {path} on port {port}: {_why(error, limit)}"
+        return CRITICAL, f"GET {path} on port {port}: {_why(TimeoutError() if watched.ended else error, limit)}"
     finally:
         connection.close()
+    if watched.ended:
+        return CRITICAL, f"GET {path} on port {port}: {_why(TimeoutError(), limit)}"
     good = 200 <= answer.status < 400
     return OK if good else CRITICAL, f"GET {path} answered {answer.status} {answer.reason}".strip()
 

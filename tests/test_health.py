@@ -18,6 +18,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/slow":
             time.sleep(1)
+        if self.path == "/drips":
+            for sign in b"HTTP/1.1 200 OK\r\nX: " + b"y" * 400:
+                self.wfile.write(bytes([sign]))
+                time.sleep(0.02)
         self.send_response({"/broken": 503, "/moved": 302}.get(self.path, 200))
         self.end_headers()
 
@@ -54,6 +58,7 @@ def closed() -> int:
         ("/moved", OK, "answered 302"),
         ("/broken", CRITICAL, "answered 503 Service Unavailable"),
         ("/slow", CRITICAL, "no answer within 0.3 s"),
+        ("/drips", CRITICAL, "no answer within 0.3 s"),
     ],
 )
 def test_a_path(port: int, path: str, status: int, words: str) -> None:

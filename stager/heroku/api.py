@@ -17,7 +17,7 @@ from .. import parsing
 from ..errors import LoginFailed, PlatformUnavailable, Rejected
 from ..indexes.origins import Origin
 from ..net.addresses import Refused
-from ..net.patience import Again, Patience, Tries, again, host_of
+from ..net.patience import Again, Patience, Tries, again, host_of, sleep
 from ..net.session import Request, Response, Session
 from .login import Login, secure
 
@@ -199,6 +199,10 @@ class Api:
                         yield part.decode("utf-8", "replace")
         except (Again, Refused):
             return
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, but not longer than the caller wants to. Raises Cancelled."""
+        sleep(seconds, self._stopping)
 
     def close(self) -> None:
         """Close the connections."""

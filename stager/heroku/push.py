@@ -199,7 +199,7 @@ def _settled(api: Api, app: str, release: Release, waiting: Waiting) -> Release:
         if time.monotonic() > deadline:
             hint = f"It goes on by itself; look with 'heroku releases -a {app}'."
             raise TookTooLong(f"the release phase of {app}", waiting.longest, hint)
-        time.sleep(pause)
+        api.sleep(pause)
         pause = min(2 * pause, waiting.pause)
         path = ("apps", app, "releases", release.id)
         release = release_of(node(api.get(f"looking at v{release.version}", *path), "a release"))

@@ -137,14 +137,16 @@ def _inet_aton(host: str) -> int | None:
 
 def is_plain(host: str) -> bool:
     """Whether a host, without brackets, is written in a way that no two parsers read differently: an IPv6 address without
-    a zone, or labels of ASCII letters, digits, `-` and `_` (RFC 1123 §2.1; IDNA's A-labels are such)."""
-    if ":" in host:
-        try:
-            return not ipaddress.IPv6Address(host).scope_id
-        except ValueError:
-            return False
+    a zone, IPv4 with four decimal numbers, or labels of ASCII letters, digits, `-` and `_` of which the last is no number
+    (RFC 1123 §2.1, URL Standard §3.5; IDNA's A-labels are such)."""
     bare = host.removesuffix(".").lower()
-    return len(bare) < 254 and all(_LABEL.fullmatch(label) for label in bare.split("."))
+    numeric = ":" in host or re.fullmatch(r"(.*\.)?(0x[0-9a-f]*|[0-9]+)", bare)
+    if not numeric:
+        return len(bare) < 254 and all(_LABEL.fullmatch(label) for label in bare.split("."))
+    try:
+        return "%" not in str(ipaddress.ip_address(bare))
+    except ValueError:
+        return False
 
 
 def is_local(host: str) -> bool:

@@ -49,7 +49,9 @@ def test_what_is_public(text: str) -> None:
         ("127%2e0%2e0%2e1", False), ("a..b", False), ("a.example..", False), ("", False), (".", False), ("-a", False),
         ("a b", False), ("a\\b", False), ("a\n", False), ("a@b", False), ("１２７.0.0.1", False), ("127。0。0。1", False),
         ("fe80::1%eth0", False), ("fe80::1%25eth0", False), ("[::1]", False), ("::1::", False), ("a" * 64, False),
-        ("a." * 127 + "a", False), ("0:x", False),
+        ("a." * 127 + "a", False), ("0:x", False), ("8.8.8.8.", True),
+        ("8.8", False), ("08.8.8.8", False), ("0x8.8.8.8", False), ("134744072", False), ("8.8.8.8.8", False), ("a.1", False),
+        ("999.8.8.8", False), ("a.0x", False), ("a.0xf", False), ("8.8.8", False), ("1.example", True), ("0x8.example", True),
     ],
 )  # fmt: skip
 def test_hosts_that_all_parsers_read_alike(host: str, plain: bool) -> None:
