@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from . import programs
+
 if TYPE_CHECKING:
     from .indexes import Indexes
     from .store import Store
@@ -72,7 +74,7 @@ class _Machine:
         self.environ = dict(environ)
 
     def find(self, name: str) -> str:
-        return shutil.which(name, path=self.environ.get("PATH", os.defpath)) or ""
+        return programs.find(name, self.environ)
 
     def ask(self, *command: str) -> tuple[int, str]:
         """(status, output) of a short command; -1 when it does not end or cannot be run."""

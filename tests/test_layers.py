@@ -15,7 +15,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "stager"
 
 RANKS = [
-    "names errors digest limits regular temporary resources places writing",
+    "names errors digest limits regular temporary resources places programs writing",
     "model checked parsing",
     "tar inflate codec pieces archive elf render templates yamltext buildpack box releases wanted lockfile progress tree "
     "store entries",

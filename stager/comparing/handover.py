@@ -7,11 +7,10 @@ given to it, since stager has compared those already.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Iterable
 
-from .. import temporary
+from .. import programs, temporary
 from ..errors import CannotWrite, UsageError
 from .contents import Contents
 from .difference import Difference
@@ -26,8 +25,8 @@ def contents(difference: Difference, *, timeout: int = 600) -> str:
 
     Raises UsageError when diffoscope is not installed or does not finish within `timeout` seconds, CannotWrite.
     """
-    program = shutil.which("diffoscope")
-    if program is None:
+    program = programs.find("diffoscope")
+    if not program:
         raise UsageError(
             "diffoscope is not installed",
             "Install it (Debian: apt install diffoscope-minimal), or leave --contents out.",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import threading
@@ -17,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .. import programs
 from ..errors import MachineFailed, ProgramMissing, Refused, UsageError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def make(
         import vagrant
     except ImportError:
         raise UsageError("machines need python-vagrant", "pip install 'stager[vagrant]'") from None
-    program = shutil.which("vagrant", path=environ.get("PATH", os.defpath)) or ""
+    program = programs.find("vagrant", environ)
     if not program:
         raise ProgramMissing("vagrant", "bring up machines", "vagrant")
 

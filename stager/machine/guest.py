@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from shlex import quote
 from typing import IO, Any
 
-from .. import temporary
+from .. import programs, temporary
 from ..errors import MachineFailed, NoMachine, ProgramMissing
 
 AS = "/usr/lib/stager/as"
@@ -50,7 +50,7 @@ class Guest:
 
     def command(self, words: Sequence[str], *, tty: bool = False, root: bool = True) -> list[str]:
         """The host's command that runs `words` in the machine, as root by default."""
-        program = shutil.which("ssh")
+        program = programs.find("ssh")
         if not program:
             raise ProgramMissing("ssh", "reach the machine", "openssh-client")
         remote = " ".join(quote(word) for word in (["sudo", "-n", *words] if root else words))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .. import doctor
+from .. import doctor, programs
 from ..errors import EngineFailed, NoProvider, UsageError
 
 PROVIDERS = ("docker", "libvirt", "virtualbox", "vmware_desktop")
@@ -22,7 +21,7 @@ def choose(wanted: str, environ: Mapping[str, str]) -> str:
     """The provider to use: the `wanted` one if it works, else the first that does. Raises NoProvider."""
     if wanted and wanted not in PROVIDERS:
         raise UsageError(f"there is no provider {wanted!r}", f"Providers: {', '.join(PROVIDERS)}.")
-    if not _which("vagrant", environ):
+    if not programs.find("vagrant", environ):
         raise NoProvider([("vagrant", "it is not installed, and drives all of them")])
     tried = []
     for name in (wanted,) if wanted else PROVIDERS:
@@ -53,7 +52,7 @@ def first_line(problem: Exception) -> str:
 
 
 def _docker(environ: Mapping[str, str]) -> str:
-    if not _which("docker", environ):
+    if not programs.find("docker", environ):
         return "the program docker, which Vagrant uses, is not installed"
     try:
         engine(environ, 15).close()
@@ -63,18 +62,18 @@ def _docker(environ: Mapping[str, str]) -> str:
 
 
 def _libvirt(environ: Mapping[str, str]) -> str:
-    virsh = _which("virsh", environ)
+    virsh = programs.find("virsh", environ)
     if not virsh:
         return "virsh is not installed"
     status, said = ask([virsh, "--connect", uri(environ), "version", "--daemon"], environ)
     if status:
         return said
-    status, said = ask([str(_which("vagrant", environ)), "plugin", "list"], environ)
+    status, said = ask([str(programs.find("vagrant", environ)), "plugin", "list"], environ)
     return "" if status == 0 and "vagrant-libvirt" in said else "Vagrant has no plugin vagrant-libvirt"
 
 
 def _virtualbox(environ: Mapping[str, str]) -> str:
-    program = _which("VBoxManage", environ)
+    program = programs.find("VBoxManage", environ)
     if not program:
         return "VBoxManage is not installed"
     status, said = ask([program, "list", "hostinfo"], environ)
@@ -82,9 +81,9 @@ def _virtualbox(environ: Mapping[str, str]) -> str:
 
 
 def _vmware(environ: Mapping[str, str]) -> str:
-    if not _which("vmrun", environ):
+    if not programs.find("vmrun", environ):
         return "vmrun is not installed"
-    status, said = ask([str(_which("vagrant", environ)), "plugin", "list"], environ)
+    status, said = ask([str(programs.find("vagrant", environ)), "plugin", "list"], environ)
     return "" if status == 0 and "vagrant-vmware-desktop" in said else "Vagrant has no plugin vagrant-vmware-desktop"
 
 
@@ -111,7 +110,7 @@ def kvm(environ: Mapping[str, str], machine: str = "x86_64") -> str:
     why = doctor.kvm_works() if uri(environ).startswith("qemu:///") else ""
     if why and not why.endswith("Permission denied"):  # libvirt's own user may be allowed what this one is not
         return why
-    virsh = _which("virsh", environ) or "virsh"
+    virsh = programs.find("virsh", environ) or "virsh"
     name = f"kvm-{os.getpid()}"
     text = _TINY.format(kind="kvm", name=name, machine=machine)
     connect = [virsh, "--connect", uri(environ)]
@@ -135,7 +134,3 @@ def ask(command: list[str], environ: Mapping[str, str], given: str = "") -> tupl
         return -1, error.strerror or str(error)
     lines = done.stdout.strip().splitlines()
     return done.returncode, done.stdout if done.returncode == 0 else (lines[-1][:300] if lines else "it says nothing")
-
-
-def _which(name: str, environ: Mapping[str, str]) -> str | None:
-    return shutil.which(name, path=environ.get("PATH", os.defpath))

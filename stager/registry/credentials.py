@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .. import limits, parsing, regular
+from .. import limits, parsing, programs, regular
 from ..checked import Node
 from ..errors import BadSettings, StagerError
 
@@ -80,7 +79,7 @@ class Logins:
         if not _HELPER.fullmatch(name):
             raise BadSettings(self._path, f"{name[:60]!r} is no name of a credential helper")
         program = f"docker-credential-{name}"
-        path = shutil.which(program, path=self._environ.get("PATH", os.defpath))
+        path = programs.find(program, self._environ)
         if not path:
             hint = f"Install it, or remove it from {self._path} and run 'docker login' again."
             raise BadSettings(self._path, f"the credential helper {program} is not installed", hint)

@@ -8,12 +8,12 @@ a verification costs one staging.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from .. import programs
 from ..checked import whole
 from ..errors import UsageError
 
@@ -37,7 +37,7 @@ class Here:
 
     def program(self, name: str) -> str:
         """Where a program is; empty when it is not on the path."""
-        return shutil.which(name, path=self.environ.get("PATH", os.defpath)) or ""
+        return programs.find(name, self.environ)
 
 
 @dataclass(frozen=True, slots=True)
