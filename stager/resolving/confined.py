@@ -99,6 +99,9 @@ class Scratch:
 
         Raises LockFailed when it takes too long, Cancelled.
         """
+        if os.name != "posix":
+            hint = f"Make {lock} with your own tools and commit it."
+            raise LockFailed(lock, "a resolver is only run where a process can be confined, on a POSIX system", hint)
         python = base_python()
         words = (python, "-I", "-S", "-c", _LAUNCH, *command)
         before = _bubblewrap(self.root, [*readable, sys.base_prefix, python])

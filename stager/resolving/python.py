@@ -13,6 +13,7 @@ import posixpath
 import re
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, unquote
 
@@ -24,7 +25,6 @@ from ..ecosystems.pypi.requirements import Line, contents
 from ..errors import BadManifest, BadSettings, NeedsBuild
 from ..indexes import Indexes, default_pypi, uv_program
 from ..places import toml_line
-from ..resources import fits
 from .confined import APP, Scratch, base_python
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ _UV = (
     *("workspace", "package", "managed", "default-groups", "dependency-groups", "conflicts", "exclude-dependencies"),
     *(*_ASKING, "dependency-metadata", "environments", "required-environments", "resolution", "prerelease"),
     *("fork-strategy", "index-strategy", "exclude-newer", "exclude-newer-package", "sources"),
+    *("prerelease-package", "build-constraint-dependencies"),
 )
 """Settings that say what to resolve; indexes are looked at one by one, and everything else is left out."""
 _UV_KEPT = ("UV_EXCLUDE_NEWER", "UV_INDEX_STRATEGY", "UV_PRERELEASE", "UV_RESOLUTION", "UV_FORK_STRATEGY")
@@ -373,13 +374,13 @@ def _matches(folder: str, patterns: Iterable[str]) -> bool:
 
 
 def _fits(parts: list[str], patterns: list[str]) -> bool:
-    """Whether a folder fits a pattern: `*` within a part, `**` for any number of parts; all ways at once."""
+    """Whether a folder fits a pattern: `*`, `?`, `[…]` within a part, `**` for any number of parts; all ways at once."""
     reached = {0}
     for pattern in patterns:
         if pattern == "**":
             reached = {at for start in reached for at in range(start, len(parts) + 1)}
         else:
-            reached = {at + 1 for at in reached if at < len(parts) and fits(parts[at], pattern)}
+            reached = {at + 1 for at in reached if at < len(parts) and fnmatchcase(parts[at], pattern)}
     return len(parts) in reached
 
 

@@ -109,7 +109,8 @@ SHAPES = {
     },
     "constraints": {
         "pyproject.toml": APP.format("needs-old")
-        + '[tool.uv]\nconstraint-dependencies = ["plain<3"]\noverride-dependencies = ["plain>=2"]\n'
+        + '[tool.uv]\nbuild-constraint-dependencies = ["setuptools<80"]\n'
+        + 'constraint-dependencies = ["plain<3"]\noverride-dependencies = ["plain>=2"]\n'
         + 'environments = ["sys_platform == \'linux\'"]\nprerelease = "allow"\nresolution = "lowest-direct"\n',
     },
     "settings-in-uv-toml": {
@@ -118,7 +119,7 @@ SHAPES = {
     },
     "workspace": {
         "pyproject.toml": APP.format("member")
-        + '[tool.uv.workspace]\nmembers = ["parts/*", "more/*/b"]\nexclude = ["parts/not"]\n'
+        + '[tool.uv.workspace]\nmembers = ["p?rts/[a-n]*", "more/*/b"]\nexclude = ["parts/not"]\n'
         + "[tool.uv.sources]\nmember = {workspace = true}\n",
         "parts/member/pyproject.toml": MEMBER,
         "parts/member/backend.py": BACKEND,
@@ -190,6 +191,11 @@ def test_credentials_of_the_operator_reach_their_index_and_no_lock(tmp_path: Pat
     lock = locked(app, caller)
     assert f'source = {{ registry = "{operators.url}/simple" }}' in lock
     lay(app, {"requirements.txt": "plain\n"})
+    lay(tmp_path / "other", {"pyproject.toml": APP.format("nobody-has-this")})
+    with pytest.raises(StagerError) as caught:
+        locked(tmp_path / "other", caller)
+    assert "nobody-has-this" in caught.value.message
+    assert not any(secret in str(caught.value) for secret in ("p%40ss", "p@ss", "bWU6cEBzcw"))
     for text in (lock, locked(app, caller, "pylock.toml")):
         assert "p%40ss" not in text
         assert "p@ss" not in text
