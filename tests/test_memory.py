@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import random
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from servers import Server, serve
 
 MOST = 150
 """MiB."""
@@ -46,3 +48,30 @@ def test_an_app_with_a_file_of_300_mib(tmp_path: Path) -> None:
         "verify": peak("verify", out, "--source", str(app), *store),
     }
     assert {name: size for name, size in found.items() if size > MOST} == {}
+
+
+_ASK = (
+    "import sys; from stager.fetching.web import *; from stager.store import Store; from stager.indexes import Indexes; "
+    "lookup = PypiLookup(Web(Indexes.from_environment({'PIP_INDEX_URL': sys.argv[1]}, home='/nonexistent'), "
+    "Store(sys.argv[2]))); assert len(lookup.files('app', keep=lambda file: file.filename == 'app-9.tar.gz')) == 1"
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["application/vnd.pypi.simple.v1+json", "text/html"])
+def test_an_index_page_of_50_mb(kind: str, tmp_path: Path) -> None:
+    digest = "0" * 64
+    if kind == "text/html":
+        line = f'<a href="https://files.example/{digest}/app-{{}}.tar.gz#sha256={digest}">app-{{}}.tar.gz</a>\n'
+        data = "<!DOCTYPE html>" + "".join(line.replace("{}", str(n)) for n in range(300_000))
+    else:
+        rows = [
+            {"filename": f"app-{n}.tar.gz", "url": f"x/{digest}", "hashes": {"sha256": digest}} for n in range(300_000)
+        ]
+        data = json.dumps({"files": rows})
+    with Server({"/app/": serve(data.encode(), kind)}) as server:
+        command = [sys.executable, "-c", _MEASURE, sys.executable, "-c", _ASK, server.url, str(tmp_path)]
+        for _ in range(2):  # the second is revalidated, or served from what is kept
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+            assert int(done.stdout) < MOST

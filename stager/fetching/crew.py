@@ -133,7 +133,7 @@ class Crew:
         problems: list[FetchError | DigestMismatch] = []
         tries = Tries(self._patience, self._stopping)
         for artifact in group:
-            urls = locate(artifact, self._indexes, self._page, self._hints)
+            urls = locate(artifact, self._indexes, partial(self._page, artifact), self._hints)
             while True:
                 try:
                     url = next(urls, "")
@@ -160,7 +160,7 @@ class Crew:
     def _tell_bytes(self, artifact: Artifact, done: int) -> None:
         self._tell(artifact.name, done, artifact.size or 0)
 
-    def _page(self, name: str) -> list[IndexFile]:
+    def _page(self, artifact: Artifact, name: str) -> list[IndexFile]:
         with self._mutex:
             if self._pages is None:
                 from .web import PypiLookup, Web
@@ -168,7 +168,13 @@ class Crew:
                 self._pages = PypiLookup(
                     Web(self._indexes, self._store, patience=self._patience, stopping=self._stopping)
                 )
-        return self._pages.files(name)
+        return self._pages.files(name, keep=partial(_may_be, artifact))
+
+
+def _may_be(artifact: Artifact, file: IndexFile) -> bool:
+    """Whether a file of an index page is the artifact, by digest or, where the page states none of its kind, by name."""
+    stated = file.hashes.get(artifact.digest.algorithm)
+    return stated == artifact.digest.hex if stated else file.filename == artifact.filename
 
 
 def _groups(missing: Sequence[Artifact]) -> list[list[Artifact]]:

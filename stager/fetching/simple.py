@@ -2,42 +2,65 @@
 
 from __future__ import annotations
 
+from codecs import getincrementaldecoder
+from collections.abc import Iterator
 from html.parser import HTMLParser
-from typing import Any
+from io import BytesIO
+from typing import IO, Any
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
-from .. import parsing
-from ..ecosystems.pypi.lookup import IndexFile
+from ..ecosystems.pypi.lookup import IndexFile, Keep
 from ..errors import Unreachable
+from .streaming import STEP, entries
 
 JSON = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 """The Accept header: JSON if there is any."""
 
 
-def read_page(body: bytes, url: str) -> list[IndexFile]:
+_LONGEST = 1 << 20
+"""Characters of HTML that may be held without coming to the end of a tag or a text."""
+
+
+def read_page(body: bytes | IO[bytes], url: str, keep: Keep | None = None) -> list[IndexFile]:
     """The files a page lists, their URLs made absolute against `url`; entries that are no files are left out.
 
-    Raises Unreachable for a page that is neither form.
+    Of an open file no more is held than one entry, and the files to `keep`. Raises Unreachable for a page that is
+    neither form.
     """
-    text = body.decode("utf-8", "replace")
-    if text.lstrip().startswith("{"):
-        return _json(text, url)
-    page = _Page(url)
-    page.feed(text)
-    page.close()
-    if not page.html:
-        raise Unreachable(_name(url), "its index page is neither JSON nor HTML")
-    return page.files
+    page = BytesIO(body) if isinstance(body, bytes) else body
+    read = _json if _begins_as_json(page) else _html
+    return [file for file in read(page, url) if keep is None or keep(file)]
 
 
-def _json(text: str, url: str) -> list[IndexFile]:
+def _begins_as_json(page: IO[bytes]) -> bool:
+    begin = page.tell()
+    while (part := page.read(STEP)) and not (part := part.lstrip()):
+        pass
+    page.seek(begin)
+    return part.startswith(b"{")
+
+
+def _json(page: IO[bytes], url: str) -> Iterator[IndexFile]:
     try:
-        entries = parsing.json(text)["files"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        entries = None
-    if not isinstance(entries, list):
-        raise Unreachable(_name(url), "its index page is not what PEP 691 describes")
-    return [file for entry in entries if isinstance(entry, dict) and (file := _file(entry, url))]
+        for _, entry in entries(page, "files"):
+            if isinstance(entry, dict) and (file := _file(entry, url)):
+                yield file
+    except ValueError:
+        raise Unreachable(_name(url), "its index page is not what PEP 691 describes") from None
+
+
+def _html(page: IO[bytes], url: str) -> Iterator[IndexFile]:
+    parser, decoder = _Page(url), getincrementaldecoder("utf-8")("replace")
+    while part := page.read(STEP):
+        parser.feed(decoder.decode(part))
+        if len(parser.rawdata) > _LONGEST:
+            raise Unreachable(_name(url), "its index page has a tag or a text without an end")
+        yield from parser.taken()
+    parser.feed(decoder.decode(b"", True))
+    parser.close()
+    if not parser.html:
+        raise Unreachable(_name(url), "its index page is neither JSON nor HTML")
+    yield from parser.taken()
 
 
 def _file(entry: dict[str, Any], url: str) -> IndexFile | None:
@@ -76,6 +99,11 @@ class _Page(HTMLParser):
         self._base = url
         self.files: list[IndexFile] = []
         self.html = False
+
+    def taken(self) -> list[IndexFile]:
+        """What has been found since the last time."""
+        found, self.files = self.files, []
+        return found
 
     def handle_decl(self, decl: str) -> None:
         self.html = self.html or decl.lower().startswith("doctype html")

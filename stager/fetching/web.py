@@ -6,18 +6,22 @@ from headers; offline it is served however old, because a page only helps to fin
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from io import BytesIO
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
 
-from .. import parsing
-from ..ecosystems.pypi.lookup import IndexFile
+from .. import temporary
+from ..ecosystems.pypi.lookup import IndexFile, Keep
 from ..errors import BadSettings, NotCached, NotFound, TooLarge, Unreachable
 from ..net.addresses import Refused
 from ..net.patience import Again, Patience, Tries, again, date, host_of
 from ..net.session import HOPS, Session, ended, failure, redirect
 from .simple import JSON, read_page
+from .streaming import entries
 from .transport import ACCESS, headers_for
 
 if TYPE_CHECKING:
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
 
 LARGEST = 256 << 20
 """Bytes of a page, unpacked."""
+_PAGE = 1 << 20
 ABBREVIATED = "application/vnd.npm.install-v1+json"
 """npm's short form of a packument."""
 
@@ -54,14 +59,28 @@ class Web:
 
     def get(self, url: str, *, accept: str = "") -> bytes:
         """The page's bytes, unpacked. Raises NotFound, Unreachable, NotCached (offline), TooLarge and BadSettings."""
+        page = BytesIO()
+        self._fetch(url, accept, page)
+        return page.getvalue()
+
+    @contextmanager
+    def opened(self, url: str, *, accept: str = "") -> Iterator[IO[bytes]]:
+        """The same as an open file, for pages that may be large. Raises as `get`, and CannotWrite."""
+        with temporary.file() as page:
+            self._fetch(url, accept, page)
+            page.seek(0)
+            yield page
+
+    def _fetch(self, url: str, accept: str, page: IO[bytes]) -> None:
+        """Write the page into the file `page`, which is empty."""
         what = f"{_label(url)} from {host_of(url)}"
         accepted = {"Accept": accept} if accept else {}
         if self._offline:
-            return self._kept(url, accepted, what)
+            return self._kept(url, accepted, what, page)
         tries = Tries(self._patience, self._stopping)
         while True:
             try:
-                return self._chain(url, accepted, what, tries.left)
+                return self._chain(url, accepted, what, tries.left, page)
             except Again as problem:
                 why = tries.another(problem)
                 if why:
@@ -69,7 +88,7 @@ class Web:
             except Refused as refused:
                 raise Unreachable(what, str(refused)) from None
 
-    def _chain(self, first: str, accepted: dict[str, str], what: str, within: float) -> bytes:
+    def _chain(self, first: str, accepted: dict[str, str], what: str, within: float, page: IO[bytes]) -> None:
         url = first
         with self._network.watch(within=within) as watched:
             try:
@@ -79,7 +98,7 @@ class Web:
                         target = redirect(url, response.status_code, response.headers.get("Location"))
                         if not target:
                             self._check(response, url, what)
-                            return self._body(response, url, what, watched)
+                            return self._body(response, url, what, watched, page)
                     finally:
                         response.close()
                     url = target
@@ -119,7 +138,7 @@ class Web:
         if status != 200:
             raise Unreachable(what, f"it answered {status}")
 
-    def _body(self, response: Any, url: str, what: str, watched: Watched) -> bytes:
+    def _body(self, response: Any, url: str, what: str, watched: Watched, page: IO[bytes]) -> None:
         """All of it, within the limits of size and of time, which grows with what arrives, not with what that unpacks to."""
         import requests
         from urllib3.exceptions import HTTPError
@@ -133,7 +152,7 @@ class Web:
                 yield chunk
 
         try:
-            return _collect(chunks(), what)
+            _collect(chunks(), what, page)
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             if getattr(response, "from_cache", False):
                 self._forget(url)
@@ -150,7 +169,7 @@ class Web:
                     pass
         return self._session
 
-    def _kept(self, url: str, accepted: dict[str, str], what: str) -> bytes:
+    def _kept(self, url: str, accepted: dict[str, str], what: str, page: IO[bytes]) -> None:
         """What the cache has, fresh or not, redirects followed; no socket is opened. Raises NotCached."""
         import requests
 
@@ -162,7 +181,7 @@ class Web:
                 raise NotCached([what])
             target = redirect(url, response.status, response.headers.get("Location"))
             if not target:
-                return _whole(response, what)
+                return _whole(response, what, page)
             url = target
         raise NotCached([what])
 
@@ -172,7 +191,9 @@ class Web:
 
 
 def _session(network: Session, folder: str) -> Any:
+    import tempfile
     from http.cookiejar import DefaultCookiePolicy
+    from mmap import MADV_DONTNEED, mmap
 
     import requests
     from cachecontrol import CacheControlAdapter
@@ -208,12 +229,29 @@ def _session(network: Session, folder: str) -> Any:
         def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:  # noqa: ARG002
             conn.cert_reqs = "CERT_REQUIRED"
 
+    class Bodies(SeparateBodyFileCache):
+        """Bodies are mapped files: what has been written is given back, so that memory does not follow a page's size."""
+
+        def _write(self, path: str, data: Any) -> None:
+            if not isinstance(data, memoryview) or len(data) <= _PAGE:
+                super()._write(path, data)
+                return
+            os.makedirs(os.path.dirname(path), self.dirmode, exist_ok=True)
+            with self.lock_class(path + ".lock"):
+                fd, name = tempfile.mkstemp(dir=os.path.dirname(path))  # mode 0600
+                with open(fd, "wb", buffering=0) as file:
+                    for start in range(0, len(data), _PAGE):
+                        file.write(data[start : start + _PAGE])
+                        if isinstance(data.obj, mmap) and hasattr(data.obj, "madvise"):
+                            data.obj.madvise(MADV_DONTNEED, start, min(_PAGE, len(data) - start))
+                os.replace(name, path)
+
     context = network.tls()
     session = requests.Session()
     session.trust_env = False  # the environment has been read by `configured`, netrc included
     session.headers["User-Agent"] = "stager"
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    adapter = Adapter(SeparateBodyFileCache(folder), heuristic=KeepEverything(), pool_maxsize=16)
+    adapter = Adapter(Bodies(folder), heuristic=KeepEverything(), pool_maxsize=16)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session
@@ -232,23 +270,24 @@ def _load(adapter: Any, request: Any) -> Any:
         return None
 
 
-def _whole(response: Any, what: str) -> bytes:
+def _whole(response: Any, what: str, page: IO[bytes]) -> None:
     from urllib3.exceptions import HTTPError
 
     try:
-        return _collect(response.stream(1 << 16, decode_content=True), what)
+        _collect(response.stream(1 << 16, decode_content=True), what, page)
     except (HTTPError, OSError, ValueError):
         raise NotCached([what]) from None
 
 
-def _collect(chunks: Any, what: str) -> bytes:
-    parts, size = [], 0
+def _collect(chunks: Any, what: str, page: IO[bytes]) -> None:
+    page.seek(0)
+    page.truncate()  # a try before may have got some of it
+    size = 0
     for chunk in chunks:
         size += len(chunk)
         if size > LARGEST:
             raise TooLarge(what, LARGEST, size)
-        parts.append(chunk)
-    return b"".join(parts)
+        page.write(chunk)
 
 
 def _label(url: str) -> str:
@@ -265,21 +304,23 @@ class PypiLookup:
     def __init__(self, web: Web) -> None:
         self._web = web
 
-    def files(self, name: str, index: str = "") -> list[IndexFile]:
+    def files(self, name: str, index: str = "", keep: Keep | None = None) -> list[IndexFile]:
         """The files of a project on one index, or on all configured ones in their order; empty when none has it.
 
-        A caller must choose among them by digest: several indexes may offer the same name. Raises a FetchError.
+        A caller must choose among them by digest: several indexes may offer the same name; with `keep`, others are not even
+        held. Raises a FetchError.
         """
         found: list[IndexFile] = []
         for base in (index,) if index else self._web._indexes.pypi():
             try:
-                found += self._page(f"{base.rstrip('/')}/{quote(name)}/")
+                found += self._page(f"{base.rstrip('/')}/{quote(name)}/", keep)
             except NotFound:
                 continue
         return found
 
-    def _page(self, url: str) -> list[IndexFile]:
-        return read_page(self._web.get(url, accept=JSON), url)
+    def _page(self, url: str, keep: Keep | None) -> list[IndexFile]:
+        with self._web.opened(url, accept=JSON) as page:
+            return read_page(page, url, keep)
 
 
 class NpmLookup:
@@ -291,10 +332,12 @@ class NpmLookup:
     def version(self, name: str, version: str) -> Mapping[str, Any]:
         """The metadata of one published version. Raises NotFound when there is none, and other FetchErrors."""
         registry = self._web._indexes.npm(name)
-        body = self._web.get(f"{registry}/{quote(name, safe='@')}", accept=ABBREVIATED)
+        found: Any = None
         try:
-            found = parsing.json(body)["versions"].get(version)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            with self._web.opened(f"{registry}/{quote(name, safe='@')}", accept=ABBREVIATED) as page:
+                for number, value in entries(page, "versions"):
+                    found = value if number == version else found
+        except ValueError:
             raise Unreachable(f"the registry's page of {name}", "it is not what npm's registry serves") from None
         if not isinstance(found, dict):
             raise NotFound(f"{name}@{version}")

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urljoin
 import pytest
 
 from stager.ecosystems.pypi import LOCKS, IndexFile, Target, check_drift, find_locks, normalise_index, read_lock
+from stager.ecosystems.pypi.lookup import Keep
 from stager.model import Locked, Stack
 from stager.tree import SourceTree
 
@@ -145,7 +146,7 @@ class Pages:
     def __init__(self, facts: list[Fact]) -> None:
         self.facts = {fact.name: fact for fact in facts}
 
-    def files(self, name: str, index: str = "") -> list[IndexFile]:
+    def files(self, name: str, index: str = "", keep: Keep | None = None) -> list[IndexFile]:
         pairs = self.facts[name].files if name in self.facts else ()
         return [IndexFile(file, url(file), {"sha256": value.partition(":")[2]}) for file, value in pairs]
 
@@ -191,7 +192,7 @@ class RealPages:
     def __init__(self, index: str) -> None:
         self.index = index
 
-    def files(self, name: str, index: str = "") -> list[IndexFile]:
+    def files(self, name: str, index: str = "", keep: Keep | None = None) -> list[IndexFile]:
         page = f"{self.index}/{name}/"
         with urllib.request.urlopen(page, timeout=60) as answer:
             links = re.findall(r'href="([^"#]+)#sha256=([0-9a-f]{64})"', answer.read().decode())

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from stager.ecosystems.pypi import IndexFile, Target, normalise_index, read_lock, requires_python
+from stager.ecosystems.pypi.lookup import Keep
 from stager.errors import BadLock, DigestMismatch, Gone, NeedsBuild, NotCached, Unpinned
 from stager.model import Locked, Stack
 from stager.tree import SourceTree
@@ -26,7 +27,7 @@ class Pages:
         self.pages = pages
         self.asked: list[tuple[str, str]] = []
 
-    def files(self, name: str, index: str = "") -> list[IndexFile]:
+    def files(self, name: str, index: str = "", keep: Keep | None = None) -> list[IndexFile]:
         self.asked.append((name, index))
         return self.pages.get((name, index), [])
 

@@ -8,6 +8,7 @@ import pytest
 
 from stager.ecosystems.pypi import IndexFile, Target, read_lock, requires_python
 from stager.ecosystems.pypi.constraints import accepts, alternatives
+from stager.ecosystems.pypi.lookup import Keep
 from stager.errors import BadLock, BadManifest, NeedsBuild, NotCached, Unpinned
 from stager.model import Locked, Stack
 from stager.tree import SourceTree
@@ -108,7 +109,7 @@ def test_the_oldest_locks_list_files_under_metadata() -> None:
 class Index:
     """A simple page for one project."""
 
-    def files(self, name: str, index: str = "") -> list[IndexFile]:
+    def files(self, name: str, index: str = "", keep: Keep | None = None) -> list[IndexFile]:
         url = f"https://files.example/{name}-1.0-py3-none-any.whl"
         return [IndexFile(f"{name}-1.0-py3-none-any.whl", f"{url}#{index}", {"sha256": "a" * 64}, 5)]
 

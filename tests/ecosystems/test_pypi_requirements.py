@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stager.ecosystems.pypi import IndexFile, Target, declared, find_locks, normalise_index, read_lock
+from stager.ecosystems.pypi.lookup import Keep
 from stager.errors import BadLock, NeedsBuild, Unpinned
 from stager.model import Locked, Stack
 from stager.tree import SourceTree
@@ -21,7 +22,7 @@ class Pages:
     def __init__(self) -> None:
         self.asked: list[tuple[str, str]] = []
 
-    def files(self, name: str, index: str = "") -> list[IndexFile]:
+    def files(self, name: str, index: str = "", keep: Keep | None = None) -> list[IndexFile]:
         self.asked.append((name, index))
         file = f"{name.replace('-', '_')}-1.0-py3-none-any.whl"
         return [IndexFile(file, f"https://files.example/{file}", {"sha256": "a" * 64}, 9)]

@@ -6,7 +6,7 @@ index without their URLs. The simple page (PEP 503, PEP 691) of the project tell
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from stager.errors import BadLock, DigestMismatch, Gone, NotCached
@@ -26,11 +26,15 @@ class IndexFile(NamedTuple):
     requires_python: str = ""
 
 
+Keep = Callable[[IndexFile], bool]
+"""Whether a file of a page is worth holding: a page may list 100,000."""
+
+
 class Lookup(Protocol):
     """An index, or a cache of one. `index` is empty for the default or configured index."""
 
-    def files(self, name: str, index: str = "") -> list[IndexFile]:
-        """The files on the simple page of the normalised `name`; empty when there is none."""
+    def files(self, name: str, index: str = "", keep: Keep | None = None) -> list[IndexFile]:
+        """The files on the simple page of the normalised `name`, at least those to `keep`; empty when there is none."""
 
 
 def resolve(
@@ -69,9 +73,13 @@ def _check_hashes(pin: Pin, lock: str) -> None:
 def _completed(pin: Pin, lookup: Lookup, target: Target, lock: str, default_indexes: frozenset[str]) -> Pin:
     wanted = set(pin.hashes) or {file.hash for file in pin.files}
     seen: list[IndexFile] = []
+
+    def keep(file: IndexFile) -> bool:
+        return pin.version in file.filename or any(f"{kind}:{value}" in wanted for kind, value in file.hashes.items())
+
     for index in pin.indexes or ("",):
         default = not index or normalise_index(index) in default_indexes
-        page = lookup.files(pin.name) if default else lookup.files(pin.name, index)
+        page = lookup.files(pin.name, "" if default else index, keep)
         if files := _matching(page, wanted):
             running = [file for found, file in files if _runs(found, target)]
             if not running:
