@@ -75,11 +75,10 @@ def _python_lock(tree: SourceTree) -> str:
 
 
 def _python_version(tree: SourceTree, detected: Detection, stack: Stack, settings: Settings) -> str:
-    """The Python that staging will choose, as `major.minor`: what a lock must be for that says nothing itself."""
+    """The Python that staging will choose: what a lock must be for that says nothing itself."""
     sources = planning.Sources.online(settings.store, settings.indexes, tree, settings.offline, settings.stop)
     asked = [(wanted, why) for name, wanted, why in detected.versions if name == "python"]
-    chosen = runtimes.choose_python(asked, stack, sources.web, sources.debian(stack.suite))
-    return ".".join(chosen.runtime.version.split(".")[:2])
+    return runtimes.choose_python(asked, stack, sources.web, sources.debian(stack.suite)).runtime.version
 
 
 # --- Node.js ---------------------------------------------------------------------------------------------------

@@ -9,8 +9,10 @@ placeholder, which is taken out of the lock again: uv itself leaves such a versi
 from __future__ import annotations
 
 import json
+import os
 import posixpath
 import re
+import sys
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
@@ -46,6 +48,19 @@ _UV_FIXED = {
     "UV_NO_BUILD": "1", "UV_NO_SYSTEM_CONFIG": "1", "UV_KEYRING_PROVIDER": "disabled", "UV_NO_PROGRESS": "1",
     "UV_PYTHON_DOWNLOADS": "never", "UV_PYTHON_PREFERENCE": "only-system",
 }  # fmt: skip
+_OTHER = """\
+#!{python} -IS
+import json, subprocess, sys
+done = subprocess.run([{python!r}, *sys.argv[1:]], stdout=subprocess.PIPE)
+try:
+    said = json.loads(done.stdout)
+    said["markers"].update(python_full_version={version!r}, python_version={minor!r}, implementation_version={version!r})
+    print(json.dumps(said))
+except ValueError:
+    sys.stdout.buffer.write(done.stdout)
+sys.exit(done.returncode)
+"""
+"""An interpreter of another version, as far as uv asks when it locks."""
 _INDEX = ("name", "default", "explicit", "format", "ignore-error-codes")
 _DYNAMIC = ("dependencies", "optional-dependencies", "requires-python")
 _VCS = re.compile(r"(?:git|hg|svn|bzr)\+|git@|ssh:")
@@ -62,11 +77,12 @@ HINT = (
 
 
 class Shown(NamedTuple):
-    """Files for the scratch folder, by path; options and variables for uv."""
+    """Files for the scratch folder, by path; options and variables for uv; what projects say of Python."""
 
     files: dict[str, bytes]
     options: tuple[str, ...]
     variables: dict[str, str]
+    pythons: tuple[str, ...] = ()
 
 
 def is_project(tree: SourceTree) -> bool:
@@ -80,7 +96,7 @@ def resolve(
 ) -> bytes:
     """The lock file that uv makes of an app: `uv.lock` of its projects, or `pylock.toml` of its requirements.txt.
 
-    `python` gives the Python to resolve for, as `3.11`, where it is needed; of `environ` only a few settings of uv are taken.
+    `python` gives the Python to resolve for, as `3.11.2`, where it is needed; of `environ` a few settings of uv are taken.
     Raises what `projects` and `requirements` raise, NeedsBuild, LockFailed with uv's own words.
     """
     if lock == "uv.lock":
@@ -88,23 +104,50 @@ def resolve(
     else:
         shown = requirements(tree, "requirements.txt", scratch.indexes)
         command = ["pip", "compile", "requirements.txt", "--universal", "--format", "pylock.toml", "--no-header"]
-        command += [*shown.options, "--python-version", python(), "-o", lock]
+        command += [*shown.options, "--python-version", _minor(python()), "-o", lock]
     scratch.write({f"{APP}/{path}": text for path, text in shown.files.items()})
     kept = {key: environ[key] for key in _UV_KEPT if environ.get(key)}
     own = {"UV_CACHE_DIR": f"{scratch.root}/cache", **_UV_FIXED}
-    uv = uv_program()
+    uv, interpreter = uv_program(), _interpreter(shown.pythons, python, scratch)
     done = scratch.run(
-        lock, [uv, *command, "--no-build", "--python", base_python()], {**kept, **own, **shown.variables}, [uv]
+        lock, [uv, *command, "--no-build", "--python", interpreter], {**kept, **own, **shown.variables}, [uv]
     )
     if done.code:
         raise failed(done.said) or done.failure(lock)
     return finished(scratch.read(lock))
 
 
+def _interpreter(asked: Iterable[str], python: Callable[[], str], scratch: Scratch) -> str:
+    """The interpreter that uv is given. It only asks it for its version and platform, and wants one that the projects accept:
+    where this host's is none, one that gives the version of `python` as its own."""
+    here = ".".join(map(str, sys.version_info[:3]))
+    if all(_accepts(text, here) for text in asked):
+        return base_python()
+    path = f"{scratch.root}/bin/python"
+    scratch.write(
+        {"bin/python": _OTHER.format(python=base_python(), version=python(), minor=_minor(python())).encode()}
+    )
+    os.chmod(path, 0o700)
+    return path
+
+
+def _accepts(text: str, version: str) -> bool:
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        return SpecifierSet(text).contains(version, prereleases=True)
+    except InvalidSpecifier:
+        return True  # uv says so better
+
+
+def _minor(version: str) -> str:
+    return ".".join(version.split(".")[:2])
+
+
 def projects(tree: SourceTree, indexes: Indexes, python: Callable[[], str]) -> Shown:
     """The app's project, its workspace's members and the folders that they depend on.
 
-    `python` gives the lowest version to resolve for, as `3.11`, where no project says one. Raises NeedsBuild for all that only
+    `python` gives the version to resolve for, as `3.11.2`, where no project says one. Raises NeedsBuild for all that only
     a build backend or a repository could tell, BadManifest for what leads out of the app or to an index that may not be asked.
     """
     reader = _Reader(tree, indexes)
@@ -112,9 +155,13 @@ def projects(tree: SourceTree, indexes: Indexes, python: Callable[[], str]) -> S
     for folder in _members(tree, reader.documents.get("")):
         reader.add(folder, PYPROJECT)
     written = reader.written()
-    if "project" in written[""] and not any("requires-python" in one.get("project", {}) for one in written.values()):
-        written[""]["project"]["requires-python"] = f">={python()}"
-    return Shown(reader.files(written), (), _variables(indexes, reader.has_default))
+    asked = [
+        one["project"]["requires-python"] for one in written.values() if "requires-python" in one.get("project", {})
+    ]
+    if "project" in written[""] and not asked:
+        asked = [f">={_minor(python())}"]
+        written[""]["project"]["requires-python"] = asked[0]
+    return Shown(reader.files(written), (), _variables(indexes, reader.has_default), tuple(map(str, asked)))
 
 
 def requirements(tree: SourceTree, path: str, indexes: Indexes) -> Shown:

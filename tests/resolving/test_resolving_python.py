@@ -48,7 +48,7 @@ def indexes(caller: Mapping[str, str], tmp_path: Path) -> Indexes:
     return Indexes.from_environment(caller, home=str(tmp_path), apt=str(tmp_path), system=str(tmp_path))
 
 
-def locked(app: Path, caller: Mapping[str, str], lock: str = "uv.lock", version: str = "3.11") -> str:
+def locked(app: Path, caller: Mapping[str, str], lock: str = "uv.lock", version: str = "3.11.2") -> str:
     """The lock that stager's way gives."""
     with confined.scratch(indexes(caller, app.parent)) as scratch:
         return python.resolve(SourceTree.read(str(app)), lock, lambda: version, scratch, caller).decode()
@@ -161,7 +161,19 @@ def test_the_lock_is_uvs_own(shape: str, tmp_path: Path, operators: Server) -> N
 def test_a_version_of_python_is_written_where_no_project_says_one(tmp_path: Path, operators: Server) -> None:
     app = lay(tmp_path / "app", {"pyproject.toml": APP.format("plain").replace('requires-python = ">=3.11"\n', "")})
     caller = {"UV_DEFAULT_INDEX": f"{operators.url}/simple"}
-    assert locked(app, caller, version="3.10").splitlines()[2] == 'requires-python = ">=3.10"'
+    assert locked(app, caller, version="3.10.4").splitlines()[2] == 'requires-python = ">=3.10"'
+
+
+@pytest.mark.parametrize(("asked", "version"), [(">=3.97,<4", "3.98.1"), ("==3.8.*", "3.8.20"), (">3.98.0", "3.98.1")])
+def test_a_lock_does_not_depend_on_the_python_of_this_host(
+    asked: str, version: str, tmp_path: Path, operators: Server
+) -> None:
+    caller = {"UV_DEFAULT_INDEX": f"{operators.url}/simple"}
+    here = locked(lay(tmp_path / "here", {"pyproject.toml": APP.format("needs-old")}), caller)
+    text = APP.format("needs-old").replace(">=3.11", asked)
+    there = locked(lay(tmp_path / "there", {"pyproject.toml": text}), caller, version=version)
+    assert there.splitlines()[3:] == here.splitlines()[3:]
+    assert there.splitlines()[2] != here.splitlines()[2]
 
 
 def test_requirements_with_all_they_include_become_one_lock(tmp_path: Path, operators: Server) -> None:
