@@ -416,6 +416,38 @@ def test_what_the_operator_configured_may_be_private_and_plain(machine: Machine)
         assert found.refusal(other) != ""
 
 
+def test_what_the_operator_allows(machine: Machine) -> None:
+    found = machine.read(STAGER_ALLOW_ADDRESSES="10.0.0.0/8, registry.internal,[fd00::]/8 .corp.local")
+    assert found.allowed == ("10.0.0.0/8", "registry.internal", "[fd00::]/8", ".corp.local")
+    for url in ("https://10.1.2.3/x", "http://10.1.2.3:5000/x", "https://registry.internal/x", "https://[fd00::5]/x"):
+        assert found.refusal(url) == ""
+    assert found.refusal("http://a.corp.local/x") == ""
+    for url in (
+        "https://11.0.0.1:x/",
+        "https://192.168.0.1/x",
+        "https://x.internal/x",
+        "https://[fe80::1]/x",
+        "http://a.example/",
+    ):
+        assert found.refusal(url) != ""
+    assert found.with_app_npmrc("registry=https://10.9.9.9/").npm() == "https://10.9.9.9"
+
+
+@pytest.mark.parametrize("entry", ["10.0.0.0/33", "http://10.0.0.1", "a b:c", "1.2.3.4:port", "*.corp"])
+def test_what_cannot_be_allowed_is_named(machine: Machine, entry: str) -> None:
+    with pytest.raises(BadSettings, match="STAGER_ALLOW_ADDRESSES"):
+        machine.read(STAGER_ALLOW_ADDRESSES=entry)
+
+
+def test_an_apps_registry_vouches_for_nothing(machine: Machine) -> None:
+    found = machine.read(PIP_INDEX_URL="https://index.corp:8443/simple").with_app_npmrc(
+        "registry=https://evil.example/"
+    )
+    origins = {place[1] for place in found.policy().gateways()}
+    assert "index.corp" in origins
+    assert "evil.example" not in origins
+
+
 # --- proxies and certificates ----------------------------------------------------------------------------------------
 
 

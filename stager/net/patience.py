@@ -7,13 +7,16 @@ patience than there is (Retry-After) is not obeyed; what it asked for is in the 
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from ..errors import Cancelled
 
+T = TypeVar("T")
 _AGAIN = (408, 425, 429, 500, 502, 503, 504)
 
 
@@ -95,6 +98,28 @@ def sleep(seconds: float, stopping: Callable[[], bool]) -> None:
         if left <= 0:
             return
         time.sleep(min(left, 0.1))
+
+
+def within(limit: float, act: Callable[[], T]) -> T:
+    """What `act` returns, done in a thread that is left behind when it takes longer than `limit` seconds: for another
+    package's connections, which nobody here can end. Raises TimeoutError, and what `act` raises."""
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            results.append(act())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=work, daemon=True, name="stager-within")
+    thread.start()
+    thread.join(limit)
+    for error in errors:
+        raise error
+    if not results:
+        raise TimeoutError(f"no answer within {limit:g} seconds")
+    return results[0]
 
 
 def again(status: int, headers: Mapping[str, str], url: str) -> Again | None:

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from ..errors import BadEvidence, Unreachable, UsageError
+from ..net.patience import Patience, within
 from .dsse import IN_TOTO
 
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
@@ -22,14 +23,19 @@ def sign(statement: bytes, token: str = "") -> bytes:
     UsageError without the package or an identity, Unreachable when the services do not answer.
     """
     oidc, signing, models, dsse = (_module(name) for name in ("oidc", "sign", "models", "dsse"))
-    token = token or _ambient(oidc)
-    try:
+
+    def act() -> bytes:
+        identity = token or _ambient(oidc)
         context = signing.SigningContext.from_trust_config(models.ClientTrustConfig.production())
-        with context.signer(oidc.IdentityToken(token)) as signer:
-            bundle = signer.sign_dsse(dsse.Statement(statement))
+        with context.signer(oidc.IdentityToken(identity)) as signer:
+            return str(signer.sign_dsse(dsse.Statement(statement)).to_json()).encode()
+
+    try:
+        return within(Patience().enough, act)
+    except UsageError:
+        raise
     except Exception as error:  # the package raises errors of many libraries
         raise Unreachable("sigstore's signing service", _shown(error)) from None
-    return str(bundle.to_json()).encode()
 
 
 def verify(bundle: bytes, identity: str, issuer: str, file: str) -> bytes:

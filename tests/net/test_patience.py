@@ -21,7 +21,7 @@ from stager.fetching import web
 from stager.fetching.web import Web
 from stager.indexes import Indexes
 from stager.indexes.origins import Origin
-from stager.net.patience import Again, Patience, Tries, date, number, seconds
+from stager.net.patience import Again, Patience, Tries, date, number, seconds, within
 from stager.registry.token import _seconds
 from stager.store import Store
 
@@ -110,6 +110,14 @@ def test_waiting_is_cancelled() -> None:
     with pytest.raises(Cancelled):
         Tries(Patience(), stop.is_set).another(Again("x answered 503", 50.0))
     assert time.monotonic() - begun < 5
+
+
+def test_another_packages_call_is_left_behind() -> None:
+    assert within(5.0, lambda: 7) == 7
+    with pytest.raises(ZeroDivisionError):
+        within(5.0, lambda: 1 // 0)
+    with pytest.raises(TimeoutError, match="no answer within"):
+        within(0.1, threading.Event().wait)
 
 
 # --- servers that hold on to their clients ----------------------------------------------------------------------------

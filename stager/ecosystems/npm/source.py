@@ -89,7 +89,10 @@ def outside_url(resolved: str, name: str, version: str, hosts: frozenset[str], a
     own mirror) any host's canonical tarball path counts as the registry's, unless another registry is configured.
     Userinfo, query and fragment are never kept: they are where tokens live.
     """
-    parts = urlsplit(resolved)
+    try:
+        parts = urlsplit(resolved)
+    except ValueError:  # no URL at all names no place: the registry is asked, and the digest decides
+        return ""
     known = hosts | {default_host()}
     host = parts.netloc.rpartition("@")[2]
     if not resolved or host in known or (parts.hostname or "") in known:
