@@ -239,7 +239,7 @@ def test_bytecode_of_another_python(tmp_path: Path) -> None:
         app, store = prepared(place)
         variables = patch(place, patched.HASHED)
         build(app, store, variables)
-        done = verify(app, store, variables, "--python", python)
+        done = verify(app, store, variables, "--conditions", "python", "--python", python)
         tried = {one["name"]: one for one in done.document["conditions"]["tried"]}
         if tried["python"]["here"].rpartition(".")[0] == tried["python"]["there"].rpartition(".")[0]:
             assert done.code == 0, done.out

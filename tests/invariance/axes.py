@@ -212,7 +212,6 @@ TOOL_AXES = [
 
 NOT_RUN = {
     "a clock before 1980 or after 2038": "libfaketime cannot set it for every call that Python makes",
-    "another distribution's root": "the hosts above share this machine's libraries",
     "a 32-bit machine": "no 32-bit interpreter is installed",
     "another processor model": "one machine has one; Arm is emulated in test_arm",
 }
@@ -220,7 +219,10 @@ NOT_RUN = {
 
 
 def host_axes() -> list[Axis]:
-    """One axis for each other Python that `STAGER_TEST_HOSTS` names; `.ci/run` makes an environment for each."""
+    """One axis for each other machine that `STAGER_TEST_HOSTS` names by a program that acts as its Python.
+
+    `.ci/run` makes the roots of three suites of Debian, each with its own Python, zlib, OpenSSL and C library.
+    """
     paths = os.environ.get("STAGER_TEST_HOSTS", "").split(os.pathsep)
     return [Axis(f"host {Path(path).parent.parent.name}", "python", python=path) for path in paths if path]
 
