@@ -111,7 +111,7 @@ def fingerprint(
                 if not stat.S_ISREG(before.st_mode):
                     break
                 first = os.read(fd, min(before.st_size, _CHUNK) + 1)
-                if count and likely(first) and (reason := _output(first)):
+                if count and likely(first) and (reason := _output(first, path)):
                     return before, "", reason.encode()
                 if before.st_size > LARGEST_FILE:
                     raise AppTooLarge(path, before.st_size, LARGEST_FILE)
@@ -160,7 +160,7 @@ def _hash(fd: int, size: int, keep: int, data: bytes, stop: Callable[[], bool]) 
 
 # --- what stager writes ----------------------------------------------------------------------------------------
 
-_STARTS = (b"\x1f\x8b", b"-----BEGIN PRIVATE KEY-----", b"stager: ")
+_STARTS = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"-----BEGIN PRIVATE KEY-----", b"stager: ")
 _TEXTS = (b"<!DOCTYPE html>", b"<?xml ", b"apiVersion: ", b"# ")
 _DOCUMENTS = (
     b'{"artifacts":[', b'{"$schema":"http://cyclonedx.org/', b'{"SPDXID":', b'{"description":', b'{"_type":', b'{"payload":',
@@ -182,10 +182,14 @@ def squeezed(text: bytes) -> bytes:
     return text.translate(None, b" \t\r\n")
 
 
-def _output(head: bytes) -> str:
+def _output(head: bytes, path: str) -> str:
     from .outputs import output
 
-    return output(head)
+    try:
+        return output(head)
+    except ImportError as error:  # to guess would be to answer otherwise than other machines do
+        why = f"whether stager wrote it cannot be told without Python's module {error.name}"
+        raise Unreadable(path, why, "Use a Python that has it.") from None
 
 
 def unfinished(name: str) -> bool:

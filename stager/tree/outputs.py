@@ -29,7 +29,9 @@ STORE = {"blobs", "locks", "memo", "tmp", "trash"}
 """The folders of a store's `v1` (see `store`)."""
 
 _INFLATED = 256 * 1024
-"""Bytes at the start of a gzip member that are looked at."""
+"""Bytes at the start of what a compressed file holds that are looked at."""
+_MEMORY = 80 << 20
+"""Bytes that unpacking xz may take: enough for its highest level."""
 _MEMBERS = 64
 """Entries of a tar that are looked at."""
 _LARGEST = 4 << 20
@@ -37,9 +39,12 @@ _LARGEST = 4 << 20
 
 
 def output(head: bytes) -> str:
-    """What the file with these first bytes is, if stager wrote it, for people; else an empty string."""
-    if head.startswith(b"\x1f\x8b"):
-        head = _inflated(head)
+    """What the file with these first bytes is, if stager wrote it, for people; else an empty string.
+
+    Raises ImportError where Python was built without what a compressed file takes (bzip2, xz).
+    """
+    unpack = next((unpack for magic, unpack in _PACKED.items() if head.startswith(magic)), None)
+    head = unpack(head) if unpack else head
     if head[257:262] == b"ustar":
         found = _archive(list(_members(head)))
     elif head[:1] == b"{":
@@ -142,12 +147,48 @@ _TAIL = b"ustar\x0000" + bytes(64) + b"0000000\0" * 2
 _BOX = b"# The defaults of this box; a project's own Vagrantfile goes before them.\n"
 
 
-def _inflated(head: bytes) -> bytes:
-    """The first bytes that a gzip member (RFC 1952) holds; none when it is damaged there."""
+# The first bytes that a compressed file holds; none when it is damaged there, or would take too much memory.
+
+
+def _gzip(head: bytes) -> bytes:
     try:
         return zlib.decompressobj(31).decompress(head, _INFLATED)
     except zlib.error:
         return b""
+
+
+def _bzip2(head: bytes) -> bytes:
+    import bz2
+
+    try:
+        return bz2.BZ2Decompressor().decompress(head, _INFLATED)
+    except (OSError, ValueError):
+        return b""
+
+
+def _xz(head: bytes) -> bytes:
+    import lzma
+
+    try:
+        return lzma.LZMADecompressor(lzma.FORMAT_XZ, _MEMORY).decompress(head, _INFLATED)
+    except lzma.LZMAError:
+        return b""
+
+
+def _zstd(head: bytes) -> bytes:
+    try:
+        from compression import zstd  # type: ignore[import-not-found,unused-ignore]
+    except ImportError:
+        from backports import zstd
+
+    try:
+        return bytes(zstd.ZstdDecompressor().decompress(head, _INFLATED))
+    except zstd.ZstdError:
+        return b""
+
+
+_PACKED = {b"\x1f\x8b": _gzip, b"BZh": _bzip2, b"\xfd7zXZ\0": _xz, b"\x28\xb5\x2f\xfd": _zstd}
+"""How a compressed file begins (RFC 1952, RFC 8878, the bzip2 and xz formats) → what it holds at its start."""
 
 
 def _members(data: bytes) -> Iterator[_Member]:

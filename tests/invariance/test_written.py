@@ -7,9 +7,11 @@ import bz2
 import gzip
 import io
 import json
+import lzma
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
@@ -22,10 +24,15 @@ from test_invariance import own_app
 from written import NOTHING, WRITES, written
 
 from stager.commands import MODULES
-from stager.errors import AppTooLarge
+from stager.errors import AppTooLarge, Unreadable
 from stager.tree import SourceTree
 from stager.tree.fingerprint import LARGEST_FILE
 from stager.tree.outputs import SECRET, WRITTEN
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 
 @pytest.fixture(scope="module")
@@ -189,8 +196,12 @@ def _fates(path: Path) -> Iterator[tuple[str, bytes]]:
     if data.startswith(b"{"):
         yield "printed", json.dumps(json.loads(data), indent=2).encode()
     if data.startswith(b"\x1f\x8b"):
-        yield "unzipped", gzip.decompress(data)
-        yield "zipped again", gzip.compress(gzip.decompress(data), 1)
+        data = gzip.decompress(data)
+        yield "unzipped", data
+        yield "zipped again", gzip.compress(data, 1)
+    yield "x.bz2", bz2.compress(data)
+    yield "x.xz", lzma.compress(data, preset=1)
+    yield "x.zst", zstd.compress(data)
 
 
 def test_what_a_killed_command_leaves_is_no_source(app: Path) -> None:
@@ -311,7 +322,12 @@ FOREIGN: dict[str, Callable[[Path], bytes]] = {
     "begins like a droplet": lambda outputs: (outputs / "droplet").read_bytes()[:40] + b"and goes on otherwise" * 9,
     "gzip of text": lambda _: gzip.compress(b"stager" * 500),
     "damaged gzip": lambda _: b"\x1f\x8b\x08\0\0\0\0\0\0\xff\xff\xff\xff\xff",
-    "droplet.tgz.bz2": lambda outputs: bz2.compress((outputs / "droplet").read_bytes()),
+    "own.bz2": lambda _: bz2.compress(_tar({"./app/": b"", "./app/main.py": b"x"}, "w")),
+    "own.xz": lambda _: lzma.compress(_tar({"./app/": b"", "./app/main.py": b"x"}, "w")),
+    "own.zst": lambda _: zstd.compress(_tar({"./app/": b"", "./app/main.py": b"x"}, "w")),
+    "damaged.bz2": lambda _: b"BZh9" + b"x" * 100,
+    "damaged.xz": lambda _: b"\xfd7zXZ\0" + b"x" * 100,
+    "damaged.zst": lambda _: b"\x28\xb5\x2f\xfd" + b"x" * 100,
     "bom.json": lambda _: json.dumps(
         {
             "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
@@ -393,6 +409,14 @@ def test_an_output_that_the_ignore_file_asks_for_is_source(app: Path, outputs: P
         kept = ("fixtures/x.tgz", "written by stager, kept because the ignore file asks for it")
         assert kept in tree.notes
     assert SourceTree.read(str(app), index=tree.index) == tree
+
+
+def test_a_python_without_a_compressor_does_not_guess(app: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (app / "data.xz").write_bytes(lzma.compress(b"x"))
+    monkeypatch.setitem(sys.modules, "lzma", None)
+    with pytest.raises(Unreadable) as caught:
+        read(app)
+    assert caught.value.message == "cannot be read: whether stager wrote it cannot be told without Python's module lzma"
 
 
 # --- what is remembered ----------------------------------------------------------------------------------------
