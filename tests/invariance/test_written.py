@@ -22,6 +22,7 @@ import pytest
 from command import PROGRAM, stager
 from test_invariance import own_app
 from written import NOTHING, WRITES, written
+from written import stager as here
 
 from stager.commands import MODULES
 from stager.errors import AppTooLarge, Unreadable
@@ -109,11 +110,11 @@ def test_another_machine_another_store_and_another_path(outputs: Path, tmp_path:
     assert told[1]["left_out"] == told[2]["left_out"] == told[3]["left_out"] != told[0]["left_out"]
 
 
-def test_the_readme_s_flow_in_the_app_s_own_folder(app: Path, tmp_path: Path) -> None:
-    store = tmp_path / "store"
+def test_the_readme_s_flow_in_the_app_s_own_folder(app: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(app)
 
     def run(*words: str) -> str:
-        return stager(*words, store=store, cwd=app).good().out
+        return here(*words, store=tmp_path / "store")
 
     run("lock", "--offline")
     first = run("stage", "--locked", "-o", "new.tgz")
@@ -141,7 +142,7 @@ def test_the_readme_s_flow_in_the_app_s_own_folder(app: Path, tmp_path: Path) ->
     run("bundle", "export", "--offline", "-o", "nested/for them.tar")
     run("verify", "new.tgz", "--conditions", "umask")
     assert run("stage", "--locked") == again == first
-    assert stager("stage", app, "-o", tmp_path / "x", "--locked", store=tmp_path / "other").good().out == first
+    assert here("stage", app, "-o", tmp_path / "x", "--locked", store=tmp_path / "other") == first
 
 
 def test_the_file_that_a_command_prints_to_is_no_source(app: Path, tmp_path: Path) -> None:
@@ -502,10 +503,10 @@ def test_verify_asks_no_memory(app: Path, tmp_path: Path) -> None:
     from stager.tree.walk import checksum
 
     store = tmp_path / "store"
-    stager("lock", app, "--offline", store=store).good()
-    stager("stage", app, "-o", tmp_path / "right.tgz", "--locked", store=store).good()
+    here("lock", app, "--offline", store=store)
+    here("stage", app, "-o", tmp_path / "right.tgz", "--locked", store=store)
     _age(app)
-    stager("stage", app, "-o", tmp_path / "right.tgz", "--locked", store=store).good()
+    here("stage", app, "-o", tmp_path / "right.tgz", "--locked", store=store)
     memory = Store(str(store))
     folder = Folder(str(app), memory)
     index = folder.memo["index"]
@@ -514,12 +515,12 @@ def test_verify_asks_no_memory(app: Path, tmp_path: Path) -> None:
     index["folders"][""]["A.txt"] = "f-"
     index["checksum"] = checksum(index["folders"], index["places"], index["root"])
     memory.remember("folder", folder.root, folder.memo)
-    wrong = stager("stage", app, "-o", tmp_path / "wrong.tgz", "--locked", store=store).good().out
-    assert wrong != stager("stage", app, "-o", tmp_path / "y", "--locked", store=tmp_path / "other").good().out
+    wrong = here("stage", app, "-o", tmp_path / "wrong.tgz", "--locked", store=store)
+    assert wrong != here("stage", app, "-o", tmp_path / "y", "--locked", store=tmp_path / "other")
     words = ("--source", app, "--conditions", "umask")
-    assert stager("verify", tmp_path / "right.tgz", *words, store=store).code == 0
-    assert stager("verify", tmp_path / "wrong.tgz", *words, store=store).code == 80
-    stager("attest", "--make-key", tmp_path / "key", store=store).good()
+    here("verify", tmp_path / "right.tgz", *words, store=store)
+    here("verify", tmp_path / "wrong.tgz", *words, store=store, code=80)
+    here("attest", "--make-key", tmp_path / "key", store=store)
     signing = ("--source", app, "--key", tmp_path / "key", "--offline", "-o", tmp_path / "attested")
-    assert stager("attest", tmp_path / "wrong.tgz", *signing, store=store).code == 80
-    assert stager("attest", tmp_path / "right.tgz", *signing, store=store).code == 0
+    here("attest", tmp_path / "wrong.tgz", *signing, store=store, code=80)
+    here("attest", tmp_path / "right.tgz", *signing, store=store)
