@@ -19,6 +19,8 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, unquote
 
+from packaging.utils import canonicalize_name
+
 from ..checked import Node
 from ..ecosystems.pypi.document import line_of, read, toml
 from ..ecosystems.pypi.manifest import PYPROJECT, dig, entries
@@ -77,11 +79,13 @@ HINT = (
 
 
 class Shown(NamedTuple):
-    """Files for the scratch folder, by path; options and variables for uv; what projects say of Python."""
+    """Files for the scratch folder, by path; options and variables for uv; what projects say of Python; where each
+    package is asked for."""
 
     files: dict[str, bytes]
     options: tuple[str, ...]
     variables: dict[str, str]
+    asked: dict[str, str]
     pythons: tuple[str, ...] = ()
 
 
@@ -113,7 +117,7 @@ def resolve(
         lock, [uv, *command, "--no-build", "--python", interpreter], {**kept, **own, **shown.variables}, [uv]
     )
     if done.code:
-        raise failed(done.said) or done.failure(lock)
+        raise failed(done.said, shown.asked) or done.failure(lock)
     return finished(scratch.read(lock))
 
 
@@ -161,7 +165,9 @@ def projects(tree: SourceTree, indexes: Indexes, python: Callable[[], str]) -> S
     if "project" in written[""] and not asked:
         asked = [f">={_minor(python())}"]
         written[""]["project"]["requires-python"] = asked[0]
-    return Shown(reader.files(written), (), _variables(indexes, reader.has_default), tuple(map(str, asked)))
+    return Shown(
+        reader.files(written), (), _variables(indexes, reader.has_default), reader.asked, tuple(map(str, asked))
+    )
 
 
 def requirements(tree: SourceTree, path: str, indexes: Indexes) -> Shown:
@@ -182,9 +188,8 @@ def requirements(tree: SourceTree, path: str, indexes: Indexes) -> Shown:
     for file in dict.fromkeys([path, *(line.file for line in everything.lines)]):
         options += _file_options(reader, file)
     texts = {"requirements.txt": "".join(lines[False]).encode(), "constraints.txt": "".join(lines[True]).encode()}
-    return Shown(
-        {**reader.files(reader.written()), **texts}, tuple(options), _variables(indexes, bool(everything.index))
-    )
+    variables = _variables(indexes, "--default-index" in options)
+    return Shown({**reader.files(reader.written()), **texts}, tuple(options), variables, reader.asked)
 
 
 def finished(lock: bytes) -> bytes:
@@ -193,11 +198,13 @@ def finished(lock: bytes) -> bytes:
     return lock.replace(version + b"\n", b"").replace(version + b", ", b"")
 
 
-def failed(said: str) -> NeedsBuild | None:
-    """What uv says must be built; None when that is not why it failed."""
+def failed(said: str, asked: Mapping[str, str]) -> NeedsBuild | None:
+    """What uv says must be built, and by which file and line it is `asked` for; None when that is not why it failed."""
     text = " ".join(said.split())
     names = dict.fromkeys(name.strip() for pattern in _UNBUILT for name in pattern.findall(text))
-    return NeedsBuild([(name, "no version that fits has a wheel") for name in names], HINT) if names else None
+    where = {name: asked.get(canonicalize_name(name), "another package") for name in names}
+    needs = [(name, f"no version that fits has a wheel, asked for by {place}") for name, place in where.items()]
+    return NeedsBuild(needs, HINT) if needs else None
 
 
 # --- what takes part -------------------------------------------------------------------------------------------
@@ -212,6 +219,7 @@ class _Reader:
         self.needs: list[tuple[str, str]] = []
         self.wheels: dict[str, bytes] = {}
         self.has_default = False
+        self.asked: dict[str, str] = {}
 
     def add(self, folder: str, where: str, name: str = "") -> None:
         """Take a project in, and those it depends on by path."""
@@ -258,7 +266,9 @@ class _Reader:
             self._place(folder, name, source.str("path"), where)
 
     def _direct(self, folder: str, requirement: str, path: str, line: int) -> None:
-        """A requirement's direct reference (PEP 508), if it has one."""
+        """A requirement's name, and its direct reference (PEP 508) if it has one."""
+        if named := re.match(r"\s*([A-Za-z0-9._-]+)", requirement):
+            self.asked.setdefault(canonicalize_name(named[1]), f"{path}:{line}")
         if found := re.match(r"\s*([A-Za-z0-9._-]+)\s*(?:\[[^\]]*\]\s*)?@\s*([^\s;]+)", requirement):
             self._reference(folder, found[1], found[2], f"{path}:{line}")
 

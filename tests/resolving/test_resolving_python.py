@@ -194,6 +194,30 @@ def test_requirements_with_all_they_include_become_one_lock(tmp_path: Path, oper
     ]
 
 
+ONLY_SDIST = [
+    ({"pyproject.toml": APP.format("only-sdist")}, "uv.lock", "pyproject.toml:5"),
+    ({"requirements.txt": "-r more.txt\n", "more.txt": "plain\nOnly_sdist\n"}, "pylock.toml", "more.txt:2"),
+    ({"requirements.txt": "needs-sdist\n"}, "pylock.toml", "another package"),
+]
+
+
+@pytest.mark.parametrize(("files", "lock", "where"), ONLY_SDIST)
+def test_a_package_without_a_wheel_is_named_with_who_asks(
+    files: dict[str, str], lock: str, where: str, tmp_path: Path, operators: Server
+) -> None:
+    needing = make_wheel("needs-sdist", "1.0", metadata="Requires-Dist: only-sdist\n")
+    pages = {
+        "only-sdist": ("only_sdist-1.0.tar.gz", b"sources"),
+        "needs-sdist": ("needs_sdist-1.0-py3-none-any.whl", needing),
+    }
+    for name, (file, data) in pages.items():
+        operators.routes[f"/simple/{name}/"] = serve(page((file, data)), "text/html")
+        operators.routes[f"/simple/{name}/{file}"] = serve(data)
+    with pytest.raises(NeedsBuild) as caught:
+        locked(lay(tmp_path / "app", files), {"UV_DEFAULT_INDEX": f"{operators.url}/simple"}, lock)
+    assert caught.value.data["needs"] == {"only-sdist": f"no version that fits has a wheel, asked for by {where}"}
+
+
 def test_credentials_of_the_operator_reach_their_index_and_no_lock(tmp_path: Path, operators: Server) -> None:
     header = "Basic bWU6cEBzcw=="
     operators.routes.update({path: guarded(header, answer) for path, answer in operators.routes.items()})
@@ -335,4 +359,23 @@ def test_an_app_may_replace_the_default_index() -> None:
     tree = SourceTree.of({"requirements.txt": "-i https://own.example/simple\nplain\n"})
     shown = python.requirements(tree, "requirements.txt", Indexes(pypi_default="https://mirror.example/simple"))
     assert shown.options == ("-c", "constraints.txt", "--default-index", "https://own.example/simple")
+    assert shown.variables == {}
+
+
+def test_indexes_of_uvs_settings_count_for_requirements_too() -> None:
+    files = {
+        "requirements.txt": "plain\n--extra-index-url https://more.example/simple\n",
+        "uv.toml": '[[index]]\nurl = "https://first.example/simple"\n[pip]\nindex-url = "https://own.example/simple"\n',
+        "pyproject.toml": '[tool.uv]\nfind-links = ["https://flat.example/"]\n[[tool.uv.index]]\nname = "x"\nexplicit = true\n'
+        'url = "https://explicit.example/"\n',
+    }
+    shown = python.requirements(
+        SourceTree.of(files), "requirements.txt", Indexes(pypi_default="https://mirror.example")
+    )
+    assert shown.options[2:] == (
+        *("--index", "https://first.example/simple"),
+        *("--default-index", "https://own.example/simple"),
+        *("--find-links", "https://flat.example/"),
+        *("--index", "https://more.example/simple"),
+    )
     assert shown.variables == {}
