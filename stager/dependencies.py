@@ -175,7 +175,7 @@ def build_base(
         **_outside_roots(owners, folders),
         **envelope,
         "layers": layers,
-        "notes": notes + told(set(collisions(owners)), partial(_whose, owners)),
+        "notes": notes + told(collisions(owners), partial(_whose, owners)),
     }
     base["crc"], base["length"] = _combined(layers)
     base["linked"] = base_key(plan_digest(plan))

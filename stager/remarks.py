@@ -8,7 +8,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from typing import Any
 
     from .tree import SourceTree
@@ -27,7 +27,7 @@ def remarks(tree: SourceTree, base: Mapping[str, Any], known: Mapping[str, Any])
     logins = _logins(tree, known.get("logins", {}) if known.get("of", [0])[0] == FORMAT else {})
     notes = [note for path in sorted(logins) for note in logins[path][2]]
     notes += [f"{path}: {remark}" for path, remark in tree.notes]
-    notes += told(_beside(tree, base), lambda path: "the app" if _of_tree(tree, path) else "what the plan adds")
+    notes += told(_beside(tree, base), lambda path: _who(tree, path))
     return {"of": of, "notes": notes, "logins": logins}
 
 
@@ -111,24 +111,43 @@ def told(pairs: Iterable[tuple[str, str]], who: Callable[[str], str]) -> list[st
     return notes + ([f"{len(rows) - _MOST} more names differ only so"] if len(rows) > _MOST else [])
 
 
-def collisions(paths: Iterable[str]) -> Iterator[tuple[str, str]]:
+def collisions(paths: Collection[str]) -> set[tuple[str, str]]:
     """Pairs of names in one folder that differ only in case (Unicode's case folding) or composition (NFKD).
 
     `paths` are files and links; the folders above them count as well. What lies below two such folders is not told
     again.
     """
-    folders: dict[str, dict[str, str]] = {}
-    for path in paths:
+    likely = _likely(paths)
+    if not likely:
+        return set()
+    pairs, first = set(), dict[tuple[str, str], str]()
+    for path in sorted(node for node in _nodes(paths) if hash(folded(node)) in likely):
         above, _, name = path.rpartition("/")
-        while name:
-            names = folders.setdefault(above, {})
-            first = names.setdefault(folded(name), name)
-            if first != name:
-                prefix = f"{above}/" if above else ""
-                yield (prefix + first, prefix + name) if first < name else (prefix + name, prefix + first)
-            elif first is not name:
-                break  # it has been here, and all above it
-            above, _, name = above.rpartition("/")
+        one = first.setdefault((above, folded(name)), path)
+        if one != path:
+            pairs.add((one, path))
+    return pairs
+
+
+def _likely(paths: Iterable[str]) -> set[int]:
+    """Hashes of the folded paths that occur more than once: a number each is all that 200,000 files may cost."""
+    seen, twice = set[int](), set[int]()
+    for node in _nodes(paths):
+        number = hash(folded(node))
+        (twice if number in seen else seen).add(number)
+    return twice
+
+
+def _nodes(paths: Iterable[str]) -> Iterator[str]:
+    """Each path, and each folder above one, once."""
+    folders = {""}
+    for path in paths:
+        yield path
+        above = path.rpartition("/")[0]
+        while above not in folders:
+            folders.add(above)
+            yield above
+            above = above.rpartition("/")[0]
 
 
 def folded(name: str) -> str:
@@ -140,15 +159,21 @@ def folded(name: str) -> str:
     return normalize("NFKD", normalize("NFKD", name).casefold())
 
 
-def _beside(tree: SourceTree, base: Mapping[str, Any]) -> set[tuple[str, str]]:
+def _who(tree: SourceTree, path: str) -> str:
+    inside = (
+        path in tree.files
+        or path in tree.links
+        or any(one.startswith(f"{path}/") for one in (*tree.files, *tree.links))
+    )
+    return "the app" if inside else "what the plan adds"
+
+
+def _beside(tree: SourceTree, base: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Collisions within the app, and of the app with what the plan adds; those of the plan alone are the base's notes."""
-    own = set(collisions(sorted([*tree.files, *tree.links])))
-    added = sorted([*base["files"], *base["folders"], *base["roots"]])
-    if not added:
-        return own
-    both = set(collisions([*added, *sorted([*tree.files, *tree.links])]))
-    return own | {pair for pair in both if _of_tree(tree, pair[0]) or _of_tree(tree, pair[1])}
-
-
-def _of_tree(tree: SourceTree, path: str) -> bool:
-    return path in tree.files or path in tree.links or any(one.startswith(f"{path}/") for one in tree.files)
+    pairs = collisions(
+        list(dict.fromkeys([*base["files"], *base["folders"], *base["roots"], *tree.files, *tree.links]))
+    )
+    if not pairs:
+        return []
+    own = set(_nodes([*tree.files, *tree.links]))
+    return [pair for pair in pairs if not own.isdisjoint(pair)]

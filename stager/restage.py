@@ -126,7 +126,7 @@ def assemble(
         if not had_prefix:
             store.remember("base", base_key(base["plan"]), base)
     stamp, taken = _stamp(place), time.time_ns()
-    if last is None or not same or taken - last["taken"] > _YOUNG:
+    if last is None or not same or (taken - last["taken"] > _YOUNG and not _settled(last)):
         last = {"of": wanted, "out": stamp, "taken": taken, "digest": digest, "size": size}
     noted = remarks.remarks(folder.tree, base, folder.memo.get("remarks", {}))
     _remember(folder, store, known, last, noted)
@@ -146,6 +146,12 @@ def keep_source(folder: Folder, out: str) -> None:
     path = os.path.relpath(os.path.realpath(place), folder.root) if place else ""
     if path in folder.tree.files or path in _OWN:
         raise UsageError(f"{path} is a file of the app, and would be replaced", "Choose another place with -o.")
+
+
+def _settled(last: dict[str, Any]) -> bool:
+    """Whether a staging was noted so long after its file was written that nothing about it need be noted again."""
+    stamp = last["out"]
+    return stamp is not None and bool(max(stamp[4], stamp[5]) < last["taken"] - _YOUNG)
 
 
 def _untouched(out: str, last: dict[str, Any], stop: Callable[[], bool]) -> bool:

@@ -239,7 +239,7 @@ class Store:
         try:
             descriptor = os.open(path, CREATE, 0o600)
             try:
-                disk.write(descriptor, _seal(kind, key, value))
+                _seal(descriptor, kind, key, value)
             finally:
                 os.close(descriptor)
             final = self._memo(kind, key)
@@ -422,15 +422,57 @@ class BlobWriter:
         self.abort()
 
 
-def _seal(kind: str, key: str, value: Any) -> bytes:
-    """A JSON array of the checksum and [kind, key, value], so that a torn or rotten memo shows itself."""
-    body = json.dumps([kind, key, value], ensure_ascii=False, separators=(",", ":")).encode()
-    return b'["' + hashlib.sha256(body).hexdigest().encode() + b'",\n' + body + b"]\n"
+def _seal(descriptor: int, kind: str, key: str, value: Any) -> None:
+    """Write a JSON array of the checksum and [kind, key, value], so that a torn or rotten memo shows itself."""
+    state = hashlib.sha256()
+    disk.write(descriptor, b'["' + bytes(64) + b'",\n')
+    for part in _parts([kind, key, value]):
+        state.update(part)
+        disk.write(descriptor, part)
+    disk.write(descriptor, b"]\n")
+    os.pwrite(descriptor, state.hexdigest().encode(), 2)
+
+
+_PART = 1 << 20
+"""Characters of a memo that are encoded and written at once."""
+
+
+def _parts(value: list[Any]) -> Iterator[bytes]:
+    """The JSON text of [kind, key, value], large tables of tables in parts: a memo of 200,000 files has 40 MB."""
+    held: list[str] = []
+    size = 0
+    for text in _texts(value, 4):
+        held.append(text)
+        size += len(text)
+        if size > _PART:
+            yield "".join(held).encode()
+            held, size = [], 0
+    yield "".join(held).encode()
+
+
+def _texts(value: Any, depth: int) -> Iterator[str]:
+    whole = not depth or not value or not isinstance(value, (dict, list))
+    if whole or (isinstance(value, dict) and not all(isinstance(name, str) for name in value)):
+        yield json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    elif isinstance(value, list):
+        yield json.dumps(value[:-1], ensure_ascii=False, separators=(",", ":"))[:-1] + ("," if value[1:] else "")
+        yield from _texts(value[-1], depth - 1)
+        yield "]"
+    else:
+        opening = "{"
+        for name, one in value.items():
+            yield f"{opening}{json.dumps(name, ensure_ascii=False)}:"
+            yield from _texts(one, depth - 1)
+            opening = ","
+        yield "}"
 
 
 def _unseal(data: bytes, kind: str, key: str) -> Any:
-    body = data[69:-2]
+    """What was sealed. A memo of 200,000 files has 40 MB: no copy of it is held longer than it is needed."""
+    body = memoryview(data)[69:-2]
     if data[2:66] != hashlib.sha256(body).hexdigest().encode():
         return None
-    found_kind, found_key, value = json.loads(body)
+    text = str(body, "utf-8")
+    del data, body
+    found_kind, found_key, value = json.loads(text)
     return value if (found_kind, found_key) == (kind, key) else None

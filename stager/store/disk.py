@@ -58,10 +58,11 @@ def touch(place: str | int, found: os.stat_result) -> None:
 
 
 def read(descriptor: int) -> bytes:
-    """All of an open file, which must be small. OSError when it cannot be read, or is a folder."""
-    chunks = []
-    while chunk := os.read(descriptor, 1 << 20):
+    """All of an open file, in one piece of memory. OSError when it cannot be read, or is a folder."""
+    chunks, size = [], os.fstat(descriptor).st_size + 1
+    while chunk := os.read(descriptor, size):
         chunks.append(chunk)
+        size = 1 << 20
     return b"".join(chunks)
 
 

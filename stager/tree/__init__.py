@@ -274,9 +274,12 @@ class SourceTree:
     def digest(self) -> Digest:
         """The digest of the list of all paths, each with its kind, executable bit, and content's digest or target."""
         if self._digest is None:
-            lines = {path: f"{'x' if f.executable else 'f'}{f.digest}\0{path}\0" for path, f in self.files.items()}
-            lines.update((path, f"l{target}\0{path}\0") for path, target in self.links.items())
-            self._digest = Digest(_sha256("".join(lines[path] for path in sorted(lines)).encode()))
+            state = hashlib.sha256()
+            for path in sorted([*self.files, *self.links]):
+                file = self.files.get(path)
+                kind = f"l{self.links[path]}" if file is None else f"{'x' if file.executable else 'f'}{file.digest}"
+                state.update(f"{kind}\0{path}\0".encode())
+            self._digest = Digest(f"sha256:{state.hexdigest()}")
         return self._digest
 
     def __eq__(self, other: object) -> bool:

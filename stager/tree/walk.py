@@ -75,14 +75,11 @@ def _kind(status: os.stat_result) -> str:
 
 def checksum(folders: dict[str, Records], places: dict[str, str], root: str) -> str:
     """Detects a damaged index. Raises AttributeError, TypeError or ValueError when it has another shape."""
-    parts = [str(FORMAT), root]
+    state = hashlib.sha256(f"{FORMAT}\n{root}".encode())
     for path, records in folders.items():
-        parts.append(path)
-        parts.extend(records)
-        parts.extend(records.values())
-    parts.extend(places)
-    parts.extend(places.values())
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+        state.update("\n".join(["", path, *records, *records.values()]).encode())
+    state.update("\n".join(["", *places, *places.values()]).encode())
+    return state.hexdigest()
 
 
 def usable(index: Any, root: str) -> bool:
