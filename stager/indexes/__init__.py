@@ -136,9 +136,9 @@ class Indexes:
             return "its host is written in a way that is not unmistakable"
         return ""
 
-    def policy(self, *origins: Origin) -> Policy:
-        """Who may reach addresses that are not public: `origins`, the configured ones, and what is allowed besides."""
-        return Policy(self.trusted.union(origins), self.allowed, cache(lambda: tuple(self._gateways())))
+    def policy(self) -> Policy:
+        """Who may reach addresses that are not public: the configured origins, and what is allowed besides."""
+        return Policy(self.trusted, self.allowed, cache(lambda: tuple(self._gateways())))
 
     def _gateways(self) -> Iterator[Origin]:
         """The origins of the operator's indexes and of the default ones, never of those that an app names."""

@@ -111,7 +111,7 @@ class Response:
 class Session:
     """Connections that are kept open and shared by threads. Make it late: it imports the HTTP library.
 
-    `origins` are those of the operator's own words besides the configured indexes: they may be at private addresses.
+    `network` says who may be asked, and by way of which proxy; `direct` names hosts that are asked without one.
     """
 
     def __init__(
@@ -119,14 +119,13 @@ class Session:
         network: Indexes,
         patience: Patience,
         *,
-        origins: tuple[Origin, ...] = (),
         stopping: Callable[[], bool] = lambda: False,
         jobs: int = 8,
         verify: bool = True,
         direct: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self.patience = patience
-        self.policy = network.policy(*origins)
+        self.policy = network.policy()
         self.guard = Guard(stopping)
         self._network = network
         self._stopping = stopping
