@@ -426,7 +426,10 @@ def _opened(path: str) -> int:
 
 def hold_folder(path: str) -> int:
     """The descriptor that holds a folder just made for as long as it is open; -1 when it was swept before. OSError."""
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return -1
     if _hold(handle, path):
         return handle
     os.close(handle)

@@ -264,3 +264,11 @@ def test_a_staging_that_changes_nothing_still_fills_a_pipe(run: Callable[..., Do
         with (tmp_path / "out").open("wb") as file:
             assert run("stage", f"/dev/fd/{file.fileno()}").code == 0
         assert (tmp_path / "out").read_bytes()[:2] == b"\x1f\x8b"
+
+
+@pytest.mark.parametrize("place", [os.devnull, "-"])
+def test_a_stack_is_not_built_into_what_is_no_folder(
+    place: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["box", "build", "debian-12", "-o", place, "--offline", "--cache-dir", str(tmp_path)]) == 70
+    assert "cannot be written: it is no folder" in capfd.readouterr().err

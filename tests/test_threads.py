@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from apps_fixture import materialise
 from small_droplets import PROCFILE, SERVE
 from threads_work import THREADS
 
@@ -68,3 +69,13 @@ print(len(count))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "1\n"
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("pip", ["pip", "none"])
+@pytest.mark.parametrize("python", PYTHONS)
+def test_an_app_with_packages_by_many_at_once(python: str, pip: str, tmp_path: Path) -> None:
+    """Planned, fetched into one empty store, and staged: everything that asks an index for the first time."""
+    app = materialise("flask-uv", tmp_path / "app")
+    found = results(python, pip, "stage", app, tmp_path)
+    assert len(set(found)) == 1

@@ -429,3 +429,42 @@ def test_a_temporary_folder_goes_with_its_owner_or_with_the_next(tmp_path: Path)
 def test_no_room_for_a_temporary_folder_is_a_typed_error(tmp_path: Path) -> None:
     with pytest.raises(CannotWrite), folder("app", str(tmp_path / "gone")):
         pass
+
+
+def test_many_owners_of_temporary_folders_do_not_meet(tmp_path: Path) -> None:
+    """Each looks for what others left; one that has been made and is not held yet may go, and is made again."""
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            for _ in range(40):
+                with folder("app", str(tmp_path)) as place:
+                    assert os.path.isdir(place)
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+
+
+def test_a_folder_that_is_swept_before_it_is_held_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, swept = writing.hold_folder, [False]
+
+    def late(path: str) -> int:
+        if not swept[0]:
+            swept[0] = True
+            assert writing.remove_left(path)
+        return plain(path)
+
+    monkeypatch.setattr(writing, "hold_folder", late)
+    with folder("app", str(tmp_path)) as place:
+        assert os.listdir(tmp_path) == [os.path.basename(place)]
+    swept[0] = False
+    fill(tmp_path / "out")
+    assert os.listdir(tmp_path) == ["out"]

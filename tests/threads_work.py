@@ -78,6 +78,19 @@ def every_verb(app: str, folder: str, store: str) -> Callable[[int], object]:
     return work
 
 
+def staging(app: str, folder: str) -> Callable[[int], object]:
+    """Plan and stage one app into one store."""
+
+    def work(number: int) -> object:
+        import stager
+
+        store = stager.Store(os.path.join(folder, "store"))
+        plan = stager.plan(stager.SourceTree.read(app), store=store)
+        return stager.stage(app, out=os.path.join(folder, f"{number}.tgz"), plan=plan, store=store).digest
+
+    return work
+
+
 def hash_of(data: bytes) -> str:
     """The SHA-256 of bytes."""
     import hashlib
@@ -90,4 +103,6 @@ if __name__ == "__main__":
         sys.meta_path.insert(0, Missing())
     elif sys.argv[1] != "pip":
         raise SystemExit(f"not a way to have pip: {sys.argv[1]}")
-    print(json.dumps(at_once(index if sys.argv[2] == "index" else every_verb(*sys.argv[3:]))))
+    works: dict[str, Callable[..., Callable[[int], object]]]
+    works = {"index": lambda: index, "verbs": every_verb, "stage": staging}
+    print(json.dumps(at_once(works[sys.argv[2]](*sys.argv[3:]))))

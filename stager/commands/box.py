@@ -235,6 +235,8 @@ def _outputs(definition: Definition, arguments: argparse.Namespace, wanted: list
 def _check_output(folder: str, names: list[str]) -> None:
     from ..errors import CannotWrite
 
+    if folder and os.path.lexists(folder) and not os.path.isdir(folder):
+        raise CannotWrite(folder, "it is no folder", "Name a folder.")
     for name in names if folder else ():
         if os.path.lexists(os.path.join(folder, name)):
             raise CannotWrite(os.path.join(folder, name), "it exists")
