@@ -7,16 +7,18 @@ which path, the folders and links, what is generated, and which piece belongs to
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from urllib.parse import unquote
 
 from . import __version__, assembly, codec, launch, linking, pieces, tar
 from .digest import canonical_json, key_of
 from .ecosystems import covered, link_packages, unbuilt, unpacked
-from .errors import DigestMismatch, LockStale, NeedsBuild, PathConflict, StoreCorrupt, UnsafeEntry
+from .errors import BadLock, DigestMismatch, LockStale, NeedsBuild, PathConflict, StoreCorrupt, UnsafeEntry
 from .launch import LAYERS
 from .lockfile import plan_digest
 from .model import Artifact, BuildpackPin, Plan
@@ -159,8 +161,9 @@ def build_base(
 
     `root` is the app's folder, to which a user's own buildpacks are relative.
 
-    Raises NeedsBuild, PathConflict, and what building a piece raises.
+    Raises BadLock when a runtime is another one than its artifact, NeedsBuild, PathConflict, and what building a piece raises.
     """
+    _check_runtimes(plan)
     _check_built(plan, placed)
     placed, notes = _settle(placed, store, stop)
     links, whose = _links(plan, placed)
@@ -196,6 +199,31 @@ def _facts(plan: Plan) -> dict[str, Any]:
         "inputs": dict(plan.inputs),
         "runtimes": {runtime.name: runtime.version for runtime in plan.runtimes},
     }
+
+
+_RUNTIMES = {
+    "node/1": ("node", r"pkg:npm/[^/@]+"),
+    "npm-cli/1": ("npm", r"pkg:npm/npm"),
+    "bun/1": ("bun", r"pkg:npm/.+"),
+    "pbs/1": ("python", r"pkg:generic/cpython"),
+    "deb-python/1": ("python", r"pkg:deb/debian/python3\.[0-9]+-minimal"),
+    "deb-nginx/1": ("nginx", r"pkg:deb/debian/nginx"),
+}
+"""Layout → the runtime that an artifact with such a package URL is; its other artifacts only go with it."""
+
+
+def _check_runtimes(plan: Plan) -> None:
+    """What the plan says of a runtime goes into the droplet's own description, so it must be what its artifact is."""
+    stated = {runtime.name: runtime.version for runtime in plan.runtimes}
+    for one in plan.artifacts:
+        name, package = _RUNTIMES.get(one.layout, ("", ""))
+        words, version = map(unquote, one.purl.partition("?")[0].partition("@")[::2])
+        if name not in stated or not re.fullmatch(package, words):
+            continue
+        if one.layout.startswith("deb-"):
+            version = (version.rpartition("-")[0] or version).rpartition(":")[2]
+        if re.split(r"[+~]", version)[0] != stated[name]:
+            raise BadLock("stager.lock", f"it states {name} {stated[name]}, but its artifact is {one.name}")
 
 
 def _check_built(plan: Plan, placed: list[Placed]) -> None:

@@ -125,7 +125,9 @@ _DEPTH = 64
 _LARGEST = 1 << 50
 _WORD = r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}"
 _VERSION = r"[0-9]{1,6}\.[0-9]{1,6}(?:\.[0-9A-Za-z.+~-]{1,60})?"
-_PURL = r"pkg:[a-z][a-z0-9.+-]{0,31}/[!-~]{1,1000}@[!-~]{1,1000}"
+_PURL = (
+    r"pkg:[a-z][a-z0-9.+-]{0,31}/[!-~]{1,2000}"  # bun's lock knows no version of a tarball that is not the registry's
+)
 
 
 def loads(data: bytes, file: str = NAME) -> Plan:
@@ -382,12 +384,17 @@ def _url(node: Node) -> str:
 
 
 def _placed(rows: list[tuple[Node, Artifact]]) -> tuple[Artifact, ...]:
-    """The artifacts, none of them twice, and no two in a place that one fills."""
-    seen, filled = set(), dict[str, str]()
+    """The artifacts, none of them twice, no package twice in one place, and no two in a place that one fills."""
+    seen, filled, packages = set(), dict[str, str](), dict[tuple[str, str], str]()
     for node, one in rows:
         if (one.purl, one.digest, one.layout) in seen:
             node.fail(f"{one.purl} is there twice")
         seen.add((one.purl, one.digest, one.layout))
+        for path in one.paths:
+            package = (re.split(r"[@?]", one.purl, maxsplit=1)[0], path)
+            if package in packages:
+                node.fail(f"{one.purl} is to be at {path!r}, where another file of the package is: {packages[package]}")
+            packages[package] = f"{one.purl} ({one.digest[:19]}…)"
         for path in one.paths if one.layout in _ALONE else ():
             if path in filled:
                 node.at("paths").fail(f"the path {path!r} is also that of {filled[path]}")

@@ -265,6 +265,31 @@ def test_no_artifact_twice_and_no_place_for_two_packages() -> None:
     assert len(lockfile.loads(lockfile.dumps(replace(PLAN, artifacts=(wheel, beside))).encode()).artifacts) == 2
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"digest": sha256(b"y")},
+        {"digest": Digest("sha512:" + "cd" * 64)},
+        {"purl": "pkg:pypi/flask@3.1.1"},
+        {"purl": "pkg:pypi/flask@3.1.0?x=y", "digest": sha256(b"y")},
+        {"layout": "npm/1"},
+    ],
+)
+def test_a_place_has_one_file_of_a_package(other: dict[str, object]) -> None:
+    wheel = PLAN.artifacts[0]
+    text = lockfile.dumps(replace(PLAN, artifacts=(wheel, replace(wheel, **other))))  # type: ignore[arg-type]
+    with pytest.raises(
+        BadLock, match=r"where another file of the package is: pkg:pypi/flask@3\.1\.0 \(sha256:"
+    ) as caught:
+        lockfile.loads(text.encode())
+    assert caught.value.where.startswith("stager.lock:")
+
+
+def test_a_tarball_whose_version_no_lock_knows_can_be_pinned() -> None:
+    plan = replace(PLAN, artifacts=(replace(PLAN.artifacts[1], purl="pkg:npm/%40a/b"),))
+    assert lockfile.loads(lockfile.dumps(plan).encode()) == plan
+
+
 def test_the_layouts_are_those_that_can_be_unpacked() -> None:
     from stager.ecosystems import LAYOUTS
 

@@ -68,6 +68,8 @@ def unpack(blob: str | Held, artifact: Artifact, path: str) -> Unpacked:
 def _check_identity(blob: str | Held, artifact: Artifact) -> None:
     """The control file must state the name, version and architecture of the package URL (`arch`, when that has one)."""
     words, _, qualifiers = artifact.purl.partition("?")
+    if not words.startswith("pkg:deb/"):
+        raise Mislabelled(artifact.name, "its layout", "Debian package", artifact.purl)
     name, _, version = words.rpartition("/")[2].partition("@")
     arch = dict(parse_qsl(qualifiers)).get("arch", "")
     fields = read_control(blob, artifact.name)

@@ -73,7 +73,10 @@ def _check_identity(archive: Archive, artifact: Artifact) -> None:
         if "package.json" not in inside:
             raise BadArchive(artifact.name, "has no package.json")
         return check_identity(manifest_of(inside["package.json"].content, "package.json", artifact.name), artifact)
-    version = unquote(artifact.purl.partition("?")[0].rpartition("@")[2]).partition("+")[0]
+    name, _, version = unquote(artifact.purl.partition("?")[0]).partition("@")
+    version = version.partition("+")[0]
+    if name != "pkg:generic/cpython":
+        raise Mislabelled(artifact.name, "its layout", "Python", artifact.purl)
     line = version.rpartition(".")[0]
     stated = f"include/python{line}/patchlevel.h"
     if any(_PYTHON.fullmatch(where) for where in inside) and f"bin/python{line}" not in inside:

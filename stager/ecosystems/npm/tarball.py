@@ -98,7 +98,10 @@ def check_identity(inside: Mapping[str, object], artifact: Artifact) -> None:
     Versions are compared as semver reads them loosely, as pnpm does, which looks at this, too; names with their case, since
     the registry has names that differ in nothing else. For an alias the package URL has the real name.
     """
-    name, version = from_purl(artifact.purl)
+    try:
+        name, version = from_purl(artifact.purl.partition("?")[0])
+    except ValueError:
+        raise Mislabelled(artifact.name, "its layout", "npm", artifact.purl) from None
     found, release = str(inside.get("name") or "").strip(), str(inside.get("version") or "")
     if found != name or (version and _plain(release) != _plain(version)):
         asked = f"{name}@{version}" if version else name

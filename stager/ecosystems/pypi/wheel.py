@@ -97,6 +97,8 @@ def _check_identity(archive: Archive, info: str, artifact: Artifact) -> None:
     """Name (PEP 503) and version (PEP 440) as asked for, in every place where a wheel states them."""
     name, _, version = artifact.purl.partition("?")[0].removeprefix("pkg:pypi/").partition("@")
     file = [*archive.label.split("-"), "", ""]
+    if not artifact.purl.startswith("pkg:pypi/"):
+        raise Mislabelled(artifact.name, "its layout", "wheel", artifact.purl)
     asked = (unquote(name), unquote(version) or file[1])
     stated = {"its file name": (file[0], file[1]), f"the folder {info}": _split(info)}
     for folder in sorted({member.name.partition("/")[0] for member in archive.members if ".data/" in member.name}):
