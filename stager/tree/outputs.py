@@ -13,7 +13,7 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from .. import tar
@@ -30,6 +30,8 @@ STORE = {"blobs", "locks", "memo", "tmp", "trash"}
 
 _INFLATED = 256 * 1024
 """Bytes at the start of what a compressed file holds that are looked at."""
+_DEEP = 3
+"""How often an output may have been compressed, one way over the other."""
 _MEMORY = 80 << 20
 """Bytes that unpacking xz may take: enough for its highest level."""
 _MEMBERS = 64
@@ -43,8 +45,7 @@ def output(head: bytes) -> str:
 
     Raises ImportError where Python was built without what a compressed file takes (bzip2, xz).
     """
-    unpack = next((unpack for magic, unpack in _PACKED.items() if head.startswith(magic)), None)
-    head = unpack(head) if unpack else head
+    head = _unpacked(head)
     if head[257:262] == b"ustar":
         found = _archive(list(_members(head)))
     elif head[:1] == b"{":
@@ -147,42 +148,57 @@ _TAIL = b"ustar\x0000" + bytes(64) + b"0000000\0" * 2
 _BOX = b"# The defaults of this box; a project's own Vagrantfile goes before them.\n"
 
 
+def _unpacked(head: bytes) -> bytes:
+    """What is inside of a compressed file, and of one in it, at the start."""
+    for _ in range(_DEEP):
+        unpack = _unpacker(head)
+        if not unpack:
+            break
+        inner = unpack(head, _INFLATED)
+        head = unpack(head, len(head)) if _unpacker(inner) else inner  # a block of bzip2 is all or nothing
+    return head
+
+
+def _unpacker(head: bytes) -> Callable[[bytes, int], bytes] | None:
+    return next((unpack for magic, unpack in _PACKED.items() if head.startswith(magic)), None)
+
+
 # The first bytes that a compressed file holds; none when it is damaged there, or would take too much memory.
 
 
-def _gzip(head: bytes) -> bytes:
+def _gzip(head: bytes, most: int) -> bytes:
     try:
-        return zlib.decompressobj(31).decompress(head, _INFLATED)
+        return zlib.decompressobj(31).decompress(head, most)
     except zlib.error:
         return b""
 
 
-def _bzip2(head: bytes) -> bytes:
+def _bzip2(head: bytes, most: int) -> bytes:
     import bz2
 
     try:
-        return bz2.BZ2Decompressor().decompress(head, _INFLATED)
+        return bz2.BZ2Decompressor().decompress(head, most)
     except (OSError, ValueError):
         return b""
 
 
-def _xz(head: bytes) -> bytes:
+def _xz(head: bytes, most: int) -> bytes:
     import lzma
 
     try:
-        return lzma.LZMADecompressor(lzma.FORMAT_XZ, _MEMORY).decompress(head, _INFLATED)
+        return lzma.LZMADecompressor(lzma.FORMAT_XZ, _MEMORY).decompress(head, most)
     except lzma.LZMAError:
         return b""
 
 
-def _zstd(head: bytes) -> bytes:
+def _zstd(head: bytes, most: int) -> bytes:
     try:
         from compression import zstd  # type: ignore[import-not-found,unused-ignore]
     except ImportError:
         from backports import zstd
 
     try:
-        return bytes(zstd.ZstdDecompressor().decompress(head, _INFLATED))
+        return bytes(zstd.ZstdDecompressor().decompress(head, most))
     except zstd.ZstdError:
         return b""
 

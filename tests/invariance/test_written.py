@@ -190,8 +190,8 @@ def _fates(path: Path) -> Iterator[tuple[str, bytes]]:
     yield "appended", data + b"\n"
     if path.suffix == ".xml" or data.startswith(b"-----BEGIN"):
         return
-    if not data.startswith(b"\x1f\x8b"):
-        yield "zipped", gzip.compress(data, 9)
+    yield "zipped", gzip.compress(data, 9)
+    yield "twice", bz2.compress(zstd.compress(data))
     if len(data) > 4096:
         yield "cut", data[: len(data) * 2 // 3]
     if data.startswith(b"{"):
