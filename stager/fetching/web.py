@@ -89,7 +89,7 @@ class Web:
                 raise Unreachable(what, str(refused)) from None
 
     def _chain(self, first: str, accepted: dict[str, str], what: str, within: float, page: IO[bytes]) -> None:
-        url = first
+        url, response = first, None
         with self._network.watch(within=within) as watched:
             try:
                 for _ in range(HOPS + 1):
@@ -101,10 +101,11 @@ class Web:
                             return self._body(response, url, what, watched, page)
                     finally:
                         response.close()
-                    url = target
+                    url, response = target, None
             finally:
                 if watched.ended:
-                    self._forget(url)
+                    if response is not None:
+                        self._forget(url)
                     ended(watched, url)
         raise Refused("it redirects too often")
 
