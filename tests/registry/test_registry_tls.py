@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import http.server
 import socket
 import ssl
 import threading
@@ -14,10 +15,12 @@ from typing import Self
 
 import pytest
 from registry_contract import ContractRegistry, on
-from registry_images import access, image
+from registry_images import QUICK, access, image
 
 from stager.errors import RegistryDown, RegistryError
 from stager.indexes import Indexes
+from stager.net.addresses import Refused
+from stager.net.session import Request, Session
 from stager.registry.client import Client, connect
 from stager.registry.push import push
 from stager.registry.reference import parse
@@ -154,3 +157,40 @@ def test_no_proxy_for_this_machine() -> None:
         with Client(registry.host, access(indexes=Indexes(proxies={"http": "http://127.0.0.1:1"}))) as client:
             assert client.manifest_digest("team/app", "1") == ""
         assert registry.methods() == ["HEAD"]
+
+
+def test_tls_verifies_the_name_though_the_connection_goes_to_the_address_that_was_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Resolved once for each connection; the certificate is for the name, and no other name may use it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate(tmp_path))
+    told: list[str | None] = []
+    context.sni_callback = lambda _, name, __: told.append(name)
+    system, looks = socket.getaddrinfo, []
+
+    def look_up(host: str, *rest: object, **named: object) -> object:
+        looks.append(host)
+        return system("127.0.0.1" if host.endswith(".example") else host, *rest, **named)  # type: ignore[arg-type]
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr(socket, "getaddrinfo", look_up)
+        indexes = Indexes(allowed=("127.0.0.0/8",), extra_ca_files=(str(tmp_path / "ca.crt"),))
+        session = Session(indexes, QUICK)
+        with session.exchange(Request("GET", f"https://{NAME}:{server.server_port}/")) as response:
+            assert response.status == 501
+        with (
+            pytest.raises(Refused, match=r"no trusted TLS connection to other\.example: Hostname mismatch"),
+            session.exchange(Request("GET", f"https://other.example:{server.server_port}/")),
+        ):
+            pass
+        with (
+            pytest.raises(Refused, match="not public"),
+            Session(Indexes(), QUICK).exchange(Request("GET", f"https://{NAME}:{server.server_port}/")),
+        ):
+            pass
+        server.shutdown()
+    assert told == [NAME, "other.example"]
+    assert looks == [NAME, "other.example", NAME]
