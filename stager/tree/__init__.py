@@ -99,7 +99,7 @@ class SourceTree:
         self.index = {}
         self._kept: tuple[tuple[str, str], ...] = ()
         self._contents: dict[str, bytes] = {}
-        self._named: dict[str, list[str]] | None = None
+        self._named: dict[str, list[str] | str] | None = None
         self._digest: Digest | None = None
 
     @classmethod
@@ -250,13 +250,21 @@ class SourceTree:
         names = self._by_name()
         fitting = [name] if "*" not in name else [n for n in names if name == "**" or _fits(name, n)]
         folders += ["**"] if name == "**" else []
-        return sorted(p for n in fitting for p in names.get(n, ()) if _descends(folders, p.split("/")[:-1]))
+        found = (paths for name in fitting if (paths := names.get(name)))
+        each = (path for paths in found for path in ((paths,) if isinstance(paths, str) else paths))
+        return sorted(path for path in each if _descends(folders, path.split("/")[:-1]))
 
-    def _by_name(self) -> dict[str, list[str]]:
+    def _by_name(self) -> dict[str, list[str] | str]:
+        """The paths by their last part: one path alone, which is most often all, or several."""
         if self._named is None:
             self._named = {}
             for path in [*self.files, *(link for link in self.links if link in self)]:
-                self._named.setdefault(path.rpartition("/")[2], []).append(path)
+                name = path.rpartition("/")[2]
+                others = self._named.setdefault(name, path)
+                if isinstance(others, list):
+                    others.append(path)
+                elif others is not path:
+                    self._named[name] = [others, path]
         return self._named
 
     def folders(self) -> list[str]:
