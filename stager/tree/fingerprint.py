@@ -37,12 +37,18 @@ if TYPE_CHECKING:
 class File:
     """A regular file: whether its owner may execute it, its size in bytes, and the digest of its bytes."""
 
-    __slots__ = ("digest", "executable", "size")
+    __slots__ = ("_text", "executable", "size")
 
     def __init__(self, executable: bool, size: int, digest: str) -> None:
+        """`digest` may be any text that ends with it, such as a record (see `walk`), which then is not held twice."""
         self.executable = executable
         self.size = size
-        self.digest = digest
+        self._text = digest
+
+    @property
+    def digest(self) -> str:
+        """`sha256:` and the hexadecimal digest of the file's bytes."""
+        return self._text[-DIGEST:]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, File) and self._key() == other._key()

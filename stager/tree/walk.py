@@ -23,7 +23,6 @@ import time
 from ..errors import AppTooLarge, Cancelled, ChangedWhileRead, Unreadable, UnsafePath
 from ..writing import never
 from .fingerprint import (
-    DIGEST,
     FOLDER_FLAGS,
     LARGEST_TREE,
     File,
@@ -228,7 +227,7 @@ class Walk:
                 mode, size = status.st_mode, status.st_size
                 mark = f"f+{status.st_ino} {size} {status.st_mtime_ns} {status.st_ctime_ns} sha256:"
                 if record.startswith(mark) and mode & 0o170000 == 0o100000 and status.st_dev == device:
-                    files[prefix + name] = File(mode & 0o100 != 0, size, record[-71:])
+                    files[prefix + name] = File(mode & 0o100 != 0, size, record)
                 elif record[0] != _kind(status):
                     return False
                 elif record.startswith("f+"):
@@ -364,7 +363,7 @@ class Walk:
                 "utf-8", "surrogateescape"
             )
         else:
-            self.files[path] = file_of(status, record[-DIGEST:])
+            self.files[path] = file_of(status, record)
         if code in "kK":
             self.kept.append((path, _KEPT[code]))
 
