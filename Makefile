@@ -21,7 +21,7 @@ demo: $(STAMP) ## stage, launch and ask a Python and a Node app; stage them agai
 	$(BIN)/python docs/examples/demo.py build/demo
 
 test: $(STAMP) ## the quick tests; no network is used
-	$(BIN)/python -m pytest -n auto -q
+	$(BIN)/python -m pytest -n auto --dist worksteal -q
 
 check: $(STAMP) ## lint, format and types
 	$(BIN)/ruff check

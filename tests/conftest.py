@@ -13,6 +13,11 @@ Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 pytest_plugins = ("cf_fixtures", "machine_fixtures")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Two workers more than processors: a test spends about half its time waiting for disks, servers and processes."""
+    return len(os.sched_getaffinity(0)) + 2
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_assembly import Bench
+from unpacking import unpack
 
 from stager import assembly, linking, restage, staging
 from stager.errors import PathConflict, StagerError, UnsafeLinks
@@ -122,7 +123,7 @@ def judge(bench: Bench, links: dict[str, str]) -> None:
     """Unpack the droplet and let the kernel follow every link."""
     place = bench.out.parent / "unpacked"
     with tarfile.open(bench.out) as archive:
-        archive.extractall(place, filter="tar")
+        unpack(archive, place)
     root = os.path.realpath(place / "app")
     for path in links:
         followed(os.path.join(root, path), root)
