@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import gzip
@@ -208,6 +209,7 @@ def _boxes(into: Path, scratch: Path) -> None:
 def written() -> Path:
     """A folder with what every command writes; made once in a process, to be copied."""
     base = Path(tempfile.mkdtemp(prefix="stager-test-written-"))
+    atexit.register(shutil.rmtree, base, ignore_errors=True)
     app = materialise("procfile-perl", base)
     write(app, base / "written", base / "store")
     return base / "written"

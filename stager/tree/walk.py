@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     """The device and inode that a folder had when its parent was listed."""
 
 FORMAT = 4
-"""Of the index. Raise it whenever a rule of `decide`, `ignore` or `gitignore` changes."""
+"""Of the index. Raise it whenever a rule of `decide`, `ignore`, `gitignore`, `outputs` or `_verdict` changes."""
 MOST_ENTRIES = 200_000
 RACY = 2_000_000_000
 """Nanoseconds."""
