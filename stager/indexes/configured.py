@@ -226,7 +226,7 @@ def _expand(text: str, environ: Mapping[str, str]) -> str:
     def one(match: re.Match[str]) -> str:
         return environ.get(match[1], "" if match[2] else match[0])
 
-    return re.sub(r"\$\{([^}?]+)(\?)?\}", one, text)
+    return re.sub(r"\$\{([^{}?$]{1,200})(\?)?\}", one, text)
 
 
 def _npm(environ: Mapping[str, str], home: str, system: str) -> dict[str, str]:

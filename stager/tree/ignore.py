@@ -51,7 +51,7 @@ _NPM_LOGIN = re.compile(
     rb"(?im)^[^#;\n]*(?:_auth|_password|_authToken|npmAuthToken|npmAuthIdent)[\"']?[ \t]*[=:][ \t]*[\"']?[^\s\"']"
 )
 _URL_LOGIN = re.compile(rb"://(?!:?@)[^/\s\"'@]+@")
-_REFERENCE = re.compile(rb"\$\{[^}\n]*\}")
+_REFERENCE = re.compile(rb"\$\{[^}{$\n]{0,200}\}")
 _CREDENTIAL = "it holds a credential"
 _OTHER_LOGIN = re.compile(
     rb"\"(?:http-basic|(?:github|gitlab|bitbucket)-(?:oauth|token)|bearer)\"\s{0,99}:\s{0,99}\{\s{0,99}\""  # Composer

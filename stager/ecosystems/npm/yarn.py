@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from stager.tree import SourceTree
 
 _TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"|([^\s",:][^\s",]*?(?=:?(?:[\s,]|$))):?|[,:]')
+_LONGEST_LINE = 1 << 18
 _ALIAS = re.compile(r"npm:((?:@[^/@]+/)?[^/@]+)(?:@.*)?", re.DOTALL)
 
 
@@ -96,6 +97,8 @@ def parse(text: str, lock: str) -> dict[str, Entry]:
 
 def _words(line: str, lock: str, number: int) -> list[str]:
     words, at = [], 0
+    if len(line) > _LONGEST_LINE:
+        raise BadLock(lock, f"a line has more than {_LONGEST_LINE} characters", line=number)
     while at < len(line):
         match = _TOKEN.match(line, at)
         if match is None:

@@ -22,7 +22,7 @@ from .target import Markers, Target
 if TYPE_CHECKING:
     from stager.tree import SourceTree
 
-_COMMENT = re.compile(r"(^|\s+)#.*$")
+_COMMENT = re.compile(r"(?:^|(?<=\s))#.*$")
 _HASH = re.compile(r"\s--hash[=\s]\s*(\S+)")
 _OPTION = re.compile(r"\s--?[A-Za-z][\w-]*.*$")
 _DEPTH = 32
