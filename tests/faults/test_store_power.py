@@ -22,6 +22,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[2] / "stager"
 MODULES = {
+    "names": "names.py",
     "errors": "errors.py",
     "store.disk": "store/disk.py",
     "store.locks": "store/locks.py",
