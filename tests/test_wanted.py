@@ -125,3 +125,28 @@ def test_any_text_is_a_request_or_a_version_error(text: str) -> None:
             assert problem.where == ".python-version:3"  # noqa: PT017 - one of two outcomes
         else:
             assert request.accepts("3.11.2") in (True, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "fits", "not_"),
+    [
+        ("22 -  24", "24.1.0", "25.0.0"),
+        ("22  - 24", "22.0.0", "21.9.9"),
+        ("1.2 - 2.3.4 || 9", "9.1.0", "2.3.5"),
+        ("22 - x", "30.0.0", "21.0.0"),
+        ("x - 22", "1.0.0", "23.0.0"),
+        ("v22 - v24", "24.9.9", "25.0.0"),
+    ],
+)
+def test_hyphen_ranges_as_node_semver_reads_them(text: str, fits: str, not_: str) -> None:
+    asked = wanted.node(text, Reason("a test"), {})
+    assert asked.accepts(fits)
+    assert not asked.accepts(not_)
+
+
+@pytest.mark.parametrize(
+    "text", ["22 - x y", "22 - 23 - 24", ">=22 - 24", "22 - >24", " - 24", "22 -", "²", "22 - ²", "٢٢ - ٢٤"]
+)
+def test_what_is_no_range_is_told(text: str) -> None:
+    with pytest.raises(VersionError):
+        wanted.node(text, Reason("a test", "package.json", 1), {})
