@@ -21,6 +21,7 @@ from made import built
 
 from stager.errors import (
     CannotWrite,
+    DamagedArtifact,
     DigestMismatch,
     FetchError,
     Gone,
@@ -29,7 +30,6 @@ from stager.errors import (
     ProgramMissing,
     StackFailed,
     StagerError,
-    StoreCorrupt,
 )
 from stager.indexes import Indexes
 from stager.stacks import debs, lock, root, sandbox, steps, tree
@@ -271,9 +271,10 @@ def test_a_package_that_is_damaged_in_the_store(real: Built, own: Making) -> Non
     path = Path(own.store.path(pin.digest.hex))
     path.chmod(0o600)
     path.write_bytes(path.read_bytes()[:-1] + b"x")
-    error = attempt(real, own)
-    assert isinstance(error, StoreCorrupt)
-    assert pin.file in error.message
+    error = attempt(real, replace(own, offline=True))  # with a connection it is fetched again
+    assert isinstance(error, DamagedArtifact)
+    assert pin.name in error.message
+    assert error.where == str(path)
 
 
 def changed(pinned: Lock, **fields: object) -> Lock:
