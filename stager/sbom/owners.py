@@ -119,9 +119,12 @@ def _record(contents: Contents, folder: str) -> Iterator[str]:
     """The places that an installed wheel's RECORD lists."""
     text = contents.texts.get(f"{folder}/RECORD", b"").decode("utf-8", "replace")
     site = posixpath.dirname(folder)
-    for row in csv.reader(io.StringIO(text, newline="")):
-        if row:
-            yield posixpath.normpath(posixpath.join(site, row[0]))
+    try:
+        for row in csv.reader(io.StringIO(text, newline="")):
+            if row:
+                yield posixpath.normpath(posixpath.join(site, row[0]))
+    except csv.Error:
+        return  # a row that no installer could read names nothing
 
 
 def _places(plan: Plan) -> dict[str, str]:

@@ -128,6 +128,16 @@ def test_the_package_inside_must_be_the_one_the_lock_asks_for(tmp_path: Path) ->
         ({"package.json": "{"}, BadArchive, "tool@1.0.0: its package.json is not valid JSON: "),
         ({"package.json": "[" * 50_000}, BadArchive, "tool@1.0.0: its package.json is not valid JSON: "),
         ({"package.json": "[]"}, BadArchive, "tool@1.0.0: its package.json is not a table"),
+        (
+            {"package.json": b'{"name": "tool", "bin": {"\\ud800": "x"}}'},
+            BadArchive,
+            "tool@1.0.0: its package.json is not valid JSON: it ",
+        ),
+        (
+            {"package.json": b'{"name": "tool", "bin": "\\udfff.js"}'},
+            BadArchive,
+            "tool@1.0.0: its package.json is not valid JSON: it ",
+        ),
         ({"package.json": b"\xff"}, BadArchive, "tool@1.0.0: its package.json is not valid JSON: "),
         (
             {"package.json": " " * (5 << 20)},

@@ -5,12 +5,12 @@ It lists no platforms, so the registry is asked for those of optional packages; 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from stager import parsing
 from stager.errors import BadLock, NeedsBuild, Unpinned
 from stager.model import Locked, Stack
 
@@ -117,7 +117,7 @@ def _words(line: str, lock: str, number: int) -> list[str]:
 
 def _unquoted(text: str, lock: str, number: int) -> str:
     try:
-        return str(json.loads(text))
+        return str(parsing.json(text))
     except ValueError:
         raise BadLock(lock, f"cannot be understood: {text[:80]!r}", line=number) from None
 
