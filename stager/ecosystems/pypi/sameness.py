@@ -17,7 +17,7 @@ from .target import with_extras_set
 if TYPE_CHECKING:
     from .manifest import Wanted
 
-_ATOM = re.compile(r"""([a-z_]+)\s*(?:[<>=!~]=?=?|not\s+in|in)\s*("[^"]*"|'[^']*')""")
+_ATOM = re.compile(r"""(?<![a-z_])([a-z_]+)\s*(?:[<>=!~]=?=?|not\s+in|in)\s*("[^"]*"|'[^']*')""")
 _REVERSED = re.compile(r"""("[^"]*"|'[^']*')\s*(?:[<>=!~]=?=?|not\s+in|in)\s*([a-z_]+)""")
 _RELEASE = re.compile(r"\d+(?:\.\d+)*")
 _MOST = 4096
