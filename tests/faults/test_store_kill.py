@@ -150,13 +150,13 @@ def check(root: Path, work: Callable[[Store], None], fresh: bool) -> None:
 
 CASES = [(work, fresh) for work in (put, put_piece, stream, adopt, remember) for fresh in (True, False)]
 CASES += [(put_again, False), (gc, False), (verify, False)]
-kills = 0
+LEAST = 40
+"""Kills that each case comes to at least: 500 and more in all."""
 
 
 @pytest.mark.parametrize(("work", "fresh"), CASES, ids=lambda value: getattr(value, "__name__", str(value)))
 def test_killed_at_every_call(tmp_path: Path, work: Callable[[Store], None], fresh: bool) -> None:
-    global kills
-    root = tmp_path / "cache"
+    root, kills = tmp_path / "cache", 0
     for after in (False, True):
         number = 1
         while True:
@@ -167,7 +167,4 @@ def test_killed_at_every_call(tmp_path: Path, work: Callable[[Store], None], fre
             check(root, work, fresh)
             number += 1
         assert number > 5, "the counting reaches the work"
-
-
-def test_enough_kills_were_done() -> None:
-    assert kills == 0 or kills >= 300
+    assert kills >= LEAST

@@ -368,16 +368,34 @@ exit "$code"
 # --- being stopped ---------------------------------------------------------------------------------------------
 
 
-def inside() -> set[int]:
-    """The processes that are making a root now."""
-    found = set()
-    for name in os.listdir("/proc"):
+def inside(first: int = 0) -> set[int]:
+    """The processes that are making a root now; with `first`, those below this one."""
+    found = {int(name) for name in os.listdir("/proc") if name.isdigit() and _makes_a_root(int(name))}
+    return {one for one in found if not first or first in _above(one)}
+
+
+def _makes_a_root(process: int) -> bool:
+    try:
+        return b"mmdebstrap\0--mode=root" in Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def _above(process: int) -> set[int]:
+    """The processes above one: its parent, and so on."""
+    found: set[int] = set()
+    while process > 1:
         try:
-            if name.isdigit() and b"mmdebstrap\0--mode=root" in Path(f"/proc/{name}/cmdline").read_bytes():
-                found.add(int(name))
+            process = int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
         except OSError:
-            continue
+            break
+        found.add(process)
     return found
+
+
+def mounts(store: Store) -> list[str]:
+    """What is mounted of a store, or over a part of it."""
+    return [line for line in Path("/proc/self/mounts").read_text().splitlines() if store.root in line]
 
 
 def begun(store: Store) -> bool:
@@ -409,18 +427,16 @@ def test_cancelling(real: Built, own: Making) -> None:
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_being_stopped_leaves_nothing(real: Built, own: Making, tmp_path: Path, sent: signal.Signals) -> None:
-    mounts = Path("/proc/self/mounts").read_text()
     pinned = tmp_path / "box.lock"
     pinned.write_text(lock.dumps(real[1]))
     command = ["box", "build", "debian-12", "--lock", str(pinned), "--cache-dir", own.store.root, "-q", "--offline"]
-    before = inside()
     process = subprocess.Popen([sys.executable, "-m", "stager", *command], stderr=subprocess.PIPE, text=True)
-    wait_until(lambda: inside() - before and begun(own.store))
-    mine = inside() - before
+    wait_until(lambda: inside(process.pid) and begun(own.store))
+    mine = inside(process.pid)
     process.send_signal(sent)
     _, said = process.communicate(timeout=30)
     wait_until(lambda: not mine & inside(), 20)
-    assert Path("/proc/self/mounts").read_text() == mounts
+    assert mounts(own.store) == []
     if sent == signal.SIGKILL:  # nobody was there to clean; what is left is swept by the next one
         own.store.gc()
     else:
