@@ -28,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the process's exit status."""
     words = sys.argv[1:] if argv is None else list(argv)
     arguments: argparse.Namespace | None = None
+    _open_streams()
     streams = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = _Spelling.over(sys.stdout), _Spelling.over(sys.stderr)
     try:
@@ -49,6 +50,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(_typed(error, words), arguments)
     finally:
         sys.stdout, sys.stderr = streams
+
+
+def _open_streams() -> None:
+    """Give a process that was started without standard streams empty ones.
+
+    Otherwise the next file it opens, its droplet or its store's, gets their number, and whatever its children print
+    goes in there (POSIX: `open` takes the lowest free descriptor).
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    if sys.stdin is None:
+        sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
 
 
 class _Spelling:

@@ -615,6 +615,15 @@ class CannotRead(TargetError):
         )
 
 
+class NoFolder(TargetError):
+    """The folder that the process works in was removed meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the folder that this runs in was removed", "Change to a folder that is there, and run it again."
+        )
+
+
 class OutOfMemory(TargetError):
     """This machine, or what limits the process in it, gave no more memory."""
 

@@ -15,7 +15,7 @@ from functools import wraps
 from typing import ParamSpec, TypeVar
 
 from . import __version__
-from .errors import CannotRead, CannotWrite, InternalError, OutOfMemory, StagerError
+from .errors import CannotRead, CannotWrite, InternalError, NoFolder, OutOfMemory, StagerError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -29,6 +29,8 @@ def typed(error: Exception, command: str) -> StagerError:
         return error
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return OutOfMemory()
+    if isinstance(error, FileNotFoundError) and error.filename is None and _nowhere():
+        return NoFolder()
     if isinstance(error, OSError) and error.errno in _FULL | _SCARCE:
         kind = CannotWrite if error.errno in _FULL else CannotRead
         return kind(_name(error), error.strerror or "")
@@ -44,14 +46,22 @@ def _name(error: OSError) -> str:
     return os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else "a result"
 
 
+def _nowhere() -> bool:
+    """Whether the folder that this process works in was removed, so that no relative path means anything."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
+
+
 def _place(error: BaseException) -> str:
     """The innermost line of stager's own code, relative to the package."""
-    own = os.path.dirname(os.path.abspath(__file__))
+    own = os.path.dirname(__file__)
     inner = ""
     for frame in traceback.StackSummary.extract(traceback.walk_tb(error.__traceback__), lookup_lines=False):
-        path = os.path.abspath(frame.filename)
-        if path.startswith(own + os.sep):
-            inner = f"{os.path.relpath(path, os.path.dirname(own))}:{frame.lineno}"
+        if frame.filename.startswith(own + os.sep):
+            inner = f"{frame.filename.removeprefix(os.path.dirname(own) + os.sep)}:{frame.lineno}"
     return inner
 
 

@@ -168,3 +168,52 @@ def test_exit_codes_are_distinct_and_documented() -> None:
     assert InternalError.exit_code == 100
     assert 100 in families
     assert "`InternalError`" in text
+
+
+@pytest.mark.parametrize("command", ["plan {app}", "stage {app} -o {out} --json"])
+@pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
+def test_a_missing_standard_stream_is_an_empty_one(command: str, closed: str, tmp_path: Path) -> None:
+    out = tmp_path / "d.tgz"
+    words = command.format(app=app(tmp_path / "app"), out=out)
+    line = f"{sys.executable} -m stager {words} --cache-dir {tmp_path / 's'} {closed}"
+    done = subprocess.run(["sh", "-c", line], check=False, capture_output=True, text=True)
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 0
+    if "-o" in command:
+        stager("stage", tmp_path / "app", "-o", tmp_path / "e.tgz", store=tmp_path / "other").good()
+        assert out.read_bytes() == (tmp_path / "e.tgz").read_bytes()
+
+
+@pytest.mark.parametrize("words", ["stage", "status", "stage ../app"])
+def test_the_working_folder_was_removed(words: str, tmp_path: Path) -> None:
+    app(tmp_path / "app")
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    line = f"cd {gone} && rmdir {gone} && exec {sys.executable} -m stager {words} --cache-dir {tmp_path / 's'}"
+    if words == "status":
+        line = line.partition(" --cache-dir")[0]
+    environ = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parent.parent)}
+    done = subprocess.run(["sh", "-c", line], check=False, capture_output=True, text=True, env=environ)
+    assert done.returncode in {20, 70}, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "removed" in done.stderr or "no such file" in done.stderr
+
+
+def test_names_that_are_no_utf_8(tmp_path: Path) -> None:
+    """Only the names in a droplet must be UTF-8: those of the folder, the store and the output are the machine's."""
+    place = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfe"))
+    place.mkdir()
+    store, out, oci = place / "store", place / "d.tgz", place / "i.oci"
+    app(place / "app")
+    stager("plan", place / "app", "--json", store=store).good()
+    stager("stage", place / "app", "-o", out, store=store).good()
+    stager("stage", place / "app", "-o", out, "--json", "--locked", store=store).good()
+    stager("receipt", out, "-o", place / "r.json", store=store).good()
+    stager("sbom", out, "-o", place / "s.json", store=store).good()
+    stager("export", "oci", out, "-o", oci, store=store).good()
+    stager("export", "tar", out, "-o", place / "t.tar", store=store).good()
+    stager("bundle", "export", place / "app", "-o", place / "b.tar", store=store).good()
+    stager("cache", "gc", store=store).good()
+    app(tmp_path / "app")
+    stager("stage", tmp_path / "app", "-o", tmp_path / "d.tgz", store=tmp_path / "s").good()
+    assert out.read_bytes() == (tmp_path / "d.tgz").read_bytes()

@@ -96,4 +96,4 @@ def label(where: Place) -> str:
     """What the machine of this folder is marked with."""
     from ..digest import sha256
 
-    return sha256(where.folder.encode()).hex[:16]
+    return sha256(os.fsencode(where.folder)).hex[:16]

@@ -252,7 +252,7 @@ class Store:
             forget(path)
 
     def _memo(self, kind: str, key: str) -> str:
-        name = hashlib.sha256(f"{kind}\0{key}".encode()).hexdigest()
+        name = hashlib.sha256(f"{kind}\0{key}".encode("utf-8", "surrogatepass")).hexdigest()
         return f"{self.root}/v1/memo/{name}.json"
 
     # --- locks -----------------------------------------------------------------------------------------------
@@ -445,9 +445,9 @@ def _parts(value: list[Any]) -> Iterator[bytes]:
         held.append(text)
         size += len(text)
         if size > _PART:
-            yield "".join(held).encode()
+            yield "".join(held).encode("utf-8", "surrogatepass")
             held, size = [], 0
-    yield "".join(held).encode()
+    yield "".join(held).encode("utf-8", "surrogatepass")
 
 
 def _texts(value: Any, depth: int) -> Iterator[str]:
@@ -472,7 +472,7 @@ def _unseal(data: bytes, kind: str, key: str) -> Any:
     body = memoryview(data)[69:-2]
     if data[2:66] != hashlib.sha256(body).hexdigest().encode():
         return None
-    text = str(body, "utf-8")
+    text = str(body, "utf-8", "surrogatepass")  # a folder's name may be any bytes
     del data, body
     found_kind, found_key, value = json.loads(text)
     return value if (found_kind, found_key) == (kind, key) else None

@@ -91,7 +91,7 @@ class Exclusive:
 
     def __init__(self, root: str, name: str, lease: Lease, cancel: Callable[[], bool] | None) -> None:
         self._root = root
-        self._name = hashlib.sha256(name.encode()).hexdigest()
+        self._name = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
         self._lease = lease
         self._cancel = cancel
         self._descriptor = -1

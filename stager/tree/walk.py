@@ -74,10 +74,10 @@ def _kind(status: os.stat_result) -> str:
 
 def checksum(folders: dict[str, Records], places: dict[str, str], root: str) -> str:
     """Detects a damaged index. Raises AttributeError, TypeError or ValueError when it has another shape."""
-    state = hashlib.sha256(f"{FORMAT}\n{root}".encode())
+    state = hashlib.sha256(f"{FORMAT}\n{root}".encode("utf-8", "surrogatepass"))
     for path, records in folders.items():
         state.update("\n".join(["", path, *records, *records.values()]).encode())
-    state.update("\n".join(["", *places, *places.values()]).encode())
+    state.update("\n".join(["", *places, *places.values()]).encode("utf-8", "surrogatepass"))
     return state.hexdigest()
 
 
