@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
-from . import __version__, assembly, codec, launch, linking, pieces, tar
+from . import __version__, assembly, codec, launch, linking, pieces, releases, tar
 from .digest import canonical_json, key_of
 from .ecosystems import covered, link_packages, unbuilt, unpacked
 from .errors import BadLock, DigestMismatch, LockStale, NeedsBuild, PathConflict, StoreCorrupt, UnsafeEntry
@@ -178,7 +178,7 @@ def build_base(
         **_outside_roots(owners, folders),
         **envelope,
         "layers": layers,
-        "notes": notes + told(collisions(owners), partial(_whose, owners)),
+        "notes": releases.remarks(plan.runtimes) + notes + told(collisions(owners), partial(_whose, owners)),
     }
     base["crc"], base["length"] = _combined(layers)
     base["linked"] = base_key(plan_digest(plan))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from . import box, buildpack, detection, restage, runtimes
+from . import box, buildpack, detection, releases, restage, runtimes
 from .codec import CODEC
 from .detection import appconfig, commands, options, versions
 from .digest import Digest
@@ -137,7 +137,7 @@ def plan(
         processes=chosen.processes,
         env=_environment(used, config),
         facts=_facts(tree, used, parts),
-        notes=tuple(dict.fromkeys((*found.notes, *parts.notes, *chosen.notes))),
+        notes=tuple(dict.fromkeys((*found.notes, *releases.remarks(parts.runtimes), *parts.notes, *chosen.notes))),
         hints=tuple(parts.hints),
     )
 
@@ -209,9 +209,12 @@ def _add(
     elif pack.ecosystem:
         _check_unlocked(tree, detected, pack)
     chosen: dict[str, Chosen] = {}
+    ended = not config.refuses_ended
+    if previous and config.refuses_ended and releases.remarks(previous.runtimes):
+        previous = None
     for name in versions.runtimes(tree, pack, detected.lock):
         asked = _asked(tree, name, detected, pack)
-        chosen[name] = _runtime(name, asked, stack, sources, previous, chosen)
+        chosen[name] = _runtime(name, asked, stack, sources, previous, chosen, ended)
         parts.add_runtime(chosen[name])
     if pack.ecosystem == "pypi":
         parts.add_locked(_python(tree, detected, stack, config, sources, chosen["python"].runtime))
@@ -247,13 +250,19 @@ def _asked(tree: SourceTree, runtime: str, detected: Detection, pack: Buildpack)
 
 
 def _runtime(
-    name: str, asked: Asked, stack: Stack, sources: Sources, previous: Plan | None, chosen: dict[str, Chosen]
+    name: str,
+    asked: Asked,
+    stack: Stack,
+    sources: Sources,
+    previous: Plan | None,
+    chosen: dict[str, Chosen],
+    ended: bool,
 ) -> Chosen:
     debian, registry = sources.debian(stack.suite), sources.indexes.npm()
     if name == "python":
-        return runtimes.choose_python(asked, stack, sources.web, debian, previous)
+        return runtimes.choose_python(asked, stack, sources.web, debian, previous, ended=ended)
     if name == "node":
-        return runtimes.choose_node(asked, stack, sources.web, registry, previous)
+        return runtimes.choose_node(asked, stack, sources.web, registry, previous, ended=ended)
     if name == "npm":
         return runtimes.choose_npm(chosen["node"].runtime.version, asked, stack, sources.web, registry, previous)
     if name == "bun":

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from . import resources, yamltext
 from .checked import Node
 from .errors import InvalidDefinition, StagerError
+from .model import Runtime
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One supported release line: when it ends (`2027-04`), and what its files need of the stack."""
+    """One release line: when it ends or ended (`2027-04`), and what its files need of the stack."""
 
     ends: str
     lts: str = ""
@@ -33,13 +35,25 @@ class Releases:
     """One runtime's lines by name, newest first."""
 
     supported: dict[str, Line]
-    ended: dict[str, str]
-    """Line → the month it ended."""
+    ended: dict[str, Line]
     default: str = ""
     codenames: dict[str, str] = field(default_factory=dict)
     """Lower-case name of a long-term support line → line."""
     extra: dict[str, tuple[int, int]] = field(default_factory=dict)
     """glibc floors of what is built beside it: `standalone`, `bun`."""
+
+    def facts(self, line: str) -> Line:
+        """What is known of a line, supported or ended. Raises KeyError for an unknown one."""
+        return self.supported.get(line) or self.ended[line]
+
+    def longest_kept(self) -> list[str]:
+        """The ended lines, that which had fixes the longest first."""
+        return sorted(self.ended, key=lambda line: (self.ended[line].ends, _number(line)), reverse=True)
+
+    def next(self, line: str) -> str:
+        """The supported line nearest above an ended one, to which the way is shortest; the newest when there is none."""
+        above = [name for name in self.supported if _number(name) > _number(line)]
+        return above[-1] if above else next(iter(self.supported))
 
 
 def python() -> Releases:
@@ -50,6 +64,31 @@ def python() -> Releases:
 def node() -> Releases:
     """Node's lines. Raises InvalidDefinition when the shipped table is wrong."""
     return _read("nodejs")
+
+
+def remarks(runtimes: Iterable[Runtime]) -> list[str]:
+    """A warning for each runtime whose line has had its last security fixes: since when, and the version to try."""
+    return [text for runtime in runtimes if (text := _remark(runtime))]
+
+
+def _remark(runtime: Runtime) -> str:
+    title, table = {"python": ("Python", python), "node": ("Node.js", node)}.get(runtime.name, ("", None))
+    line = next((part for part in _lines(runtime.version) if table and part in table().ended), "")
+    if not line or not table:
+        return ""
+    known = table()
+    other, why = known.next(line), runtime.reason
+    place = f" ({why.file}:{why.line} asks for it)" if why.line else f" ({why.file} asks for it)" if why.file else ""
+    return (
+        f"{title} {line} has had no security fixes since {known.ended[line].ends}{place}; "
+        f"try {title} {other}, which has them until {known.supported[other].ends}"
+    )
+
+
+def _lines(version: str) -> tuple[str, str]:
+    """The lines that a version may be of: by its minor version, as Python's, and by its major one, as Node's."""
+    major, _, rest = version.partition(".")
+    return f"{major}.{rest.partition('.')[0]}", major
 
 
 def _read(buildpack: str) -> Releases:
@@ -63,7 +102,7 @@ def parse(text: str, file: str) -> Releases:
     lines = {name: _line(top.at("supported"), name) for name in top.table("supported")}
     found = Releases(
         {name: lines[name] for name in sorted(lines, key=_number, reverse=True)},
-        {name: top.at("ended").str(name) for name in sorted(top.table("ended"), key=_number, reverse=True)},
+        {name: _line(top.at("ended"), name) for name in sorted(top.table("ended"), key=_number, reverse=True)},
         top.str("default", ""),
         {name: top.at("codenames").str(name) for name in top.table("codenames")},
         {name: _glibc(top.at(name)) for name in ("standalone", "bun") if top.get(name)},

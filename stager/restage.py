@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .store import Store
 
 LOCK = "stager.lock"
-BASE_FORMAT = 7
+BASE_FORMAT = 8
 """Version of the base record; part of its memo key."""
 _OWN = (LOCK, ".gitignore", ".stagerignore", ".cfignore", ".slugignore")
 """Files of an app that no tree has, and that no output may replace."""

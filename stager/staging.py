@@ -92,7 +92,7 @@ def stage_folder(folder: Folder, out: str, settings: Settings) -> dict[str, Any]
     """The long way round: plan when needed, fetch, build the base, assemble. The raw result with `base` and `notes`."""
     plan = current_plan(folder, settings)
     result = stage_plan(folder, plan, out, settings)
-    notes = list(plan.notes)
+    notes = [note for note in plan.notes if note not in result["base"]["notes"]]
     if settings.save_lock and folder.lock_bytes() != lockfile.dumps(plan).encode():
         save_lock(folder, plan)
         notes.append("wrote stager.lock, which pins what this droplet is made from; commit it")

@@ -1,7 +1,8 @@
 """What an app asks for as a runtime's version, as a test that versions pass or fail.
 
-Python: PEP 440 specifiers, bare versions (`3.11` means any 3.11), Poetry's `^`, `~` and `||`. Node: npm's ranges
-(node-semver), and the words of nvm and others: `lts/*`, `lts/jod`, `node`, `latest`.
+Python: PEP 440 specifiers, bare versions (`3.11` means any 3.11), Poetry's `^`, `~` and `||`, and `latest`, which every
+version is, so that a stack's own is taken where it has one. Node: npm's ranges (`npmrange`), and the words of nvm and
+others: `lts/*`, `lts/jod`, `node`, `latest`.
 """
 
 from __future__ import annotations
@@ -11,11 +12,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from . import npmrange
 from .errors import VersionError
 
 if TYPE_CHECKING:
-    from semantic_version import NpmSpec
-
     from .model import Reason
 
 LONGEST = 200
@@ -23,7 +23,6 @@ LONGEST = 200
 _PYTHON_HINT = "Write a version such as 3.11 or 3.11.2, or a range such as >=3.11,<3.14."
 _NODE_HINT = "Write a version such as 22 or 22.14.0, a range such as >=22 <25, or lts/*."
 _BARE = re.compile(r"(\d+)(?:\.(\d+))?(?:\.(\d+))?((?:a|b|rc)\d+)?")
-_BOUND = re.compile(r"[0-9xX*][0-9A-Za-z.*+-]*\Z")
 _SPACED = re.compile(r"([<>=!~^]+)[ \t]+")
 
 
@@ -53,6 +52,8 @@ def python(text: str, reason: Reason) -> Request:
     wanted = re.sub(
         r"^(?:c?python[-@= ]?)(?=\d)", "", _short("python", text, reason, _PYTHON_HINT), flags=re.IGNORECASE
     )
+    if wanted.lower() == "latest":
+        return Request(text.strip(), reason, lambda _: True)
     if re.fullmatch(r"[A-Za-z][\w.+-]*", wanted):
         raise VersionError("python", text.strip(), "only CPython is carried", _PYTHON_HINT, place(reason))
     try:
@@ -79,9 +80,11 @@ def node(text: str, reason: Reason, codenames: Mapping[str, str], runtime: str =
 
 
 def _short(runtime: str, text: str, reason: Reason, hint: str) -> str:
-    if len(text) > LONGEST or not text.isprintable():
+    """The text with one space where there is any white space. Raises VersionError."""
+    plain = " ".join(text.split())
+    if len(text) > LONGEST or len(text.strip().splitlines()) > 1 or not plain.isprintable():
         raise VersionError(runtime, repr(text[:40]), "too long, or not on one line", hint, place(reason))
-    return text.strip()
+    return plain
 
 
 def _specifiers(text: str) -> Callable[[str], bool]:
@@ -123,32 +126,8 @@ def _between(numbers: list[int], kept: int) -> str:
 
 
 def _npm_range(runtime: str, wanted: str, text: str, reason: Reason) -> Callable[[str], bool]:
-    from semantic_version import Version
-
-    plain = re.sub(r"(?<![\w.])[vV](?=\d)", "", _SPACED.sub(r"\1", wanted))
     try:
-        spec = npm_spec(plain)
+        fits = npmrange.parse(wanted)
     except ValueError:
         raise VersionError(runtime, text.strip(), "not a version or range", _NODE_HINT, place(reason)) from None
-    return lambda version: bool(spec.match(Version(version)))
-
-
-def npm_spec(text: str) -> NpmSpec:
-    """An npm range with plainly written operators. Raises ValueError for what is none.
-
-    NpmSpec takes one space on each side of a hyphen and fails otherwise; node-semver ("Hyphen Ranges") takes any number,
-    and `x` on either side.
-    """
-    from semantic_version import NpmSpec
-
-    return NpmSpec(" || ".join(_without_hyphen(" ".join(part.split())) for part in text.split("||")))
-
-
-def _without_hyphen(text: str) -> str:
-    low, hyphen, high = text.partition(" - ")
-    if not hyphen:
-        return text
-    if not (_BOUND.match(low) and _BOUND.match(high)):
-        raise ValueError(text)
-    bounds = [f"{sign}{bound}" for sign, bound in ((">=", low), ("<=", high)) if bound not in ("x", "X", "*")]
-    return " ".join(bounds) or "*"
+    return lambda version: fits(npmrange.version(version))

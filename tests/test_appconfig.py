@@ -49,6 +49,12 @@ def test_everything() -> None:
     assert found.reason("stack") == Reason("stager.yml says so", "stager.yml", 1)
 
 
+def test_end_of_life() -> None:
+    assert read("end_of_life: refuse\n").refuses_ended
+    assert not read("end_of_life: warn\n").refuses_ended
+    assert not read("stack: debian-12\n").refuses_ended
+
+
 def test_services_and_health() -> None:
     found = read("services: [redis, postgresql]\nhealth: {path: /up, timeout: 5}\n")
     assert found.services == ("redis", "postgresql")
@@ -63,7 +69,7 @@ def test_services_and_health() -> None:
         (
             "colour: red\n",
             "stager.yml:1",
-            "colour: unknown key; known here: stack, buildpacks, processes, env, python, services, health",
+            "colour: unknown key; known here: stack, buildpacks, processes, env, python, services, health, end_of_life",
         ),
         (
             "services: [mysql]\n",
@@ -77,6 +83,8 @@ def test_services_and_health() -> None:
         ("health:\n  timeout: 0\n", "stager.yml:2", "health.timeout: expected 1 to 3600 seconds"),
         ("health:\n  timeout: ten\n", "stager.yml:2", "health.timeout: expected 1 to 3600 seconds"),
         ("python:\n  group: [a]\n", "stager.yml:2", "python.group: unknown key; did you mean 'groups'?"),
+        ("end_of_life: never\n", "stager.yml:1", "end_of_life: expected warn or refuse"),
+        ("end_of_life: ''\n", "stager.yml:1", "end_of_life: must not be empty"),
         ("- a\n", "stager.yml", "document: expected a table of names and values"),
         ("text\n", "stager.yml", "document: expected a table of names and values"),
         ("python: x\n", "stager.yml:1", "python: expected a table of names and values"),

@@ -170,6 +170,7 @@ def test_the_droplet_answers(name: str, tmp_path: Path, shared_store: Path) -> N
     assert staged["size"] == out.stat().st_size
     assert staged["processes"] == expected["processes"]
     assert staged["buildpacks"] == expected["buildpacks"]
+    assert set(expected.get("notes", ())) <= set(staged["notes"])
     with running(out, tmp_path / "log", store=shared_store) as (port, process):
         status, body = ask(port, expected["http"]["path"], process)
     assert status == expected["http"]["status"]

@@ -407,10 +407,10 @@ ERRORS: dict[str, tuple[dict[str, str | bytes], type[StagerError], str, str, str
         "stager.yml:3",
     ),
     "an ended Python": (
-        {"main.py": "", ".python-version": "3.9\n"},
+        {"main.py": "", ".python-version": "3.9\n", "stager.yml": "end_of_life: refuse\n"},
         VersionError,
         "Python 3.9: Python 3.9 has had no security fixes since 2025-10",
-        "Ask for one of 3.15, 3.14, 3.13, 3.12, 3.11.",
+        "Ask for one of 3.15, 3.14, 3.13, 3.12, 3.11. Or let stager.yml say 'end_of_life: warn'.",
         ".python-version:1",
     ),
 }

@@ -4,6 +4,7 @@ import pytest
 
 from stager import releases
 from stager.errors import InvalidDefinition
+from stager.model import Reason, Runtime
 
 
 def test_python_lines_are_newest_first() -> None:
@@ -11,7 +12,7 @@ def test_python_lines_are_newest_first() -> None:
     assert list(table.supported)[:2] == ["3.15", "3.14"]
     assert table.default in table.supported
     assert list(table.ended)[:2] == ["3.10", "3.9"]
-    assert table.ended["3.9"] == "2025-10"
+    assert table.ended["3.9"].ends == "2025-10"
     assert not table.supported.keys() & table.ended.keys()
     assert table.extra == {"standalone": (2, 17)}
 
@@ -43,3 +44,36 @@ def test_a_wrong_table_names_its_line(text: str, message: str, line: int | None)
     assert caught.value.message == message
     where = f"buildpacks/x/releases.yml:{line}" if line else "buildpacks/x/releases.yml"
     assert caught.value.where == where
+
+
+WHERE = Reason("asked for", "package.json", 6)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "said"),
+    [
+        (
+            Runtime("node", "14.21.3", "npm", (2, 17), WHERE),
+            [
+                "Node.js 14 has had no security fixes since 2023-04 (package.json:6 asks for it); "
+                "try Node.js 22, which has them until 2027-04"
+            ],
+        ),
+        (
+            Runtime("python", "3.9.25", "python-build-standalone", (2, 17), Reason("asked for", ".python-version")),
+            [
+                "Python 3.9 has had no security fixes since 2025-10 (.python-version asks for it); "
+                "try Python 3.11, which has them until 2027-10"
+            ],
+        ),
+        (
+            Runtime("node", "25.9.0", "npm", (2, 28), Reason("kept")),
+            ["Node.js 25 has had no security fixes since 2026-06; try Node.js 26, which has them until 2029-04"],
+        ),
+        (Runtime("node", "24.1.0", "npm", (2, 28), WHERE), []),
+        (Runtime("npm", "6.14.0", "npm", (0, 0), WHERE), []),
+        (Runtime("nginx", "1.22.1", "debian", (2, 36), WHERE), []),
+    ],
+)
+def test_a_line_past_its_end_is_told_with_the_version_to_try(runtime: Runtime, said: list[str]) -> None:
+    assert releases.remarks([runtime]) == said

@@ -182,10 +182,24 @@ def available() -> str:
     return f"Ask for one of: {', '.join(found)}."
 
 
-def test_an_ended_line_is_refused() -> None:
-    message = "python 3.9: support for 3.9 ended in 2025-10"
-    assert refused(VersionError, "3.9") == (message, available(), "a.toml:1")
-    assert refused(VersionError, ">=3.8,<3.11")[0] == "python >=3.8,<3.11: support for 3.10 ended in 2026-10"
+@pytest.mark.parametrize(
+    ("texts", "line"), [(["3.9"], "3.9"), ([">=3.8,<3.11"], "3.10"), (["~3.8.1"], "3.8"), ([">=3.8"], "3.13")]
+)
+def test_an_ended_line_is_taken_when_no_other_fits(texts: list[str], line: str) -> None:
+    assert choose_python(asked(*texts), UBUNTU, OFFLINE, MIRRORS).runtime.version.rpartition(".")[0] == line
+
+
+def test_an_ended_line_without_a_build_is_refused() -> None:
+    message = "python 3.6: support for 3.6 ended in 2021-12, and there is no build of it"
+    assert refused(VersionError, "3.6") == (message, available(), "a.toml:1")
+    assert refused(VersionError, "2.7.18")[0] == (
+        "python 2.7.18: support for 2.7 ended in 2020-01, and there is no build of it"
+    )
+
+
+def test_an_app_may_refuse_ended_lines() -> None:
+    with pytest.raises(VersionError):
+        choose_python(asked(">=3.8", "<3.11"), UBUNTU, OFFLINE, MIRRORS, ended=False)
 
 
 def test_an_unknown_version_is_refused() -> None:
@@ -346,6 +360,11 @@ def test_node_is_the_newest_of_the_newest_long_term_line(registry: Pages) -> Non
         (["lts/*", "<26"], "24.2.0"),
         (["lts/jod"], "22.10.0"),
         (["latest"], "26.3.0"),
+        (["20"], "20.9.0"),
+        (["<22"], "20.9.0"),
+        (["<20"], "18.20.1"),
+        (["lts/iron"], "20.9.0"),
+        ([">=18", "<=18"], "18.20.1"),
     ],
 )
 def test_node_by_request(registry: Pages, texts: list[str], version: str) -> None:
@@ -375,9 +394,8 @@ def test_a_line_the_stack_cannot_load_is_passed_over_unless_asked_for(registry: 
 @pytest.mark.parametrize(
     ("texts", "message", "where"),
     [
-        (["20"], "node 20: support for 20 ended in 2026-04", "a.toml:1"),
-        (["<20"], "node <20: support for 18 ended in 2025-04", "a.toml:1"),
-        (["lts/iron"], "node lts/iron: support for 20 ended in 2026-04", "a.toml:1"),
+        (["16"], "node 16: support for 16 ended in 2023-09, and there is no build of it", "a.toml:1"),
+        (["14.x || 12"], "node 14.x || 12: support for 14 ended in 2023-04, and there is no build of it", "a.toml:1"),
         (["22", "99"], "node 99: there is no such release", "b.toml:2"),
         (["27"], "node 27: there is no such release", "a.toml:1"),
         (["22", "24"], "node 22 and 24: no supported version satisfies all of these", "a.toml:1"),

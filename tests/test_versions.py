@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import pytest
 
+from stager import detection
 from stager.buildpack import load
 from stager.detection import versions
 from stager.errors import Ambiguous, BadManifest, StagerError, VersionError
@@ -138,6 +139,8 @@ def test_requests(name: str) -> None:
 
 SUPPORTED = "Ask for one of 3.15, 3.14, 3.13, 3.12, 3.11."
 NODES = "Ask for one of 26, 24, 22."
+OR_WARN = " Or let stager.yml say 'end_of_life: warn'."
+REFUSE: Files = {"stager.yml": "end_of_life: refuse\n"}
 WRONG: dict[str, tuple[str, Files, type[StagerError], str, str, str]] = {
     "empty": (
         "python",
@@ -181,34 +184,34 @@ WRONG: dict[str, tuple[str, Files, type[StagerError], str, str, str]] = {
     ),
     "ended": (
         "python",
-        {".python-version": "3.9\n"},
+        REFUSE | {".python-version": "3.9\n"},
         VersionError,
         "Python 3.9: Python 3.9 has had no security fixes since 2025-10",
-        SUPPORTED,
+        SUPPORTED + OR_WARN,
         ".python-version:1",
     ),
     "ended lately": (
         "python",
-        {"runtime.txt": "python-3.10.14\n"},
+        REFUSE | {"runtime.txt": "python-3.10.14\n"},
         VersionError,
         "Python 3.10.14: Python 3.10 has had no security fixes since 2026-10",
-        SUPPORTED,
+        SUPPORTED + OR_WARN,
         "runtime.txt:1",
     ),
     "Python 2": (
         "python",
-        {"runtime.txt": "python-2.7.18\n"},
+        REFUSE | {"runtime.txt": "python-2.7.18\n"},
         VersionError,
         "Python 2.7.18: Python 2.7 has had no security fixes since 2020-01",
-        SUPPORTED,
+        SUPPORTED + OR_WARN,
         "runtime.txt:1",
     ),
     "a range of ended ones": (
         "python",
-        {"pyproject.toml": '[project]\nrequires-python = ">=3.8,<3.11"\n'},
+        REFUSE | {"pyproject.toml": '[project]\nrequires-python = ">=3.8,<3.11"\n'},
         VersionError,
         "Python >=3.8,<3.11: Python 3.10 has had no security fixes since 2026-10",
-        SUPPORTED,
+        SUPPORTED + OR_WARN,
         "pyproject.toml:2",
     ),
     "unknown": (
@@ -253,26 +256,26 @@ WRONG: dict[str, tuple[str, Files, type[StagerError], str, str, str]] = {
     ),
     "an ended Node.js": (
         "node",
-        {"package.json": '{\n"engines": {"node": "18.x"}}'},
+        REFUSE | {"package.json": '{\n"engines": {"node": "18.x"}}'},
         VersionError,
         "Node.js 18.x: Node.js 18 has had no security fixes since 2025-04",
-        NODES,
+        NODES + OR_WARN,
         "package.json:2",
     ),
     "an odd Node.js": (
         "node",
-        {".nvmrc": "v23.5.0"},
+        REFUSE | {".nvmrc": "v23.5.0"},
         VersionError,
         "Node.js v23.5.0: Node.js 23 has had no security fixes since 2025-06",
-        NODES,
+        NODES + OR_WARN,
         ".nvmrc:1",
     ),
     "an ended line by name": (
         "node",
-        {".nvmrc": "lts/iron"},
+        REFUSE | {".nvmrc": "lts/iron"},
         VersionError,
         "Node.js lts/iron: Node.js 20 has had no security fixes since 2026-04",
-        NODES,
+        NODES + OR_WARN,
         ".nvmrc:1",
     ),
     "a contradiction of Node.js": (
@@ -301,6 +304,75 @@ def test_errors(name: str) -> None:
         requested(files, runtime)
     error = caught.value
     assert (type(error), error.message, error.hint, error.where) == (kind, message, hint, where)
+
+
+@pytest.mark.parametrize("name", [name for name, row in WRONG.items() if "stager.yml" in row[1]])
+def test_an_ended_line_may_be_asked_for_unless_the_app_refuses_it(name: str) -> None:
+    runtime, files, *_ = WRONG[name]
+    assert len(requested({**files, "stager.yml": "end_of_life: warn\n"}, runtime)) == 1
+    assert len(requested({path: data for path, data in files.items() if path != "stager.yml"}, runtime)) == 1
+
+
+PASSED_OVER = {
+    "a virtualenv": (
+        {".python-version": "shop\n", "pyproject.toml": '[project]\nrequires-python = ">=3.12"\n'},
+        [(">=3.12", "pyproject.toml", 2)],
+        ".python-version:1 names a virtual environment (shop)",
+    ),
+    "a virtualenv with a number": (
+        {".python-version": "# mine\nmy-shop-3.11\n"},
+        [],
+        ".python-version:2 names a virtual environment (my-shop-3.11)",
+    ),
+    "pyenv's own word": (
+        {".python-version": "system\n", "runtime.txt": "python-3.12.1"},
+        [("3.12.1", "runtime.txt", 1)],
+        ".python-version:1 names what a machine happens to have (system)",
+    ),
+    "asdf's system": (
+        {".tool-versions": "python system\n"},
+        [],
+        ".tool-versions:1 names what a machine happens to have (system)",
+    ),
+    "mise's path": (
+        {"mise.toml": '[tools]\npython = "path:~/python"\n'},
+        [],
+        "mise.toml:2 names what a machine happens to have (path:~/python)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PASSED_OVER)
+def test_what_is_no_version_is_passed_over_and_said(name: str) -> None:
+    files, expected, said = PASSED_OVER[name]
+    assert requested(dict(files), "python") == expected
+    note = f"{said}, which says no version of Python; the app's other files decide"
+    assert versions.passed_over(SourceTree.of(files), "python") == (note,)
+    assert note in detection.detect(SourceTree.of({**files, "main.py": ""})).notes
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        (".python-version", "latest"),
+        (".tool-versions", "python latest"),
+        (".tool-versions", "python latest:3.12"),
+        ("mise.toml", '[tools]\npython = "latest"'),
+        ("mise.toml", '[tools]\npython = ["latest", "3.11"]'),
+        (".python-version", "3.12.4/envs/shop"),
+    ],
+)
+def test_words_of_version_managers(file: str, text: str) -> None:
+    assert len(requested({file: text}, "python")) == 1
+    assert not versions.passed_over(SourceTree.of({file: text}), "python")
+
+
+@pytest.mark.parametrize(
+    "text", [">=22  <25", ">=22\t<25", "\t>= 22", "~>22", "~> 22.9", " 22.x ", ">=22.x", "22 -  24"]
+)
+def test_engines_with_any_white_space(text: str) -> None:
+    assert versions.satisfies("node", text, "22.9.0")
+    assert requested({"package.json": json.dumps({"engines": {"node": text, "npm": "~>10\t"}})}, "node")
 
 
 @pytest.mark.parametrize("name", ["python", "node", "bun", "npm"])

@@ -58,7 +58,8 @@ def detect(tree: SourceTree, buildpacks: Sequence[Buildpack] | None = None, *, o
     _refuse(facts, matched)
     detections = tuple(_detection(tree, one, chosen[one.name]) for one in matched)
     meant = [f"is {name} meant to be {right}? Then rename it" for name, right in found]
-    return Detections(detections, () if forced else rejected, (*notes, *meant, *_remarks(facts, matched)))
+    passed = [text for one in matched for name in one.runtimes for text in versions.passed_over(tree, name)]
+    return Detections(detections, () if forced else rejected, (*notes, *meant, *passed, *_remarks(facts, matched)))
 
 
 # --- which buildpacks ------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ env: {WEB_CONCURRENCY: "2"}
 python: {groups: [postgres], extras: [s3]}
 services: [postgresql, redis]                       # what a box runs beside the app
 health: {path: /healthz, timeout: 60}               # or {command: ./bin/healthy}; seconds until the app must be ready
+end_of_life: refuse                                 # else 'warn': a runtime without security fixes is staged with a note
 ```
 """
 
@@ -29,11 +30,12 @@ if TYPE_CHECKING:
     from ..tree import SourceTree
 
 NAME = "stager.yml"
-_KEYS = ("stack", "buildpacks", "processes", "env", "python", "services", "health")
+_KEYS = ("stack", "buildpacks", "processes", "env", "python", "services", "health", "end_of_life")
 _HEALTH = ("path", "command", "timeout")
 SERVICES = ("postgresql", "redis")
 """What a box can run beside the app."""
 _PYTHON = ("groups", "extras")
+_END = ("warn", "refuse")
 _ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _OWN = ("HOME", "PORT")
 """What the platform or launch decides; an app cannot."""
@@ -61,6 +63,8 @@ class AppConfig:
     python_extras: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
     health: Health = Health()
+    refuses_ended: bool = False
+    """Whether a runtime past its end of life is an error and not a note."""
     lines: Mapping[str, int] = field(default_factory=dict[str, int], compare=False)
     """Path in the file → line."""
 
@@ -88,6 +92,7 @@ def read(tree: SourceTree) -> AppConfig:
         python_extras=_names(python, "extras") if python else (),
         services=_services(root),
         health=_health(root),
+        refuses_ended=_end_of_life(root) == "refuse",
         lines=document.lines,
     )
 
@@ -177,6 +182,13 @@ def _health(root: Node) -> Health:
     if command:
         command = _line(node.at("command"))
     return Health(path, command, _seconds(node))
+
+
+def _end_of_life(root: Node) -> str:
+    word = _word(root, "end_of_life")
+    if word not in ("", *_END):
+        root.at("end_of_life").fail(f"expected {' or '.join(_END)}")
+    return word
 
 
 def _seconds(node: Node) -> int:

@@ -120,9 +120,36 @@ def package_manager(name: str) -> Reader:
     return read
 
 
+def _virtualenv(read: Reader) -> Reader:
+    """pyenv's full name of a virtual environment (`3.11.4/envs/shop`) begins with the version it is of."""
+    return lambda facts: (one._replace(text=one.text.partition("/envs/")[0]) for one in read(facts))
+
+
+_MANAGED = (".python-version", ".tool-versions", "mise.toml", ".mise.toml")
+_OTHERS = re.compile(
+    r"(?:c?python|pypy|graalpy(?:thon)?|(?:ana|mini|mamba)conda|mini-?forge|mambaforge|micropython|circuitpython|jython|"
+    r"ironpython|stackless|activepython|pyston|cinder|nogil|pyodide)(?:[-@]?\d[\w.+-]*|-(?:latest|dev|c-jit)[\w.+-]*)?\Z",
+    re.IGNORECASE,
+)
+_NAME = re.compile(r"[A-Za-z_][\w.+-]*\Z")
+
+
+def no_version(asked: Asked) -> str:
+    """What a version manager's file names instead of a version; empty when it is one, or meant to be.
+
+    pyenv looks for a virtual environment of that name; `system`, `path:` and `ref:` are what one machine has.
+    """
+    if asked.file in _MANAGED and re.match(r"system\Z|(?:path|ref):", asked.text):
+        return "what a machine happens to have"
+    named = asked.file == _MANAGED[0] and _NAME.match(asked.text)
+    if named and asked.text.lower() != "latest" and not _OTHERS.match(asked.text):
+        return "a virtual environment"
+    return ""
+
+
 SOURCES: dict[str, tuple[Reader, ...]] = {
     "python": (
-        plain(".python-version", "3.13"),
+        _virtualenv(plain(".python-version", "3.13")),
         plain("runtime.txt", "3.13", "python-"),
         tool_versions("python"),
         mise("python"),

@@ -16,8 +16,9 @@ from ..errors import Ambiguous, VersionError
 from ..model import Reason
 from ..releases import Releases
 from ..wanted import place
+from . import appconfig
 from .matching import Facts
-from .version_files import SOURCES, Asked
+from .version_files import SOURCES, Asked, no_version
 
 if TYPE_CHECKING:
     from ..tree import SourceTree
@@ -34,17 +35,30 @@ def requested(tree: SourceTree, runtime: str) -> tuple[Request, ...]:
 
     A request is a version, its beginning, or a range, worded as `wanted` accepts it; all can be met together. Raises
     BadManifest for a file that cannot be read, VersionError for a version that is malformed, unknown or at its end of
-    life, and Ambiguous when files contradict each other.
+    life where `stager.yml` refuses those, and Ambiguous when files contradict each other.
     """
-    facts = Facts(tree)
-    asked = [one for read in SOURCES.get(runtime, ()) for one in read(facts)]
-    table = _table(runtime)
-    requests = [_understood(runtime, one, table) for one in asked]
+    table, refuses = _table(runtime), appconfig.read(tree).refuses_ended
+    requests = [_understood(runtime, one, table) for one in _asked(tree, runtime) if not no_version(one)]
     for request in requests:
-        _check_life(runtime, request, table)
+        _check_life(runtime, request, table, refuses)
     _check_agreement(runtime, requests, table)
     found = [(runtime, request.text, request.reason) for request in requests]
     return tuple(sorted(found, key=lambda request: _breadth(request[1])))
+
+
+def passed_over(tree: SourceTree, runtime: str) -> tuple[str, ...]:
+    """What is to be said of files that name something else than a version, and so decide nothing."""
+    return tuple(
+        f"{one.file}:{one.line} names {what} ({one.text[:80]}), which says no version of {TITLES[runtime]}; "
+        "the app's other files decide"
+        for one in _asked(tree, runtime)
+        if (what := no_version(one))
+    )
+
+
+def _asked(tree: SourceTree, runtime: str) -> list[Asked]:
+    facts = Facts(tree)
+    return [one for read in SOURCES.get(runtime, ()) for one in read(facts)]
 
 
 def satisfies(runtime: str, text: str, version: str) -> bool:
@@ -93,14 +107,17 @@ def _breadth(text: str) -> int:
     return 2 if found is None else (0 if found[1] else 1)
 
 
-def _check_life(runtime: str, request: wanted.Request, table: Releases | None) -> None:
-    """Refuse a request that only versions outside the supported lines could meet."""
+def _check_life(runtime: str, request: wanted.Request, table: Releases | None, refuses: bool) -> None:
+    """Refuse a request that no known line could meet; and, if the app `refuses` them, one that only ended lines could."""
     if table is None or any(_joint([request], [line], only=True) for line in table.supported):
         return
     ended = next((line for line in table.ended if _joint([request], [line], only=True)), "")
+    if ended and not refuses:
+        return
     title = TITLES.get(runtime, runtime)
-    why = f"{title} {ended} has had no security fixes since {table.ended[ended]}" if ended else _UNKNOWN
+    why = f"{title} {ended} has had no security fixes since {table.ended[ended].ends}" if ended else _UNKNOWN
     hint = f"Ask for one of {', '.join(table.supported)}."
+    hint += f" Or let {appconfig.NAME} say 'end_of_life: warn'." if ended else ""
     raise VersionError(title, request.text, why, hint, request.where)
 
 

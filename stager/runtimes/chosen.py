@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from packageurl import PackageURL
 from .. import box
 from ..errors import NoRuntime, StagerError, UsageError, VersionError
 from ..model import Artifact, Reason, Runtime, Stack
+from ..releases import Releases
 from ..wanted import Request
 
 if TYPE_CHECKING:
@@ -101,8 +102,7 @@ def _able(name: str, architecture: str, glibc: tuple[int, int], libraries: froze
 def refusal(
     runtime: str,
     requests: Sequence[Request],
-    supported: Iterable[str],
-    ended: Mapping[str, str],
+    table: Releases,
     accepts: Callable[[Request, str], bool],
     stack: Stack,
     available: Sequence[str],
@@ -113,11 +113,12 @@ def refusal(
     `accepts(request, line)` tells whether a request admits any version of a release line. A VersionError for the
     first two, NoRuntime for the last.
     """
-    lines = list(supported)
+    lines = list(table.supported)
     for request in requests:
         if not any(accepts(request, line) for line in lines):
-            dead = next((line for line in ended if accepts(request, line)), "")
-            why = f"support for {dead} ended in {ended[dead]}" if dead else "there is no such release"
+            dead = next((line for line in table.ended if accepts(request, line)), "")
+            gone = f"support for {dead} ended in {table.ended[dead].ends}, and there is no build of it" if dead else ""
+            why = gone or "there is no such release"
             return VersionError(runtime, request.text, why, f"Ask for one of: {', '.join(available)}.", request.where)
     if not any(all(accepts(request, line) for request in requests) for line in lines):
         places = ", ".join(f"'{request.text}' in {request.where or 'the settings'}" for request in requests)

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from packageurl import PackageURL
 
-from .. import parsing, releases, wanted
+from .. import npmrange, parsing, releases, wanted
 from ..checked import Node
 from ..digest import Digest
 from ..errors import NoRuntime, StagerError, Unreachable, VersionError
@@ -44,12 +44,15 @@ class _Published:
     engines: str
 
 
-def choose_node(asked: Asked, stack: Stack, web: Web, registry: str, previous: Plan | None = None) -> Chosen:
+def choose_node(
+    asked: Asked, stack: Stack, web: Web, registry: str, previous: Plan | None = None, *, ended: bool = True
+) -> Chosen:
     """The Node for an app on `stack`: the newest release of the newest long-term line that everything allows.
 
     `registry` is the npm registry's base URL; `previous` the plan in `stager.lock`, whose Node is kept while it fits.
-    Raises VersionError for a request that is malformed, unknown, ended or at odds with another, NoRuntime when the
-    stack lacks what the version needs, FetchError for the registry.
+    A line past its end of life is taken only when no other fits, and never without `ended`. Raises VersionError for a
+    request that is malformed, unknown, without a build or at odds with another, NoRuntime when the stack lacks what
+    the version needs, FetchError for the registry.
     """
     table = releases.node()
     requests = [wanted.node(text, why, table.codenames) for text, why in asked]
@@ -58,13 +61,21 @@ def choose_node(asked: Asked, stack: Stack, web: Web, registry: str, previous: P
         return _node(found[0].version, found[0].glibc, requests, found[1])
     package = NODE_PACKAGES[stack.architecture]
     published = _packument(web, registry, package)
-    fits = {line: _newest(v for v in published if _line(v) == line and all_accept(requests, v)) for line in lines}
-    able = [line for line in lines if fits[line] and not _lacking(table, line, stack)]
+    fits = _fitting(published, lines, requests)
+    if not fits and ended:
+        fits = _fitting(published, table.longest_kept(), requests)
+    able = [line for line in fits if not _lacking(table, line, stack)]
     if not able:
-        raise _refusal(requests, table, [line for line in lines if fits[line]], published, stack)
+        raise _refusal(requests, table, list(fits), published, stack)
     version = fits[able[0]]
     artifact = _artifact(package, version, published[version].digest, "node/1", NODE)
-    return _node(version, table.supported[able[0]].glibc, requests, (artifact,))
+    return _node(version, table.facts(able[0]).glibc, requests, (artifact,))
+
+
+def _fitting(published: Iterable[str], lines: Iterable[str], requests: Sequence[Request]) -> dict[str, str]:
+    """Line → its newest version that satisfies the requests, in the order of `lines`; a line that has none is left out."""
+    found = {line: _newest(v for v in published if _line(v) == line and all_accept(requests, v)) for line in lines}
+    return {line: version for line, version in found.items() if version}
 
 
 def choose_npm(
@@ -80,8 +91,9 @@ def choose_npm(
         return _npm(found[0].version, requests, found[1])
     published = _packument(web, registry, "npm")
     fitting = [v for v in published if all_accept(requests, v) and _runs_on(published[v].engines, node_version)]
-    line = releases.node().supported.get(_line(node_version))
-    shipped = [v for v in fitting if line and _line(v) == line.npm]
+    table, line = releases.node(), _line(node_version)
+    known = line in table.supported or line in table.ended
+    shipped = [v for v in fitting if known and _line(v) == table.facts(line).npm]
     newest = any(request.prefers for request in requests)
     version = _newest(fitting if newest else shipped or fitting)
     if not version:
@@ -130,7 +142,7 @@ def _lines(table: releases.Releases, requests: Sequence[Request]) -> list[str]:
 
 
 def _lacking(table: releases.Releases, line: str, stack: Stack) -> str:
-    return lacks(stack, table.supported[line].glibc, table.supported[line].libraries)
+    return lacks(stack, table.facts(line).glibc, table.facts(line).libraries)
 
 
 def _refusal(
@@ -138,15 +150,16 @@ def _refusal(
 ) -> StagerError:
     """Why there is no Node: what the stack lacks of `unable`'s first line, or what is wrong with the requests."""
     if unable:
-        facts = table.supported[unable[0]]
+        facts = table.facts(unable[0])
         return unmet("node", asked_text(requests), stack, facts.glibc, facts.libraries, first_place(requests))
     versions = list(published)
     newest = [_newest(v for v in versions if _line(v) == line) for line in table.supported]
 
     def accepts(request: Request, line: str) -> bool:
-        return any(request.accepts(version) for version in versions if _line(version) == line)
+        known = [version for version in versions if _line(version) == line] or [f"{line}.0.0", f"{line}.99.0"]
+        return any(request.accepts(version) for version in known)
 
-    return refusal("node", requests, table.supported, table.ended, accepts, stack, [v for v in newest if v])
+    return refusal("node", requests, table, accepts, stack, [v for v in newest if v])
 
 
 def _line(version: str) -> str:
@@ -159,10 +172,8 @@ def _newest(versions: Iterable[str]) -> str:
 
 
 def _runs_on(engines: str, node_version: str) -> bool:
-    from semantic_version import NpmSpec, Version
-
     try:
-        return bool(NpmSpec(engines or "*").match(Version(node_version)))
+        return npmrange.parse(engines)(npmrange.version(node_version))
     except ValueError:
         return False
 

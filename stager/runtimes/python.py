@@ -33,13 +33,21 @@ _PATCHES = range(100)
 
 
 def choose_python(
-    asked: Asked, stack: Stack, web: Web, debian: DebianMirrors, previous: Plan | None = None, now: int | None = None
+    asked: Asked,
+    stack: Stack,
+    web: Web,
+    debian: DebianMirrors,
+    previous: Plan | None = None,
+    now: int | None = None,
+    *,
+    ended: bool = True,
 ) -> Chosen:
     """The Python for an app on `stack`.
 
     `previous` is the plan in `stager.lock`, whose Python is kept while it fits; `now` (seconds since 1970) is only used
-    to remark on an outdated index. Raises VersionError for a request that is malformed, unknown, ended or at odds with
-    another, NoRuntime when the version exists but not for this stack, IntegrityError and FetchError for the index.
+    to remark on an outdated index. A line past its end of life is taken only when no other fits, and never without
+    `ended`. Raises VersionError for a request that is malformed, unknown, without a build or at odds with another,
+    NoRuntime when the version exists but not for this stack, IntegrityError and FetchError for the index.
     """
     requests = [wanted.python(text, why) for text, why in asked]
     own = box.read(stack.name)
@@ -47,7 +55,7 @@ def choose_python(
     return (
         _kept(previous, stack, own, requests)
         or _from_suite(requests, stack, own, index)
-        or _from_standalone(requests, stack, own, index)
+        or _from_standalone(requests, stack, own, index, ended)
     )
 
 
@@ -78,10 +86,12 @@ def _from_suite(requests: Sequence[Request], stack: Stack, own: box.Box, index: 
     return _chosen(version, _SUITE, packages.glibc, requests, artifacts, index().notes)
 
 
-def _from_standalone(requests: Sequence[Request], stack: Stack, own: box.Box, index: Callable[[], Index]) -> Chosen:
+def _from_standalone(
+    requests: Sequence[Request], stack: Stack, own: box.Box, index: Callable[[], Index], ended: bool
+) -> Chosen:
     """The newest fitting build; of several lines the default one first, then the newest."""
     table = releases.python()
-    lines = sorted(table.supported, key=lambda line: line != table.default)
+    lines = sorted(table.supported, key=lambda line: line != table.default) + (table.longest_kept() if ended else [])
     found = next(
         (item for line in lines for item in standalone.builds(line, stack) if all_accept(requests, item[0])), None
     )
@@ -128,9 +138,7 @@ def _refusal(requests: Sequence[Request], stack: Stack, table: releases.Releases
     hint = f"Ask for one of: {', '.join(there)}."
     if others:
         hint += f" Stacks with a Python of their own that may fit: {', '.join(others)}."
-    return refusal(
-        "python", requests, table.supported, table.ended, lambda one, line: _may_fit([one], line), stack, there, hint
-    )
+    return refusal("python", requests, table, lambda one, line: _may_fit([one], line), stack, there, hint)
 
 
 def _may_fit(requests: Sequence[Request], line: str) -> bool:

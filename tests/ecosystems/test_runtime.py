@@ -237,6 +237,19 @@ def test_every_node_line_runs_and_needs_what_the_table_says(line: str, tmp_path:
 
 
 @pytest.mark.network
+@pytest.mark.parametrize("line", ["4", "12", "16", "18", "25"])
+def test_ended_node_lines_need_no_more_than_the_table_says(line: str, tmp_path: Path) -> None:
+    node = choose_node([(line, Reason("test"))], STACK, live(), npm_registry())
+    npm = choose_npm(node.runtime.version, [], STACK, live(), npm_registry())
+    install(node, tmp_path)
+    facts, table = elf.read((tmp_path / ".stager/node/bin/node").read_bytes(), "node"), releases.node().ended[line]
+    assert facts is not None
+    assert facts.glibc <= table.glibc
+    assert set(facts.needed) - elf.GLIBC == table.libraries
+    assert npm.runtime.version.partition(".")[0] == table.npm
+
+
+@pytest.mark.network
 @pytest.mark.parametrize("architecture", ["amd64", "arm64"])
 def test_bun_needs_what_the_table_says(architecture: str, tmp_path: Path) -> None:
     chosen = choose_bun([], box.load("debian-12", architecture), live(), npm_registry())

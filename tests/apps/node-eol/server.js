@@ -1,1 +1,3 @@
-require("node:http").createServer().listen(process.env.PORT);
+const http = require("http");
+
+http.createServer((_, answer) => answer.end("hello from an old Node.js")).listen(process.env.PORT);
