@@ -86,25 +86,31 @@ def source(module: str) -> Path:
 
 @cache
 def parsed(module: str) -> ast.Module:
-    """The module without what only type checkers read."""
-    return WithoutTyping().visit(ast.parse(source(module).read_text("utf-8")))  # type: ignore[no-any-return]
+    return ast.parse(source(module).read_text("utf-8"))
 
 
-class WithoutTyping(ast.NodeTransformer):
-    """Drops the body of every `if TYPE_CHECKING:`; nothing in it is imported when stager runs."""
+@cache
+def nodes(module: str) -> list[ast.AST]:
+    """Every import and attribute of the module, without what only type checkers read: `if TYPE_CHECKING:`."""
+    found: list[ast.AST] = []
+    todo: list[ast.AST] = [*parsed(module).body]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            todo += node.orelse
+            continue
+        if isinstance(node, ast.Import | ast.ImportFrom | ast.Attribute):
+            found.append(node)
+        todo += ast.iter_child_nodes(node)
+    return found
 
-    def visit_If(self, node: ast.If) -> ast.AST:
-        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            node.body = [ast.Pass()]
-        return self.generic_visit(node)
 
-
-def imports(module: str, nodes: Iterable[ast.AST] | None = None) -> Iterator[tuple[str, bool]]:
-    """(absolute dotted name, whether it is stager's own) of every import, or of those among `nodes`."""
+def imports(module: str, among: Iterable[ast.AST] | None = None) -> Iterator[tuple[str, bool]]:
+    """(absolute dotted name, whether it is stager's own) of every import, or of those `among` some nodes."""
     package = (
         module.split(".") if source(module).name == "__init__.py" and module != "__init__" else module.split(".")[:-1]
     )
-    for node in ast.walk(parsed(module)) if nodes is None else nodes:
+    for node in nodes(module) if among is None else among:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield alias.name.removeprefix("stager."), alias.name.partition(".")[0] == "stager"
@@ -117,13 +123,13 @@ def imports(module: str, nodes: Iterable[ast.AST] | None = None) -> Iterator[tup
                 yield (".".join(filter(None, (stem, alias.name))), own)
 
 
-def own_imports(module: str, nodes: Iterable[ast.AST] | None = None) -> set[str]:
+def own_imports(module: str, among: Iterable[ast.AST] | None = None) -> set[str]:
     """The modules of stager that a module imports, as dotted paths below the package.
 
     The package itself does not count: importing any of its modules imports it first, so it must import none.
     """
     known, found = set(modules()), set()
-    for name, own in imports(module, nodes):
+    for name, own in imports(module, among):
         if own:
             found.add(name if name in known else name.rpartition(".")[0])
     return {name for name in found if name} - {module, "__init__"}
@@ -136,13 +142,13 @@ def top(module: str) -> str:
 def attributes(module: str) -> set[str]:
     """Every dotted attribute a module mentions (`os.environ`), aliases of imports undone."""
     names = {}
-    for node in ast.walk(parsed(module)):
+    for node in nodes(module):
         if isinstance(node, ast.Import):
             names.update({alias.asname or alias.name: alias.name for alias in node.names})
         elif isinstance(node, ast.ImportFrom) and not node.level:
             names.update({alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names})
     found = set(names.values())
-    for node in ast.walk(parsed(module)):
+    for node in nodes(module):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             found.add(f"{names.get(node.value.id, node.value.id)}.{node.attr}")
     return found
@@ -229,6 +235,7 @@ for name in {WARM}:
 def forget() -> None:
     modules.cache_clear()
     parsed.cache_clear()
+    nodes.cache_clear()
 
 
 def test_the_check_sees_what_it_forbids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
