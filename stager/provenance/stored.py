@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import BadEvidence
+from ..oci.labels import droplet_order
 from .dsse import LARGEST
 
 if TYPE_CHECKING:
@@ -29,8 +30,9 @@ def image_of(client: Client, reference: Reference, droplet: DropletFile) -> Desc
     Raises BadEvidence when there is none, and what reading a manifest raises.
     """
     wanted = [str(layer.digest) for layer in droplet.layers]
+    names = [layer.name for layer in droplet.layers]
     for manifest in _images(client, reference):
-        if _holds([one.digest for one in manifest.blobs], wanted):
+        if _holds([one.digest for one in manifest.blobs], wanted, names):
             return manifest.descriptor
     hint = f"Push the droplet there first: stager push oci {droplet.name} {reference}"
     raise BadEvidence(str(reference), f"is no image with the layers of {droplet.name}", hint)
@@ -43,10 +45,12 @@ def _images(client: Client, reference: Reference) -> Sequence[Manifest]:
     return [client.manifest(reference.repository, child.digest) for child in found.children]
 
 
-def _holds(blobs: Sequence[str], wanted: Sequence[str]) -> bool:
-    """Whether the droplet's layers are there, in their order, one after the other."""
+def _holds(blobs: Sequence[str], wanted: Sequence[str], names: Sequence[str]) -> bool:
+    """Whether the droplet's layers are there one after the other, in an image's order (or the droplet's, as once was)."""
     starts = range(len(blobs) - len(wanted) + 1)
-    return bool(wanted) and any(list(blobs[n : n + len(wanted)]) == list(wanted) for n in starts)
+    return bool(wanted) and any(
+        droplet_order(blobs[n : n + len(wanted)], names, wanted) == tuple(wanted) for n in starts
+    )
 
 
 def attach(client: Client, reference: Reference, image: Descriptor, kind: str, data: bytes) -> Descriptor:
