@@ -53,20 +53,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _open_streams() -> None:
-    """Give a process that was started without standard streams empty ones.
+    """Give a process that was started without standard streams some that hold nothing.
 
     Otherwise the next file it opens, its droplet or its store's, gets their number, and whatever its children print
-    goes in there (POSIX: `open` takes the lowest free descriptor).
+    goes in there (POSIX: `open` takes the lowest free descriptor). What is told to nobody is no error; an output that
+    was asked for there (`-o -`) is: the descriptor is for reading only.
     """
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+    while (descriptor := os.open(os.devnull, os.O_RDONLY)) <= 2:
         os.set_inheritable(descriptor, True)
     os.close(descriptor)
-    if sys.stdin is None:
-        sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
-    if sys.stdout is None:
-        sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
-    if sys.stderr is None:
-        sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(
+                sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), "r" if name == "stdin" else "w", encoding="utf-8")
+            )
 
 
 class _Spelling:

@@ -21,6 +21,15 @@ def _listing(items: Iterable[str], limit: int = 12) -> str:
     return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")
 
 
+_LONGEST = 4_000
+"""Characters of a message or place: a value of somebody's lock that is quoted there may have a megabyte."""
+
+
+def _cut(text: str) -> str:
+    half = _LONGEST // 2
+    return text if len(text) <= _LONGEST else f"{text[:half]} … {text[-half:]}"
+
+
 class StagerError(Exception):
     """Anything stager refuses. `message` is one line; `hint` says how to mend it.
 
@@ -32,10 +41,11 @@ class StagerError(Exception):
     retryable = False
 
     def __init__(self, message: str, hint: str = "", where: str = "", **data: object) -> None:
+        message = _cut(message)
         super().__init__(message)
         self.message = message
         self.hint = hint
-        self.where = where
+        self.where = _cut(where)
         self.data = data
 
     @property
@@ -601,7 +611,11 @@ class CannotWrite(TargetError):
     """A file that cannot be written: no permission, no space, no folder."""
 
     def __init__(self, path: str, cause: str, hint: str = "") -> None:
-        super().__init__(f"cannot be written: {cause}", hint or "Free some space or choose another place.", where=path)
+        full = "space" in cause or "quota" in cause or "large" in cause
+        usual = "Free some space or choose another place." if full else "Choose another place, which you may write to."
+        if "pipe" in cause:
+            usual = "Whoever was to read it has stopped reading."
+        super().__init__(f"cannot be written: {cause}", hint or usual, where=path)
 
 
 class CannotRead(TargetError):

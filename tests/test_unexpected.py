@@ -184,6 +184,15 @@ def test_a_missing_standard_stream_is_an_empty_one(command: str, closed: str, tm
         assert out.read_bytes() == (tmp_path / "e.tgz").read_bytes()
 
 
+def test_an_output_for_a_closed_standard_output_is_not_lost_in_silence(tmp_path: Path) -> None:
+    place = app(tmp_path / "app")
+    line = f"{sys.executable} -m stager stage {place} -o - --cache-dir {tmp_path / 's'} >&-"
+    done = subprocess.run(["sh", "-c", line], check=False, capture_output=True, text=True)
+    assert done.returncode == 70
+    assert "cannot be written: Bad file descriptor" in done.stderr
+    assert "Free some space" not in done.stderr
+
+
 @pytest.mark.parametrize("words", ["stage", "status", "stage ../app"])
 def test_the_working_folder_was_removed(words: str, tmp_path: Path) -> None:
     app(tmp_path / "app")
@@ -217,3 +226,13 @@ def test_names_that_are_no_utf_8(tmp_path: Path) -> None:
     app(tmp_path / "app")
     stager("stage", tmp_path / "app", "-o", tmp_path / "d.tgz", store=tmp_path / "s").good()
     assert out.read_bytes() == (tmp_path / "d.tgz").read_bytes()
+
+
+def test_a_quoted_value_fills_no_screen(tmp_path: Path) -> None:
+    stager("lock", app(tmp_path / "app"), store=tmp_path / "s").good()
+    lock = tmp_path / "app" / "stager.lock"
+    lock.write_text(lock.read_text().replace('stack = "debian-12"', f'stack = "{"a" * 300_000}"'))
+    done = stager("stage", tmp_path / "app", "--locked", store=tmp_path / "s")
+    assert done.code == 20
+    assert "is not allowed" in done.err
+    assert len(done.err) < 5_000
