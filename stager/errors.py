@@ -206,6 +206,8 @@ class Unpinned(SourceError):
             where=file,
             names=list(names),
         )
+        self.unlocked = command == "stager lock"
+        """Whether there is no lock at all, which stager could make."""
 
 
 class VersionError(SourceError):

@@ -11,6 +11,8 @@ import os
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from . import detection, planning, restage, staging, targets, writing
@@ -46,13 +48,17 @@ def stage(
     """Stage the app in the folder `app` into the droplet file `out`.
 
     With a `plan`, exactly that is staged; otherwise the folder's `stager.lock` if it fits (with `locked`, it must), else a
-    new plan, which `save_lock` writes to the folder. `environ` stands in for the process's environment, from which store
+    new plan, which `save_lock` writes to the folder. With `save_lock`, an app without a lock of its packages gets one, too
+    (`uv.lock`, `pylock.toml`, `package-lock.json`), as by `stager lock`; without it such an app is Unpinned, since a
+    droplet's source would otherwise be nowhere. `environ` stands in for the process's environment, from which store
     and index settings come. Raises a StagerError.
     """
     settings = _settings(store, environ, offline, jobs, progress, cancel)
     settings = staging.with_wishes(settings, stack, architecture, tuple(buildpacks), locked, save_lock)
     if plan is None:
-        return staging.stage(app, out, settings)
+        variables = os.environ if environ is None else environ
+        make = partial(_make_locks, environ=variables) if save_lock else None
+        return staging.stage(app, out, replace(settings, make_locks=make))
     return _stage_planned(app, plan, out, settings)
 
 
@@ -129,6 +135,12 @@ def export(
     with open_droplet(droplet if isinstance(droplet, str) else droplet.path, store) as opened:
         stop = {"stop": cancel.is_set} if cancel else {}
         return targets.load(target).export(opened, out, {**options, **stop})
+
+
+def _make_locks(folder: restage.Folder, settings: Settings, environ: Mapping[str, str]) -> dict[str, bytes]:
+    from .locking import make_locks  # here, since most apps have a lock
+
+    return make_locks(folder, settings, environ)
 
 
 def _stage_planned(app: str, plan: Plan, out: str, settings: Settings) -> Droplet:

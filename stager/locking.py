@@ -35,12 +35,22 @@ def lock_app(
     Raises NeedsBuild for what only a build or a repository could tell, LockFailed with the resolver's own words, BadManifest
     for what a resolver may not be told to do, and what detection and fetching raise.
     """
-    folder = Folder(root, settings.store)
-    made = []
+    made = make_locks(Folder(root, settings.store), settings, environ, tell)
+    for name, lock in made.items():
+        writing.write(os.path.join(os.path.realpath(root), name), lock, new=True)
+    return list(made)
+
+
+def make_locks(
+    folder: Folder, settings: Settings, environ: Mapping[str, str], tell: Callable[[str], None] = lambda _: None
+) -> dict[str, bytes]:
+    """What `lock_app` would write: name of a lock that is missing → its content. Raises as `lock_app`."""
+    made = {}
     for detected in detection.detect(folder.tree, only=settings.buildpacks).matched:
         how = _RESOLVERS.get(detected.buildpack)
         if how and not detected.lock and planning.unlocked(folder.tree, detected):
-            made.append(how(folder, detected, settings, environ, tell))
+            name, lock = how(folder, detected, settings, environ, tell)
+            made[name] = lock
     return made
 
 
@@ -49,7 +59,7 @@ def lock_app(
 
 def _lock_python(
     folder: Folder, detected: Detection, settings: Settings, environ: Mapping[str, str], tell: Callable[[str], None]
-) -> str:
+) -> tuple[str, bytes]:
     name = _python_lock(folder.tree)
     _check_place(folder, name, settings)
     stack = planning.stack_of(folder.tree, settings.stack)
@@ -57,8 +67,7 @@ def _lock_python(
         lock = python.resolve(
             folder.tree, name, lambda: _python_version(folder.tree, detected, stack, settings), scratch, environ
         )
-    writing.write(os.path.join(folder.root, name), lock, new=True)
-    return name
+    return name, lock
 
 
 def _python_lock(tree: SourceTree) -> str:
@@ -86,7 +95,7 @@ def _python_version(tree: SourceTree, detected: Detection, stack: Stack, setting
 
 def _lock_node(
     folder: Folder, detected: Detection, settings: Settings, _: Mapping[str, str], tell: Callable[[str], None]
-) -> str:
+) -> tuple[str, bytes]:
     name = "package-lock.json"
     manager = versions.manager(folder.tree, load("nodejs"), "")
     if manager in _OTHERS:
@@ -97,8 +106,7 @@ def _lock_node(
     with confined.scratch(indexes, tell, settings.cancel) as scratch:
         asked = [(wanted, why) for runtime, wanted, why in detected.versions if runtime == "node"]
         lock = npm.resolve(folder.tree, lambda place: install_npm(place, folder.tree, asked, settings), scratch)
-    writing.write(os.path.join(folder.root, name), lock, new=True)
-    return name
+    return name, lock
 
 
 def install_npm(place: str, tree: SourceTree, asked: Sequence[tuple[str, Reason]], settings: Settings) -> str:

@@ -11,6 +11,7 @@ from .names import printable
 
 _LABELS = {
     "plan": "planning",
+    "lock": "locking",
     "fetch": "fetching",
     "assemble": "assembling",
     "export": "exporting",

@@ -61,6 +61,10 @@ class Folder:
         self.memo: dict[str, Any] = (store.recall("folder", self.root) or {}) if store else {}
         self.tree = SourceTree.read(root, index=self.memo.get("index"), stop=stop, printed=printed)
 
+    def read_again(self, stop: Callable[[], bool] = never, printed: frozenset[tuple[int, int]] = frozenset()) -> None:
+        """Read the folder again, after files were written into it."""
+        self.tree = SourceTree.read(self.root, index=self.memo.get("index"), stop=stop, printed=printed)
+
     def lock_bytes(self) -> bytes | None:
         """The folder's `stager.lock`, None when it has none."""
         try:

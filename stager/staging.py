@@ -17,7 +17,7 @@ from typing import Any
 from . import assembly, dependencies, fetching, lockfile, restage, writing
 from .codec import CODEC, check_known_answer
 from .digest import Digest
-from .errors import BadLock, DigestMismatch, LockMissing, LockStale, StoreCorrupt
+from .errors import BadLock, DigestMismatch, LockMissing, LockStale, StoreCorrupt, Unpinned
 from .indexes import Indexes
 from .model import Artifact, Droplet, Event, Layer, Plan, Progress
 from .resources import pinned_digest
@@ -33,7 +33,9 @@ class Settings:
     `stack` and `architecture` empty mean: what the lock or the app's `stager.yml` says, else the default. `locked` demands
     a `stager.lock` that fits. `save_lock` writes the plan to it, once the droplet is made, when it was missing or
     stale. `jobs` is the number of worker threads, 0 for as many as there are processors. `printed` are the files (device,
-    inode) that this process prints to, which are no source.
+    inode) that this process prints to, which are no source. `make_locks` gives the ecosystem's own lock (name → content)
+    of an app that has none; with `save_lock` it is written into the app's folder, else it is only read. Without it, such
+    an app is refused.
     """
 
     store: Store
@@ -49,6 +51,7 @@ class Settings:
     progress: Progress | None = None
     cancel: threading.Event | None = field(default=None, compare=False)
     printed: frozenset[tuple[int, int]] = frozenset()
+    make_locks: Callable[[Folder, Settings], dict[str, bytes]] | None = field(default=None, compare=False)
 
     def stop(self) -> bool:
         """Whether the caller asked to stop."""
@@ -144,7 +147,41 @@ def previous_plan(folder: Folder, *, forgiving: bool = False) -> Plan | None:
 
 
 def make_plan(folder: Folder, previous: Plan | None, settings: Settings) -> Plan:
-    """Detect and plan anew. The runtimes that `previous` pins stay unless `settings.upgrade`."""
+    """Detect and plan anew. The runtimes that `previous` pins stay unless `settings.upgrade`.
+
+    Where the ecosystem's own lock is missing, it is made (see `Settings`). Raises Unpinned when it may or can not be.
+    """
+    try:
+        return _planned(folder, previous, settings)
+    except Unpinned as missing:
+        made = _made_locks(folder, settings, missing)
+    if settings.save_lock:
+        for name, lock in made.items():
+            writing.write(os.path.join(folder.root, name), lock, new=True)
+        folder.read_again(settings.stop, settings.printed)
+        how = "made {}, as the app has no lock of its packages; commit it"
+    else:
+        folder.tree = folder.tree.with_files(made)
+        how = "the app has no lock of its packages; 'stager stage' makes {}, as it was made for this"
+    plan = _planned(folder, previous, settings)
+    return replace(plan, notes=(*(how.format(name) for name in made), *plan.notes))
+
+
+def _made_locks(folder: Folder, settings: Settings, missing: Unpinned) -> dict[str, bytes]:
+    """The app's own locks that are missing. Raises `missing` when none may be made, or none is."""
+    if settings.make_locks is None or settings.locked or not missing.unlocked:
+        raise missing
+    if settings.offline:
+        missing.hint += " That asks indexes, and --offline is set."
+        raise missing
+    settings.tell("lock", "choosing versions")
+    made = settings.make_locks(folder, settings)
+    if not made:
+        raise missing
+    return made
+
+
+def _planned(folder: Folder, previous: Plan | None, settings: Settings) -> Plan:
     from . import planning  # here, since most stagings have a plan
 
     settings.tell("plan", "reading locks and indexes")

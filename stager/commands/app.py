@@ -33,12 +33,15 @@ def _detect(arguments: argparse.Namespace) -> int:
 
 
 def _plan(arguments: argparse.Namespace) -> int:
+    from dataclasses import replace
+
     from ..lockfile import dumps
     from ..report import plan_json
     from ..staging import current_plan
 
     store = shared.store(arguments)
-    plan = current_plan(shared.folder(arguments, store), shared.settings(arguments, store, save_lock=False))
+    settings = replace(shared.settings(arguments, store), save_lock=False)
+    plan = current_plan(shared.folder(arguments, store), settings)
     if arguments.json:
         shared.print_json(plan_json(plan))
     else:

@@ -173,7 +173,14 @@ def settings(arguments: argparse.Namespace, store: Store, *, save_lock: bool = T
         jobs=getattr(arguments, "jobs", 0),
         progress=progress(arguments),
         printed=printed(),
+        make_locks=_make_locks if save_lock else None,
     )
+
+
+def _make_locks(folder: Folder, settings: Settings) -> dict[str, bytes]:
+    from ..locking import make_locks  # here, since most apps have a lock
+
+    return make_locks(folder, settings, environ(), say)
 
 
 def progress(arguments: argparse.Namespace) -> Progress | None:

@@ -152,6 +152,14 @@ class SourceTree:
         tree._contents = data
         return tree
 
+    def with_files(self, contents: Mapping[str, bytes]) -> SourceTree:
+        """This tree with more files, which are in memory only."""
+        more = {path: File(False, len(data), _sha256(data)) for path, data in contents.items()}
+        tree = SourceTree({**self.files, **more}, self.links, self.root)
+        tree.left_out, tree.environments, tree.vendored = self.left_out, self.environments, self.vendored
+        tree.index, tree._kept, tree._contents = self.index, self._kept, {**self._contents, **contents}
+        return tree
+
     # --- content ---
 
     def open(self, path: str) -> BinaryIO:
@@ -162,7 +170,8 @@ class SourceTree:
         place = self.resolve(path)
         if place not in self.files:
             raise Unreadable(path, "the app has no such file", "Add it, or correct what names it.")
-        return open(self._descriptor(place), "rb") if self.root else io.BytesIO(self._contents[place])
+        held = self._contents.get(place)
+        return open(self._descriptor(place), "rb") if held is None else io.BytesIO(held)
 
     def _descriptor(self, path: str) -> int:
         *folders, name = encoded(path).split(b"/")

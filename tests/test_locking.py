@@ -1,0 +1,88 @@
+"""An app without a lock of its packages: `stage` makes it as `stager lock` would; nothing else does so unasked."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from command import stager
+
+import stager as library
+from stager.errors import Unpinned
+
+APPS: dict[str, tuple[str, dict[str, str]]] = {
+    "uv": (
+        "uv.lock",
+        {
+            "pyproject.toml": '[project]\nname = "a"\nversion = "1"\nrequires-python = ">=3.11"\ndependencies = ["blinker"]\n',
+            "main.py": "import blinker\n",
+        },
+    ),
+    "requirements": ("pylock.toml", {"requirements.txt": "blinker<2\n", "main.py": "import blinker\n"}),
+    "npm": (
+        "package-lock.json",
+        {
+            "package.json": '{"name": "a", "version": "1.0.0", "dependencies": {"ms": "^2.1.0"}}\n',
+            "server.js": "require('ms')\n",
+        },
+    ),
+}
+MADE = "made {}, as the app has no lock of its packages; commit it"
+OFFLINE = "Run 'stager lock' to make a lock file, and commit it. That asks indexes, and --offline is set."
+WOULD = "the app has no lock of its packages; 'stager stage' makes {}, as it was made for this"
+
+
+def app_of(name: str, place: Path) -> Path:
+    place.mkdir()
+    for path, text in APPS[name][1].items():
+        (place / path).write_text(text)
+    return place
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("name", APPS)
+def test_stage_makes_what_lock_makes(name: str, tmp_path: Path, shared_store: Path) -> None:
+    lock, app, other = APPS[name][0], app_of(name, tmp_path / "app"), app_of(name, tmp_path / "other")
+    before = sorted(path.name for path in app.iterdir())
+    planned = stager("plan", app, store=shared_store).good()
+    assert f"note: {WOULD.format(lock)}" in planned.err
+    assert sorted(path.name for path in app.iterdir()) == before
+    staged = stager("stage", app, "-o", tmp_path / "a.tgz", "--json", store=shared_store).good().document
+    assert MADE.format(lock) in staged["notes"]
+    assert sorted(path.name for path in app.iterdir()) == sorted([*before, lock, "stager.lock"])
+    assert planned.out.encode() == (app / "stager.lock").read_bytes()
+    stager("lock", other, store=shared_store).good()
+    assert (other / lock).read_bytes() == (app / lock).read_bytes()
+    again = stager("stage", other, "--locked", "-o", tmp_path / "b.tgz", "--json", store=shared_store).good().document
+    assert again["digest"] == staged["digest"]
+    assert MADE.format(lock) not in again["notes"]
+
+
+@pytest.mark.network
+def test_the_library_makes_a_lock_only_where_it_saves_one(tmp_path: Path, shared_store: Path) -> None:
+    app, store = app_of("uv", tmp_path / "app"), library.Store(str(shared_store))
+    with pytest.raises(Unpinned):
+        library.stage(str(app), out=str(tmp_path / "a.tgz"), store=store)
+    assert not (app / "uv.lock").exists()
+    droplet = library.stage(str(app), out=str(tmp_path / "a.tgz"), store=store, save_lock=True)
+    assert MADE.format("uv.lock") in droplet.notes
+    assert (app / "uv.lock").exists()
+
+
+@pytest.mark.parametrize("name", APPS)
+@pytest.mark.parametrize(
+    ("option", "code", "hint"),
+    [
+        ("--offline", "Unpinned", OFFLINE),
+        ("--locked", "LockMissing", "Run 'stager lock' and commit the file."),
+    ],
+)
+def test_neither_offline_nor_locked_makes_one(name: str, option: str, code: str, hint: str, tmp_path: Path) -> None:
+    app = app_of(name, tmp_path / "app")
+    for command in ("stage", "plan"):
+        out = ["-o", tmp_path / "a.tgz"] if command == "stage" else []
+        error = stager(command, app, option, *out, "--json", store=tmp_path / "store").document["error"]
+        assert (error["code"], error["hint"]) == (code, hint)
+    assert sorted(path.name for path in app.iterdir()) == sorted(APPS[name][1])
+    shutil.rmtree(tmp_path / "store", ignore_errors=True)
