@@ -36,6 +36,15 @@ def characters_fault(text: str) -> str:
     return "" if _TURNING.isdisjoint(text) else "has a character that turns the direction of text, or is none"
 
 
+def place_fault(path: str) -> str:
+    """What is wrong with the path of a folder on this machine, as a predicate, or an empty string: any bytes but NUL."""
+    try:
+        path.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return "holds half of a character (a lone surrogate)"
+    return "has a NUL character" if "\0" in path else ""
+
+
 def fault(part: str) -> str:
     """What is wrong with one part of a path, as a predicate of "its name", or an empty string."""
     if part.startswith(WHITEOUT):

@@ -14,6 +14,7 @@ import time
 from . import __version__, assembly, codec, limits, regular, remarks, writing
 from .digest import key_of
 from .errors import Cancelled, CannotWrite, LockStale, Unreadable, UsageError
+from .names import place_fault
 from .resources import input_patterns, is_input
 from .tree import SourceTree
 from .writing import never
@@ -57,6 +58,8 @@ class Folder:
         stop: Callable[[], bool] = never,
         printed: frozenset[tuple[int, int]] = frozenset(),
     ) -> None:
+        if bad := place_fault(root):
+            raise Unreadable(root, f"its path {bad}", "Give the folder that holds the app.")
         self.root = os.path.realpath(root)
         self.memo: dict[str, Any] = (store.recall("folder", self.root) or {}) if store else {}
         self.tree = SourceTree.read(root, index=self.memo.get("index"), stop=stop, printed=printed)

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from command import PROGRAM, stager
 
-from stager import cli, library
-from stager.errors import BadLock, CannotRead, CannotWrite, InternalError, OutOfMemory, StagerError
+from stager import SourceTree, Store, cli, library
+from stager.errors import BadLock, CannotRead, CannotWrite, InternalError, OutOfMemory, StagerError, Unreadable
 from stager.unexpected import netted, typed
 
 SECRET = "hunter2-in-a-message"
@@ -236,3 +236,13 @@ def test_a_quoted_value_fills_no_screen(tmp_path: Path) -> None:
     assert done.code == 20
     assert "is not allowed" in done.err
     assert len(done.err) < 5_000
+
+
+@pytest.mark.parametrize("place", ["\0", "a\0b", "\ud800x"])
+def test_what_is_no_path_at_all_is_typed(place: str, tmp_path: Path) -> None:
+    with pytest.raises(Unreadable, match="its path"):
+        library.stage(place, out=str(tmp_path / "d.tgz"), store=Store(str(tmp_path / "s")))
+    with pytest.raises(Unreadable, match="its path"):
+        SourceTree.read(place)
+    with pytest.raises(CannotRead, match="its path"):
+        Store(place)

@@ -19,6 +19,7 @@ import os
 import stat
 
 from ..errors import CannotRead, CannotWrite, DigestMismatch, StoreCorrupt
+from ..names import place_fault
 from . import disk
 from .disk import CREATE, READ, forget, why
 from .locks import GC_WAIT, Exclusive, Lease
@@ -41,6 +42,8 @@ class Store:
     __slots__ = ("_boot", "_checked", "_lease", "_made", "_rooted", "root")
 
     def __init__(self, root: str) -> None:
+        if bad := place_fault(root):
+            raise CannotRead(root, f"its path {bad}")
         self.root = root
         self._boot = ""
         self._checked = False

@@ -28,6 +28,7 @@ import time
 from ..digest import Digest
 from ..errors import BadManifest, ChangedWhileRead, Unreadable, UnsafePath
 from ..limits import most
+from ..names import place_fault
 from ..writing import never
 from .fingerprint import FILE_FLAGS, FOLDER_FLAGS, File, encoded, failure
 from .walk import Walk, folders_of
@@ -118,6 +119,8 @@ class SourceTree:
         200,000 entries), ChangedWhileRead (a file that is being written), BadManifest (an ignore file without measure),
         Cancelled when `stop` says so.
         """
+        if bad := place_fault(root):
+            raise Unreadable(root, f"its path {bad}", "Give the folder that holds the app.")
         root = os.path.abspath(root)
         walk = Walk(root, index, time.time_ns(), stop, printed)
         tree = cls(walk.files, walk.links, root)
