@@ -59,6 +59,7 @@ def rebuild(droplet: DropletFile, source: str, settings: Settings) -> Digest:
     with temporary.folder("attest") as place, ThreadPoolExecutor(4, "attest") as pool:
         out = os.path.join(place, "droplet.tgz")
         folder = restage.Folder(source, stop=settings.stop, printed=settings.printed)
+        folder.aim(plan.stack, plan.architecture)
         restage.check_locked(folder, {path: str(digest) for path, digest in plan.inputs})
         with settings.store.lease():
             staging.take_in(plan, folder.tree, settings.store)

@@ -19,6 +19,8 @@ from .digest import Digest
 from .ecosystems import ecosystem
 from .errors import StagerError, Unpinned, UsageError
 from .model import Artifact, BuildpackPin, Detection, EnvVar, Locked, Plan, Reason, Runtime, Stack
+from .restage import DEFAULT_ARCHITECTURE
+from .restage import DEFAULT_STACK as DEFAULT_STACK
 from .runtimes import Asked, Chosen, DebianMirrors, Web
 from .writing import never
 
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
     from .store import Store
     from .tree import SourceTree
 
-DEFAULT_STACK = "debian-12"
-DEFAULT_ARCHITECTURE = "amd64"
 DIRECT = "nodejs.direct"
 """The fact that names the npm packages the app itself depends on."""
 _NOTHING = Locked(())

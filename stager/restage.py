@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     from .store import Store
 
 LOCK = "stager.lock"
+"""The lock of the app's own stack and architecture; those of others lie beside it (see `Folder.aim`)."""
+DEFAULT_STACK, DEFAULT_ARCHITECTURE = "debian-12", "amd64"
 BASE_FORMAT = 8
 """Version of the base record; part of its memo key."""
-_OWN = (LOCK, ".gitignore", ".stagerignore", ".cfignore", ".slugignore")
+_OWN = (".gitignore", ".stagerignore", ".cfignore", ".slugignore")
 """Files of an app that no tree has, and that no output may replace."""
 _KEPT = 1000
 """The most changed files that are remembered of a staging."""
@@ -48,7 +50,12 @@ class Folder:
     What is remembered saves work and decides nothing. Without a store nothing is remembered, and every file is read.
     """
 
-    __slots__ = ("memo", "root", "tree")
+    __slots__ = ("command", "lock", "memo", "root", "tree")
+
+    lock: str
+    """The name of the lock in force: `stager.lock`, until `aim` says otherwise."""
+    command: str
+    """The whole command that makes it, for hints."""
 
     def __init__(
         self,
@@ -61,6 +68,7 @@ class Folder:
         if bad := place_fault(root):
             raise Unreadable(root, f"its path {bad}", "Give the folder that holds the app.")
         self.root = os.path.realpath(root)
+        self.lock, self.command = LOCK, "stager lock"
         self.memo: dict[str, Any] = (store.recall("folder", self.root) or {}) if store else {}
         self.tree = SourceTree.read(root, index=self.memo.get("index"), stop=stop, printed=printed)
 
@@ -68,16 +76,60 @@ class Folder:
         """Read the folder again, after files were written into it."""
         self.tree = SourceTree.read(self.root, index=self.memo.get("index"), stop=stop, printed=printed)
 
+    def aim(self, stack: str, architecture: str) -> tuple[str, str]:
+        """Turn to the lock of what is wished for; the wishes, completed from the app's own when one is empty.
+
+        `stager.lock` is of the app's own stack, which `stager.yml` names, else the lock itself, else the default; and of the
+        architecture that it names. For another stack it is `stager.<stack>.lock`, for another architecture than amd64
+        `stager.<stack>.<architecture>.lock`. So no staging for one touches what is pinned for another. Raises BadManifest.
+        """
+        self.lock, self.command = LOCK, "stager lock"
+        if not stack and not architecture:
+            return "", ""
+        own = self._own()
+        wanted = (stack or own[0], architecture or own[1])
+        if wanted != own and not {"/", "\0"} & set(stack):  # what is no stack's name is told by `box`
+            self.lock = f"stager.{'.'.join(wanted[: 1 if wanted[1] == DEFAULT_ARCHITECTURE else 2])}.lock"
+            self.command += "".join(
+                f" {option} {value}"
+                for option, value, ours in zip(("--stack", "--arch"), wanted, own, strict=True)
+                if value != ours
+            )
+        return wanted
+
+    def _own(self) -> tuple[str, str]:
+        """The app's own stack and architecture."""
+        stack, architecture = pinned(self.lock_bytes() or b"")
+        if "stager.yml" in self.tree.files:
+            from .detection import appconfig  # here, since few stagings need it
+
+            stack = appconfig.read(self.tree).stack or stack
+        return stack or DEFAULT_STACK, architecture or DEFAULT_ARCHITECTURE
+
     def lock_bytes(self) -> bytes | None:
-        """The folder's `stager.lock`, None when it has none."""
+        """The lock in force, None when there is none."""
         try:
-            return regular.read(os.path.join(self.root, LOCK), limits.LOCK, follow=False)
+            return regular.read(os.path.join(self.root, self.lock), limits.LOCK, follow=False)
         except FileNotFoundError:
             return None
         except OSError as error:
             raise Unreadable(
-                LOCK, error.strerror or str(error), "Replace it by the file that 'stager lock' writes."
+                self.lock, error.strerror or str(error), f"Replace it by the file that '{self.command}' writes."
             ) from None
+
+
+def pinned(lock: bytes) -> tuple[str, str]:
+    """The stack and the architecture that a lock is for, as its first lines say; empty where they do not."""
+    found: dict[str, str] = {}
+    for line in lock[:4096].splitlines()[:8]:
+        key, _, value = line.decode("utf-8", "replace").partition(" = ")
+        found.setdefault(key, value.strip('"'))
+    return found.get("stack", ""), found.get("architecture", "")
+
+
+def is_lock(path: str) -> bool:
+    """Whether a path of an app is a lock of stager's, of whatever stack."""
+    return path.startswith("stager.") and path.endswith(".lock") and "/" not in path
 
 
 def inputs_of(tree: SourceTree) -> dict[str, str]:
@@ -103,7 +155,7 @@ def check_locked(folder: Folder, recorded: dict[str, str]) -> None:
     """Raise LockStale when the folder's files are not those that its lock was made from."""
     changed = changed_inputs(recorded, folder.tree)
     if changed:
-        raise LockStale(LOCK, changed)
+        raise LockStale(folder.lock, changed, folder.command)
 
 
 def assemble(
@@ -151,7 +203,7 @@ def keep_source(folder: Folder, out: str) -> None:
     """Raise UsageError for an output that would replace a file of the app. Earlier outputs are none (see `tree.outputs`)."""
     place = writing.final(out) if out else ""
     path = os.path.relpath(os.path.realpath(place), folder.root) if place else ""
-    if path in folder.tree.files or path in _OWN:
+    if path in folder.tree.files or path in _OWN or is_lock(path):
         raise UsageError(f"{path} is a file of the app, and would be replaced", "Choose another place with -o.")
 
 
@@ -267,6 +319,7 @@ def warm(
     stop: Callable[[], bool] = never,
 ) -> dict[str, Any] | None:
     """Stage again without planning, if that is possible: the result of `assemble` with its base, or None."""
+    folder.aim(stack, architecture)
     lock = folder.lock_bytes()
     base = find_base(folder, lock, store) if lock is not None else None
     if base is None or (stack and stack != base["stack"]) or (architecture and architecture != base["architecture"]):

@@ -31,11 +31,11 @@ class Settings:
     """How to stage: everything that is not the app.
 
     `stack` and `architecture` empty mean: what the lock or the app's `stager.yml` says, else the default. `locked` demands
-    a `stager.lock` that fits. `save_lock` writes the plan to it, once the droplet is made, when it was missing or
-    stale. `jobs` is the number of worker threads, 0 for as many as there are processors. `printed` are the files (device,
-    inode) that this process prints to, which are no source. `make_locks` gives the ecosystem's own lock (name → content)
-    of an app that has none; with `save_lock` it is written into the app's folder, else it is only read. Without it, such
-    an app is refused.
+    a lock of stager's that fits (which one: `restage.Folder.aim`). `save_lock` writes the plan to it, once the droplet is
+    made, when it was missing or stale. `jobs` is the number of worker threads, 0 for as many as there are processors.
+    `printed` are the files (device, inode) that this process prints to, which are no source. `make_locks` gives the
+    ecosystem's own lock (name → content) of an app that has none; with `save_lock` it is written into the app's folder,
+    else it is only read. Without it, such an app is refused.
     """
 
     store: Store
@@ -98,7 +98,7 @@ def stage_folder(folder: Folder, out: str, settings: Settings) -> dict[str, Any]
     notes = [note for note in plan.notes if note not in result["base"]["notes"]]
     if settings.save_lock and folder.lock_bytes() != lockfile.dumps(plan).encode():
         save_lock(folder, plan)
-        notes.append("wrote stager.lock, which pins what this droplet is made from; commit it")
+        notes.append(f"wrote {folder.lock}, which pins what this droplet is made from; commit it")
     return {**result, "notes": notes}
 
 
@@ -107,20 +107,21 @@ def current_plan(folder: Folder, settings: Settings) -> Plan:
 
     Raises LockMissing or LockStale with `settings.locked`.
     """
+    stack, architecture = folder.aim(settings.stack, settings.architecture)
     previous = previous_plan(folder)
     if settings.locked:
         if previous is None:
-            raise LockMissing
+            raise LockMissing(folder.lock, folder.command)
         restage.check_locked(folder, dict(previous.inputs))
     if (
         previous
         and not settings.upgrade
         and not (settings.buildpacks and not settings.locked)
-        and fits(previous, folder.tree, settings.stack, settings.architecture)
+        and fits(previous, folder.tree, stack, architecture)
     ):
         return previous
     if settings.locked:
-        raise LockStale(lockfile.NAME, ["the command line"])
+        raise LockStale(folder.lock, ["the command line"], folder.command)
     return make_plan(folder, previous, settings)
 
 
@@ -134,15 +135,17 @@ def fits(plan: Plan, tree: SourceTree, stack: str = "", architecture: str = "") 
 
 
 def previous_plan(folder: Folder, *, forgiving: bool = False) -> Plan | None:
-    """The plan that the folder's lock holds, None without a lock. A broken one is BadLock, or None if `forgiving`."""
+    """The plan that the folder's lock in force holds, None without a lock. A broken one is BadLock, or None if `forgiving`."""
     data = folder.lock_bytes()
     if data is None:
         return None
     try:
-        return lockfile.loads(data.replace(b"\r\n", b"\n"))
-    except BadLock:
+        return lockfile.loads(data.replace(b"\r\n", b"\n"), folder.lock)
+    except BadLock as error:
         if forgiving:
             return None
+        if folder.lock != restage.LOCK:
+            error.hint = f"Run '{folder.command}', or restore the file from version control."
         raise
 
 
@@ -185,21 +188,22 @@ def _planned(folder: Folder, previous: Plan | None, settings: Settings) -> Plan:
     from . import planning  # here, since most stagings have a plan
 
     settings.tell("plan", "reading locks and indexes")
+    stack, architecture = folder.aim(settings.stack, settings.architecture)
     return planning.plan(
         folder.tree,
         sources=planning.Sources.online(settings.store, settings.indexes, folder.tree, settings.offline, settings.stop),
-        stack=settings.stack,
-        architecture=settings.architecture,
+        stack=stack,
+        architecture=architecture,
         only=settings.buildpacks,
         previous=None if settings.upgrade else previous,
     )
 
 
 def save_lock(folder: Folder, plan: Plan) -> None:
-    """Write the plan to the folder's `stager.lock`, whole or not at all. Raises BadLock for what could not be read again."""
+    """Write the plan to the lock in force, whole or not at all. Raises BadLock for what could not be read again."""
     data = lockfile.dumps(plan).encode()
     lockfile.loads(data)
-    writing.write(os.path.join(folder.root, lockfile.NAME), data)
+    writing.write(os.path.join(folder.root, folder.lock), data)
 
 
 def stage_plan(folder: Folder, plan: Plan, out: str, settings: Settings) -> dict[str, Any]:

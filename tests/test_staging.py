@@ -78,10 +78,11 @@ def test_locked_demands_one_that_fits(app: Path) -> None:
     assert stage(app, save_lock=True) == stage(app, locked=True)
 
 
-def test_locked_for_another_stack_is_stale(app: Path) -> None:
+def test_locked_for_another_stack_wants_its_lock(app: Path) -> None:
     stage(app, save_lock=True)
-    with pytest.raises(LockStale):
+    with pytest.raises(LockMissing) as caught:
         stage(app, locked=True, stack="debian-13")
+    assert caught.value.where == "stager.debian-13.lock"
 
 
 def test_a_lock_with_foreign_line_ends_is_the_same_plan(app: Path) -> None:

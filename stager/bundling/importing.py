@@ -189,12 +189,13 @@ def _store(archive: Archive, member: Member, name: str, artifacts: list[Artifact
 def _give(plan: Plan, root: str, store: Store, label: str) -> str:
     """Write the plan to an app that has none; the file's path, or nothing when the app has this very plan."""
     folder = Folder(root, store)
+    folder.aim(plan.stack, plan.architecture)
     check_locked(folder, {path: str(digest) for path, digest in plan.inputs})
     there = folder.lock_bytes()
     if there is None:
         staging.save_lock(folder, plan)
-        return os.path.join(folder.root, lockfile.NAME)
+        return os.path.join(folder.root, folder.lock)
     if there.replace(b"\r\n", b"\n") != lockfile.dumps(plan).encode():
         hint = "Move that file away to use the bundle's, or make a bundle of this app."
-        raise BadBundle(label, f"pins another plan than the app's {lockfile.NAME}", hint)
+        raise BadBundle(label, f"pins another plan than the app's {folder.lock}", hint)
     return ""

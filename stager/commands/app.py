@@ -60,20 +60,21 @@ def _lock(arguments: argparse.Namespace) -> int:
     for made in lock_app(arguments.dir, settings, shared.environ(), shared.say):
         shared.say(f"made {made}")
     folder = shared.folder(arguments, store)
+    folder.aim(settings.stack, settings.architecture)
     plan = make_plan(folder, previous_plan(folder, forgiving=True), settings)
     save_lock(folder, plan)
     if arguments.json:
         shared.print_json(plan_json(plan))
     else:
-        _report_lock(plan)
+        _report_lock(plan, folder.lock)
     return 0
 
 
-def _report_lock(plan: Plan) -> None:
+def _report_lock(plan: Plan, name: str) -> None:
     shared.warn(plan.notes)
     runtimes = ", ".join(f"{runtime.name} {runtime.version}" for runtime in plan.runtimes)
     what = f"{plan.stack}/{plan.architecture}, {runtimes or 'no runtime'}, {len(plan.artifacts)} artifacts"
-    shared.say(f"stager.lock: {what}")
+    shared.say(f"{name}: {what}")
 
 
 def _run(arguments: argparse.Namespace) -> int:

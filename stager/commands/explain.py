@@ -50,6 +50,7 @@ def _question(arguments: argparse.Namespace) -> Question:
     store = shared.store(arguments)
     folder = shared.folder(arguments, store)
     settings = shared.settings(arguments, store, save_lock=False)
+    folder.aim(settings.stack, settings.architecture)
 
     @cache
     def plan() -> object:

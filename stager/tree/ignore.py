@@ -17,7 +17,9 @@ from .names import check_name
 OWN_FILES = (".stagerignore", ".cfignore", ".slugignore")
 """Ignore files of the app's root; the first that exists is used. Heroku's `.slugignore` knows no negation."""
 
-_OUT_AT_ROOT = frozenset({".stager", "stager.lock", "droplet.tgz", "bundle.tar", ".gitignore", *OWN_FILES})
+_OUT_AT_ROOT = frozenset({".stager", "droplet.tgz", "bundle.tar", ".gitignore", *OWN_FILES})
+_LOCKS = re.compile(r"stager\.(?:.*\.)?lock", re.DOTALL)
+"""`stager.lock`, and those of other stacks beside it: `stager.heroku-24.lock`, `stager.debian-12.arm64.lock`."""
 _OUT = frozenset(
     {".git", ".DS_Store", ".AppleDouble", "Icon\r", "Thumbs.db", "ehthumbs.db", "desktop.ini", "Desktop.ini"}
 )
@@ -72,7 +74,7 @@ def always_out(path: str, kind: str) -> bool:
     else. No ignore file overrides this.
     """
     parent, _, name = path.rpartition("/")
-    if name in _OUT or (not parent and name in _OUT_AT_ROOT):
+    if name in _OUT or (not parent and (name in _OUT_AT_ROOT or _LOCKS.fullmatch(name))):
         return True
     if parent.rpartition("/")[2] == ".yarn" and name in _OUT_IN_YARN:
         return True

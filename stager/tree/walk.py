@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     Identity = tuple[int, int]
     """The device and inode that a folder had when its parent was listed."""
 
-FORMAT = 4
+FORMAT = 5
 """Of the index. Raise it whenever a rule of `decide`, `ignore`, `gitignore`, `outputs` or `_verdict` changes."""
 MOST_ENTRIES = 200_000
 RACY = 2_000_000_000

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from .. import dependencies, lockfile, staging, temporary
+from .. import dependencies, lockfile, restage, staging, temporary
 from ..codec import CODEC
 from ..errors import Cancelled, CannotRebuild, CannotWrite, DigestMismatch, LockMissing, StagerError, Unreadable
 from ..model import Artifact, Plan
@@ -115,15 +115,21 @@ def _remove(scratch: str) -> None:
 
 
 def _plan(folder: Folder, droplet: str) -> tuple[Plan, tuple[str, ...]]:
-    """The source's lock, else the plan that the droplet carries. Raises LockMissing, BadLock, CannotRebuild."""
+    """The source's lock for the droplet's stack; the plan that the droplet carries, when the source has no lock at all.
+
+    Raises LockMissing, BadLock, CannotRebuild.
+    """
+    carried = _carried(droplet) if droplet else None
+    own = folder.lock_bytes()
+    folder.aim(*restage.pinned(carried or b""))
     data = folder.lock_bytes()
     notes: tuple[str, ...] = ()
     if data is None:
-        data = _carried(droplet) if droplet else None
+        data = carried if own is None else None
         if data is None:
-            raise LockMissing
+            raise LockMissing(folder.lock, folder.command)
         notes = ("the source has no stager.lock; the plan that the droplet carries was used",)
-    plan = lockfile.loads(data.replace(b"\r\n", b"\n"))
+    plan = lockfile.loads(data.replace(b"\r\n", b"\n"), folder.lock)
     if plan.codec != CODEC:
         why = f"the lock asks for the codec {plan.codec}, and this stager has {CODEC}"
         raise CannotRebuild(why, "Verify with the version of stager that made the droplet.")
