@@ -200,7 +200,7 @@ def _heroku(droplet: DropletFile, aim: Aim, aims: Sequence[Aim], context: Contex
     with temporary.folder("slug") as folder:
         made = heroku.export(droplet, os.path.join(folder, "slug.tgz"), {})
         offer = Offer.of(made.path, made.size, made.digest, droplet.digest, droplet.facts)
-        live = push(api, aim.where, offer, Waiting())
+        live = push(api, aim.where, offer, Waiting(), any_stack=bool(context.options.get("any_stack")))
         running = heroku_apps.slug(api, aim.where, live.slug)
         if running.checksum != offer.checksum:
             raise DigestMismatch(str(aim), offer.checksum, running.checksum or "no checksum")

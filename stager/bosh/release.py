@@ -95,7 +95,7 @@ def stemcell_for(facts: Mapping[str, Any], asked: str) -> str:
     line = asked.partition("/")[0] or next((name for name, glibc in LINES.items() if glibc >= needed), "")
     if not line or LINES.get(line, needed) < needed:
         text = f"it needs glibc {needed[0]}.{needed[1]}"
-        hint = "Name a newer stemcell with --stemcell, or stage for an older stack, such as cflinuxfs4."
+        hint = "Name a newer stemcell with --stemcell, or run 'stager stage --stack cflinuxfs4'."
         raise Unfit("the droplet", asked or "any stemcell line that stager knows", text, hint)
     return asked or f"{line}/1"
 

@@ -189,6 +189,8 @@ def check_stack(droplet: Checked, stack: str, *, accept: bool = False) -> str:
         return ""
     have = _glibc(stack)
     hint = f"Stage it for that stack: stager stage --stack {stack}."
+    if stack not in box.names():
+        hint = "stager cannot stage for that stack: let the app be on cflinuxfs4, and run 'stager stage --stack cflinuxfs4'."
     if have and droplet.glibc > have:
         needs = f"it needs glibc {droplet.glibc[0]}.{droplet.glibc[1]}, and {stack} has {have[0]}.{have[1]}"
         raise Unfit(droplet.name, PLATFORM, needs, hint)

@@ -34,6 +34,7 @@ def _push_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _waiting_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--timeout", type=float, default=3600.0, metavar="SECONDS", help="for the release phase (3600)")
+    parser.add_argument("--any-stack", action="store_true", help="accept a stack that the droplet was not staged for")
 
 
 def _push(arguments: argparse.Namespace) -> int:
@@ -43,7 +44,7 @@ def _push(arguments: argparse.Namespace) -> int:
         offer = _offer(arguments, f"{folder}/slug.tgz")
         from ..heroku import push
 
-        live = push.push(_api(), arguments.app, offer, _waiting(arguments))
+        live = push.push(_api(), arguments.app, offer, _waiting(arguments), any_stack=arguments.any_stack)
     return _report(arguments, live, {"digest": f"sha256:{offer.sha256}", "size": offer.size, "droplet": offer.droplet})
 
 
@@ -103,7 +104,9 @@ def _promote_arguments(parser: argparse.ArgumentParser) -> None:
 def _promote(arguments: argparse.Namespace) -> int:
     from ..heroku.push import promote
 
-    live = promote(_api(), arguments.source, arguments.app, arguments.slug, _waiting(arguments))
+    live = promote(
+        _api(), arguments.source, arguments.app, arguments.slug, _waiting(arguments), any_stack=arguments.any_stack
+    )
     return _report(arguments, live, {"from": arguments.source})
 
 

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from .. import box
 from ..checked import Node
 from ..errors import PlatformUnavailable, Unfit, UsageError
 from .api import Api
@@ -53,8 +54,10 @@ def checked_slug(slug: str) -> str:
     return slug
 
 
-def check_fits(api: Api, app: str, stack: str, what: str) -> None:
-    """Raise Unfit unless the app runs slugs of that stack."""
+def check_fits(
+    api: Api, app: str, stack: str, what: str, glibc: tuple[int, int] = (0, 0), *, accept: bool = False
+) -> str:
+    """The app's stack. Raises Unfit unless it runs slugs of `stack`, or, with `accept`, has the glibc that one needs."""
     found = node(api.get(f"looking at {app}", "apps", app), "an app")
     if _named(found, "generation") == "fir":
         raise Unfit(
@@ -65,12 +68,25 @@ def check_fits(api: Api, app: str, stack: str, what: str) -> None:
         )
     wanted = _named(found, "build_stack") or _named(found, "stack")
     if wanted != stack:
+        _check_other(what, app, stack, wanted, glibc, accept)
+    return wanted
+
+
+def _check_other(what: str, app: str, stack: str, wanted: str, glibc: tuple[int, int], accept: bool) -> None:
+    known = wanted in box.names()
+    have = box.load(wanted).glibc if known else glibc
+    ways = (
+        [f"run 'stager stage --stack {wanted}'"] if known else ["move the app to a stack that 'stager box list' names"]
+    )
+    if glibc > have:
+        needed, there = (".".join(map(str, version)) for version in (glibc, have))
         raise Unfit(
-            what,
-            f"{app}",
-            f"it is for stack {stack}, and {app} is on {wanted}",
-            f"Stage again with --stack {wanted}, or move the app with 'heroku stack:set {stack}'.",
+            what, app, f"it needs glibc {needed}, and {wanted} has {there}", ways[0][0].upper() + ways[0][1:] + "."
         )
+    if not accept:
+        ways += [f"move the app with 'heroku stack:set {stack}'"] if stack.startswith("heroku-") else []
+        hint = f"{', or '.join([*ways, 'accept it with --any-stack'])}."
+        raise Unfit(what, app, f"it is for stack {stack}, and {app} is on {wanted}", hint[0].upper() + hint[1:])
 
 
 def current(api: Api, app: str) -> Release | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..digest import Digest
@@ -40,6 +40,8 @@ class Offer:
     droplet: str
     """The droplet's digest."""
     commit: str = ""
+    glibc: tuple[int, int] = (0, 0)
+    """The lowest that the droplet's files run with."""
 
     @classmethod
     def of(
@@ -55,12 +57,18 @@ class Offer:
             processes=facts["processes"],
             droplet=droplet,
             commit=commit,
+            glibc=_glibc(str(facts.get("glibc", ""))),
         )
 
     @property
     def checksum(self) -> str:
         """As Heroku writes it."""
         return f"SHA256:{self.sha256}"
+
+
+def _glibc(text: str) -> tuple[int, int]:
+    major, _, minor = text.partition(".")
+    return (int(major), int(minor)) if major.isdecimal() and minor.isdecimal() else (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +107,14 @@ def weigh(
     return f"the slug has {size / 1e6:.1f} MB; above {warning >> 20} MiB apps start slowly. The biggest, unpacked: {biggest}"
 
 
-def push(api: Api, app: str, offer: Offer, waiting: Waiting | None = None) -> Live:
-    """Create, upload and release a slug, and wait until it is live.
+def push(api: Api, app: str, offer: Offer, waiting: Waiting | None = None, *, any_stack: bool = False) -> Live:
+    """Create, upload and release a slug, and wait until it is live. `any_stack` accepts an app of another stack.
 
     Raises Unfit for an app of another stack or generation, DeployFailed when its release phase fails, and Rejected,
     LoginFailed, PlatformUnavailable, TookTooLong.
     """
-    check_fits(api, checked_name(app), offer.stack, "the droplet")
+    stack = check_fits(api, checked_name(app), offer.stack, "the droplet", offer.glibc, accept=any_stack)
+    offer = replace(offer, stack=stack)
     before = current(api, app)
     if before and before.slug and before.status == "succeeded" and _same(api, app, before.slug, offer):
         return Live(app, before.slug, before.version, changed=False)
@@ -146,7 +155,9 @@ def deliver(api: Api, app: str, offer: Offer) -> str:
     raise PlatformUnavailable("uploading the slug", "the address for it was not accepted, or expired too early", hint)
 
 
-def promote(api: Api, source: str, target: str, slug_id: str = "", waiting: Waiting | None = None) -> Live:
+def promote(
+    api: Api, source: str, target: str, slug_id: str = "", waiting: Waiting | None = None, *, any_stack: bool = False
+) -> Live:
     """Release a slug of one app, its current one unless an id is given, on another app; nothing is uploaded."""
     checked_name(source)
     checked_name(target)
@@ -156,7 +167,7 @@ def promote(api: Api, source: str, target: str, slug_id: str = "", waiting: Wait
             raise Rejected("the promotion", "Heroku", f"{source} runs no slug", f"Push a droplet to {source} first.")
         slug_id = running.slug
     found = read_slug(api, source, checked_slug(slug_id))
-    check_fits(api, target, found.stack, f"the slug of {source}")
+    check_fits(api, target, found.stack, f"the slug of {source}", accept=any_stack)
     before = current(api, target)
     if before and before.slug == found.id and before.status == "succeeded":
         return Live(target, found.id, before.version, changed=False)

@@ -360,7 +360,8 @@ def test_another_stack_must_be_accepted(platform: CloudFoundry, push: Callable[.
     platform.state.stacks[:] = ["cflinuxfs5"]
     assert refused(lambda: push(wishes=Wishes(stack="cflinuxfs5")), Unfit) == (
         "droplet.tgz would not run on Cloud Foundry: it was staged for cflinuxfs4, and the app is on cflinuxfs5\n"
-        "  Stage it for that stack: stager stage --stack cflinuxfs5. Or accept it with --any-stack."
+        "  stager cannot stage for that stack: let the app be on cflinuxfs4, and run 'stager stage --stack cflinuxfs4'. "
+        "Or accept it with --any-stack."
     )
     done = push(wishes=Wishes(How(patience=1.0), "cflinuxfs5", any_stack=True))
     assert done.stack == "cflinuxfs5"

@@ -162,8 +162,28 @@ def test_another_stack_is_refused_before_anything_is_made(heroku: Heroku, api: A
     with pytest.raises(Unfit) as caught:
         push.push(api, "old", offer, waiting())
     assert "it is for stack debian-12, and old is on heroku-22" in caught.value.message
-    assert "--stack heroku-22" in caught.value.hint
+    hint = "Move the app to a stack that 'stager box list' names, or accept it with --any-stack."
+    assert caught.value.hint == hint
     assert heroku.requests() == ["GET /apps/old"]
+
+
+def test_another_stack_is_accepted_with_any_stack_where_its_glibc_is_new_enough(
+    heroku: Heroku, api: Api, offer: Offer
+) -> None:
+    heroku.apps["new"] = App("heroku-24")
+    with pytest.raises(Unfit) as caught:
+        push.push(api, "new", offer, waiting())
+    assert caught.value.hint == "Run 'stager stage --stack heroku-24', or accept it with --any-stack."
+    with pytest.raises(Unfit) as caught:
+        push.push(api, "new", replace(offer, glibc=(2, 41)), waiting(), any_stack=True)
+    assert "it needs glibc 2.41, and heroku-24 has 2.39" in caught.value.message
+    assert caught.value.hint == "Run 'stager stage --stack heroku-24'."
+    live = push.push(api, "new", replace(offer, glibc=(2, 36)), waiting(), any_stack=True)
+    assert live.changed
+    assert push.push(api, "new", replace(offer, glibc=(2, 36)), waiting(), any_stack=True) == replace(
+        live, changed=False
+    )
+    assert push.promote(api, "new", "old", waiting=waiting(), any_stack=True).changed
 
 
 def test_a_fir_app_is_told_to_take_the_image(api: Api, offer: Offer) -> None:
