@@ -15,13 +15,13 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
-from . import __version__, assembly, codec, launch, linking, pieces, releases, tar
+from . import __version__, assembly, codec, launch, linking, pieces, releases, starting, tar
 from .digest import canonical_json, key_of
 from .ecosystems import covered, link_packages, unbuilt, unpacked
 from .errors import BadLock, DigestMismatch, LockStale, NeedsBuild, PathConflict, StoreCorrupt, UnsafeEntry
 from .launch import LAYERS
 from .lockfile import plan_digest
-from .model import Artifact, BuildpackPin, Plan
+from .model import Artifact, BuildpackPin, Plan, Process
 from .names import WHITEOUT, path_fault
 from .pieces import Piece
 from .remarks import collisions, told
@@ -155,11 +155,17 @@ def _build(
 
 
 def build_base(
-    plan: Plan, placed: list[Placed], store: Store, root: str = "", stop: Callable[[], bool] = lambda: False
+    plan: Plan,
+    placed: list[Placed],
+    store: Store,
+    root: str = "",
+    stop: Callable[[], bool] = lambda: False,
+    scripts: Iterable[Process] = (),
 ) -> dict[str, Any]:
     """Make the base record of a plan from its placed artifacts and remember it.
 
-    `root` is the app's folder, to which a user's own buildpacks are relative.
+    `root` is the app's folder, to which a user's own buildpacks are relative; `scripts` are the lines of package.json, an
+    input of the plan, that its processes come to.
 
     Raises BadLock when a runtime is another one than its artifact, NeedsBuild, PathConflict, and what building a piece raises.
     """
@@ -179,6 +185,7 @@ def build_base(
         **envelope,
         "layers": layers,
         "notes": releases.remarks(plan.runtimes) + notes + told(collisions(owners), partial(_whose, owners)),
+        "starts": starting.unmet(starting.needs((*plan.processes, *scripts)), owners.keys(), plan.stack),
     }
     base["crc"], base["length"] = _combined(layers)
     base["linked"] = base_key(plan_digest(plan))

@@ -130,12 +130,25 @@ class SourceError(StagerError):
 class NotDetected(SourceError):
     """No buildpack recognised the app."""
 
-    def __init__(self, looked_for: Sequence[tuple[str, str]], similar: Sequence[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self,
+        looked_for: Sequence[tuple[str, str]],
+        similar: Sequence[tuple[str, str]] = (),
+        foreign: Sequence[tuple[str, str]] = (),
+        beside: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        """`foreign`: manifests and their languages; `beside`: buildpacks and files that are helpers of such an app."""
         lines = "; ".join(f"{name} looks for {what}" for name, what in looked_for)
         meant = "".join(f"Is {found} meant to be {right}? Then rename it. " for found, right in similar)
+        whose = " and ".join(f"{file} is for {language}" for file, language in foreign)
+        alone = "".join(
+            f"{file} alone does not make it {name}'s; if it is, write 'buildpacks: [{name}]' in stager.yml. "
+            for name, file in beside
+        )
         super().__init__(
-            "no buildpack recognises this folder",
-            f"{meant}{lines}. Add one of these, or a Procfile with a web process.",
+            f"no buildpack recognises this folder{f': {whose}, which stager has no buildpack for' if whose else ''}",
+            f"{meant}{alone}{lines}. Add one of these, or a Procfile with a web process.",
+            where=foreign[0][0] if foreign else "",
             looked_for=dict(looked_for),
             similar=dict(similar),
         )

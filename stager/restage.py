@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 LOCK = "stager.lock"
 """The lock of the app's own stack and architecture; those of others lie beside it (see `Folder.aim`)."""
 DEFAULT_STACK, DEFAULT_ARCHITECTURE = "debian-12", "amd64"
-BASE_FORMAT = 8
+BASE_FORMAT = 9
 """Version of the base record; part of its memo key."""
 _OWN = (".gitignore", ".stagerignore", ".cfignore", ".slugignore")
 """Files of an app that no tree has, and that no output may replace."""
@@ -172,6 +172,10 @@ def assemble(
     keep_source(folder, place)
     wanted = [str(folder.tree.digest), base["plan"]]
     last: dict[str, Any] | None = folder.memo.get("last")
+    if base["starts"]:
+        from . import starting  # here, since most apps start what the plan brings
+
+        starting.check(folder.tree, base["starts"])
     app, known = assembly.app_pieces(folder.tree, base, store, folder.memo.get("known", {}), stop)
     same = False
     if last is not None and last["of"] == wanted and _untouched(place, last, stop):

@@ -254,7 +254,10 @@ def make_base(plan: Plan, folder: Folder, settings: Settings) -> dict[str, Any]:
         for one in workshop.placed(plan.artifacts):
             placed.append(one)
             settings.tell("assemble", one.artifact.name, len(placed), len(plan.artifacts))
-    return dependencies.build_base(plan, placed, store, folder.root, settings.stop)
+    from .detection import matching, scripts  # here, since YAML comes with it
+
+    lines = scripts.lines(matching.Facts(folder.tree), plan.processes)
+    return dependencies.build_base(plan, placed, store, folder.root, settings.stop, lines)
 
 
 def take_in(plan: Plan, tree: SourceTree, store: Store) -> None:

@@ -75,6 +75,7 @@ def stage(situation: Situation, place: Path) -> Staged:
     for name, text in {"Procfile": "web: ./serve\n", "serve": "#!/bin/sh\n", **situation.files}.items():
         (app / name).parent.mkdir(parents=True, exist_ok=True)
         (app / name).write_text(text)
+        (app / name).chmod(0o755 if text.startswith("#!") else 0o644)
     for name, target in situation.own_links.items():
         (app / name).parent.mkdir(parents=True, exist_ok=True)
         (app / name).symlink_to(target)

@@ -38,7 +38,7 @@ class Bench:
         self.blobs: dict[str, bytes] = {}
         self.artifacts: list[Artifact] = []
         for path, text in {
-            "Procfile": "web: python main.py\n",
+            "Procfile": "web: sh main.py\n",
             "main.py": "print('hi')\n",
             "lib/a.py": "A = 1\n",
         }.items():
@@ -76,7 +76,7 @@ class Bench:
             artifacts=tuple(sorted(self.artifacts, key=lambda one: one.purl)),
             links=(),
             files=(),
-            processes=(Process("web", "python main.py", WHY),),
+            processes=(Process("web", "sh main.py", WHY),),
             env=(),
         )
         return replace(plan, **changes)
@@ -135,7 +135,7 @@ def test_it_holds_the_app_and_everything_it_needs(bench: Bench) -> None:
     assert members["./app/node_modules/beta/cli.js"].mode == 0o775
     assert bench.content(".stager/bin/launch").decode() == launch.LAUNCH
     assert bench.content(".stager/stager.lock").decode() == dumps(bench.plan())
-    assert bench.content(".stager/processes/web") == b"python main.py\n"
+    assert bench.content(".stager/processes/web") == b"sh main.py\n"
     assert [name for name in members if not name.startswith("./app")] == [
         "./deps", "./logs", "./profile.d", "./staging_info.yml", "./tmp"
     ]  # fmt: skip

@@ -732,3 +732,129 @@ def test_no_start_command_for_python() -> None:
 def test_commands_that_cannot_be_judged_are_left_alone(command: str) -> None:
     files = {"package.json": scripts(start=command)}
     assert [one.command for one in choose(files, "a").processes] == ["npm start"]
+
+
+DEV = {
+    "a": "1",
+    "cross-env": "7",
+    "typescript": "5",
+    "npm-run-all": "4",
+    "dotenv": "16",
+    "tsx": "4",
+    "@swc-node/register": "1",
+}
+MOVE = "to dependencies and make the lock file again."
+COMPILE = "Run it before staging, keep what it writes in the app, and take tsc out of the start command."
+DEVELOPMENT: dict[str, tuple[dict[str, str], str, str]] = {
+    "cross-env A=1 node server.js": ({}, "scripts.start runs cross-env", f"Move cross-env {MOVE}"),
+    "A=1 exec cross-env B=2 node server.js": ({}, "scripts.start runs cross-env", f"Move cross-env {MOVE}"),
+    "cross-env-shell 'node server.js'": (
+        {},
+        "scripts.start runs cross-env-shell of cross-env",
+        f"Move cross-env {MOVE}",
+    ),
+    "run-s migrate serve": ({}, "scripts.start runs run-s of npm-run-all", f"Move npm-run-all {MOVE}"),
+    "tsc && node server.js": ({}, "scripts.start runs tsc of typescript", COMPILE),
+    "npx tsc && node server.js": ({}, "scripts.start runs tsc of typescript", COMPILE),
+    "npm exec -- tsx server.js": ({}, "scripts.start runs tsx", f"Move tsx {MOVE}"),
+    "node server.js": ({"prestart": "tsc"}, "scripts.prestart runs tsc of typescript", COMPILE),
+    "npm run --silent web": ({"web": "tsx server.js"}, "scripts.web runs tsx", f"Move tsx {MOVE}"),
+    "npm run web -- --port 1": ({"web": "x", "prebuild": "tsc", "preweb": "npm run build", "build": "x"}, "", ""),
+    "npm run b && node server.js": ({"b": "x", "preb": "tsc"}, "scripts.preb runs tsc of typescript", COMPILE),
+    "npm run c && node server.js": ({"c": "x", "postc": "tsc"}, "scripts.postc runs tsc of typescript", COMPILE),
+    "node -r dotenv/config server.js": ({}, "scripts.start loads dotenv", f"Move dotenv {MOVE}"),
+    "node --require=dotenv/config server.js": ({}, "scripts.start loads dotenv", f"Move dotenv {MOVE}"),
+    "node --import tsx server.js": ({}, "scripts.start loads tsx", f"Move tsx {MOVE}"),
+    "node --import @swc-node/register/esm server.js": (
+        {},
+        "scripts.start loads @swc-node/register",
+        f"Move @swc-node/register {MOVE}",
+    ),
+    "NODE_OPTIONS='--require dotenv/config' node server.js": ({}, "scripts.start loads dotenv", f"Move dotenv {MOVE}"),
+    "node --require ./env.js --import=node:test -r x server.js": ({}, "", ""),
+    "tsc || node server.js": ({}, "", ""),
+}
+
+
+@pytest.mark.parametrize("command", DEVELOPMENT)
+def test_what_is_for_development_is_not_in_a_droplet(command: str) -> None:
+    """Every simple command is looked at, with what runs before and after a script, and what Node.js loads first."""
+    more, why, hint = DEVELOPMENT[command]
+    manifest_ = manifest(devDependencies=DEV, dependencies={"x": "1"}, scripts={"start": command, **more})
+    if "preweb" in more:
+        why, hint = "scripts.prebuild runs tsc of typescript", COMPILE
+    files = {"package.json": manifest_, "server.js": "", "env.js": ""}
+    if not why:
+        assert choose(files, "x").processes[0].command == "npm start"
+        return
+    with pytest.raises(BadManifest) as caught:
+        choose(files, "x")
+    assert (caught.value.message, caught.value.hint) == (f"{why}, which is only among devDependencies", hint)
+    names = " ".join(["x", *DEV])
+    assert choose(files, names).processes[0].command == "npm start"
+
+
+def test_development_tools_of_a_procfile() -> None:
+    files = {
+        "package.json": manifest(devDependencies=DEV),
+        "server.js": "",
+        "Procfile": "web: npx cross-env A=1 node server.js",
+    }
+    with pytest.raises(BadManifest) as caught:
+        choose(files)
+    assert str(caught.value.where) == "Procfile:1"
+    assert caught.value.message == "web runs cross-env, which is only among devDependencies"
+
+
+PAGE = {"index.html": '<script type="module" src="/src/main.js"></script>'}
+VUE = "import { createApp } from 'vue'\ncreateApp(App).mount('#app')\n"
+NO_PROGRAM: dict[str, Files] = {
+    "a Vue app": {**PAGE, "src/main.js": VUE, "package.json": scripts(build="vite build")},
+    "a React app": {
+        "public/index.html": "",
+        "src/index.js": "root.render(x)\n",
+        "package.json": scripts(build="webpack"),
+    },
+    "a Vue app without a build script": {**PAGE, "src/main.js": VUE, "package.json": scripts(dev="vite")},
+    "bun with a page": {**PAGE, "src/index.ts": VUE, "package.json": scripts(build="bun build x"), "bun.lock": "{}"},
+    "a library": {
+        "lib/index.js": "module.exports = 1\n",
+        "package.json": manifest(main="lib", dependencies={"a": "1"}),
+    },
+    "a library of modules": {"index.js": "export { a } from './a.js'\n", "package.json": scripts(test="jest")},
+}
+
+
+@pytest.mark.parametrize("name", NO_PROGRAM)
+def test_code_of_browsers_and_libraries_is_no_program(name: str) -> None:
+    with pytest.raises((NeedsBuild, NoProcess)):
+        choose(NO_PROGRAM[name], "a")
+
+
+PROGRAM: dict[str, tuple[Files, str]] = {
+    "a server beside its pages": (
+        {"public/index.html": "", "index.js": "app.listen(process.env.PORT)\n", "package.json": scripts(dev="x")},
+        "node index.js",
+    ),
+    "a program that is tested": (
+        {
+            "app.js": "module.exports = app\nif (require.main === module) run()\n",
+            "package.json": manifest(main="app.js"),
+        },
+        "node app.js",
+    ),
+    "a program that reads its server": (
+        {"index.js": "require('./server')\n", "package.json": scripts(dev="x")},
+        "node index.js",
+    ),
+    "bun beside its pages": (
+        {**PAGE, "index.ts": "Bun.serve({ port: 1 })\n", "package.json": scripts(dev="x"), "bun.lock": "{}"},
+        "bun run index.ts",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PROGRAM)
+def test_programs_beside_pages_and_exports(name: str) -> None:
+    files, command = PROGRAM[name]
+    assert choose(files, "a").processes[0].command == command

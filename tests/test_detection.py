@@ -504,3 +504,93 @@ def test_nothing_depends_on_hash_seed_or_order() -> None:
         for seed in ("0", "1", "77")
     }
     assert len(seen) == 1
+
+
+RAILS: Files = {"Gemfile": "", "config.ru": "", "public/index.html": "", "app/models/a.rb": ""}
+HELPER = json.dumps({"dependencies": {"bootstrap": "5"}, "scripts": {"build": "vite build"}, "main": "index.js"})
+FOREIGN: dict[str, tuple[Files, str, str]] = {
+    "Rails with a page": (RAILS, "Gemfile is for Ruby", "public/index.html alone does not make it static's; "),
+    "Rails with packages": (
+        {"Gemfile": "", "package.json": HELPER},
+        "Gemfile is for Ruby",
+        "package.json alone does not make it nodejs's; ",
+    ),
+    "Laravel": (
+        {"composer.json": "{}", "package.json": HELPER, "public/index.php": "", "vite.config.js": ""},
+        "composer.json is for PHP",
+        "package.json alone does not make it nodejs's; ",
+    ),
+    "PHP with gulp": (
+        {
+            "index.php": "",
+            "package.json": json.dumps({"scripts": {"start": "gulp watch"}, "main": "gulpfile.js"}),
+            "gulpfile.js": "",
+        },
+        "index.php is for PHP",
+        "package.json alone does not make it nodejs's; ",
+    ),
+    "PHP with a script of its pages": (
+        {"composer.json": "{}", "app.js": ""},
+        "composer.json is for PHP",
+        "app.js alone does not make it nodejs's; ",
+    ),
+    "Go with a built front end": (
+        {"go.mod": "module a\n", "package.json": HELPER, "dist/index.html": ""},
+        "go.mod is for Go",
+        "dist/index.html alone does not make it static's; ",
+    ),
+    "Java": ({"pom.xml": "", "src/main/java/A.java": ""}, "pom.xml is for Java", ""),
+    "Gradle": ({"build.gradle.kts": ""}, "build.gradle.kts is for Java", ""),
+    "Rust": ({"Cargo.toml": "", "src/main.rs": ""}, "Cargo.toml is for Rust", ""),
+    ".NET": ({"Shop/Shop.csproj": "", "Shop.sln": ""}, "Shop.sln is for .NET", ""),
+    "Deno": ({"deno.json": "{}", "mod.ts": ""}, "deno.json is for Deno", ""),
+    "Elixir": ({"mix.exs": "", "assets/package.json": "{}"}, "mix.exs is for Elixir", ""),
+    "Swift": ({"Package.swift": ""}, "Package.swift is for Swift", ""),
+    "conda": ({"environment.yml": "dependencies: [flask]\n", "shop/web.py": ""}, "environment.yml is for conda", ""),
+    "two of them": ({"go.mod": "", "Gemfile": ""}, "Gemfile is for Ruby and go.mod is for Go", ""),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_another_languages_app_is_named(name: str) -> None:
+    files, whose, alone = FOREIGN[name]
+    with pytest.raises(NotDetected) as caught:
+        detect(files)
+    error = caught.value
+    assert error.message == f"no buildpack recognises this folder: {whose}, which stager has no buildpack for"
+    assert error.where == whose.partition(" ")[0]
+    assert error.hint.startswith(alone or "python looks for")
+
+
+BESIDE: dict[str, tuple[Files, list[str]]] = {
+    "a Rust extension of a Python app": ({"requirements.txt": "", "Cargo.toml": ""}, ["python"]),
+    "a Gemfile for the pages of a Node.js app": ({"package.json": EXPRESS, "server.js": "", "Gemfile": ""}, ["nodejs"]),
+    "a main program": ({"package.json": '{"main": "lib/run.js"}', "lib/run.js": "", "go.mod": ""}, ["nodejs"]),
+    "Jekyll's output with a Staticfile": (
+        {"Staticfile": "root: _site\n", "Gemfile": "", "_site/index.html": ""},
+        ["static"],
+    ),
+    "named in stager.yml": ({**RAILS, "stager.yml": "buildpacks: [static]\n"}, ["static"]),
+    "a program that was built before": (
+        {"go.mod": "", "Procfile": "web: ./shop\n", "shop": Executable("")},
+        ["procfile"],
+    ),
+    "a program and packages": ({"go.mod": "", "package.json": HELPER, "Procfile": "web: ./shop\n"}, ["nodejs"]),
+    "conda beside a site": ({"environment.yml": "", "index.html": ""}, ["static"]),
+    "conda beside requirements": ({"environment.yml": "dependencies: [a]\n", "requirements.txt": ""}, ["python"]),
+}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_another_languages_manifest_beside_an_app(name: str) -> None:
+    files, names = BESIDE[name]
+    assert [one.buildpack for one in detect(files).matched] == names
+
+
+def test_conda_s_packages_are_not_passed_over() -> None:
+    with pytest.raises(BadManifest) as caught:
+        detect({"app.py": "import flask\n", "environment.yml": "name: a\ndependencies:\n  - flask\n"})
+    assert (caught.value.where, caught.value.message) == (
+        "environment.yml:2",
+        "its packages are conda's, which stager does not install",
+    )

@@ -15,14 +15,14 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "stager"
 
 RANKS = [
-    "names errors digest limits regular temporary resources places programs writing",
+    "names errors digest limits regular temporary resources places programs writing shell",
     "model checked parsing",
     "tar inflate codec pieces archive elf render templates yamltext buildpack box npmrange releases wanted lockfile progress "
     "tree store entries",
     "ecosystems indexes net",
     # one droplet: made, read, compared, described
-    "detection runtimes planning fetching linking assembly launch restage dependencies running inspecting remarks report "
-    "droplets comparing explaining sbom receipt provenance reporting doctor health "
+    "detection runtimes planning fetching starting linking assembly launch restage dependencies running inspecting remarks "
+    "report droplets comparing explaining sbom receipt provenance reporting doctor health "
     # one platform or service each
     "oci registry cloudfoundry heroku bosh handoff stacks isolation",
     "resolving staging locking targets attesting verifying bundling deploying machine",

@@ -99,6 +99,7 @@ for name in {names!r}:
     (app / name).parent.mkdir(parents=True)
     (app / "Procfile").write_text("web: ./run\\n")
     (app / "run").write_text("#!/bin/sh\\n")
+    (app / "run").chmod(0o755)
     (app / name).unlink(missing_ok=True)
     KINDS[{kind!r}](app / name)
     os.chdir(app)

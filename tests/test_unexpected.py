@@ -23,6 +23,7 @@ def app(place: Path) -> Path:
     place.mkdir()
     (place / "Procfile").write_text("web: ./run\n")
     (place / "run").write_text("#!/bin/sh\n")
+    (place / "run").chmod(0o755)
     return place
 
 

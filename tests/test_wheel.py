@@ -101,6 +101,7 @@ def test_an_installed_wheel_finds_its_data(wheel: Path, tmp_path: Path) -> None:
     app.mkdir()
     (app / "Procfile").write_text("web: ./serve\n")
     (app / "serve").write_text("#!/bin/sh\nexec sleep 1\n")
+    (app / "serve").chmod(0o755)
     detect = [sys.executable, "-m", "stager", "detect", str(app), "--json"]
     done = subprocess.run(detect, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr + done.stdout

@@ -16,7 +16,7 @@ from ..buildpack.vocabulary import CLAIMS, Buildpack, DetectRule
 from ..ecosystems import ecosystem
 from ..errors import Ambiguous, BadManifest, CommittedFiles, NotDetected, UsageError
 from ..model import Detection, Detections, Reason
-from . import appconfig, procfile, versions
+from . import appconfig, foreign, procfile, versions
 from .matching import Facts, Match, fill, first, match
 from .similar import similar
 
@@ -52,8 +52,13 @@ def detect(tree: SourceTree, buildpacks: Sequence[Buildpack] | None = None, *, o
     found = _similar(tree, known)
     rejected = tuple((one.name, one.looks_for) for one in known if one.name not in chosen)
     notes += _vendored(tree, [one.ecosystem for one in known if one.name in chosen])
-    if not chosen:
-        raise NotDetected(rejected, found)
+    others = foreign.found(tree)
+    beside = foreign.helpers(facts, chosen) if others and not forced else []
+    if beside and all(language == foreign.CONDA for _, language in others):
+        beside = []
+    if not chosen or beside:
+        looked_for = [(one.name, one.looks_for) for one in known] if beside else rejected
+        raise NotDetected(looked_for, found, others, list(zip(chosen, beside, strict=True)) if beside else [])
     matched = [one for one in known if one.name in chosen]
     _refuse(facts, matched)
     detections = tuple(_detection(tree, one, chosen[one.name]) for one in matched)

@@ -179,7 +179,8 @@ def _at(facts: Facts, condition: Condition, path: str, values: Mapping[str, str]
     if not condition.content:
         return Match(values, path)
     found = re.search(condition.content, facts.text(path), re.MULTILINE)
-    return found and Match({**values, **_groups(found)}, path, text_line(facts.text(path), found.start()))
+    line = text_line(facts.text(path), found.start()) if found and found[0] else None  # an empty one is nowhere
+    return found and Match({**values, **_groups(found)}, path, line)
 
 
 def _named(facts: Facts, path: str) -> dict[str, str]:

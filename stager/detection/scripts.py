@@ -10,16 +10,20 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from ..buildpack.vocabulary import Buildpack
 from ..errors import BadManifest, NeedsBuild
-from ..model import Process
+from ..model import Process, Reason
 from .matching import LONGEST, Facts
 
 MANIFEST = "package.json"
-_RUNNER = re.compile(r"(?:exec\s+)?(?:npm|yarn|pnpm|bun)\s+(?:run(?:-script)?\s+)?(?P<script>[\w:.-]+)\Z")
+_RUNNER = re.compile(
+    r"(?:exec\s+)?(?:npm|yarn|pnpm|bun)\s+(?:(?:-s|--silent)\s+)?(?:run(?:-script)?\s+)?(?:(?:-s|--silent|--if-present)\s+)?"
+    r"(?P<script>[A-Za-z0-9_][\w:.-]*)(?:\s+(?:-s|--silent|--(?:\s.*)?))?\Z"
+)
 _SPLIT = re.compile(r"\s*(?:&&|\|\||[;|&\n])\s*")
 _BEFORE = re.compile(r"(?:(?:[A-Za-z_]\w*=\S*|cross-env|cross-env-shell|exec|npx|dotenv|--)\s+)*")
 _NODE = ("node", "nodejs", "nodemon", "tsx", "ts-node", "bun", "pm2-runtime")
@@ -35,7 +39,7 @@ _TAKES_VALUE = (
 )
 _NO_FILE = ("-e", "--eval", "-p", "--print", "-v", "--version", "--test", "-c", "--check")
 _ENDINGS = ("", ".js", ".cjs", ".mjs", ".ts", ".json", "/index.js", "/index.ts", "/index.mjs", "/index.cjs")
-_CLEVER = re.compile(r"(?:^|[;&|]\s*)cd\s|`|\$\(")
+_CLEVER = re.compile(r"(?:^|[;&|]\s*)cd\s|`|\$\(|\|\|")
 _DEPTH = 8
 
 
@@ -60,7 +64,7 @@ def check(facts: Facts, buildpack: Buildpack, process: Process, manager: str, ou
         if ours:
             _check_development(facts, buildpack, step, manager)
         _check_program(facts, step, process, manager)
-        _check_tool(facts, step)
+        _check_tool(facts, step, process)
 
 
 def is_development(facts: Facts, buildpack: Buildpack, process: Process) -> bool:
@@ -77,12 +81,32 @@ def steps(facts: Facts, command: str, ours: bool = False, script: str = "", seen
     for text in _SPLIT.split(command.strip()):
         runner = _RUNNER.match(text)
         name = runner["script"] if runner else ""
-        body = facts.member(MANIFEST, f"scripts.{name}") if name and name not in seen else None
-        if isinstance(body, str) and body.strip():
-            found += steps(facts, body, ours, name, (*seen, name))
-        elif text:
+        bodies = _bodies(facts, name) if name not in seen else []
+        for part, body in bodies:
+            found += steps(facts, body, ours, part, (*seen, name))
+        if text and not any(part == name for part, _ in bodies):
             found.append(Step(text, script))
     return found
+
+
+def _bodies(facts: Facts, name: str) -> list[tuple[str, str]]:
+    """(script, its line) of what a package manager runs for a script: npm runs `pre` and `post` of each as well."""
+    parts = [f"pre{name}", name, f"post{name}"] if name and facts.member(MANIFEST, f"scripts.{name}") else []
+    bodies = [(part, facts.member(MANIFEST, f"scripts.{part}")) for part in parts]
+    return [(part, body) for part, body in bodies if isinstance(body, str) and body.strip()]
+
+
+def lines(facts: Facts, processes: Iterable[Process]) -> list[Process]:
+    """The scripts of package.json that the processes run, each line as a process that is named for its script."""
+    if MANIFEST not in facts.tree:
+        return []
+    found = {step.script: step for process in processes for step in steps(facts, process.command) if step.script}
+    texts = ((name, facts.member(MANIFEST, f"scripts.{name}")) for name in found)
+    return [
+        Process(f"scripts.{name}", text, Reason("", MANIFEST, facts.line(MANIFEST, f"scripts.{name}")))
+        for name, text in texts
+        if not _RUNNER.match(text.strip())
+    ]
 
 
 def _check_output(facts: Facts, buildpack: Buildpack, step: Step, manager: str) -> None:
@@ -173,15 +197,151 @@ def _in_app(facts: Facts, file: str) -> bool:
     return path.startswith("../") or any(path + ending in facts.tree for ending in _ENDINGS)
 
 
-def _check_tool(facts: Facts, step: Step) -> None:
-    """Refuse a script whose program is a development dependency, which a droplet does not carry."""
-    tool = next(_words(step.text), "")
-    if not step.script or not tool or tool in facts.names or not _has(facts, "devDependencies", tool):
-        return
-    if not _has(facts, "dependencies", tool) and not _has(facts, "optionalDependencies", tool):
-        why = f"scripts.{step.script} runs {tool}, which is only among devDependencies"
-        line = facts.line(MANIFEST, f"scripts.{step.script}")
-        raise BadManifest(MANIFEST, why, f"Move {tool} to dependencies and make the lock file again.", line)
+def _check_tool(facts: Facts, step: Step, process: Process) -> None:
+    """Refuse a command whose program or module is a development dependency, which a droplet does not carry."""
+    named = [("runs", tool) for tool in _tools(step.text)] + [("loads", module) for module in _modules(step.text)]
+    for verb, tool in named:
+        packages = _PACKAGES.get(tool, (tool,))
+        if any(name in facts.names or _firm(facts, name) for name in packages):
+            continue
+        package = next((name for name in packages if _has(facts, "devDependencies", name)), "")
+        if package:
+            what = tool if tool == package else f"{tool} of {package}"
+            why = f"{_where(step) if step.script else process.type} {verb} {what}, which is only among devDependencies"
+            place = (MANIFEST, facts.line(MANIFEST, f"scripts.{step.script}")) if step.script else _place(process)
+            raise BadManifest(place[0], why, _move(tool, package), place[1])
+
+
+def _place(process: Process) -> tuple[str, int | None]:
+    return process.reason.file or MANIFEST, process.reason.line
+
+
+def _move(tool: str, package: str) -> str:
+    if package in _COMPILERS:
+        return f"Run it before staging, keep what it writes in the app, and take {tool} out of the start command."
+    return f"Move {package} to dependencies and make the lock file again."
+
+
+_COMPILERS = (
+    "typescript",
+    "@babel/cli",
+    "@swc/cli",
+    "webpack",
+    "webpack-cli",
+    "vite",
+    "rollup",
+    "esbuild",
+    "tsup",
+    "parcel",
+)
+
+
+def _firm(facts: Facts, name: str) -> bool:
+    return _has(facts, "dependencies", name) or _has(facts, "optionalDependencies", name)
+
+
+_PACKAGES = {
+    "cross-env-shell": ("cross-env",),
+    "run-s": ("npm-run-all", "npm-run-all2"),
+    "run-p": ("npm-run-all", "npm-run-all2"),
+    "npm-run-all": ("npm-run-all", "npm-run-all2"),
+    "tsc": ("typescript",),
+    "tsnd": ("ts-node-dev",),
+    "ts-node-esm": ("ts-node",),
+    "ts-node-transpile-only": ("ts-node",),
+    "dotenv": ("dotenv-cli", "dotenv"),
+    "dotenvx": ("@dotenvx/dotenvx",),
+    "babel": ("@babel/cli", "babel-cli"),
+    "babel-node": ("@babel/node", "babel-cli"),
+    "swc": ("@swc/cli",),
+    "swc-node": ("@swc-node/cli",),
+    "nest": ("@nestjs/cli",),
+    "ng": ("@angular/cli",),
+    "vue-cli-service": ("@vue/cli-service",),
+    "tailwindcss": ("@tailwindcss/cli", "tailwindcss"),
+    "webpack": ("webpack-cli", "webpack"),
+    "gulp": ("gulp-cli", "gulp"),
+    "grunt": ("grunt-cli", "grunt"),
+    "sequelize": ("sequelize-cli",),
+    "remix": ("@remix-run/dev",),
+    "remix-serve": ("@remix-run/serve",),
+    "react-router": ("@react-router/dev",),
+    "react-router-serve": ("@react-router/serve",),
+    "svelte-kit": ("@sveltejs/kit",),
+    "sirv": ("sirv-cli",),
+    "pm2-runtime": ("pm2",),
+    "tsconfig-paths": ("tsconfig-paths",),
+    "strapi": ("@strapi/strapi",),
+    "eleventy": ("@11ty/eleventy",),
+    "shopify": ("@shopify/cli",),
+    "redwood": ("@redwoodjs/core",),
+    "rw": ("@redwoodjs/core",),
+    "rw-serve": ("@redwoodjs/api-server",),
+    "medusa": ("@medusajs/cli", "@medusajs/medusa-cli"),
+    "copyfiles": ("copyfiles",),
+    "panda": ("@pandacss/dev",),
+    "graphql-codegen": ("@graphql-codegen/cli",),
+}
+"""Program → the packages that bring it, where it is not called as its package."""
+_RUNS_TOOLS = ("npx", "bunx", "pnpx")
+_RUNS_OTHERS = ("cross-env", "cross-env-shell", "dotenv", "dotenvx", "env-cmd", "exec", "env", "nyc", "c8")
+
+
+def _tools(text: str) -> list[str]:
+    """The programs of a simple command that packages may bring: its first word, and what that word runs in its turn."""
+    found, rest = [], _plain(text)
+    while rest:
+        word = rest.pop(0)
+        if word in ("npm", "pnpm", "yarn", "bun") and rest[:1] in (["exec"], ["x"], ["dlx"]):
+            word = "npx"
+            del rest[0]
+        if word in _RUNS_TOOLS or word in _RUNS_OTHERS:
+            found += [word] if word not in (*_RUNS_TOOLS, "exec", "env") else []
+            while rest and (rest[0].startswith("-") or "=" in rest[0] or rest[0] == "run"):
+                option = rest.pop(0)
+                if option in ("-p", "-f", "-e", "--package", "--file") and rest:
+                    del rest[0]
+            continue
+        return [*found, word]
+    return found
+
+
+def _plain(text: str) -> list[str]:
+    """The words of a simple command from its program on."""
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        return []
+    first = next((index for index, word in enumerate(words) if not _ASSIGNED.match(word)), len(words))
+    return words[first:]
+
+
+_ASSIGNED = re.compile(r"[A-Za-z_]\w*=")
+_PRELOADS = ("-r", "--require", "--import", "--loader", "--experimental-loader")
+
+
+def _modules(text: str) -> list[str]:
+    """The packages whose modules Node.js is told to load first, on its command line or in NODE_OPTIONS."""
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        return []
+    if not any(word in _NODE for word in words):
+        return []
+    options = [part for word in words for part in word.removeprefix("NODE_OPTIONS=").split()]
+    named = [after for option, after in pairwise(options) if option in _PRELOADS]
+    named += [rest for option in options if (rest := _joined(option))]
+    return [_package(name) for name in named if not name.startswith((".", "/", "#", "$", "node:", "file:"))]
+
+
+def _joined(option: str) -> str:
+    name, _, value = option.partition("=")
+    return value if name in _PRELOADS else ""
+
+
+def _package(module: str) -> str:
+    """The package of a module: `dotenv` of `dotenv/config`, `@swc-node/register` of itself."""
+    return "/".join(module.split("/")[: 2 if module.startswith("@") else 1])
 
 
 def _has(facts: Facts, table: str, name: str) -> bool:

@@ -131,6 +131,7 @@ def test_a_buildpack_outside_the_app_is_refused(tmp_path: Path) -> None:
     app.mkdir()
     own.mkdir()
     (app / "serve").write_text("#!/bin/sh\n")
+    (app / "serve").chmod(0o755)
     (app / "Procfile").write_text("web: ./serve\n")
     (own / "buildpack.yml").write_text(
         'name: own\nversion: "1"\nlooks_for: serve\ndetect:\n  - {file: serve, claim: manifest, why: it has serve}\n'

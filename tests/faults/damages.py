@@ -108,6 +108,7 @@ def bench() -> Iterator[Bench]:
         (app / "vendor").mkdir(parents=True)
         (app / "Procfile").write_text("web: ./serve\n")
         (app / "serve").write_text("#!/bin/sh\n")
+        (app / "serve").chmod(0o755)
         artifacts = []
         for one, path, data in _artifacts():
             server.routes[path] = serve(data)

@@ -1,0 +1,94 @@
+"""Recognises the languages that stager has no buildpack for, so that an app of one is named and not taken for another.
+
+A Rails app has a `public/index.html`, and many a PHP app a `package.json` for its style sheets: those are helpers there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ..model import Reason
+from . import appconfig
+from .matching import Facts
+
+if TYPE_CHECKING:
+    from ..tree import SourceTree
+
+CONDA = "conda"
+MANIFESTS = {
+    "Gemfile": "Ruby",
+    "config.ru": "Ruby",
+    "gems.rb": "Ruby",
+    "composer.json": "PHP",
+    "index.php": "PHP",
+    "public/index.php": "PHP",
+    "pom.xml": "Java",
+    "build.gradle": "Java",
+    "build.gradle.kts": "Java",
+    "build.sbt": "Scala",
+    "project.clj": "Clojure",
+    "deps.edn": "Clojure",
+    "go.mod": "Go",
+    "Cargo.toml": "Rust",
+    "mix.exs": "Elixir",
+    "rebar.config": "Erlang",
+    "*.csproj": ".NET",
+    "*.fsproj": ".NET",
+    "*.vbproj": ".NET",
+    "*.sln": ".NET",
+    "*/*.csproj": ".NET",
+    "deno.json": "Deno",
+    "deno.jsonc": "Deno",
+    "Package.swift": "Swift",
+    "pubspec.yaml": "Dart",
+    "stack.yaml": "Haskell",
+    "*.cabal": "Haskell",
+    "shard.yml": "Crystal",
+    "gleam.toml": "Gleam",
+    "Project.toml": "Julia",
+    "renv.lock": "R",
+    "environment.yml": CONDA,
+    "environment.yaml": CONDA,
+}
+"""Path pattern → the language or tool whose manifest it is."""
+
+
+def found(tree: SourceTree) -> list[tuple[str, str]]:
+    """(file, language) of the manifests in the app, one for each language."""
+    first: dict[str, str] = {}
+    for pattern, language in MANIFESTS.items():
+        if language not in first and (paths := tree.glob(pattern)):
+            first[language] = paths[0]
+    return [(file, language) for language, file in first.items()]
+
+
+_PROGRAMS = ("server", "index", "app", "main", "src/index", "src/server", "src/main", "src/app")
+_ENDINGS = ("", ".js", ".mjs", ".cjs", ".ts", ".mts", ".cts", "/index.js")
+_STYLES = re.compile(
+    r"(?:npx\s+)?(?:gulp|grunt|webpack|vite|mix|encore|sass|postcss|tailwindcss|browser-sync|live-server|parcel|rollup|esbuild)\b"
+)
+_CONFIGURES = re.compile(
+    r"(?:gulpfile|gruntfile|webpack|vite|rollup|postcss|tailwind|babel|karma)[\w.-]*\Z", re.IGNORECASE
+)
+
+
+def helpers(facts: Facts, chosen: Mapping[str, Reason]) -> list[str]:
+    """The files by which buildpacks are chosen, when another language's app may have each of them beside its own."""
+    own = "Procfile" in facts.tree or bool(appconfig.read(facts.tree).processes)
+    if own or not chosen or not all(_helper(facts, name, why.file) for name, why in chosen.items()):
+        return []
+    return [why.file for why in chosen.values()]
+
+
+def _helper(facts: Facts, buildpack: str, file: str) -> bool:
+    if buildpack == "static":
+        return file != "Staticfile"
+    if buildpack != "nodejs" or "package.json" not in facts.tree:
+        return buildpack == "nodejs"
+    start, main = (facts.member("package.json", field) for field in ("scripts.start", "main"))
+    if isinstance(start, str) and start and not _STYLES.match(start):
+        return False
+    names = [*_PROGRAMS, *([main.removeprefix("./")] if isinstance(main, str) and not _CONFIGURES.match(main) else [])]
+    return not any(name + ending in facts.tree for name in names for ending in _ENDINGS)
