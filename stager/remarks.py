@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from .tree import SourceTree
 
-FORMAT = 1
+FORMAT = 2
 """Raise it when a rule here or in `tree.logins` changes."""
 _MOST = 20
 """Pairs of names that are told; an app that is made of such pairs is told in twenty lines as well."""
@@ -60,6 +60,8 @@ _ENDS_WORD = (
     ".dockerfile",
     "/.cargo/config.toml",
     "/.bundle/config",
+    ".tf",
+    ".env",
 )
 _ENDS_TEXT = (".txt", ".in", ".toml", ".yml", ".yaml", ".json", "dockerfile")
 
@@ -72,7 +74,10 @@ def wanted(path: str) -> str:
         return "url"
     if name in _BY_WORD or ("/" + lower).endswith(_ENDS_WORD):
         return "word"
-    if name.endswith(_ENDS_TEXT) and (name.startswith(_STARTS_URL) or "requirements/" in lower):
+    folders = ("requirements/", "reqs/", "constraints/")
+    if name.endswith(_ENDS_TEXT) and (
+        name.startswith(_STARTS_URL) or lower.endswith(".in") or any(one in lower for one in folders)
+    ):
         return "url"
     if lower == "staticfile.auth":
         return "users"

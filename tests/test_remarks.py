@@ -59,6 +59,13 @@ LOGINS = {
     "Gemfile": "\nsource 'https://bob:hunter2pw@gems.example'\n",
     "config/database.yml": "production:\n  password: hunter2pw\n",
     "Procfile": "web: true\nworker: run redis://:hunter2pw@redis:6379\n",
+    "reqs/base.in": "\n--index-url https://bob:hunter2pw@host/simple\n",
+    "a/b.in": "\n--index-url https://bob:hunter2pw@host/simple\n",
+    "deploy/requirements.txt": "\n--index-url https://host/simple?access_token=hunter2pw\n",
+    "constraints.txt": "\nfoo @ https://host/foo.whl?a=b&sig=hunter2pw\n",
+    "infra/variables.tf": 'x\npassword = "hunter2pw"\n',
+    "config/prod.env": "X=1\nDB_PASSWORD=hunter2pw\n",
+    "go.env": "#\nGOPROXY=https://bob:hunter2pw@host/\n",
     "setup.cfg": "#\nurl = https://AKIAABCDEFGHIJKLMNOP/\n",
 }
 
@@ -79,6 +86,11 @@ def test_a_login_is_noted_by_its_line_and_never_shown(path: str) -> None:
         ("prod.tfvars", 'password = var.password\n# password = "hunter2pw"\ntoken = ""\n'),
         ("stager.yml", "env:\n  TOKEN: $TOKEN\n"),
         ("settings.xml", "<password>${env.PASSWORD}</password>"),
+        (
+            "requirements.txt",
+            "x @ https://host/x.whl?token=${TOKEN}&other=abcdefgh\ny @ https://host/y.whl?keyboard=abcdefghi\n",
+        ),
+        ("requirements.txt", "# ask for ?token=abcdefghijkl\n"),
         ("main.py", "URL = 'https://bob:hunter2pw@host/'\n"),
         ("manifest.json", '{"name": "x"}'),
         ("uv.lock", 'url = "https://files.example/a@1.0/b.whl"\n'),
@@ -86,6 +98,12 @@ def test_a_login_is_noted_by_its_line_and_never_shown(path: str) -> None:
 )
 def test_what_holds_no_login(path: str, text: str) -> None:
     assert notes({path: text}) == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_a_login_in_another_encoding(encoding: str) -> None:
+    text = "flask\r\n--index-url https://bob:hunter2pw@host/simple\r\n"
+    assert notes({"requirements.txt": text.encode(encoding)}) == [f"requirements.txt:2{GOES}"]
 
 
 def test_many_lines_are_told_in_one_note() -> None:
@@ -100,6 +118,9 @@ def test_a_hostile_file_costs_little() -> None:
         "password" * 900_000,
         "token" + " " * 7_000_000,
         "${" * 3_000_000,
+        "?token=abcdefghi" * 500_000,
+        "&" + "&token" * 1_300_000,
+        "\ufeff?" * 2_500_000,
     ]
     begun = time.monotonic()
     for text in hostile:

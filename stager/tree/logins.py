@@ -16,6 +16,13 @@ _MOST = 3
 
 _REFERENCE = re.compile(rb"\$\{[^}{$\n]{0,200}\}|\{\{[^}{\n]{0,200}\}\}|\$\([^)($\n]{0,200}\)")
 """`${TOKEN}` and the like name a secret and hold none."""
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+"""How text in UTF-16 begins, which PowerShell's `>` writes and pip reads."""
+_QUERY = re.compile(
+    rb"(?i)[?&][\w-]{0,40}(?:token|api[_-]?key|secret|passw(?:or)?d|signature|\bsig)=([^\s\"'`<>&]{8,512})"
+)
+"""A login in an address's query; what stands before it must be an address."""
+_LONGEST_URL = 2048
 _URL = re.compile(rb"://([^/\s\"'`@<>]{1,512})@")
 _SHAPE = re.compile(
     rb"\b(?:AKIA[0-9A-Z]{16}|gh[pousr]_[0-9A-Za-z]{36}|github_pat_[0-9A-Za-z_]{60,}|glpat-[0-9A-Za-z_-]{20}|npm_[0-9A-Za-z]{36}"
@@ -40,8 +47,11 @@ def search(data: bytes, kind: str) -> list[list[object]]:
     """[line, what it holds] for the lines of a file with a login, in order; `kind` as `remarks.wanted` says. Plain JSON."""
     if kind == "users":
         return list(_users(data))
+    if data.startswith(_UTF_16):
+        data = data.decode("utf-16", "replace").encode("utf-8", "replace")
     plain = _REFERENCE.sub(b"", data)
     found = set(_lines(plain, (match for match in _URL.finditer(plain) if _is_login(plain, match))))
+    found |= set(_lines(plain, (match for match in _QUERY.finditer(plain) if _is_query(plain, match))))
     found |= set(_lines(plain, _SHAPE.finditer(plain)))
     if kind == "word":
         found |= {number for number, line in enumerate(plain.split(b"\n"), 1) if _says(line[:_LONGEST_LINE])}
@@ -62,6 +72,11 @@ def _is_login(text: bytes, match: re.Match[bytes]) -> bool:
     secret = password if colon else user if len(user) >= 16 else b""
     before = text[max(0, match.start() - 16) : match.start()].lower()
     return bool(secret) and not (before.endswith(b"ssh") and not colon) and not _EMPTY.match(secret)
+
+
+def _is_query(text: bytes, match: re.Match[bytes]) -> bool:
+    before = text[max(0, match.start() - _LONGEST_URL) : match.start()].split()
+    return bool(before) and b"://" in before[-1] and not _EMPTY.match(match[1])
 
 
 def _says(line: bytes) -> bool:
