@@ -858,3 +858,33 @@ PROGRAM: dict[str, tuple[Files, str]] = {
 def test_programs_beside_pages_and_exports(name: str) -> None:
     files, command = PROGRAM[name]
     assert choose(files, "a").processes[0].command == command
+
+
+SETTINGS = {
+    "setdefault": "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'site1.conf.live')",
+    "on several lines": "os.environ.setdefault(\n    'DJANGO_SETTINGS_MODULE',\n    'site1.conf.live',\n)",
+    "an assignment": "os.environ['DJANGO_SETTINGS_MODULE'] = 'site1.conf.live'",
+    "another variable": "os.environ.setdefault('DJANGO_SETTINGS_MODULE', os.getenv('ENV', 'site1.conf.live'))",
+    "another variable, with get": 'os.environ.setdefault("DJANGO_SETTINGS_MODULE", os.environ.get("ENV", "site1.conf.live"))',
+    "a default": "os.environ['DJANGO_SETTINGS_MODULE'] = config('DJANGO_SETTINGS_MODULE', default='site1.conf.live')",
+    "an f-string": "os.environ.setdefault('DJANGO_SETTINGS_MODULE', f'site1.conf.{mode}')",
+    "a choice": "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'site1.conf.test' if testing else 'site1.conf.live')",
+    "a name": "settings = 'site1.conf.live'\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', settings)",
+    "nothing": "from site1.run import main\nmain()",
+}
+
+
+@pytest.mark.parametrize("spelling", SETTINGS)
+@pytest.mark.parametrize("kind", ["WSGI", "ASGI"])
+def test_every_spelling_of_django_s_settings(spelling: str, kind: str) -> None:
+    lower = kind.lower()
+    files = {
+        "manage.py": SETTINGS[spelling] + "\n",
+        "site1/conf/base.py": f"{kind}_APPLICATION = 'site1.{lower}.application'\n",
+        "site1/conf/live.py": "from .base import *\n",
+        f"site1/{lower}.py": "import os\napplication = get()\n",
+    }
+    server = {"WSGI": "gunicorn", "ASGI": "uvicorn"}[kind]
+    found = choose(files, f"django {server}").processes[0].command
+    assert found.startswith(f"{server} ")
+    assert f"site1.{lower}:application" in found

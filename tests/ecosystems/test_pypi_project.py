@@ -49,6 +49,37 @@ def test_the_folders_on_the_import_path(pyproject: str, files: list[str], roots:
     assert import_roots(inner, "libs/one") == [os.path.normpath(f"libs/one/{root}") for root in roots]
 
 
+DYNAMIC = '[project]\nname = "my-demo"\ndynamic = ["version"]\n[project.entry-points."demo.plugins"]\np = "demo.p"\n'
+
+
+@pytest.mark.parametrize(
+    ("tool", "file", "text", "version"),
+    [
+        ('[tool.hatch.version]\npath = "src/demo/about.py"\n', "src/demo/about.py", "# v\n__version__ = '2.5.0'\n", "2.5.0"),
+        ('[tool.hatch.version]\npath = "VERSION.py"\n', "VERSION.py", 'VERSION: str = "v1.2"\n', "1.2"),
+        ('[tool.pdm.version]\nsource = "file"\npath = "demo.py"\n', "demo.py", '__version__ = "3.0rc1"\n', "3.0rc1"),
+        ('[tool.setuptools.dynamic]\nversion = {file = "VERSION"}\n', "VERSION", "4.1\n", "4.1"),
+        ('[tool.setuptools.dynamic]\nversion = {attr = "demo.meta.RELEASE"}\n', "src/demo/meta.py",
+         'RELEASE = "5.0"\n', "5.0"),
+        ('[tool.setuptools.dynamic]\nversion = {attr = "demo.__version__"}\n', "demo/__init__.py",
+         '__version__ = "5.1"\n', "5.1"),
+        ("", "src/my_demo/__init__.py", '"""Flit."""\n__version__ = "6.0"\n', "6.0"),
+        ("", "my_demo.py", '__version__ = "6.1"\n', "6.1"),
+        ("[tool.setuptools_scm]\n", "demo.py", "", "0"),
+        ('[tool.hatch.version]\npath = "../up.py"\n', "demo.py", "", "0"),
+        ('[tool.hatch.version]\npath = "demo.py"\n', "demo.py", '__version__ = "../../x"\n', ""),
+    ],
+)  # fmt: skip
+def test_a_version_that_the_backend_would_read(tool: str, file: str, text: str, version: str) -> None:
+    """Without it, `importlib.metadata.version` would not find the app, nor its plugins."""
+    tree = SourceTree.of({"pyproject.toml": DYNAMIC + tool, file: text})
+    inner = SourceTree.of({"libs/one/pyproject.toml": DYNAMIC + tool, f"libs/one/{file}": text})
+    for files in (dict(app_files(tree, [("my-demo", "")])), dict(app_files(inner, [("my-demo", "libs/one")]))):
+        made = {path.rpartition("/")[2]: body for path, body in files.items() if ".dist-info/" in path}
+        assert set(made) == ({"METADATA", "entry_points.txt"} if version else set())
+        assert not version or made["METADATA"] == f"Metadata-Version: 2.1\nName: my-demo\nVersion: {version}\n"
+
+
 def test_commands_from_every_place_and_metadata_with_plugins() -> None:
     pyproject = (
         '[project]\nname = "My_Demo"\nversion = "1.2"\n[project.scripts]\none = "demo:main"\n'

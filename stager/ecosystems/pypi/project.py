@@ -126,7 +126,7 @@ def _references(tree: SourceTree, folder: str) -> Iterator[tuple[str, str, str]]
 def _metadata(tree: SourceTree, name: str, folder: str) -> dict[str, str]:
     """The `.dist-info` of an installed project, so that `importlib.metadata` finds its version and plugins."""
     document = pyproject(tree, folder)
-    version = _static(document, "version")
+    version = _static(document, "version") or _dynamic(tree, document, folder)
     if not version or not re.fullmatch(r"[0-9A-Za-z.!+_-]+", version):
         return {}
     place = f"{PLACE}/site-packages/{name.replace('-', '_')}-{version}.dist-info"
@@ -134,6 +134,57 @@ def _metadata(tree: SourceTree, name: str, folder: str) -> dict[str, str]:
     lines = f"Metadata-Version: 2.1\nName: {written}\nVersion: {version}\n"
     plugins = "".join(_entry_point_sections(document))
     return {f"{place}/METADATA": lines, **({f"{place}/entry_points.txt": plugins} if plugins else {})}
+
+
+_ASSIGNED = r"(?mi)^(?:__version__|version)(?: ?: ?str)? *= *(['\"])v?(?P<version>[^'\"\n]+)\1"
+"""How hatch finds a version in a module where nothing else is said; pdm and flit read the same."""
+_UNKNOWN = "0"
+"""Where the version comes from the history of the repository, which is no part of the app."""
+
+
+def _dynamic(tree: SourceTree, document: Node, folder: str) -> str:
+    """A version that `[project]` leaves to its build backend, as an editable installation of this moment has it.
+
+    Read, never run: from the file that hatch, setuptools or pdm is told, else from the project's module as flit does. Empty
+    where the version is not dynamic.
+    """
+    project = dig(document, "project")
+    if project is None or "version" not in project.strings("dynamic"):
+        return ""
+    for path, pattern in _version_files(tree, document, folder):
+        text = tree.read_whole(path).decode("utf-8", "replace").strip() if path in tree else ""
+        found = re.search(pattern, text[:_MOST])
+        if found and (version := found["version"].strip()):
+            return version
+    return _UNKNOWN
+
+
+_MOST = 1 << 16
+
+
+def _version_files(tree: SourceTree, document: Node, folder: str) -> Iterator[tuple[str, str]]:
+    """(path, pattern) of the files that may hold the version, the one that the backend is told first."""
+    roots = [*import_roots(tree, folder), posixpath.join(folder, "src"), folder]
+    for keys in (("hatch", "version", "path"), ("pdm", "version", "path")):
+        if path := _text(dig(document, "tool", *keys)):
+            yield posixpath.normpath(posixpath.join(folder, path)), _ASSIGNED
+    stated = ("tool", "setuptools", "dynamic", "version")
+    if path := _text(dig(document, *stated, "file")):
+        yield posixpath.normpath(posixpath.join(folder, path)), r"\A(?P<version>\S+)"
+    module, _, name = _text(dig(document, *stated, "attr")).rpartition(".")
+    own = normalise(_static(document, "name") or "-", PYPROJECT).replace("-", "_")
+    for place, pattern in ((module.replace(".", "/"), _assigned(name)), (own, _ASSIGNED)):
+        for root in roots if place else ():
+            base = posixpath.normpath(posixpath.join(root, place))
+            yield from ((base + ending, pattern) for ending in (".py", "/__init__.py"))
+
+
+def _assigned(name: str) -> str:
+    return rf"(?m)^{re.escape(name)}(?: ?: ?str)? *= *(['\"])(?P<version>[^'\"\n]+)\1"
+
+
+def _text(node: Node | None) -> str:
+    return node.value if node is not None and isinstance(node.value, str) else ""
 
 
 def _static(document: Node, key: str) -> str:
