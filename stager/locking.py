@@ -24,7 +24,12 @@ from .staging import Settings
 from .store import Store
 from .tree import SourceTree
 
-_OTHERS = {"pnpm": "pnpm install --lockfile-only", "yarn": "yarn install", "bun": "bun install"}
+_OTHERS = {
+    "pnpm": ("pnpm-lock.yaml", "pnpm install --lockfile-only"),
+    "yarn": ("yarn.lock", "yarn install"),
+    "bun": ("bun.lock", "bun install"),
+}
+"""Package managers whose locks only they can make: the lock's name, and the command."""
 
 
 def lock_app(
@@ -99,8 +104,9 @@ def _lock_node(
     name = "package-lock.json"
     manager = versions.manager(folder.tree, load("nodejs"), "")
     if manager in _OTHERS:
-        hint = f"Run '{_OTHERS[manager]}' and commit its lock file."
-        raise LockFailed("package.json", f"packageManager names {manager}, whose lock only it can make", hint)
+        lock_name, command = _OTHERS[manager]
+        why = f"package.json's packageManager names {manager}, whose lock only it can make"
+        raise LockFailed(lock_name, why, f"Run '{command}' and commit {lock_name}.")
     _check_place(folder, name, settings)
     indexes = planning.indexes_for(folder.tree, settings.indexes)
     with confined.scratch(indexes, tell, settings.cancel) as scratch:

@@ -86,3 +86,24 @@ def test_neither_offline_nor_locked_makes_one(name: str, option: str, code: str,
         assert (error["code"], error["hint"]) == (code, hint)
     assert sorted(path.name for path in app.iterdir()) == sorted(APPS[name][1])
     shutil.rmtree(tmp_path / "store", ignore_errors=True)
+
+
+@pytest.mark.parametrize(
+    ("manager", "lock", "command"),
+    [
+        ("pnpm@9.1.0", "pnpm-lock.yaml", "pnpm install --lockfile-only"),
+        ("yarn@1.22.22", "yarn.lock", "yarn install"),
+        ("bun@1.3.1", "bun.lock", "bun install"),
+    ],
+)
+def test_a_lock_that_only_its_own_tool_makes_is_named(manager: str, lock: str, command: str, tmp_path: Path) -> None:
+    app = tmp_path / "app"
+    app.mkdir()
+    (app / "package.json").write_text(
+        f'{{"packageManager": "{manager}", "dependencies": {{"ms": "2"}}, "scripts": {{"start": "node x"}}}}'
+    )
+    (app / ".nvmrc").write_text("24\n")
+    error = stager("lock", app, "--json", "--offline", store=tmp_path / "store").document["error"]
+    assert (error["code"], error["where"]) == ("LockFailed", lock)
+    assert error["hint"] == f"Run '{command}' and commit {lock}."
+    assert sorted(path.name for path in app.iterdir()) == [".nvmrc", "package.json"]
