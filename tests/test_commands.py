@@ -116,7 +116,7 @@ WEB: dict[str, tuple[Files, str, str, str]] = {
     "Flask, no server": (
         {"app.py": FLASK},
         "flask",
-        'flask --app app run --host 0.0.0.0 --port "$PORT"',
+        'FLASK_APP=app flask run --host 0.0.0.0 --port "$PORT"',
         "Flask application app:app, and no server such as gunicorn is installed (app.py:3)",
     ),
     "Flask, factory in a package": (

@@ -31,6 +31,11 @@ def test_no_procfile() -> None:
         ("worker: a\nweb: b\n", [("worker", "a", 1), ("web", "b", 2)]),
         ("# comment\n\n  web  :  a b  \n", [("web", "a b", 3)]),
         ("web: a # not a comment\n", [("web", "a # not a comment", 1)]),
+        (
+            "web: \"gunicorn app:app\"\nworker: 'node x.js'\n",
+            [("web", "gunicorn app:app", 1), ("worker", "node x.js", 2)],
+        ),
+        ('web: "./a"\nb: "x y" z\nc: "a" "b"\n', [("web", '"./a"', 1), ("b", '"x y" z', 2), ("c", '"a" "b"', 3)]),
         ("web: a\r\nworker: b\r\n", [("web", "a", 1), ("worker", "b", 2)]),
         ("web: a\rworker: b", [("web", "a", 1), ("worker", "b", 2)]),
         (b"\xef\xbb\xbfweb: a", [("web", "a", 1)]),

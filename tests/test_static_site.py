@@ -217,3 +217,18 @@ def test_https_is_forced_where_it_is_asked_for(
         expected = 401 if redirects else 200
         assert ask(port, "/docs/", X_Forwarded_Proto="https")[0] == expected
         assert ask(port, "/docs/")[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("mod.mjs", "text/javascript"),
+        ("site.webmanifest", "application/manifest+json"),
+        ("a.json", "application/json"),
+        ("a.unknown", "application/octet-stream"),
+    ],
+)
+def test_media_types(name: str, kind: str, tmp_path: Path) -> None:
+    """RFC 9239 for modules, the Web App Manifest for manifests: a browser runs no module of another type."""
+    with site(tmp_path, files={**SITE, name: "x"}) as port:
+        assert f"\r\ncontent-type: {kind}\r\n" in ask(port, f"/{name}")[1].lower()

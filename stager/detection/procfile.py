@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 NAME = "Procfile"
 TYPE = re.compile(r"[A-Za-z0-9_-]{1,63}\Z")
+_QUOTED = re.compile(r"""(["'])([^"'\\]*\s[^"'\\]*)\1\Z""")
+"""A whole command in quotes, as YAML's writers put it: for a shell it would be one word, and no program's name has spaces."""
 _LINE = "A line is a process type, a colon and a command, such as 'web: python main.py'."
 
 
@@ -61,6 +63,8 @@ def _process(text: str, number: int) -> Process:
     if not command:
         why = f"{kind} has no command"
         raise BadManifest(NAME, why, _LINE, number)
+    if quoted := _QUOTED.match(command):
+        command = quoted[2].strip()
     return Process(kind, command, Reason(f"{NAME} names it", NAME, number))
 
 
