@@ -165,9 +165,11 @@ class NoProcess(SourceError):
     """No start command could be found."""
 
     def __init__(self, buildpacks: Sequence[str], looked_for: Sequence[str]) -> None:
+        node = list(buildpacks) == ["nodejs"]
         super().__init__(
             f"no start command found for {_listing(buildpacks)}",
-            "Add a file Procfile with a line such as 'web: python main.py'. Looked for: " + _listing(looked_for, 20),
+            f"Add a file Procfile with a line such as 'web: {'node server.js' if node else 'python main.py'}'. "
+            f"Looked for: {_listing(looked_for, 20)}",
             looked_for=list(looked_for),
         )
 

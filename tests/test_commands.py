@@ -607,7 +607,7 @@ ERRORS: dict[str, tuple[Files, str, type[StagerError], str, str, str]] = {
         "react react-scripts",
         NeedsBuild,
         "must be built first: shop (scripts.start is a development server, and scripts.build has not run)",
-        hint(),
+        hint("build/"),
         "",
     ),
     "only a build script": (
@@ -685,7 +685,7 @@ ERRORS: dict[str, tuple[Files, str, type[StagerError], str, str, str]] = {
         "a",
         NoProcess,
         "no start command found for nodejs",
-        "Add a file Procfile with a line such as 'web: python main.py'. Looked for: a Procfile, "
+        "Add a file Procfile with a line such as 'web: node server.js'. Looked for: a Procfile, "
         "scripts.start in package.json, a program such as server.js, index.js or src/index.js, main in package.json, "
         "a built program, "
         "a TypeScript program such as index.ts, a front end with scripts.build",

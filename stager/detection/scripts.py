@@ -120,8 +120,26 @@ def _check_development(facts: Facts, buildpack: Buildpack, step: Step, manager: 
         return
     if any(re.search(pattern, step.text) for pattern in buildpack.development):
         raise NeedsBuild(
-            [(_name(facts), f"{_where(step)} is a development server, and scripts.build has not run")], hint(manager)
+            [(_name(facts), f"{_where(step)} is a development server, and scripts.build has not run")],
+            hint(manager, next((output for tool, output in _OUTPUTS.items() if tool in step.text), "dist/")),
         )
+
+
+_OUTPUTS = {
+    "react-scripts": "build/",
+    "craco": "build/",
+    "react-app-rewired": "build/",
+    "docusaurus": "build/",
+    "svelte-kit": "build/",
+    "react-router": "build/",
+    "remix": "build/",
+    "gatsby": "public/",
+    "next": ".next/",
+    "nuxt": ".output/",
+    "nuxi": ".output/",
+    "vinxi": ".output/",
+}
+"""Where the tools of development servers write what they build, if not to `dist/`."""
 
 
 def _needs_build(facts: Facts, step: Step, output: str, manager: str) -> None:
