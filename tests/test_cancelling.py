@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from small_droplets import PROCFILE, small_droplet
+from small_droplets import small_droplet
 
 import stager
 from stager.errors import Cancelled
@@ -39,7 +39,7 @@ def app(tmp_path: Path) -> Path:
         path = app / f"folder-{number % 7}" / f"file-{number}.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{number}\n" * 500)
-    (app / "Procfile").write_text(PROCFILE)
+    (app / "Procfile").write_text("web: true\n")
     (app / "large.bin").write_bytes(os.urandom(5 << 20))
     return app
 
@@ -100,7 +100,7 @@ def test_a_large_file_is_left_in_the_middle(tmp_path: Path) -> None:
     """Within moments: not after the hours that a slow disk may take for one file."""
     app = tmp_path / "app"
     app.mkdir()
-    (app / "Procfile").write_text(PROCFILE)
+    (app / "Procfile").write_text("web: true\n")
     with (app / "sparse.bin").open("wb") as file:
         file.truncate(1 << 30)
     cancel = threading.Event()

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 from command import PROGRAM
-from small_droplets import PROCFILE
 
 from stager.tree import SourceTree
 from stager.writing import is_part
@@ -96,7 +95,7 @@ def staging(folder: Path) -> Bench:
     """`stager stage` of an app with enough that does not compress for a kill to land in the middle of its droplet."""
     app = folder / "app"
     app.mkdir()
-    (app / "Procfile").write_text(PROCFILE)
+    (app / "Procfile").write_text("web: true\n")
     for number in range(8):
         (app / f"noise-{number}.bin").write_bytes(random.Random(number).randbytes(6 << 20))
 
@@ -113,7 +112,7 @@ def exporting(folder: Path) -> Bench:
     for name in ("one", "two"):
         place = folder / name
         (place / "app").mkdir(parents=True)
-        (place / "app/Procfile").write_text(PROCFILE)
+        (place / "app/Procfile").write_text("web: true\n")
         for number in range(4):
             (place / f"app/noise-{number}.bin").write_bytes(random.Random(f"{name}{number}").randbytes(6 << 20))
         words = [*PROGRAM, "stage", str(place / "app"), "-o", str(place / "droplet.tgz"), "--offline", "-q"]
