@@ -21,8 +21,8 @@ def _listing(items: Iterable[str], limit: int = 12) -> str:
     return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")
 
 
-_LONGEST = 4_000
-"""Characters of a message or place: a value of somebody's lock that is quoted there may have a megabyte."""
+_LONGEST = 9_000
+"""Characters of a message or place, more than the longest path: a value of a lock that is quoted may have a megabyte."""
 
 
 def _cut(text: str) -> str:

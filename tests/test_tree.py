@@ -447,7 +447,7 @@ def test_what_cannot_be_read_is_refused(path: str, open_folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "cause"),
-    [("missing", "No such file or directory"), ("file", "Not a directory"), ("a\0b", "embedded null byte")],
+    [("missing", "No such file or directory"), ("file", "Not a directory"), ("a\0b", "its path has a NUL character")],
 )
 def test_a_root_that_is_no_folder(name: str, cause: str, tmp_path: Path) -> None:
     lay_out(tmp_path, {"file": "x"})
