@@ -28,6 +28,8 @@ from .tar import BLOCK, ROOT
 
 _FACTS = (".stager/launch.json", LAYERS, ".stager/stager.lock")
 _BUFFER = 1 << 20
+LARGEST = 8 << 30
+"""Bytes of a droplet file that is read. An app has at most 4 GiB (`tree.walk`), and no platform takes a larger droplet."""
 _SMALL = 1 << 26
 """The most bytes of a file that `read` returns, and of a skeleton that is searched."""
 _LAST = len(codec.trailer(0, 0))
@@ -134,7 +136,12 @@ def open_droplet(path: str, store: Store | None = None) -> DropletFile:
     except OSError as error:
         raise Unreadable(path, error.strerror or str(error)) from None
     try:
-        droplet = DropletFile(path, fd, _digest(fd, path, store), os.fstat(fd).st_size)
+        size = os.fstat(fd).st_size
+        if os.pread(fd, len(codec.HEADER), 0) != codec.HEADER:  # before all of it is read, whatever its size
+            raise BadArchive(os.path.basename(path), "is no droplet: it does not begin as one")
+        if size > LARGEST:
+            raise BadArchive(os.path.basename(path), f"is no droplet: it is larger than {LARGEST >> 30} GiB")
+        droplet = DropletFile(path, fd, _digest(fd, path, store), size)
         _fill(droplet, store)
     except BaseException:
         os.close(fd)
@@ -183,8 +190,6 @@ def _fill(droplet: DropletFile, store: Store | None) -> None:
 
 def _read(droplet: DropletFile, store: Store | None) -> dict[str, Any]:
     """Everything about the file, as the memo holds it: facts, plan, and [name, part, [digest, diffID]] per layer."""
-    if os.pread(droplet._fd, len(codec.HEADER), 0) != codec.HEADER:
-        raise BadArchive(droplet.name, "is no droplet: it does not begin as one")
     texts, length = skeleton_of(droplet)
     record = Node(_json(texts[LAYERS], droplet.name), LAYERS, fail_with=lambda _, why: BadArchive(droplet.name, why))
     known = _remembered(droplet, store)

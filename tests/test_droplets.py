@@ -14,6 +14,7 @@ import pytest
 from apps_fixture import materialise
 
 import stager
+from stager import codec
 from stager.droplets import open_droplet
 from stager.errors import BadArchive, Unreadable
 from stager.restage import known_digest
@@ -120,3 +121,12 @@ def test_an_untouched_file_is_not_hashed_again_and_a_touched_one_is(
     assert known_digest(str(path), store) == made.digest.partition(":")[2]
     path.write_bytes(data + b"x")
     assert known_digest(str(path), store) is None
+
+
+@pytest.mark.parametrize("start", [b"", codec.HEADER])
+def test_a_sparse_file_of_a_tebibyte_is_not_read_to_its_end(tmp_path: Path, start: bytes) -> None:
+    with open(tmp_path / "x.tgz", "wb") as file:
+        file.write(start)
+        file.truncate(1 << 40)
+    with pytest.raises(BadArchive, match="is no droplet: it "):
+        open_droplet(str(tmp_path / "x.tgz"))
