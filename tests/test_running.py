@@ -203,7 +203,7 @@ def test_after_the_grace_all_are_killed(droplet: Path, tmp_path: Path, temporary
 def test_what_outlives_the_first_process_and_the_grace_is_killed(
     droplet: Path, tmp_path: Path, temporary: Path
 ) -> None:
-    command = "(trap '' TERM; sleep 40; echo late) & echo up; wait"
+    command = "(trap '' TERM; echo up; sleep 40; echo late) & wait"
     status, text, seconds = told(started(droplet, tmp_path, command, 1.0), signal.SIGTERM)
     assert (status, text, 0.9 < seconds < 8) == (143, "", True), seconds
 
