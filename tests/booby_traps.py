@@ -465,7 +465,10 @@ NPM = [
     ),
     Trap(
         "npmrc-registry",
-        lambda c: {"package.json": package(c, **GOOD), ".npmrc": f"registry={c.server.url}/\n"},
+        lambda c: {
+            "package.json": package(c, dependencies={"of-no-scope": "^1.0.0"}),
+            ".npmrc": f"registry={c.server.url}/\n",
+        },
         "BadManifest",
     ),
     Trap(

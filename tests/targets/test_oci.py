@@ -8,6 +8,7 @@ import os
 import shutil
 import stat
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -46,9 +47,9 @@ Podman = Callable[..., str]
 
 
 @pytest.fixture(scope="session")
-def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
+def podman() -> Iterator[Podman]:
     """Podman with images and state of the tests' own, on overlayfs as users have it."""
-    folder = tmp_path_factory.mktemp("podman")
+    folder = Path(tempfile.mkdtemp(prefix="po-", dir="/tmp"))  # the path of what it runs may have 50 characters
     own = (
         "--root",
         folder / "data",
@@ -63,6 +64,7 @@ def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
     mounted = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text("utf-8").splitlines()]
     for place in sorted((one for one in mounted if one.startswith(f"{folder}/")), reverse=True):
         program("umount", place)  # it mounts its own folder privately, and leaves that
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")
