@@ -160,11 +160,11 @@ def test_dev_mode_shows_an_edit_and_swaps_a_dependency(cleaned: Bench, shop: Pat
 
         pins = (shop / "requirements.txt").read_text()
         (shop / "requirements.txt").write_text("".join(pins.partition("redis==")[::2][:1]))
-        within(15, lambda: "redis" not in (get(url) or "redis"))
-        assert "pg8000" in get(url)
+        within(15, lambda: "redis" not in (get(url) or "redis"))  # it is started anew when its packages were swapped
+        within(5, lambda: "pg8000" in get(url))
         (shop / "requirements.txt").write_text("pg8000 = 1\n")
         within(10, lambda: "is not a requirement" in log.read_text())
-        assert get(url).startswith("third!:")  # what cannot be staged changes nothing
+        within(5, lambda: get(url).startswith("third!:"))  # what cannot be staged changes nothing
         (shop / "requirements.txt").write_text(pins)
         within(15, lambda: "redis" in get(url))
         (shop / "extra").mkdir()
