@@ -238,7 +238,7 @@ def test_its_own_end_is_stagers(bench: Bench) -> None:
 
 
 def test_a_process_may_end_in_its_own_way(bench: Bench) -> None:
-    with bench.started("--command", "trap 'echo got it; exit 5' TERM; echo up; sleep 30 & wait") as process:
+    with bench.started("--command", "sleep 30 & trap 'echo got it; exit 5' TERM; echo up; wait") as process:
         assert first_line(process) == "up\n"
         process.terminate()
         assert first_line(process) == "got it\n"
