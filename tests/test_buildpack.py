@@ -169,7 +169,7 @@ SLIPS = {
     "option": (
         GOOD + "options: {a: {kind: number}}\n",
         6,
-        "options.a.kind: unknown kind; known here: switch, folder, text, table",
+        "options.a.kind: unknown kind; known here: switch, folder, files, text, table",
     ),
     "text for a table": (GOOD + "env: text\n", 6, "env: expected a table, found str"),
     "table for a text": (GOOD + "ecosystem: {a: b}\n", 6, "ecosystem: expected a string, found dict"),

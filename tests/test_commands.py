@@ -806,6 +806,28 @@ def test_development_tools_of_a_procfile() -> None:
     assert caught.value.message == "web runs cross-env, which is only among devDependencies"
 
 
+@pytest.mark.parametrize(
+    ("start", "loader"),
+    [
+        ("node -r ./.pnp.cjs server.js", ".pnp.cjs"),
+        ("node --require=./.pnp.js server.js", ".pnp.js"),
+        ("node -r ./.pnp.cjs --loader ./.pnp.loader.mjs server.js", ".pnp.cjs"),
+        ("NODE_OPTIONS='--loader ./.pnp.loader.mjs' node server.js", ".pnp.loader.mjs"),
+    ],
+)
+def test_loaders_of_plug_n_play_lead_nowhere(start: str, loader: str) -> None:
+    files = {"server.js": "", ".pnp.cjs": "", ".pnp.js": "", ".pnp.loader.mjs": ""}
+    what = f"loads {loader}, whose packages are in Yarn's cache, which is not in the droplet"
+    hint = f"Take {loader} out of the command: Node.js finds the packages in node_modules, which is laid out from yarn.lock."
+    for manifest_, procfile, where, who in (
+        (scripts(start=start), {}, "package.json:7", "scripts.start"),
+        (scripts(test="x"), {"Procfile": f"web: {start}"}, "Procfile:1", "web"),
+    ):
+        with pytest.raises(BadManifest) as caught:
+            choose({**files, "package.json": manifest_, **procfile}, "a")
+        assert (caught.value.where, caught.value.message, caught.value.hint) == (where, f"{who} {what}", hint)
+
+
 PAGE = {"index.html": '<script type="module" src="/src/main.js"></script>'}
 VUE = "import { createApp } from 'vue'\ncreateApp(App).mount('#app')\n"
 NO_PROGRAM: dict[str, Files] = {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from stager.buildpack import load
+from stager import detection
+from stager.buildpack import load, load_all
 from stager.detection import options
 from stager.errors import BadManifest
 from stager.tree import SourceTree
@@ -16,6 +17,8 @@ NAMES = [
     "static.directory",
     "static.ssi",
     "static.host_dot_files",
+    "static.location_include",
+    "static.enable_http2",
     "static.force_https",
     "static.http_strict_transport_security",
     "static.http_strict_transport_security_include_subdomains",
@@ -24,8 +27,12 @@ NAMES = [
 ]
 
 
+_EXPECTED_FILES = "expected files of the folder nginx/conf, such as includes/*.conf"
+
+
 def read(content: str | bytes) -> dict[str, str]:
-    return dict(options.read(SourceTree.of({"Staticfile": content, "site/a/b.html": ""}), STATIC))
+    files = {"Staticfile": content, "site/a/b.html": "", "nginx/conf/includes/headers.conf": ""}
+    return dict(options.read(SourceTree.of(files), STATIC))
 
 
 def test_defaults_without_a_file() -> None:
@@ -49,6 +56,10 @@ def test_defaults_without_a_file() -> None:
             "static.status_codes",
             "404 /404.html\n500 503 /e.html",
         ),
+        ("status_codes: {4xx: /4xx.html}\n", "static.status_codes", "4xx /4xx.html"),
+        ("location_include: includes/*.conf\n", "static.location_include", "includes/*.conf"),
+        ("location_include: ./includes/headers.conf\n", "static.location_include", "includes/headers.conf"),
+        ("enable_http2: true\n", "static.enable_http2", "true"),
     ],
 )
 def test_values(content: str, name: str, value: str) -> None:
@@ -60,10 +71,16 @@ def test_values(content: str, name: str, value: str) -> None:
     [
         ("rot: a\n", "Staticfile:1", "rot: unknown key; did you mean 'root'?"),
         (
-            "location_include: x\n",
+            "gzip: on\n",
             "Staticfile:1",
-            "location_include: unknown key; known here: " + ", ".join(NAMES).replace("static.", ""),
+            "gzip: unknown key; known here: " + ", ".join(NAMES).replace("static.", ""),
         ),
+        ("location_include: x\n", "Staticfile:1", "location_include: there is no nginx/conf/x in the app"),
+        *(
+            (f"location_include: {value}\n", "Staticfile:1", f"location_include: {_EXPECTED_FILES}")
+            for value in ("../x.conf", "/etc/nginx/x.conf", "'a; }'", "[a]", "''", "includes/**")
+        ),
+        ("status_codes: {499: /a}\n", "Staticfile:1", "status_codes: '499' is not a value that status_codes can have"),
         ("root: nowhere\n", "Staticfile:1", "root: there is no folder nowhere in the app"),
         (
             "ssi: on\nroot: ../x\n",
@@ -97,3 +114,60 @@ def test_slips(content: str | bytes, where: str, message: str) -> None:
     with pytest.raises(BadManifest) as caught:
         read(content)
     assert (caught.value.where, caught.value.message) == (where, message)
+
+
+INCLUDE = (
+    "Write 'location_include: includes/*.conf' instead, and in a file such as nginx/conf/includes/site.conf nginx's own lines "
+    "for it: 'add_header X-Frame-Options DENY always;', 'expires 1d;', 'rewrite ^/old$ /new permanent;'."
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "where", "message", "hint"),
+    [
+        ("root: .\nheaders:\n  /*:\n    X-A: b\n", "Staticfile:2", "headers is no key of a Staticfile", INCLUDE),
+        ("proxy_pass: x\n", "Staticfile:1", "proxy_pass is no key of a Staticfile", INCLUDE),
+        (
+            "routes:\n  /**: index.html\n",
+            "Staticfile:1",
+            "routes is no key of a Staticfile",
+            "Write 'pushstate: enabled' for an app that routes in the browser.",
+        ),
+        ("https_only: true\n", "Staticfile:1", "https_only is no key of a Staticfile", "Write 'force_https: true'."),
+        (
+            "error_page: 404.html\n",
+            "Staticfile:1",
+            "error_page is no key of a Staticfile",
+            "Write 'status_codes: {404: /404.html}'.",
+        ),
+        (
+            "basic_auth: true\n",
+            "Staticfile:1",
+            "basic_auth is no key of a Staticfile",
+            "Put a line 'name:hash' a user, as htpasswd writes it, in a file Staticfile.auth.",
+        ),
+        (
+            "ssi: on\nhttp_strict_transport_security_preload: true\n",
+            "Staticfile",
+            "http_strict_transport_security_preload does nothing without http_strict_transport_security",
+            "Write 'http_strict_transport_security: true' as well, or delete the line.",
+        ),
+    ],
+)
+def test_keys_of_others_are_answered_with_the_line_to_write(content: str, where: str, message: str, hint: str) -> None:
+    with pytest.raises(BadManifest) as caught:
+        detection.detect(SourceTree.of({"Staticfile": content, "index.html": ""}), load_all())
+    assert (caught.value.where, caught.value.message, caught.value.hint) == (where, message, hint)
+
+
+def test_hsts_in_either_order_is_no_slip() -> None:
+    lines = ["http_strict_transport_security_preload: true\n", "http_strict_transport_security: enabled\n"]
+    for content in ("".join(lines), "".join(reversed(lines))):
+        detection.detect(SourceTree.of({"Staticfile": content, "index.html": ""}), load_all())
+
+
+def test_files_that_only_other_servers_read_are_named() -> None:
+    names = ("_headers", "_redirects", "mime.types", "nginx.conf", "static.json")
+    found = detection.detect(SourceTree.of({"index.html": "", **dict.fromkeys(names, "")}), load_all())
+    assert sorted(note.split(" ")[0] for note in found.notes) == sorted(names)
+    assert all(" is not read: " in note for note in found.notes)

@@ -232,3 +232,62 @@ def test_media_types(name: str, kind: str, tmp_path: Path) -> None:
     """RFC 9239 for modules, the Web App Manifest for manifests: a browser runs no module of another type."""
     with site(tmp_path, files={**SITE, name: "x"}) as port:
         assert f"\r\ncontent-type: {kind}\r\n" in ask(port, f"/{name}")[1].lower()
+
+
+HEADERS = {"nginx/conf/includes/headers.conf": "add_header X-Site ours always;\ninclude includes/more/*.inc;\n"}
+HEADERS["nginx/conf/includes/more/a.inc"] = "location /api/ { return 202; }\n"
+
+
+@pytest.mark.parametrize("pushstate", ["", "pushstate: enabled\n"])
+def test_the_apps_own_lines_of_nginx_are_included(pushstate: str, tmp_path: Path) -> None:
+    staticfile = f"{pushstate}location_include: includes/h*.conf\nhttp_strict_transport_security: true\n"
+    with site(tmp_path, staticfile, {**SITE, **HEADERS, "manifest.yml": SECRET}) as port:
+        for target in ("/", "/docs/", "/docs/Procfile.html", *(["/some/route"] if pushstate else [])):
+            status, text = ask(port, target)
+            assert status == 200
+            assert "\r\nX-Site: ours\r\n" in text
+            assert text.count("\r\nStrict-Transport-Security: max-age=31536000\r\n") == 1
+        assert ("members only" in ask(port, "/some/route")[1]) is bool(pushstate)
+        assert ask(port, "/some/route")[0] == (200 if pushstate else 404)
+        assert ask(port, "/api/x")[0] == 202
+        assert ask(port, "/nginx/conf/includes/headers.conf")[0] == ask(port, "/manifest.yml")[0] == 404
+
+
+def test_included_lines_may_try_files_themselves(tmp_path: Path) -> None:
+    lines = {"nginx/conf/site.conf": "try_files $uri $uri.html =418;\n"}
+    with site(tmp_path, "location_include: site.conf\n", {**SITE, **lines}) as port:
+        assert ask(port, "/docs/Procfile")[0] == 200
+        assert ask(port, "/nothing")[0] == 418
+
+
+def test_pages_of_whole_families_of_status_codes(tmp_path: Path) -> None:
+    pages = {
+        "4xx.html": "a client's mistake",
+        "5xx.html": "ours",
+        "nginx/conf/a.conf": "location /broken { return 503; }\n",
+    }
+    staticfile = "status_codes: {4xx: /4xx.html, 5xx: /5xx.html}\nlocation_include: a.conf\n"
+    with site(tmp_path, staticfile, {**SITE, **pages}) as port:
+        status, text = ask(port, "/nothing")
+        assert (status, "a client's mistake" in text) == (404, True)
+        status, text = ask(port, "/broken")
+        assert (status, text.endswith("\r\n\r\nours")) == (503, True)
+
+
+@pytest.mark.parametrize(
+    ("staticfile", "env", "speaks"),
+    [
+        ("enable_http2: true\n", {"VCAP_APPLICATION": "{}"}, True),
+        ("enable_http2: true\n", {}, False),
+        ("", {"VCAP_APPLICATION": "{}"}, False),
+        ("", {"ENABLE_HTTP2": "true"}, True),
+    ],
+)
+def test_http2_is_spoken_where_a_router_can(staticfile: str, env: dict[str, str], speaks: bool, tmp_path: Path) -> None:
+    """RFC 9113, 3.3: a client that knows sends the preface; the server's first frame is SETTINGS (type 4)."""
+    with site(tmp_path, staticfile, **env) as port:
+        with socket.create_connection(("127.0.0.1", port), 10) as connection:
+            connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+            first = connection.recv(9)
+        assert (first[3:4] == b"\x04") is speaks
+        assert speaks or ask(port, "/")[0] == 200

@@ -28,7 +28,7 @@ _KEYS = {
     "refuse": "file content field missing installed runtime entry set why hint",
     "server": "installed run factory",
     "script": "script needs output",
-    "option": "kind default pattern",
+    "option": "kind default pattern below",
     "env": "value why",
 }
 
@@ -247,7 +247,7 @@ def _option(name: str, node: Node) -> Option:
     kind = str(node.str("kind"))
     if kind not in KINDS:
         node.at("kind").fail(f"unknown kind{nearest(kind, KINDS)}")
-    return Option(name, kind, node.str("default", ""), _optional_pattern(node, "pattern"))
+    return Option(name, kind, node.str("default", ""), _optional_pattern(node, "pattern"), node.str("below", ""))
 
 
 def _files(root: Node, templates: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from ..digest import Digest
 
 CLAIMS = ("manifest", "code", "pages", "tooling", "last")
 """How strongly a detect rule claims an app, strongest first; `detection` settles what happens between them."""
-KINDS = ("switch", "folder", "text", "table")
+KINDS = ("switch", "folder", "files", "text", "table")
 """What an option in an app's settings file may be; see `options`."""
 
 
@@ -101,6 +101,8 @@ class Option:
     default: str = ""
     pattern: str = ""
     """What a text must look like, in full."""
+    below: str = ""
+    """The folder of the app in which `files` are."""
 
 
 @dataclass(frozen=True, slots=True)

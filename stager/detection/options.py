@@ -1,8 +1,8 @@
 """Reads the settings that an app may give a buildpack in a file of its own, such as a `Staticfile`.
 
 The buildpack's definition says which keys there are and of which kind; the result is text that its templates may use,
-and that a plan records as its `facts`. Kinds: a `switch` is `true` or empty, a `folder` a relative path in the app, a
-`text` fits its pattern, a `table` becomes lines of `key value`.
+and that a plan records as its `facts`. Kinds: a `switch` is `true` or empty, a `folder` a relative path in the app, `files` a
+path pattern below a folder of the app that some file fits, a `text` fits its pattern, a `table` becomes lines of `key value`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _ON = ("true", "enabled", "visible", "on", "yes")
 _OFF = ("false", "disabled", "hidden", "off", "no", "")
 _FOLDER = re.compile(r"[\w.-]+(?:/[\w.-]+)*\Z", re.ASCII)
+_FILES = re.compile(r"[\w.*-]+(?:/[\w.*-]+)*\Z", re.ASCII)
 
 
 def read(tree: SourceTree, buildpack: Buildpack) -> tuple[tuple[str, str], ...]:
@@ -63,6 +64,8 @@ def _value(root: Node, option: Option, tree: SourceTree) -> str:
         )
     if option.kind == "text":
         return _fitting(node, option)
+    if option.kind == "files":
+        return _files(node, option, tree)
     return _switch(node) if option.kind == "switch" else _folder(node, tree)
 
 
@@ -95,3 +98,12 @@ def _folder(node: Node, tree: SourceTree) -> str:
     if not any(name.startswith(path + "/") for name in tree.files):
         node.fail(f"there is no folder {path} in the app")
     return path
+
+
+def _files(node: Node, option: Option, tree: SourceTree) -> str:
+    text = node.value.removeprefix("./") if isinstance(node.value, str) else ""
+    if not _FILES.match(text) or "**" in text or any(part in (".", "..") for part in text.split("/")):
+        node.fail(f"expected files of the folder {option.below}, such as includes/*.conf")
+    if not tree.glob(f"{option.below}/{text}"):
+        node.fail(f"there is no {option.below}/{text} in the app")
+    return text

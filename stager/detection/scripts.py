@@ -64,6 +64,7 @@ def check(facts: Facts, buildpack: Buildpack, process: Process, manager: str, ou
         if ours:
             _check_development(facts, buildpack, step, manager)
         _check_program(facts, step, process, manager)
+        _check_loader(step, process, facts)
         _check_tool(facts, step, process)
 
 
@@ -158,6 +159,10 @@ def _where(step: Step) -> str:
     return f"scripts.{step.script}" if step.script else "the start command"
 
 
+def _what(step: Step, process: Process) -> str:
+    return f"scripts.{step.script}" if step.script else process.type
+
+
 def _name(facts: Facts) -> str:
     name = facts.member(MANIFEST, "name")
     return name if isinstance(name, str) and name else MANIFEST
@@ -170,13 +175,9 @@ def _check_program(facts: Facts, step: Step, process: Process, manager: str) -> 
     _needs_build(facts, step, _output(file), manager)
     if step.script and facts.member(MANIFEST, f"scripts.pre{step.script}"):
         return
-    place, line = process.reason.file, process.reason.line
-    if step.script:
-        place, line = MANIFEST, facts.line(MANIFEST, f"scripts.{step.script}")
-    why = f"{_where(step) if step.script else process.type} runs {file}, which is not in the app"
-    raise BadManifest(
-        place or MANIFEST, why, "Correct the command, or see that .gitignore does not leave the file out.", line
-    )
+    why = f"{_what(step, process)} runs {file}, which is not in the app"
+    hint = "Correct the command, or see that .gitignore does not leave the file out."
+    raise BadManifest(*_error(facts, step, process, why, hint))
 
 
 def _output(file: str) -> str:
@@ -215,6 +216,19 @@ def _in_app(facts: Facts, file: str) -> bool:
     return path.startswith("../") or any(path + ending in facts.tree for ending in _ENDINGS)
 
 
+_LOADER = re.compile(r"(?:^|[\s/='\"])(\.pnp\.(?:c?js|loader\.mjs))(?=[\s'\"]|$)")
+
+
+def _check_loader(step: Step, process: Process, facts: Facts) -> None:
+    """Refuse Plug'n'Play's loaders: they lead to Yarn's cache, which is not in a droplet."""
+    if found := _LOADER.search(step.text):
+        why = (
+            f"{_what(step, process)} loads {found[1]}, whose packages are in Yarn's cache, which is not in the droplet"
+        )
+        hint = f"Take {found[1]} out of the command: Node.js finds the packages in node_modules, which is laid out from yarn.lock."
+        raise BadManifest(*_error(facts, step, process, why, hint))
+
+
 def _check_tool(facts: Facts, step: Step, process: Process) -> None:
     """Refuse a command whose program or module is a development dependency, which a droplet does not carry."""
     named = [("runs", tool) for tool in _tools(step.text)] + [("loads", module) for module in _modules(step.text)]
@@ -225,13 +239,15 @@ def _check_tool(facts: Facts, step: Step, process: Process) -> None:
         package = next((name for name in packages if _has(facts, "devDependencies", name)), "")
         if package:
             what = tool if tool == package else f"{tool} of {package}"
-            why = f"{_where(step) if step.script else process.type} {verb} {what}, which is only among devDependencies"
-            place = (MANIFEST, facts.line(MANIFEST, f"scripts.{step.script}")) if step.script else _place(process)
-            raise BadManifest(place[0], why, _move(tool, package), place[1])
+            why = f"{_what(step, process)} {verb} {what}, which is only among devDependencies"
+            raise BadManifest(*_error(facts, step, process, why, _move(tool, package)))
 
 
-def _place(process: Process) -> tuple[str, int | None]:
-    return process.reason.file or MANIFEST, process.reason.line
+def _error(facts: Facts, step: Step, process: Process, why: str, hint: str) -> tuple[str, str, str, int | None]:
+    """What BadManifest takes for a step: its place is where the line stands that it is a part of."""
+    if step.script:
+        return MANIFEST, why, hint, facts.line(MANIFEST, f"scripts.{step.script}")
+    return process.reason.file or MANIFEST, why, hint, process.reason.line
 
 
 def _move(tool: str, package: str) -> str:

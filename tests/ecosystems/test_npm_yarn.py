@@ -349,17 +349,13 @@ def test_berry_development_packages() -> None:
     assert "node_modules/mocha" in places(berry(dev=True))
 
 
-@pytest.mark.parametrize(
-    ("config", "linker"), [("", "pnp"), ("nodeLinker: pnp\n", "pnp"), ("nodeLinker: pnpm\n", "pnpm")]
-)
-def test_berry_without_node_modules_has_its_cure(config: str, linker: str) -> None:
-    with pytest.raises(BadManifest) as caught:
-        berry(files={".yarnrc.yml": config})
-    assert (caught.value.where, caught.value.message, caught.value.hint) == (
-        ".yarnrc.yml",
-        f"nodeLinker is {linker}: there would be no node_modules folder in which Node finds packages",
-        "Set 'nodeLinker: node-modules' in .yarnrc.yml, run 'yarn install' and commit the result.",
-    )
+@pytest.mark.parametrize("config", ["", "nodeLinker: pnp\npnpMode: loose\n", "nodeLinker: pnpm\n"])
+def test_berry_is_laid_out_whatever_its_linker(config: str) -> None:
+    catalogs = str(BERRY_FILES[".yarnrc.yml"]).removeprefix("nodeLinker: node-modules\n")
+    locked = berry(files={".yarnrc.yml": config + catalogs})
+    assert (places(locked), locked.links) == (places(berry()), berry().links)
+    said = "Yarn's Plug'n'Play is not used: the packages that yarn.lock names are laid out in node_modules"
+    assert set(locked.notes) - set(berry().notes) == ({said} if "pnpm\n" not in config else set())
 
 
 def test_berry_patches_of_the_app_are_refused_by_name() -> None:

@@ -1,4 +1,7 @@
-"""`yarn.lock` of Yarn 2 and newer, with the node-modules linker.
+"""`yarn.lock` of Yarn 2 and newer, laid out as `node_modules` whatever linker Yarn itself would use.
+
+Plug'n'Play keeps packages as zip files that Yarn makes itself and Node.js reads through a loader; the lock says the same of
+them, and in `node_modules` Node.js finds them without a loader, those with programs of their own included.
 
 The lock's checksums are of zip files that Yarn makes itself, so the tarballs' digests are asked from the registry once
 and then held by `stager.lock`: trust on first use, and said so. Peers are respected when the packages are laid out.
@@ -15,7 +18,7 @@ from stager.errors import BadLock, NeedsBuild, NotCached, Unpinned
 from stager.model import Locked, Stack
 
 from . import collect, layout
-from .berry_lock import Entry, Table, check_linker, entries
+from .berry_lock import Entry, Table, catalogs, entries, linker
 from .graph import LINK, Graph, Unit
 from .manifest import Manifest, manifest
 from .names import check_version, folder
@@ -31,10 +34,10 @@ _BUILTIN = re.compile(r"[^#]*#(?:optional!|~)?builtin<[^<>&]*>")
 def read(tree: SourceTree, lock: str, stack: Stack, dev: bool, hosts: frozenset[str], lookup: Lookup | None) -> Locked:
     """What the lock comes to on `stack`.
 
-    Raises BadManifest for another linker, BadLock (also for patches), Unpinned, NeedsBuild, and NotCached when the
+    Raises BadManifest for a .yarnrc.yml that cannot be read, BadLock (also for patches), Unpinned, NeedsBuild, and NotCached when the
     registry is needed and `lookup` is None.
     """
-    table = Table(entries(tree, lock), manifest(tree), check_linker(tree), lock)
+    table = Table(entries(tree, lock), manifest(tree), catalogs(tree), lock)
     manifests = {path: manifest(tree, f"{path}/package.json".lstrip("/")) for path in table.workspaces}
     homes = {path: _home(path, own, table, dev) for path, own in manifests.items()}
     graph = Graph(homes, _units(homes, table))
@@ -44,7 +47,9 @@ def read(tree: SourceTree, lock: str, stack: Stack, dev: bool, hosts: frozenset[
     tarballs = _tarballs(chosen, tree, lock, hosts, lookup)
     places, links = layout.hoist(graph, lock)
     links = collect.app_links(tree, links, {path: own.bin for path, own in manifests.items()}, lock)
-    return collect.locked({path: tarballs[key] for path, key in places.items()}, links, _notes(chosen), lock)
+    return collect.locked(
+        {path: tarballs[key] for path, key in places.items()}, links, _notes(chosen, linker(tree)), lock
+    )
 
 
 def _home(path: str, own: Manifest, table: Table, dev: bool) -> Unit:
@@ -140,7 +145,7 @@ def _asked(entry: Entry, lookup: Lookup, hosts: frozenset[str], lock: str) -> Ta
     return Tarball(entry.name, entry.version, digest, outside_url(archive, entry.name, entry.version, hosts, True))
 
 
-def _notes(chosen: list[Entry]) -> list[str]:
+def _notes(chosen: list[Entry], wanted: str) -> list[str]:
     builtin = sorted(entry.label for entry in chosen if entry.kind == "patch")
     asked = sum(entry.kind in ("npm", "patch") for entry in chosen)
     found = []
@@ -149,6 +154,8 @@ def _notes(chosen: list[Entry]) -> list[str]:
             f"yarn.lock holds no digests of tarballs: those of {asked} packages were taken from the registry and are "
             "trusted from now on (trust on first use)"
         )
+    if asked and wanted == "pnp":
+        found.append("Yarn's Plug'n'Play is not used: the packages that yarn.lock names are laid out in node_modules")
     if builtin:
         found.append("Yarn's own patches for Plug'n'Play are not applied: " + ", ".join(builtin))
     return found

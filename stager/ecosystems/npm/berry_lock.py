@@ -109,26 +109,25 @@ def _entry(node: Node) -> Entry:
     return Entry(resolution, check_name(name, node.file), kind, reference, parameters, node)
 
 
-def check_linker(tree: SourceTree) -> dict[str, str]:
-    """The catalogs of `.yarnrc.yml`: `catalog:` range and package name, with a `|` between, to a range.
+def linker(tree: SourceTree) -> str:
+    """How Yarn would lay the packages out: `node-modules`, `pnp` (what Yarn does unless told) or `pnpm`."""
+    return str(_settings(tree).str("nodeLinker", "pnp"))
 
-    Raises BadManifest for any linker but node-modules.
-    """
-    root = Node({}, CONFIG, "", lambda file, why: BadManifest(file, why))
-    if CONFIG in tree.files:
-        text = documents.text(tree, CONFIG, documents.bad_manifest)
-        root = documents.parse_yaml(text, CONFIG, documents.bad_manifest)
-    linker = root.str("nodeLinker", "pnp")
-    if linker != "node-modules":
-        raise BadManifest(
-            CONFIG,
-            f"nodeLinker is {linker}: there would be no node_modules folder in which Node finds packages",
-            "Set 'nodeLinker: node-modules' in .yarnrc.yml, run 'yarn install' and commit the result.",
-        )
+
+def catalogs(tree: SourceTree) -> dict[str, str]:
+    """The catalogs of `.yarnrc.yml`: `catalog:` range and package name, with a `|` between, to a range."""
+    root = _settings(tree)
     found = {f"catalog:|{name}": str(item.value) for name, item in root.table("catalog").items()}
     for group, table in root.table("catalogs").items():
         found |= {f"catalog:{group}|{name}": table.str(name) for name in table.value}
     return found
+
+
+def _settings(tree: SourceTree) -> Node:
+    if CONFIG not in tree.files:
+        return Node({}, CONFIG, "", lambda file, why: BadManifest(file, why))
+    text = documents.text(tree, CONFIG, documents.bad_manifest)
+    return documents.parse_yaml(text, CONFIG, documents.bad_manifest)
 
 
 class Table:

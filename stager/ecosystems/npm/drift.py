@@ -13,7 +13,7 @@ from stager.checked import Node
 from stager.errors import LockStale
 
 from . import berry_lock, bun, documents, pnpm, yarn
-from .berry_lock import Table, check_linker
+from .berry_lock import Table, catalogs
 from .manifest import Manifest, all_manifests, manifest
 from .semver import satisfies
 
@@ -133,7 +133,7 @@ def yarn_lock(tree: SourceTree, lock: str) -> Changed:
 
 def _berry(tree: SourceTree, lock: str) -> Changed:
     root = manifest(tree)
-    table = Table(berry_lock.entries(tree, lock), root, check_linker(tree), lock)
+    table = Table(berry_lock.entries(tree, lock), root, catalogs(tree), lock)
     found = table.workspaces
     for path, item in all_manifests(tree).items():
         wanted = item.all()
