@@ -818,7 +818,7 @@ def test_development_tools_of_a_procfile() -> None:
 def test_loaders_of_plug_n_play_lead_nowhere(start: str, loader: str) -> None:
     files = {"server.js": "", ".pnp.cjs": "", ".pnp.js": "", ".pnp.loader.mjs": ""}
     what = f"loads {loader}, whose packages are in Yarn's cache, which is not in the droplet"
-    hint = f"Take {loader} out of the command: Node.js finds the packages in node_modules, which is laid out from yarn.lock."
+    hint = f"Take {loader} out of the command: Node.js finds the packages in node_modules, laid out from yarn.lock."
     for manifest_, procfile, where, who in (
         (scripts(start=start), {}, "package.json:7", "scripts.start"),
         (scripts(test="x"), {"Procfile": f"web: {start}"}, "Procfile:1", "web"),

@@ -222,10 +222,11 @@ _LOADER = re.compile(r"(?:^|[\s/='\"])(\.pnp\.(?:c?js|loader\.mjs))(?=[\s'\"]|$)
 def _check_loader(step: Step, process: Process, facts: Facts) -> None:
     """Refuse Plug'n'Play's loaders: they lead to Yarn's cache, which is not in a droplet."""
     if found := _LOADER.search(step.text):
-        why = (
-            f"{_what(step, process)} loads {found[1]}, whose packages are in Yarn's cache, which is not in the droplet"
+        what = f"{_what(step, process)} loads {found[1]}"
+        why = f"{what}, whose packages are in Yarn's cache, which is not in the droplet"
+        hint = (
+            f"Take {found[1]} out of the command: Node.js finds the packages in node_modules, laid out from yarn.lock."
         )
-        hint = f"Take {found[1]} out of the command: Node.js finds the packages in node_modules, which is laid out from yarn.lock."
         raise BadManifest(*_error(facts, step, process, why, hint))
 
 

@@ -8,7 +8,7 @@ import pytest
 from npm_cases import AMD64, Registry, digest, sri, tree
 
 from stager.ecosystems import npm
-from stager.errors import BadLock, BadManifest, NeedsBuild, NotCached, StagerError, Unpinned
+from stager.errors import BadLock, NeedsBuild, NotCached, StagerError, Unpinned
 from stager.model import Artifact, Locked
 
 LOCK = "yarn.lock"

@@ -34,8 +34,8 @@ _BUILTIN = re.compile(r"[^#]*#(?:optional!|~)?builtin<[^<>&]*>")
 def read(tree: SourceTree, lock: str, stack: Stack, dev: bool, hosts: frozenset[str], lookup: Lookup | None) -> Locked:
     """What the lock comes to on `stack`.
 
-    Raises BadManifest for a .yarnrc.yml that cannot be read, BadLock (also for patches), Unpinned, NeedsBuild, and NotCached when the
-    registry is needed and `lookup` is None.
+    Raises BadManifest for a .yarnrc.yml that cannot be read, BadLock (also for patches), Unpinned, NeedsBuild, and NotCached
+    when the registry is needed and `lookup` is None.
     """
     table = Table(entries(tree, lock), manifest(tree), catalogs(tree), lock)
     manifests = {path: manifest(tree, f"{path}/package.json".lstrip("/")) for path in table.workspaces}
