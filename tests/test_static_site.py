@@ -285,7 +285,7 @@ def test_pages_of_whole_families_of_status_codes(tmp_path: Path) -> None:
 )
 def test_http2_is_spoken_where_a_router_can(staticfile: str, env: dict[str, str], speaks: bool, tmp_path: Path) -> None:
     """RFC 9113, 3.3: a client that knows sends the preface; the server's first frame is SETTINGS (type 4)."""
-    with site(tmp_path, staticfile, **env) as port:
+    with site(tmp_path, staticfile, SITE, **env) as port:
         with socket.create_connection(("127.0.0.1", port), 10) as connection:
             connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
             first = connection.recv(9)
