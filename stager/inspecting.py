@@ -5,7 +5,7 @@ Everything comes from the file itself: its `launch.json`, the plan it carries, a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from typing import Any
 
 from .droplets import open_droplet
@@ -22,35 +22,38 @@ def inspect(path: str, store: Store | None = None) -> dict[str, Any]:
     With a `store`, what it remembers of this very file spares inflating it to learn its layers' digests.
     """
     with open_droplet(path, store) as droplet:
-        entries = [entry for entry in droplet.entries(contents=False) if entry.kind == "file"]
-        sizes = [(entry.name.removeprefix(ROOT), entry.size) for entry in entries if entry.name.startswith(ROOT)]
+        owner = _owners(droplet.plan)
+        files, totals = 0, dict[str, int]()
+        for entry in droplet.entries(contents=False):  # one at a time: there may be 200,000
+            if entry.kind == "file" and entry.name.startswith(ROOT):
+                name = owner(entry.name.removeprefix(ROOT))
+                totals[name] = totals.get(name, 0) + entry.size
+                files += 1
         facts = {key: droplet.facts.get(key) for key in _SHOWN}
         return {
             "digest": droplet.digest,
             "size": droplet.size,
-            "unpacked": sum(size for _, size in sizes),
-            "files": len(sizes),
+            "unpacked": sum(totals.values()),
+            "files": files,
             **facts,
             "layers": [
                 {"name": one.name, "digest": one.digest, "diff_id": one.diff_id, "size": one.size}
                 for one in droplet.layers
             ],
-            "packages": _packages(droplet.plan, sizes),
+            "packages": [
+                {"name": name, "unpacked": size}
+                for name, size in sorted(totals.items(), key=lambda item: (-item[1], item[0]))
+            ],
         }
 
 
-def _packages(plan: Plan, sizes: Iterable[tuple[str, int]]) -> list[dict[str, Any]]:
-    """Each package's unpacked size, biggest first: files count for the package with the longest path above them.
+def _owners(plan: Plan) -> Callable[[str], str]:
+    """Which package a file counts for: the one with the longest path above it.
 
     All Python packages share one folder, so there a file counts for its top-level name.
     """
     homes = {path: artifact.name for artifact in plan.artifacts for path in artifact.paths}
-    totals: dict[str, int] = {}
-    for path, size in sizes:
-        owner = _owner(path, homes)
-        totals[owner] = totals.get(owner, 0) + size
-    rows = sorted(totals.items(), key=lambda item: (-item[1], item[0]))
-    return [{"name": name, "unpacked": size} for name, size in rows]
+    return lambda path: _owner(path, homes)
 
 
 def _owner(path: str, homes: dict[str, str]) -> str:

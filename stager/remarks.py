@@ -119,14 +119,11 @@ def told(pairs: Iterable[tuple[str, str]], who: Callable[[str], str]) -> list[st
 def collisions(paths: Collection[str]) -> set[tuple[str, str]]:
     """Pairs of names in one folder that differ only in case (Unicode's case folding) or composition (NFKD).
 
-    `paths` are files and links; the folders above them count as well. What lies below two such folders is not told
-    again.
+    `paths` are files and links, each as often as one likes; the folders above them count as well. What lies below two
+    such folders is not told again.
     """
-    likely = _likely(paths)
-    if not likely:
-        return set()
-    pairs, first = set(), dict[tuple[str, str], str]()
-    for path in sorted(node for node in _nodes(paths) if hash(folded(node)) in likely):
+    likely, pairs, first = _likely(paths), set(), dict[tuple[str, str], str]()
+    for path in sorted(likely):
         above, _, name = path.rpartition("/")
         one = first.setdefault((above, folded(name)), path)
         if one != path:
@@ -134,17 +131,21 @@ def collisions(paths: Collection[str]) -> set[tuple[str, str]]:
     return pairs
 
 
-def _likely(paths: Iterable[str]) -> set[int]:
-    """Hashes of the folded paths that occur more than once: a number each is all that 200,000 files may cost."""
-    seen, twice = set[int](), set[int]()
+def _likely(paths: Collection[str]) -> set[str]:
+    """The nodes whose folded path falls together with another's, and a few more: 16 bytes each is all that 200,000
+    files may cost, so that what is told apart here is a place in a table, by the path's hash."""
+    seen = bytearray(16 * len(paths) + 1)
+    twice = set[int]()
     for node in _nodes(paths):
-        number = hash(folded(node))
-        (twice if number in seen else seen).add(number)
-    return twice
+        place = hash(folded(node)) % len(seen)
+        if seen[place]:
+            twice.add(place)
+        seen[place] = 1
+    return {node for node in _nodes(paths) if hash(folded(node)) % len(seen) in twice} if twice else set()
 
 
 def _nodes(paths: Iterable[str]) -> Iterator[str]:
-    """Each path, and each folder above one, once."""
+    """Each path, and each folder above one."""
     folders = {""}
     for path in paths:
         yield path
@@ -175,9 +176,7 @@ def _who(tree: SourceTree, path: str) -> str:
 
 def _beside(tree: SourceTree, base: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Collisions within the app, and of the app with what the plan adds; those of the plan alone are the base's notes."""
-    pairs = collisions(
-        list(dict.fromkeys([*base["files"], *base["folders"], *base["roots"], *tree.files, *tree.links]))
-    )
+    pairs = collisions([*base["files"], *base["folders"], *base["roots"], *tree.files, *tree.links])
     if not pairs:
         return []
     own = set(_nodes([*tree.files, *tree.links]))

@@ -122,10 +122,10 @@ def test_a_hostile_file_costs_little() -> None:
         "&" + "&token" * 1_300_000,
         "\ufeff?" * 2_500_000,
     ]
-    begun = time.monotonic()
+    begun = time.process_time()
     for text in hostile:
         notes({"docker-compose.yml": text, "uv.lock": text})
-    assert time.monotonic() - begun < 10
+    assert time.process_time() - begun < 10
 
 
 def test_the_users_of_a_static_site() -> None:

@@ -95,6 +95,6 @@ def test_stars(name: str, pattern: str, expected: bool) -> None:
 
 
 def test_hostile_patterns_take_no_time() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     assert not resources.fits("a" * 20_000 + "c", "a*" * 40 + "b")
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
