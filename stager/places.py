@@ -14,8 +14,8 @@ _TOML_KEY = re.compile(r"\s*([\w.\"'-]+)\s*=")
 
 
 def json_line(text: str, path: str) -> int | None:
-    """The 1-based line of the member at the dotted `path` of a JSON object."""
-    line, stack, key, last = 1, list[str](), "", ""
+    """The 1-based line of the member at the dotted `path` of a JSON object; of one that is given twice, the last."""
+    line, found, stack, key, last = 1, None, list[str](), "", ""
     for sign in _JSON.findall(text):
         if sign == "\n":
             line += 1
@@ -27,10 +27,10 @@ def json_line(text: str, path: str) -> int | None:
         elif sign == ":":
             key = last[1:-1]
             if ".".join([*stack[1:], key]) == path:
-                return line
+                found = line
         else:
             last = sign
-    return None
+    return found
 
 
 def toml_line(text: str, path: str) -> int | None:

@@ -631,7 +631,8 @@ ERRORS: dict[str, tuple[Files, str, type[StagerError], str, str, str]] = {
         "a",
         NeedsBuild,
         "must be built first: shop (scripts.build makes the program from TypeScript)",
-        hint(),
+        "Run 'npm run build' and keep what it writes in the app: commit it, or name it in .stagerignore, in a line such as "
+        "'!dist/'. Then give package.json a start script that runs it, if it has none.",
         "",
     ),
     "TypeScript on an old Node.js": (
@@ -639,7 +640,7 @@ ERRORS: dict[str, tuple[Files, str, type[StagerError], str, str, str]] = {
         "a",
         NeedsBuild,
         "must be built first: shop (TypeScript runs as it is only on Node.js 22.18 and newer)",
-        hint(),
+        "Ask for Node.js 22.18 or newer, for example by '24' in a file .nvmrc, or commit the program as JavaScript.",
         "",
     ),
     "a program that is not there": (

@@ -157,7 +157,7 @@ def _start(party: _Party) -> tuple[Process, str] | None:
         if hit is None:
             continue
         if rule.needs_build:
-            raise NeedsBuild([_need(party, rule, hit)], scripts.hint(party.manager))
+            raise NeedsBuild([_need(party, rule, hit)], scripts.not_built(party.facts, party.manager))
         for server in _servers(party, rule):
             command = _command(rule, server, hit)
             if command:
@@ -168,10 +168,8 @@ def _start(party: _Party) -> tuple[Process, str] | None:
 
 
 def _need(party: _Party, rule: StartRule, hit: Match) -> tuple[str, str]:
-    name = party.facts.member(scripts.MANIFEST, "name") if scripts.MANIFEST in party.facts.tree else None
-    return (name if isinstance(name, str) and name else hit.file), fill(
-        rule.needs_build, hit.values
-    ) or rule.needs_build
+    why = fill(rule.needs_build, hit.values) or rule.needs_build
+    return scripts.app_name(party.facts), why
 
 
 def _servers(party: _Party, rule: StartRule) -> Sequence[Server | None]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ..model import Reason
 from . import appconfig
 from .matching import Facts
+from .modules import program
 
 if TYPE_CHECKING:
     from ..tree import SourceTree
@@ -90,5 +91,5 @@ def _helper(facts: Facts, buildpack: str, file: str) -> bool:
     start, main = (facts.member("package.json", field) for field in ("scripts.start", "main"))
     if isinstance(start, str) and start and not _STYLES.match(start):
         return False
-    names = [*_PROGRAMS, *([main.removeprefix("./")] if isinstance(main, str) and not _CONFIGURES.match(main) else [])]
-    return not any(name + ending in facts.tree for name in names for ending in _ENDINGS)
+    named = isinstance(main, str) and not _CONFIGURES.match(main) and program(facts, main)
+    return not named and not any(name + ending in facts.tree for name in _PROGRAMS for ending in _ENDINGS)

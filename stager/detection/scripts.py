@@ -17,9 +17,10 @@ from itertools import pairwise
 from ..buildpack.vocabulary import Buildpack
 from ..errors import BadManifest, NeedsBuild
 from ..model import Process, Reason
+from . import outputs
 from .matching import LONGEST, Facts
+from .modules import MANIFEST, check_alone, program
 
-MANIFEST = "package.json"
 _RUNNER = re.compile(
     r"(?:exec\s+)?(?:npm|yarn|pnpm|bun)\s+(?:(?:-s|--silent)\s+)?(?:run(?:-script)?\s+)?(?:(?:-s|--silent|--if-present)\s+)?"
     r"(?P<script>[A-Za-z0-9_][\w:.-]*)(?:\s+(?:-s|--silent|--(?:\s.*)?))?\Z"
@@ -38,7 +39,6 @@ _TAKES_VALUE = (
     "--watch-path",
 )
 _NO_FILE = ("-e", "--eval", "-p", "--print", "-v", "--version", "--test", "-c", "--check")
-_ENDINGS = ("", ".js", ".cjs", ".mjs", ".ts", ".json", "/index.js", "/index.ts", "/index.mjs", "/index.cjs")
 _CLEVER = re.compile(r"(?:^|[;&|]\s*)cd\s|`|\$\(|\|\|")
 _DEPTH = 8
 
@@ -58,6 +58,9 @@ def check(facts: Facts, buildpack: Buildpack, process: Process, manager: str, ou
     script.
     """
     if MANIFEST not in facts.tree:
+        for file in [_program(step.text) for step in steps(facts, process.command)]:
+            if file and (found := program(facts, file)):
+                check_alone(facts, found)
         return
     for step in steps(facts, process.command, ours):
         _check_output(facts, buildpack, step, manager)
@@ -113,46 +116,41 @@ def lines(facts: Facts, processes: Iterable[Process]) -> list[Process]:
 def _check_output(facts: Facts, buildpack: Buildpack, step: Step, manager: str) -> None:
     for known in buildpack.scripts:
         if re.search(known.pattern, step.text) and not any(facts.files(path) for path in known.needs):
-            _needs_build(facts, step, known.output, manager)
+            folders = [one.folder for one in built(facts)]
+            elsewhere = [folder for folder in folders if folder != known.output]
+            if not any(path.startswith(folder) for folder in elsewhere for path in facts.tree.files):
+                _needs_build(facts, step, folders[-1:] or [known.output], manager)
 
 
 def _check_development(facts: Facts, buildpack: Buildpack, step: Step, manager: str) -> None:
     if not facts.member(MANIFEST, "scripts.build"):
         return
     if any(re.search(pattern, step.text) for pattern in buildpack.development):
-        raise NeedsBuild(
-            [(_name(facts), f"{_where(step)} is a development server, and scripts.build has not run")],
-            hint(manager, next((output for tool, output in _OUTPUTS.items() if tool in step.text), "dist/")),
-        )
+        why = f"{_where(step)} is a development server, and scripts.build has not run"
+        raise NeedsBuild([(app_name(facts), why)], outputs.keep_and_start(manager, built(facts)))
 
 
-_OUTPUTS = {
-    "react-scripts": "build/",
-    "craco": "build/",
-    "react-app-rewired": "build/",
-    "docusaurus": "build/",
-    "svelte-kit": "build/",
-    "react-router": "build/",
-    "remix": "build/",
-    "gatsby": "public/",
-    "next": ".next/",
-    "nuxt": ".output/",
-    "nuxi": ".output/",
-    "vinxi": ".output/",
-}
-"""Where the tools of development servers write what they build, if not to `dist/`."""
+def built(facts: Facts) -> list[outputs.Written]:
+    """What scripts.build writes."""
+    return outputs.written(facts, [step.text for step in steps(facts, "npm run build")])
 
 
-def _needs_build(facts: Facts, step: Step, output: str, manager: str) -> None:
+def _needs_build(facts: Facts, step: Step, folders: list[str], manager: str) -> None:
     if facts.member(MANIFEST, "scripts.build"):
-        why = f"scripts.build writes {output}, which {_where(step)} needs"
-        raise NeedsBuild([(_name(facts), why)], hint(manager, output))
+        why = f"scripts.build writes {folders[0]}, which {_where(step)} needs"
+        raise NeedsBuild([(app_name(facts), why)], outputs.keep(manager, folders))
 
 
-def hint(manager: str, output: str = "dist/") -> str:
-    """How to have a build's output in the app."""
-    run = f"{manager or 'npm'} run build"
-    return f"Run '{run}' and keep {output} in the app: commit it, or add the line '!{output}' to .stagerignore."
+def not_built(facts: Facts, manager: str) -> str:
+    """The hint for an app whose program is what a build would write."""
+    if not facts.member(MANIFEST, "scripts.build"):
+        return (
+            "Ask for Node.js 22.18 or newer, for example by '24' in a file .nvmrc, or commit the program as JavaScript."
+        )
+    main = facts.member(MANIFEST, "main")
+    if isinstance(main, str) and main.strip("./") and not program(facts, main):
+        return outputs.keep(manager, [_output(main)])
+    return outputs.keep_and_start(manager, built(facts))
 
 
 def _where(step: Step) -> str:
@@ -163,16 +161,17 @@ def _what(step: Step, process: Process) -> str:
     return f"scripts.{step.script}" if step.script else process.type
 
 
-def _name(facts: Facts) -> str:
-    name = facts.member(MANIFEST, "name")
-    return name if isinstance(name, str) and name else MANIFEST
+def app_name(facts: Facts) -> str:
+    """What package.json calls the app; `the app` when it has no name."""
+    name = facts.member(MANIFEST, "name") if MANIFEST in facts.tree else ""
+    return name if isinstance(name, str) and name.strip() else "the app"
 
 
 def _check_program(facts: Facts, step: Step, process: Process, manager: str) -> None:
     file = _program(step.text)
     if not file or _in_app(facts, file):
         return
-    _needs_build(facts, step, _output(file), manager)
+    _needs_build(facts, step, [_output(file)], manager)
     if step.script and facts.member(MANIFEST, f"scripts.pre{step.script}"):
         return
     why = f"{_what(step, process)} runs {file}, which is not in the app"
@@ -209,11 +208,7 @@ def _words(text: str) -> Iterator[str]:
 
 
 def _in_app(facts: Facts, file: str) -> bool:
-    path = posixpath.normpath(file)
-    if path == ".":
-        main = facts.member(MANIFEST, "main")
-        path = posixpath.normpath(main) if isinstance(main, str) and main else "index.js"
-    return path.startswith("../") or any(path + ending in facts.tree for ending in _ENDINGS)
+    return posixpath.normpath(file).startswith("../") or bool(program(facts, file))
 
 
 _LOADER = re.compile(r"(?:^|[\s/='\"])(\.pnp\.(?:c?js|loader\.mjs))(?=[\s'\"]|$)")

@@ -133,7 +133,7 @@ class _Reader:
         if path in self.files:
             return
         text = documents.text(self.tree, path, documents.bad_manifest)
-        document = documents.parse_json(text, path, documents.bad_manifest)
+        document = documents.package_json(self.tree, path)
         self.files[path] = _written(document)
         for key in _DEPENDENCIES:
             for name, spec in _asked(document.value.get(key)):

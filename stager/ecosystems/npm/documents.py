@@ -1,4 +1,4 @@
-"""Reading lock files and manifests as documents: size and depth are bounded, duplicate keys are refused."""
+"""Reading lock files and manifests as documents: size and depth are bounded, duplicate keys of locks are refused."""
 
 from __future__ import annotations
 
@@ -52,12 +52,15 @@ def text(tree: SourceTree, path: str, fail: Fail = bad_lock) -> str:
     return found
 
 
-def parse_json(found: str, path: str, fail: Fail = bad_lock) -> Node:
-    """A JSON document whose root is a table. Raises `fail`'s error with the line."""
+def parse_json(found: str, path: str, fail: Fail = bad_lock, *, last: bool = False) -> Node:
+    """A JSON document whose root is a table. Raises `fail`'s error with the line.
+
+    A key that is given twice is refused, or its `last` value counts: so reads whoever uses JavaScript's own JSON.parse.
+    """
 
     def table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         made = dict(pairs)
-        if len(made) < len(pairs):
+        if len(made) < len(pairs) and not last:
             names = [name for name, _ in pairs]
             raise fail(path, f"{next(name for name in names if names.count(name) > 1)!r} is given twice", None)
         return made
@@ -72,6 +75,11 @@ def parse_json(found: str, path: str, fail: Fail = bad_lock) -> Node:
     if not isinstance(value, dict):
         node.fail("expected a table")
     return node
+
+
+def package_json(tree: SourceTree, path: str) -> Node:
+    """A package.json, read as npm reads it. Raises BadManifest with the line."""
+    return parse_json(text(tree, path, bad_manifest), path, bad_manifest, last=True)
 
 
 def parse_jsonc(found: str, path: str) -> Node:

@@ -64,7 +64,7 @@ class Manifest:
 
 def manifest(tree: SourceTree, path: str = _FILE) -> Manifest:
     """Read and check a package.json. Raises BadManifest with the line or the path of what is wrong."""
-    root = documents.parse_json(documents.text(tree, path, documents.bad_manifest), path, documents.bad_manifest)
+    root = documents.package_json(tree, path)
     meta = {name: item.bool("optional", False) for name, item in root.table("peerDependenciesMeta").items()}
     return Manifest(
         path=path,
@@ -145,6 +145,9 @@ def _pattern(pattern: str) -> re.Pattern[str]:
 
 
 def all_manifests(tree: SourceTree, patterns: Iterable[str] | None = None) -> dict[str, Manifest]:
-    """The root's manifest under `""` and its workspaces' under their folders. Raises BadManifest."""
-    root = manifest(tree)
+    """The root's manifest under `""` and its workspaces' under their folders. Raises BadManifest.
+
+    An app without a package.json, a program alone, asks for nothing.
+    """
+    root = manifest(tree) if _FILE in tree.files else Manifest(_FILE)
     return {"": root, **workspaces(tree, root.workspaces if patterns is None else patterns)}

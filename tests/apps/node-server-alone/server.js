@@ -1,0 +1,3 @@
+require("node:http")
+  .createServer((request, response) => response.end("hello without a manifest"))
+  .listen(process.env.PORT);
