@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from .archive import Archive, content_bytes, content_chunks, read_tar
 from .checked import whole
@@ -28,6 +28,8 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 GRACE = 10.0
 """Seconds that all processes have after a polite signal before they are killed, as on Cloud Foundry."""
+LAST = 1.0
+"""Seconds that a sandbox's first process has to end when all others have been killed."""
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -202,31 +204,73 @@ class Group:
         if not self._told:
             signal_group(self._child.pid, signal.SIGTERM)
         deadline = time.monotonic() + GRACE
-        while _alive(self._child.pid) and time.monotonic() < deadline:
+        while (left := _members(self._child.pid)) and time.monotonic() < deadline:
+            _tell_again(left)
             time.sleep(0.02)
-        if _alive(self._child.pid):
+        if left:
             signal_group(self._child.pid, signal.SIGKILL)
         return status
 
 
-def _alive(group: int) -> bool:
-    """Whether a process group has a process that has not ended. One that has, and that nobody waits for, stays listed."""
+def _members(group: int) -> list[Listed]:
+    """The processes of a group that have not ended. One that has, and that nobody waits for, stays listed."""
     try:
         os.killpg(group, 0)
     except ProcessLookupError:
-        return False
+        return []
     except PermissionError:
-        return True
-    return any(state not in b"ZX" for state, member in _states() if member == group)
+        pass
+    return [row for row in listed() if row.group == group and row.state not in "ZX"]
 
 
-def _states() -> Iterator[tuple[bytes, int]]:
-    """The state and the process group of every process (proc_pid_stat(5))."""
+def _tell_again(members: Sequence[Listed]) -> None:
+    """Send SIGTERM to what nobody of the group waits for and would not have outlived it: it has missed the signal.
+
+    That happens to a process that is forked at that moment: it takes its parent's handler for its own until it executes a
+    program.
+    """
+    known = {row.pid for row in members}
+    for row in members:
+        if row.parent not in known and not catches(row.pid, signal.SIGTERM):
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(row.pid, signal.SIGTERM)
+
+
+class Listed(NamedTuple):
+    """A process as the kernel lists it (proc_pid_stat(5))."""
+
+    pid: int
+    state: str
+    parent: int
+    group: int
+
+
+def listed() -> Iterator[Listed]:
+    """Every process."""
     for name in os.listdir("/proc"):
         if name.isdigit():
             with suppress(OSError, ValueError, IndexError), open(f"/proc/{name}/stat", "rb") as file:
-                state, _, group, *_ = file.read().rpartition(b")")[2].split()
-                yield state, int(group)
+                state, parent, group, *_ = file.read().rpartition(b")")[2].split()
+                yield Listed(int(name), state.decode(), int(parent), int(group))
+
+
+def below(first: int) -> list[Listed]:
+    """Every process that descends from one. Not every kernel lists a process's children."""
+    rows = list(listed())
+    found, above = [], {first}
+    while above:
+        children = [row for row in rows if row.parent in above]
+        found += children
+        above = {row.pid for row in children}
+    return found
+
+
+def catches(pid: int, number: int) -> bool:
+    """Whether a process has a handler for a signal (`SigCgt` of proc_pid_status(5)). Of one that is gone: no."""
+    with suppress(OSError, ValueError), open(f"/proc/{pid}/status", "rb") as file:
+        caught = next((line for line in file if line.startswith(b"SigCgt:")), b"SigCgt: 0")
+        return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
+    return False
 
 
 def watch(child: subprocess.Popen[bytes], port: int, ready: Callable[[int], None]) -> None:

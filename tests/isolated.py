@@ -145,6 +145,10 @@ def as_other_user(arguments: Sequence[object], *, folder: Path, before: Sequence
     return ["unshare", "--mount", "sh", "-c", script, "sh", *user, "--", *before, *PROGRAM, *map(str, arguments)]
 
 
+MISSES = "(trap 'exec sleep 30' TERM; echo up; while :; do sleep 0.05; done) & trap 'exit 5' TERM; wait"
+"""A process hears the signal with its parent's handler and then is another program, as one that is forked at that moment."""
+STAYS = "(trap '' TERM; echo up; sleep 60) & trap 'exit 5' TERM; wait"
+"""The first process ends as it is told; what it leaves does not."""
 LOOK = r"""#!/usr/bin/perl
 use strict; use warnings; use Socket; use IO::Socket::INET;
 my %told = (write => '', read => '', map { split /=/, $_, 2 } @ARGV);

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from command import PROGRAM, stager
+from isolated import MISSES, STAYS
 from small_droplets import small_droplet
 
 from stager import running, writing
@@ -194,6 +195,17 @@ def test_what_the_first_process_leaves_is_told_to_end(droplet: Path, tmp_path: P
     assert (status, text) == (4, "bye\n")
 
 
+def test_what_misses_the_signal_is_told_again(droplet: Path, tmp_path: Path, temporary: Path) -> None:
+    status, text, seconds = told(started(droplet, tmp_path, MISSES), signal.SIGTERM)
+    assert (status, text, seconds < 8) == (5, "", True), seconds
+
+
+def test_what_a_draining_process_starts_is_left_to_it(droplet: Path, tmp_path: Path, temporary: Path) -> None:
+    draining = DRAINING.replace("sleep 0.8;", "(sleep 0.8 && echo done) & sleep 0.8 && wait;")
+    status, text, _ = told(started(droplet, tmp_path, draining), signal.SIGTERM)
+    assert (status, text) == (143, "done\nbye\n")
+
+
 def test_after_the_grace_all_are_killed(droplet: Path, tmp_path: Path, temporary: Path) -> None:
     command = "trap '' TERM; echo up; sleep 40 & sleep 40; echo late"
     status, text, seconds = told(started(droplet, tmp_path, command, 1.0), signal.SIGTERM)
@@ -206,6 +218,11 @@ def test_what_outlives_the_first_process_and_the_grace_is_killed(
     command = "(trap '' TERM; echo up; sleep 40; echo late) & wait"
     status, text, seconds = told(started(droplet, tmp_path, command, 1.0), signal.SIGTERM)
     assert (status, text, 0.9 < seconds < 8) == (143, "", True), seconds
+
+
+def test_the_first_process_is_not_ended_by_what_it_leaves(droplet: Path, tmp_path: Path, temporary: Path) -> None:
+    status, _, seconds = told(started(droplet, tmp_path, STAYS, 1.0), signal.SIGTERM)
+    assert (status, 0.9 < seconds < 8) == (5, True), seconds
 
 
 def test_a_second_interrupt_kills_at_once(droplet: Path, tmp_path: Path, temporary: Path) -> None:

@@ -8,6 +8,7 @@ none. It is removed when the run ends, with its volumes.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
@@ -33,6 +34,7 @@ PORT = 8080
 LABEL = "io.stager.run"
 """On every container of a run: the droplet's digest."""
 _ENTER = f"""\
+trap 'exit {128 + signal.SIGTERM}' HUP INT TERM
 set -e
 umask 002
 cd /run/stager
@@ -42,8 +44,8 @@ if ! printf '%s  %s\\n' "$1" {os.path.basename(DROPLET)} | sha256sum -c - >/dev/
 fi
 tar -C / -xzf {os.path.basename(DROPLET)} ./app
 shift
-exec "$@"
-"""
+set +e
+{surroundings.SUPERVISE}"""
 _SLOW = 120
 """Seconds that the engine may take for one answer."""
 _TAKEN = ("port is already allocated", "address already in use")
@@ -151,10 +153,12 @@ def run(client: Any, droplet: DropletFile, image: str, how: How, network: str = 
             opened.callback(_remove, container)
             _send(container, droplet)
             stream = container.attach(stream=True, logs=True, demux=True)
-        _start(container, port)
-        tidy()
-        reader = _thread(_copy, stream)
-        status = _wait(container, port, how)
+        asked: list[int] = []
+        with running.forwarding(asked.append):
+            _start(container, port)
+            tidy()
+            reader = _thread(_copy, stream)
+            status = _wait(container, port, how, asked)
         reader.join(5)
     if status == 125 and not how.shell:
         raise LaunchFailed(how.process, "the container could not unpack the droplet")
@@ -172,7 +176,6 @@ def _options(droplet: DropletFile, command: tuple[str, ...], port: int, how: How
         "working_dir": "/",
         "hostname": surroundings.HOSTNAME,
         "labels": {LABEL: str(droplet.digest)},
-        "init": True,  # the kernel gives a process 1 without handlers no signals
         "read_only": True,
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges"],
@@ -212,19 +215,22 @@ def _start(container: Any, port: int) -> None:
         raise
 
 
-def _wait(container: Any, port: int, how: How) -> int:
-    """Wait for the process's end, passing signals on from this thread: handlers themselves talk to nobody."""
-    asked: list[int] = []
+def _wait(container: Any, port: int, how: How, asked: list[int]) -> int:
+    """Wait for the process's end, passing the signals on that are `asked`: their handlers themselves talk to nobody."""
     ended: list[Any] = []
     waiter = _thread(_until_ended, container, ended)
     if how.ready and how.network:
         _thread(_watch, waiter, port, how.ready)
-    with running.forwarding(asked.append):
-        while waiter.is_alive():
-            waiter.join(0.1)
-            while asked:
-                with suppress(EngineFailed), _answering():
-                    _tell(container, asked.pop(0))
+    last = math.inf
+    while waiter.is_alive():
+        waiter.join(0.1)
+        while asked:
+            last = time.monotonic() + running.LAST if asked[0] == signal.SIGKILL else last
+            with suppress(EngineFailed), _answering():
+                _tell(container, asked.pop(0))
+        if time.monotonic() > last:
+            with suppress(EngineFailed), _answering():
+                container.kill(signal="SIGKILL")
     if isinstance(ended[0], EngineFailed):
         raise ended[0]
     with suppress(EngineFailed), _answering():
@@ -238,11 +244,9 @@ def _wait(container: Any, port: int, how: How) -> int:
 
 
 def _tell(container: Any, number: int) -> None:
-    """Send a signal to all processes but the engine's own first one, which would pass it on to a single one."""
-    if number == signal.SIGKILL:
-        container.kill(signal="SIGKILL")
-    else:
-        container.exec_run(["/bin/sh", "-c", f"kill -{number} -1"])
+    """Send a signal to all of the app, and to the first process, which outlives the others to tell how the app ended."""
+    first = "" if number == signal.SIGKILL else f"kill -{number} 1; "
+    container.exec_run(["/bin/sh", "-c", f"{first}kill -{number} -1"])
 
 
 def _watch(waiter: threading.Thread, port: int, ready: Callable[[int], None]) -> None:

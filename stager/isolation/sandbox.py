@@ -51,10 +51,13 @@ def arguments(sandbox: Sandbox, descriptors: Sequence[int]) -> tuple[str, ...]:
 
 
 def _spaces(sandbox: Sandbox) -> tuple[str, ...]:
-    """Every namespace there is, no capability in any, a session of its own (no TIOCSTI), the end with its parent's."""
+    """Every namespace there is, no capability in any, a session of its own (no TIOCSTI), the end with its parent's.
+
+    What runs is process 1, and has to wait for what others leave.
+    """
     return (
         *("--unshare-user", "--uid", str(UID), "--gid", str(GID)),
-        *("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup"),
+        *("--unshare-pid", "--as-pid-1", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup"),
         *(() if sandbox.network else ("--unshare-net",)),
         *("--hostname", HOSTNAME, "--cap-drop", "ALL", "--new-session", "--die-with-parent"),
     )

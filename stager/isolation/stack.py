@@ -13,7 +13,7 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from shutil import which
@@ -59,7 +59,7 @@ def run(droplet: DropletFile, root: RootFolder, how: How) -> int:
     Signals, output and readiness are as with `running.run`. Raises LaunchFailed, PortTaken, ProgramMissing, CannotIsolate,
     CannotWrite, UsageError; leaves nothing behind.
     """
-    command = surroundings.command(droplet, how.process, how.shell)
+    command = surroundings.supervised(surroundings.command(droplet, how.process, how.shell))
     port = running.chosen_port(how.port) if how.network else how.port or 8080
     with ExitStack() as opened:
         opened.enter_context(running.stoppable())
@@ -149,9 +149,11 @@ def _program(name: str) -> str:
 def _run(placed: Placed, command: Sequence[str], port: int, how: How) -> int:
     bwrap = _program("bwrap")
     _check(placed, bwrap)
+    inside = _Inside()
     with ExitStack() as opened:
         told, writer = os.pipe()
         opened.callback(os.close, told)
+        opened.enter_context(running.forwarding(inside.signal))
         with _descriptors(placed.sandbox) as (described, handed):
             words = (*placed.before, bwrap, "--args", str(described), "--info-fd", str(writer), "--", *command)
             try:
@@ -159,12 +161,11 @@ def _run(placed: Placed, command: Sequence[str], port: int, how: How) -> int:
             finally:
                 os.close(writer)
         opened.callback(_end, child)
+        inside.begins(child, told)
         tidy()
-        inside = _Inside(child, told)
         if how.ready and how.network:
             threading.Thread(target=running.watch, args=(child, port, how.ready), daemon=True).start()
-        with running.forwarding(inside.signal):
-            status = child.wait()
+        status = child.wait()
         return 128 - status if status < 0 else status
 
 
@@ -231,34 +232,47 @@ def _resolvers() -> bytes:
 
 
 class _Inside:
-    """The process group of the app, as the host knows it: it is below bwrap's own two processes, which must outlive it."""
+    """The processes of the app, as the host knows them: all descend from the sandbox's first one, which must outlive them.
 
-    def __init__(self, child: subprocess.Popen[bytes], told: int) -> None:
-        self._child, self._first = child, 0
+    Signals that come before are kept for them.
+    """
+
+    def __init__(self) -> None:
+        self._child: subprocess.Popen[bytes] | None = None
+        self._first = 0
+        self._waiting: list[int] = []
+
+    def begins(self, child: subprocess.Popen[bytes], told: int) -> None:
+        """Take the started bwrap, and what it tells of itself: one JSON document, in parts."""
         said = b""
         while not self._first and (part := os.read(told, 4096)):
-            said += part  # bwrap writes its one JSON document in parts
+            said += part
             with suppress(ValueError, KeyError):
                 self._first = int(json.loads(said)["child-pid"])
+        self._child = child
+        while self._waiting:
+            self.signal(self._waiting.pop(0))
 
     def signal(self, number: int) -> None:
-        """Send a signal to the app; end the sandbox by SIGKILL, and when the app cannot be found."""
-        group = _group_below(self._first) if number != signal.SIGKILL and self._first else 0
-        if group:
-            running.signal_group(group, number)
-        else:
+        """Send a signal to all of the app, and to the first process, which outlives the others to tell how the app ended.
+
+        SIGKILL is for the others alone; the sandbox goes with them when that takes long, and before there is an app.
+        """
+        if self._child is None:
+            self._waiting.append(number)
+        elif not self._first or not running.catches(self._first, signal.SIGTERM):
             running.signal_group(self._child.pid, signal.SIGKILL)
+        elif number != signal.SIGKILL:
+            running.signal_group(self._first, number)
+            _send([row for row in running.below(self._first) if row.group != self._first], number)
+        else:
+            _send(running.below(self._first), number)
+            timer = threading.Timer(running.LAST, _end, (self._child,))
+            timer.daemon = True
+            timer.start()
 
 
-def _group_below(parent: int) -> int:
-    """The process group of what `parent` started; 0 when there is nothing. Not every kernel lists a process's children.
-
-    bwrap's own first process may be in that group: as process 1 of its namespace it ends by SIGKILL alone.
-    """
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            with suppress(OSError, ValueError, IndexError), open(f"/proc/{name}/stat", "rb") as file:
-                _, above, group, *_ = file.read().rpartition(b")")[2].split()
-                if int(above) == parent:
-                    return int(group)
-    return 0
+def _send(processes: Iterable[running.Listed], number: int) -> None:
+    for one in processes:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(one.pid, number)

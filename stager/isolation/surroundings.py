@@ -40,41 +40,52 @@ def environment(root: Sequence[tuple[str, str]], port: int, extra: Mapping[str, 
     return {**dict(ENVIRONMENT), **dict(root), "HOME": APP, "PORT": str(port), **extra}
 
 
-_SUPERVISE = """\
+SUPERVISE = """\
 told=
 trap told=1 HUP INT TERM
+others() {
+  found=1
+  for one in /proc/[0-9]*; do
+    [ "$one" != /proc/$$ ] || continue
+    found=0 parent= caught=
+    while read -r name value _; do
+      case $name in PPid:) parent=$value ;; SigCgt:) caught=$value; break ;; esac
+    done <"$one/status"
+    case $parent:$caught in $$:*[012389ab]???) kill -TERM "${one#/proc/}" ;; esac
+  done
+  return $found
+}
 exec 3>&2 2>/dev/null
 "$@" 2>&3 3>&-
 status=$?
 [ "$told" ] || kill -TERM -1
 tenths=100
-while [ $tenths -gt 0 ]; do
-  others=
-  for one in /proc/[0-9]*; do
-    case $one in /proc/1|/proc/$$) ;; *) others=$one ;; esac
-  done
-  [ "$others" ] || break
+while others && [ $tenths -gt 0 ]; do
   tenths=$((tenths - 1))
   sleep 0.1
 done
 exit $status
 """
-"""Runs a command and, when that has ended, lets what it left have the grace of a run: its end would end all the others.
+"""Runs a command, as process 1, and when that has ended lets what it left have the grace of a run: its end would end all.
 
-The shell tells of nothing by itself; the command has its standard error. What signals the command gets, this gets, too."""
+The shell tells of nothing by itself; the command has its standard error. What signals the command gets, this gets, too. What
+nobody waits for any more and would not have outlived SIGTERM has missed it, as a process does that is forked at that moment
+and takes its parent's handler for its own until it executes a program: it is told again. (`SigCgt` of proc_pid_status(5) has
+the bit 14 for a handler of SIGTERM.) As process 1 it gets no signal that is sent to all, SIGKILL least: so what is killed
+after the grace does not decide the exit status of a command that had ended before."""
 
 
 def supervised(words: Sequence[str]) -> tuple[str, ...]:
-    """The command with what waits for all that it started; for a namespace of processes that ends with its first."""
-    return ("/bin/sh", "-c", _SUPERVISE, "stager", *words)
+    """The command with what waits for all that it started; to be process 1 of its namespace, which ends with it."""
+    return ("/bin/sh", "-c", SUPERVISE, "stager", *words)
 
 
 def command(droplet: DropletFile, process: str, shell: str = "") -> tuple[str, ...]:
     """What starts a process type, or a shell command in its place. Raises LaunchFailed when there is no such type."""
     if shell:
-        return supervised((LAUNCH, "--", "/bin/sh", "-c", shell))
+        return (LAUNCH, "--", "/bin/sh", "-c", shell)
     known = droplet.facts["processes"]
     if process not in known:
         why = f"the droplet has no such process type; it has: {', '.join(sorted(known)) or 'none'}"
         raise LaunchFailed(process, why, "Choose one of these.")
-    return supervised((LAUNCH, process))
+    return (LAUNCH, process)

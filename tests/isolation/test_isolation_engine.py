@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 from command import PROGRAM, Done, ask, running, stager
 from engine import Engine, private_engine
-from isolated import bridge, logged, small_root
+from isolated import MISSES, STAYS, bridge, logged, small_root
 from small_droplets import SERVE, small_droplet
 
 from stager.digest import sha256
@@ -73,17 +74,41 @@ def test_it_answers_and_ends_when_told(bench: Bench, tmp_path: Path, number: sig
         assert process.wait(15) == 128 + number
 
 
-def test_all_processes_have_the_grace_not_only_the_first(bench: Bench, tmp_path: Path) -> None:
-    """The first one, a shell, ends with the signal; its child finishes what it does."""
-    draining = "(trap 'sleep 0.8; echo bye; exit' TERM; echo up; while :; do sleep 0.05; done) & wait"
-    options = ["--no-network", "--command", draining, "--cache-dir", str(bench.store)]
-    command = [*PROGRAM, "run", str(bench.droplet), *map(str, bench.options), *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+def told(bench: Bench, command: str, *numbers: int) -> tuple[int, str, float]:
+    """The exit status of a command that is signalled when it is up, what else it said, and the seconds it took to end."""
+    options = ["--no-network", "--command", command, "--cache-dir", str(bench.store)]
+    words = [*PROGRAM, "run", str(bench.droplet), *map(str, bench.options), *options]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "up\n"
-        process.terminate()
-        assert process.stdout.read() == "bye\n"
-    assert process.returncode == 143
+        began = time.monotonic()
+        for number in numbers:
+            process.send_signal(number)
+            time.sleep(0.2)
+        said = process.stdout.read()
+    return process.returncode, said, time.monotonic() - began
+
+
+def test_all_processes_have_the_grace_not_only_the_first(bench: Bench) -> None:
+    """The first one, a shell, ends with the signal; its child finishes what it does."""
+    draining = "(trap 'sleep 0.8; echo bye; exit' TERM; echo up; while :; do sleep 0.05; done) & wait"
+    assert told(bench, draining, signal.SIGTERM)[:2] == (143, "bye\n")
+
+
+def test_what_misses_the_signal_is_told_again(bench: Bench) -> None:
+    status, said, seconds = told(bench, MISSES, signal.SIGTERM)
+    assert (status, said, seconds < 8) == (5, "", True), seconds
+
+
+def test_after_the_grace_the_first_process_s_status_counts(bench: Bench) -> None:
+    status, _, seconds = told(bench, STAYS, signal.SIGTERM)
+    assert (status, 9 < seconds < 18) == (5, True), seconds
+
+
+def test_a_second_interrupt_kills_at_once(bench: Bench) -> None:
+    stubborn = "trap '' TERM INT; echo up; sleep 40 & sleep 40"
+    status, _, seconds = told(bench, stubborn, signal.SIGINT, signal.SIGINT)
+    assert (status, seconds < 8) == (137, True), seconds
 
 
 def test_the_container_as_it_is(bench: Bench) -> None:

@@ -26,7 +26,7 @@ SANDBOX = Sandbox(
 def test_every_word() -> None:
     assert sandbox.arguments(SANDBOX, [7]) == (
         *("--unshare-user", "--uid", "2000", "--gid", "0"),
-        *("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup"),
+        *("--unshare-pid", "--as-pid-1", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup"),
         *("--hostname", "stager", "--cap-drop", "ALL", "--new-session", "--die-with-parent"),
         *("--clearenv", "--setenv", "HOME", "/app", "--setenv", "PORT", "8080"),
         *("--symlink", "usr/bin", "/bin", "--ro-bind", "/roots/1/etc", "/etc", "--ro-bind", "/roots/1/usr", "/usr"),

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from command import PROGRAM, Done, ask, free_port, running, stager
-from isolated import LOOK, OTHER_USER, as_other_user, logged, need_bwrap, small_root
+from isolated import LOOK, MISSES, OTHER_USER, STAYS, as_other_user, logged, need_bwrap, small_root
 from small_droplets import small_droplet
 
 from stager.digest import sha256
@@ -253,6 +253,34 @@ def test_all_processes_have_the_grace_not_only_the_first(bench: Bench) -> None:
         process.terminate()
         assert first_line(process) == "bye\n"
     assert process.returncode == 143
+
+
+def test_what_misses_the_signal_is_told_again(bench: Bench) -> None:
+    began = time.monotonic()
+    with bench.started("--command", MISSES) as process:
+        assert first_line(process) == "up\n"
+        process.terminate()
+    assert (process.returncode, time.monotonic() - began < 8) == (5, True)
+
+
+def test_after_the_grace_the_first_process_s_status_counts(bench: Bench) -> None:
+    with bench.started("--command", STAYS) as process:
+        assert first_line(process) == "up\n"
+        began = time.monotonic()
+        process.terminate()
+    assert (process.returncode, 9 < time.monotonic() - began < 18) == (5, True)
+
+
+def test_what_has_left_the_session_is_told(bench: Bench) -> None:
+    daemon = (
+        "perl -MPOSIX -e 'fork and exit; POSIX::setsid(); $SIG{TERM} = sub { print qq(bye\\n); exit }; $| = 1; "
+        "print qq(up\\n); sleep 1 while 1'"
+    )
+    with bench.started("--command", f"trap 'exit 5' TERM; {daemon}; while :; do sleep 0.05; done") as process:
+        assert first_line(process) == "up\n"
+        process.terminate()
+        assert first_line(process) == "bye\n"
+    assert process.returncode == 5
 
 
 def test_a_second_interrupt_kills_at_once(bench: Bench) -> None:
