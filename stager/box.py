@@ -67,6 +67,8 @@ class Box:
     nginx: PackageSet | None = None
     release: str = ""
     """The distribution's version, such as `12`."""
+    built: bool = False
+    """Whether stager makes its root file system (`box.yml` has a `root`); else that is a platform's own."""
 
     def stack(self, architecture: str) -> Stack:
         """This box as a target for planning. Raises UsageError for an architecture it does not come in."""
@@ -118,6 +120,7 @@ def parse(name: str, text: str, keyrings: str, file: str = "") -> Box:
         _package_set(top, "python"),
         _package_set(top, "nginx"),
         top.str("release", ""),
+        top.get("root") is not None,
     )
 
 

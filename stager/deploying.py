@@ -161,7 +161,7 @@ def _oci(droplet: DropletFile, aim: Aim, aims: Sequence[Aim], context: Context) 
     return pushed.reference, held, "the registry's manifest names the droplet's own blobs"
 
 
-def _cloudfoundry(droplet: DropletFile, aim: Aim, aims: Sequence[Aim], context: Context) -> Found:  # noqa: ARG001
+def _cloudfoundry(droplet: DropletFile, aim: Aim, aims: Sequence[Aim], context: Context) -> Found:
     """An app; the platform states the SHA-256 of the droplet it runs, or it is downloaded and hashed."""
     from .cloudfoundry import manifest
     from .cloudfoundry.deployed import compare_deployed
@@ -176,7 +176,7 @@ def _cloudfoundry(droplet: DropletFile, aim: Aim, aims: Sequence[Aim], context: 
     settings = Settings(login, network, progress=context.progress, cancel=context.cancel)
     file = str(context.options.get("manifest") or "")
     apps = manifest.choose(manifest.load(file, (), ()) if file else (), [aim.where], file)
-    wishes = Wishes(How(), any_stack=bool(context.options.get("any_stack")))
+    wishes = Wishes(How(), any_stack=bool(context.options.get("any_stack")), targets=_all(aims))
     push_all(settings, droplet, apps, wishes, store=context.store, secrets=manifest.secrets((), (), apps))
     found = compare_deployed(settings, aim.where, droplet.path)
     if not found.same:
@@ -185,7 +185,7 @@ def _cloudfoundry(droplet: DropletFile, aim: Aim, aims: Sequence[Aim], context: 
     return found.deployed, held, f"the app's droplet has this very digest ({found.how})"
 
 
-def _heroku(droplet: DropletFile, aim: Aim, aims: Sequence[Aim], context: Context) -> Found:  # noqa: ARG001
+def _heroku(droplet: DropletFile, aim: Aim, aims: Sequence[Aim], context: Context) -> Found:
     """An app; the slug it runs states its SHA-256, and that slug's layers are read back from the file."""
     from .heroku import apps as heroku_apps
     from .heroku.api import Api
@@ -200,12 +200,17 @@ def _heroku(droplet: DropletFile, aim: Aim, aims: Sequence[Aim], context: Contex
     with temporary.folder("slug") as folder:
         made = heroku.export(droplet, os.path.join(folder, "slug.tgz"), {})
         offer = Offer.of(made.path, made.size, made.digest, droplet.digest, droplet.facts)
-        live = push(api, aim.where, offer, Waiting(), any_stack=bool(context.options.get("any_stack")))
+        accept = bool(context.options.get("any_stack"))
+        live = push(api, aim.where, offer, Waiting(), any_stack=accept, targets=_all(aims))
         running = heroku_apps.slug(api, aim.where, live.slug)
         if running.checksum != offer.checksum:
             raise DigestMismatch(str(aim), offer.checksum, running.checksum or "no checksum")
         held = heroku.layers(made.path)
     return f"{live.app} v{live.version}", held, "the app's slug has the checksum of the one with these layers"
+
+
+def _all(aims: Sequence[Aim]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(aim.target for aim in aims))
 
 
 _HANDLERS: dict[str, Callable[[DropletFile, Aim, Sequence[Aim], Context], Found]] = {

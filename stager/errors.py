@@ -871,13 +871,14 @@ class BadImage(TargetError):
 class WrongBase(TargetError):
     """A base that the droplet cannot run on."""
 
-    def __init__(self, base: str, missing: Sequence[tuple[str, Sequence[str]]]) -> None:
+    def __init__(self, base: str, missing: Sequence[tuple[str, Sequence[str]]], command: str = "") -> None:
         lacks = "; ".join(f"{name} (for {_listing(files, 3)})" for name, files in missing[:12])
         rest = f" and {len(missing) - 12} more" if len(missing) > 12 else ""
+        again = f"run '{command}' in the app's folder" if command else "stage for this one"
         super().__init__(
             f"the droplet needs what this base does not have: {lacks}{rest}",
-            "Choose a base of the stack the droplet was staged for, stage for this one, or name what the app does "
-            "without by --allow-missing.",
+            f"Choose a base of the stack the droplet was staged for, {again}, or name what the app does without by "
+            "--allow-missing.",
             where=base,
             missing={name: list(files) for name, files in missing},
         )

@@ -15,7 +15,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from . import detection, planning, restage, staging, targets, writing
+from . import detection, planning, platforms, restage, staging, writing
+from . import targets as formats
 from .codec import check_known_answer
 from .droplets import open_droplet
 from .indexes import Indexes
@@ -35,6 +36,8 @@ def stage(
     plan: Plan | None = None,
     stack: str = "",
     architecture: str = "",
+    targets: Sequence[str] = (),
+    any_stack: bool = False,
     buildpacks: Sequence[str] = (),
     locked: bool = False,
     save_lock: bool = False,
@@ -50,15 +53,28 @@ def stage(
     With a `plan`, exactly that is staged; otherwise the folder's `stager.lock` if it fits (with `locked`, it must), else a
     new plan, which `save_lock` writes to the folder. With `save_lock`, an app without a lock of its packages gets one, too
     (`uv.lock`, `pylock.toml`, `package-lock.json`), as by `stager lock`; without it such an app is Unpinned, since a
-    droplet's source would otherwise be nowhere. `environ` stands in for the process's environment, from which store
-    and index settings come. Raises a StagerError.
+    droplet's source would otherwise be nowhere. For `targets`, such as `("heroku", "oci")`, the stack is one that all of them
+    take, the app's own if they do; a `stack` or `plan` that is given is only checked. `any_stack` says that a platform's stack
+    may have another name. `environ` stands in for the process's environment, from which store and index settings come.
+    Raises a StagerError.
     """
     settings = _settings(store, environ, offline, jobs, progress, cancel)
-    settings = staging.with_wishes(settings, stack, architecture, tuple(buildpacks), locked, save_lock)
+    settings = replace(
+        settings,
+        stack=stack,
+        architecture=architecture,
+        targets=platforms.read(targets),
+        any_stack=any_stack,
+        buildpacks=tuple(buildpacks),
+        locked=locked,
+        save_lock=save_lock,
+    )
     if plan is None:
         variables = os.environ if environ is None else environ
         make = partial(_make_locks, environ=variables) if save_lock else None
         return staging.stage(app, out, replace(settings, make_locks=make))
+    if settings.targets:
+        platforms.choose(settings.targets, plan.stack, plan.architecture, asked=plan.stack, app=app)
     return _stage_planned(app, plan, out, settings)
 
 
@@ -124,7 +140,7 @@ def export(
     store: Store | None = None,
     cancel: threading.Event | None = None,
     **options: Any,
-) -> targets.Exported:
+) -> formats.Exported:
     """Write a droplet, or a droplet file, in a target's format (`stager.targets.TARGETS`) to `out`.
 
     `options` are the target's own, as `stager export TARGET --help` names them. What a `store` remembers spares
@@ -134,7 +150,7 @@ def export(
     writing.keep_apart(out, droplet if isinstance(droplet, str) else droplet.path)
     with open_droplet(droplet if isinstance(droplet, str) else droplet.path, store) as opened:
         stop = {"stop": cancel.is_set} if cancel else {}
-        return targets.load(target).export(opened, out, {**options, **stop})
+        return formats.load(target).export(opened, out, {**options, **stop})
 
 
 def _make_locks(folder: restage.Folder, settings: Settings, environ: Mapping[str, str]) -> dict[str, bytes]:

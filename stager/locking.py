@@ -20,7 +20,7 @@ from .errors import LockFailed, NoRuntime, NotCached
 from .model import Artifact, Detection, Reason, Stack
 from .resolving import confined, npm, python
 from .restage import Folder
-from .staging import Settings
+from .staging import Settings, aim
 from .store import Store
 from .tree import SourceTree
 
@@ -67,7 +67,7 @@ def _lock_python(
 ) -> tuple[str, bytes]:
     name = _python_lock(folder.tree)
     _check_place(folder, name, settings)
-    stack = planning.stack_of(folder.tree, settings.stack)
+    stack = planning.stack_of(folder.tree, *aim(folder, settings))
     with confined.scratch(settings.indexes, tell, settings.cancel) as scratch:
         lock = python.resolve(
             folder.tree, name, lambda: _python_version(folder.tree, detected, stack, settings), scratch, environ

@@ -50,12 +50,14 @@ class Folder:
     What is remembered saves work and decides nothing. Without a store nothing is remembered, and every file is read.
     """
 
-    __slots__ = ("command", "lock", "memo", "root", "tree")
+    __slots__ = ("command", "given", "lock", "memo", "notes", "root", "tree")
 
     lock: str
     """The name of the lock in force: `stager.lock`, until `aim` says otherwise."""
     command: str
     """The whole command that makes it, for hints."""
+    notes: tuple[str, ...]
+    """What `aim` has to say about the choice of a stack."""
 
     def __init__(
         self,
@@ -67,8 +69,8 @@ class Folder:
     ) -> None:
         if bad := place_fault(root):
             raise Unreadable(root, f"its path {bad}", "Give the folder that holds the app.")
-        self.root = os.path.realpath(root)
-        self.lock, self.command = LOCK, "stager lock"
+        self.root, self.given = os.path.realpath(root), root
+        self.lock, self.command, self.notes = LOCK, "stager lock", ()
         self.memo: dict[str, Any] = (store.recall("folder", self.root) or {}) if store else {}
         self.tree = SourceTree.read(root, index=self.memo.get("index"), stop=stop, printed=printed)
 
@@ -76,17 +78,30 @@ class Folder:
         """Read the folder again, after files were written into it."""
         self.tree = SourceTree.read(self.root, index=self.memo.get("index"), stop=stop, printed=printed)
 
-    def aim(self, stack: str, architecture: str) -> tuple[str, str]:
+    def aim(
+        self, stack: str, architecture: str, targets: tuple[str, ...] = (), any_stack: bool = False
+    ) -> tuple[str, str]:
         """Turn to the lock of what is wished for; the wishes, completed from the app's own when one is empty.
+
+        For `targets` the stack is the one that suits them all, the app's own if it does (see `platforms.choose`).
 
         `stager.lock` is of the app's own stack, which `stager.yml` names, else the lock itself, else the default; and of the
         architecture that it names. For another stack it is `stager.<stack>.lock`, for another architecture than amd64
-        `stager.<stack>.<architecture>.lock`. So no staging for one touches what is pinned for another. Raises BadManifest.
+        `stager.<stack>.<architecture>.lock`. So no staging for one touches what is pinned for another. Raises BadManifest,
+        UsageError.
         """
-        self.lock, self.command = LOCK, "stager lock"
-        if not stack and not architecture:
+        self.lock, self.command, self.notes = LOCK, "stager lock", ()
+        if not stack and not architecture and not targets:
             return "", ""
         own = self._own()
+        if targets:
+            from . import platforms  # here, since YAML comes with it
+
+            choice = platforms.choose(
+                targets, own[0], architecture or own[1], asked=stack, any_stack=any_stack, default=DEFAULT_STACK,
+                app=self.given,
+            )  # fmt: skip
+            stack, self.notes = choice.stack, choice.notes
         wanted = (stack or own[0], architecture or own[1])
         if wanted != own and not {"/", "\0"} & set(stack):  # what is no stack's name is told by `box`
             self.lock = f"stager.{'.'.join(wanted[: 1 if wanted[1] == DEFAULT_ARCHITECTURE else 2])}.lock"
@@ -321,14 +336,16 @@ def warm(
     stack: str = "",
     architecture: str = "",
     stop: Callable[[], bool] = never,
+    targets: tuple[str, ...] = (),
+    any_stack: bool = False,
 ) -> dict[str, Any] | None:
     """Stage again without planning, if that is possible: the result of `assemble` with its base, or None."""
-    folder.aim(stack, architecture)
+    stack, architecture = folder.aim(stack, architecture, targets, any_stack)
     lock = folder.lock_bytes()
     base = find_base(folder, lock, store) if lock is not None else None
     if base is None or (stack and stack != base["stack"]) or (architecture and architecture != base["architecture"]):
         return None
     try:
-        return {**assemble(folder, base, store, out, stop), "base": base}
+        return {**assemble(folder, base, store, out, stop), "base": base, "notes": list(folder.notes)}
     except assembly.Damaged:
         return None

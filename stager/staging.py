@@ -30,7 +30,8 @@ from .tree import SourceTree
 class Settings:
     """How to stage: everything that is not the app.
 
-    `stack` and `architecture` empty mean: what the lock or the app's `stager.yml` says, else the default. `locked` demands
+    `stack` and `architecture` empty mean: what the lock or the app's `stager.yml` says, else the default. For `targets` it
+    is the stack that suits them all, and `any_stack` says that its name does not matter (`platforms.choose`). `locked` demands
     a lock of stager's that fits (which one: `restage.Folder.aim`). `save_lock` writes the plan to it, once the droplet is
     made, when it was missing or stale. `jobs` is the number of worker threads, 0 for as many as there are processors.
     `printed` are the files (device, inode) that this process prints to, which are no source. `make_locks` gives the
@@ -42,6 +43,8 @@ class Settings:
     indexes: Indexes
     stack: str = ""
     architecture: str = ""
+    targets: tuple[str, ...] = ()
+    any_stack: bool = False
     buildpacks: tuple[str, ...] = ()
     locked: bool = False
     offline: bool = False
@@ -63,15 +66,6 @@ class Settings:
             self.progress(Event(verb, what, done, total))
 
 
-def with_wishes(
-    settings: Settings, stack: str, architecture: str, buildpacks: tuple[str, ...], locked: bool, save_lock: bool
-) -> Settings:
-    """The settings with what one staging asks for."""
-    return replace(
-        settings, stack=stack, architecture=architecture, buildpacks=buildpacks, locked=locked, save_lock=save_lock
-    )
-
-
 def stage(root: str, out: str, settings: Settings) -> Droplet:
     """Stage the app in the folder `root` into the droplet file `out`.
 
@@ -81,7 +75,10 @@ def stage(root: str, out: str, settings: Settings) -> Droplet:
         folder = Folder(root, settings.store, stop=settings.stop, printed=settings.printed)
         result = None
         if not settings.upgrade and not settings.buildpacks:
-            result = restage.warm(folder, settings.store, out, settings.stack, settings.architecture, settings.stop)
+            result = restage.warm(
+                folder, settings.store, out, settings.stack, settings.architecture, settings.stop,
+                settings.targets, settings.any_stack,
+            )  # fmt: skip
         damaged: set[str] = set()
         while True:
             try:
@@ -91,11 +88,16 @@ def stage(root: str, out: str, settings: Settings) -> Droplet:
                 result = None
 
 
+def aim(folder: Folder, settings: Settings) -> tuple[str, str]:
+    """Turn the folder to the lock of what the settings wish for; the stack and the architecture (see `Folder.aim`)."""
+    return folder.aim(settings.stack, settings.architecture, settings.targets, settings.any_stack)
+
+
 def stage_folder(folder: Folder, out: str, settings: Settings) -> dict[str, Any]:
     """The long way round: plan when needed, fetch, build the base, assemble. The raw result with `base` and `notes`."""
     plan = current_plan(folder, settings)
     result = stage_plan(folder, plan, out, settings)
-    notes = [note for note in plan.notes if note not in result["base"]["notes"]]
+    notes = [*folder.notes, *(note for note in plan.notes if note not in result["base"]["notes"])]
     if settings.save_lock and folder.lock_bytes() != lockfile.dumps(plan).encode():
         save_lock(folder, plan)
         notes.append(f"wrote {folder.lock}, which pins what this droplet is made from; commit it")
@@ -107,7 +109,7 @@ def current_plan(folder: Folder, settings: Settings) -> Plan:
 
     Raises LockMissing or LockStale with `settings.locked`.
     """
-    stack, architecture = folder.aim(settings.stack, settings.architecture)
+    stack, architecture = aim(folder, settings)
     previous = previous_plan(folder)
     if settings.locked:
         if previous is None:
@@ -188,7 +190,7 @@ def _planned(folder: Folder, previous: Plan | None, settings: Settings) -> Plan:
     from . import planning  # here, since most stagings have a plan
 
     settings.tell("plan", "reading locks and indexes")
-    stack, architecture = folder.aim(settings.stack, settings.architecture)
+    stack, architecture = aim(folder, settings)
     return planning.plan(
         folder.tree,
         sources=planning.Sources.online(settings.store, settings.indexes, folder.tree, settings.offline, settings.stop),

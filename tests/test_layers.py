@@ -17,8 +17,8 @@ PACKAGE = Path(__file__).parent.parent / "stager"
 RANKS = [
     "names errors digest limits regular temporary resources places programs writing shell",
     "model checked parsing",
-    "tar inflate codec pieces archive elf render templates yamltext buildpack box npmrange releases wanted lockfile progress "
-    "tree store entries",
+    "tar inflate codec pieces archive elf render templates yamltext buildpack box platforms npmrange releases wanted "
+    "lockfile progress tree store entries",
     "ecosystems indexes net",
     # one droplet: made, read, compared, described
     "detection runtimes planning fetching starting linking assembly launch restage dependencies running inspecting remarks "

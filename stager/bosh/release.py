@@ -14,11 +14,10 @@ from typing import Any
 
 from ..digest import Digest
 from ..errors import Unfit, UsageError
+from ..platforms import STEMCELLS, command
 from ..templates import fill
 from .fingerprint import of_job, of_package
 
-LINES = {"ubuntu-jammy": (2, 35), "ubuntu-noble": (2, 39)}
-"""Supported stemcell lines, the oldest first, and their glibc."""
 ONCE = "release"
 """A process type that runs once before a release goes live (Heroku's word); nothing supervises it."""
 TEMPLATES = {
@@ -92,10 +91,11 @@ def stemcell_for(facts: Mapping[str, Any], asked: str) -> str:
     needed = _version(str(facts.get("glibc", "")))
     if asked and not _STEMCELL.fullmatch(asked):
         raise UsageError(f"{asked!r} names no stemcell", "Write its operating system and version: ubuntu-jammy/1.199.")
-    line = asked.partition("/")[0] or next((name for name, glibc in LINES.items() if glibc >= needed), "")
-    if not line or LINES.get(line, needed) < needed:
+    line = asked.partition("/")[0] or next((name for name, glibc in STEMCELLS.items() if glibc >= needed), "")
+    if not line or STEMCELLS.get(line, needed) < needed:
         text = f"it needs glibc {needed[0]}.{needed[1]}"
-        hint = "Name a newer stemcell with --stemcell, or run 'stager stage --stack cflinuxfs4'."
+        again = "stager stage --stack cflinuxfs4" if asked else command(["bosh"])
+        hint = f"Name a newer stemcell with --stemcell, or run '{again}' in the app's folder."
         raise Unfit("the droplet", asked or "any stemcell line that stager knows", text, hint)
     return asked or f"{line}/1"
 

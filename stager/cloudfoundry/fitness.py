@@ -7,12 +7,12 @@ launcher needs is looked at here: the folders beside the app, `staging_info.yml`
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from .. import box, parsing, regular
+from .. import box, parsing, platforms, regular
 from ..checked import whole
 from ..droplets import DropletFile
 from ..entries import Entry, read_entries
@@ -28,6 +28,7 @@ INFO = "./staging_info.yml"
 _LAUNCH = "./app/.stager/bin/launch"
 _GLIBC = {"cflinuxfs3": (2, 27), "cflinuxfs4": (2, 35), "cflinuxfs5": (2, 39)}
 """The platform's stacks: Ubuntu 18.04, 22.04 and 24.04."""
+_OWN = platforms.PLATFORMS["cloudfoundry"].stack
 _COMMAND = 4096
 _AGAIN = "Stage it again with 'stager stage'."
 
@@ -180,24 +181,36 @@ def _version(text: str) -> tuple[int, int]:
     return whole(major) or 0, whole(minor) or 0
 
 
-def check_stack(droplet: Checked, stack: str, *, accept: bool = False) -> str:
+def check_stack(
+    droplet: Checked, stack: str, *, accept: bool = False, targets: Sequence[str] = ("cloudfoundry",)
+) -> str:
     """Whether a droplet runs on a stack of the platform: a remark, or empty. Raises Unfit when it would not, or might not.
 
     A droplet is sure of the stack it was staged for only. With `accept` another one will do, if its glibc is new enough.
+    `targets` are all that the droplet is brought to, for hints.
     """
     if stack == droplet.stack:
         return ""
     have = _glibc(stack)
-    hint = f"Stage it for that stack: stager stage --stack {stack}."
+    hint = f"Run '{platforms.restage(targets, stack)}' in the app's folder"
     if stack not in box.names():
-        hint = "stager cannot stage for that stack: let the app be on cflinuxfs4, and run 'stager stage --stack cflinuxfs4'."
+        hint = f"stager cannot stage for that stack: let the app be on {_OWN}, and run '{platforms.command(targets)}'"
     if have and droplet.glibc > have:
         needs = f"it needs glibc {droplet.glibc[0]}.{droplet.glibc[1]}, and {stack} has {have[0]}.{have[1]}"
-        raise Unfit(droplet.name, PLATFORM, needs, hint)
+        raise Unfit(droplet.name, PLATFORM, needs, f"{hint}.")
     if not accept:
         why = f"it was staged for {droplet.stack}, and the app is on {stack}"
-        raise Unfit(droplet.name, PLATFORM, why, f"{hint} Or accept it with --any-stack.")
+        raise Unfit(droplet.name, PLATFORM, why, f"{hint}, or accept it with --any-stack.")
     return f"staged for {droplet.stack}, pushed to {stack}"
+
+
+def best_of(known: Sequence[str], droplet: Checked) -> str:
+    """Of a platform's stacks, for an app of which nobody says its stack: the one that stager stages for, else the newest.
+
+    Only one whose glibc is enough for the droplet is taken; empty when there is none.
+    """
+    able = [name for name in known if (_glibc(name) or (0, 0)) >= droplet.glibc]
+    return max(able, key=lambda name: (name == _OWN, _glibc(name) or (0, 0), name), default="")
 
 
 def _glibc(stack: str) -> tuple[int, int] | None:

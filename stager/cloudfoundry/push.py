@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 
 from ..droplets import DropletFile
 from ..errors import Rejected, StagerError, TooLarge, Unfit
+from ..platforms import PLATFORMS, command
 from ..store import Store
 from . import rules
 from .api import Api, App, RemoteDroplet
 from .deployments import How, idle, run_droplet
-from .fitness import LARGEST, Checked, check, check_stack
+from .fitness import LARGEST, Checked, best_of, check, check_stack
 from .login import PLATFORM
 from .manifest import AppManifest, render
 from .session import Session
@@ -37,6 +38,8 @@ class Wishes:
     """The platform's stack; empty means the manifest's, the app's, or the droplet's own."""
     any_stack: bool = False
     """Accept a stack that the droplet was not staged for, as long as its glibc is new enough."""
+    targets: tuple[str, ...] = ("cloudfoundry",)
+    """All that the droplet is brought to, for hints."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +130,20 @@ def _stack(api: Api, app: App | None, checked: Checked, manifest: AppManifest, w
     stack = asked or (checked.stack if checked.stack in known else "")
     if not stack and len(known) == 1:
         stack = known[0]
+    if not stack and wishes.any_stack:
+        stack = best_of(known, checked)
     if stack not in known:
-        hint = f"The platform has: {', '.join(sorted(known))}. Stage for one of these, or name it with --stack."
-        raise Rejected(f"the stack {stack or checked.stack}", PLATFORM, "it has no such stack", hint)
-    note = check_stack(checked, stack, accept=wishes.any_stack)
+        raise _no_stack(stack or checked.stack, known, wishes)
+    note = check_stack(checked, stack, accept=wishes.any_stack, targets=wishes.targets)
     notes += [note] if note else []
     return stack
+
+
+def _no_stack(stack: str, known: Sequence[str], wishes: Wishes) -> Rejected:
+    own = PLATFORMS["cloudfoundry"].stack
+    ways = [f"Run '{command(wishes.targets)}' in the app's folder, or name"] if own in known else ["Name"]
+    hint = f"The platform has: {', '.join(sorted(known))}. {ways[0]} one with --stack and accept it with --any-stack."
+    return Rejected(f"the stack {stack}", PLATFORM, "it has no such stack", hint)
 
 
 def _created(api: Api, name: str, space: str, stack: str) -> App | None:

@@ -41,37 +41,38 @@ def _plan(arguments: argparse.Namespace) -> int:
 
     store = shared.store(arguments)
     settings = replace(shared.settings(arguments, store), save_lock=False)
-    plan = current_plan(shared.folder(arguments, store), settings)
+    folder = shared.folder(arguments, store)
+    plan = current_plan(folder, settings)
     if arguments.json:
         shared.print_json(plan_json(plan))
     else:
         sys.stdout.write(visible_json(dumps(plan)))
-        shared.warn(plan.notes)
+        shared.warn([*folder.notes, *plan.notes])
     return 0
 
 
 def _lock(arguments: argparse.Namespace) -> int:
     from ..locking import lock_app
     from ..report import plan_json
-    from ..staging import make_plan, previous_plan, save_lock
+    from ..staging import aim, make_plan, previous_plan, save_lock
 
     store = shared.store(arguments)
     settings = shared.settings(arguments, store)
     for made in lock_app(arguments.dir, settings, shared.environ(), shared.say):
         shared.say(f"made {made}")
     folder = shared.folder(arguments, store)
-    folder.aim(settings.stack, settings.architecture)
+    aim(folder, settings)
     plan = make_plan(folder, previous_plan(folder, forgiving=True), settings)
     save_lock(folder, plan)
     if arguments.json:
         shared.print_json(plan_json(plan))
     else:
+        shared.warn([*folder.notes, *plan.notes])
         _report_lock(plan, folder.lock)
     return 0
 
 
 def _report_lock(plan: Plan, name: str) -> None:
-    shared.warn(plan.notes)
     runtimes = ", ".join(f"{runtime.name} {runtime.version}" for runtime in plan.runtimes)
     what = f"{plan.stack}/{plan.architecture}, {runtimes or 'no runtime'}, {len(plan.artifacts)} artifacts"
     shared.say(f"{name}: {what}")

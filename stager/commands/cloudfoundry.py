@@ -41,7 +41,6 @@ def _target_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-start", action="store_true", help="set the droplet; leave the app stopped")
     parser.add_argument("--max-in-flight", type=int, metavar="N", help="instances replaced at a time (1)")
     parser.add_argument("--timeout", type=float, default=600.0, metavar="SECONDS", help="for the app to run (600)")
-    parser.add_argument("--any-stack", action="store_true", help="accept a stack that the droplet was not staged for")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
 
 
@@ -67,6 +66,7 @@ def _push_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stack", default="", metavar="NAME", help="the platform's stack (the manifest's, or the droplet's)"
     )
+    shared.add_any_stack(parser, shared.COMPARED)
     _target_arguments(parser)
 
 
@@ -76,6 +76,7 @@ def _promote_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--digest", default="", metavar="SHA256", help="refuse any other droplet (the current one of FROM)"
     )
+    shared.add_any_stack(parser, shared.COMPARED)
     shared.add_json(parser)
     _target_arguments(parser)
 
@@ -86,6 +87,7 @@ def _rollback_arguments(parser: argparse.ArgumentParser) -> None:
         "--to", type=int, default=0, metavar="VERSION", help="the revision (the last one with another droplet)"
     )
     parser.add_argument("--digest", default="", metavar="SHA256", help="go back to this droplet")
+    shared.add_any_stack(parser)
     shared.add_json(parser)
     _target_arguments(parser)
 

@@ -28,7 +28,6 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--manifest", default="", metavar="FILE", help="Cloud Foundry's manifest (manifest.yml if there)"
     )
-    parser.add_argument("--any-stack", action="store_true", help="accept a stack that the droplet was not staged for")
     parser.add_argument("--plain-http", action="store_true", help="speak http with a registry elsewhere")
 
 
@@ -42,6 +41,8 @@ def _run(arguments: argparse.Namespace) -> int:
     aims = [Aim.read(text) for text in arguments.to]
     if not aims:
         raise UsageError("no target is named", "Say where to with --to, e.g. --to oci=localhost:5000/shop:1.")
+    if not arguments.stack and not arguments.targets:  # an app is staged for what it is deployed to
+        arguments.targets = [aim.target for aim in aims]
     cancel = threading.Event()
     context = Context(
         shared.environ(),

@@ -45,12 +45,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _question(arguments: argparse.Namespace) -> Question:
     from ..explaining import Question
-    from ..staging import current_plan
+    from ..staging import aim, current_plan
 
     store = shared.store(arguments)
     folder = shared.folder(arguments, store)
     settings = shared.settings(arguments, store, save_lock=False)
-    folder.aim(settings.stack, settings.architecture)
+    aim(folder, settings)
 
     @cache
     def plan() -> object:

@@ -32,9 +32,10 @@ def export(target: str, arguments: argparse.Namespace, options: Mapping[str, Any
 
 
 def add_export(parser: argparse.ArgumentParser, output: str) -> None:
-    """Declare the droplet file, the output and what every command takes."""
+    """Declare the droplet file, the output and what every such command takes."""
     shared.add_common(parser, "droplet.tgz")
     shared.add_output(parser, output, f"what to write ({output})")
+    shared.add_any_stack(parser)
 
 
 def add_name(parser: argparse.ArgumentParser) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 def _export_arguments(parser: argparse.ArgumentParser) -> None:
     shared.add_common(parser, "droplet.tgz")
     shared.add_output(parser, "slug.tgz", "the slug file (slug.tgz)")
+    shared.add_any_stack(parser)
 
 
 def _export(arguments: argparse.Namespace) -> int:
@@ -34,7 +35,7 @@ def _push_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _waiting_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--timeout", type=float, default=3600.0, metavar="SECONDS", help="for the release phase (3600)")
-    parser.add_argument("--any-stack", action="store_true", help="accept a stack that the droplet was not staged for")
+    shared.add_any_stack(parser, shared.COMPARED)
 
 
 def _push(arguments: argparse.Namespace) -> int:

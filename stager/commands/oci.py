@@ -49,6 +49,7 @@ def _base_name(parser: argparse.ArgumentParser) -> None:
 def _allow_missing(parser: argparse.ArgumentParser) -> None:
     help_ = "a library or symbol version that the app does without; may be repeated"
     parser.add_argument("--allow-missing", action="append", default=[], metavar="NAME", help=help_)
+    shared.add_any_stack(parser)
 
 
 def image_options(arguments: argparse.Namespace, store: Store) -> dict[str, Any]:

@@ -125,6 +125,9 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
     """Declare what decides a plan."""
     parser.add_argument("--stack", default="", metavar="NAME", help="the stack to stage for (debian-12)")
     parser.add_argument("--arch", default="", choices=["", "amd64", "arm64"], help="the architecture (amd64)")
+    help_ = "choose the stack that all these targets take, such as heroku,cloudfoundry,oci; may be repeated"
+    parser.add_argument("--for", dest="targets", action="append", default=[], metavar="TARGETS", help=help_)
+    add_any_stack(parser, "for these targets, prefer the app's own stack to one that is called as theirs")
     parser.add_argument(
         "--buildpack", action="append", default=[], metavar="NAME", help="use this buildpack; may be repeated"
     )
@@ -133,6 +136,16 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
     parser.add_argument("--locked", action="store_true", help="fail when stager.lock is missing or stale")
+
+
+def add_any_stack(parser: argparse.ArgumentParser, help_: str = "") -> None:
+    """Declare `--any-stack`. Every command about a target takes it, so that one set of options serves them all."""
+    help_ = help_ or "accepted as everywhere; no stack's name is compared here, only what the droplet needs"
+    parser.add_argument("--any-stack", action="store_true", help=help_)
+
+
+COMPARED = "accept a stack that the droplet was not staged for; the C library it needs is compared all the same"
+"""What `--any-stack` means to those platforms whose stacks have names."""
 
 
 # --- what arguments stand for ----------------------------------------------------------------------------------
@@ -165,6 +178,8 @@ def settings(arguments: argparse.Namespace, store: Store, *, save_lock: bool = T
         indexes=Indexes.from_environment(os.environ, home=home()),
         stack=arguments.stack,
         architecture=arguments.arch,
+        targets=targets(arguments),
+        any_stack=getattr(arguments, "any_stack", False),
         buildpacks=tuple(arguments.buildpack),
         locked=getattr(arguments, "locked", False),
         offline=arguments.offline,
@@ -175,6 +190,15 @@ def settings(arguments: argparse.Namespace, store: Store, *, save_lock: bool = T
         printed=printed(),
         make_locks=_make_locks if save_lock else None,
     )
+
+
+def targets(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """The targets that `--for` names. Raises UsageError."""
+    if not (found := getattr(arguments, "targets", ())):
+        return ()
+    from ..platforms import read  # here, since YAML comes with it
+
+    return read(found)
 
 
 def _make_locks(folder: Folder, settings: Settings) -> dict[str, bytes]:

@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 class Arguments:
     """Parsed arguments, without argparse."""
 
-    json = quiet = offline = locked = False
+    json = quiet = offline = locked = any_stack = False
     dir, output, stack, arch, cache_dir, jobs = ".", "droplet.tgz", "", "", None, 0
     buildpack: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
 
 
-_FLAGS = {"--json": "json", "--quiet": "quiet", "-q": "quiet", "--offline": "offline", "--locked": "locked"}
+_FLAGS = {
+    "--json": "json", "--quiet": "quiet", "-q": "quiet", "--offline": "offline", "--locked": "locked",
+    "--any-stack": "any_stack",
+}  # fmt: skip
 _OPTIONS = {"--output": "output", "-o": "output", "--stack": "stack", "--arch": "arch", "--cache-dir": "cache_dir"}
 
 
@@ -37,11 +41,14 @@ def plain(argv: list[str]) -> argparse.Namespace | None:
     for word in words:
         if word in _FLAGS:
             setattr(found, _FLAGS[word], True)
-        elif word in _OPTIONS:
+        elif word in _OPTIONS or word == "--for":
             value = next(words, "")
             if not value or value.startswith("-"):
                 return None
-            setattr(found, _OPTIONS[word], value)
+            if word == "--for":
+                found.targets += (value,)
+            else:
+                setattr(found, _OPTIONS[word], value)
         elif word.startswith("-"):
             return None
         else:
@@ -82,7 +89,8 @@ def staged(folder: Folder, arguments: argparse.Namespace, store: Store) -> dict[
 
     result = None
     if not arguments.buildpack:
-        result = restage.warm(folder, store, arguments.output, arguments.stack, arguments.arch)
+        wishes = {"targets": shared.targets(arguments), "any_stack": arguments.any_stack}
+        result = restage.warm(folder, store, arguments.output, arguments.stack, arguments.arch, **wishes)
     if result is None:
         from ..staging import stage_folder
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .. import box
+from .. import box, platforms
 from ..checked import Node
 from ..errors import PlatformUnavailable, Unfit, UsageError
 from .api import Api
@@ -55,9 +56,19 @@ def checked_slug(slug: str) -> str:
 
 
 def check_fits(
-    api: Api, app: str, stack: str, what: str, glibc: tuple[int, int] = (0, 0), *, accept: bool = False
+    api: Api,
+    app: str,
+    stack: str,
+    what: str,
+    glibc: tuple[int, int] = (0, 0),
+    *,
+    accept: bool = False,
+    targets: Sequence[str] = ("heroku",),
 ) -> str:
-    """The app's stack. Raises Unfit unless it runs slugs of `stack`, or, with `accept`, has the glibc that one needs."""
+    """The app's stack. Raises Unfit unless it runs slugs of `stack`, or, with `accept`, has the glibc that one needs.
+
+    `targets` are all that the droplet is brought to, for hints.
+    """
     found = node(api.get(f"looking at {app}", "apps", app), "an app")
     if _named(found, "generation") == "fir":
         raise Unfit(
@@ -68,25 +79,27 @@ def check_fits(
         )
     wanted = _named(found, "build_stack") or _named(found, "stack")
     if wanted != stack:
-        _check_other(what, app, stack, wanted, glibc, accept)
+        _check_other(what, app, stack, wanted, glibc, accept, targets)
     return wanted
 
 
-def _check_other(what: str, app: str, stack: str, wanted: str, glibc: tuple[int, int], accept: bool) -> None:
+def _check_other(
+    what: str, app: str, stack: str, wanted: str, glibc: tuple[int, int], accept: bool, targets: Sequence[str]
+) -> None:
     known = wanted in box.names()
     have = box.load(wanted).glibc if known else glibc
-    ways = (
-        [f"run 'stager stage --stack {wanted}'"] if known else ["move the app to a stack that 'stager box list' names"]
+    way = (
+        f"Run '{platforms.restage(targets, wanted)}' in the app's folder"
+        if known
+        else "Move the app to a stack that 'stager box list' names"
     )
     if glibc > have:
         needed, there = (".".join(map(str, version)) for version in (glibc, have))
-        raise Unfit(
-            what, app, f"it needs glibc {needed}, and {wanted} has {there}", ways[0][0].upper() + ways[0][1:] + "."
-        )
+        raise Unfit(what, app, f"it needs glibc {needed}, and {wanted} has {there}", f"{way}.")
     if not accept:
-        ways += [f"move the app with 'heroku stack:set {stack}'"] if stack.startswith("heroku-") else []
+        ways = [way, *([f"move the app with 'heroku stack:set {stack}'"] if stack.startswith("heroku-") else [])]
         hint = f"{', or '.join([*ways, 'accept it with --any-stack'])}."
-        raise Unfit(what, app, f"it is for stack {stack}, and {app} is on {wanted}", hint[0].upper() + hint[1:])
+        raise Unfit(what, app, f"it is for stack {stack}, and {app} is on {wanted}", hint)
 
 
 def current(api: Api, app: str) -> Release | None:

@@ -7,7 +7,7 @@ newest release tells whether it was made.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -107,13 +107,24 @@ def weigh(
     return f"the slug has {size / 1e6:.1f} MB; above {warning >> 20} MiB apps start slowly. The biggest, unpacked: {biggest}"
 
 
-def push(api: Api, app: str, offer: Offer, waiting: Waiting | None = None, *, any_stack: bool = False) -> Live:
+def push(
+    api: Api,
+    app: str,
+    offer: Offer,
+    waiting: Waiting | None = None,
+    *,
+    any_stack: bool = False,
+    targets: Sequence[str] = ("heroku",),
+) -> Live:
     """Create, upload and release a slug, and wait until it is live. `any_stack` accepts an app of another stack.
+
+    `targets` are all that the droplet is brought to, for hints.
 
     Raises Unfit for an app of another stack or generation, DeployFailed when its release phase fails, and Rejected,
     LoginFailed, PlatformUnavailable, TookTooLong.
     """
-    stack = check_fits(api, checked_name(app), offer.stack, "the droplet", offer.glibc, accept=any_stack)
+    what = "the droplet"
+    stack = check_fits(api, checked_name(app), offer.stack, what, offer.glibc, accept=any_stack, targets=targets)
     offer = replace(offer, stack=stack)
     before = current(api, app)
     if before and before.slug and before.status == "succeeded" and _same(api, app, before.slug, offer):

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from .. import elf
+from .. import elf, resources
 from ..digest import key_of
 from ..entries import Entry, read_entries
 from ..errors import BadArchive, BadImage, CannotWrite, WrongArchitecture, WrongBase
@@ -235,5 +235,6 @@ def check(
     given = offer(base.layers, store)
     found = [row for row in missing(layers, architecture, given, store) if row[0] not in allowed]
     if found:
-        raise WrongBase(base.name, found)
+        stack = base.name in resources.names("boxes")
+        raise WrongBase(base.name, found, f"stager stage --stack {base.name}" if stack else "")
     return (f"the base has glibc {given.glibc}",) if given.glibc else ("the base has no glibc",)

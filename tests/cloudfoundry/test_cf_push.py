@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from cf_server import CloudFoundry, Fault, rate_limited, unavailable
 from cf_state import current
+from small_droplets import small_droplet
 
 from stager.cloudfoundry import manifest, upload
 from stager.cloudfoundry.deployments import How
@@ -352,16 +353,30 @@ def test_an_unknown_stack(platform: CloudFoundry, push: Callable[..., Pushed]) -
     platform.state.stacks[:] = ["cflinuxfs3", "cflinuxfs5"]
     assert refused(push, Rejected) == (
         "Cloud Foundry refused the stack cflinuxfs4: it has no such stack\n"
-        "  The platform has: cflinuxfs3, cflinuxfs5. Stage for one of these, or name it with --stack."
+        "  The platform has: cflinuxfs3, cflinuxfs5. Name one with --stack and accept it with --any-stack."
     )
+    assert push(wishes=Wishes(How(patience=1.0), any_stack=True)).stack == "cflinuxfs5", "the newest that has its glibc"
+
+
+def test_a_droplet_for_no_stack_of_the_platform_is_told_the_whole_command(
+    platform: CloudFoundry, push: Callable[..., Pushed], tmp_path: Path
+) -> None:
+    platform.state.stacks[:] = ["cflinuxfs3", "cflinuxfs4", "cflinuxfs5"]
+    with open_droplet(str(small_droplet(tmp_path, stack="debian-13"))) as other:
+        assert refused(lambda: push(file=other), Rejected) == (
+            "Cloud Foundry refused the stack debian-13: it has no such stack\n"
+            "  The platform has: cflinuxfs3, cflinuxfs4, cflinuxfs5. Run 'stager stage --for cloudfoundry' in the app's "
+            "folder, or name one with --stack and accept it with --any-stack."
+        )
+        assert push(file=other, wishes=Wishes(How(patience=1.0), any_stack=True)).stack == "cflinuxfs4"
 
 
 def test_another_stack_must_be_accepted(platform: CloudFoundry, push: Callable[..., Pushed]) -> None:
     platform.state.stacks[:] = ["cflinuxfs5"]
     assert refused(lambda: push(wishes=Wishes(stack="cflinuxfs5")), Unfit) == (
         "droplet.tgz would not run on Cloud Foundry: it was staged for cflinuxfs4, and the app is on cflinuxfs5\n"
-        "  stager cannot stage for that stack: let the app be on cflinuxfs4, and run 'stager stage --stack cflinuxfs4'. "
-        "Or accept it with --any-stack."
+        "  stager cannot stage for that stack: let the app be on cflinuxfs4, and run 'stager stage --for cloudfoundry', "
+        "or accept it with --any-stack."
     )
     done = push(wishes=Wishes(How(patience=1.0), "cflinuxfs5", any_stack=True))
     assert done.stack == "cflinuxfs5"

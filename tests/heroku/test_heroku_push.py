@@ -173,11 +173,11 @@ def test_another_stack_is_accepted_with_any_stack_where_its_glibc_is_new_enough(
     heroku.apps["new"] = App("heroku-24")
     with pytest.raises(Unfit) as caught:
         push.push(api, "new", offer, waiting())
-    assert caught.value.hint == "Run 'stager stage --stack heroku-24', or accept it with --any-stack."
+    assert caught.value.hint == "Run 'stager stage --for heroku' in the app's folder, or accept it with --any-stack."
     with pytest.raises(Unfit) as caught:
         push.push(api, "new", replace(offer, glibc=(2, 41)), waiting(), any_stack=True)
     assert "it needs glibc 2.41, and heroku-24 has 2.39" in caught.value.message
-    assert caught.value.hint == "Run 'stager stage --stack heroku-24'."
+    assert caught.value.hint == "Run 'stager stage --for heroku' in the app's folder."
     live = push.push(api, "new", replace(offer, glibc=(2, 36)), waiting(), any_stack=True)
     assert live.changed
     assert push.push(api, "new", replace(offer, glibc=(2, 36)), waiting(), any_stack=True) == replace(

@@ -20,9 +20,10 @@ from bosh_reader import Read, read_file
 from command import ask, free_port, stager
 from small_droplets import PROCFILE, small_droplet
 
-from stager.bosh.release import LINES, stemcell_for
+from stager.bosh.release import stemcell_for
 from stager.droplets import open_droplet
 from stager.errors import BadArchive, Unfit, UsageError
+from stager.platforms import STEMCELLS
 from stager.targets import bosh, load
 
 HERE = Path(__file__).parent
@@ -145,14 +146,18 @@ def test_the_oldest_stemcell_that_fits(glibc: str, asked: str, stemcell: str) ->
     assert stemcell_for({"glibc": glibc}, asked) == stemcell
 
 
-@pytest.mark.parametrize(("glibc", "asked"), [("2.36", "ubuntu-jammy/1.199"), ("2.99", "")])
-def test_a_stemcell_that_is_too_old(glibc: str, asked: str) -> None:
-    with pytest.raises(Unfit, match=f"it needs glibc {glibc}"):
+@pytest.mark.parametrize(
+    ("glibc", "asked", "again"),
+    [("2.36", "ubuntu-jammy/1.199", "stager stage --stack cflinuxfs4"), ("2.99", "", "stager stage --for bosh")],
+)
+def test_a_stemcell_that_is_too_old(glibc: str, asked: str, again: str) -> None:
+    with pytest.raises(Unfit, match=f"it needs glibc {glibc}") as caught:
         stemcell_for({"glibc": glibc}, asked)
+    assert caught.value.hint == f"Name a newer stemcell with --stemcell, or run '{again}' in the app's folder."
 
 
 def test_known_stemcells_are_in_order() -> None:
-    assert list(LINES.values()) == sorted(LINES.values())
+    assert list(STEMCELLS.values()) == sorted(STEMCELLS.values())
 
 
 @pytest.mark.parametrize(
