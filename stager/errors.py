@@ -164,12 +164,14 @@ class Ambiguous(SourceError):
 class NoProcess(SourceError):
     """No start command could be found."""
 
-    def __init__(self, buildpacks: Sequence[str], looked_for: Sequence[str]) -> None:
+    def __init__(self, buildpacks: Sequence[str], looked_for: Sequence[str], kind: str = "", where: str = "") -> None:
+        """`kind` is what the app is instead, as a sentence, and `where` the place that says so."""
         node = list(buildpacks) == ["nodejs"]
         super().__init__(
-            f"no start command found for {_listing(buildpacks)}",
+            f"no start command found for {_listing(buildpacks)}{f': {kind}' if kind else ''}",
             f"Add a file Procfile with a line such as 'web: {'node server.js' if node else 'python main.py'}'. "
             f"Looked for: {_listing(looked_for, 20)}",
+            where=where,
             looked_for=list(looked_for),
         )
 

@@ -854,7 +854,146 @@ def test_code_of_browsers_and_libraries_is_no_program(name: str) -> None:
         choose(NO_PROGRAM[name], "a")
 
 
+LIBRARY = "no start command found for nodejs: index.js only exports, as a library does"
+BROWSER = "no start command found for nodejs: {} is the code of a page, which browsers run"
+KINDS: dict[str, tuple[Files, str, str]] = {
+    "an extension of an editor": (
+        {
+            "package.json": manifest(engines={"vscode": "^1.90.0"}, main="./extension.js", dependencies={"a": "1"}),
+            "extension.js": "const vscode = require('vscode')\nprocess.on('exit', stop)\n",
+        },
+        "no start command found for nodejs: package.json is an extension's of Visual Studio Code",
+        "package.json:4",
+    ),
+    "a desktop's app": (
+        {
+            "package.json": manifest(main="main.js", dependencies={"ms": "2"}, devDependencies={"electron": "31"}),
+            "main.js": "const { app } = require('electron')\napp.on('closed', () => process.exit())\n",
+            "index.html": "",
+        },
+        "no start command found for nodejs: it is a desktop's app (electron)",
+        "package.json:8",
+    ),
+    "a phone's app": (
+        {
+            "package.json": manifest(dependencies={"react-native": "0.74"}),
+            "index.js": "import { AppRegistry } from 'react-native'\nAppRegistry.registerComponent('shop', () => App)\n",
+        },
+        "no start command found for nodejs: it is an app of phones (react-native)",
+        "package.json:4",
+    ),
+    "a browser extension": (
+        {"manifest.json": '{"manifest_version": 3}', "main.js": "chrome.runtime.onInstalled.addListener(go)\n"},
+        "no start command found for nodejs: manifest.json is a browser extension's",
+        "manifest.json",
+    ),
+    "a Worker": (
+        {
+            "package.json": manifest(dependencies={"itty-router": "5"}),
+            "wrangler.toml": "",
+            "src/index.js": "export default { fetch() {} }\n",
+        },
+        "no start command found for nodejs: wrangler.toml is a Cloudflare Worker's",
+        "wrangler.toml",
+    ),
+    "another cloud's function": (
+        {"package.json": manifest(dependencies={"a": "1"}), "index.js": "exports.handler = async (event) => 1\n"},
+        "no start command found for nodejs: index.js is a function's, which another cloud calls",
+        "index.js",
+    ),
+    "a library of one function": (
+        {"package.json": manifest(exports="./index.js"), "index.js": "export default function left() {}\n"},
+        LIBRARY,
+        "index.js",
+    ),
+    "a library in TypeScript, with bun": (
+        {"package.json": manifest(module="index.ts"), "index.ts": "export const a = 1\n", "bun.lock": "{}"},
+        LIBRARY.replace("index.js", "index.ts"),
+        "index.ts",
+    ),
+    "a plugin of jQuery": (
+        {
+            "package.json": manifest(main="tiny.js", dependencies={"jquery": "3"}),
+            "tiny.js": "(function ($) { $.fn.tiny = 1; })(jQuery);\n",
+        },
+        BROWSER.format("tiny.js"),
+        "tiny.js",
+    ),
+    "a page's code without a page": (
+        {"package.json": manifest(dependencies={"vue": "3"}), "src/main.js": VUE},
+        BROWSER.format("src/main.js"),
+        "src/main.js",
+    ),
+    "modules of a page": (
+        {
+            "package.json": manifest(dependencies={"three": "1"}),
+            "main.js": "import { Scene } from 'three'\ndocument.body.append(view)\n",
+        },
+        BROWSER.format("main.js"),
+        "main.js",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_what_an_app_is_instead_of_a_server(name: str) -> None:
+    files, message, where = KINDS[name]
+    with pytest.raises(NoProcess) as caught:
+        choose(files, "a")
+    assert (caught.value.message, caught.value.where) == (message, where)
+
+
+@pytest.mark.parametrize("table", ["dependencies", "devDependencies"])
+@pytest.mark.parametrize(
+    ("start", "tool", "what"),
+    [
+        ("electron .", "electron", "opens a window on a desktop"),
+        ("NODE_ENV=x electron-forge start", "electron-forge", "opens a window on a desktop"),
+        ("npx expo start --web", "expo", "is for developing an app of phones"),
+        ("react-native start", "react-native", "is for developing an app of phones"),
+        ("wrangler dev", "wrangler", "imitates another cloud's functions, for development"),
+        ("storybook dev -p 6006", "storybook", "is for developing components"),
+    ],
+)
+def test_start_scripts_that_show_or_run_the_app_elsewhere(start: str, tool: str, what: str, table: str) -> None:
+    files = {"package.json": manifest(scripts={"start": start}, **{table: {tool: "1", "@x/a": "1"}})}
+    with pytest.raises(BadManifest) as caught:
+        choose(files, tool)
+    assert caught.value.message == f"scripts.start runs {tool}, which {what}"
+    assert caught.value.where == "package.json:4"
+    assert "Procfile" in caught.value.hint or "Staticfile" in caught.value.hint
+
+
 PROGRAM: dict[str, tuple[Files, str]] = {
+    "a bot in modules": (
+        {
+            "package.json": manifest(dependencies={"a": "1"}),
+            "index.js": "import { Client } from 'a'\nclient.login(x)\n",
+        },
+        "node index.js",
+    ),
+    "a scraper that has pages' code run": (
+        {
+            "package.json": manifest(main="main.js"),
+            "main.js": "import p from 'puppeteer'\nawait page.evaluate(() => document.title)\n",
+        },
+        "node main.js",
+    ),
+    "a server that makes pages": (
+        {
+            "index.js": "res.send('<script>window.x = document.title</script>')\napp.listen(1)\n",
+            "package.json": manifest(),
+        },
+        "node index.js",
+    ),
+    "bun's default export": (
+        {
+            "index.ts": "export default { port: 1, fetch() {} }\n",
+            "package.json": manifest(module="index.ts"),
+            "bun.lock": "{}",
+        },
+        "bun run index.ts",
+    ),
     "a server beside its pages": (
         {"public/index.html": "", "index.js": "app.listen(process.env.PORT)\n", "package.json": scripts(dev="x")},
         "node index.js",

@@ -392,6 +392,13 @@ ERRORS: dict[str, tuple[dict[str, str | bytes], type[StagerError], str, str, str
         "Correct pyproject.toml.",
         "pyproject.toml:2",
     ),
+    "a browser extension": (
+        {"index.html": "", "manifest.json": '{\n  "manifest_version": 3\n}'},
+        BadManifest,
+        "it is a browser extension's, and its pages are shown by the browser that loads it",
+        "Load it in a browser, or write 'root: .' in a file Staticfile to serve its files all the same.",
+        "manifest.json:2",
+    ),
     "a Procfile with a slip": (
         {"main.py": "", "Procfile": "web python main.py\n"},
         BadManifest,

@@ -20,7 +20,7 @@ _NAME = re.compile(r"[a-z][a-z0-9-]*\Z")
 _ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _PATH = re.compile(r"(?!/)(?!.*(?:^|/)\.\.?(?:/|$))[\w./-]+\Z")
 _KEYS = {
-    "": "name version ecosystem looks_for groups detect refuse remarks runtimes managers alternatives env files roots"
+    "": "name version ecosystem looks_for groups patterns detect refuse remarks runtimes managers alternatives env files roots"
     " servers start scripts development settings options",
     "condition": "file content field missing installed runtime entry set",
     "detect": "file content field missing installed runtime entry set claim why unless replaces",
@@ -65,21 +65,24 @@ def build(root: Node, folder: str, inputs: tuple[str, ...], templates: Mapping[s
 
 
 def _expanded(root: Node) -> Node:
-    """The document with every `@name` in a list of path patterns replaced by the group of that name."""
+    """The document with every `@name` replaced: in a list of path patterns by that group, as a `content` by that pattern."""
     groups = {name: _strings(root.at("groups"), name) for name in root.table("groups")}
+    patterns = {name: (_pattern(node),) for name, node in root.table("patterns").items()}
 
     def paths(value: Any) -> list[str]:
         items = [value] if isinstance(value, str) else value
-        return [path for item in items for path in (named(item) if item[:1] == "@" else [item])]
+        return [path for item in items for path in (named(item, groups, "group") if item[:1] == "@" else [item])]
 
-    def named(item: str) -> tuple[str, ...]:
-        if item[1:] not in groups:
-            Node(None, root.file, "groups", root.fail_with).fail(f"there is no group {item!r}")
-        return groups[item[1:]]
+    def named(item: str, known: Mapping[str, tuple[str, ...]], what: str) -> tuple[str, ...]:
+        if item[1:] not in known:
+            Node(None, root.file, f"{what}s", root.fail_with).fail(f"there is no {what} {item!r}")
+        return known[item[1:]]
 
     def walk(value: Any, key: str) -> Any:
         if key in ("file", "missing") and (isinstance(value, str) or _all_text(value)):
             return paths(value)
+        if key == "content" and isinstance(value, str) and value[:1] == "@":
+            return named(value, patterns, "pattern")[0]
         if isinstance(value, dict):
             return {name: walk(item, name) for name, item in value.items()}
         return [walk(item, "") for item in value] if isinstance(value, list) else value

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ..buildpack.vocabulary import Buildpack, Server, StartRule
 from ..errors import Ambiguous, BadManifest, NeedsBuild, NoProcess, UsageError
 from ..model import Detection, Detections, Process, Reason
-from . import appconfig, procfile, scripts, versions
+from . import appconfig, kinds, procfile, scripts, versions
 from .matching import Facts, Match, fill, installed, search
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def choose(
         given |= {WEB: found} if found else {}
         notes += more
     if not given:
-        raise NoProcess([party.buildpack.name for party in parties], _looked_for(parties))
+        raise NoProcess([party.buildpack.name for party in parties], _looked_for(parties), *_instead(parties))
     ordered = sorted(given.values(), key=lambda process: (process.type != WEB, process.type.encode()))
     return Chosen(tuple(ordered), tuple(notes))
 
@@ -88,6 +88,12 @@ def _party(tree: SourceTree, buildpack: Buildpack, detection: Detection, names: 
     newest = {runtime: versions.newest(runtime, detection.versions) for runtime in used}
     manager = versions.manager(tree, buildpack, detection.lock)
     return _Party(buildpack, Facts(tree, names, newest, buildpack.roots), manager)
+
+
+def _instead(parties: Sequence[_Party]) -> tuple[str, str]:
+    """What an app without a start command is, and where it says so; empty when that cannot be told."""
+    found = kinds.kind(parties[0].facts) if len(parties) == 1 and dict(parties[0].buildpack.managers) else None
+    return (found.what, f"{found.file}:{found.line}" if found.line else found.file) if found else ("", "")
 
 
 def _looked_for(parties: Iterable[_Party]) -> list[str]:

@@ -18,6 +18,7 @@ from ..buildpack.vocabulary import Buildpack
 from ..errors import BadManifest, NeedsBuild
 from ..model import Process, Reason
 from . import outputs
+from .kinds import TOOLS
 from .matching import LONGEST, Facts
 from .modules import MANIFEST, check_alone, program
 
@@ -68,6 +69,7 @@ def check(facts: Facts, buildpack: Buildpack, process: Process, manager: str, ou
             _check_development(facts, buildpack, step, manager)
         _check_program(facts, step, process, manager)
         _check_loader(step, process, facts)
+        _check_kind(step, process, facts)
         _check_tool(facts, step, process)
 
 
@@ -209,6 +211,14 @@ def _words(text: str) -> Iterator[str]:
 
 def _in_app(facts: Facts, file: str) -> bool:
     return posixpath.normpath(file).startswith("../") or bool(program(facts, file))
+
+
+def _check_kind(step: Step, process: Process, facts: Facts) -> None:
+    """Refuse a script that shows or runs the app elsewhere; what the author's own command says is done."""
+    tool = next((tool for tool in _tools(step.text) if tool in TOOLS), "") if step.script else ""
+    if tool:
+        what, hint = TOOLS[tool]
+        raise BadManifest(*_error(facts, step, process, f"{_what(step, process)} runs {tool}, which {what}", hint))
 
 
 _LOADER = re.compile(r"(?:^|[\s/='\"])(\.pnp\.(?:c?js|loader\.mjs))(?=[\s'\"]|$)")
