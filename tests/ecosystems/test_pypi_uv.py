@@ -303,7 +303,7 @@ def bad(lock: str, **asked: Sequence[str]) -> tuple[str, str]:
         ),
         (
             HEAD + "supported-markers = [\"sys_platform == 'darwin'\"]\n" + root(),
-            "was not made for cp311 manylinux_2_36 x86_64",
+            "was not made for cp311 manylinux_2_36 x86_64: its environments are sys_platform == 'darwin'",
             "uv.lock:4",
         ),
     ],

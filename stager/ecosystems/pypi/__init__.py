@@ -69,20 +69,23 @@ def read_lock(
     `groups` and `extras` are installed besides the main dependencies. `lookup` is needed where a lock has hashes but
     no file names. `default_indexes` are URLs as `normalise_index` gives them: files of other indexes keep their URL.
 
-    Raises BadLock, BadManifest, LockMissing, Unpinned (an entry without digest), NeedsBuild (all packages without a
-    fitting wheel at once), and for a lookup NotCached, Gone, DigestMismatch or what the lookup itself raises.
+    Raises BadLock (also for a lock made for other targets), BadManifest, LockMissing, Unpinned (an entry without digest),
+    NeedsBuild (all packages without a fitting wheel at once), and for a lookup NotCached, Gone, DigestMismatch or what
+    the lookup itself raises.
     """
+    from . import made_for
     from .project import app_files, installed_folders, must_build
 
     if lock not in tree:
         raise LockMissing(lock)
     reading = _reader(lock)(tree, lock, target, groups, extras)
+    left_out = made_for.check(tree, lock, reading, target, groups, extras)
     folders = installed_folders(tree, lock, reading.folders)
     compiled = [(name, why) for name, path in folders if (why := must_build(tree, path))]
     artifacts, hints = _select(reading, compiled, target, lock, lookup, default_indexes)
     names = {pin.name for pin in reading.pins} | {name for name, path in folders if path}
     files = app_files(tree, folders)
-    return Locked(artifacts, files=files, names=frozenset(names), notes=reading.notes, hints=hints)
+    return Locked(artifacts, files=files, names=frozenset(names), notes=(*reading.notes, *left_out), hints=hints)
 
 
 def _select(

@@ -19,7 +19,8 @@ from stager.model import Reason
 
 from .constraints import alternatives
 from .document import line_of, parse_json, read, toml
-from .manifest import PYPROJECT, Wanted, dependency_groups, dig, entries, project_wanted, pyproject
+from .manifest import PYPROJECT, Wanted, dependency_groups, dig, entries, origin, project_wanted, pyproject
+from .pdm import pdm_python
 from .pins import normalise
 from .sameness import same_requirements, same_specifier
 
@@ -257,31 +258,18 @@ def _pipfile_hashes(tree: SourceTree, meta: Node) -> Iterator[str]:
 
 
 def _check_pylock(tree: SourceTree, lock: str) -> None:
-    document = toml(tree, lock)
-    versions = _versions(document.list("packages"), lock)
-    if PYPROJECT in tree and project_wanted(tree):
-        command = f"uv export --format pylock.toml --output-file {lock}"
-        _must_hold(project_wanted(tree), versions, lock, PYPROJECT, command)
-    elif "requirements.in" in tree:
-        _check_against_in(tree, lock, versions, f"uv pip compile requirements.in --output-file {lock}")
+    _check_origin(tree, lock, _versions(toml(tree, lock).list("packages"), lock))
 
 
 def _check_requirements(tree: SourceTree, lock: str) -> None:
     from .requirements import pinned_in
 
-    versions = pinned_in(tree, lock)
-    if "requirements.in" in tree:
-        command = f"uv pip compile requirements.in --generate-hashes --output-file {lock}"
-        _check_against_in(tree, lock, versions, command)
-    elif PYPROJECT in tree:
-        command = f"uv pip compile {PYPROJECT} --generate-hashes --output-file {lock}"
-        _must_hold(project_wanted(tree), versions, lock, PYPROJECT, command)
+    _check_origin(tree, lock, pinned_in(tree, lock))
 
 
-def _check_against_in(tree: SourceTree, lock: str, versions: dict[str, set[str]], command: str) -> None:
-    from .requirements import wanted_in
-
-    _must_hold(wanted_in(tree, "requirements.in"), versions, lock, "requirements.in", command)
+def _check_origin(tree: SourceTree, lock: str, versions: Mapping[str, set[str]]) -> None:
+    if made_from := origin(tree, lock):
+        _must_hold(made_from.wanted, versions, lock, made_from.file, made_from.command)
 
 
 def _versions(packages: Iterable[Node], lock: str) -> dict[str, set[str]]:
@@ -313,6 +301,8 @@ def python_of(tree: SourceTree, lock: str) -> tuple[str, Reason] | None:
         found, pattern = toml(tree, lock).str("requires-python", ""), r"^requires-python\s*="
     elif name == "poetry.lock":
         found, pattern = _pep440(toml(tree, lock).at("metadata").str("python-versions", "")), r"^\[metadata\]"
+    elif name == "pdm.lock":
+        found, pattern = pdm_python(toml(tree, lock).at("metadata")), r"^requires_python\s*="
     elif name == "Pipfile.lock":
         found, pattern = _pipfile_python(parse_json(tree, lock).at("_meta")), r'"python_(full_)?version"\s*:'
     if found:
@@ -325,12 +315,11 @@ def python_of(tree: SourceTree, lock: str) -> tuple[str, Reason] | None:
 
 
 def _pep440(constraint: str) -> str:
-    """A Poetry constraint as specifiers; alternatives, which those cannot express, give nothing."""
+    """A Poetry constraint as specifiers, alternatives joined by `||`; nothing for what is none."""
     try:
-        found = alternatives(constraint)
+        return " || ".join(str(choice) or "*" for choice in alternatives(constraint)) if constraint else ""
     except ValueError:
         return ""
-    return str(found[0]) if len(found) == 1 else ""
 
 
 def _pipfile_python(meta: Node) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -100,8 +101,13 @@ def pyproject(tree: SourceTree, folder: str = "") -> Node:
     return toml(tree, path) if path in tree else Node({}, path)
 
 
-def poetry_wanted(tree: SourceTree, groups: Sequence[str], extras: Iterable[str]) -> list[Wanted]:
-    """What a Poetry project declares for its main group, and for the groups and extras asked for."""
+def poetry_wanted(
+    tree: SourceTree, groups: Sequence[str], extras: Iterable[str], *, known: bool = False
+) -> list[Wanted]:
+    """What a Poetry project declares for its main group, and for the groups and extras asked for.
+
+    With `known`, groups that it does not have are passed over instead of being an error.
+    """
     document = pyproject(tree)
     enabled = {
         normalise(name.partition("[")[0], PYPROJECT)
@@ -111,10 +117,10 @@ def poetry_wanted(tree: SourceTree, groups: Sequence[str], extras: Iterable[str]
     }
     main = _poetry_table(dig(document, "tool", "poetry", "dependencies"))
     found = [wanted for wanted in main if not wanted.optional or wanted.name in enabled]
-    for group in groups:
-        if group != "main":
-            found += _poetry_group(document, group)
-    return [*found, *project_wanted(tree, sorted(extras), known=True)]
+    others = [group for group in groups if group != "main"]
+    for group in others:
+        found += _poetry_group(document, group, known)
+    return [*found, *project_wanted(tree, sorted({*extras, *others}), known=True)]
 
 
 def _poetry_table(table: Node | None) -> Iterator[Wanted]:
@@ -124,12 +130,12 @@ def _poetry_table(table: Node | None) -> Iterator[Wanted]:
                 yield Wanted.of_poetry(name, one)
 
 
-def _poetry_group(document: Node, group: str) -> list[Wanted]:
+def _poetry_group(document: Node, group: str, known: bool) -> list[Wanted]:
     tables = {
         normalise(name, PYPROJECT): node for name, node in entries(dig(document, "tool", "poetry", "group")).items()
     }
     old = dig(document, "tool", "poetry", "dev-dependencies") if group == "dev" else None
-    if group not in tables and old is None:
+    if not known and group not in tables and old is None and group not in dependency_groups(document):
         raise _unknown_group(group, tables)
     new = tables[group].get("dependencies") if group in tables else None
     return [*_poetry_table(old), *_poetry_table(new)]
@@ -211,18 +217,77 @@ def declared(tree: SourceTree) -> frozenset[str]:
     for path in ("requirements.txt", "requirements.in"):
         if path in tree:
             found |= names_in(tree, path)
-    if "Pipfile" in tree:
-        found |= {normalise(name, "Pipfile") for name in entries(toml(tree, "Pipfile").get("packages"))}
-    return frozenset(found | _setup_cfg(tree))
+    found |= {wanted.name for wanted in (*pipfile_wanted(tree), *setup_wanted(tree))}
+    return frozenset(found)
 
 
-def _setup_cfg(tree: SourceTree) -> set[str]:
-    """The names under `install_requires` of `setup.cfg`."""
-    if "setup.cfg" not in tree:
-        return set()
-    lines = setup_cfg(tree, "setup.cfg").get("options", {}).get("install_requires", "").splitlines()
-    lines = [line.partition(" #")[0].strip() for line in lines]
-    return {Wanted.of_requirement(line, "setup.cfg").name for line in lines if line and not line.startswith("#")}
+def pipfile_wanted(tree: SourceTree, groups: Iterable[str] = ()) -> list[Wanted]:
+    """What a Pipfile asks for: `[packages]`, and the categories named in `groups`; empty without a Pipfile.
+
+    A marker is written whole, or as one variable's comparison (`sys_platform = "== 'win32'"`).
+    """
+    if "Pipfile" not in tree:
+        return []
+    document, found = toml(tree, "Pipfile"), []
+    for section in ("packages", *("dev-packages" if group in ("dev", "develop") else group for group in groups)):
+        for name, node in entries(document.get(section)).items():
+            table = entries(node)
+            said = {key: text_of(table[key]) for key in ("markers", *_VARIABLES) if key in table}
+            markers = [said.pop("markers", ""), *(f"{key} {value}" for key, value in said.items())]
+            found.append(Wanted(normalise(name, "Pipfile"), marker=_conjunction(*markers), file="Pipfile"))
+    return found
+
+
+_VARIABLES = (
+    *("os_name", "sys_platform", "platform_machine", "platform_python_implementation", "platform_system"),
+    *("python_version", "python_full_version", "implementation_name"),
+)
+
+
+def setup_wanted(tree: SourceTree) -> list[Wanted]:
+    """What `install_requires` of `setup.cfg` asks for, be it a list or `file:` with requirements files."""
+    from .requirements import wanted_in
+
+    text = setup_cfg(tree, "setup.cfg").get("options", {}).get("install_requires", "") if "setup.cfg" in tree else ""
+    if text.strip().startswith("file:"):
+        files = re.split(r"[,\n]", text.strip().removeprefix("file:"))
+        return [
+            wanted for file in files if file.strip() for wanted in wanted_in(tree, posixpath.normpath(file.strip()))
+        ]
+    lines = [line.partition(" #")[0].strip() for line in (text.splitlines() if "\n" in text else text.split(";"))]
+    return [Wanted.of_requirement(line, "setup.cfg") for line in lines if line and not line.startswith("#")]
+
+
+class Origin(NamedTuple):
+    """The manifest that a lock was made from, where the lock does not record it; and the command that makes it again."""
+
+    file: str
+    wanted: list[Wanted]
+    command: str
+
+
+def origin(tree: SourceTree, lock: str, groups: Iterable[str] = ()) -> Origin | None:
+    """What a `pylock.toml` or a hashed requirements file was made from; None when nothing in the app says that.
+
+    `groups` are the groups and extras that are installed besides.
+    """
+    from .requirements import wanted_in
+
+    standard = lock.rpartition("/")[2].startswith("pylock.")
+    to = f"--output-file {lock}" if standard else f"--generate-hashes --output-file {lock}"
+    again = f"rm {lock} && stager lock"
+    project = project_wanted(tree, tuple(groups), known=True) if PYPROJECT in tree else []
+    export = f"uv export --format pylock.toml --output-file {lock}"
+    of_project = Origin(PYPROJECT, project, export if standard else f"uv pip compile {PYPROJECT} {to}")
+    if standard and project:
+        return of_project
+    if "requirements.in" in tree:
+        return Origin("requirements.in", wanted_in(tree, "requirements.in"), f"uv pip compile requirements.in {to}")
+    if standard and "requirements.txt" in tree:
+        return Origin("requirements.txt", wanted_in(tree, "requirements.txt"), again)
+    if setup := setup_wanted(tree):
+        return Origin("setup.cfg", setup, again if standard else f"uv pip compile setup.cfg {to}")
+    return of_project if project else None
 
 
 def setup_cfg(tree: SourceTree, path: str) -> dict[str, dict[str, str]]:

@@ -6,6 +6,7 @@ graph is walked from the dependencies in `pyproject.toml`. A package appears aga
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -33,14 +34,19 @@ def read_pdm(tree: SourceTree, lock: str, target: Target, groups: Sequence[str],
     _check_version(metadata)
     asked = ["default", *(normalise(name, lock) for name in (*groups, *extras))]
     _check_groups(metadata, asked)
-    packages, markers = document.list("package"), Markers(target, lock)
+    _check_targets(metadata, target)
+    packages, markers, left = document.list("package"), Markers(target, lock), list[tuple[str, str]]()
     if any(package.get("groups") is not None for package in packages):
-        chosen = [i for i, package in enumerate(packages) if _applies(package, asked, markers, extras, groups)]
+        meant = [i for i, package in enumerate(packages) if not _groups_of(package).isdisjoint(asked)]
+        chosen = [i for i in meant if _applies(packages[i], markers, extras, groups)]
+        others = [packages[i] for i in meant if i not in set(chosen)]
+        left = [(normalise(package.str("name"), lock), package.str("marker", "")) for package in others]
     else:
         wanted = project_wanted(tree, asked[1:])
         chosen = _walk(packages, wanted, markers, lock)
     lines = lines_of(read(tree, lock), "[[package]]")
-    return _reading(tree, document, [(packages[i], lines[i] if i < len(lines) else None) for i in chosen])
+    rows = [(packages[i], lines[i] if i < len(lines) else None) for i in chosen]
+    return _reading(tree, document, rows)._replace(left=tuple(left))
 
 
 def _check_version(metadata: Node) -> None:
@@ -60,12 +66,66 @@ def _check_groups(metadata: Node, asked: Sequence[str]) -> None:
             raise BadLock(metadata.file, f"has no group {name!r}", hint)
 
 
-def _applies(
-    package: Node, asked: Sequence[str], markers: Markers, extras: Sequence[str], groups: Sequence[str]
-) -> bool:
-    own = {normalise(name, package.file) for name in package.strings("groups")}
-    what = package.str("name")
-    return not own.isdisjoint(asked) and markers(package.str("marker", ""), frozenset(extras), frozenset(groups), what)
+_OS = {"macos": "macOS", "windows": "Windows", "musllinux": "Linux with musl", "alpine": "Linux with musl"}
+_MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+
+
+def _check_targets(metadata: Node, target: Target) -> None:
+    """`metadata.targets` are the environments that pdm resolved for; it installs into no other, and nor does stager."""
+    targets = metadata.list("targets")
+    if targets and not any(_serves(one, target) for one in targets):
+        made = "; ".join(dict.fromkeys(map(_described, targets)))[:300]
+        raise BadLock(metadata.file, f"was made for {made}, not for {target.words}", pdm_hint(target))
+
+
+def _serves(one: Node, target: Target) -> bool:
+    """Whether a lock's target is the one here: its Python, implementation, system and processor, where it names them."""
+    python, platform = one.str("requires_python", ""), one.str("platform", "")
+    wanted = Wanted("python", python, file=one.file)
+    return (
+        (not python or wanted.accepts(target.full))
+        and one.str("implementation", "cpython") in ("", "cpython")
+        and on_linux(platform)
+        and (not (machine := _machine(platform)) or machine == target.stack.machine)
+    )
+
+
+def on_linux(platform: str) -> bool:
+    """Whether a platform as pdm names it (`manylinux_2_17_x86_64`, `linux`, `macos_14_0_arm64`) may be a stack; "" is any."""
+    return platform.startswith(("linux", "manylinux")) or not platform
+
+
+def pdm_python(metadata: Node) -> str:
+    """The Pythons that a lock's targets on Linux are for, joined by `||`; empty where it names none, or only other systems."""
+    pythons = [one.str("requires_python", "") for one in metadata.list("targets") if on_linux(one.str("platform", ""))]
+    return " || ".join(pythons) if all(pythons) else ""
+
+
+def _machine(platform: str) -> str:
+    found = re.search(r"(x86_64|amd64|aarch64|arm64|armv\w+|i?[36]86|x86|ppc64le|s390x|riscv64)\Z", platform)
+    return _MACHINES.get(found[1], found[1]) if found else ""
+
+
+def _described(one: Node) -> str:
+    python, platform = one.str("requires_python", "") or "any", one.str("platform", "")
+    system = _OS.get(re.split(r"[^a-z]", platform)[0], "Linux" if on_linux(platform) else platform)
+    where = f" on {system} ({platform})" if platform else ""
+    kind = one.str("implementation", "cpython")
+    return f"Python {python}{where}" + (f" with {kind}" if kind not in ("", "cpython") else "")
+
+
+def pdm_hint(target: Target) -> str:
+    """How pdm adds a target to its lock."""
+    platform = f"{target.platform}_{target.stack.machine}"
+    return f"Run 'pdm lock --append --python \"=={target.full}\" --platform {platform}' and commit pdm.lock."
+
+
+def _groups_of(package: Node) -> set[str]:
+    return {normalise(name, package.file) for name in package.strings("groups")}
+
+
+def _applies(package: Node, markers: Markers, extras: Sequence[str], groups: Sequence[str]) -> bool:
+    return markers(package.str("marker", ""), frozenset(extras), frozenset(groups), package.str("name"))
 
 
 def _walk(packages: Sequence[Node], roots: Sequence[Wanted], markers: Markers, lock: str) -> list[int]:

@@ -59,7 +59,8 @@ class Reading(NamedTuple):
     """What a lock file says for one target, before files are chosen.
 
     `folders` are (name, path) of projects inside the app, "" being the app itself; `needs` are (package, why) that
-    would have to be built; `unpinned` are packages without digest.
+    would have to be built; `unpinned` are packages without digest; `left` are (name, marker) of what is asked for only
+    on other targets.
     """
 
     pins: tuple[Pin, ...]
@@ -67,6 +68,14 @@ class Reading(NamedTuple):
     needs: tuple[tuple[str, str], ...] = ()
     unpinned: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    left: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The normalised names of all that it installs, or would."""
+        labels = (re.split(r"[^A-Za-z0-9._-]", text)[0] for text in (*self.unpinned, *(name for name, _ in self.needs)))
+        bare = (re.sub(r"[-_.]+", "-", label).lower() for label in labels)
+        return frozenset([*(pin.name for pin in self.pins), *(name for name, _ in self.folders), *bare])
 
 
 def normalise(name: str, file: str, line: int | None = None) -> str:

@@ -39,7 +39,8 @@ def read_pipfile(tree: SourceTree, lock: str, target: Target, groups: Sequence[s
             )
         for name, entry in document.table(section).items():
             reader.add(name, entry)
-    return Reading(tuple(reader.pins.values()), tuple(reader.folders), tuple(reader.needs), tuple(reader.unpinned))
+    pins, folders, needs = tuple(reader.pins.values()), tuple(reader.folders), tuple(reader.needs)
+    return Reading(pins, folders, needs, tuple(reader.unpinned), left=tuple(reader.left))
 
 
 def _sources(meta: Node) -> dict[str, str]:
@@ -55,10 +56,12 @@ class _Reader:
         self.folders: list[tuple[str, str]] = []
         self.needs: list[tuple[str, str]] = []
         self.unpinned: list[str] = []
+        self.left: list[tuple[str, str]] = []
 
     def add(self, written: str, entry: Node) -> None:
         name = normalise(written, self.lock)
         if not self.markers(entry.str("markers", ""), what=name):
+            self.left.append((name, entry.str("markers")))
             return
         path = entry.str("path", "") or _local(entry.str("file", ""))
         if entry.get("git") is not None:

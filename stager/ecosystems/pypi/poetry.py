@@ -52,7 +52,8 @@ def read_poetry(tree: SourceTree, lock: str, target: Target, groups: Sequence[st
         chosen = _by_group(packages, document, markers, ["main", *asked], features)
     else:
         chosen = _by_walk(packages, poetry_wanted(tree, asked, features), markers, target, lock)
-    return _reading(tree, lock, document, chosen)
+    left = _left(packages, markers, features, asked) if version >= (2, 1) else ()
+    return _reading(tree, lock, document, chosen)._replace(left=tuple(left))
 
 
 def _lock_version(document: Node) -> tuple[int, int]:
@@ -87,15 +88,31 @@ def _by_group(
     return [package for package in packages if any(_applies(package, group, markers, extras) for group in groups)]
 
 
+def _left(
+    packages: Iterable[Package], markers: Markers, extras: frozenset[str], groups: Sequence[str]
+) -> Iterator[tuple[str, str]]:
+    """(name, marker) of what one of the groups asks for on other targets only."""
+    for package in packages:
+        for group in ("main", *groups):
+            text = _marker(package, group)
+            if text and not markers(text, extras, what=package.name):
+                yield package.name, text
+
+
 def _applies(package: Package, group: str, markers: Markers, extras: frozenset[str]) -> bool:
     """Whether a group needs a package here; its marker is one for all groups or a table of one for each."""
+    text = _marker(package, group)
+    return text is not None and markers(text, extras, what=package.name)
+
+
+def _marker(package: Package, group: str) -> str | None:
+    """The marker under which a group needs a package, empty for always; None when the group does not."""
     if group not in {normalise(name, package.node.file) for name in package.node.strings("groups")}:
-        return False
+        return None
     marker = package.node.get("markers")
     if marker is None:
-        return True
-    text = marker.value if isinstance(marker.value, str) else marker.str(group, "")
-    return markers(text, extras, what=package.name)
+        return ""
+    return marker.value if isinstance(marker.value, str) else marker.str(group, "")
 
 
 Place = tuple[int, str]

@@ -34,10 +34,11 @@ def read_pylock(tree: SourceTree, lock: str, target: Target, groups: Sequence[st
     wanted = frozenset([*(document.default_groups or ()), *groups])
     _known("group", groups, [*(document.dependency_groups or ()), *(document.default_groups or ())], lock)
     lines = lines_of(read(tree, lock), "[[packages]]")
-    pins, folders, needs = [], [], []
+    pins, folders, needs, left = [], [], [], []
     for number, package in enumerate(document.packages):
         line = lines[number] if number < len(lines) else None
         if package.marker and not markers(str(package.marker), asked_extras, wanted, package.name):
+            left.append((str(package.name), str(package.marker)))
             continue
         _check_python(package, target, lock, line)
         if package.directory is not None:
@@ -47,7 +48,7 @@ def read_pylock(tree: SourceTree, lock: str, target: Target, groups: Sequence[st
             needs.append((_label(package), f"a {package.vcs.type} repository"))
         else:
             pins.append(_pin(package, line))
-    return Reading(tuple(pins), tuple(folders), tuple(needs))
+    return Reading(tuple(pins), tuple(folders), tuple(needs), left=tuple(left))
 
 
 def _validated(tree: SourceTree, lock: str) -> Pylock:
@@ -70,8 +71,13 @@ def _one_line(error: Exception) -> str:
 
 def _check_environments(document: Pylock, lock: str, target: Target, markers: Markers) -> None:
     environments = [str(marker) for marker in document.environments or ()]
+    hint = f"Make it for this target as well; 'uv pip compile --universal' and 'uv export' make a {lock} for every platform."
     if environments and not any(markers(marker) for marker in environments):
-        raise BadLock(lock, f"was not made for {target.label}: its environments are {'; '.join(environments)[:300]}")
+        why = f"was not made for {target.label}: its environments are {'; '.join(environments)[:300]}"
+        raise BadLock(lock, why, hint)
+    python = document.requires_python
+    if python is not None and not python.contains(target.full, prereleases=True):
+        raise BadLock(lock, f"was made for Python {python}, not for {target.words}", hint)
 
 
 def _known(what: str, asked: Sequence[str], known: Sequence[str], lock: str) -> list[str]:

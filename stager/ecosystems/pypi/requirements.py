@@ -181,7 +181,8 @@ def read_requirements(
     for line in everything.lines:
         if not line.constraint:
             reader.add(line)
-    return Reading(tuple(reader.pins.values()), tuple(reader.folders), tuple(reader.needs), tuple(reader.unpinned))
+    pins, folders, needs = tuple(reader.pins.values()), tuple(reader.folders), tuple(reader.needs)
+    return Reading(pins, folders, needs, tuple(reader.unpinned), left=tuple(reader.left))
 
 
 class _Reader:
@@ -193,6 +194,7 @@ class _Reader:
         self.folders: dict[tuple[str, str], None] = {}
         self.needs: list[tuple[str, str]] = []
         self.unpinned: list[str] = []
+        self.left: list[tuple[str, str]] = []
         self.constraints: dict[str, tuple[str, tuple[str, ...]]] = {}
 
     def constrain(self, line: Line) -> None:
@@ -206,6 +208,7 @@ class _Reader:
             return
         wanted = self._requirement(line)
         if not self.markers(wanted.marker, what=wanted.name):
+            self.left.append((wanted.name, wanted.marker))
             return
         if wanted.url:
             self._add_url(wanted.name, wanted.url, line)

@@ -53,11 +53,11 @@ def same_specifier(one: str, other: str) -> bool:
         return one == other
     if first == second:
         return True
-    tried = set(_around([*_RELEASE.findall(one), *_RELEASE.findall(other)]))
+    tried = set(releases_around([*_RELEASE.findall(one), *_RELEASE.findall(other)]))
     return all(first.contains(version) == second.contains(version) for version in tried)
 
 
-def _around(releases: Iterable[str]) -> Iterator[str]:
+def releases_around(releases: Iterable[str]) -> Iterator[str]:
     """Each release, the next one at each of its places, and the one before."""
     for release in releases:
         numbers = [*(int(part[:9]) for part in release.split(".")), 0, 0][:4]
@@ -95,7 +95,7 @@ def _environments(text: str) -> Iterator[dict[str, Any]]:
         key = "python" if name.startswith(("python_", "implementation_v")) else name
         key = "extras" if name in ("extra", "extras") else key
         found = values.setdefault(key, set())
-        found.update(_around(_RELEASE.findall(value)) if key == "python" else (value, "another"))
+        found.update(releases_around(_RELEASE.findall(value)) if key == "python" else (value, "another"))
     keys = sorted(values)
     for combination in itertools.islice(itertools.product(*(sorted(values[key]) for key in keys)), _MOST):
         yield _environment(dict(zip(keys, combination, strict=True)))

@@ -38,8 +38,18 @@ class Target:
     @property
     def label(self) -> str:
         """The target in the words of wheel file names, for messages: `cp311 manylinux_2_36 x86_64`."""
+        return f"cp{self.python[0]}{self.python[1]} {self.platform} {self.stack.machine}"
+
+    @property
+    def platform(self) -> str:
+        """The stack's newest platform tag, without its machine: `manylinux_2_36`."""
         major, minor = self.stack.glibc
-        return f"cp{self.python[0]}{self.python[1]} manylinux_{major}_{minor} {self.stack.machine}"
+        return f"manylinux_{major}_{minor}"
+
+    @property
+    def words(self) -> str:
+        """The target in the words of markers, for messages: `Python 3.11.2 on Linux x86_64`."""
+        return f"Python {self.full} on Linux {self.stack.machine}"
 
 
 def platforms(stack: Stack) -> list[str]:

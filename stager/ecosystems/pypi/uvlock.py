@@ -33,7 +33,9 @@ def read_uv(tree: SourceTree, lock: str, target: Target, groups: Sequence[str], 
     Raises BadLock for a lock of another version, or one that contradicts itself.
     """
     graph = _Graph(toml(tree, lock), read(tree, lock), target)
-    places = graph.walk([normalise(group, lock) for group in groups], [normalise(extra, lock) for extra in extras])
+    asked = [normalise(extra, lock) for extra in extras]
+    places = graph.walk([normalise(group, lock) for group in groups], asked)
+    graph.check_recorded(places, asked)
     pins, folders, needs = [], [], []
     for index in sorted({index for index, _ in places}):
         package, (kind, where) = graph.packages[index], graph.source(index)
@@ -57,7 +59,7 @@ class _Graph:
             raise BadLock(self.lock, f"is of version {version}; this stager reads version 1", hint, 1)
         self.packages = document.list("package")
         self.lines = lines_of(text, "[[package]]")
-        self.markers = Markers(target, self.lock)
+        self.target, self.markers = target, Markers(target, self.lock)
         self.active: frozenset[str] = frozenset()
         self.by_name: dict[str, list[int]] = {}
         for index, package in enumerate(self.packages):
@@ -104,6 +106,23 @@ class _Graph:
             if active == self.active or self.document.get("conflicts") is None:
                 return found
             self.active = active
+
+    def check_recorded(self, places: Iterable[Place], extras: Sequence[str]) -> None:
+        """Raise BadLock when a project's requirement, as recorded, holds on the target and leads nowhere."""
+        here = {self.name(self.packages[index]) for index, _ in places}
+        manifest = self.document.get("manifest") or Node({}, self.lock)
+        settings = [*manifest.list("overrides"), *manifest.list("excludes")]
+        changed = {node.value if isinstance(node.value, str) else node.str("name") for node in settings}
+        for root in self._roots():
+            metadata = self.packages[root].get("metadata") or Node({}, self.lock)
+            for wanted in metadata.list("requires-dist"):
+                name = normalise(wanted.str("name"), self.lock)
+                if name in here or name in changed or not self.markers(wanted.str("marker", ""), frozenset(extras)):
+                    continue
+                asker = self.name(self.packages[root])
+                why = f"was not made for {self.target.words}: {name} is missing, which {asker} asks for"
+                hint = "Extend tool.uv.environments in pyproject.toml if it is there, then run 'uv lock --upgrade'."
+                raise BadLock(self.lock, why, hint, self.line(root))
 
     def _roots(self) -> list[int]:
         """The project at the lock's folder; in a workspace without one, all members."""
@@ -208,7 +227,8 @@ class _Graph:
         markers = self.document.strings("supported-markers")
         if markers and not any(self.markers(marker) for marker in markers):
             hint = "Extend tool.uv.environments in pyproject.toml, then run 'uv lock'."
-            raise BadLock(self.lock, f"was not made for {target.label}", hint, line_of(self.text, "^supported-markers"))
+            why = f"was not made for {target.label}: its environments are {'; '.join(markers)[:300]}"
+            raise BadLock(self.lock, why, hint, line_of(self.text, "^supported-markers"))
 
 
 def _listed(node: Node, key: str) -> list[str]:
