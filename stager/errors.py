@@ -216,14 +216,14 @@ class LockFailed(SourceError):
 class Unpinned(SourceError):
     """A dependency without an exact version and digest."""
 
-    def __init__(self, file: str, names: Sequence[str], command: str = "stager lock") -> None:
+    def __init__(self, file: str, names: Sequence[str], hint: str = "") -> None:
         super().__init__(
             f"not pinned by version and digest: {_listing(names)}",
-            f"Run '{command}' to make a lock file, and commit it.",
+            hint or "Run 'stager lock' to make a lock file, and commit it.",
             where=file,
             names=list(names),
         )
-        self.unlocked = command == "stager lock"
+        self.unlocked = not hint
         """Whether there is no lock at all, which stager could make."""
 
 

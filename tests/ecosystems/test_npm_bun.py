@@ -138,7 +138,7 @@ def test_a_folder_of_the_app_is_a_link_and_bundled_packages_come_with_their_pare
         ("{}", BadLock, "packages.x: expected an array, found dict"),
         (f'["../x@1.0.0", "", {{}}, "{sri("x")}"]', BadLock, "'../x' is not a package name"),
         (f'["x@../1", "", {{}}, "{sri("x")}"]', BadLock, "x has the impossible version '../1'"),
-        ('["x@file:../out", {}]', BadLock, "it needs the folder '../out', which is not a part of the app"),
+        ('["x@file:../out", {}]', BadLock, "x is a link to the folder '../out', which is outside the app"),
         ('["x@link:gone", {}]', BadLock, "x is the folder gone, which is not in the app"),
         (
             f'["x@1.0.0", "", {{"os": "darwin"}}, "{sri("x")}"]',
@@ -167,7 +167,7 @@ def test_keys_that_lead_elsewhere_are_refused(key: str) -> None:
             LOCK,
             "it has no x, which the app depends on",
         ),
-        (TEXT.replace('"packages/a":', '"../a":'), LOCK, "it needs the folder '../a', which is not a part of the app"),
+        (TEXT.replace('"packages/a":', '"../a":'), LOCK, "it needs the folder '../a', which is outside the app"),
     ],
 )
 def test_malformed_locks_are_named_by_line(text: str, where: str, message: str) -> None:

@@ -198,7 +198,8 @@ def test_packages_without_a_digest_are_all_named() -> None:
     assert refusal(Unpinned, packages) == (
         LOCK,
         "not pinned by version and digest: a@1.0.0, b@2.0.0",
-        "Run 'rm -r node_modules package-lock.json && npm install' to make a lock file, and commit it.",
+        "Write what \"npm view a@1.0.0 dist.integrity\" prints into package-lock.json, as its 'integrity', and so for the "
+        "others; 'npm install' adds none.",
     )
 
 
@@ -207,11 +208,20 @@ def test_packages_without_a_digest_are_all_named() -> None:
     ["git+ssh://git@git.example/u/r.git#abc", "github:u/r#abc", "git@git.example:u/r", "https://git.example/r.git"],
 )
 def test_git_dependencies_must_be_built(resolved: str) -> None:
+    spec = f"git+{resolved}" if resolved.startswith("https") else resolved
     assert refusal(NeedsBuild, {"node_modules/r": package("1.0.0", resolved=resolved)}) == (
         "",
         "must be built first: r@1.0.0 (it comes from a git repository)",
-        "Depend on a published version, or on a tarball, and run 'npm install'.",
+        f"Depend on a published version; or run 'npm pack {spec}', put the tarball into the app, depend on it by 'file:' "
+        "and its path, and run 'npm install'.",
     )
+
+
+def test_a_tarball_of_a_url_without_a_digest_says_how_to_have_it() -> None:
+    packages = {"node_modules/r": {"version": "1.0.0", "resolved": "https://files.example/r.tgz"}}
+    command = "echo sha512-$(curl -sL 'https://files.example/r.tgz' | openssl dgst -sha512 -binary | openssl base64 -A)"
+    hint = f"Write what \"{command}\" prints into package-lock.json, as its 'integrity'; 'npm install' adds none."
+    assert refusal(Unpinned, packages)[2] == hint
 
 
 def test_a_tarball_in_the_app_is_checked_and_named_by_its_path() -> None:
@@ -340,9 +350,9 @@ def test_a_lock_that_is_not_utf8_or_absent_is_named() -> None:
         ("node_modules/", "'' is not a package name"),
         ("node_modules/@s/a/b", "'@s/a/b' is not a package name"),
         ("node_modules/a\\b", "'a\\\\b' is not a package name"),
-        ("../x", "it needs the folder '../x', which is not a part of the app"),
-        ("/etc/node_modules/x", "it needs the folder '/etc', which is not a part of the app"),
-        (".stager/node_modules/x", "it needs the folder '.stager', which is not a part of the app"),
+        ("../x", "it needs the folder '../x', which is outside the app"),
+        ("/etc/node_modules/x", "it needs the folder '/etc', which is outside the app"),
+        (".stager/node_modules/x", "it needs the folder '.stager', which cannot be a part of the app"),
     ],
 )
 def test_paths_that_lead_elsewhere_are_refused(path: str, message: str) -> None:
@@ -352,7 +362,9 @@ def test_paths_that_lead_elsewhere_are_refused(path: str, message: str) -> None:
 @pytest.mark.parametrize("target", ["../out", "/etc", "node_modules/x", ".."])
 def test_links_that_lead_elsewhere_are_refused(target: str) -> None:
     packages = {"node_modules/x": {"resolved": target, "link": True}}
-    assert refusal(BadLock, packages)[:2] == (LOCK, f"it needs the folder {target!r}, which is not a part of the app")
+    why = "which cannot be a part of" if target == "node_modules/x" else "which is outside"
+    message = f"x is a link to the folder {target!r}, {why} the app"
+    assert refusal(BadLock, packages)[:2] == (LOCK, message)
 
 
 @pytest.mark.parametrize(

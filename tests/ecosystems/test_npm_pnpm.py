@@ -358,20 +358,52 @@ def test_a_tarball_elsewhere_keeps_its_url() -> None:
     )
 
 
+PACK = (
+    "Depend on a published version; or run 'npm pack {}', put the tarball into the app, depend on it by 'file:' and its path, "
+    "and run 'pnpm install --lockfile-only'."
+)
+
+
 @pytest.mark.parametrize(
-    ("resolution", "why"),
+    ("resolution", "why", "hint"),
     [
-        ("{type: git, repo: 'https://git.example/x.git', commit: abc}", "it comes from a git repository"),
-        ("{tarball: 'https://git.example/x.git'}", "it comes from a git repository"),
-        ("{directory: vendor/x, type: directory}", "it is a copy of a folder"),
-        ("{type: variations, variants: []}", "it is a runtime"),
+        (
+            "{type: git, repo: 'https://git.example/x.git', commit: abc}",
+            "it comes from a git repository",
+            PACK.format("git+https://git.example/x.git#abc"),
+        ),
+        (
+            "{type: git, repo: 'git+ssh://git@git.example/x.git', commit: abc}",
+            "it comes from a git repository",
+            PACK.format("git+ssh://git@git.example/x.git#abc"),
+        ),
+        (
+            "{tarball: 'https://git.example/x.git'}",
+            "it comes from a git repository",
+            PACK.format("git+https://git.example/x.git"),
+        ),
+        (
+            "{tarball: 'https://codeload.github.com/o/x/tar.gz/abc'}",
+            "it comes from a git repository",
+            PACK.format("https://codeload.github.com/o/x/tar.gz/abc"),
+        ),
+        (
+            "{directory: vendor/x, type: directory}",
+            "it is a copy of a folder",
+            "Depend on the folder by 'workspace:' or 'link:' instead, and run 'pnpm install --lockfile-only'.",
+        ),
+        (
+            "{type: variations, variants: []}",
+            "it is a runtime",
+            "Ask for Node.js by engines.node in package.json in its place, and run 'pnpm install --lockfile-only'.",
+        ),
     ],
 )
-def test_what_is_no_tarball_must_be_built(resolution: str, why: str) -> None:
+def test_what_is_no_tarball_must_be_built(resolution: str, why: str, hint: str) -> None:
     assert refusal(NeedsBuild, with_resolution(resolution)) == (
         "",
         f"must be built first: x@1.0.0 ({why})",
-        "Depend on a published version, or on 'workspace:' or 'link:' for a folder of the app.",
+        hint,
     )
 
 
@@ -379,8 +411,11 @@ def test_without_a_digest_it_is_unpinned() -> None:
     assert refusal(Unpinned, with_resolution("{tarball: 'https://files.example/x.tgz'}")) == (
         LOCK,
         "not pinned by version and digest: x@1.0.0",
-        "Run 'pnpm install --lockfile-only' to make a lock file, and commit it.",
+        "Write what \"echo sha512-$(curl -sL 'https://files.example/x.tgz' | openssl dgst -sha512 -binary | "
+        'openssl base64 -A)" prints into pnpm-lock.yaml, '
+        "as the 'integrity' of its 'resolution'; 'pnpm install --lockfile-only' adds none.",
     )
+    assert 'Write what "npm view x@1.0.0 dist.integrity" prints' in refusal(Unpinned, with_resolution("{}"))[2]
 
 
 # --- malformed ---
@@ -424,9 +459,9 @@ def test_other_versions_have_their_cure(version: str) -> None:
         (
             ONE.replace("version: ms@2.1.2", "version: link:../../out"),
             LOCK,
-            "it needs the folder '../../out', which is not a part of the app",
+            "my-ms is a link to the folder '../../out', which is outside the app",
         ),
-        (ONE.replace("  .:\n", "  ../out:\n", 1), LOCK, "it needs the folder '../out', which is not a part of the app"),
+        (ONE.replace("  .:\n", "  ../out:\n", 1), LOCK, "it needs the folder '../out', which is outside the app"),
     ],
 )
 def test_malformed_locks_are_named_by_line(text: str, where: str, message: str) -> None:

@@ -169,6 +169,52 @@ def test_sources_that_cannot_be_fetched(
     assert refusal(error, text, {"dependencies": {"x": wanted}})[1] == message
 
 
+PACK = (
+    "Depend on a published version; or run 'npm pack {}', put the tarball into the app, depend on it by 'file:' and its "
+    "path, "
+)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "resolved", "spec"),
+    [
+        ("u/r", "git+ssh://git@git.example/u/r.git#abc", "git+ssh://git@git.example/u/r.git#abc"),
+        ("https://git.example/u/r.git", "https://git.example/u/r.git#abc", "git+https://git.example/u/r.git#abc"),
+        ("github:u/r#v1", "https://codeload.github.com/u/r/tar.gz/abc", "github:u/r#v1"),
+        ("u/r", "https://codeload.github.com/u/r/tar.gz/abc", "u/r"),
+        ("gitlab:u/r", "https://gitlab.com/u/r/repository/archive.tar.gz?ref=abc", "gitlab:u/r"),
+        ("bitbucket:u/r", "https://bitbucket.org/u/r/get/abc.tar.gz", "bitbucket:u/r"),
+    ],
+)
+def test_a_repository_is_packed_and_not_installed_again(wanted: str, resolved: str, spec: str) -> None:
+    text = f'{HEAD}"x@{wanted}":\n  version "1.0.0"\n  resolved "{resolved}"\n'
+    _, message, hint = refusal(NeedsBuild, text, {"dependencies": {"x": wanted}})
+    assert message == "must be built first: x@1.0.0 (it comes from a git repository)"
+    assert hint == PACK.format(spec) + "and run 'yarn install'."
+
+
+def test_a_folder_is_linked_and_a_digest_is_written_by_hand() -> None:
+    copy = f'{HEAD}"x@file:./x":\n  version "1.0.0"\n'
+    assert refusal(NeedsBuild, copy, {"dependencies": {"x": "file:./x"}})[2] == (
+        "Depend on the folder by 'link:' instead, and run 'yarn install'."
+    )
+    bare = f'{HEAD}x@1:\n  version "1.0.0"\n  resolved "https://mirror.example/x/-/x-1.0.0.tgz"\n'
+    assert refusal(Unpinned, bare, {"dependencies": {"x": "1"}})[2] == (
+        "Write what \"npm view x@1.0.0 dist.integrity\" prints into yarn.lock, in a line 'integrity …' below its 'resolved'; "
+        "'yarn install' adds none."
+    )
+
+
+@pytest.mark.parametrize("wanted", ["file:../x", "link:../x"])
+def test_what_lies_outside_the_app_is_said_to(wanted: str) -> None:
+    text = f'{HEAD}"x@{wanted}":\n  version "1.0.0"\n'
+    _, message, hint = refusal(BadLock, text, {"dependencies": {"x": wanted}})
+    assert message == "x is a link to the folder '../x', which is outside the app"
+    assert hint.startswith(
+        "Move the folder into the app, or publish it as a package and depend on that, and make the lock again"
+    )
+
+
 def test_a_tarball_in_the_app_of_version_1() -> None:
     text = f'{HEAD}"x@file:./vendor/x.tgz":\n  version "1.0.0"\n  resolved "file:./vendor/x.tgz#{"0" * 40}"\n'
     locked = read(text, {"dependencies": {"x": "file:./vendor/x.tgz"}}, {"vendor/x.tgz": b"bytes"})
@@ -375,27 +421,51 @@ def test_berry_resolutions_are_followed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("resolution", "error", "message"),
+    ("resolution", "error", "message", "hint"),
     [
         (
             "linux@https://git.example/u/r.git#commit=abc",
             NeedsBuild,
             "must be built first: linux@1.0.0 (it comes from a git repository)",
+            PACK.format("git+https://git.example/u/r.git#abc") + "and run 'yarn install'.",
+        ),
+        (
+            "linux@git@git.example:u/r.git#commit=abc",
+            NeedsBuild,
+            "must be built first: linux@1.0.0 (it comes from a git repository)",
+            PACK.format("git@git.example:u/r.git#abc") + "and run 'yarn install'.",
         ),
         (
             "linux@file:./lib#./lib::hash=a&locator=app%40workspace%3A.",
             NeedsBuild,
             "must be built first: linux@1.0.0 (it is a copy of a folder)",
+            "Depend on the folder by 'link:' instead, and run 'yarn install'.",
         ),
-        ("linux@https://files.example/x.tgz", Unpinned, "not pinned by version and digest: linux@1.0.0"),
-        ("linux@portal:../x", BadLock, "linux is a portal"),
+        (
+            "linux@file:../lib#../lib::hash=a&locator=app%40workspace%3A.",
+            BadLock,
+            "linux is a link to the folder '../lib', which is outside the app",
+            "Move the folder into the app, or publish it as a package and depend on that, and make the lock again; or stage a "
+            "folder that holds both. What 'npm link' has left ends with 'npm install'.",
+        ),
+        (
+            "linux@https://files.example/x.tgz",
+            Unpinned,
+            "not pinned by version and digest: linux@1.0.0",
+            "Yarn's lock holds no digest of a tarball, and no registry gives one. "
+            + PACK.format("https://files.example/x.tgz")
+            + "and run 'yarn install'.",
+        ),
+        ("linux@portal:../x", BadLock, "linux is a portal", "Use 'workspace:' or 'link:' for a folder of the app."),
     ],
 )
-def test_berry_sources_that_cannot_be_fetched(resolution: str, error: type[StagerError], message: str) -> None:
+def test_berry_sources_that_cannot_be_fetched(
+    resolution: str, error: type[StagerError], message: str, hint: str
+) -> None:
     text = BERRY.replace("linux@npm:1.0.0::__archiveUrl=https%3A%2F%2Ffiles.example%2Flinux.tgz", resolution)
     with pytest.raises(error) as caught:
         berry(text)
-    assert caught.value.message == message
+    assert (caught.value.message, caught.value.hint) == (message, hint)
 
 
 def test_berry_tarballs_in_the_app() -> None:

@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote
 
-from stager.errors import BadLock, NeedsBuild, NotCached, Unpinned
+from stager.errors import BadLock, NotCached, Unpinned
 from stager.model import Locked, Stack
 
-from . import collect, layout
+from . import collect, cures, layout
 from .berry_lock import Entry, Table, catalogs, entries, linker
 from .graph import LINK, Graph, Unit
 from .manifest import Manifest, manifest
@@ -95,9 +95,12 @@ def _tarballs(
         elif lookup is not None and (digest_holder := _asked(entry, lookup, hosts, lock)) is not None:
             found[entry.id] = digest_holder
         else:
-            unpinned.append(entry.label)
+            unpinned.append((entry.label, entry.label if entry.kind == "npm" else f"{entry.kind}:{entry.reference}"))
     if unpinned:
-        raise Unpinned(lock, unpinned, "npm install --package-lock-only")
+        hint = (
+            f"Yarn's lock holds no digest of a tarball, and no registry gives one. {cures.packed(lock, unpinned[0][1])}"
+        )
+        raise Unpinned(lock, [label for label, _ in unpinned], hint)
     return found
 
 
@@ -111,22 +114,31 @@ def _refuse(chosen: list[Entry], lock: str) -> None:
             f"Yarn patches these packages, and stager does not apply patches: {', '.join(patched)}",
             "Publish the patched package, or apply the patch when the app starts, and remove 'patch:'.",
         )
-    builds = [(entry.label, why) for entry in chosen if (why := _build(entry))]
+    builds = [(entry.label, *why) for entry in chosen if (why := _build(entry, lock))]
     if builds:
-        raise NeedsBuild(builds, "Depend on a published version, a tarball, or on 'link:' for a folder of the app.")
+        raise cures.needs_build(builds)
 
 
-def _build(entry: Entry) -> str:
+def _build(entry: Entry, lock: str) -> tuple[str, str] | None:
+    """Why an entry cannot be fetched, and what to do about it."""
     if entry.kind == "file" and not is_local_tarball(entry.reference):
-        return "it is a copy of a folder"
+        folder(f"{_base(entry, lock)}/{entry.reference.partition('#')[0]}".lstrip("/"), lock, entry.name)
+        return cures.COPY, cures.linked(lock)
     address = f"{entry.kind}:{entry.reference}"
-    return "it comes from a git repository" if is_git(address) or "commit=" in entry.reference else ""
+    if is_git(address) or "commit=" in entry.reference:
+        scheme = "git+" if entry.kind in ("http", "https", "ssh") else ""
+        return cures.GIT, cures.from_git(lock, scheme + address.replace("#commit=", "#"))
+    return None
+
+
+def _base(entry: Entry, lock: str) -> str:
+    """The folder of the app that a path of the entry is relative to."""
+    locator = parse_qs(entry.parameters).get("locator", ["@workspace:."])[0]
+    return folder(unquote(locator).partition("@workspace:")[2] or ".", lock)
 
 
 def _local(entry: Entry, tree: SourceTree, lock: str) -> Tarball:
-    locator = parse_qs(entry.parameters).get("locator", ["@workspace:."])[0]
-    base = folder(unquote(locator).partition("@workspace:")[2] or ".", lock)
-    return local_tarball(tree, entry.reference, entry.name, entry.version, None, lock, base)
+    return local_tarball(tree, entry.reference, entry.name, entry.version, None, lock, _base(entry, lock))
 
 
 def _asked(entry: Entry, lookup: Lookup, hosts: frozenset[str], lock: str) -> Tarball | None:

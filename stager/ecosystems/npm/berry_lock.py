@@ -164,7 +164,7 @@ class Table:
         if entry.kind == "portal":
             raise BadLock(self.lock, f"{name} is a portal", "Use 'workspace:' or 'link:' for a folder of the app.")
         if entry.kind == "link":
-            return LINK + folder(f"{base}/{entry.reference}".lstrip("/"), self.lock)
+            return LINK + folder(f"{base}/{entry.reference}".lstrip("/"), self.lock, name)
         return LINK + folder(entry.reference, self.lock) if entry.kind == "workspace" else entry.id
 
     def _forced(self, name: str, wanted: str, parent: str) -> str:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stager.checked import Node
-from stager.errors import BadLock, NeedsBuild, Unpinned
+from stager.errors import BadLock
 from stager.model import Locked, Stack
 
-from . import collect, documents
+from . import collect, cures, documents
 from .graph import Edges, reachable, unusable
 from .names import check_name, check_version, folder
 from .platform import Needs
@@ -77,7 +77,7 @@ def read(tree: SourceTree, lock: str, stack: Stack, dev: bool, hosts: frozenset[
     _refuse_patches(root, chosen, lock)
     places = {key: _place(key, rows, lock) for key in chosen}
     tarballs = _tarballs(chosen, tree, lock, hosts)
-    links = {places[key]: folder(row.folder, lock) for key, row in chosen.items() if row.folder is not None}
+    links = {places[key]: folder(row.folder, lock, row.name) for key, row in chosen.items() if row.folder is not None}
     for path in names:  # every workspace is linked at the root, needed or not
         if names[path] in rows and rows[names[path]].folder is not None:
             links.setdefault(f"node_modules/{check_name(names[path], lock)}", path)
@@ -195,15 +195,15 @@ def _tarballs(chosen: Mapping[str, Row], tree: SourceTree, lock: str, hosts: fro
             continue
         check_name(row.name, lock)
         if is_git(row.reference):
-            builds.append((row.label, "it comes from a git repository"))
+            builds.append((row.label, cures.GIT, cures.from_git(lock, row.reference)))
         elif (tarball := _tarball(row, tree, lock, hosts)) is None:
-            unpinned.append(row.label)
+            unpinned.append((row.label, row.reference if is_web(row.reference) else ""))
         else:
             found[key] = tarball
     if builds:
-        raise NeedsBuild(builds, "Depend on a published version, or on a tarball, and run 'bun install'.")
+        raise cures.needs_build(builds)
     if unpinned:
-        raise Unpinned(lock, unpinned, "rm bun.lock && bun install")
+        raise cures.without_digest(lock, unpinned)
     return found
 
 

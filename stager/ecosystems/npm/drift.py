@@ -15,6 +15,7 @@ from stager.errors import LockStale
 from . import berry_lock, bun, documents, pnpm, yarn
 from .berry_lock import Table, catalogs
 from .manifest import Manifest, all_manifests, manifest
+from .names import base_name, folder
 from .semver import satisfies
 
 if TYPE_CHECKING:
@@ -25,7 +26,10 @@ Changed = Iterator[str]
 
 
 def npm(tree: SourceTree, lock: str) -> Changed:
-    """Each declared name is in the lock, in a version that the range allows; each name in the lock is declared."""
+    """Each declared name is in the lock, in a version that the range allows; each name in the lock is declared.
+
+    Raises BadLock for a link that leads out of the app: no command would make it fit.
+    """
     root = documents.parse_json(documents.text(tree, lock), lock)
     manifests = all_manifests(tree)
     if "packages" not in root.value:
@@ -34,6 +38,9 @@ def npm(tree: SourceTree, lock: str) -> Changed:
                 yield item.path
         return
     packages = root.table("packages")
+    for path, node in packages.items():
+        if node.bool("link", False):
+            folder(node.str("resolved"), lock, base_name(path))
     for path, item in manifests.items():
         if path not in packages or not _entry_fits(item, packages[path], path, packages):
             yield item.path

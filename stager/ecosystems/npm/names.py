@@ -68,19 +68,23 @@ def tarball_path(name: str, version: str) -> str:
     return f"/{name}/-/{filename(name, version)}"
 
 
-def folder(text: str, file: str) -> str:
-    """A folder or file of the app that a lock names, normalised; the app itself is `""`.
+def folder(text: str, file: str, name: str = "") -> str:
+    """A folder or file of the app that a lock names, as a link of `name` perhaps, normalised; the app itself is `""`.
 
     Raises BadLock for one outside the app or inside a `node_modules`.
     """
     path = normpath(text) if text not in ("", ".") else ""
     parts = path.split("/")
-    if path.startswith(("/", "..")) or "\\" in path or "\0" in path or "node_modules" in parts or parts[0] == ".stager":
-        raise BadLock(
-            file,
-            f"it needs the folder {text[:120]!r}, which is not a part of the app",
-            "Move the folder into the app, or publish it as a package, and make the lock again.",
+    whose = f"{name} is a link to" if name else "it needs"
+    if path.startswith("/") or parts[0] == "..":
+        hint = (
+            "Move the folder into the app, or publish it as a package and depend on that, and make the lock again; or stage a "
+            "folder that holds both. What 'npm link' has left ends with 'npm install'."
         )
+        raise BadLock(file, f"{whose} the folder {text[:120]!r}, which is outside the app", hint)
+    if "\\" in path or "\0" in path or "node_modules" in parts or parts[0] == ".stager":
+        hint = "Move the folder elsewhere in the app, and make the lock again."
+        raise BadLock(file, f"{whose} the folder {text[:120]!r}, which cannot be a part of the app", hint)
     return "" if path == "." else path
 
 

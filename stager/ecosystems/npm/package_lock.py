@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stager.checked import Node
-from stager.errors import BadLock, NeedsBuild, Unpinned
+from stager.errors import BadLock
 from stager.model import Locked, Stack
 
-from . import collect, documents
+from . import collect, cures, documents
 from .graph import fallout, unusable
 from .names import check_name, check_version, folder, split_place
 from .package_lock_v1 import flatten
@@ -49,7 +49,8 @@ class Spot:
     @property
     def label(self) -> str:
         """`name@version` for people."""
-        return f"{self.name}@{self.node.str('version', '?')}"
+        version = self.node.str("version", "")
+        return f"{self.name}@{version}" if version else self.name
 
 
 def read(tree: SourceTree, lock: str, stack: Stack, dev: bool, hosts: frozenset[str], lookup: Lookup | None) -> Locked:
@@ -88,7 +89,7 @@ def _spots(packages: Mapping[str, Node], lock: str) -> dict[str, Spot]:
     for path, node in packages.items():
         base, nested = split_place(path, lock)
         name = check_name(node.str("name", nested[-1]), lock) if nested else node.str("name", base or "the app")
-        link = folder(node.str("resolved"), lock) if node.bool("link", False) else None
+        link = folder(node.str("resolved"), lock, name) if node.bool("link", False) else None
         if link is not None and not nested:
             node.fail("a link must be inside node_modules")
         if not node.bool("extraneous", False):
@@ -146,17 +147,17 @@ def _places(chosen: list[Spot], tree: SourceTree, lock: str, hosts: frozenset[st
     for spot in chosen:
         resolved = spot.node.str("resolved", "")
         if is_git(resolved):
-            builds.append((spot.label, "it comes from a git repository"))
+            builds.append((spot.label, cures.GIT, cures.from_git(lock, resolved)))
             continue
         tarball = _tarball(spot, resolved, tree, lock, hosts)
         if tarball is None:
-            unpinned.append(spot.label)
+            unpinned.append((spot.label, outside_url(resolved, spot.name, spot.node.str("version"), hosts)))
         else:
             places[spot.path] = tarball
     if builds:
-        raise NeedsBuild(builds, "Depend on a published version, or on a tarball, and run 'npm install'.")
+        raise cures.needs_build(builds)
     if unpinned:
-        raise Unpinned(lock, unpinned, "rm -r node_modules package-lock.json && npm install")
+        raise cures.without_digest(lock, unpinned)
     return places
 
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stager.checked import Node
-from stager.errors import BadLock, NeedsBuild, Unpinned
+from stager.errors import BadLock
 from stager.model import Locked, Stack
 
-from . import collect, documents, layout, pnpm_layout
+from . import collect, cures, documents, layout, pnpm_layout
 from .graph import LINK, Graph, Unit
 from .manifest import manifest
 from .names import check_name, check_version, folder
@@ -141,7 +141,7 @@ def _home(tree: SourceTree, path: str, node: Node, known: Mapping[str, Node], de
 def _reference(name: str, ref: str, base: str, known: Mapping[str, Node], old: bool, file: str) -> str:
     """The id that a `version` in the lock means for the dependency `name`, or `link:` and a folder of the app."""
     if ref.startswith(LINK):
-        return LINK + folder(f"{base}/{ref.removeprefix(LINK)}".lstrip("/"), file)
+        return LINK + folder(f"{base}/{ref.removeprefix(LINK)}".lstrip("/"), file, name)
     at, colon = ref.partition("(")[0].find("@"), ref.find(":")
     whole = ref.startswith("/") if old else at >= 0 and (colon < 0 or at < colon)
     if whole or ref in known:
@@ -195,29 +195,33 @@ def _tarballs(
     for key, unit in graph.units.items():
         resolution = infos[key].at("resolution")
         address, kind = resolution.str("tarball", ""), resolution.str("type", "")
+        label = key.lstrip("/")
         if kind == "git" or is_git(address):
-            builds.append((key.lstrip("/"), "it comes from a git repository"))
-        elif kind or "directory" in resolution.value:
-            builds.append((key.lstrip("/"), _KINDS.get(kind, f"it is a {kind}")))
+            spec = address or f"git+{resolution.str('repo', '')}#{resolution.str('commit', '')}".replace(
+                "git+git", "git"
+            )
+            builds.append((label, cures.GIT, cures.from_git(lock, spec)))
+        elif kind in ("", "directory") and "directory" in resolution.value:
+            folder(resolution.str("directory"), lock, unit.name)
+            builds.append((label, cures.COPY, cures.linked(lock, "'workspace:' or 'link:'")))
+        elif kind:
+            builds.append((label, _KINDS.get(kind, f"it is a {kind}"), _ELSEWHERE))
         elif (tarball := _tarball(key, unit, resolution, tree, lock, hosts)) is None:
-            unpinned.append(key.lstrip("/"))
+            if cures.is_archive(address):
+                builds.append((label, cures.GIT, cures.from_git(lock, address)))
+            else:
+                unpinned.append((f"{unit.name}@{unit.version}" if unit.version else label, address))
         else:
             found[key] = tarball
     if builds:
-        raise NeedsBuild(
-            builds, "Depend on a published version, or on 'workspace:' or 'link:' for a folder of the app."
-        )
+        raise cures.needs_build(builds)
     if unpinned:
-        raise Unpinned(lock, unpinned, "pnpm install --lockfile-only")
+        raise cures.without_digest(lock, unpinned)
     return found
 
 
-_KINDS = {
-    "": "it is a copy of a folder",
-    "directory": "it is a copy of a folder",
-    "variations": "it is a runtime",
-    "binary": "it is a runtime",
-}
+_KINDS = {"variations": "it is a runtime", "binary": "it is a runtime"}
+_ELSEWHERE = "Ask for Node.js by engines.node in package.json in its place, and run 'pnpm install --lockfile-only'."
 
 
 def _tarball(

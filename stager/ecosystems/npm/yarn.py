@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from stager import parsing
-from stager.errors import BadLock, NeedsBuild, Unpinned
+from stager.errors import BadLock
 from stager.model import Locked, Stack
 
-from . import collect, documents, layout
+from . import collect, cures, documents, layout
 from .graph import LINK, Graph, Unit
 from .manifest import Manifest, all_manifests
 from .names import check_name, check_version, folder
@@ -149,7 +149,7 @@ def _home(
     for name, wanted in item.all(dev).items():
         check_name(name, item.path)
         if wanted.startswith(LINK):
-            needs[name] = LINK + folder(f"{item.folder}/{wanted.removeprefix('link:')}".lstrip("/"), item.path)
+            needs[name] = LINK + folder(f"{item.folder}/{wanted.removeprefix('link:')}".lstrip("/"), item.path, name)
         else:
             needs[name] = _target(name, wanted, manifests, entries, lock)
     return Unit(item.name, needs, frozenset(item.optional))
@@ -220,17 +220,21 @@ def _tarballs(entries: Mapping[str, Entry], tree: SourceTree, lock: str, hosts: 
         label = f"{entry.name}@{entry.version}"
         tarball = None
         if is_git(resolved) or (not resolved and is_git(wanted)):
-            builds.append((label, "it comes from a git repository"))
+            builds.append((label, cures.GIT, cures.from_git(lock, resolved or wanted)))
         elif not resolved and wanted.startswith("file:") and not is_local_tarball(wanted):
-            builds.append((label, "it is a copy of a folder"))
+            folder(wanted.removeprefix("file:"), lock, entry.name)
+            builds.append((label, cures.COPY, cures.linked(lock)))
         elif (tarball := _tarball(entry, resolved or wanted, label, tree, lock, hosts)) is None:
-            unpinned.append(label)
+            if is_git(wanted) or cures.is_archive(resolved):
+                builds.append((label, cures.GIT, cures.from_git(lock, wanted or resolved)))
+            else:
+                unpinned.append((label, outside_url(resolved, entry.name, entry.version, hosts, aliases=True)))
         if tarball:
             found[key] = tarball
     if builds:
-        raise NeedsBuild(builds, "Depend on a published version, a tarball, or on 'link:' for a folder of the app.")
+        raise cures.needs_build(builds)
     if unpinned:
-        raise Unpinned(lock, unpinned, "yarn install")
+        raise cures.without_digest(lock, unpinned)
     return found
 
 

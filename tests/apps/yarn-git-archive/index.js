@@ -1,0 +1,1 @@
+require("resizer").serve(process.env.PORT);
