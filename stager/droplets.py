@@ -15,11 +15,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from . import assembly, codec, lockfile, parsing, regular, restage
+from . import assembly, codec, lockfile, mistaken, parsing, regular, restage
 from .checked import Node
 from .digest import Digest
 from .entries import Entry, read_entries
-from .errors import BadArchive, CannotWrite, Unreadable
+from .errors import BadArchive, CannotWrite, NotADroplet, Unreadable
 from .launch import LAYERS
 from .model import Layer, Plan
 from .names import fault
@@ -33,6 +33,8 @@ LARGEST = 8 << 30
 _SMALL = 1 << 26
 """The most bytes of a file that `read` returns, and of a skeleton that is searched."""
 _LAST = len(codec.trailer(0, 0))
+DAMAGED = "It was changed or cut short after it was made, or is another stager's: copy it again, or stage again."
+"""How to mend a file that was a droplet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,21 +130,26 @@ class DropletFile:
 def open_droplet(path: str, store: Store | None = None) -> DropletFile:
     """Open a droplet file and cut it into its layers.
 
-    What a `store` remembers of this very file spares inflating it. Raises Unreadable, and BadArchive for what is no
-    droplet or has been damaged.
+    What a `store` remembers of this very file spares inflating it. Raises NoDroplet, Unreadable, NotADroplet, and
+    BadArchive for what is one and has been damaged.
     """
     try:
         fd = regular.descriptor(path)
     except OSError as error:
-        raise Unreadable(path, error.strerror or str(error)) from None
+        raise mistaken.unopened(path, error) from None
     try:
         size = os.fstat(fd).st_size
         if os.pread(fd, len(codec.HEADER), 0) != codec.HEADER:  # before all of it is read, whatever its size
-            raise BadArchive(os.path.basename(path), "is no droplet: it does not begin as one")
+            mistaken.check_droplet(path)
+            raise NotADroplet(path, "it does not begin as one")
         if size > LARGEST:
             raise BadArchive(os.path.basename(path), f"is no droplet: it is larger than {LARGEST >> 30} GiB")
         droplet = DropletFile(path, fd, _digest(fd, path, store), size)
         _fill(droplet, store)
+    except BadArchive as error:
+        os.close(fd)
+        error.hint = error.hint if isinstance(error, NotADroplet) else DAMAGED
+        raise
     except BaseException:
         os.close(fd)
         raise
@@ -228,7 +235,7 @@ _TABLES = {
 
 def _json(text: bytes, label: str) -> Any:
     try:
-        return parsing.json(text)
+        return parsing.json(text, parsing.unique)
     except (ValueError, RecursionError):
         raise BadArchive(label, "one of its own records is no JSON") from None
 

@@ -286,6 +286,15 @@ class Unreadable(SourceError):
         super().__init__(f"cannot be read: {cause}", hint, where=path)
 
 
+class NoDroplet(Unreadable):
+    """A droplet file that is not there: nothing was staged yet, or it lies elsewhere."""
+
+    def __init__(
+        self, path: str, hint: str = "Run 'stager stage' to make a droplet, or name one that is there."
+    ) -> None:
+        super().__init__(path, "there is no such file", hint)
+
+
 class ChangedWhileRead(SourceError):
     """A file changed between being hashed and being copied."""
 
@@ -599,6 +608,15 @@ class BadArchive(AssemblyError):
             "The archive is malformed or hostile; report it to its publisher and pin another version.",
             archive=archive,
         )
+
+
+class NotADroplet(BadArchive):
+    """A file or folder in a droplet's place that never was one; `what` says what it is instead."""
+
+    def __init__(self, path: str, what: str) -> None:
+        name = path.rstrip("/").rpartition("/")[2] or path
+        super().__init__(name, f"is no droplet: {what}")
+        self.hint = "Name the file that 'stager stage' wrote."
 
 
 class NeedsBuild(AssemblyError):

@@ -75,6 +75,15 @@ def json(text: str | bytes, hook: Callable[[list[tuple[str, Any]]], Any] | None 
     return value
 
 
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A hook for `json` that refuses a table in which a member is there twice: readers differ about which one counts."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        message = "a member is there twice"
+        raise Unparsable(message)
+    return found
+
+
 _DEEP = "nested too deeply"
 _ENDLESS = "a number has too many digits"
 

@@ -18,10 +18,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
+from . import mistaken
 from .archive import Archive, content_bytes, content_chunks, read_tar
 from .checked import whole
 from .droplets import launch_facts
-from .errors import BadArchive, CannotWrite, LaunchFailed, PortTaken
+from .errors import CannotWrite, LaunchFailed, NotADroplet, PortTaken
 from .temporary import folder, tidy
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -36,8 +37,9 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def unpack(droplet: str, into: str) -> dict[str, Any]:
     """Unpack a droplet file below the folder `into`; the contents of its `launch.json`.
 
-    Raises BadArchive or UnsafeEntry for a file that is no droplet, CannotWrite when there is no room.
+    Raises NoDroplet, NotADroplet, BadArchive or UnsafeEntry for a file that is no droplet, CannotWrite when there is no room.
     """
+    mistaken.check_droplet(droplet)
     with read_tar(droplet, os.path.basename(droplet), "gz") as archive:
         try:
             for member in archive.members:
@@ -52,7 +54,7 @@ def droplet_facts(archive: Archive, droplet: str) -> dict[str, Any]:
     name = os.path.basename(droplet)
     launch = archive.get("app/.stager/launch.json")
     if launch is None or launch.is_link:
-        raise BadArchive(name, "is no droplet: it has no app/.stager/launch.json")
+        raise NotADroplet(name, "it has no app/.stager/launch.json")
     return launch_facts(content_bytes(launch.content), name)
 
 

@@ -18,7 +18,7 @@ RANKS = [
     "names errors digest limits regular temporary resources places programs writing shell",
     "model checked parsing",
     "tar inflate codec pieces archive elf render templates yamltext buildpack box platforms npmrange releases wanted "
-    "lockfile progress tree store entries",
+    "lockfile progress tree mistaken store entries",
     "ecosystems indexes net",
     # one droplet: made, read, compared, described
     "detection runtimes planning fetching starting linking assembly launch restage dependencies running inspecting remarks "

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .. import lockfile, parsing, staging
+from .. import lockfile, mistaken, parsing, staging
 from ..archive import LIMITS, Archive, Limits, Member, content_bytes, content_chunks, read_tar
 from ..checked import Node
 from ..codec import CODEC
 from ..digest import Digest, canonical_json
-from ..errors import BadBundle, BadLock, DigestMismatch, StagerError
+from ..errors import BadBundle, BadLock, DigestMismatch, StagerError, Unreadable
 from ..model import Artifact, Plan
 from ..resources import pinned_digest
 from ..restage import Folder, check_locked
@@ -51,6 +51,7 @@ def load(path: str, store: Store, root: str = "") -> Imported:
     what it says, LockStale when `root` is another app, CannotWrite.
     """
     label = os.path.basename(path)
+    _check_kind(path, label)
     with store.lease(), read_tar(path, label, "", BUNDLE) as archive:
         index = _index(archive)
         plan = _plan(archive, index)
@@ -60,6 +61,18 @@ def load(path: str, store: Store, root: str = "") -> Imported:
         written = _give(plan, root, store, label) if root else ""
         new = sum(_store(archive, member, name, artifacts, store) for name, (member, artifacts) in blobs.items())
         return Imported(lockfile.plan_digest(plan), len(blobs), new, written)
+
+
+def _check_kind(path: str, label: str) -> None:
+    hint = "Name the file that 'stager bundle export' wrote."
+    try:
+        found = mistaken.what_is(path)
+    except FileNotFoundError:
+        raise Unreadable(path, "there is no such file", hint) from None
+    except OSError as error:
+        raise Unreadable(path, error.strerror or str(error), hint) from None
+    if found and found not in ("a bundle", mistaken.TAR):
+        raise BadBundle(label, f"is no bundle: it is {found}", hint)
 
 
 def _small(archive: Archive, name: str) -> bytes:
@@ -76,7 +89,9 @@ def _index(archive: Archive) -> Node:
         return BadBundle(archive.label, f"{file}: {why}")
 
     try:
-        value = parsing.json(_small(archive, INDEX))
+        value = parsing.json(_small(archive, INDEX), parsing.unique)
+    except parsing.Unparsable as error:
+        raise BadBundle(archive.label, f"its {INDEX} is not valid JSON: {error}") from None
     except (ValueError, RecursionError):
         raise BadBundle(archive.label, f"its {INDEX} is not valid JSON") from None
     node = Node(value, INDEX, fail_with=fail)

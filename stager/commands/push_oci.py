@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from .. import regular
-from ..errors import Unreadable, UsageError
+from .. import mistaken, regular
+from ..errors import BadImage, UsageError
 from . import shared
 from .oci import image_arguments, image_options, open_droplets
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ..registry.push import Image, Pushed
 
 _GZIP = b"\x1f\x8b"
+_IMAGES = ("", "an image archive", mistaken.TAR)
+_EXPORTED = "Name a droplet, or the folder or archive that 'stager export oci' wrote."
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -87,6 +89,9 @@ def _open(arguments: argparse.Namespace, keep: ExitStack) -> tuple[Image, tuple[
     made = [
         name for name in ("base", "base_root", "base_name", "source", "revision", "label") if getattr(arguments, name)
     ]
+    wrong = next((path for path in arguments.droplets if not _is_droplet(path)), "")
+    if not os.path.isdir(wrong) and (found := mistaken.what_is(wrong)) not in _IMAGES:
+        raise BadImage(wrong, f"it is neither a droplet nor an image: it is {found}", _EXPORTED)
     if made or len(arguments.droplets) > 1:
         raise UsageError(
             "an image file is pushed as it is, and alone", "Export the droplets again to change the image."
@@ -94,7 +99,10 @@ def _open(arguments: argparse.Namespace, keep: ExitStack) -> tuple[Image, tuple[
     from ..oci.source import Source
     from ..registry.layouts import image_of
 
-    return image_of(keep.enter_context(Source(arguments.droplets[0])), arguments.select), ()
+    source = keep.enter_context(Source(arguments.droplets[0]))
+    if not source.has("index.json"):
+        raise BadImage(source.path, "it is no image: it has no index.json, as an OCI layout has", _EXPORTED)
+    return image_of(source, arguments.select), ()
 
 
 def _is_droplet(path: str) -> bool:
@@ -105,7 +113,7 @@ def _is_droplet(path: str) -> bool:
         with regular.opened(path) as stream:
             return stream.read(2) == _GZIP
     except OSError as error:
-        raise Unreadable(path, error.strerror or str(error), "Stage the app first, or name its droplet.") from None
+        raise mistaken.unopened(path, error) from None
 
 
 def _of_droplets(arguments: argparse.Namespace, keep: ExitStack) -> tuple[Image, tuple[str, ...]]:

@@ -102,6 +102,11 @@ def droplet_of(arguments: argparse.Namespace, scratch: str) -> str:
     """The droplet file that `arguments.dir` names; a folder is staged into `scratch` first and reported."""
     if os.path.isfile(arguments.dir):
         return str(arguments.dir)
+    if not os.path.exists(arguments.dir):
+        from ..errors import NoDroplet
+
+        hint = "Give an app's folder, or a droplet; 'stager stage' makes one."
+        raise NoDroplet(arguments.dir, hint)
     arguments.output = os.path.join(scratch, "droplet.tgz")
     store = shared.store(arguments)
     with store.lease():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from .. import limits, regular, writing
+from .. import limits, mistaken, regular, writing
 from ..errors import Unreadable, UsageError
 from . import shared
 
@@ -130,8 +130,7 @@ def _against(arguments: argparse.Namespace) -> Against:
     path = arguments.droplet or _DROPLET
     if not arguments.droplet and not os.path.exists(path):
         path = os.path.join(arguments.source, _DROPLET)
-    if not os.path.isfile(path):
-        raise Unreadable(path, "there is no such file", "Stage the app first, or name the droplet: stager verify FILE.")
+    mistaken.check_droplet(path)
     return Against("droplet", path, path)
 
 

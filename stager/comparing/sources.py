@@ -6,10 +6,10 @@ import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 
-from .. import limits, lockfile, regular
+from .. import limits, lockfile, mistaken, regular
 from ..digest import Digest
 from ..entries import read_entries
-from ..errors import BadArchive, BadLock, Unreadable, UsageError
+from ..errors import BadLock, Unreadable, UsageError
 from ..tar import BLOCK
 from ..tree import SourceTree
 from . import cutting, images
@@ -40,7 +40,7 @@ def read(path: str) -> Contents:
             file.seek(0)
             digest = Digest("sha256:" + hashlib.file_digest(file, "sha256").hexdigest())
     except OSError as error:
-        raise Unreadable(path, error.strerror or str(error), "Check its name and permissions.") from None
+        raise mistaken.unopened(path, error) from None
     if start[:2] == _GZIP:
         return _gzip(path, label, digest)
     if start[257:262] == b"ustar":
@@ -97,10 +97,11 @@ def _plan(path: str, label: str, digest: Digest) -> Contents:
     data = _lock(path)
     try:
         plan = lockfile.loads(data.replace(b"\r\n", b"\n"), label)
-    except BadLock as error:
+    except BadLock:
         if b"[[buildpack]]" in data[:4096] or label == lockfile.NAME:
             raise
-        message = f"{label} is nothing that stager can look into ({error.message})"
+        found = mistaken.kind(data)
+        message = f"{label} is nothing that stager can look into{f': it is {found}' if found else ''}"
         raise UsageError(message, _HINT) from None
     return Contents("plan", label, digest, len(data), **of_plan(plan))
 
@@ -117,6 +118,8 @@ def _first_names(path: str, label: str, compressed: bool) -> list[str]:
 
 
 def _gzip(path: str, label: str, digest: Digest) -> Contents:
+    if mistaken.what_is(path) == mistaken.NO_TAR:
+        raise UsageError(f"{label} is nothing that stager can look into: it is {mistaken.NO_TAR}", _HINT)
     names = _first_names(path, label, compressed=True)
     if any(name == "app" or name.startswith("app/") for name in names):
         return cutting.droplet(path, digest)
@@ -137,5 +140,5 @@ def _tar(path: str, label: str, digest: Digest) -> Contents:
     if _BOX in names:
         return images.box(images.plain(path), label, digest, size)
     if any(name.startswith("app/") for name in names):
-        raise BadArchive(label, "is a tar of an app folder that is not compressed")
+        raise UsageError(f"{label} is a tar of an app's folder that is not compressed", _HINT)
     raise UsageError(f"{label} is an archive, but nothing that stager knows", _HINT)

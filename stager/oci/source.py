@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .. import parsing, regular
+from .. import mistaken, parsing, regular
 from ..checked import Node
 from ..entries import read_entries
 from ..errors import BadArchive, BadImage, DigestMismatch, StagerError, Unreadable
@@ -72,7 +72,9 @@ class Source:
                 if len(found) > _MOST:
                     raise BadImage(self.path, f"it holds more than {_MOST} files")
         except BadArchive as problem:
-            raise BadImage(self.path, f"it is no image: it {problem.message.partition(': ')[2]}") from None
+            kind = mistaken.what_is(self.path)
+            why = problem.message.partition(": ")[2] if kind in ("", mistaken.TAR) else f"is {kind}"
+            raise BadImage(self.path, f"it is no image: it {why}", _NAMED) from None
         return found
 
     def has(self, name: str) -> bool:
@@ -141,6 +143,7 @@ class Source:
             offset, size = offset + len(part), size if size is None else size - len(part)
 
 
+_NAMED = "Name a layout folder, its archive, or what 'docker save' wrote."
 _REPLACE = "The file was changed or damaged after it was written. Do not use it; get it again."
 
 

@@ -9,7 +9,7 @@ import base64
 import binascii
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .. import parsing
 from ..checked import Node
@@ -96,20 +96,12 @@ def document(data: bytes, file: str) -> Node:
     if len(data) > LARGEST:
         raise BadEvidence(file, f"is {len(data)} bytes; the limit is {LARGEST}")
     try:
-        value = parsing.json(data, _unique)
+        value = parsing.json(data, parsing.unique)
     except (ValueError, RecursionError) as error:
         raise BadEvidence(file, f"is not valid JSON: {str(error)[:120]}") from None
     if not isinstance(value, dict):
         raise BadEvidence(file, "is not a JSON object")
     return Node(value, file, fail_with=_bad)
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        message = "a member is there twice"
-        raise ValueError(message)
-    return found
 
 
 def _bad(file: str, why: str) -> StagerError:

@@ -72,6 +72,11 @@ def parse(text: str) -> Reference:
     return _resolved(host, repository, tag or ("" if digest else "latest"), digest)
 
 
+def host_of(text: str) -> str:
+    """The registry that a name says it is of; empty where Docker would take its default."""
+    return _split(text.partition("@")[0])[0]
+
+
 def _tag(text: str, name: str) -> tuple[str, str]:
     """Cut a tag off: what follows the last colon, unless that colon is a port's."""
     head, colon, tag = name.rpartition(":")

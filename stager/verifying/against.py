@@ -13,9 +13,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from .. import mistaken
 from ..digest import Digest
 from ..droplets import DropletFile, open_droplet
-from ..errors import BadArchive, CannotWrite, NotFound, StagerError, TooLarge, Unreachable, Unreadable, UsageError
+from ..errors import (
+    BadArchive,
+    CannotWrite,
+    NoDroplet,
+    NotADroplet,
+    NotFound,
+    StagerError,
+    TooLarge,
+    Unreachable,
+    UsageError,
+)
 from ..model import Layer
 from ..tar import ROOT
 from .findings import Comparison, Finding, shown
@@ -28,6 +39,10 @@ if TYPE_CHECKING:
 
 _LARGEST = 16 << 30
 """Bytes of a droplet that is downloaded (16 GiB)."""
+_DIGEST = re.compile(r"(?:sha-?[0-9]{1,3}|md5|blake[23][bsp]?)(?:[:=-]|$)|[0-9a-f]{32,}$", re.IGNORECASE)
+"""How a text begins, or is all over, that is meant as a digest: of whatever algorithm, length and case."""
+_EXPORTS = ("an image archive", "a BOSH release", "an installable archive", mistaken.TAR)
+"""What `mistaken` calls files that targets write, beside those that begin as a droplet does."""
 KINDS = ("droplet", "digest", "url", "file", "image", "app")
 
 
@@ -54,22 +69,57 @@ class Against:
 def read(text: str) -> Against:
     """What the argument of `--against` names: `sha256:…`, a URL, `image:NAME`, `app:NAME`, a file or folder that exists.
 
-    Anything else with a `/`, `:` or `@` is an image's name, and the rest an app's. Raises UsageError for nothing at all.
+    Anything else with a `/`, `:` or `@` is an image's name with its host, and the rest an app's. Nothing is asked for it.
+    Raises UsageError for nothing at all, and for what is meant as a digest or an image's name and is none; for a file or
+    folder that holds no droplet NoDroplet, NotADroplet or Unreadable.
     """
     if re.fullmatch(r"sha256:[0-9a-f]{64}", text):
         return Against("digest", text)
+    if _DIGEST.match(text) and not os.path.exists(text):
+        raise UsageError(
+            f"--against {shown(text)} is no SHA-256 digest", "A digest is 'sha256:' and 64 hex digits, 0-9 and a-f."
+        )
     if re.match(r"https?://", text, re.IGNORECASE):
         return Against("url", text)
     kind, colon, rest = text.partition(":")
-    if colon and rest and kind in ("image", "app", "file"):
-        return Against(kind, rest, rest if kind == "file" else "")
+    if colon and kind in ("image", "app", "file") and not rest.strip():
+        raise UsageError(f"--against {text} names nothing", f"Write {kind}:NAME.")
+    if colon and kind == "file":
+        return _named_file(rest)
+    if colon and kind in ("image", "app"):
+        return _image_named(rest, anywhere=True) if kind == "image" else Against(kind, rest)
     if os.path.exists(text):
-        return Against("file", text, text)
+        return _named_file(text)
     if not text.strip():
         raise UsageError("--against names nothing", "Write a digest, a URL, a file, image:NAME or app:NAME.")
-    if text.endswith((".tgz", ".tar", ".gz")):
-        raise Unreadable(text, "there is no such file")
-    return Against("image" if re.search(r"[/:@]", text) else "app", text)
+    if text.endswith((".tgz", ".tar", ".gz")) or text.startswith(("./", "../", "/", "~")):
+        raise NoDroplet(text)
+    return _image_named(text) if re.search(r"[/:@]", text) else Against("app", text)
+
+
+def _image_named(name: str, *, anywhere: bool = False) -> Against:
+    """An image by its name, with its host unless it was said that it is an image."""
+    from ..registry.reference import host_of, parse
+
+    if not anywhere and not host_of(name):
+        message = f"--against {shown(name)} is no file that is there, and no image's name with its host"
+        raise UsageError(
+            message, "Write HOST/NAME:TAG or image:NAME for an image, app:NAME for an app, or name a file."
+        )
+    parse(name)
+    return Against("image", name)
+
+
+def _named_file(path: str) -> Against:
+    """A droplet, or what a target exported: a folder with an image in it, or a file that stager may have written."""
+    try:
+        found = mistaken.what_is(path)
+    except OSError as error:
+        raise mistaken.unopened(path, error) from None
+    image = any(os.path.isfile(os.path.join(path, name, "oci-layout")) for name in ("", "image"))
+    if found and not image and found not in _EXPORTS:
+        raise NotADroplet(path, f"it is {found}")
+    return Against("file", path, path)
 
 
 def result(against: Against, again: Restaged, settings: Settings, environ: Mapping[str, str], home: str) -> Comparison:

@@ -235,6 +235,11 @@ def renamed(parts: Members) -> bytes:
     return packed(parts)[:-1024] + make_tar([pax({"path": "../x"}), TarEntry("x", b"")])
 
 
+def again(data: bytes) -> bytes:
+    """The first blob's size once more, before the right one."""
+    return data.replace(b'"size":', b'"size":1,"size":', 1)
+
+
 def flipped(data: bytes) -> bytes:
     return bytes([data[0] ^ 1]) + data[1:]
 
@@ -242,8 +247,8 @@ def flipped(data: bytes) -> bytes:
 FORM = "is not laid out as stager lays out bundles"
 FIRST = "sha256:" + "1" * 64
 HOSTILE: dict[str, tuple[Callable[[Members], bytes], str, str]] = {
-    "not a tar": (lambda _: b"hello", "BadArchive", "is cut short"),
-    "empty": (lambda _: b"", "BadArchive", ""),
+    "not a tar": (lambda _: b"hello", "BadBundle", "is no bundle: it is text"),
+    "empty": (lambda _: b"", "BadBundle", "is no bundle: it is empty"),
     "only zeros": (lambda _: bytes(1024), "BadBundle", "is no bundle: it has no bundle.json"),
     "cut in a blob": (lambda parts: packed(parts)[:-3000], "BadArchive", "is cut short"),
     "cut before its end": (lambda parts: packed(parts)[:-1024], "BadBundle", FORM),
@@ -274,6 +279,8 @@ HOSTILE: dict[str, tuple[Callable[[Members], bytes], str, str]] = {
     "a plan that is none": (changed("stager.lock", lambda _: b"x = 1\n"), "BadBundle", "stager.lock cannot be read"),
     "an index that is no JSON": (changed("bundle.json", lambda _: b"{"), "BadBundle", "is not valid JSON"),
     "an index that is a list": (changed("bundle.json", lambda _: b"[]"), "BadBundle", "expected a table, found list"),
+    "a key twice": (changed("bundle.json", lambda data: b'{"bundle":1,' + data[1:]), "BadBundle", "a member is there twice"),
+    "a key twice, deep": (changed("bundle.json", again), "BadBundle", "a member is there twice"),
     "a deep index": (changed("bundle.json", lambda _: b"[" * 100_000), "BadBundle", "is not valid JSON"),
     "another version": (indexed(lambda index: index.update(bundle=2)), "BadBundle", "is 2; this stager reads version 1"),
     "another plan's digest": (indexed(lambda index: index.update(plan="sha256:" + "0" * 64)), "BadBundle", "is not the plan"),

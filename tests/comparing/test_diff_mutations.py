@@ -15,7 +15,7 @@ from mutations import mutations
 
 from stager.comparing import Difference, compare, read
 from stager.entries import Entry, read_entries
-from stager.errors import BadArchive, StagerError
+from stager.errors import StagerError, UsageError
 from stager.tar import BLOCK
 
 Mutated = tuple[str, bytes, bool]
@@ -212,5 +212,5 @@ def test_a_damaged_plan_inside_costs_only_the_packages(droplet: Path, tmp_path: 
 def test_no_tar_inside(tmp_path: Path) -> None:
     other = tmp_path / "other.tgz"
     other.write_bytes(gzip.compress(b"no tar at all" * 100))
-    with pytest.raises(BadArchive):
+    with pytest.raises(UsageError, match="it is a compressed file, but no tar"):
         read(str(other))

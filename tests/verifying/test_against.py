@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ from command import stager
 from patched import build, prepared
 from servers import Server, serve, status
 
+from stager import cli
 from stager.droplets import open_droplet
-from stager.errors import Unreadable, UsageError
+from stager.errors import NoDroplet, Unreadable, UsageError
 from stager.registry.descriptors import MANIFEST, digest_of
 from stager.targets import load
 from stager.verifying.against import Against, read
@@ -37,7 +39,7 @@ def sha256(path: Path) -> str:
 
 def test_what_the_argument_names(tmp_path: Path) -> None:
     file = tmp_path / "x"
-    file.write_bytes(b"")
+    file.write_bytes(b"\x1f\x8b and what follows may be damaged")
     digest = "sha256:" + "a" * 64
     assert read(digest) == Against("digest", digest)
     assert read("https://example.org/d.tgz").kind == "url"
@@ -50,6 +52,32 @@ def test_what_the_argument_names(tmp_path: Path) -> None:
         read("missing.tgz")
     with pytest.raises(UsageError):
         read(" ")
+
+
+NO_DIGEST = ["sha256:0000", "sha256:" + "A" * 64, "SHA256:" + "a" * 64, "sha256:" + "a" * 63, "sha256:" + "a" * 65, "sha256:",
+    "sha256=" + "a" * 64, "sha512:" + "a" * 128, "sha1:" + "a" * 40, "md5:" + "a" * 32, "sha-256:" + "a" * 64, "a" * 64,
+    "a" * 40, "sha256", "blake3:" + "a" * 64, "sha256:" + "g" * 64]  # fmt: skip
+NO_NAME = ["alpine:3", "team/shop", "shop:1", "shop@sha256:" + "a" * 64, "team/shop:1@sha256:" + "a" * 64, "image:", "app:",
+    "file: ", "host.example/", "host.example/Shop", "host.example/shop:bad tag", "image:Shop",
+    "host.example/shop@sha256:00", "image:x@sha256:00"]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", [*NO_DIGEST, *NO_NAME])
+def test_what_can_be_no_name_is_a_usage_error_before_any_work(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = cli.main(["verify", "--against", text, "--cache-dir", str(tmp_path / "store")])
+    err = capfd.readouterr().err
+    assert code == 2, err
+    assert ("is no SHA-256 digest" in err) == (text in NO_DIGEST), err
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["./gone", "../gone", "/gone", "gone.tgz", "a/gone.tar"])
+def test_a_file_that_is_not_there_is_no_image(name: str) -> None:
+    with pytest.raises(NoDroplet, match="there is no such file"):
+        read(name)
 
 
 def test_a_digest(made: tuple[Path, Path, Path]) -> None:
