@@ -127,6 +127,12 @@ class SourceError(StagerError):
     exit_code = 20
 
 
+def _built_site(folder: str) -> str:
+    """What to do so that a site which a generator makes is served."""
+    keep = f"build it and keep {folder}/ in the app"
+    return f"{keep}." if folder in ("public", "_site") else f"{keep}, with 'root: {folder}' in a file Staticfile."
+
+
 class NotDetected(SourceError):
     """No buildpack recognised the app."""
 
@@ -136,8 +142,13 @@ class NotDetected(SourceError):
         similar: Sequence[tuple[str, str]] = (),
         foreign: Sequence[tuple[str, str]] = (),
         beside: Sequence[tuple[str, str]] = (),
+        inside: Sequence[str] = (),
+        pages: Sequence[str] = (),
+        site: tuple[str, str, str] | None = None,
     ) -> None:
-        """`foreign`: manifests and their languages; `beside`: buildpacks and files that are helpers of such an app."""
+        """`foreign`: manifests and their languages; `beside`: buildpacks and files that are helpers of such an app;
+        `inside`: folders that look like apps of their own; `pages`: folders that look like sites; `site`: the file of a site
+        generator, its name, and the folder that it writes."""
         lines = "; ".join(f"{name} looks for {what}" for name, what in looked_for)
         meant = "".join(f"Is {found} meant to be {right}? Then rename it. " for found, right in similar)
         whose = " and ".join(f"{file} is for {language}" for file, language in foreign)
@@ -145,6 +156,16 @@ class NotDetected(SourceError):
             f"{file} alone does not make it {name}'s; if it is, write 'buildpacks: [{name}]' in stager.yml. "
             for name, file in beside
         )
+        if site:
+            meant += f"{site[0]} is of a {site[1]} site: {_built_site(site[2])} "
+        stage = f"run 'stager stage {inside[0]}'" if inside else ""
+        if len(inside) > 1:
+            folders = _listing([f"{one}/" for one in inside], 5)
+            meant += f"Are {folders} apps of their own? Then stage each by itself: {stage}. "
+        elif inside:
+            meant += f"Is {inside[0]}/ the app? Then {stage}. "
+        if pages:
+            meant += f"Is {pages[0]}/ a site to be served? Then write 'root: {pages[0]}' in a file Staticfile. "
         super().__init__(
             f"no buildpack recognises this folder{f': {whose}, which stager has no buildpack for' if whose else ''}",
             f"{meant}{alone}{lines}. Add one of these, or a Procfile with a web process.",
@@ -164,12 +185,20 @@ class Ambiguous(SourceError):
 class NoProcess(SourceError):
     """No start command could be found."""
 
-    def __init__(self, buildpacks: Sequence[str], looked_for: Sequence[str], kind: str = "", where: str = "") -> None:
-        """`kind` is what the app is instead, as a sentence, and `where` the place that says so."""
+    def __init__(
+        self,
+        buildpacks: Sequence[str],
+        looked_for: Sequence[str],
+        kind: str = "",
+        where: str = "",
+        site: tuple[str, str, str] | None = None,
+    ) -> None:
+        """`kind` is what the app is instead, as a sentence, and `where` the place that says so; `site` as in NotDetected."""
+        meant = f"{site[0]} is of a {site[1]} site: {_built_site(site[2])} " if site else ""
         node = list(buildpacks) == ["nodejs"]
         super().__init__(
             f"no start command found for {_listing(buildpacks)}{f': {kind}' if kind else ''}",
-            f"Add a file Procfile with a line such as 'web: {'node server.js' if node else 'python main.py'}'. "
+            f"{meant}Add a file Procfile with a line such as 'web: {'node server.js' if node else 'python main.py'}'. "
             f"Looked for: {_listing(looked_for, 20)}",
             where=where,
             looked_for=list(looked_for),

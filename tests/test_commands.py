@@ -687,8 +687,8 @@ ERRORS: dict[str, tuple[Files, str, type[StagerError], str, str, str]] = {
         NoProcess,
         "no start command found for nodejs",
         "Add a file Procfile with a line such as 'web: node server.js'. Looked for: a Procfile, "
-        "scripts.start in package.json, a program such as server.js, index.js or src/index.js, main in package.json, "
-        "a built program, "
+        "scripts.start in package.json, a program such as server.js, index.js or src/index.js, a built server, bin/www, "
+        "main in package.json, a built program, "
         "a TypeScript program such as index.ts, a front end with scripts.build",
         "",
     ),

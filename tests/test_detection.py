@@ -277,7 +277,7 @@ NOTES: dict[str, tuple[Files, list[str]]] = {
     "served as it is": (
         {"package.json": VITE, "dist/index.html": ""},
         [
-            "dist/index.html is served as it is (static); "
+            "dist/index.html is the output of the front end's build, which is served as it is (static); "
             "to run the app with nodejs, name it with --buildpack or in stager.yml"
         ],
     ),
@@ -441,7 +441,7 @@ def test_nothing_fits() -> None:
         "python looks for requirements.txt, pyproject.toml, Pipfile, uv.lock, poetry.lock, pdm.lock, pylock.toml, setup.py, "
         "manage.py or a program such as main.py or app.py; "
         "nodejs looks for package.json, or a program such as server.js or index.js; "
-        "static looks for index.html in the top folder, public/, dist/, build/ or out/, or a Staticfile; "
+        "static looks for index.html in the top folder, public/, dist/, build/, out/ or _site/, or a Staticfile; "
         "procfile looks for a Procfile with a line such as 'web: ./server'. "
         "Add one of these, or a Procfile with a web process."
     )

@@ -6,6 +6,7 @@ side (Python and Node.js in one app); anything weaker counts only when there is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -58,13 +59,30 @@ def detect(tree: SourceTree, buildpacks: Sequence[Buildpack] | None = None, *, o
         beside = []
     if not chosen or beside:
         looked_for = [(one.name, one.looks_for) for one in known] if beside else rejected
-        raise NotDetected(looked_for, found, others, list(zip(chosen, beside, strict=True)) if beside else [])
+        helpers = list(zip(chosen, beside, strict=True)) if beside else []
+        apps, pages = ([], []) if others else _inside(tree)
+        raise NotDetected(looked_for, found, others, helpers, apps, pages, foreign.site(tree))
     matched = [one for one in known if one.name in chosen]
     _refuse(facts, matched)
     detections = tuple(_detection(tree, one, chosen[one.name]) for one in matched)
     meant = [f"is {name} meant to be {right}? Then rename it" for name, right in found]
     passed = [text for one in matched for name in one.runtimes for text in versions.passed_over(tree, name)]
     return Detections(detections, () if forced else rejected, (*notes, *meant, *passed, *_remarks(facts, matched)))
+
+
+_TEMPLATE = re.compile(r"\{\{|\{%|<%|\A---")
+"""What a page has that a program still has to fill in."""
+_APP = ("package.json", "requirements.txt", "pyproject.toml", "Pipfile", "manage.py", "Procfile", "Staticfile")
+
+
+def _inside(tree: SourceTree) -> tuple[list[str], list[str]]:
+    """Folders of an app that nothing recognises: those with an app of their own, and those with a site's first page."""
+    apps = {path.rpartition("/")[0] for name in _APP for path in tree.glob(f"*/{name}")}
+    apps |= {path.rpartition("/")[0] for name in _APP for path in ([] if apps else tree.glob(f"*/*/{name}"))}
+    facts = Facts(tree)
+    whole = [path for path in tree.glob("*/index.html") if not _TEMPLATE.search(facts.text(path))]
+    pages = {path.rpartition("/")[0] for path in whole} - apps
+    return sorted(apps, key=str.encode), sorted(pages, key=str.encode)
 
 
 # --- which buildpacks ------------------------------------------------------------------------------------------
@@ -126,7 +144,7 @@ def _best(claims: Sequence[_Claim], others: Mapping[str, Sequence[_Claim]]) -> _
 def _replaced(claim: _Claim) -> str:
     name, other = claim.buildpack.name, claim.rule.replaces
     how = f"to run the app with {other}, name it with --buildpack or in stager.yml"
-    return f"{claim.match.file} is served as it is ({name}); {how}"
+    return f"{claim.reason.text}, which is served as it is ({name}); {how}"
 
 
 def _left_out(claim: _Claim) -> str:

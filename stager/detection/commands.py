@@ -6,6 +6,7 @@ rules of the buildpacks that take part. Every command that stager chooses listen
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 from ..buildpack.vocabulary import Buildpack, Server, StartRule
 from ..errors import Ambiguous, BadManifest, NeedsBuild, NoProcess, UsageError
 from ..model import Detection, Detections, Process, Reason
-from . import appconfig, kinds, procfile, scripts, versions
+from . import appconfig, foreign, kinds, procfile, scripts, versions
 from .matching import Facts, Match, fill, installed, search
 
 if TYPE_CHECKING:
@@ -75,10 +76,13 @@ def choose(
     notes = [note for process in given.values() if (note := _not_installed(process, parties))]
     if WEB not in given:
         found, more = _by_rules(parties, bool(given))
-        given |= {WEB: found} if found else {}
+        given |= {WEB: found} if found and not _given_already(found, given.values(), parties) else {}
         notes += more
+    _check_foreground(given.values(), parties)
     if not given:
-        raise NoProcess([party.buildpack.name for party in parties], _looked_for(parties), *_instead(parties))
+        raise NoProcess(
+            [party.buildpack.name for party in parties], _looked_for(parties), *_instead(parties), foreign.site(tree)
+        )
     ordered = sorted(given.values(), key=lambda process: (process.type != WEB, process.type.encode()))
     return Chosen(tuple(ordered), tuple(notes))
 
@@ -92,8 +96,21 @@ def _party(tree: SourceTree, buildpack: Buildpack, detection: Detection, names: 
 
 def _instead(parties: Sequence[_Party]) -> tuple[str, str]:
     """What an app without a start command is, and where it says so; empty when that cannot be told."""
-    found = kinds.kind(parties[0].facts) if len(parties) == 1 and dict(parties[0].buildpack.managers) else None
+    found = next((one for party in parties if (one := _unserved(party))), None)
+    if found is None and len(parties) == 1 and dict(parties[0].buildpack.managers):
+        found = kinds.kind(parties[0].facts)
     return (found.what, f"{found.file}:{found.line}" if found.line else found.file) if found else ("", "")
+
+
+def _unserved(party: _Party) -> kinds.Kind | None:
+    """An application that one of the rules finds, where none of the packages is a server for it."""
+    known = {server.name: server for server in party.buildpack.servers}
+    for rule in party.buildpack.start:
+        if rule.serve and (hit := search(party.facts, rule.when, {"manager": party.manager})):
+            names = dict.fromkeys(item.split("|")[0] for name in rule.serve for item in known[name].installed)
+            what = f"{hit.file} has an application, and none of the packages serves it ({', '.join(names)})"
+            return kinds.Kind(what, hit.file, hit.line)
+    return None
 
 
 def _looked_for(parties: Iterable[_Party]) -> list[str]:
@@ -124,6 +141,27 @@ def _not_installed(process: Process, parties: Sequence[_Party]) -> str:
         if servers and not any(installed(party.facts, one.installed) for one in servers):
             return f"{process.type} runs {program}, which is not among the app's packages ({process.reason})"
     return ""
+
+
+def _check_foreground(processes: Iterable[Process], parties: Sequence[_Party]) -> None:
+    """Refuse a command that ends while its program runs on: every platform takes the process for ended."""
+    for process in processes:
+        for party in parties:
+            last = scripts.steps(party.facts, process.command)[-1:]
+            if last and (hint := kinds.background(last[0].text)):
+                why = f"{process.type} puts its program into the background and ends: {last[0].text[:80]}"
+                raise BadManifest(process.reason.file or "the command", why, hint, process.reason.line)
+
+
+def _given_already(found: Process, given: Iterable[Process], parties: Sequence[_Party]) -> bool:
+    """Whether a process of another type runs what was found: the app is a worker, which one process does once."""
+    return any(_runs(party, found) & _runs(party, process) for party in parties for process in given)
+
+
+def _runs(party: _Party, process: Process) -> set[str]:
+    """The simple commands of a process; one interpreter has several names, and options that change nothing here."""
+    found = [step.text for step in scripts.steps(party.facts, process.command)]
+    return {re.sub(r"^(?:python[\d.]*|node)(?: -[a-zA-Z]+)*(?= )", "run", text) for text in found}
 
 
 # --- what the rules say ----------------------------------------------------------------------------------------

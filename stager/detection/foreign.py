@@ -65,6 +65,24 @@ def found(tree: SourceTree) -> list[tuple[str, str]]:
     return [(file, language) for language, file in first.items()]
 
 
+_SITES = {
+    "hugo.toml": ("Hugo", "public"),
+    "hugo.yaml": ("Hugo", "public"),
+    "config/_default/hugo.toml": ("Hugo", "public"),
+    "archetypes/default.md": ("Hugo", "public"),
+    "_config.yml": ("Jekyll", "_site"),
+    "mkdocs.yml": ("MkDocs", "site"),
+    "book.toml": ("mdBook", "book"),
+    "_quarto.yml": ("Quarto", "_site"),
+}
+"""File → the site generator whose settings it has, and the folder that it writes unless it is told another."""
+
+
+def site(tree: SourceTree) -> tuple[str, str, str] | None:
+    """(file, generator, folder it writes) of an app that a site generator makes a site of."""
+    return next(((file, *_SITES[file]) for file in _SITES if file in tree), None)
+
+
 _PROGRAMS = ("server", "index", "app", "main", "src/index", "src/server", "src/main", "src/app")
 _ENDINGS = ("", ".js", ".mjs", ".cjs", ".ts", ".mts", ".cts", "/index.js")
 _STYLES = re.compile(
@@ -83,9 +101,13 @@ def helpers(facts: Facts, chosen: Mapping[str, Reason]) -> list[str]:
     return [why.file for why in chosen.values()]
 
 
+_BUILT = "_site/"
+"""What Jekyll and other site generators write, and nothing else is called so."""
+
+
 def _helper(facts: Facts, buildpack: str, file: str) -> bool:
     if buildpack == "static":
-        return file != "Staticfile"
+        return file != "Staticfile" and not file.startswith(_BUILT)
     if buildpack != "nodejs" or "package.json" not in facts.tree:
         return buildpack == "nodejs"
     start, main = (facts.member("package.json", field) for field in ("scripts.start", "main"))

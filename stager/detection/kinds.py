@@ -100,3 +100,23 @@ def _code(facts: Facts) -> Kind | None:
         if _PAGE.search(text):
             return Kind(f"{file} is the code of a page, which browsers run", file)
     return None
+
+
+_BACKGROUND = (
+    (
+        r"(?:npx\s+)?pm2\s+(?:start|restart|reload)\b(?!.*\s--(?:no-daemon|attach)\b)",
+        "Write 'pm2-runtime' in place of 'pm2'.",
+    ),
+    (
+        r"(?:npx\s+)?forever\s+(?:start|restart)\b",
+        "Write 'node' in place of 'forever start': the platform starts it again.",
+    ),
+    (r"gunicorn\b.*\s(?:--daemon\b|-D\b)", "Take --daemon out of the command."),
+    (r"uwsgi\b.*\s--?d(?:aemonize)?\b", "Take --daemonize out of the command."),
+    (r"celery\b.*\smulti\s+(?:start|restart)\b", "Write 'celery worker' in place of 'celery multi start'."),
+)
+
+
+def background(text: str) -> str:
+    """How to mend a command that puts its program into the background and ends; empty when it does not."""
+    return next((hint for pattern, hint in _BACKGROUND if re.match(rf"(?:\w+=\S*\s+|exec\s+)*{pattern}", text)), "")

@@ -93,7 +93,7 @@ _USUAL = ("--outDir", "--out-dir", "--outdir", "--output-path", "--dist-dir")
 _BEFORE = r"\A(?:(?:\w+=\S*|cross-env|npx|bunx|pnpx|pnpm exec|yarn|node --\S+)\s+)*(?:\./)?(?:node_modules/\.bin/)?"
 _TEMPLATES = ("index.html", "public/index.html", "src/index.html")
 """The page of a front end before it is built."""
-_SERVED = ("dist/", "build/", "out/")
+_SERVED = re.compile(r"(?:dist|build|out|_site|dist/[^/]+/browser)/")
 """Where a page of a front end is served from by itself (`static`)."""
 
 
@@ -209,11 +209,10 @@ def keep_and_start(manager: str, found: Sequence[Written]) -> str:
     """The same for an app without a start command that a platform can use: what to add so that the output is served."""
     hint = keep(manager, [one.folder for one in found])
     folder, start = found[-1] if found else ("", "")
-    if start == _PAGES and folder in _SERVED:
+    if start == _PAGES and _SERVED.fullmatch(folder):
         return hint
     if start == _PAGES:
-        rows = f"'root: {folder[:-1]}' into a file Staticfile, and 'buildpacks: [static]' into stager.yml"
-        return f"{hint} Then have it served: write {rows}."
+        return f"{hint} Then have it served: write 'root: {folder[:-1]}' into a file Staticfile."
     start = start or (f"node {folder}index.js" if folder else "")
     example = f'such as "start": "{start}", ' if start else ""
     return f"{hint} Then give package.json a start script that runs it, {example}if it has none."

@@ -17,7 +17,7 @@ from itertools import pairwise
 from ..buildpack.vocabulary import Buildpack
 from ..errors import BadManifest, NeedsBuild
 from ..model import Process, Reason
-from . import outputs
+from . import nested, outputs
 from .kinds import TOOLS
 from .matching import LONGEST, Facts
 from .modules import MANIFEST, check_alone, program
@@ -63,6 +63,7 @@ def check(facts: Facts, buildpack: Buildpack, process: Process, manager: str, ou
             if file and (found := program(facts, file)):
                 check_alone(facts, found)
         return
+    nested.check(facts, process, texts(facts, process.command))
     for step in steps(facts, process.command, ours):
         _check_output(facts, buildpack, step, manager)
         if ours:
@@ -95,9 +96,19 @@ def steps(facts: Facts, command: str, ours: bool = False, script: str = "", seen
     return found
 
 
+def texts(facts: Facts, command: str, seen: tuple[str, ...] = ()) -> Iterator[str]:
+    """A command line, and those of all scripts it comes to, whatever else they do."""
+    yield command
+    for part in _SPLIT.split(command.strip()) if len(command) <= LONGEST and len(seen) <= _DEPTH else ():
+        runner = _RUNNER.match(part)
+        for _, body in _bodies(facts, runner["script"]) if runner and runner["script"] not in seen else ():
+            yield from texts(facts, body, (*seen, runner["script"] if runner else ""))
+
+
 def _bodies(facts: Facts, name: str) -> list[tuple[str, str]]:
     """(script, its line) of what a package manager runs for a script: npm runs `pre` and `post` of each as well."""
-    parts = [f"pre{name}", name, f"post{name}"] if name and facts.member(MANIFEST, f"scripts.{name}") else []
+    known = name and MANIFEST in facts.tree and facts.member(MANIFEST, f"scripts.{name}")
+    parts = [f"pre{name}", name, f"post{name}"] if known else []
     bodies = [(part, facts.member(MANIFEST, f"scripts.{part}")) for part in parts]
     return [(part, body) for part, body in bodies if isinstance(body, str) and body.strip()]
 

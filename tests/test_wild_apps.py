@@ -1,0 +1,340 @@
+"""What people's repositories look like, and what a user of Heroku, Cloud Foundry or the framework expects of them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from stager import detection
+from stager.buildpack import load_all
+from stager.detection import commands
+from stager.errors import BadManifest, NoProcess, NotDetected
+from stager.tree import SourceTree
+
+Files = dict[str, str]
+BUILDPACKS = load_all()
+STATIC = 'sh "$HOME/.stager/nginx/serve"'
+MANAGE = 'os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")\n'
+WSGI = 'WSGI_APPLICATION = "shop.wsgi.application"\n'
+FLASK = "from flask import Flask\n\napp = Flask(__name__)\n"
+
+
+def package(start: str = "", **fields: object) -> str:
+    scripts = {"scripts": {"start": start, "build": "x"}} if start else {}
+    return json.dumps({"name": "shop", "dependencies": {"a": "1"}, **scripts, **fields}, indent=1)
+
+
+def processes(files: Files, names: str = "") -> dict[str, str]:
+    tree = SourceTree.of(dict(files))
+    found = detection.detect(tree, BUILDPACKS)
+    chosen = commands.choose(tree, BUILDPACKS, found, frozenset(names.split())).processes
+    return {one.type: one.command for one in chosen}
+
+
+def django(folder: str) -> Files:
+    return {
+        "requirements.txt": "django\n",
+        f"{folder}/manage.py": MANAGE,
+        f"{folder}/shop/settings.py": WSGI,
+        f"{folder}/shop/wsgi.py": "application = get()\n",
+    }
+
+
+WEB: dict[str, tuple[Files, str, str]] = {
+    "Django in a folder below its requirements": (
+        django("backend"),
+        "django gunicorn",
+        'gunicorn --chdir backend --bind "0.0.0.0:$PORT" shop.wsgi:application',
+    ),
+    "Django in src": (
+        django("src"),
+        "django gunicorn",
+        'gunicorn --chdir src --bind "0.0.0.0:$PORT" shop.wsgi:application',
+    ),
+    "Django in a folder, no server": (
+        django("backend"),
+        "django",
+        'python backend/manage.py runserver "0.0.0.0:$PORT"',
+    ),
+    "Django at the top with another in a folder": (
+        {**django("demo"), "manage.py": MANAGE, "shop/settings.py": WSGI},
+        "django gunicorn",
+        'gunicorn --bind "0.0.0.0:$PORT" shop.wsgi:application',
+    ),
+    "FastAPI from get_app": (
+        {"requirements.txt": "", "app/main.py": "def get_app() -> FastAPI:\n    return FastAPI()\n\napp = get_app()\n"},
+        "fastapi uvicorn",
+        'uvicorn app.main:app --host 0.0.0.0 --port "$PORT"',
+    ),
+    "a factory with defaults": (
+        {"requirements.txt": "", "shop/__init__.py": "def make_app(config: dict = None, *, debug=False) -> Flask:\n"},
+        "flask gunicorn",
+        "gunicorn --bind \"0.0.0.0:$PORT\" 'shop:make_app()'",
+    ),
+    "a factory that another module calls with its argument": (
+        {
+            "requirements.txt": "",
+            "app/__init__.py": "def create_app(config_name):\n    app = Flask(__name__)\n",
+            "shop.py": "from app import create_app\napp = create_app(os.getenv('CONFIG'))\n",
+        },
+        "flask gunicorn",
+        'gunicorn --bind "0.0.0.0:$PORT" shop:app',
+    ),
+    "a function of another platform": (
+        {"requirements.txt": "", "api/index.py": FLASK},
+        "flask gunicorn",
+        'gunicorn --bind "0.0.0.0:$PORT" api.index:app',
+    ),
+    "Flask-SocketIO with eventlet": (
+        {"requirements.txt": "", "app.py": FLASK + "from flask_socketio import SocketIO\nsocketio = SocketIO(app)\n"},
+        "flask flask-socketio eventlet gunicorn",
+        'gunicorn --bind "0.0.0.0:$PORT" --workers 1 --worker-class eventlet app:app',
+    ),
+    "Flask-SocketIO with threads": (
+        {"requirements.txt": "", "app.py": FLASK + "from flask_socketio import SocketIO\nsocketio = SocketIO(app)\n"},
+        "flask flask-socketio gunicorn",
+        'gunicorn --bind "0.0.0.0:$PORT" --workers 1 --threads 100 app:app',
+    ),
+    "Falcon's tutorial": (
+        {"requirements.txt": "", "look/app.py": "import falcon\napp = application = falcon.App()\n"},
+        "falcon gunicorn",
+        'gunicorn --bind "0.0.0.0:$PORT" look.app:app',
+    ),
+    "a dashboard in src": (
+        {"requirements.txt": "", "src/dashboard.py": "import streamlit as st\n"},
+        "streamlit",
+        'streamlit run src/dashboard.py --server.address 0.0.0.0 --server.port "$PORT" --server.headless true',
+    ),
+    "Panel": (
+        {"requirements.txt": "", "app.py": "import panel as pn\npn.panel('x').servable()\n"},
+        "panel bokeh",
+        'panel serve app.py --address 0.0.0.0 --port "$PORT" --allow-websocket-origin "*"',
+    ),
+    "a script of Poetry's": (
+        {
+            "pyproject.toml": "[tool.poetry]\nname = 'shop'\n[tool.poetry.scripts]\nserve = 'shop.cli:main'\n",
+            "shop/cli.py": "def main(): ...\n",
+        },
+        "",
+        "serve",
+    ),
+    "FastAPI that runs its own server": (
+        {"requirements.txt": "", "main.py": "app = FastAPI()\nif __name__ == '__main__':\n    serve(app)\n"},
+        "fastapi",
+        "python main.py",
+    ),
+    "the program of Express's generator, without a start script": (
+        {"package.json": package(), "app.js": "module.exports = app\n", "bin/www": "server.listen(port)\n"},
+        "a",
+        "node bin/www",
+    ),
+    "SvelteKit, built for Node.js": (
+        {
+            "package.json": package(scripts={"build": "vite build"}),
+            "build/index.js": "server.listen({ path, host, port })\n",
+        },
+        "a",
+        "HOST=0.0.0.0 node build/index.js",
+    ),
+    "Nuxt, built": (
+        {"package.json": package(scripts={"build": "nuxt build"}), ".output/server/index.mjs": "export {}\n"},
+        "a",
+        "HOST=0.0.0.0 node .output/server/index.mjs",
+    ),
+    "Astro with a server, built, and a start script for development": (
+        {"package.json": package("astro dev"), "dist/server/entry.mjs": "", "dist/client/index.html": ""},
+        "a",
+        "HOST=0.0.0.0 node dist/server/entry.mjs",
+    ),
+    "Next.js, exported": ({"package.json": package("next start"), "out/index.html": ""}, "a", STATIC),
+    "Next.js, built, beside an old export": (
+        {"package.json": package("next start"), "out/index.html": "", ".next/BUILD_ID": "1"},
+        "a",
+        "npm start",
+    ),
+    "Angular, built": (
+        {"package.json": package("ng serve"), "src/index.html": "", "dist/shop/browser/index.html": ""},
+        "a",
+        STATIC,
+    ),
+    "Eleventy, built": (
+        {"package.json": package("eleventy --serve"), "index.njk": "", "_site/index.html": ""},
+        "a",
+        STATIC,
+    ),
+    "Jekyll, built": (
+        {"Gemfile": "", "_config.yml": "", "index.html": "---\n---\n", "_site/index.html": ""},
+        "",
+        STATIC,
+    ),
+    "a Staticfile beside a package.json": (
+        {"package.json": package("node server.js"), "Staticfile": "root: www\n", "www/index.html": ""},
+        "a",
+        STATIC,
+    ),
+    "a Staticfile beside a site generator's packages": (
+        {"requirements.txt": "mkdocs\n", "mkdocs.yml": "", "Staticfile": "root: site\n", "site/index.html": ""},
+        "mkdocs",
+        STATIC,
+    ),
+    "a server in a folder, which is a workspace": (
+        {
+            "package.json": package("npm start --workspace server", workspaces=["server"]),
+            "server/package.json": package("node index.js", name="server", dependencies={"b": "1"}),
+            "server/index.js": "",
+        },
+        "a",
+        "npm start",
+    ),
+    "a folder with a package.json of its own that asks for nothing more": (
+        {
+            "package.json": package("node esm/index.js"),
+            "esm/package.json": '{"type": "module", "dependencies": {"a": "1"}}',
+            "esm/index.js": "",
+        },
+        "a",
+        "npm start",
+    ),
+    "pm2 that stays": ({"package.json": package("pm2 start app.js --no-daemon"), "app.js": ""}, "a", "npm start"),
+    "pm2 that is waited for": (
+        {"package.json": package("pm2 start app.js && pm2 logs"), "app.js": ""},
+        "a",
+        "npm start",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WEB)
+def test_web(name: str) -> None:
+    files, names, command = WEB[name]
+    assert processes(files, names) == {"web": command}
+
+
+@pytest.mark.parametrize(
+    ("files", "names"),
+    [
+        ({"requirements.txt": "", "bot.py": "", "Procfile": "worker: python bot.py\n"}, "discord-py"),
+        ({"requirements.txt": "", "bot.py": "", "Procfile": "worker: python3 -u bot.py\n"}, "discord-py"),
+        ({"package.json": package("node bot.js"), "bot.js": "", "Procfile": "worker: npm start\n"}, "a"),
+        ({"package.json": package("node bot.js"), "bot.js": "", "Procfile": "worker: node bot.js\n"}, "a"),
+        ({"package.json": package(main="bot.js"), "bot.js": "", "stager.yml": "processes: {worker: node bot.js}"}, "a"),
+    ],
+)
+def test_a_bot_runs_once(files: Files, names: str) -> None:
+    """Who names it as a worker wants no second one that would be asked for answers over HTTP."""
+    assert list(processes(files, names)) == ["worker"]
+
+
+NO_PROCESS: dict[str, tuple[Files, str, str, str]] = {
+    "FastAPI without a server": (
+        {"requirements.txt": "fastapi\n", "main.py": "from fastapi import FastAPI\napp = FastAPI()\n"},
+        "fastapi",
+        "python: main.py has an application, and none of the packages serves it "
+        "(fastapi-cli, uvicorn, hypercorn, granian, daphne)",
+        "main.py:2",
+    ),
+    "a factory that needs an argument": (
+        {"requirements.txt": "", "shop/__init__.py": "def create_app(config):\n    return Flask(__name__)\n"},
+        "flask gunicorn",
+        "python",
+        "",
+    ),
+    "a main that is not there": (
+        {"package.json": package(main="index.js"), "src/bot.js": ""},
+        "a",
+        "nodejs: package.json names index.js, which is not in the app",
+        "package.json:6",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NO_PROCESS)
+def test_no_start_command(name: str) -> None:
+    files, names, message, where = NO_PROCESS[name]
+    with pytest.raises(NoProcess) as caught:
+        processes(files, names)
+    assert (caught.value.message, caught.value.where) == (f"no start command found for {message}", where)
+
+
+SERVER = {"server/package.json": package("node index.js", dependencies={"express": "4"}), "server/index.js": ""}
+
+
+@pytest.mark.parametrize(
+    ("files", "kind"),
+    [
+        ({"package.json": package("cd server && npm start")}, "web"),
+        ({"package.json": package("npm start --prefix server")}, "web"),
+        ({"package.json": package("yarn --cwd ./server start")}, "web"),
+        ({"package.json": package("NODE_ENV=production node --enable-source-maps server/index.js")}, "web"),
+        ({"package.json": package("npm run api", scripts={"start": "npm run api", "api": "node ./server"})}, "web"),
+        ({"package.json": package(), "Procfile": "api: cd server; exec node index.js\n"}, "api"),
+    ],
+)
+def test_packages_of_another_folder_are_not_in_the_droplet(files: Files, kind: str) -> None:
+    with pytest.raises(BadManifest) as caught:
+        processes({**SERVER, **files}, "a")
+    assert (caught.value.where, caught.value.message, caught.value.hint) == (
+        "server/package.json:3",
+        f"{kind} runs in server/, whose packages would not be in the droplet: express",
+        """Write '"workspaces": ["server"]' in package.json and make its lock file again, or stage that folder by itself: """
+        "'stager stage server'.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "hint"),
+    [
+        ("pm2 start app.js -i max", "Write 'pm2-runtime' in place of 'pm2'."),
+        ("NODE_ENV=x npx pm2 start app.js", "Write 'pm2-runtime' in place of 'pm2'."),
+        ("forever start app.js", "Write 'node' in place of 'forever start': the platform starts it again."),
+        ("gunicorn -w 2 -D app:app", "Take --daemon out of the command."),
+        ("cd x && celery -A app multi start w1", "Write 'celery worker' in place of 'celery multi start'."),
+    ],
+)
+def test_a_process_must_stay(command: str, hint: str) -> None:
+    command = command.removeprefix("cd x && ")
+    with pytest.raises(BadManifest) as caught:
+        processes({"package.json": package(), "app.js": "", "Procfile": f"web: {command}\n"}, "a")
+    assert caught.value.message == f"web puts its program into the background and ends: {command}"
+    assert (caught.value.where, caught.value.hint) == ("Procfile:1", hint)
+
+
+@pytest.mark.parametrize(
+    ("files", "first"),
+    [
+        (
+            {"backend/manage.py": "", "backend/requirements.txt": ""},
+            "Is backend/ the app? Then run 'stager stage backend'.",
+        ),
+        (
+            {"web/package.json": package(), "api/Pipfile": ""},
+            "Are api/, web/ apps of their own? Then stage each by itself: run 'stager stage api'.",
+        ),
+        ({"services/api/package.json": package()}, "Is services/api/ the app? Then run 'stager stage services/api'."),
+        ({"docs/index.html": "<h1>"}, "Is docs/ a site to be served? Then write 'root: docs' in a file Staticfile."),
+        (
+            {"hugo.toml": "", "layouts/index.html": "{{ .Content }}"},
+            "hugo.toml is of a Hugo site: build it and keep public/ in the app.",
+        ),
+        (
+            {"book.toml": "", "src/SUMMARY.md": ""},
+            "book.toml is of a mdBook site: build it and keep book/ in the app, with 'root: book' in a file Staticfile.",
+        ),
+        ({"Gemfile": "", "_config.yml": ""}, "_config.yml is of a Jekyll site: build it and keep _site/ in the app."),
+        ({"README.md": ""}, "python looks for requirements.txt,"),
+    ],
+)
+def test_where_the_app_may_be(files: Files, first: str) -> None:
+    with pytest.raises(NotDetected) as caught:
+        processes(files)
+    assert caught.value.hint.startswith(f"{first} ")
+
+
+def test_pages_that_have_still_to_be_made_are_not_served() -> None:
+    with pytest.raises(BadManifest) as caught:
+        processes({"_config.yml": "", "index.html": "---\nlayout: home\n---\n{% for post in site.posts %}"})
+    assert (caught.value.where, caught.value.message) == (
+        "index.html:1",
+        "it begins with '---', as a page does that a site generator such as Jekyll has still to make",
+    )
