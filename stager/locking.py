@@ -79,9 +79,9 @@ def _python_lock(tree: SourceTree) -> str:
     """The lock that fits the manifest. Poetry's and Pipenv's own manifests need their own tool."""
     if python.is_project(tree):
         return "uv.lock"
-    if "Pipfile" in tree.files:
+    if "Pipfile" in tree:
         raise LockFailed("Pipfile.lock", "only Pipenv reads a Pipfile", "Run 'pipenv lock' and commit Pipfile.lock.")
-    if "requirements.txt" not in tree.files:
+    if not python.listing(tree):
         raise LockFailed(
             "poetry.lock", "pyproject.toml has no [project] table", "Run 'poetry lock' and commit poetry.lock."
         )

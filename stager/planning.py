@@ -129,7 +129,7 @@ def plan(
             BuildpackPin(pack.name, pack.digest, detected.reason, _folder(tree, pack, own))
             for detected, pack in zip(found.matched, used, strict=True)
         ),
-        inputs=tuple((path, Digest(digest)) for path, digest in restage.inputs_of(tree).items()),
+        inputs=_inputs(tree, found.matched, used),
         runtimes=tuple(parts.runtimes),
         artifacts=_sorted(parts.artifacts),
         links=tuple(sorted(parts.links.items(), key=_bytes)),
@@ -140,6 +140,18 @@ def plan(
         notes=tuple(dict.fromkeys((*found.notes, *releases.remarks(parts.runtimes), *parts.notes, *chosen.notes))),
         hints=tuple(parts.hints),
     )
+
+
+def _inputs(
+    tree: SourceTree, matched: Iterable[Detection], used: Iterable[Buildpack]
+) -> tuple[tuple[str, Digest], ...]:
+    """The files that determine the plan: by their names, and because a manifest includes them."""
+    found = restage.inputs_of(tree)
+    for detected, pack in zip(matched, used, strict=True):
+        if pack.ecosystem == "pypi":
+            more = ecosystem("pypi").included(tree, detected.lock)
+            found |= {path: tree.files[path].digest for path in more}
+    return tuple((path, Digest(found[path])) for path in sorted(found))
 
 
 def _folder(tree: SourceTree, pack: Buildpack, own: dict[str, Buildpack]) -> str:
@@ -223,20 +235,28 @@ def _add(
 
 
 def unlocked(tree: SourceTree, detected: Detection) -> list[str]:
-    """The names an app asks for in its manifests when it has no lock of them; empty when it needs no packages."""
+    """The names an app asks for in its manifests when it has no lock of them; empty when it needs no packages.
+
+    Raises BadManifest where only running a manifest could tell.
+    """
     pack = buildpack.load(detected.buildpack)
-    return [] if detected.lock or not pack.ecosystem else sorted(ecosystem(pack.ecosystem).declared(tree))
+    if detected.lock or not pack.ecosystem:
+        return []
+    names = sorted(ecosystem(pack.ecosystem).declared(tree))
+    if not names and pack.ecosystem == "pypi":
+        ecosystem("pypi").check_static(tree)
+    return names
 
 
 def _check_unlocked(tree: SourceTree, detected: Detection, pack: Buildpack) -> None:
     """An app without a lock may be staged only when it needs no packages at all."""
     if names := unlocked(tree, detected):
-        manifest = next((path for path in _MANIFESTS[pack.ecosystem] if path in tree.files), "")
+        manifest = next((path for path in _MANIFESTS[pack.ecosystem] if path in tree), "")
         raise Unpinned(manifest, names)
 
 
 _MANIFESTS = {
-    "pypi": ("pyproject.toml", "requirements.txt", "Pipfile", "setup.cfg", "setup.py"),
+    "pypi": ("pyproject.toml", "requirements.txt", "requirements.in", "Pipfile", "setup.cfg", "setup.py"),
     "npm": ("package.json",),
 }
 

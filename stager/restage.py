@@ -148,14 +148,20 @@ def is_lock(path: str) -> bool:
 
 
 def inputs_of(tree: SourceTree) -> dict[str, str]:
-    """The files of a tree that determine its plan, with their digests."""
+    """The files of a tree that determine its plan, with their digests; of a link to one, the file that it leads to."""
     patterns = input_patterns()
-    return {path: file.digest for path, file in tree.files.items() if is_input(path, patterns)}
+    found = {path: file.digest for path, file in tree.files.items() if is_input(path, patterns)}
+    linked = [tree.resolve(link) for link in tree.links if is_input(link, patterns)]
+    return found | {path: tree.files[path].digest for path in linked if path in tree.files}
 
 
 def changed_inputs(recorded: dict[str, str], tree: SourceTree) -> list[str]:
-    """The files by which a plan no longer fits the tree: changed, new and gone ones."""
+    """The files by which a plan no longer fits the tree: changed, new and gone ones.
+
+    A plan records more than names tell: also the files that its manifests include.
+    """
     now = inputs_of(tree)
+    now |= {path: tree.files[path].digest for path in recorded if path not in now and path in tree.files}
     return sorted(path for path in {*recorded, *now} if recorded.get(path) != now.get(path))
 
 

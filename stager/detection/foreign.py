@@ -52,6 +52,9 @@ MANIFESTS = {
     "renv.lock": "R",
     "environment.yml": CONDA,
     "environment.yaml": CONDA,
+    "conda-lock.yml": CONDA,
+    "pixi.toml": CONDA,
+    "anaconda-project.yml": CONDA,
 }
 """Path pattern → the language or tool whose manifest it is."""
 

@@ -120,6 +120,15 @@ def package_manager(name: str) -> Reader:
     return read
 
 
+def setup_cfg(facts: Facts) -> Iterator[Asked]:
+    """`python_requires` of setup.cfg, where no pyproject.toml says it."""
+    file = "setup.cfg"
+    found = re.search(r"^python_requires\s*=\s*(.+)$", facts.text(file), re.MULTILINE) if file in facts.tree else None
+    standard = "pyproject.toml" in facts.tree and facts.member("pyproject.toml", "project.requires-python")
+    if found and not standard:
+        yield Asked(found[1].strip(), file, facts.text(file).count("\n", 0, found.start()) + 1, "range")
+
+
 def _virtualenv(read: Reader) -> Reader:
     """pyenv's full name of a virtual environment (`3.11.4/envs/shop`) begins with the version it is of."""
     return lambda facts: (one._replace(text=one.text.partition("/envs/")[0]) for one in read(facts))
@@ -157,6 +166,7 @@ SOURCES: dict[str, tuple[Reader, ...]] = {
         member("Pipfile", "requires.python_version", "plain"),
         member("pyproject.toml", "tool.poetry.dependencies.python", "poetry"),
         member("pyproject.toml", "project.requires-python", "range"),
+        setup_cfg,
         member("uv.lock", "requires-python", "range", unless="pyproject.toml project.requires-python"),
     ),
     "node": (

@@ -23,9 +23,10 @@ from packaging.utils import canonicalize_name
 
 from ..checked import Node
 from ..ecosystems.pypi.document import line_of, read, toml
-from ..ecosystems.pypi.manifest import PYPROJECT, dig, entries
+from ..ecosystems.pypi.drift import check_compiled
+from ..ecosystems.pypi.manifest import PYPROJECT, dig, entries, setup_requires
 from ..ecosystems.pypi.pins import filename_of, is_web
-from ..ecosystems.pypi.requirements import Line, contents
+from ..ecosystems.pypi.requirements import Contents, Line, contents
 from ..errors import BadManifest, BadSettings, NeedsBuild
 from ..indexes import Indexes, default_pypi, uv_program
 from ..places import toml_line
@@ -91,14 +92,25 @@ class Shown(NamedTuple):
 
 def is_project(tree: SourceTree) -> bool:
     """Whether uv's own lock fits: a project in the standard's form, or a workspace of such."""
-    document = toml(tree, PYPROJECT) if PYPROJECT in tree.files else Node({}, PYPROJECT)
+    document = toml(tree, PYPROJECT) if PYPROJECT in tree else Node({}, PYPROJECT)
     return document.get("project") is not None or dig(document, "tool", "uv", "workspace") is not None
+
+
+def listing(tree: SourceTree) -> str:
+    """The file that lists the packages of an app that is no project; empty when there is none.
+
+    A requirements.txt is what a requirements.in was compiled to, and says more.
+    """
+    return next((name for name in LISTS if name in tree), "") or ("setup.cfg" if any(setup_requires(tree)) else "")
+
+
+LISTS = ("requirements.txt", "requirements.in")
 
 
 def resolve(
     tree: SourceTree, lock: str, python: Callable[[], str], scratch: Scratch, environ: Mapping[str, str]
 ) -> bytes:
-    """The lock file that uv makes of an app: `uv.lock` of its projects, or `pylock.toml` of its requirements.txt.
+    """The lock file that uv makes of an app: `uv.lock` of its projects, or `pylock.toml` of its list of packages.
 
     `python` gives the Python to resolve for, as `3.11.2`, where it is needed; of `environ` a few settings of uv are taken.
     Raises what `projects` and `requirements` raise, NeedsBuild, LockFailed with uv's own words.
@@ -106,7 +118,7 @@ def resolve(
     if lock == "uv.lock":
         shown, command = projects(tree, scratch.indexes, python), ["lock"]
     else:
-        shown = requirements(tree, "requirements.txt", scratch.indexes)
+        shown = requirements(tree, listing(tree), scratch.indexes)
         command = ["pip", "compile", "requirements.txt", "--universal", "--format", "pylock.toml", "--no-header"]
         command += [*shown.options, "--python-version", _minor(python()), "-o", lock]
     scratch.write({f"{APP}/{path}": text for path, text in shown.files.items()})
@@ -173,10 +185,13 @@ def projects(tree: SourceTree, indexes: Indexes, python: Callable[[], str]) -> S
 def requirements(tree: SourceTree, path: str, indexes: Indexes) -> Shown:
     """A requirements file with all that it includes as one, its constraints apart, and the folders that it names.
 
-    Raises as `projects` does.
+    `path` may also be `setup.cfg`. Raises as `projects` does, and LockStale for a requirements.txt that its requirements.in
+    has left behind.
     """
+    if path == "requirements.txt" and "requirements.in" in tree:
+        check_compiled(tree)
     reader = _Reader(tree, indexes)
-    everything = contents(tree, path)
+    everything = contents(tree, path) if path in LISTS else _setup_contents(tree)
     lines: dict[bool, list[str]] = {False: [], True: []}
     for line in everything.lines:
         reader.line(line)
@@ -186,10 +201,26 @@ def requirements(tree: SourceTree, path: str, indexes: Indexes) -> Shown:
         for url in filter(None, urls):
             options += [option, reader.index(url, path)]
     for file in dict.fromkeys([path, *(line.file for line in everything.lines)]):
-        options += _file_options(reader, file)
+        options += _file_options(reader, file) if file != "setup.cfg" else ()
     texts = {"requirements.txt": "".join(lines[False]).encode(), "constraints.txt": "".join(lines[True]).encode()}
     variables = _variables(indexes, "--default-index" in options)
     return Shown({**reader.files(reader.written()), **texts}, tuple(options), variables, reader.asked)
+
+
+def _setup_contents(tree: SourceTree) -> Contents:
+    """`install_requires` of setup.cfg as a requirements file."""
+    lines, files = setup_requires(tree)
+    text = read(tree, "setup.cfg")
+    found = Contents()
+    found.lines += [
+        Line("setup.cfg", line_of(text, rf"^(?:install_requires\s*=)?\s*{re.escape(line)}") or 1, line)
+        for line in lines
+    ]
+    for file in files:
+        part = contents(tree, file)
+        found.lines += part.lines
+        found.index, found.extra_indexes = part.index or found.index, [*found.extra_indexes, *part.extra_indexes]
+    return found
 
 
 def finished(lock: bytes) -> bytes:

@@ -53,8 +53,8 @@ def find_locks(tree: SourceTree) -> list[str]:
 
     Raises BadLock when there is only Bun's binary lock, which nobody but Bun can read.
     """
-    found = [lock for lock in LOCKS if lock in tree.files]
-    if not found and _BINARY in tree.files:
+    found = [lock for lock in LOCKS if lock in tree]
+    if not found and _BINARY in tree:
         raise _binary()
     return found
 

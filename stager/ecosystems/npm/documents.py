@@ -37,7 +37,7 @@ def text(tree: SourceTree, path: str, fail: Fail = bad_lock) -> str:
 
     Raises `fail`'s error when it is missing, too large, not UTF-8 or holds a merge conflict.
     """
-    if path not in tree.files:
+    if path not in tree:
         raise fail(path, "the file is not in the app", None)
     data = tree.read_bytes(path)
     if len(data) > limits.most(path):

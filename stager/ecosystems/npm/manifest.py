@@ -149,5 +149,5 @@ def all_manifests(tree: SourceTree, patterns: Iterable[str] | None = None) -> di
 
     An app without a package.json, a program alone, asks for nothing.
     """
-    root = manifest(tree) if _FILE in tree.files else Manifest(_FILE)
+    root = manifest(tree) if _FILE in tree else Manifest(_FILE)
     return {"": root, **workspaces(tree, root.workspaces if patterns is None else patterns)}

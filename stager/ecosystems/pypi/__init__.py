@@ -31,8 +31,10 @@ __all__ = [
     "Lookup",
     "Target",
     "check_drift",
+    "check_static",
     "declared",
     "find_locks",
+    "included",
     "normalise_index",
     "read_lock",
     "requires_python",
@@ -147,6 +149,21 @@ def declared(tree: SourceTree) -> frozenset[str]:
     from .manifest import declared
 
     return declared(tree)
+
+
+def included(tree: SourceTree, lock: str) -> list[str]:
+    """The files that requirements files are or include, whatever their names, where the lock, or its lack, depends on them."""
+    from .requirements import parts
+
+    lists = ("requirements.txt", "requirements.in") if lock in ("", "pylock.toml", "requirements.txt") else ()
+    return sorted({tree.resolve(file) for path in lists for file in parts(tree, path)})
+
+
+def check_static(tree: SourceTree) -> None:
+    """Raise BadManifest when what an app without a lock depends on is known only by running its build."""
+    from .manifest import check_static
+
+    check_static(tree)
 
 
 def unpack(blob: str | Held, artifact: Artifact, path: str) -> Unpacked:

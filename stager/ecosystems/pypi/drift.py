@@ -272,6 +272,16 @@ def _check_origin(tree: SourceTree, lock: str, versions: Mapping[str, set[str]])
         _must_hold(made_from.wanted, versions, lock, made_from.file, made_from.command)
 
 
+def check_compiled(tree: SourceTree) -> None:
+    """Raise LockStale when a requirements.txt without hashes was not compiled from the requirements.in beside it."""
+    from .requirements import names_in, pinned_in, wanted_in
+
+    pinned, names = pinned_in(tree, "requirements.txt"), names_in(tree, "requirements.txt")
+    versions = {name: pinned.get(name, {""}) for name in names}
+    command = "uv pip compile requirements.in --output-file requirements.txt"
+    _must_hold(wanted_in(tree, "requirements.in"), versions, "requirements.txt", "requirements.in", command)
+
+
 def _versions(packages: Iterable[Node], lock: str) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for package in packages:

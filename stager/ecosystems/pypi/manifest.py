@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from stager.checked import Node
 from stager.errors import BadManifest
+from stager.places import toml_line
 
-from .document import read, toml
+from .document import line_of, read, toml
 from .pins import normalise
 
 if TYPE_CHECKING:
@@ -248,14 +249,46 @@ def setup_wanted(tree: SourceTree) -> list[Wanted]:
     """What `install_requires` of `setup.cfg` asks for, be it a list or `file:` with requirements files."""
     from .requirements import wanted_in
 
+    lines, files = setup_requires(tree)
+    found = [Wanted.of_requirement(line, "setup.cfg") for line in lines]
+    return found + [wanted for file in files for wanted in wanted_in(tree, file)]
+
+
+def setup_requires(tree: SourceTree) -> tuple[list[str], list[str]]:
+    """The requirements under `install_requires` of `setup.cfg`, and the requirements files that it names instead."""
     text = setup_cfg(tree, "setup.cfg").get("options", {}).get("install_requires", "") if "setup.cfg" in tree else ""
     if text.strip().startswith("file:"):
         files = re.split(r"[,\n]", text.strip().removeprefix("file:"))
-        return [
-            wanted for file in files if file.strip() for wanted in wanted_in(tree, posixpath.normpath(file.strip()))
-        ]
+        return [], [posixpath.normpath(file.strip()) for file in files if file.strip()]
     lines = [line.partition(" #")[0].strip() for line in (text.splitlines() if "\n" in text else text.split(";"))]
-    return [Wanted.of_requirement(line, "setup.cfg") for line in lines if line and not line.startswith("#")]
+    return [line for line in lines if line and not line.startswith("#")], []
+
+
+def check_static(tree: SourceTree) -> None:
+    """Raise BadManifest when an app names no package where that can be read, but its build would: `setup.py`, a dynamic list.
+
+    Flit's own old table is not the standard's, and read by no resolver.
+    """
+    document = pyproject(tree)
+    project = document.get("project")
+    if project is not None and "dependencies" in project.strings("dynamic"):
+        line = toml_line(read(tree, PYPROJECT), "project.dynamic")
+        _unknown(PYPROJECT, line, "only its build backend knows what it depends on")
+    if dig(document, "tool", "flit", "metadata", "requires") is not None:
+        line = toml_line(read(tree, PYPROJECT), "tool.flit.metadata.requires")
+        _unknown(PYPROJECT, line, "what it depends on is in flit's own table, which only flit reads")
+    if "setup.py" in tree and re.search(_SETUP_PY, read(tree, "setup.py"), re.MULTILINE):
+        _unknown(
+            "setup.py", line_of(read(tree, "setup.py"), _SETUP_PY), "what it depends on is known only by running it"
+        )
+
+
+_SETUP_PY = r"^[^#\n]*\binstall_requires\b(?!\s*=\s*(?:\[\s*\]|\(\s*\)))"
+
+
+def _unknown(file: str, line: int | None, why: str) -> None:
+    hint = "List the dependencies under [project] in a pyproject.toml, run 'stager lock', and commit both files."
+    raise BadManifest(file, why, hint, line)
 
 
 class Origin(NamedTuple):
@@ -281,10 +314,10 @@ def origin(tree: SourceTree, lock: str, groups: Iterable[str] = ()) -> Origin | 
     of_project = Origin(PYPROJECT, project, export if standard else f"uv pip compile {PYPROJECT} {to}")
     if standard and project:
         return of_project
-    if "requirements.in" in tree:
-        return Origin("requirements.in", wanted_in(tree, "requirements.in"), f"uv pip compile requirements.in {to}")
     if standard and "requirements.txt" in tree:
         return Origin("requirements.txt", wanted_in(tree, "requirements.txt"), again)
+    if "requirements.in" in tree:
+        return Origin("requirements.in", wanted_in(tree, "requirements.in"), f"uv pip compile requirements.in {to}")
     if setup := setup_wanted(tree):
         return Origin("setup.cfg", setup, again if standard else f"uv pip compile setup.cfg {to}")
     return of_project if project else None

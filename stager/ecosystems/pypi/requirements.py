@@ -46,10 +46,11 @@ class Line(NamedTuple):
 
 
 class Contents:
-    """All lines of a requirements file and those it includes, and the indexes it names, in order."""
+    """All lines of a requirements file and those it includes, the files, and the indexes it names, in order."""
 
     def __init__(self) -> None:
         self.lines: list[Line] = []
+        self.files: list[str] = []
         self.index = ""
         self.extra_indexes: list[str] = []
 
@@ -65,6 +66,11 @@ def contents(tree: SourceTree, path: str) -> Contents:
     found = Contents()
     _read_into(found, tree, path, False, ())
     return found
+
+
+def parts(tree: SourceTree, path: str) -> list[str]:
+    """The files that a requirements file consists of, itself first, constraints included; none when it is not there."""
+    return contents(tree, path).files if path in tree else []
 
 
 def is_hashed(tree: SourceTree, path: str) -> bool:
@@ -100,6 +106,7 @@ def _read_into(found: Contents, tree: SourceTree, path: str, constraint: bool, a
         return
     if len(above) > _DEPTH:
         raise BadLock(path, f"is included through more than {_DEPTH} files", "Include it directly.")
+    found.files.append(path)
     for number, text in _logical_lines(read(tree, path)):
         option, value = _option(text)
         if option in ("-r", "-c"):
