@@ -13,7 +13,7 @@ import os
 import zlib
 from functools import partial
 
-from . import codec, linking, pieces, tar, writing
+from . import codec, linking, pieces, rules, tar, writing
 from .digest import key_of
 from .errors import Cancelled, PathConflict, StoreCorrupt
 from .pieces import Piece
@@ -86,14 +86,12 @@ def app_pieces(
     if folders or tree.links:
         made.append(
             piece(
-                key_of("skeleton", codec.CODEC, folders, tree.links),
+                rules.key(store, "skeleton", folders, tree.links),
                 lambda: pieces.build((), store, "the app's folders", skeleton(folders, tree.links), stop),
             )
         )
     for group in groups(tree):
-        key = key_of(
-            "app", codec.CODEC, [(path, tree.files[path].executable, tree.files[path].digest) for path in group]
-        )
+        key = rules.key(store, "app", [(path, tree.files[path].executable, tree.files[path].digest) for path in group])
         made.append(piece(key, lambda group=group: pieces.build(_entries(tree, group), store, "the app", stop=stop)))  # type: ignore[misc]
     return made, used
 

@@ -15,8 +15,8 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
-from . import __version__, assembly, codec, launch, linking, pieces, releases, starting, tar
-from .digest import canonical_json, key_of
+from . import assembly, codec, launch, linking, pieces, releases, rules, starting, tar
+from .digest import canonical_json
 from .ecosystems import covered, link_packages, unbuilt, unpacked
 from .errors import BadLock, DigestMismatch, LockStale, NeedsBuild, PathConflict, StoreCorrupt, UnsafeEntry
 from .launch import LAYERS
@@ -29,8 +29,6 @@ from .resources import pinned_digest
 from .restage import base_key
 from .store import Store
 
-FORMAT = 2
-"""Version of what unpack recipes and piece memos hold; part of every piece's key."""
 BUCKETS = 32
 """Packages are spread over this many layers by a hash of their name, so one changed package disturbs one layer."""
 RUNTIMES = ("python", "node", "bun", "nginx")
@@ -122,7 +120,7 @@ def place(
     another size than the plan states, BadArchive or UnsafeEntry when they cannot be unpacked, Mislabelled when they are
     another package.
     """
-    key = key_of("piece", FORMAT, codec.CODEC, artifact.digest, artifact.layout, path, _identity(artifact), without)
+    key = rules.key(store, "piece", artifact.digest, artifact.layout, path, _identity(artifact), without)
     memo = store.recall("piece", key)
     if memo is None or not store.has(memo["piece"][0]):
         memo = _build(artifact, path, blob, store, without, stop)
@@ -188,10 +186,10 @@ def build_base(
         "starts": starting.unmet(starting.needs((*plan.processes, *scripts)), owners.keys(), plan.stack),
     }
     base["crc"], base["length"] = _combined(layers)
-    base["linked"] = base_key(plan_digest(plan))
+    base["linked"] = base_key(plan_digest(plan), store)
     store.remember("linked", base["linked"], linking.record(links, owners, owners.keys() - links.keys(), folders))
     store.remember("plan", plan_digest(plan), files[".stager/stager.lock"])
-    store.remember("base", base_key(plan_digest(plan)), base)
+    store.remember("base", base_key(plan_digest(plan), store), base)
     return base
 
 
@@ -324,7 +322,7 @@ def _join(files: dict[str, str], owner: str, more: Mapping[str, str], other: str
 
 def _of_buildpack(pin: BuildpackPin, root: str, values: Mapping[str, Any], store: Store) -> dict[str, str]:
     """What a buildpack generates, remembered by its digest and all its templates see."""
-    key = key_of("generated", __version__, pin.digest, values)
+    key = rules.key(store, "generated", pin.digest, values)
     files: dict[str, str] | None = store.recall("generated", key)
     if files is None:
         from .buildpack import generated, load_pinned  # here, since YAML and Jinja2 come with it

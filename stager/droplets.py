@@ -321,7 +321,7 @@ def _identify(droplet: DropletFile, part: Part) -> list[str]:
 def _remembered(droplet: DropletFile, store: Store | None) -> dict[str, list[str]]:
     """What the store that assembled this droplet knows of its layers: name → [digest, diffID]."""
     memo = store.recall("droplet", droplet.digest.partition(":")[2]) if store else None
-    base = store.recall("base", restage.base_key(memo["plan"])) if store and memo else None
+    base = store.recall("base", restage.base_key(memo["plan"], store)) if store and memo else None
     if store is None or memo is None or base is None:
         return {}
     try:

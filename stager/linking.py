@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     Linked = dict[str, dict[str, list[str]] | list[str]]
 
-VERSION = 1
-"""Of the rule; part of its memo's key."""
 HOPS = 40
 """Linux follows as many links in one path."""
 _APP = "the app's"
@@ -40,7 +38,7 @@ def check(tree: SourceTree, base: str, store: Store) -> bool:
 
     Raises UnsafeLinks for one that leads outside the app, in a loop, or through a file.
     """
-    key = key_of("passed", VERSION, base, tree.links)
+    key = key_of("passed", base, tree.links)
     passed: dict[str, list[str]] | None = store.recall("passed", key)
     if passed is None:
         linked = store.recall("linked", base)

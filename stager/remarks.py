@@ -13,18 +13,16 @@ if TYPE_CHECKING:
 
     from .tree import SourceTree
 
-FORMAT = 2
-"""Raise it when a rule here or in `tree.logins` changes."""
 _MOST = 20
 """Pairs of names that are told; an app that is made of such pairs is told in twenty lines as well."""
 
 
 def remarks(tree: SourceTree, base: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
     """`notes` on the tree and on it beside the base; plain JSON, to be given as `known` next time."""
-    of = [FORMAT, str(tree.digest), base["plan"]]
+    of = [str(tree.digest), base["plan"]]
     if known.get("of") == of:
         return dict(known)
-    logins = _logins(tree, known.get("logins", {}) if known.get("of", [0])[0] == FORMAT else {})
+    logins = _logins(tree, known.get("logins", {}))
     notes = [note for path in sorted(logins) for note in logins[path][2]]
     notes += [f"{path}: {remark}" for path, remark in tree.notes]
     notes += told(_beside(tree, base), lambda path: _who(tree, path))

@@ -11,8 +11,7 @@ import hashlib
 import os
 import time
 
-from . import __version__, assembly, codec, limits, regular, remarks, writing
-from .digest import key_of
+from . import assembly, limits, regular, remarks, rules, writing
 from .errors import Cancelled, CannotWrite, LockStale, Unreadable, UsageError
 from .names import place_fault
 from .resources import input_patterns, is_input
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
 LOCK = "stager.lock"
 """The lock of the app's own stack and architecture; those of others lie beside it (see `Folder.aim`)."""
 DEFAULT_STACK, DEFAULT_ARCHITECTURE = "debian-12", "amd64"
-BASE_FORMAT = 9
-"""Version of the base record; part of its memo key."""
 _OWN = (".gitignore", ".stagerignore", ".cfignore", ".slugignore")
 """Files of an app that no tree has, and that no output may replace."""
 _KEPT = 1000
@@ -39,9 +36,9 @@ _YOUNG = 2_000_000_000
 """A file stamped less than this many nanoseconds before it was noted may change again within its stamp's resolution."""
 
 
-def base_key(plan: str) -> str:
-    """The memo key of the base of the plan with this digest, as this version of stager and its buildpacks make it."""
-    return key_of("base", __version__, BASE_FORMAT, codec.CODEC, plan)
+def base_key(plan: str, store: Store) -> str:
+    """The memo key of the base of the plan with this digest, as this very stager makes it."""
+    return rules.key(store, "base", plan)
 
 
 class Folder:
@@ -71,7 +68,7 @@ class Folder:
             raise Unreadable(root, f"its path {bad}", "Give the folder that holds the app.")
         self.root, self.given = os.path.realpath(root), root
         self.lock, self.command, self.notes = LOCK, "stager lock", ()
-        self.memo: dict[str, Any] = (store.recall("folder", self.root) or {}) if store else {}
+        self.memo: dict[str, Any] = (store.recall("folder", _folder_key(self.root, store)) or {}) if store else {}
         self.tree = SourceTree.read(root, index=self.memo.get("index"), stop=stop, printed=printed)
 
     def read_again(self, stop: Callable[[], bool] = never, printed: frozenset[tuple[int, int]] = frozenset()) -> None:
@@ -133,6 +130,10 @@ class Folder:
             ) from None
 
 
+def _folder_key(root: str, store: Store) -> str:
+    return f"{rules.identity(store)}\n{root}"
+
+
 def pinned(lock: bytes) -> tuple[str, str]:
     """The stack and the architecture that a lock is for, as its first lines say; empty where they do not."""
     found: dict[str, str] = {}
@@ -168,7 +169,7 @@ def changed_inputs(recorded: dict[str, str], tree: SourceTree) -> list[str]:
 def find_base(folder: Folder, lock: bytes, store: Store) -> dict[str, Any] | None:
     """The remembered base that a lock's bytes name, if it still fits the folder's files."""
     digest = "sha256:" + hashlib.sha256(lock).hexdigest()
-    base = store.recall("base", base_key(digest))
+    base = store.recall("base", base_key(digest, store))
     return None if base is None or changed_inputs(base["inputs"], folder.tree) else base
 
 
@@ -208,7 +209,7 @@ def assemble(
         digest, size = assembly.join(base, app, store, out, stop)
         store.remember("droplet", digest, {"plan": base["plan"], "app": [piece.record() for piece in app]})
         if not had_prefix:
-            store.remember("base", base_key(base["plan"]), base)
+            store.remember("base", base_key(base["plan"], store), base)
     stamp, taken = _stamp(place), time.time_ns()
     if last is None or not same or (taken - last["taken"] > _YOUNG and not _settled(last)):
         last = {"of": wanted, "out": stamp, "taken": taken, "digest": digest, "size": size}
@@ -288,7 +289,7 @@ def _remember(folder: Folder, store: Store, known: assembly.Known, last: dict[st
         memo["before"] = before
     if memo != folder.memo:
         try:
-            store.remember("folder", folder.root, memo)
+            store.remember("folder", _folder_key(folder.root, store), memo)
         except CannotWrite:
             return  # a memo may always be missing
     folder.memo = memo

@@ -244,7 +244,7 @@ def heal(found: assembly.Damaged, damaged: set[str], settings: Settings, artifac
 def make_base(plan: Plan, folder: Folder, settings: Settings) -> dict[str, Any]:
     """The plan's base: remembered and whole, or built from its artifacts, fetching those that are missing."""
     store = settings.store
-    base: dict[str, Any] | None = store.recall("base", restage.base_key(lockfile.plan_digest(plan)))
+    base: dict[str, Any] | None = store.recall("base", restage.base_key(lockfile.plan_digest(plan), store))
     linked = store.recall("linked", base["linked"]) if base is not None else None
     if base is not None and linked is not None and all(store.has(row[0]) for row in _pieces(base)):
         return base

@@ -15,7 +15,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "stager"
 
 RANKS = [
-    "names errors digest limits regular temporary resources places programs writing shell",
+    "names errors digest limits regular temporary resources rules places programs writing shell",
     "model checked parsing",
     "tar inflate codec pieces archive elf render templates yamltext buildpack box platforms npmrange releases wanted "
     "lockfile progress tree mistaken store entries",
@@ -58,7 +58,7 @@ CALLS = {
     "os.environb": set(),
     "os.getenv": set(),
     "time.time": {"store.disk", "commands.box"},
-    "time.time_ns": {"tree", "restage"},
+    "time.time_ns": {"tree", "restage", "rules"},
     "datetime.datetime.now": set(),
     "datetime.datetime.utcnow": set(),
     "datetime.date.today": set(),
@@ -198,6 +198,7 @@ def stray(module: str) -> set[str]:
 WARM = [
     "resources",
     "digest",
+    "rules",
     "errors",
     "tree",
     "tar",

@@ -328,8 +328,6 @@ def forge(path: tuple[str, ...], value: object) -> Callable[[dict[str, Any]], ob
 
 OTHER = "f+1 1 1 1 " + sha256(b"forged")
 DAMAGES: dict[str, Callable[[dict[str, Any]], object]] = {
-    "other format": forge(("format",), 99),
-    "no format": lambda index: index.pop("format"),
     "other root": forge(("root",), "1 2"),
     "checksum": forge(("checksum",), "0" * 64),
     "checksum gone": lambda index: index.pop("checksum"),

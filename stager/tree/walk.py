@@ -46,8 +46,6 @@ if TYPE_CHECKING:
     Identity = tuple[int, int]
     """The device and inode that a folder had when its parent was listed."""
 
-FORMAT = 5
-"""Of the index. Raise it whenever a rule of `decide`, `ignore`, `gitignore`, `outputs` or `_verdict` changes."""
 MOST_ENTRIES = 200_000
 RACY = 2_000_000_000
 """Nanoseconds."""
@@ -74,7 +72,7 @@ def _kind(status: os.stat_result) -> str:
 
 def checksum(folders: dict[str, Records], places: dict[str, str], root: str) -> str:
     """Detects a damaged index. Raises AttributeError, TypeError or ValueError when it has another shape."""
-    state = hashlib.sha256(f"{FORMAT}\n{root}".encode("utf-8", "surrogatepass"))
+    state = hashlib.sha256(root.encode("utf-8", "surrogatepass"))
     for path, records in folders.items():
         state.update("\n".join(["", path, *records, *records.values()]).encode())
     state.update("\n".join(["", *places, *places.values()]).encode("utf-8", "surrogatepass"))
@@ -82,13 +80,9 @@ def checksum(folders: dict[str, Records], places: dict[str, str], root: str) -> 
 
 
 def usable(index: Any, root: str) -> bool:
-    """Whether `index` is one of ours, whole, and of this root."""
+    """Whether `index` is one of ours, whole, and of this root. The same rules made it: its memo's key says so."""
     try:
-        found: bool = (
-            index["format"] == FORMAT
-            and index["root"] == root
-            and index["checksum"] == checksum(index["folders"], index["places"], root)
-        )
+        found: bool = index["root"] == root and index["checksum"] == checksum(index["folders"], index["places"], root)
     except (AttributeError, KeyError, TypeError, ValueError):
         return False
     return found
@@ -407,7 +401,6 @@ class Walk:
         folders = {path: self._records[path] for path in sorted(self._records)}
         places = {place: places[place] for place in sorted(places)}
         return {
-            "format": FORMAT,
             "root": root,
             "folders": folders,
             "places": places,

@@ -284,7 +284,7 @@ def test_a_layer_is_never_measured_from_a_damaged_piece(bench: Bench, place: Pat
     """What a droplet's layers are is asked after it was written; damage in between must not be remembered."""
     store = bench.copy(place / "store")
     opened = Store(str(store))
-    base = opened.recall("base", restage.base_key(lockfile.plan_digest(bench.plan)))
+    base = opened.recall("base", restage.base_key(lockfile.plan_digest(bench.plan), opened))
     assert base is not None
     records = base["layers"][-1]["pieces"]
     right = assembly.layer_facts("x", records, opened)
