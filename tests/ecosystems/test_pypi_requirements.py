@@ -116,7 +116,11 @@ def test_everything_unpinned_is_named_with_its_line() -> None:
     assert caught.value.message == (
         "not pinned by version and digest: b>=1 (requirements.txt:2), c==1.0 (more.txt:2), d (requirements.txt:4)"
     )
-    assert caught.value.hint == "Run 'stager lock' to make a lock file, and commit it."
+    assert caught.value.hint == (
+        "Pin these by == and --hash, as the other lines are ('pip hash' prints it of a file), or delete every --hash of "
+        "requirements.txt: then 'stager lock' makes pylock.toml of it."
+    )
+    assert not caught.value.unlocked
 
 
 @pytest.mark.parametrize(
@@ -185,3 +189,52 @@ def test_names_declared_in_every_manifest() -> None:
     expected = {"flask", "django", "uvicorn", "celery", "gunicorn", "fast-api", "requests", "rich"}
     assert declared(tree) == expected
     assert declared(SourceTree.of({"main.py": ""})) == frozenset()
+
+
+# --- encodings -------------------------------------------------------------------------------------------------
+
+PINNED = f"a==1.0 --hash={A}  # für später\n"
+ENCODED = {
+    "UTF-8 with a mark": PINNED.encode("utf-8-sig"),
+    "UTF-16 as Windows' shell writes it": b"\xff\xfe" + PINNED.replace("\n", "\r\n").encode("utf-16-le"),
+    "UTF-16 of the other order": b"\xfe\xff" + PINNED.encode("utf-16-be"),
+    "UTF-32": PINNED.encode("utf-32"),
+    "PEP 263": f"# -*- coding: latin-1 -*-\n{PINNED}".encode("latin-1"),
+    "PEP 263 in the second line": f"# packages\n# vim: set fileencoding=cp1252 :\n{PINNED}".encode("cp1252"),
+    "PEP 263 that says UTF-8": b"\xef\xbb\xbf" + f"# coding: utf_8\n{PINNED}".encode(),
+}
+
+
+@pytest.mark.parametrize("name", ENCODED)
+def test_encodings_are_read_as_pip_reads_them(name: str) -> None:
+    tree = SourceTree.of({LOCK: ENCODED[name]})
+    assert find_locks(tree) == [LOCK]
+    assert declared(tree) == {"a"}
+    assert [one.name for one in read_lock(tree, LOCK, TARGET, lookup=Pages()).artifacts] == ["a@1.0"]
+    included = SourceTree.of({LOCK: "-r more.txt\n", "more.txt": ENCODED[name]})
+    assert [one.name for one in read_lock(included, LOCK, TARGET, lookup=Pages()).artifacts] == ["a@1.0"]
+
+
+MALFORMED = {
+    "latin-1 unsaid": (f"b\n{PINNED}".encode("latin-1"), 2, "is not UTF-8 text", "Save it as UTF-8."),
+    "not what it says": (b"# coding: ascii\n" + PINNED.encode(), 2, "is not ascii text", "Save it as UTF-8."),
+    "an unknown encoding": (
+        b"#\n# coding: klingon\na==1\n", 2, "names the encoding 'klingon', which Python does not know",
+        "Save it as UTF-8, and delete that comment.",
+    ),
+    "an encoding that is none of text": (
+        b"# coding: rot13\na==1\n", 1, "names the encoding 'rot13', which Python does not know",
+        "Save it as UTF-8, and delete that comment.",
+    ),
+    "UTF-16 without a mark": (
+        "a==1\n".encode("utf-16-le"), 1, "holds a NUL character: perhaps it is UTF-16 without a mark", "Save it as UTF-8.",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_what_no_encoding_reads_is_named(name: str) -> None:
+    data, line, message, hint = MALFORMED[name]
+    with pytest.raises(BadLock) as caught:
+        read_lock(SourceTree.of({LOCK: data}), LOCK, TARGET, lookup=Pages())
+    assert (caught.value.where, caught.value.message, caught.value.hint) == (f"{LOCK}:{line}", message, hint)

@@ -199,11 +199,14 @@ def test_all_packages_that_must_be_built_are_named_at_once() -> None:
     with pytest.raises(NeedsBuild) as caught:
         read(lock)
     assert caught.value.message == (
-        "must be built first: g==1.0 (a git repository), m==1.0 (no wheel for cp311 manylinux_2_36 x86_64), "
-        "s==1.0 (only an sdist)"
+        "must be built first: g==1.0 (a git repository), m==1.0 (no wheel for cp311 manylinux_2_36 x86_64, "
+        "only for macOS), s==1.0 (only an sdist)"
     )
+    own = "on an index of your own ('pip wheel --no-deps' makes one)"
     assert caught.value.hint == (
-        "Choose a version that has a fitting wheel, another Python version, or another stack with --stack."
+        f"Ask for a version of s that has a fitting wheel. For one that has none, publish a wheel {own}, or do without it. "
+        f"Ask for a version of m that has a fitting wheel. For one that has none, publish a wheel {own}, or do without it. "
+        f"In the place of g==1.0, depend on a published version that has a wheel, or publish one {own}."
     )
 
 
@@ -348,3 +351,42 @@ def test_a_deep_chain_does_not_exhaust_the_stack() -> None:
     lock = HEAD + root('{ name = "p0" }')
     lock += "".join(package(f"p{n}", needs=[f'{{ name = "p{n + 1}" }}']) for n in range(2000)) + package("p2000")
     assert len(read(lock).artifacts) == 2001
+
+
+CONFLICTS = """version = 1
+requires-python = ">=3.11"
+conflicts = [[
+    { package = "app", extra = "new" },
+    { package = "app", extra = "old" },
+], [
+    { package = "app", group = "x" },
+    { package = "app", extra = "old" },
+]]
+
+[[package]]
+name = "app"
+version = "1.0"
+source = { virtual = "." }
+
+[package.optional-dependencies]
+new = [{ name = "ok" }]
+old = [{ name = "ok" }]
+
+[package.dev-dependencies]
+x = [{ name = "ok" }]
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("extras", "groups", "said"),
+    [(["new", "old"], [], "extra new and extra old"), (["old"], ["x"], "group x and extra old")],
+)
+def test_extras_that_exclude_one_another_are_named(extras: list[str], groups: list[str], said: str) -> None:
+    tree = SourceTree.of({"uv.lock": CONFLICTS + package("ok")})
+    with pytest.raises(BadManifest) as caught:
+        read_lock(tree, "uv.lock", TARGET, groups=groups, extras=extras)
+    why = f"{said} exclude one another: the project declares them as conflicts (uv.lock:3)"
+    hint = "Keep one of them in python.extras and python.groups (which adds to uv's default groups)."
+    assert (caught.value.where, caught.value.message, caught.value.hint) == ("stager.yml", why, hint)
+    assert len(read_lock(tree, "uv.lock", TARGET, extras=["new"]).artifacts) == 1

@@ -15,7 +15,7 @@ from stager.model import Artifact, Locked
 from stager.tar import Unpacked
 
 from .lookup import IndexFile, Lookup, resolve
-from .pins import BUILD_HINT, LAYOUT, PLACE, Reading, normalise_index, select
+from .pins import LAYOUT, PLACE, Reading, normalise_index, select
 from .target import Target
 
 if TYPE_CHECKING:
@@ -101,12 +101,12 @@ def _select(
     """`select` with looked-up files; projects of the app that are compiled join what must be built."""
     pins = resolve(reading.pins, lookup, target, lock, default_indexes) if not reading.unpinned else reading.pins
     try:
-        chosen = select(reading._replace(pins=tuple(pins)), target, lock, default_indexes)
+        chosen = select(reading._replace(pins=tuple(pins)), target, lock, default_indexes, lookup)
     except NeedsBuild as error:
         if not compiled:
             raise
         needs = sorted([*error.data["needs"].items(), *compiled])  # type: ignore[attr-defined]
-        raise NeedsBuild(needs, f"{BUILD_HINT} {_OWN_HINT}") from None
+        raise NeedsBuild(needs, f"{error.hint} {_OWN_HINT}") from None
     if compiled:
         raise NeedsBuild(compiled, _OWN_HINT)
     return chosen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Callable
 from functools import lru_cache
@@ -16,10 +17,21 @@ if TYPE_CHECKING:
 
 _MANIFESTS = frozenset({"pyproject.toml", "Pipfile", "setup.cfg", "stager.yml", "uv.toml"})
 _LINE = re.compile(r"line (\d+)")
+_UTF8 = (".toml", ".lock", ".json", ".yml", ".yaml", ".cfg", "Pipfile")
+"""Names of the files whose formats are UTF-8 by definition; all others are requirements files."""
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+"""In this order: UTF-32's mark begins with UTF-16's."""
+_CODED = re.compile(rb"coding[:=]\s*([-\w.]+)", re.ASCII)
 
 
 def read(tree: SourceTree, path: str) -> str:
-    """The text of a file of the app without a byte order mark.
+    """The text of a file of the app without a byte order mark; see `_encoding` for requirements files.
 
     Raises LockMissing when it is not there, BadLock or BadManifest when it is too large or not UTF-8.
     """
@@ -29,11 +41,33 @@ def read(tree: SourceTree, path: str) -> str:
     if size > limits.most(path):
         raise _bad(path, f"has {size} bytes; the limit is {limits.most(path)}")
     data = tree.read_bytes(path)
+    encoding, line = ("utf-8-sig", None) if path.endswith(_UTF8) else _encoding(data)
     try:
-        return data.decode("utf-8-sig")
+        text = data.decode(encoding)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise _bad(path, "is not UTF-8 text", "Save it as UTF-8.", line) from None
+        name = "UTF-8" if encoding == "utf-8-sig" else encoding
+        raise _bad(path, f"is not {name} text", "Save it as UTF-8.", line) from None
+    except LookupError:
+        hint = "Save it as UTF-8, and delete that comment."
+        raise _bad(path, f"names the encoding {encoding!r}, which Python does not know", hint, line) from None
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise _bad(path, "holds a NUL character: perhaps it is UTF-16 without a mark", "Save it as UTF-8.", line)
+    return text
+
+
+def _encoding(data: bytes) -> tuple[str, int | None]:
+    """How pip reads a requirements file, and the line that says so: by its byte order mark, else by the comment of PEP 263
+    in one of its first two lines, else as UTF-8. Windows' shell writes UTF-16."""
+    for mark, encoding in _MARKS:
+        if data.startswith(mark):
+            return encoding, None
+    for number, line in enumerate(data.split(b"\n")[:2], 1):
+        if line[:1] == b"#" and (found := _CODED.search(line)):
+            name = found[1].decode("ascii")
+            return (name, number) if name.lower().replace("_", "-") not in ("utf-8", "utf8") else ("utf-8-sig", None)
+    return "utf-8-sig", None
 
 
 def toml(tree: SourceTree, path: str) -> Node:

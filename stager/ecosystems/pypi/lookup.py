@@ -81,7 +81,7 @@ def _completed(pin: Pin, lookup: Lookup, target: Target, lock: str, default_inde
         default = not index or normalise_index(index) in default_indexes
         page = lookup.files(pin.name, "" if default else index, keep)
         if files := _matching(page, wanted):
-            running = [file for found, file in files if _runs(found, target)]
+            running = [file for found, file in files if runs(found, target)]
             if not running:
                 needed = files[0][0].requires_python
                 raise BadLock(lock, f"{pin} needs Python {needed}, not {target.full}", line=pin.line)
@@ -102,7 +102,7 @@ def _matching(page: Iterable[IndexFile], wanted: set[str]) -> list[tuple[IndexFi
     return found
 
 
-def _runs(file: IndexFile, target: Target) -> bool:
+def runs(file: IndexFile, target: Target) -> bool:
     """Whether a file's Requires-Python admits the target; an unreadable one counts as absent, as pip does it."""
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 

@@ -7,15 +7,18 @@ the platform compatibility tags specification: best tag first, then the highest 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from stager.digest import Digest
-from stager.errors import BadLock, NeedsBuild, Unpinned
+from stager.errors import BadLock, Unpinned
 from stager.model import Artifact
 
 from .target import Target, tag_ranks
+
+if TYPE_CHECKING:
+    from .lookup import Lookup
 
 PLACE = ".stager/pypi"
 """Where wheels unpack to, relative to the app folder."""
@@ -135,9 +138,15 @@ def digest_of(hash_text: str, what: str, lock: str, line: int | None = None) -> 
 
 
 def select(
-    reading: Reading, target: Target, lock: str, default_indexes: frozenset[str] = frozenset()
+    reading: Reading,
+    target: Target,
+    lock: str,
+    default_indexes: frozenset[str] = frozenset(),
+    lookup: Lookup | None = None,
 ) -> tuple[tuple[Artifact, ...], tuple[tuple[str, str], ...]]:
     """The artifacts for the target, sorted by purl, and hints (digest, URL) where they can be had.
+
+    `lookup` is asked for other versions of a package that has no fitting file, for the error to name one.
 
     Raises Unpinned or NeedsBuild naming every package concerned, BadLock for contradictions within the lock.
     """
@@ -146,16 +155,29 @@ def select(
     best = [(pin, best_wheel(pin.files, ranks)) for pin in reading.pins]
     bare = (str(pin) for pin, file in best if not (pin.files or pin.hashes) or (file and not file.hash))
     if unpinned := sorted({*reading.unpinned, *bare}):
-        raise Unpinned(lock, unpinned)
-    none = ((str(pin), why_none(pin.files, target)) for pin, file in best if file is None)
-    if needs := sorted({*reading.needs, *none}):
-        raise NeedsBuild(needs, BUILD_HINT)
+        raise Unpinned(lock, unpinned, _again(lock))
+    none = [pin for pin, file in best if file is None]
+    if none or reading.needs:
+        from .unbuilt import refusal
+
+        raise refusal(none, reading.needs, target, lock, lookup)
     chosen = [_artifact(pin, file, lock, default_indexes) for pin, file in best if file]
     chosen.sort(key=lambda pair: pair[0].purl.encode())
     return tuple(a for a, _ in chosen), tuple(sorted((a.digest, url) for a, url in chosen if url))
 
 
-BUILD_HINT = "Choose a version that has a fitting wheel, another Python version, or another stack with --stack."
+def _again(lock: str) -> str:
+    """How to have digests in a lock that lacks some."""
+    tool = {"poetry.lock": "poetry lock", "pdm.lock": "pdm lock", "Pipfile.lock": "pipenv lock", "uv.lock": "uv lock"}
+    name = lock.rpartition("/")[2]
+    if name in tool:
+        return f"Delete {name}, run '{tool[name]}' with a current version of that tool, and commit the result."
+    if name.startswith("pylock."):
+        return f"Make {name} again from an index that gives sha256 hashes, and commit the result."
+    return (
+        f"Pin these by == and --hash, as the other lines are ('pip hash' prints it of a file), or delete every --hash of "
+        f"{name}: then 'stager lock' makes pylock.toml of it."
+    )
 
 
 def best_wheel(files: Iterable[File], ranks: dict[str, int]) -> File | None:
@@ -183,18 +205,16 @@ def _score(filename: str, ranks: dict[str, int]) -> tuple[int, int, str] | None:
     return rank, -number, "".join(chr(0x10FFFF - ord(char)) for char in text) + chr(0x10FFFF)
 
 
-def why_none(files: Sequence[File], target: Target) -> str:
-    """Why no file of a package fits."""
-    wheels = [file for file in files if file.filename.endswith(".whl")]
-    return f"no wheel for {target.label}" if wheels else "only an sdist"
-
-
 def _refuse_two_versions(pins: Iterable[Pin], lock: str) -> None:
     seen: dict[str, Pin] = {}
     for pin in pins:
         other = seen.setdefault(pin.name, pin)
         if other is not pin:
-            raise BadLock(lock, f"{other} and {pin} would both be installed", line=pin.line)
+            hint = (
+                "If extras or groups in stager.yml exclude one another, keep one of them; "
+                f"else make {lock} again with the tool that wrote it."
+            )
+            raise BadLock(lock, f"{other} and {pin} would both be installed", hint, pin.line)
 
 
 def _artifact(pin: Pin, file: File, lock: str, default_indexes: frozenset[str]) -> tuple[Artifact, str]:

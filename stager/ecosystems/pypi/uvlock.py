@@ -11,7 +11,7 @@ from types import NoneType
 from typing import TYPE_CHECKING
 
 from stager.checked import Node
-from stager.errors import BadLock
+from stager.errors import BadLock, BadManifest
 
 from .document import line_of, lines_of, read, toml
 from .folders import folder_path
@@ -30,11 +30,13 @@ Place = tuple[int, str]
 def read_uv(tree: SourceTree, lock: str, target: Target, groups: Sequence[str], extras: Sequence[str]) -> Reading:
     """What `uv.lock` installs for the target: the project's dependencies, and the groups and extras asked for.
 
-    Raises BadLock for a lock of another version, or one that contradicts itself.
+    Raises BadLock for a lock of another version, or one that contradicts itself, and BadManifest when extras or groups are
+    asked for that are declared to exclude one another.
     """
     graph = _Graph(toml(tree, lock), read(tree, lock), target)
     asked = [normalise(extra, lock) for extra in extras]
     places = graph.walk([normalise(group, lock) for group in groups], asked)
+    graph.check_conflicts()
     graph.check_recorded(places, asked)
     pins, folders, needs = [], [], []
     for index in sorted({index for index, _ in places}):
@@ -106,6 +108,16 @@ class _Graph:
             if active == self.active or self.document.get("conflicts") is None:
                 return found
             self.active = active
+
+    def check_conflicts(self) -> None:
+        """No two of what the project declares to exclude one another may be in use."""
+        for row in self.document.list("conflicts"):
+            used = [label for label, mark in map(_conflicting, row) if mark in self.active]
+            if len(used) > 1:
+                why = f"{' and '.join(used)} exclude one another: the project declares them as conflicts"
+                hint = "Keep one of them in python.extras and python.groups (which adds to uv's default groups)."
+                line = line_of(self.text, "^conflicts")
+                raise BadManifest("stager.yml", f"{why} ({self.lock}:{line})", hint)
 
     def check_recorded(self, places: Iterable[Place], extras: Sequence[str]) -> None:
         """Raise BadLock when a project's requirement, as recorded, holds on the target and leads nowhere."""
@@ -229,6 +241,15 @@ class _Graph:
             hint = "Extend tool.uv.environments in pyproject.toml, then run 'uv lock'."
             why = f"was not made for {target.label}: its environments are {'; '.join(markers)[:300]}"
             raise BadLock(self.lock, why, hint, line_of(self.text, "^supported-markers"))
+
+
+def _conflicting(member: Node) -> tuple[str, str]:
+    """What a member of a conflict is called, and how `_Graph.active` has it."""
+    package = member.str("package")
+    for kind in ("extra", "group"):
+        if name := member.str(kind, ""):
+            return f"{kind} {name}", f"{kind}-{len(package)}-{package}-{name}"
+    return package, f"project-{len(package)}-{package}"
 
 
 def _listed(node: Node, key: str) -> list[str]:
