@@ -42,12 +42,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         finally:
             _flush()
     except KeyboardInterrupt:
-        return _fail(Cancelled(), arguments)
+        return _fail(Cancelled(), _json(words, arguments))
     except BrokenPipeError:
         _abandon(sys.stdout)
         return 141
     except Exception as error:
-        return _fail(_typed(error, words), arguments)
+        return _fail(_typed(error, words), _json(words, arguments))
     finally:
         sys.stdout, sys.stderr = streams
 
@@ -137,9 +137,14 @@ def _command(words: list[str]) -> str:
     return next((" ".join(words[:count]) for count in (2, 1) if " ".join(words[:count]) in MODULES), "")
 
 
-def _fail(error: StagerError, arguments: argparse.Namespace | None) -> int:
+def _json(words: list[str], arguments: argparse.Namespace | None) -> bool:
+    """Whether a document was asked for; the words say so where they make no arguments."""
+    return "--json" in words if arguments is None else getattr(arguments, "json", False)
+
+
+def _fail(error: StagerError, json: bool) -> int:
     try:
-        if getattr(arguments, "json", False):
+        if json:
             from .commands.shared import print_json
 
             print_json({"error": error.as_json()})
@@ -161,7 +166,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         plainly = plain(argv)
         if plainly is not None:
             return plainly
-    import argparse
+    from .commands.arguments import Parser, check_empty
 
     words = _command(argv)
     if not words:
@@ -169,21 +174,22 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     from importlib import import_module
 
     help_, run, configure = import_module(f"{__package__}.commands.{MODULES[words][0]}").COMMANDS[words]
-    parser = argparse.ArgumentParser(prog=f"stager {words}", description=help_[0].upper() + help_[1:] + ".")
+    parser = Parser(prog=f"stager {words}", description=help_[0].upper() + help_[1:] + ".")
     configure(parser)
     parser.set_defaults(run=run)
-    return parser.parse_args(argv[len(words.split()) :])
+    given = argv[len(words.split()) :]
+    check_empty(words, given)
+    return parser.parse_args(given)
 
 
 def _overview(group: str) -> argparse.ArgumentParser:
     """The parser that only knows names: for help, and for refusing what is no command."""
-    import argparse
-
     from . import __version__
     from .codec import CODEC
+    from .commands.arguments import Parser
 
     about = "Turns an app's folder into a byte-identical droplet and runs it anywhere."
-    parser = argparse.ArgumentParser(prog="stager", description=about, epilog=_EPILOG)
+    parser = Parser(prog="stager", description=about, epilog=_EPILOG)
     parser.add_argument("--version", action="version", version=f"stager {__version__} ({CODEC})")
     verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, prog="stager")
     for name, (_, help_) in MODULES.items():

@@ -903,6 +903,17 @@ class PortTaken(TargetError):
         super().__init__(f"port {port} of this machine is taken", hint, port=port)
 
 
+class PortForbidden(TargetError):
+    """A port that this user may not listen on; Linux keeps the low ones for root (ip(7), ip_unprivileged_port_start)."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(
+            f"port {port} of this machine may not be listened on by this user",
+            "Choose one of 1024 or more with --port, or leave that out.",
+            port=port,
+        )
+
+
 class LaunchFailed(TargetError):
     """A droplet's process could not be started, or ended before it was ready."""
 

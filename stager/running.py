@@ -22,7 +22,7 @@ from . import mistaken
 from .archive import Archive, content_bytes, content_chunks, read_tar
 from .checked import whole
 from .droplets import launch_facts
-from .errors import CannotWrite, LaunchFailed, NotADroplet, PortTaken
+from .errors import CannotWrite, LaunchFailed, NotADroplet, PortForbidden, PortTaken
 from .temporary import folder, tidy
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -106,8 +106,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def chosen_port(port: int) -> int:
-    """The port, or a free one for 0. Raises PortTaken when somebody listens on it."""
+def chosen_port(port: int, *, by_user: bool = True) -> int:
+    """The port, or a free one for 0. Raises PortTaken when somebody listens on it, PortForbidden when none may `by_user`."""
     if not port:
         return free_port()
     with socket.socket() as probe:
@@ -117,6 +117,8 @@ def chosen_port(port: int) -> int:
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise PortTaken(port) from None
+            if by_user and error.errno in (errno.EACCES, errno.EPERM):
+                raise PortForbidden(port) from None
     return port
 
 

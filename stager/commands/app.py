@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING
 
 from ..checked import whole
 from ..errors import UsageError
 from ..names import visible_json
 from . import shared
+from .arguments import tcp_port
 
 if TYPE_CHECKING:
     import argparse
@@ -83,6 +85,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from .stage import droplet_of
 
     where = _where(arguments)
+    pairs(arguments.env)  # what cannot be is told before any work
     with temporary("app") as scratch:
         return _PLACES[where](droplet_of(arguments, scratch), arguments)
 
@@ -185,12 +188,12 @@ def _making(arguments: argparse.Namespace) -> Making:
 
 
 def memory_size(text: str) -> int:
-    """A size such as `512M` in bytes; K, M and G are powers of 1024. Raises ValueError."""
+    """A size such as `512M` in bytes; K, M and G are powers of 1024."""
     units = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
     number, unit = (text[:-1], text[-1].upper()) if text[-1:].upper() in units else (text, "")
     size = (whole(number) or 0) * units.get(unit, 1)
     if size < 4 << 20:
-        raise ValueError(text)
+        raise ArgumentTypeError(f"{text!r} is no size of 4M or more, such as 512M")
     return size
 
 
@@ -225,7 +228,7 @@ def _lock_arguments(parser: argparse.ArgumentParser) -> None:
 def _run_arguments(parser: argparse.ArgumentParser) -> None:
     shared.add_planning(parser)
     parser.add_argument("--process", default="web", metavar="TYPE", help="the process type (web)")
-    parser.add_argument("--port", type=int, default=0, help="the port to listen on (a free one)")
+    parser.add_argument("--port", type=tcp_port, default=0, metavar="N", help="the port to listen on (a free one)")
     parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE", help="a variable for the process")
     parser.add_argument("--command", default="", metavar="TEXT", help="a shell command in the process's place")
     parser.add_argument(

@@ -44,6 +44,8 @@ def _lock_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _build_arguments(parser: argparse.ArgumentParser) -> None:
+    from .arguments import number
+
     stack_arguments(parser)
     parser.add_argument("--arch", default="amd64", choices=["amd64", "arm64"], help="the architecture (amd64)")
     parser.add_argument("--set", action="append", default=[], metavar="NAME", help="a set on top; may be repeated")
@@ -55,7 +57,7 @@ def _build_arguments(parser: argparse.ArgumentParser) -> None:
     shared.add_output(parser, "", "also write root.tar, image/ and boxes into DIR", metavar="DIR")
     parser.add_argument("--again", action="store_true", help="build even when the store has the result")
     parser.add_argument("--fetch-only", action="store_true", help="only bring the packages into the store")
-    parser.add_argument("--jobs", type=int, default=8, metavar="N", help="packages fetched at once (8)")
+    parser.add_argument("--jobs", type=number(1, 1024), default=8, metavar="N", help="packages fetched at once (8)")
 
 
 def definition_of(arguments: argparse.Namespace) -> Definition:

@@ -32,6 +32,8 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _target_arguments(parser: argparse.ArgumentParser) -> None:
+    from .arguments import number, seconds
+
     parser.epilog = _ENV
     parser.add_argument("--org", default="", metavar="NAME", help="the org ($CF_ORG, else what 'cf target' says)")
     parser.add_argument("--space", default="", metavar="NAME", help="the space ($CF_SPACE, else what 'cf target' says)")
@@ -39,8 +41,8 @@ def _target_arguments(parser: argparse.ArgumentParser) -> None:
         "--strategy", default="rolling", choices=["rolling", "restart"], help="for an app that runs (rolling)"
     )
     parser.add_argument("--no-start", action="store_true", help="set the droplet; leave the app stopped")
-    parser.add_argument("--max-in-flight", type=int, metavar="N", help="instances replaced at a time (1)")
-    parser.add_argument("--timeout", type=float, default=600.0, metavar="SECONDS", help="for the app to run (600)")
+    parser.add_argument("--max-in-flight", type=number(), metavar="N", help="instances replaced at a time (1)")
+    parser.add_argument("--timeout", type=seconds, default=600.0, metavar="SECONDS", help="for the app to run (600)")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
 
 
@@ -82,9 +84,11 @@ def _promote_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _rollback_arguments(parser: argparse.ArgumentParser) -> None:
+    from .arguments import number
+
     parser.add_argument("app", metavar="APP", help="APP, SPACE/APP or ORG/SPACE/APP")
     parser.add_argument(
-        "--to", type=int, default=0, metavar="VERSION", help="the revision (the last one with another droplet)"
+        "--to", type=number(), default=0, metavar="VERSION", help="the revision (the last one with another droplet)"
     )
     parser.add_argument("--digest", default="", metavar="SHA256", help="go back to this droplet")
     shared.add_any_stack(parser)
@@ -148,9 +152,9 @@ def _promote(arguments: argparse.Namespace) -> int:
     from ..cloudfoundry.promote import Place, promote
     from ..cloudfoundry.session import Session
 
+    source, target = Place.read(arguments.source), Place.read(arguments.target)
+    wanted = _digest(arguments.digest)
     with Session(_settings(arguments)) as session:
-        source, target = Place.read(arguments.source), Place.read(arguments.target)
-        wanted = _digest(arguments.digest)
         done = promote(Api(session), source, target, wanted, _how(arguments), any_stack=arguments.any_stack)
     how = "copied" if done.copied else "was there already"
     return _report(arguments, done, f"{done.target}: the droplet of {done.source} {how}, {_said(done.action)}")
@@ -162,8 +166,8 @@ def _rollback(arguments: argparse.Namespace) -> int:
     from ..cloudfoundry.rollback import rollback
     from ..cloudfoundry.session import Session
 
+    wanted, place = _digest(arguments.digest), Place.read(arguments.app)
     with Session(_settings(arguments)) as session:
-        wanted, place = _digest(arguments.digest), Place.read(arguments.app)
         done = rollback(Api(session), place, _how(arguments), version=arguments.to, digest=wanted)
     what = f"revision {done.revision}" if done.revision else "an earlier droplet (its environment stays as it is)"
     return _report(arguments, done, f"{done.app}: back to {what}, {_said(done.action)}")
@@ -197,10 +201,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 
 def _how(arguments: argparse.Namespace) -> How:
     from ..cloudfoundry.deployments import How
-    from ..errors import UsageError
 
-    if (arguments.max_in_flight is not None and arguments.max_in_flight < 1) or arguments.timeout <= 0:
-        raise UsageError("--max-in-flight and --timeout must be positive", "Leave them out for 1 and 600.")
     return How(arguments.strategy, not arguments.no_start, arguments.max_in_flight, arguments.timeout)
 
 

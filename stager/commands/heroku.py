@@ -34,7 +34,11 @@ def _push_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _waiting_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--timeout", type=float, default=3600.0, metavar="SECONDS", help="for the release phase (3600)")
+    from .arguments import seconds
+
+    parser.add_argument(
+        "--timeout", type=seconds, default=3600.0, metavar="SECONDS", help="for the release phase (3600)"
+    )
     shared.add_any_stack(parser, shared.COMPARED)
 
 

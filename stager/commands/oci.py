@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 def image_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the droplet files and what decides an image's bytes."""
+    from .arguments import tcp_port
+
     parser.add_argument(
         "droplets", nargs="*", default=["droplet.tgz"], metavar="DROPLET", help="droplet files, one an architecture"
     )
@@ -33,7 +35,9 @@ def image_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--base-root", default="", metavar="TAR", help="a root filesystem's tar as the base")
     _base_name(parser)
     _allow_missing(parser)
-    parser.add_argument("--port", type=int, default=8080, help="the port web listens on, unless PORT is set (8080)")
+    parser.add_argument(
+        "--port", type=tcp_port, default=8080, metavar="N", help="the port web listens on, unless PORT is set (8080)"
+    )
     parser.add_argument("--source", default="", metavar="URL", help="where the app's source is kept")
     parser.add_argument("--revision", default="", metavar="ID", help="the source's version, such as a commit")
     parser.add_argument(
@@ -95,8 +99,11 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> int:
+    from ..registry.reference import read
     from ..targets import oci
 
+    if arguments.tag:
+        read(arguments.tag)
     store = shared.store(arguments)
     if arguments.output:
         writing.keep_apart(arguments.output, *arguments.droplets, arguments.base_root)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
+    from .arguments import number
+
     image_arguments(parser)
     option = parser.add_argument
     shared.add_output(parser, "openshift", "the folder to write (openshift)", metavar="DIR")
@@ -22,7 +24,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     option("--secret", default="", metavar="NAME", help="a Secret whose keys become variables")
     option("--host", default="", help="the host name of Route and Ingress")
     option("--probe-path", default="", metavar="PATH", help="what probes ask for (only whether the port is open)")
-    option("--replicas", type=int, default=1, metavar="N", help="processes of each type (1)")
+    option("--replicas", type=number(), default=1, metavar="N", help="processes of each type (1)")
     option("--cpu", default="", metavar="AMOUNT", help="CPU to request, such as 250m")
     option("--memory", default="", metavar="AMOUNT", help="memory to request and allow, such as 256Mi")
     option("--writable-root", action="store_true", help="the app writes outside /tmp")

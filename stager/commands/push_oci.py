@@ -35,14 +35,16 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _registry_arguments(parser: argparse.ArgumentParser) -> None:
+    from .arguments import number
+
     parser.add_argument(
         "--mount-from", action="append", default=[], metavar="NAME", help="a repository there that has layers already"
     )
     parser.add_argument("--plain-http", action="store_true", help="speak http with a registry elsewhere")
     parser.add_argument(
-        "--chunk-size", type=int, default=0, metavar="BYTES", help="of one request of an upload (32 MiB)"
+        "--chunk-size", type=number(), default=0, metavar="BYTES", help="of one request of an upload (32 MiB)"
     )
-    parser.add_argument("--jobs", type=int, default=4, metavar="N", help="uploads at once (4)")
+    parser.add_argument("--jobs", type=number(1, 1024), default=4, metavar="N", help="uploads at once (4)")
 
 
 def _push(arguments: argparse.Namespace) -> int:
@@ -54,6 +56,8 @@ def _push(arguments: argparse.Namespace) -> int:
     from ..registry.reference import parse
 
     reference = parse(arguments.image)
+    for name in arguments.mount_from:
+        parse(f"{reference.host}/{name}")
     cancel = threading.Event()
     with ExitStack() as keep:
         image, notes = _open(arguments, keep)
@@ -69,10 +73,6 @@ def _push(arguments: argparse.Namespace) -> int:
 def _access(arguments: argparse.Namespace, cancel: Any) -> Access:
     from ..registry.access import CHUNK, Access
 
-    if arguments.chunk_size < 0 or arguments.jobs < 1:
-        raise UsageError(
-            "--chunk-size and --jobs are positive numbers", "Leave them out to get what fits most registries."
-        )
     wishes = {"plain_http": arguments.plain_http, "chunk": arguments.chunk_size or CHUNK, "jobs": arguments.jobs}
     return Access.from_environment(
         shared.environ(), shared.home(), progress=shared.progress(arguments), cancel=cancel, **wishes

@@ -124,7 +124,7 @@ def add_planning(parser: argparse.ArgumentParser) -> None:
 def add_choices(parser: argparse.ArgumentParser) -> None:
     """Declare what decides a plan."""
     parser.add_argument("--stack", default="", metavar="NAME", help="the stack to stage for (debian-12)")
-    parser.add_argument("--arch", default="", choices=["", "amd64", "arm64"], help="the architecture (amd64)")
+    parser.add_argument("--arch", default="", choices=["amd64", "arm64"], help="the architecture (amd64)")
     help_ = "choose the stack that all these targets take, such as heroku,cloudfoundry,oci; may be repeated"
     parser.add_argument("--for", dest="targets", action="append", default=[], metavar="TARGETS", help=help_)
     add_any_stack(parser, "for these targets, prefer the app's own stack to one that is called as theirs")

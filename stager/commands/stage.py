@@ -49,7 +49,7 @@ def plain(argv: list[str]) -> argparse.Namespace | None:
                 found.targets += (value,)
             else:
                 setattr(found, _OPTIONS[word], value)
-        elif word.startswith("-"):
+        elif word.startswith("-") or not word:
             return None
         else:
             dirs.append(word)
@@ -60,13 +60,15 @@ def plain(argv: list[str]) -> argparse.Namespace | None:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `stage`."""
+    from .arguments import number
+
     shared.add_planning(parser)
     shared.add_output(
         parser,
         "droplet.tgz",
         "the droplet file (droplet.tgz)",
     )
-    parser.add_argument("--jobs", type=int, default=0, metavar="N", help="worker threads (one a processor)")
+    parser.add_argument("--jobs", type=number(1, 1024), default=0, metavar="N", help="worker threads (one a processor)")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..checked import whole
 from ..errors import Cancelled, NoMachine, UsageError
 from . import shared
+from .arguments import number, seconds, tcp_port
 
 if TYPE_CHECKING:
     import argparse
@@ -246,7 +247,7 @@ def _up_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--provider", default="", metavar="NAME", help="docker, libvirt, virtualbox or vmware_desktop (what works)"
     )
-    parser.add_argument("--port", type=int, default=0, metavar="N", help="the port of this host (a free one)")
+    parser.add_argument("--port", type=tcp_port, default=0, metavar="N", help="the port of this host (a free one)")
     parser.add_argument("--box", default="", metavar="STACK", help="another stack, or a folder with one of your own")
     parser.add_argument("--like", default="", metavar="NAME", help="whose variables: cloudfoundry, heroku or plain")
     parser.add_argument(
@@ -268,16 +269,18 @@ def _plain_arguments(parser: argparse.ArgumentParser) -> None:
 def _check_arguments(parser: argparse.ArgumentParser) -> None:
     shared.add_common(parser)
     parser.add_argument(
-        "--limit", type=float, default=10.0, metavar="SECONDS", help="no answer by then is critical (10)"
+        "--limit", type=seconds, default=10.0, metavar="SECONDS", help="no answer by then is critical (10)"
     )
-    parser.add_argument("--slow", type=float, default=0.0, metavar="SECONDS", help="a later answer is a warning")
+    parser.add_argument("--slow", type=seconds, default=0.0, metavar="SECONDS", help="a later answer is a warning")
 
 
 def _logs_arguments(parser: argparse.ArgumentParser) -> None:
     shared.add_common(parser)
     parser.add_argument("-f", "--follow", action="store_true", help="go on until Ctrl-C")
     parser.add_argument("-p", "--process", default="", metavar="TYPE", help="only this type, instance or service")
-    parser.add_argument("-n", "--lines", type=int, default=50, metavar="N", help="how many of the last lines (50)")
+    parser.add_argument(
+        "-n", "--lines", type=number(0), default=50, metavar="N", help="how many of the last lines (50)"
+    )
 
 
 def _ssh_arguments(parser: argparse.ArgumentParser) -> None:

@@ -45,7 +45,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _attested(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--k-of-n", type=int, default=0, metavar="K", help="demand K agreeing signers (--attestation)")
+    from .arguments import number
+
+    parser.add_argument(
+        "--k-of-n", type=number(), default=0, metavar="K", help="demand K agreeing signers (--attestation)"
+    )
     help_ = "a signed attestation of an independent rebuild; may be repeated"
     parser.add_argument("--attestation", action="append", default=[], metavar="FILE", help=help_)
     help_ = "a public key whose signature counts; may be repeated"
@@ -60,10 +64,23 @@ def run(arguments: argparse.Namespace) -> int:
         return _signers(arguments)
     for out in filter(None, (arguments.keep, arguments.junit)):
         writing.keep_apart(out, arguments.droplet or _DROPLET)
+    _check_named(arguments)
     verdict = _verified(arguments)
     if arguments.junit:
         _write_junit(verdict, arguments.junit)
     return _report(verdict, arguments)
+
+
+def _check_named(arguments: argparse.Namespace) -> None:
+    """Raise UsageError for conditions and Pythons that are none, before any work."""
+    import shutil
+
+    from ..verifying.conditions import known
+
+    known(name for row in (*arguments.skip, arguments.conditions) for name in row.split(",") if name)
+    for path in arguments.python:
+        if shutil.which(path) is None:
+            raise UsageError(f"--python {path} is no program", "Name a Python that has stager installed.")
 
 
 def _report(verdict: Verdict, arguments: argparse.Namespace) -> int:

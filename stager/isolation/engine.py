@@ -146,7 +146,7 @@ def run(client: Any, droplet: DropletFile, image: str, how: How, network: str = 
     instead of its default one. Raises LaunchFailed, PortTaken, EngineFailed; the container is removed in any case.
     """
     command = surroundings.command(droplet, how.process, how.shell)
-    port = running.chosen_port(how.port) if how.network else 0
+    port = running.chosen_port(how.port, by_user=False) if how.network else 0
     with running.stoppable(), ExitStack() as opened:
         with _answering():
             container = client.containers.create(image, **_options(droplet, command, port, how, network))

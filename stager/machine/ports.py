@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from ..errors import PortInUse, UsageError
+from ..errors import PortForbidden, PortInUse, UsageError
 from ..running import free_port
 
 HOST = "127.0.0.1"
@@ -21,10 +21,12 @@ def choose(wanted: int) -> int:
 
 
 def check(port: int, *, asked: bool) -> None:
-    """Raise PortInUse when something listens on the port, or nobody may."""
+    """Raise PortInUse when something listens on the port, PortForbidden when this user may not."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
+        except PermissionError:
+            raise PortForbidden(port) from None
         except OSError:
             raise PortInUse(port, asked) from None

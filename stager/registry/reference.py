@@ -54,6 +54,11 @@ def parse(text: str) -> Reference:
 
     Raises BadReference, and UsageError when the default registry is not known because the docker SDK is missing.
     """
+    return _resolved(*read(text))
+
+
+def read(text: str) -> tuple[str, str, str, str]:
+    """Host, repository, tag and digest of a name, the host empty where Docker takes its default. Raises BadReference."""
     if "://" in text:
         raise BadReference(_shown(text), "it has a scheme")
     name, at, digest = text.partition("@")
@@ -69,7 +74,7 @@ def parse(text: str) -> Reference:
         raise BadReference(_shown(text), f"its name has more than {_LONGEST} signs")
     if not host and re.fullmatch(r"[0-9a-f]{64}", repository):
         raise BadReference(_shown(text), "64 hexadecimal digits are an image's number, not its name")
-    return _resolved(host, repository, tag or ("" if digest else "latest"), digest)
+    return host, repository, tag or ("" if digest else "latest"), digest
 
 
 def host_of(text: str) -> str:

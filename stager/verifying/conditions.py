@@ -297,9 +297,9 @@ def choose(here: Here, scratch: str, skip: Iterable[str] = (), only: Sequence[st
 
     Raises UsageError for a name in `skip` or `only` that is no condition.
     """
-    skipped = set(_known(skip))
+    skipped = set(known(skip))
     if only:
-        skipped |= set(CONDITIONS) - set(_known(only))
+        skipped |= set(CONDITIONS) - set(known(only))
     changes, not_tried = [], []
     for name, (_, decide) in CONDITIONS.items():
         if name in skipped and name not in ALWAYS:
@@ -313,7 +313,8 @@ def choose(here: Here, scratch: str, skip: Iterable[str] = (), only: Sequence[st
     return Chosen(tuple(changes), tuple(not_tried))
 
 
-def _known(names: Iterable[str]) -> list[str]:
+def known(names: Iterable[str]) -> list[str]:
+    """The conditions that people name. Raises UsageError for a name of none."""
     found = [name.strip().replace("-", " ").lower() for name in names]
     for name in found:
         if name not in CONDITIONS:

@@ -74,10 +74,10 @@ def test_push_promote_and_rollback(platform: CloudFoundry, tmp_path: Path, stage
         (
             ["push", "cloudfoundry", "nothing.tgz", "--app", "a"],
             20,
-            "nothing.tgz: cannot be read: No such file or directory",
+            "nothing.tgz: cannot be read: there is no such file",
         ),
         (["push", "cloudfoundry", "DROPLET", "-f", "no.yml"], 20, "no.yml: cannot be read: No such file or directory"),
-        (["push", "cloudfoundry", "DROPLET", "--app", "a", "--max-in-flight", "0"], 2, "must be positive"),
+        (["push", "cloudfoundry", "DROPLET", "--app", "a", "--max-in-flight", "0"], 2, "is no whole number"),
         (["push", "cloudfoundry", "DROPLET", "--app", "a", "--space", "nowhere"], 70, "org acme has none of that name"),
         (["promote", "cloudfoundry", "a", "b", "--digest", "12"], 2, "'12' is no SHA-256 digest"),
         (["rollback", "cloudfoundry", "nothing"], 70, "acme/dev has none of that name"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from argparse import ArgumentTypeError
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,7 @@ def test_sizes_of_memory(text: str, size: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "M", "1", "4095K", "-1G", "1T", "1.5G", "nan"])
 def test_what_is_no_size(text: str) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011  argparse says what was wrong
+    with pytest.raises(ArgumentTypeError, match="is no size of 4M or more"):
         app.memory_size(text)
 
 
