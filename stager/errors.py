@@ -192,14 +192,17 @@ class NoProcess(SourceError):
         kind: str = "",
         where: str = "",
         site: tuple[str, str, str] | None = None,
+        elsewhere: tuple[str, str] = ("", ""),
     ) -> None:
-        """`kind` is what the app is instead, as a sentence, and `where` the place that says so; `site` as in NotDetected."""
+        """`kind` is what the app is instead, as a sentence, and `where` the place that says so; `site` as in NotDetected;
+        `elsewhere` is a command that another platform's file has, and its place."""
         meant = f"{site[0]} is of a {site[1]} site: {_built_site(site[2])} " if site else ""
-        node = list(buildpacks) == ["nodejs"]
+        command, place = elsewhere
+        example = "node server.js" if list(buildpacks) == ["nodejs"] else "python main.py"
         super().__init__(
             f"no start command found for {_listing(buildpacks)}{f': {kind}' if kind else ''}",
-            f"{meant}Add a file Procfile with a line such as 'web: {'node server.js' if node else 'python main.py'}'. "
-            f"Looked for: {_listing(looked_for, 20)}",
+            f"{meant}Add a file Procfile with a line such as 'web: {command or example}'"
+            f"{f', as {place} has it' if place else ''}. Looked for: {_listing(looked_for, 20)}",
             where=where,
             looked_for=list(looked_for),
         )

@@ -118,6 +118,8 @@ def _rows(one: Simple) -> list[list[str]]:
         rows.append(["program", word, ""])
     elif path := app_path(word, one.folder):
         rows.append(["path", word, path])
+    if word in (".", "source") and (path := app_path(one.words[1], one.folder) if one.words[1:] else None):
+        rows.append(["read", one.words[1], path])
     name = posixpath.basename(word)
     if name in _READERS and (file := _argument(one.words)) and (path := app_path(file, one.folder)):
         rows.append(["source" if name in _SHELLS else "read", file, path])
@@ -205,6 +207,8 @@ def _advice(name: str, programs: Collection[str]) -> str:
 def _refuse_path(need: Need) -> None:
     kind, file, line, _, word, _ = need
     hint = "Have it in the app before staging, see that .gitignore does not leave it out, or correct the command."
+    if word.endswith("bin/activate"):
+        hint = "Write the command without it: the droplet has the app's packages, and its PATH leads to them."
     raise BadManifest(
         file or "the command", f"{kind} starts {word}, which is not in the app", hint, int(line or 0) or None
     )

@@ -68,6 +68,9 @@ WRONG = {
     "Write the command without 'uv run': the droplet has the app's packages, and its PATH leads to them.",
     "pnpm start": "Procfile:3: web starts pnpm, which is not in the droplet\n"
     "Write it with 'npm run', which the droplet has, or give what the script runs.",
+    "source venv/bin/activate && gunicorn app:app": "Procfile:3: web starts venv/bin/activate, which is not in the app\n"
+    "Write the command without it: the droplet has the app's packages, and its PATH leads to them.",
+    ". ./settings.sh; gunicorn app:app": f"Procfile:3: web starts ./settings.sh, which is not in the app\n{HAVE}",
     "servr": "Procfile:3: web starts servr, which is not in the droplet\n"
     "Add the package that brings servr to the app's dependencies and make the lock again, or correct the command.",
     "/usr/bin/python3 app.py": "Procfile:3: web starts /usr/bin/python3, which is not in the droplet\n"

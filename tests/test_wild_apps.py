@@ -282,6 +282,114 @@ def test_packages_of_another_folder_are_not_in_the_droplet(files: Files, kind: s
     )
 
 
+ELSEWHERE = {
+    "manifest.yml": ("applications:\n- name: shop\n  command: gunicorn srv.web:app\n", 3),
+    "heroku.yml": ("run:\n  web: gunicorn srv.web:app\n", 2),
+    "render.yaml": ("services:\n  - type: web\n    startCommand: 'gunicorn srv.web:app'\n", 3),
+    "railway.json": ('{"deploy": {\n "startCommand": "gunicorn srv.web:app"}}', 2),
+    "railway.toml": ("[deploy]\nstartCommand = 'gunicorn srv.web:app'\n", 2),
+    "nixpacks.toml": ("[start]\ncmd = 'gunicorn srv.web:app'\n", 2),
+    "railpack.json": ('{"deploy": {"startCommand": "gunicorn srv.web:app"}}', 1),
+    "fly.toml": ("[processes]\napp = 'gunicorn srv.web:app'\n", 2),
+    "app.yaml": ("runtime: python312\nentrypoint: gunicorn srv.web:app\n", 2),
+    "Procfile.dev": ("css: x\nweb: gunicorn srv.web:app\n", 2),
+    "Dockerfile": ('FROM python\nCMD ["gunicorn", "srv.web:app"]\n', 2),
+}
+
+
+@pytest.mark.parametrize("file", ELSEWHERE)
+def test_the_start_command_of_another_platform_is_named(file: str) -> None:
+    text, line = ELSEWHERE[file]
+    with pytest.raises(NoProcess) as caught:
+        processes({"requirements.txt": "", "srv/web.py": "", file: text}, "gunicorn")
+    example = f"Add a file Procfile with a line such as 'web: gunicorn srv.web:app', as {file}:{line} has it. "
+    assert caught.value.hint.startswith(example)
+
+
+@pytest.mark.parametrize("file", ELSEWHERE)
+def test_a_file_of_another_platform_that_cannot_be_read_is_not_ours_to_correct(file: str) -> None:
+    with pytest.raises(NoProcess) as caught:
+        processes({"requirements.txt": "", file: "{\n"}, "gunicorn")
+    assert caught.value.hint.startswith("Add a file Procfile with a line such as 'web: python main.py'. ")
+
+
+@pytest.mark.parametrize(
+    ("files", "where", "command"),
+    [
+        (
+            {"Procfile": "web: pip install -r requirements.txt && python a.py\n"},
+            "Procfile:1",
+            "pip install -r requirements.txt",
+        ),
+        (
+            {"Procfile": "web: python3 -m pip install flask; python a.py\n"},
+            "Procfile:1",
+            "python3 -m pip install flask",
+        ),
+        ({"Procfile": "web: uv sync && python a.py\n"}, "Procfile:1", "uv sync"),
+        ({"package.json": package("npm ci && node a.js"), "a.js": ""}, "package.json:7", "npm ci"),
+        (
+            {"package.json": package(scripts={"prestart": "yarn", "start": "node a.js"}), "a.js": ""},
+            "package.json:7",
+            "yarn",
+        ),
+    ],
+)
+def test_packages_are_not_installed_at_the_start(files: Files, where: str, command: str) -> None:
+    with pytest.raises(BadManifest) as caught:
+        processes({"a.py": "", **({} if "package.json" in files else {"requirements.txt": ""}), **files}, "a")
+    assert (caught.value.where, caught.value.message, caught.value.hint) == (
+        where,
+        f"web installs packages each time it starts: {command}",
+        f"Take '{command}' out of it: the droplet has the packages that the lock names.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("web: gunicorn \\\n  app:app", "the command of web ends with a backslash, and none goes on in the next line"),
+        ("Web: gunicorn app:app", "Web is not web, the process that answers requests"),
+        ("WEB: gunicorn app:app", "WEB is not web, the process that answers requests"),
+    ],
+)
+def test_slips_of_a_procfile(line: str, message: str) -> None:
+    with pytest.raises(BadManifest) as caught:
+        processes({"requirements.txt": "", "app.py": FLASK, "Procfile": f"{line}\n"}, "flask gunicorn")
+    assert (caught.value.where, caught.value.message) == ("Procfile:1", message)
+
+
+@pytest.mark.parametrize(
+    ("file", "language"),
+    [
+        ("main.go", "Go"), ("cmd/api/main.go", "Go"), ("src/main.rs", "Rust"), ("app.rb", "Ruby"), ("wp-config.php", "PHP"),
+        ("www/index.php", "PHP"), ("Main.java", "Java"), ("mvnw", "Java"), ("main.kt", "Kotlin"), ("Program.cs", ".NET"),
+        ("app.psgi", "Perl"), ("main.cpp", "C and C++"), ("app.R", "R"), ("notes.ipynb", "Jupyter"), ("Dockerfile", "Docker"),
+    ],
+)  # fmt: skip
+def test_a_language_is_named_by_its_programs_alone(file: str, language: str) -> None:
+    with pytest.raises(NotDetected) as caught:
+        processes({file: "", "README.md": ""})
+    assert caught.value.message == (
+        f"no buildpack recognises this folder: {file} is for {language}, which stager has no buildpack for"
+    )
+    assert processes({file: "", "requirements.txt": "", "main.py": ""}) == {"web": "python main.py"}
+
+
+def test_an_installation_of_uv_is_a_version() -> None:
+    tree = SourceTree.of({"main.py": "", ".python-version": "cpython-3.12.4-linux-x86_64-gnu\n"})
+    (match,) = detection.detect(tree, BUILDPACKS).matched
+    assert [one[:2] for one in match.versions] == [("python", "3.12.4")]
+
+
+def test_what_other_builders_would_do_is_told() -> None:
+    files = {"requirements.txt": "", "main.py": "", "Aptfile": "ffmpeg\n", "bin/post_compile": ""}
+    assert detection.detect(SourceTree.of(dict(files)), BUILDPACKS).notes == (
+        "Aptfile is not read: programs and libraries of the system are those of the stack",
+        "bin/post_compile is not run: keep what it makes in the app",
+    )
+
+
 @pytest.mark.parametrize(
     ("command", "hint"),
     [

@@ -61,6 +61,7 @@ def detect(tree: SourceTree, buildpacks: Sequence[Buildpack] | None = None, *, o
         looked_for = [(one.name, one.looks_for) for one in known] if beside else rejected
         helpers = list(zip(chosen, beside, strict=True)) if beside else []
         apps, pages = ([], []) if others else _inside(tree)
+        others = others or ([] if apps or pages or foreign.site(tree) else foreign.sources(tree))
         raise NotDetected(looked_for, found, others, helpers, apps, pages, foreign.site(tree))
     matched = [one for one in known if one.name in chosen]
     _refuse(facts, matched)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ..buildpack.vocabulary import Buildpack, Server, StartRule
 from ..errors import Ambiguous, BadManifest, NeedsBuild, NoProcess, UsageError
 from ..model import Detection, Detections, Process, Reason
-from . import appconfig, foreign, kinds, procfile, scripts, versions
+from . import appconfig, elsewhere, foreign, kinds, procfile, scripts, versions
 from .matching import Facts, Match, fill, installed, search
 
 if TYPE_CHECKING:
@@ -78,10 +78,14 @@ def choose(
         found, more = _by_rules(parties, bool(given))
         given |= {WEB: found} if found and not _given_already(found, given.values(), parties) else {}
         notes += more
-    _check_foreground(given.values(), parties)
+    _check_lines(given.values(), parties)
     if not given:
         raise NoProcess(
-            [party.buildpack.name for party in parties], _looked_for(parties), *_instead(parties), foreign.site(tree)
+            [party.buildpack.name for party in parties],
+            _looked_for(parties),
+            *_instead(parties),
+            foreign.site(tree),
+            elsewhere.command(Facts(tree)),
         )
     ordered = sorted(given.values(), key=lambda process: (process.type != WEB, process.type.encode()))
     return Chosen(tuple(ordered), tuple(notes))
@@ -143,14 +147,20 @@ def _not_installed(process: Process, parties: Sequence[_Party]) -> str:
     return ""
 
 
-def _check_foreground(processes: Iterable[Process], parties: Sequence[_Party]) -> None:
-    """Refuse a command that ends while its program runs on: every platform takes the process for ended."""
+def _check_lines(processes: Iterable[Process], parties: Sequence[_Party]) -> None:
+    """Refuse what no process may do: end while its program runs on, as every platform takes it for ended then; and
+    install packages, which are in the droplet, as the lock says."""
     for process in processes:
         for party in parties:
-            last = scripts.steps(party.facts, process.command)[-1:]
-            if last and (hint := kinds.background(last[0].text)):
-                why = f"{process.type} puts its program into the background and ends: {last[0].text[:80]}"
-                raise BadManifest(process.reason.file or "the command", why, hint, process.reason.line)
+            steps = scripts.steps(party.facts, process.command)
+            for step in steps:
+                if kinds.installs(step.text):
+                    why = f"{process.type} installs packages each time it starts: {step.text[:80]}"
+                    hint = f"Take '{step.text[:80]}' out of it: the droplet has the packages that the lock names."
+                    raise BadManifest(*scripts.error(party.facts, step, process, why, hint))
+            if steps and (hint := kinds.background(steps[-1].text)):
+                why = f"{process.type} puts its program into the background and ends: {steps[-1].text[:80]}"
+                raise BadManifest(*scripts.error(party.facts, steps[-1], process, why, hint))
 
 
 def _given_already(found: Process, given: Iterable[Process], parties: Sequence[_Party]) -> bool:

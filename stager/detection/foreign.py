@@ -59,10 +59,51 @@ MANIFESTS = {
 """Path pattern → the language or tool whose manifest it is."""
 
 
+_SOURCES = {
+    **dict.fromkeys(("*.go", "cmd/*/*.go"), "Go"),
+    **dict.fromkeys(("*.rs", "src/*.rs"), "Rust"),
+    **dict.fromkeys(("*.rb", "Rakefile"), "Ruby"),
+    **dict.fromkeys(("*.php", "*/index.php"), "PHP"),
+    **dict.fromkeys(("*.java", "gradlew", "mvnw", "src/main/java/**"), "Java"),
+    **dict.fromkeys(("*.kt", "*.kts"), "Kotlin"),
+    **dict.fromkeys(("*.cs", "*.fs", "*.fsx", "*.vb"), ".NET"),
+    **dict.fromkeys(("*.ex", "*.exs"), "Elixir"),
+    **dict.fromkeys(("*.pl", "*.psgi", "cpanfile"), "Perl"),
+    **dict.fromkeys(("*.c", "*.cpp", "*.cc", "CMakeLists.txt"), "C and C++"),
+    **dict.fromkeys(("*.R", "*.r", "*.Rmd"), "R"),
+    **dict.fromkeys(("*.hs", "*.cabal"), "Haskell"),
+    **dict.fromkeys(("*.nim", "*.nimble"), "Nim"),
+    **dict.fromkeys(("*.zig",), "Zig"),
+    "*.swift": "Swift",
+    "*.dart": "Dart",
+    "*.lua": "Lua",
+    "*.cr": "Crystal",
+    "*.jl": "Julia",
+    "*.scala": "Scala",
+    "*.clj": "Clojure",
+    "*.erl": "Erlang",
+    "dune-project": "OCaml",
+    "*.ipynb": "Jupyter",
+    "Dockerfile": "Docker",
+    "docker-compose.yml": "Docker",
+    "compose.yaml": "Docker",
+}
+"""Path pattern → the language of a program, or the tool, in an app that nothing else says anything about."""
+
+
+def sources(tree: SourceTree) -> list[tuple[str, str]]:
+    """(file, language) of programs in an app without any manifest, as `found`."""
+    return _first(tree, _SOURCES)
+
+
 def found(tree: SourceTree) -> list[tuple[str, str]]:
     """(file, language) of the manifests in the app, one for each language."""
+    return _first(tree, MANIFESTS)
+
+
+def _first(tree: SourceTree, patterns: Mapping[str, str]) -> list[tuple[str, str]]:
     first: dict[str, str] = {}
-    for pattern, language in MANIFESTS.items():
+    for pattern, language in patterns.items():
         if language not in first and (paths := tree.glob(pattern)):
             first[language] = paths[0]
     return [(file, language) for language, file in first.items()]

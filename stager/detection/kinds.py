@@ -120,3 +120,14 @@ _BACKGROUND = (
 def background(text: str) -> str:
     """How to mend a command that puts its program into the background and ends; empty when it does not."""
     return next((hint for pattern, hint in _BACKGROUND if re.match(rf"(?:\w+=\S*\s+|exec\s+)*{pattern}", text)), "")
+
+
+_INSTALLS = re.compile(
+    r"(?:sudo\s+)?(?:(?:npm|pnpm|yarn|bun|bundle|poetry|pipenv|pdm)\s+(?:install|i|ci|add)\b|yarn\s*\Z|uv\s+(?:sync|pip\s+install)\b|"
+    r"(?:python[\d.]*\s+-m\s+)?pip[\d.]*\s+install\b)"
+)
+
+
+def installs(text: str) -> bool:
+    """Whether a simple command installs packages."""
+    return _INSTALLS.match(text) is not None

@@ -63,9 +63,21 @@ def _process(text: str, number: int) -> Process:
     if not command:
         why = f"{kind} has no command"
         raise BadManifest(NAME, why, _LINE, number)
+    if command.endswith("\\"):
+        raise BadManifest(
+            NAME, f"the command of {kind} ends with a backslash, and none goes on in the next line", _LINE, number
+        )
+    if kind.lower() == "web" and kind != "web":
+        raise BadManifest(
+            NAME, f"{kind} is not web, the process that answers requests", f"Write it as '{_web(command)}'.", number
+        )
     if quoted := _QUOTED.match(command):
         command = quoted[2].strip()
     return Process(kind, command, Reason(f"{NAME} names it", NAME, number))
+
+
+def _web(command: str) -> str:
+    return f"web: {command}"
 
 
 def _refuse_second(first: Process | None, process: Process) -> None:

@@ -189,7 +189,7 @@ def _check_program(facts: Facts, step: Step, process: Process, manager: str) -> 
         return
     why = f"{_what(step, process)} runs {file}, which is not in the app"
     hint = "Correct the command, or see that .gitignore does not leave the file out."
-    raise BadManifest(*_error(facts, step, process, why, hint))
+    raise BadManifest(*error(facts, step, process, why, hint))
 
 
 def _output(file: str) -> str:
@@ -229,7 +229,7 @@ def _check_kind(step: Step, process: Process, facts: Facts) -> None:
     tool = next((tool for tool in _tools(step.text) if tool in TOOLS), "") if step.script else ""
     if tool:
         what, hint = TOOLS[tool]
-        raise BadManifest(*_error(facts, step, process, f"{_what(step, process)} runs {tool}, which {what}", hint))
+        raise BadManifest(*error(facts, step, process, f"{_what(step, process)} runs {tool}, which {what}", hint))
 
 
 _LOADER = re.compile(r"(?:^|[\s/='\"])(\.pnp\.(?:c?js|loader\.mjs))(?=[\s'\"]|$)")
@@ -243,7 +243,7 @@ def _check_loader(step: Step, process: Process, facts: Facts) -> None:
         hint = (
             f"Take {found[1]} out of the command: Node.js finds the packages in node_modules, laid out from yarn.lock."
         )
-        raise BadManifest(*_error(facts, step, process, why, hint))
+        raise BadManifest(*error(facts, step, process, why, hint))
 
 
 def _check_tool(facts: Facts, step: Step, process: Process) -> None:
@@ -257,10 +257,10 @@ def _check_tool(facts: Facts, step: Step, process: Process) -> None:
         if package:
             what = tool if tool == package else f"{tool} of {package}"
             why = f"{_what(step, process)} {verb} {what}, which is only among devDependencies"
-            raise BadManifest(*_error(facts, step, process, why, _move(tool, package)))
+            raise BadManifest(*error(facts, step, process, why, _move(tool, package)))
 
 
-def _error(facts: Facts, step: Step, process: Process, why: str, hint: str) -> tuple[str, str, str, int | None]:
+def error(facts: Facts, step: Step, process: Process, why: str, hint: str) -> tuple[str, str, str, int | None]:
     """What BadManifest takes for a step: its place is where the line stands that it is a part of."""
     if step.script:
         return MANIFEST, why, hint, facts.line(MANIFEST, f"scripts.{step.script}")

@@ -130,8 +130,14 @@ def setup_cfg(facts: Facts) -> Iterator[Asked]:
 
 
 def _virtualenv(read: Reader) -> Reader:
-    """pyenv's full name of a virtual environment (`3.11.4/envs/shop`) begins with the version it is of."""
-    return lambda facts: (one._replace(text=one.text.partition("/envs/")[0]) for one in read(facts))
+    """pyenv's full name of a virtual environment (`3.11.4/envs/shop`) begins with the version it is of; uv's name of an
+    installation (`cpython-3.12.4-linux-x86_64-gnu`) says where it was for after it."""
+    return lambda facts: (
+        one._replace(text=_INSTALLATION.sub(r"\1", one.text.partition("/envs/")[0])) for one in read(facts)
+    )
+
+
+_INSTALLATION = re.compile(r"\Acpython-(3(?:\.\d+){1,2})-(?:linux|macos|windows)-[\w-]+\Z")
 
 
 _MANAGED = (".python-version", ".tool-versions", "mise.toml", ".mise.toml")
