@@ -238,6 +238,20 @@ class BadLock(SourceError):
         )
 
 
+class WorkspaceMember(SourceError):
+    """A folder without a lock that is a member of a workspace above it: `up` from there, named by its `manifest`."""
+
+    def __init__(self, member: str, up: str, manifest: str, start: str) -> None:
+        super().__init__(
+            f"this folder is {member} of the workspace in {up}, and is locked and staged with it",
+            f"Stage the workspace's folder instead, which is {up} from here; a Procfile there starts this member, with a "
+            f"line such as '{start}'.",
+            where=manifest,
+            member=member,
+            folder=up,
+        )
+
+
 class LockFailed(SourceError):
     """An ecosystem's resolver could not make a lock file."""
 

@@ -16,6 +16,7 @@ from .archive import content_chunks
 from .buildpack import load
 from .detection import versions
 from .ecosystems import unpacked
+from .ecosystems.npm import pnpm_settings
 from .errors import LockFailed, NoRuntime, NotCached
 from .model import Artifact, Detection, Reason, Stack
 from .resolving import confined, npm, python
@@ -103,9 +104,11 @@ def _lock_node(
 ) -> tuple[str, bytes]:
     name = "package-lock.json"
     manager = versions.manager(folder.tree, load("nodejs"), "")
+    why = f"package.json's packageManager names {manager}, whose lock only it can make"
+    if manager == "npm" and pnpm_settings.packages(folder.tree):
+        manager, why = "pnpm", f"{pnpm_settings.WORKSPACE} names the members of a workspace, and only pnpm reads it"
     if manager in _OTHERS:
         lock_name, command = _OTHERS[manager]
-        why = f"package.json's packageManager names {manager}, whose lock only it can make"
         raise LockFailed(lock_name, why, f"Run '{command}' and commit {lock_name}.")
     _check_place(folder, name, settings)
     indexes = planning.indexes_for(folder.tree, settings.indexes)

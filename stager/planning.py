@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from . import box, buildpack, detection, releases, restage, runtimes
+from . import above, box, buildpack, detection, releases, restage, runtimes
 from .codec import CODEC
 from .detection import appconfig, commands, options, versions
 from .digest import Digest
@@ -237,7 +237,7 @@ def _add(
 def unlocked(tree: SourceTree, detected: Detection) -> list[str]:
     """The names an app asks for in its manifests when it has no lock of them; empty when it needs no packages.
 
-    Raises BadManifest where only running a manifest could tell.
+    Raises BadManifest where only running a manifest could tell, WorkspaceMember where the lock is to be in a folder above.
     """
     pack = buildpack.load(detected.buildpack)
     if detected.lock or not pack.ecosystem:
@@ -245,6 +245,8 @@ def unlocked(tree: SourceTree, detected: Detection) -> list[str]:
     names = sorted(ecosystem(pack.ecosystem).declared(tree))
     if not names and pack.ecosystem == "pypi":
         ecosystem("pypi").check_static(tree)
+    if names and tree.root:
+        above.refuse_member(tree.root, pack.ecosystem)
     return names
 
 

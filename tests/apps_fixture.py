@@ -68,7 +68,7 @@ def _fill(text: str) -> str:
 
 
 def materialise(name: str, into: Path) -> Path:
-    """Copy the situation `name` to `into/name` as a user would have it, and return that folder."""
+    """Copy the situation `name` to `into/name` as a user would have it, and return the app's folder in it."""
     app = into / name
     shutil.copytree(APPS / name, app, symlinks=True, ignore=shutil.ignore_patterns("expect.json", "__pycache__"))
     for template in sorted(app.rglob("*.in")):
@@ -78,7 +78,7 @@ def materialise(name: str, into: Path) -> Path:
             template.unlink()
     if name == "venv-committed":
         _virtual_environment(app / "venv")
-    return app
+    return app / str(expectation(name).get("folder", ""))
 
 
 def _virtual_environment(folder: Path) -> None:

@@ -25,7 +25,7 @@ KEYS = {
     "happy": {"about", "buildpacks", "reasons", "locks", "runtimes", "processes", "artifacts"},
     "wrong": {"about", "at", "error"},
 }
-OPTIONAL = {"http", "droplet", "network", "notes"}
+OPTIONAL = {"http", "droplet", "network", "notes", "folder"}
 
 
 def online(name: str) -> Any:

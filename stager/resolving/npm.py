@@ -81,7 +81,7 @@ def resolve(tree: SourceTree, install: Callable[[str], str], scratch: Scratch) -
 def manifests(tree: SourceTree, indexes: Indexes) -> dict[str, bytes]:
     """The app's package.json, its workspaces' and those of folders it depends on, and tarballs of the app, by path.
 
-    Raises NeedsBuild for repositories, BadManifest for what leads out of the app or may not be fetched.
+    Raises NeedsBuild for repositories, BadManifest for what leads out of the app, may not be fetched, or is not npm's.
     """
     reader = _Reader(tree, indexes)
     for folder in all_manifests(tree):
@@ -142,6 +142,10 @@ class _Reader:
     def _check(self, folder: str, name: str, spec: str, path: str, line: int) -> None:
         if is_git(spec.lower()) or _SHORT.fullmatch(spec) or _HOSTED.fullmatch(spec.lower()):
             self.needs.append((name, f"a git repository, asked for by {path}:{line}"))
+        elif spec.startswith("workspace:"):
+            why = f"{name} is asked for as {spec[:80]!r}, which npm does not understand"
+            hint = "Stage the workspace's own folder, with the lock that pnpm, Yarn or Bun makes there."
+            raise BadManifest(path, why, hint, line)
         elif is_web(spec.lower()):
             if why := self.indexes.refusal(spec.partition("#")[0]):
                 raise BadManifest(path, f"the URL of {name} is not fetched: {why}", line=line)

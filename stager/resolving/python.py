@@ -15,7 +15,6 @@ import re
 import sys
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, unquote
 
@@ -27,6 +26,7 @@ from ..ecosystems.pypi.drift import check_compiled
 from ..ecosystems.pypi.manifest import PYPROJECT, dig, entries, setup_requires
 from ..ecosystems.pypi.pins import filename_of, is_web
 from ..ecosystems.pypi.requirements import Contents, Line, contents
+from ..ecosystems.pypi.workspace import members
 from ..errors import BadManifest, BadSettings, NeedsBuild
 from ..indexes import Indexes, default_pypi, uv_program
 from ..places import toml_line
@@ -168,7 +168,7 @@ def projects(tree: SourceTree, indexes: Indexes, python: Callable[[], str]) -> S
     """
     reader = _Reader(tree, indexes)
     reader.add("", f"{PYPROJECT}:1")
-    for folder in _members(tree, reader.documents.get("")):
+    for folder in members(tree, ("uv",)):
         reader.add(folder, PYPROJECT)
     written = reader.written()
     asked = [
@@ -295,6 +295,9 @@ class _Reader:
             self._reference(folder, name, source.str("url"), where)
         elif source.get("path") is not None:
             self._place(folder, name, source.str("path"), where)
+        elif source.bool("workspace", False) and dig(self.documents[""], "tool", "uv", "workspace") is None:
+            why = f"{name} is to come from a workspace, and this folder is none"
+            raise _bad(where, why, "Stage the folder whose pyproject.toml has [tool.uv.workspace].")
 
     def _direct(self, folder: str, requirement: str, path: str, line: int) -> None:
         """A requirement's name, and its direct reference (PEP 508) if it has one."""
@@ -443,33 +446,6 @@ def _sources(document: Node) -> Iterator[tuple[str, Node]]:
 
 def _line(text: str, name: str) -> int:
     return toml_line(text, f"tool.uv.sources.{name}") or line_of(text, rf"^\s*[\"']?{re.escape(name)}\b") or 1
-
-
-def _members(tree: SourceTree, document: Node | None) -> Iterator[str]:
-    """The folders of a workspace, as uv's `members` and `exclude` patterns name them."""
-    workspace = dig(document, "tool", "uv", "workspace") if document else None
-    if workspace is None:
-        return
-    members, without = workspace.strings("members"), workspace.strings("exclude")
-    for path in tree.files:
-        folder = path.removesuffix("/" + PYPROJECT)
-        if folder != path and _matches(folder, members) and not _matches(folder, without):
-            yield folder
-
-
-def _matches(folder: str, patterns: Iterable[str]) -> bool:
-    return any(_fits(folder.split("/"), posixpath.normpath(pattern).split("/")) for pattern in patterns)
-
-
-def _fits(parts: list[str], patterns: list[str]) -> bool:
-    """Whether a folder fits a pattern: `*`, `?`, `[…]` within a part, `**` for any number of parts; all ways at once."""
-    reached = {0}
-    for pattern in patterns:
-        if pattern == "**":
-            reached = {at for start in reached for at in range(start, len(parts) + 1)}
-        else:
-            reached = {at + 1 for at in reached if at < len(parts) and fnmatchcase(parts[at], pattern)}
-    return len(parts) in reached
 
 
 def _toml(document: Mapping[str, Any]) -> bytes:

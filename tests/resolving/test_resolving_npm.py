@@ -103,7 +103,6 @@ FINE = [
     "*",
     "",
     "npm:@a/b@^1",
-    "workspace:*",
     "$x",
     "https://files.example/a.tgz",
 ]

@@ -37,6 +37,7 @@ __all__ = [
     "find_locks",
     "from_purl",
     "manifest",
+    "members",
     "needs_build",
     "read_lock",
     "unpack",
@@ -45,6 +46,9 @@ __all__ = [
 
 LOCKS = ("npm-shrinkwrap.json", "package-lock.json", "pnpm-lock.yaml", "yarn.lock", "bun.lock")
 """Names of the locks that are understood; npm prefers the shrinkwrap when there are both."""
+WORKSPACES = ("pnpm-workspace.yaml", "package.json")
+"""The manifests that may name the members of a workspace, the one that wins first; each member has the last."""
+STARTS_MEMBER = "web: cd {member} && npm start"
 _BINARY = "bun.lockb"
 
 
@@ -109,6 +113,16 @@ def check_drift(tree: SourceTree, lock: str) -> None:
     check_drift(tree, lock)
 
 
+def members(tree: SourceTree) -> list[str]:
+    """The folders of the workspace at the tree's root, by pnpm-workspace.yaml, else by package.json. Raises BadManifest."""
+    from .pnpm_settings import packages
+
+    patterns = packages(tree)
+    if patterns is None:
+        patterns = manifest(tree).workspaces if "package.json" in tree else ()
+    return list(workspaces(tree, patterns))
+
+
 def unpack(blob: str | Held, artifact: Artifact, path: str) -> Unpacked:
     """The files of a package's tarball at `path`; see `tarball`. Raises BadArchive, UnsafeEntry."""
     from .tarball import unpack
@@ -121,6 +135,10 @@ def declared(tree: SourceTree) -> frozenset[str]:
 
     Raises BadManifest.
     """
+    from .pnpm_settings import packages
+
     return frozenset(
-        name for item in all_manifests(tree).values() for name in (*item.dependencies, *item.optional, *item.peer)
+        name
+        for item in all_manifests(tree, packages(tree)).values()
+        for name in (*item.dependencies, *item.optional, *item.peer)
     )

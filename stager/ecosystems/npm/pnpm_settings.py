@@ -71,6 +71,17 @@ def _said(tree: SourceTree) -> dict[str, tuple[str, ...] | str]:
     return said
 
 
+def packages(tree: SourceTree) -> tuple[str, ...] | None:
+    """The patterns of a workspace's members in pnpm-workspace.yaml; None when there is none. Raises BadManifest."""
+    if WORKSPACE not in tree:
+        return None
+    document = documents.parse_yaml(
+        documents.text(tree, WORKSPACE, documents.bad_manifest), WORKSPACE, documents.bad_manifest
+    )
+    found = document.value.get("packages")
+    return tuple(item for item in found if isinstance(item, str)) if isinstance(found, list) else None
+
+
 def npmrc(text: str) -> Mapping[str, tuple[str, ...] | str]:
     """The settings of an `.npmrc`: `key=value`, and `key[]=value` for lists (npm's ini format)."""
     said: dict[str, tuple[str, ...] | str] = {}

@@ -35,6 +35,7 @@ __all__ = [
     "declared",
     "find_locks",
     "included",
+    "members",
     "normalise_index",
     "read_lock",
     "requires_python",
@@ -43,6 +44,10 @@ __all__ = [
 
 LOCKS: tuple[str, ...] = ("uv.lock", "pylock.toml", "poetry.lock", "pdm.lock", "Pipfile.lock", "requirements.txt")
 """The lock files that are recognised, in this order; `requirements.txt` is one only when it has hashes."""
+
+WORKSPACES = ("pyproject.toml",)
+"""The manifests that may name the members of a workspace; each member has the last."""
+STARTS_MEMBER = "web: cd {member} && python main.py"
 
 _OWN_HINT = "Move what is compiled into a package of its own and publish a wheel of it."
 
@@ -157,6 +162,13 @@ def included(tree: SourceTree, lock: str) -> list[str]:
 
     lists = ("requirements.txt", "requirements.in") if lock in ("", "pylock.toml", "requirements.txt") else ()
     return sorted({tree.resolve(file) for path in lists for file in parts(tree, path)})
+
+
+def members(tree: SourceTree) -> list[str]:
+    """The folders of the workspace at the tree's root."""
+    from .workspace import members
+
+    return members(tree)
 
 
 def check_static(tree: SourceTree) -> None:

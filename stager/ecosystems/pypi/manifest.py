@@ -147,12 +147,14 @@ def _unknown_group(group: str, known: Iterable[str]) -> BadManifest:
     return BadManifest(PYPROJECT, f"has no group {group!r}", hint)
 
 
-def project_wanted(tree: SourceTree, groups: Sequence[str] = (), *, known: bool = False) -> list[Wanted]:
-    """What `[project]` declares, plus the extras and dependency groups named in `groups`.
+def project_wanted(
+    tree: SourceTree, groups: Sequence[str] = (), *, known: bool = False, folder: str = ""
+) -> list[Wanted]:
+    """What `[project]` declares, of the app or of a folder, plus the extras and dependency groups named in `groups`.
 
     With `known`, names that it does not have are passed over instead of being an error.
     """
-    document = pyproject(tree)
+    document = pyproject(tree, folder)
     project = document.get("project")
     lines = project.strings("dependencies") if project else []
     tables = all_groups(document)
@@ -160,7 +162,7 @@ def project_wanted(tree: SourceTree, groups: Sequence[str] = (), *, known: bool 
         if group not in tables and not known:
             raise _unknown_group(group, tables)
         lines += tables.get(group, [])
-    return [Wanted.of_requirement(line, PYPROJECT) for line in lines]
+    return [Wanted.of_requirement(line, document.file) for line in lines]
 
 
 def all_groups(document: Node) -> dict[str, list[str]]:
@@ -207,13 +209,14 @@ def text_of(node: Node) -> str:
 def declared(tree: SourceTree) -> frozenset[str]:
     """Normalised names of the packages that the app's manifests ask for at run time; for detection.
 
-    Looks at `pyproject.toml` (standard and Poetry's table), `requirements.txt` and `requirements.in` with what they
-    include, `Pipfile` and `setup.cfg`. Raises BadManifest for one that cannot be read.
+    Looks at `pyproject.toml` (standard and Poetry's table; of uv's workspace members as well), `requirements.txt` and
+    `requirements.in` with what they include, `Pipfile` and `setup.cfg`. Raises BadManifest for one that cannot be read.
     """
     from .requirements import names_in
+    from .workspace import members
 
-    found = {wanted.name for wanted in project_wanted(tree)}
     document = pyproject(tree)
+    found = {wanted.name for folder in ("", *members(tree, ("uv",))) for wanted in project_wanted(tree, folder=folder)}
     found |= {wanted.name for wanted in _poetry_table(dig(document, "tool", "poetry", "dependencies"))}
     for path in ("requirements.txt", "requirements.in"):
         if path in tree:
