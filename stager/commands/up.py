@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from ..checked import whole
-from ..errors import Cancelled, NoMachine, UsageError
+from ..errors import Cancelled, NoMachine, TargetError, UsageError
 from . import shared
 from .arguments import number, seconds, tcp_port
 
@@ -178,7 +178,7 @@ def run_status(arguments: argparse.Namespace) -> int:
         shared.print_json(found.as_json())
     else:
         print("\n".join(found.lines()))
-    return 0
+    return TargetError.exit_code if found.crashes else 0
 
 
 def run_check(arguments: argparse.Namespace) -> int:
@@ -221,7 +221,10 @@ def run_logs(arguments: argparse.Namespace) -> int:
 
 
 def run_ssh(arguments: argparse.Namespace) -> int:
-    """Run a command in the app's environment; its exit status. Without one, a shell."""
+    """Run a command in the app's environment; its exit status. Without one, a shell.
+
+    One word alone is text for a shell, as ssh's own is; several are handed over as they are.
+    """
     import subprocess
     import sys
 
@@ -232,7 +235,8 @@ def run_ssh(arguments: argparse.Namespace) -> int:
     if not os.path.exists(where.file("ssh_config")):
         raise NoMachine("has never run")
     words = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
-    command = handle.reach(where).in_app(words or ["/bin/bash"], tty=sys.stdin.isatty() and sys.stdout.isatty())
+    words = ["/bin/bash", "-c", *words] if len(words) == 1 else words or ["/bin/bash"]
+    command = handle.reach(where).in_app(words, tty=sys.stdin.isatty() and sys.stdout.isatty())
     done = subprocess.run(command, check=False)
     if done.returncode == 255 and handle.machine_state(where, state, _context(arguments)) != "running":
         raise NoMachine("does not run")
@@ -285,7 +289,8 @@ def _logs_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _ssh_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dir", default=".", metavar="DIR", help="the app's folder (.)")
-    parser.add_argument("command", nargs="*", metavar="-- CMD", help="a command and its arguments; a shell without one")
+    told = "a command and its arguments, or one text for a shell; a shell without any"
+    parser.add_argument("command", nargs="*", metavar="-- CMD", help=told)
     shared.add_json(parser)
 
 

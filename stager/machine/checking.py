@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from shlex import quote
 
@@ -10,28 +12,45 @@ from .. import health
 from ..checked import whole
 from ..detection.appconfig import Health
 from ..errors import MachineFailed, StagerError
-from ..health import CRITICAL, OK, UNKNOWN, Verdict
+from ..health import CRITICAL, OK, UNKNOWN, WARNING, Verdict
 from .environment import FIRST_PORT
 from .folder import State
 from .guest import LOST, Guest
 from .ports import HOST
 
 _STATES = ["/usr/lib/stager/states"]
+_STEADY, _AGAIN = 2, 5
+"""Seconds that a process must have run, and how many for each time that it has ended in the last minute."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A process or service: its `state` (run, down, finish), the `seconds` in it, how often it `ends` since it was set up."""
+    """A process or service: its `state` (run, down, finish), the `seconds` in it, how often it `ends` since it was set up.
+
+    `recent` is how often it has ended in the last minute.
+    """
 
     name: str
     state: str
     seconds: int
     pid: int
     ends: int
+    recent: int
+
+    @property
+    def steady(self) -> bool:
+        """Whether it is to be expected that it goes on: the more often it has ended, the longer it must have run since."""
+        return self.state == "run" and self.seconds >= max(_STEADY, _AGAIN * self.recent)
+
+    @property
+    def crashes(self) -> bool:
+        """Whether it is started and ends again and again."""
+        return self.recent > 1 and not self.steady
 
     def as_json(self) -> dict[str, object]:
         """For `--json`."""
-        return {"name": self.name, "state": self.state, "seconds": self.seconds, "pid": self.pid, "ends": self.ends}
+        told = {"name": self.name, "state": self.state, "seconds": self.seconds, "pid": self.pid, "ends": self.ends}
+        return {**told, "crashes": self.crashes}
 
 
 def rows(guest: Guest) -> list[Row]:
@@ -45,21 +64,21 @@ def parse(text: str) -> list[Row]:
     for line in text.splitlines():
         parts = line.split()
         numbers = [number for part in parts[2:] if (number := whole(part)) is not None]
-        if len(parts) != 5 or len(numbers) != 3:
+        if len(parts) != 6 or len(numbers) != 4:
             raise MachineFailed("asking for the processes' states", [line[:200]], left=True)
         found.append(Row(parts[0], parts[1], *numbers))
     return found
 
 
 def probe(state: State, guest: Guest, limit: float = 10.0, slow: float = 0.0) -> Verdict:
-    """Ask the app once. Without a web process and a command, every process must run, for a second at least."""
+    """Ask the app once. Without a web process and a command, every process must run."""
     check = state.health
     if check.command:  # ssh joins its words with spaces, and a shell in the machine takes them apart again
         prefix = guest.in_app(["/bin/sh", "-c"])
         return health.probe(Health(command=quote(check.command)), HOST, state.port, prefix, limit, slow)
     if state.url and check.path:
         return health.probe(check, HOST, state.port, (), limit, slow)
-    return _listens(guest, limit) if state.url else _runs(guest)
+    return _listens(guest, limit) if state.url else _runs(rows(guest))
 
 
 def _listens(guest: Guest, limit: float) -> Verdict:
@@ -74,21 +93,43 @@ def _listens(guest: Guest, limit: float) -> Verdict:
     return Verdict(CRITICAL, f"nothing listens on port {FIRST_PORT} in the machine", seconds)
 
 
-def _runs(guest: Guest) -> Verdict:
-    began = time.monotonic()
-    down = [row.name for row in rows(guest) if row.state != "run" or row.seconds < 1]
-    seconds = time.monotonic() - began
-    if down:
-        return Verdict(CRITICAL, f"not running: {', '.join(down)}", seconds)
-    return Verdict(OK, "all processes run", seconds)
+def _runs(found: Sequence[Row]) -> Verdict:
+    down = [row.name for row in found if row.state != "run"]
+    return Verdict(CRITICAL, f"not running: {', '.join(down)}") if down else Verdict(OK, "all processes run")
 
 
-def verdict(state: State, guest: Guest, limit: float, slow: float) -> Verdict:
-    """The answer for a monitoring system: as `probe`, and UNKNOWN when the machine cannot be asked."""
+def ready(state: State, guest: Guest) -> Verdict:
+    """Whether the app has come up: it is well, and every one of its processes seems to go on."""
+    found = probe(state, guest)
+    if found.status not in (OK, WARNING):
+        return found
+    short = [row for row in rows(guest) if not row.steady]
+    words = [f"{row.name} has ended {_times(row.ends)}" if row.ends else f"{row.name} has just begun" for row in short]
+    return Verdict(CRITICAL, f"{found.text}, but {', '.join(words)}", found.seconds) if short else found
+
+
+def verdict(state: State, guest: Guest, limit: float, slow: float, known: Sequence[Row] | None = None) -> Verdict:
+    """The answer for a monitoring system: as `probe`, but never good while a process is seen to crash.
+
+    UNKNOWN when the machine cannot be asked. `known` are its rows when they are at hand.
+    """
     try:
-        return probe(state, guest, limit, slow)
+        found = probe(state, guest, limit, slow)
     except StagerError as error:
         return Verdict(UNKNOWN, error.message)
+    told: list[str] = []
+    with suppress(StagerError):
+        told = [crash(row) for row in (rows(guest) if known is None else known) if row.crashes]
+    return Verdict(CRITICAL, f"{', '.join(told)}; {found.text}", found.seconds) if told else found
+
+
+def crash(row: Row) -> str:
+    """What to say of a process that crashes."""
+    return f"{row.name} crashes: it has ended {_times(row.recent)} in the last minute"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def health_of(own: Health, said: bool, app: str) -> Health:

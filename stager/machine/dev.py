@@ -25,6 +25,7 @@ from ..tree import SourceTree
 from . import folder, guest_files
 from .environment import processes
 from .guest import LOST, Guest, connected
+from .lookout import Lookout
 
 if TYPE_CHECKING:
     from .folder import Place, State
@@ -210,8 +211,11 @@ class Keeper:
         folder.save(self.where, state)
 
 
-def watch(app: str, context: Context, *, steps: int = 0) -> None:
-    """Keep the machine in step until Ctrl-C, or for some `steps`; each change is told. Raises NoMachine when it is gone."""
+def watch(app: str, context: Context) -> None:
+    """Keep the machine in step until Ctrl-C; each change is told, and each process that crashes.
+
+    Raises NoMachine when the machine is gone; when one of its processes crashes at the end, NotReady.
+    """
     where = folder.place(app)
     state = folder.load(where)
     with connected(where.file("ssh_config")) as guest:
@@ -221,25 +225,32 @@ def watch(app: str, context: Context, *, steps: int = 0) -> None:
         if tree is not None and str(tree.digest) == state.files:
             keeper.present, keeper.inputs = tree, restage.inputs_of(tree)
         context.tell("watching the folder; Ctrl-C ends that, the machine stays")
-        count = 0
-        while not steps or count < steps:
-            _told(keeper, context)
-            time.sleep(PAUSE)
-            count += 1
+        lookout = Lookout(guest, context.tell)
+        try:
+            while True:
+                if _told(keeper, context):
+                    lookout.anew()
+                lookout.look()
+                time.sleep(PAUSE)
+        except KeyboardInterrupt:
+            lookout.check()
+            raise
 
 
-def _told(keeper: Keeper, context: Context) -> None:
+def _told(keeper: Keeper, context: Context) -> bool:
+    """Whether something was done."""
     try:
         done = keeper.step()
     except NoMachine:
         raise
     except ChangedWhileRead:
-        return  # somebody is writing; the next look sees the whole
+        return False  # somebody is writing; the next look sees the whole
     except StagerError as error:
         context.tell(f"stager: {error}")
-        return
+        return False
     if done:
         context.tell(done)
+    return bool(done)
 
 
 # --- what is sent ----------------------------------------------------------------------------------------------

@@ -82,6 +82,8 @@ class State:
     source: str = ""
     files: str = ""
     """The digest of the app's tree that is in the machine: dev mode brings files there without a new droplet."""
+    laid: str = ""
+    """The digest of what the machine was last made and set up from: its Vagrantfile and `guest.tar`."""
     processes: tuple[tuple[str, int], ...] = ()
     """(name such as `web.1`, its port inside)."""
     services: tuple[str, ...] = ()
@@ -209,6 +211,7 @@ def _parsed(data: bytes, path: str) -> State:
         scale={key: _whole(child) for key, child in node.table("scale").items()},
         env={key: _text(child) for key, child in node.table("env").items()},
         secrets={key: _text(child) for key, child in node.table("secrets").items()},
+        laid=node.str("laid", ""),
         health=Health(health.str("path"), health.str("command"), health.int("timeout")),
         **words,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import subprocess
 import time
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .. import limits, programs, regular
 from ..errors import NoMachine, StagerError
 from . import driver, folder, providers
 from .folder import Place, State
@@ -53,9 +55,41 @@ def reach(where: Place) -> Guest:
 
 
 def machine_state(where: Place, state: State, context: Context) -> str:
-    """Vagrant's word: `running`, `stopped`, `shutoff`, `not_created` …"""
+    """Vagrant's word: `running`, `stopped`, `shutoff`, `not_created` …
+
+    The provider itself is asked where it can be, since Vagrant takes seconds to start.
+    """
+    ids = glob.glob(os.path.join(glob.escape(where.file("vagrant")), "machines", "*", state.provider, "id"))
+    if not ids:  # Vagrant's own rule
+        return "not_created"
+    known = _state(state.provider, ids[0], context.environ) if len(ids) == 1 else ""
+    if known:
+        return known
     found = made(where, state.provider, state, context).status()
     return str(found[0].state) if found else "not_created"
+
+
+def _state(provider: str, file: str, environ: Mapping[str, str]) -> str:
+    """The state of the machine whose id is in a file, in Vagrant's words; empty when only Vagrant can tell."""
+    try:
+        name = regular.read(file, limits.RECORD).decode("utf-8", "replace").strip()
+    except OSError:
+        return ""
+    if provider == "libvirt":
+        command = [programs.find("virsh", environ) or "virsh", "--connect", providers.uri(environ), "domstate", name]
+        status, said = providers.ask(command, environ)
+        return said.strip().replace("shut off", "shutoff").replace(" ", "_") if status == 0 else ""
+    if provider != "docker":
+        return ""
+    import docker
+
+    client = providers.engine(environ)
+    try:
+        return "running" if client.containers.get(name).attrs["State"]["Running"] else "stopped"
+    except docker.errors.NotFound:
+        return "not_created"
+    finally:
+        client.close()
 
 
 def running(app: str, context: Context) -> tuple[Place, State]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from .checking import Row
 from .guest import Guest
 
 _FOLDER = "/var/log/stager"
+FEW = 10
+"""How many of the last lines tell why a process ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,11 @@ def last(guest: Guest, count: int, process: str = "") -> list[Line]:
     )
     found = [line for line in map(parse, text.splitlines()) if line is not None]
     return sorted(found, key=lambda line: line.time)[-count:] if count else []
+
+
+def of_crashes(guest: Guest, rows: Iterable[Row]) -> list[str]:
+    """The last lines of the processes that crash, for people. Raises MachineFailed."""
+    return [line.text() for row in rows if row.crashes for line in last(guest, FEW, row.name)]
 
 
 def follow(guest: Guest, process: str = "") -> Iterator[Line]:

@@ -8,9 +8,10 @@ from typing import Any
 from .. import restage
 from ..errors import BadMachine, NoMachine, StagerError
 from ..health import UNKNOWN, Verdict
-from . import checking, folder, handle
+from . import checking, folder, handle, logs
 from .checking import Row
 from .folder import State
+from .guest import connected
 from .handle import Context
 
 
@@ -23,6 +24,13 @@ class Status:
     rows: tuple[Row, ...] = ()
     verdict: Verdict | None = None
     changed: bool = False
+    log: tuple[str, ...] = ()
+    """The last lines of what crashes."""
+
+    @property
+    def crashes(self) -> bool:
+        """Whether a process is started and ends again and again."""
+        return any(row.crashes for row in self.rows)
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -37,6 +45,7 @@ class Status:
             "changed": self.changed,
             "processes": [row.as_json() for row in self.rows],
             "health": self.verdict.as_json() if self.verdict else None,
+            "log": list(self.log),
         }
 
     def lines(self) -> list[str]:
@@ -48,8 +57,10 @@ class Status:
         found.append(f"droplet   {self.state.droplet}" + (", the folder has changed since" if self.changed else ""))
         for row in self.rows:
             again = f", ended {row.ends} times" if row.ends else ""
-            found.append(f"  {row.name:<14} {row.state} for {row.seconds} s{again}")
-        return [*found, f"health    {self.verdict.text}"] if self.verdict else found
+            crashes = ": it crashes" if row.crashes else ""
+            found.append(f"  {row.name:<14} {row.state} for {row.seconds} s{again}{crashes}")
+        found += [f"health    {self.verdict.text}"] if self.verdict else []
+        return [*found, *(f"    {line}" for line in self.log)]
 
 
 def status(app: str, context: Context) -> Status:
@@ -64,12 +75,13 @@ def status(app: str, context: Context) -> Status:
     changed = str(tree.digest) != state.source
     if machine != "running":
         return Status(machine, state, changed=changed)
-    guest = handle.reach(where)
-    try:
-        rows = tuple(checking.rows(guest))
-    except StagerError as error:
-        return Status(machine, state, (), Verdict(UNKNOWN, error.message), changed)
-    return Status(machine, state, rows, checking.verdict(state, guest, 10.0, 0.0), changed)
+    with connected(where.file("ssh_config")) as guest:
+        try:
+            rows = tuple(checking.rows(guest))
+            log = tuple(logs.of_crashes(guest, rows))
+        except StagerError as error:
+            return Status(machine, state, (), Verdict(UNKNOWN, error.message), changed)
+        return Status(machine, state, rows, checking.verdict(state, guest, 10.0, 0.0, rows), changed, log)
 
 
 def check(app: str, limit: float, slow: float) -> Verdict:
@@ -79,4 +91,5 @@ def check(app: str, limit: float, slow: float) -> Verdict:
         state = folder.load(where)
     except (NoMachine, BadMachine) as error:
         return Verdict(UNKNOWN, error.message)
-    return checking.verdict(state, handle.reach(where), limit, slow)
+    with connected(where.file("ssh_config")) as guest:
+        return checking.verdict(state, guest, limit, slow)

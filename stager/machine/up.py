@@ -10,8 +10,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from .. import staging
+from .. import limits, regular, staging
 from ..detection import appconfig
+from ..digest import key_of, sha256
 from ..errors import BadMachine, CannotWrite, MachineFailed, NoMachine, NotReady, StagerError, UsageError
 from ..health import OK, WARNING, Verdict, wait
 from ..restage import Folder
@@ -22,6 +23,8 @@ from .handle import Context, forget_containers, label, machine_state, made, reac
 
 if TYPE_CHECKING:
     from ..model import Droplet
+
+_OFF = ("stopped", "shutoff", "poweroff", "not_created")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ class Result:
 
 
 def up(app: str, wanted: Wanted, context: Context) -> Result:
-    """Have the app's machine run the app's droplet, and wait until it is ready.
+    """Have the app's machine run the app's droplet, and wait until it is ready. One that does so already is left alone.
 
     A new machine that fails before it has run is taken away again; NotReady leaves it, so that one can look at it. Raises
     NoProvider, PortInUse, MachineFailed, MachineBusy, NotReady, CannotWrite, and what staging and building the box raise.
@@ -60,7 +63,8 @@ def up(app: str, wanted: Wanted, context: Context) -> Result:
     old = _old(where)
     _check_wishes(old, wanted)
     provider = old.provider if old else providers.choose(wanted.provider, context.environ)
-    port = _port(where, old, wanted, context)
+    found = machine_state(where, old, context) if old else "not_created"
+    port = _port(old, wanted, found)
     fresh = not where.exists()
     folder.prepare(where)
     with folder.alone(where), _taken_away(where, context, provider, fresh):
@@ -70,12 +74,16 @@ def up(app: str, wanted: Wanted, context: Context) -> Result:
         with context.timed("box"):
             state = _boxed(where, stack, state, old, context)
         note = _write(where, stack, state, wanted)
-        folder.save(where, replace(state, droplet=old.droplet if old else ""))
-        with context.timed("machine"):
-            _run(where, state, context, old)
-        with context.timed("check"):
-            _reached(where, state, context)
-            folder.save(where, state)
+        state = replace(state, laid=_laid(where, state))
+        same = old is not None and _same(old, state)
+        if not (same and found == "running" and _holds(where, state)):
+            folder.save(where, replace(state, droplet=old.droplet if old else "", laid=""))
+            with context.timed("machine"):
+                vagrant = made(where, state.provider, state, context)
+                vagrant.up(provider=state.provider, provision=None if same or old is None else True)
+            with context.timed("check"):
+                _reached(where, state, context)
+        folder.save(where, state)
     with context.timed("ready"):
         verdict = ready(where, state)
     changed = old is None or old.droplet != state.droplet
@@ -101,10 +109,10 @@ def _check_wishes(old: State | None, wanted: Wanted) -> None:
             raise UsageError(f"this app's machine has {name} {have}, not {asked}", "Run 'stager destroy' first.")
 
 
-def _port(where: Place, old: State | None, wanted: Wanted, context: Context) -> int:
+def _port(old: State | None, wanted: Wanted, found: str) -> int:
     if old is None:
         return ports.choose(wanted.port)
-    if machine_state(where, old, context) != "running":
+    if found != "running":
         ports.check(old.port, asked=False)
     return old.port
 
@@ -219,10 +227,34 @@ def _key(where: Place) -> None:
         raise CannotWrite(path, done.stderr.decode("utf-8", "replace").strip()[:200])
 
 
-def _run(where: Place, state: State, context: Context, old: State | None) -> None:
-    """`vagrant up`; a machine that is there is provisioned again."""
-    vagrant = made(where, state.provider, state, context)
-    vagrant.up(provider=state.provider, provision=True if old else None)
+def _laid(where: Place, state: State) -> str:
+    """The digest of what the machine is made and set up from, which has been written."""
+    path = where.ejected if where.is_ejected() else where.file("Vagrantfile")
+    try:
+        own = regular.read(path, limits.SETTINGS)
+    except OSError as error:
+        raise CannotWrite(path, error.strerror or str(error)) from None
+    given = guest_files.archive(state, os.path.basename(where.app))
+    return key_of(*(str(sha256(part)) for part in (own, guest_files.script("provision"), given)))
+
+
+def _same(old: State, state: State) -> bool:
+    """Whether a machine that is as `old` says is as `state` says, or will be when it is started."""
+    return (old.laid, old.droplet, old.files) == (state.laid, state.droplet, state.files)
+
+
+def _holds(where: Place, state: State) -> bool:
+    """Whether the machine can be reached and has the droplet."""
+    try:
+        return _droplet(where) == state.droplet
+    except StagerError:
+        return False
+
+
+def _droplet(where: Place) -> str:
+    """The digest of the droplet that the machine has put in place; empty when there is none."""
+    found = reach(where).run(["cat", "/etc/stager/droplet"]).stdout.decode("utf-8", "replace").strip()
+    return f"sha256:{found}" if found else ""
 
 
 def _reached(where: Place, state: State, context: Context) -> None:
@@ -232,8 +264,8 @@ def _reached(where: Place, state: State, context: Context) -> None:
     """
     text = _container_address(where, state, context.environ) or made(where, state.provider, state, context).ssh_config()
     folder.publish(where.file("ssh_config"), config(text))
-    found = reach(where).run(["cat", "/etc/stager/droplet"]).stdout.decode("utf-8", "replace").strip()
-    if f"sha256:{found}" != state.droplet:
+    found = _droplet(where)
+    if found != state.droplet:
         said = f"the machine has the droplet {found or 'of nobody'}, not {state.droplet}"
         raise MachineFailed("provisioning was skipped", [said], "Was the Vagrantfile's provisioning taken out?")
 
@@ -275,12 +307,12 @@ def _waited(guest: Guest, state: State) -> Verdict:
         last[0] = time.monotonic()
         return sum(row.ends for row in checking.rows(guest)) - before < 4
 
-    verdict = wait(lambda: checking.probe(state, guest), state.health.timeout, alive=alive)
+    verdict = wait(lambda: checking.ready(state, guest), state.health.timeout, alive=alive)
     if verdict.status in (OK, WARNING):
         return verdict
     lines: list[str] = []
     with suppress(StagerError):
-        lines = [row.text() for row in logs.last(guest, 10)]
+        lines = logs.of_crashes(guest, checking.rows(guest)) or [row.text() for row in logs.last(guest, 10)]
     raise NotReady(verdict.text, lines)
 
 
@@ -295,9 +327,11 @@ def provision(app: str, context: Context) -> Result:
             droplet, state = _staged(where, old, Wanted(), context, old.provider, old.port)
         stack = boxes.definition(state.box)
         state = _boxed(where, stack, state, old, context)
-        changed = (state.droplet, state.files, state.processes) != (old.droplet, old.files, old.processes)
+        _write(where, stack, state, Wanted())
+        state = replace(state, laid=_laid(where, state))
+        changed = not _same(old, state)
         if changed:
-            _write(where, stack, state, Wanted())
+            folder.save(where, replace(state, droplet=old.droplet, laid=""))
             with context.timed("machine"):
                 made(where, state.provider, state, context).provision()
             _reached(where, state, context)
@@ -308,10 +342,12 @@ def provision(app: str, context: Context) -> Result:
 
 
 def halt(app: str, context: Context) -> None:
-    """Stop the machine; what is in it stays. Raises NoMachine, MachineFailed."""
+    """Stop the machine, unless it is stopped; what is in it stays. Raises NoMachine, MachineFailed."""
     where = folder.place(app)
     state = folder.load(where)
     with folder.alone(where):
+        if machine_state(where, state, context) in _OFF:
+            return
         made(where, state.provider, state, context).halt()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,7 +19,7 @@ from typing import Any
 
 import pytest
 from apps_fixture import materialise
-from command import PROGRAM, free_port
+from command import PROGRAM, Done, free_port, stager
 from engine import private_engine
 from machine_bench import Bench, bridge, need_vagrant
 
@@ -67,6 +68,10 @@ def test_a_python_app_with_postgresql_and_redis_lives_its_whole_life(cleaned: Be
 
     failed = cleaned.stager("ssh", "--dir", shop, "--", "sh", "-c", 'echo "$PORT $HOME $(id -un)"; exit 7')
     assert (failed.code, failed.out) == (7, "8080 /app vcap\n")
+    text = "echo $HOME | cat; [[ $USER == v* ]] && echo 'a  b' && exit 3"  # one text is for a shell
+    shell = cleaned.stager("ssh", "--dir", shop, "--", text)
+    assert (shell.code, shell.out) == (3, "/app\na  b\n")
+    assert cleaned.stager("ssh", "--dir", shop, "--", "echo", "$HOME", "|", "cat").good().out == "$HOME | cat\n"
     bound = json.loads(cleaned.stager("ssh", "--dir", shop, "--", "printenv", "VCAP_SERVICES").good().out)
     assert {name: bound[name][0]["credentials"]["port"] for name in bound} == {"postgresql": 5432, "redis": 6379}
 
@@ -198,8 +203,8 @@ ThreadingHTTPServer(("0.0.0.0", int(os.environ["PORT"])), Handler).serve_forever
 
 
 @contextlib.contextmanager
-def watching(bench: Bench, app: Path, log: Path) -> Iterator[tuple[str, Path]]:
-    """`stager up --dev` in the background: the app's address, and what it tells."""
+def watching(bench: Bench, app: Path, log: Path, code: int = 0) -> Iterator[tuple[str, Path]]:
+    """`stager up --dev` in the background: the app's address, and what it tells. It ends with `code`."""
     command = [*PROGRAM, "up", str(app), "--dev", "--json", "-q"]
     environment = {**os.environ, "STAGER_CACHE_DIR": str(bench.store), **bench.variables}
     with log.open("wb") as errors:
@@ -211,7 +216,7 @@ def watching(bench: Bench, app: Path, log: Path) -> Iterator[tuple[str, Path]]:
         within(10, lambda: "watching" in log.read_text())
         yield json.loads(line)["url"], log
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        assert process.wait(20) == code
     except BaseException as failed:
         failed.add_note(log.read_text()[-3000:])
         raise
@@ -223,16 +228,120 @@ def watching(bench: Bench, app: Path, log: Path) -> Iterator[tuple[str, Path]]:
             process.stdout.close()
 
 
+def test_a_machine_that_runs_the_droplet_already_is_left_alone(cleaned: Bench, plain: Path, tmp_path: Path) -> None:
+    """By `up` as by `provision`; and what is only looked at does not wait for Vagrant, which takes seconds to start."""
+    cleaned.stager("up", plain, "-q").good()
+    called = counted(tmp_path)
+    path = f"{called.parent}{os.pathsep}{os.environ['PATH']}"
+
+    def told(*words: object) -> Done:
+        return stager(*words, store=cleaned.store, cwd=None, PATH=path, **cleaned.variables)
+
+    before = pids(told("status", plain, "--json"))
+    assert len(before) == 2
+    for command in ("up", "provision"):
+        assert told(command, plain, "--json", "-q").good().document["changed"] is False
+        assert pids(told("status", plain, "--json")) == before, command
+    told("check", plain).good()
+    told("logs", plain).good()
+    assert not called.exists()
+
+    told("up", plain, "-q", "--env", "COLOUR=blue").good()
+    changed = pids(told("status", plain, "--json"))
+    assert not set(changed) & set(before)
+    assert told("ssh", "--dir", plain, "--", "printenv", "COLOUR").good().out == "blue\n"
+    (plain / "more").write_text("x")
+    assert told("up", plain, "--json", "-q").good().document["changed"] is True
+    assert not set(pids(told("status", plain, "--json"))) & set(changed)
+    (plain / "more").unlink()
+    told("up", plain, "-q").good()
+
+    told("halt", plain, "-q").good()
+    lines = len(called.read_text().splitlines())
+    assert lines > 2
+    told("halt", plain, "-q").good()
+    assert told("status", plain, "--json").good().document["machine"] == "stopped"
+    assert len(called.read_text().splitlines()) == lines
+    assert told("up", plain, "--json", "-q").good().document["changed"] is False
+    assert called.read_text().splitlines()[lines:] == ["up --provider=docker"]  # started, and not set up again
+    assert len(pids(told("status", plain, "--json"))) == 2
+    told("destroy", plain, "-q").good()
+
+
+def counted(place: Path) -> Path:
+    """A file that gets a line for each start of Vagrant, whose folder has to be first on the path."""
+    folder = place / "counting"
+    folder.mkdir()
+    program = folder / "vagrant"
+    program.write_text(f'#!/bin/sh\necho "$*" >>{folder}/calls\nexec {shutil.which("vagrant")} "$@"\n')
+    program.chmod(0o755)
+    return folder / "calls"
+
+
+def pids(status: Done) -> list[int]:
+    return [row["pid"] for row in status.good().document["processes"]]
+
+
+def test_a_process_that_crashes_beside_one_that_answers_is_said(cleaned: Bench, plain: Path) -> None:
+    """Whoever asks only for the port does not see it."""
+    procfile = (plain / "Procfile").read_text()
+    (plain / "Procfile").write_text(procfile + "clock: echo no database; exit 3\n")
+    done = cleaned.stager("up", plain, "--json", "-q")
+    assert (done.code, done.document["error"]["code"]) == (70, "NotReady")
+    assert "clock.1 has ended" in done.document["error"]["message"]
+    assert "clock.1 | no database" in done.document["error"]["hint"]
+    assert "clock.1 | stager: ended with exit status 3" in done.document["error"]["hint"]
+    for command in ("status", "check", "provision", "up"):
+        done = cleaned.stager(command, plain)
+        assert done.code == {"check": 2}.get(command, 70), done
+        said = done.out + done.err
+        assert "clock.1 crashes" in said or "clock.1 has ended" in said
+        assert "no database" in said or command == "check"
+    status = cleaned.stager("status", plain, "--json")
+    crashes = {row["name"]: row["crashes"] for row in status.document["processes"]}
+    assert (status.code, crashes) == (70, {"web.1": False, "worker.1": False, "clock.1": True})
+    assert cleaned.stager("logs", plain, "-p", "clock", "-n", "1").good().out
+    (plain / "Procfile").write_text(procfile)
+    cleaned.stager("provision", plain, "-q").good()
+    assert cleaned.stager("status", plain).good().out.count("run for") == 2
+    cleaned.stager("check", plain).good()
+    cleaned.stager("destroy", plain, "-q").good()
+
+
+def test_dev_mode_says_that_an_edit_makes_the_app_crash(cleaned: Bench, plain: Path, tmp_path: Path) -> None:
+    good = "sleep 1000\n"
+    (plain / "work.sh").write_text(good)
+    (plain / "Procfile").write_text((plain / "Procfile").read_text() + "clock: sh work.sh\n")
+    with watching(cleaned, plain, tmp_path / "log", 0) as (_, log):
+        (plain / "work.sh").write_text("echo no database; exit 3\n")
+        within(15, lambda: "clock.1 crashes: it has ended" in log.read_text())
+        assert "clock.1 | no database" in log.read_text()
+        assert "clock.1 | stager: ended with exit status 3" in log.read_text()
+        (plain / "work.sh").write_text(good)
+        within(5, lambda: log.read_text().count("1 files changed") == 2)
+        within(15, lambda: cleaned.stager("status", plain).code == 0)
+    with watching(cleaned, plain, tmp_path / "log", 70) as (_, log):
+        (plain / "work.sh").write_text("exit 4\n")
+        within(15, lambda: "clock.1 crashes: it has ended" in log.read_text())
+    assert "stager: the app is not ready: clock.1 crashes" in log.read_text()
+    cleaned.stager("destroy", plain, "-q").good()
+
+
 # --- what goes wrong -------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def plain(tmp_path: Path) -> Path:
-    """An app that needs nothing."""
+    """An app that needs nothing but what its stack has."""
     app = tmp_path / "plain"
     app.mkdir()
-    (app / "Procfile").write_text("web: perl -MIO::Socket::INET -e '1 while sleep 1'\n")
+    (app / "Procfile").write_text(f"web: perl -MIO::Socket::INET -e '{LISTENS}'\nworker: sleep 100000\n")
     return app
+
+
+LISTENS = (
+    "$s = IO::Socket::INET->new(Listen => 5, LocalPort => $ENV{PORT}, ReuseAddr => 1); close $c while $c = $s->accept"
+)
 
 
 def test_a_port_in_use_is_said_before_anything_is_made(cleaned: Bench, plain: Path) -> None:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from stager.errors import (
     MachineFailed,
     NoMachine,
     NoProvider,
+    NotReady,
     PortInUse,
     Refused,
     UsageError,
@@ -37,6 +39,7 @@ from stager.machine import (
     guest,
     guest_files,
     logs,
+    lookout,
     ports,
     providers,
     vagrantfile,
@@ -415,14 +418,74 @@ def test_a_box_with_another_checksum_is_refused(tmp_path: Path) -> None:
 
 
 def test_states_and_lines_are_parsed() -> None:
-    row = checking.parse("web.1 run 12 345 2\n")[0]
-    assert (row.name, row.state, row.seconds, row.pid, row.ends) == ("web.1", "run", 12, 345, 2)
+    row = checking.parse("web.1 run 12 345 2 1\n")[0]
+    assert (row.name, row.state, row.seconds, row.pid, row.ends, row.recent) == ("web.1", "run", 12, 345, 2, 1)
     with pytest.raises(MachineFailed):
         checking.parse("web.1 run x\n")
     line = logs.parse('{"instance":1,"message":"a","process":"web","time":"2026-01-02T03:04:05.678901Z"}')
     assert line is not None
     assert line.text() == "2026-01-02T03:04:05.678 web.1 | a"
     assert logs.parse('{"instance":1,"mess') is None
+
+
+@pytest.mark.parametrize(
+    ("told", "steady", "crashes"),
+    [
+        ("run 2 9 0 0", True, False),
+        ("run 1 9 0 0", False, False),
+        ("run 5 9 40 0", True, False),  # long ago
+        ("run 3 9 1 1", False, False),
+        ("run 5 9 1 1", True, False),
+        ("run 9 9 2 2", False, True),
+        ("run 10 9 2 2", True, False),  # it had to wait for something
+        ("run 8 9 50 7", False, True),  # every eight seconds
+        ("finish 0 0 3 3", False, True),
+        ("down 70 0 0 0", False, False),
+    ],
+)
+def test_what_goes_on_and_what_crashes(told: str, steady: bool, crashes: bool) -> None:
+    row = checking.parse(f"web.1 {told}\n")[0]
+    assert (row.steady, row.crashes) == (steady, crashes)
+
+
+class Played(guest.Guest):
+    """A machine that tells what a test wants it to: its processes' states, then the same lines of a log."""
+
+    states: tuple[str, ...] = ()
+
+    def ask(self, words: Sequence[str], given: bytes = b"", limit: float = 0.0) -> str:
+        if words[0] == "/bin/sh":
+            return '{"instance":1,"message":"no database","process":"web","time":"2026-01-02T03:04:05.678901Z"}\n'
+        Played.states, told = Played.states[1:], Played.states[0]
+        return told
+
+
+def test_dev_mode_tells_once_of_each_turn_of_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookout, "PAUSE", 0.0)
+    told: list[str] = []
+    watch = lookout.Lookout(Played("/f"), told.append)
+    log = "    2026-01-02T03:04:05.678 web.1 | no database"
+    turns = {
+        "web.1 run 50 9 1 0": "",  # what was before is of no interest
+        "web.1 finish 0 0 2 1": f"web.1 has ended, and is started again:\n{log}",
+        "web.1 run 0 9 2 1": "",
+        "web.1 run 0 9 3 2": f"web.1 crashes: it has ended 2 times in the last minute:\n{log}",
+        "web.1 run 0 9 4 3": "",
+        "web.1 run 15 9 4 3": "web.1 runs again",
+        "web.1 run 17 9 4 3": "",
+        "web.1 run 0 9 9 8": f"web.1 crashes: it has ended 8 times in the last minute:\n{log}",
+    }
+    for states, says in turns.items():
+        Played.states = (states,)
+        told.clear()
+        watch.look()
+        assert told == ([says] if says else []), states
+    with pytest.raises(NotReady) as error:
+        watch.check()
+    assert error.value.message == "the app is not ready: web.1 crashes: it has ended 8 times in the last minute"
+    assert "no database" in error.value.hint
+    watch.anew()
+    watch.check()
 
 
 def test_without_a_machine_everything_says_so(tmp_path: Path) -> None:
