@@ -92,7 +92,7 @@ def test_a_command_of_the_procfile(tmp_path: Path) -> None:
     lines = said(explain(materialise("procfile-perl", tmp_path), "process", "--offline", store=tmp_path / "store"))
     assert lines == [
         "web runs `./serve`: Procfile names it (Procfile:1).",
-        "  the order: stager.yml, then the Procfile, then the rules of the buildpacks, the first that fits",
+        "  the order: stager.yml, Procfile, .s2i/environment, then the rules of the buildpacks, the first that fits",
     ]
 
 

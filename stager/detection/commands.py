@@ -1,7 +1,8 @@
 """Chooses an app's processes: what its author says, else what its framework's users expect.
 
-A process type comes from the first of: the caller's overrides, `stager.yml`, the Procfile, and for `web` the start
-rules of the buildpacks that take part. Every command that stager chooses listens on `$PORT`, which the platform sets.
+A process type comes from the first of: the caller's overrides, `stager.yml`, the Procfile, and for `web` OpenShift's
+`.s2i/environment`, then the start rules of the buildpacks that take part. Every command that stager chooses listens on
+`$PORT`, which the platform sets.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 from ..buildpack.vocabulary import Buildpack, Server, StartRule
 from ..errors import Ambiguous, BadManifest, NeedsBuild, NoProcess, UsageError
 from ..model import Detection, Detections, Process, Reason
-from . import appconfig, elsewhere, foreign, kinds, procfile, scripts, versions
+from . import appconfig, elsewhere, foreign, kinds, procfile, s2i, scripts, versions
 from .matching import Facts, Match, fill, installed, search
 
 if TYPE_CHECKING:
@@ -70,10 +71,14 @@ def choose(
     known = {buildpack.name: buildpack for buildpack in buildpacks}
     parties = [_party(tree, known[one.buildpack], one, names) for one in detections.matched]
     given = _given(tree, overrides)
+    settings = {} if WEB in given else s2i.read(tree)
+    if asked := next((found for party in parties if (found := s2i.web(party.facts, settings))), None):
+        given[WEB] = asked
     for process in given.values():
         for party in parties:
             scripts.check(party.facts, party.buildpack, process, party.manager, ours=False)
     notes = [note for process in given.values() if (note := _not_installed(process, parties))]
+    notes += [note] if (note := s2i.unused(settings)) else []
     if WEB not in given:
         found, more = _by_rules(parties, bool(given))
         given |= {WEB: found} if found and not _given_already(found, given.values(), parties) else {}

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 from .. import detection
 from ..buildpack import load_pinned
-from ..detection import matching, procfile, versions
+from ..detection import matching, procfile, s2i, versions
 from ..detection.appconfig import NAME as CONFIG
 from ..model import Plan, Process
 from .answers import Answer, Question, listed
 
-ORDER = "the order: stager.yml, then the Procfile, then the rules of the buildpacks, the first that fits"
+ORDER = "the order: stager.yml, Procfile, .s2i/environment, then the rules of the buildpacks, the first that fits"
 
 
 def answer(question: Question) -> tuple[Answer, ...]:
@@ -23,7 +23,7 @@ def answer(question: Question) -> tuple[Answer, ...]:
 
 def _process(one: Process, plan: Plan, question: Question) -> Answer:
     because = []
-    by_rule = one.reason.file not in (CONFIG, procfile.NAME)
+    by_rule = one.reason.file not in (CONFIG, procfile.NAME, s2i.NAME)
     if by_rule and one.type == "web":
         absent = [name for name in (CONFIG, procfile.NAME) if name not in question.tree]
         because += [f"{' and '.join(absent)} would come first, but there is none"] if absent else []

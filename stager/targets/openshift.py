@@ -17,10 +17,11 @@ from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from typing import Any
 
+from ..detection import s2i
 from ..digest import Digest, key_of
 from ..droplets import DropletFile
 from ..entries import read_entries
-from ..errors import BadManifest, CannotWrite, UsageError
+from ..errors import CannotWrite, UsageError
 from ..oci.layout import write_layout
 from ..store import Store
 from ..tar import ROOT
@@ -29,7 +30,6 @@ from . import Exported, oci
 from .kubernetes import Wishes, manifests, named, yaml_text
 
 _OTHERS = "something that 'stager export openshift' did not write is there"
-S2I_ENVIRONMENT = ".s2i/environment"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:\[\]-]*(/[a-z0-9]+([._-]+[a-z0-9]+)*)+|[a-z0-9]+([._-]+[a-z0-9]+)*")
 _HOST = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -121,15 +121,8 @@ def s2i_environment(droplet: DropletFile, store: Store | None = None) -> dict[st
     A `store` remembers the file by its layer's diffID. Raises BadManifest for a line that is neither. `PORT` is left out:
     the manifests decide it.
     """
-    found: dict[str, str] = {}
-    for number, line in enumerate(_s2i_text(droplet, store).splitlines(), 1):
-        name, equals, value = line.partition("=")
-        if not line.strip() or line.startswith("#"):
-            continue
-        if not equals or not _VARIABLE.fullmatch(name):
-            raise BadManifest(S2I_ENVIRONMENT, f"{line[:60]!r} is not NAME=VALUE", line=number)
-        found[name] = value
-    return {name: value for name, value in found.items() if name != "PORT"}
+    found = s2i.parse(_s2i_text(droplet, store))
+    return {name: setting.value for name, setting in found.items() if name != "PORT"}
 
 
 def _s2i_text(droplet: DropletFile, store: Store | None) -> str:
@@ -140,11 +133,11 @@ def _s2i_text(droplet: DropletFile, store: Store | None) -> str:
     memo = store.recall("s2i", key) if store else None
     if isinstance(memo, str):
         return memo
-    kept: dict[str, list[bytes]] = {ROOT + S2I_ENVIRONMENT: []}
+    kept: dict[str, list[bytes]] = {ROOT + s2i.NAME: []}
     for entry in read_entries(droplet.tar(app), droplet.name, contents=False, keep=kept):
-        if entry.name == ROOT + S2I_ENVIRONMENT:
+        if entry.name == ROOT + s2i.NAME:
             break
-    text = b"".join(kept[ROOT + S2I_ENVIRONMENT]).decode("utf-8", "replace")
+    text = b"".join(kept[ROOT + s2i.NAME]).decode("utf-8", "replace")
     if store:
         with suppress(CannotWrite):  # a memo may always be missing
             store.remember("s2i", key, text)

@@ -1,0 +1,1 @@
+GREETING = "hello from s2i-python-app-home"

@@ -1,0 +1,3 @@
+from storefront.pages import build
+
+site = build()
