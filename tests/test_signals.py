@@ -11,27 +11,10 @@ from pathlib import Path
 import pytest
 from apps_fixture import materialise
 from command import ask, free_port, stager
+from draining import FLASK, NODE
 
 pytestmark = [pytest.mark.network, pytest.mark.tools]
 
-NODE = """
-const server = require("http").createServer((request, response) => response.end("up\\n")).listen(process.env.PORT);
-process.on("SIGTERM", () => { console.log("draining"); setTimeout(() => { console.log("bye"); process.exit(0); }, 500); });
-"""
-FLASK = """
-import atexit, time
-from flask import Flask
-
-app = Flask(__name__)
-app.get("/")(lambda: "up\\n")
-
-
-@atexit.register
-def drain():
-    print("draining", flush=True)
-    time.sleep(0.5)
-    print("bye", flush=True)
-"""
 APPS: dict[str, dict[str, str]] = {
     "npm start": {"package.json": '{"name": "a", "scripts": {"start": "node server.js"}}'},
     "npm start with words before": {"package.json": '{"name": "a", "scripts": {"start": "A=1 B=2 node server.js"}}'},
