@@ -295,7 +295,10 @@ class BadManifest(SourceError):
 
 
 class NotImportable(SourceError):
-    """Another platform's file with things that stager cannot honour; each row is its line (0: unknown), its key, and why."""
+    """Another platform's file with things that stager cannot honour.
+
+    Each row is its line (0: unknown), its key, and why.
+    """
 
     def __init__(self, file: str, rows: Sequence[tuple[int, str, str]]) -> None:
         lines = [f"{f'line {line}: ' if line else ''}{key}: {why}" for line, key, why in rows]
@@ -397,7 +400,10 @@ class UnknownPackage(BuildpackError):
 
 
 class StackFailed(BuildpackError):
-    """A root filesystem that could not be made of what its definition and lock say; `said` is the tool's own explanation."""
+    """A root filesystem that could not be made of what its definition and lock say.
+
+    `said` is the tool's own explanation.
+    """
 
     def __init__(self, stack: str, step: str, said: str, hint: str = "") -> None:
         super().__init__(
@@ -487,7 +493,10 @@ class DigestMismatch(IntegrityError):
 
 
 class Mislabelled(IntegrityError):
-    """An archive that calls itself another package than the plan asks for; `file` is the file inside that says so."""
+    """An archive that calls itself another package than the plan asks for.
+
+    `file` is the file inside that says so.
+    """
 
     def __init__(self, archive: str, file: str, found: str, asked: str) -> None:
         super().__init__(
@@ -520,7 +529,10 @@ class Refused(IntegrityError):
 
 
 class StoreCorrupt(IntegrityError):
-    """A blob in the store is damaged; `what` names it, `path` says where it lies."""
+    """A blob in the store is damaged.
+
+    `what` names it, `path` says where it lies.
+    """
 
     def __init__(
         self, digest: str, why: str = "its bytes do not match its name", what: str = "", path: str = "", hint: str = ""
@@ -535,7 +547,10 @@ class StoreCorrupt(IntegrityError):
 
 
 class DamagedArtifact(StoreCorrupt):
-    """The stored bytes of the artifact `name` are not those that it is pinned by."""
+    """The stored bytes of an artifact are not those that it is pinned by.
+
+    `name` is the artifact's.
+    """
 
     def __init__(self, name: str, error: StoreCorrupt, path: str) -> None:
         super().__init__(
@@ -595,7 +610,7 @@ class CodecChanged(IntegrityError):
     def __init__(self, codec: str, expected: str, got: str) -> None:
         super().__init__(
             f"{codec} on this machine gives {got} for the known answer, not {expected}",
-            "Install stager's pinned dependencies again (pip install --force-reinstall stager).",
+            "Install stager's pinned dependencies again, from where you installed stager (pip install --force-reinstall).",
         )
 
 
@@ -621,7 +636,10 @@ class PathConflict(AssemblyError):
 
 
 class UnsafeLinks(AssemblyError):
-    """A symbolic link of a droplet that leads astray, perhaps only together with others; (link, target, whose) in a row."""
+    """A symbolic link of a droplet that leads astray, perhaps only together with others.
+
+    `chain` has (link, target, whose) in a row.
+    """
 
     def __init__(self, chain: Sequence[tuple[str, str, str]], why: str) -> None:
         steps = [f"{path} -> {target} ({owner})" for path, target, owner in chain if target]
@@ -754,7 +772,10 @@ class LoginFailed(TargetError):
 
 
 class Rejected(TargetError):
-    """A platform that answered, and refused; `status` is the HTTP status, 0 when a later step failed."""
+    """A platform that answered, and refused.
+
+    `status` is the HTTP status, 0 when a later step failed.
+    """
 
     def __init__(self, what: str, platform: str, why: str, hint: str = "", status: int = 0) -> None:
         super().__init__(f"{platform} refused {what}: {why}", hint or "Correct that and push again.", status=status)
@@ -773,7 +794,10 @@ class PlatformUnavailable(TargetError):
 
 
 class TookTooLong(TargetError):
-    """A platform's work that was not done within the time allowed for it, in seconds."""
+    """A platform's work that was not done within the time allowed for it.
+
+    `seconds` is that time.
+    """
 
     retryable = True
 
@@ -800,7 +824,10 @@ class ProgramMissing(TargetError):
 
 
 class NoSandbox(TargetError):
-    """This machine does not let stager make the namespaces it needs; each attempt with the system's own words."""
+    """This machine does not let stager make the namespaces it needs.
+
+    Each attempt is there with the system's own words.
+    """
 
     def __init__(self, purpose: str, attempts: Sequence[tuple[str, str]]) -> None:
         tried = "; ".join(f"{how}: {said}" for how, said in attempts)
@@ -812,7 +839,10 @@ class NoSandbox(TargetError):
 
 
 class NoRoom(TargetError):
-    """Too little memory or disk for what is being made; sizes are in bytes."""
+    """Too little memory or disk for what is being made.
+
+    Sizes are in bytes.
+    """
 
     retryable = True
 
@@ -836,7 +866,10 @@ class NotBuilt(TargetError):
 
 
 class NoProvider(TargetError):
-    """Nothing on this machine can hold a box; each with what is missing."""
+    """Nothing on this machine can hold a box.
+
+    Each provider is there with what is missing.
+    """
 
     def __init__(self, attempts: Sequence[tuple[str, str]]) -> None:
         tried = "; ".join(f"{name}: {why}" for name, why in attempts)
@@ -859,7 +892,10 @@ class PortInUse(TargetError):
 
 
 class MachineFailed(TargetError):
-    """A step with the machine that failed; `said` are the last lines of the provider or of the machine itself."""
+    """A step with the machine that failed.
+
+    `said` are the last lines of the provider or of the machine itself.
+    """
 
     def __init__(self, step: str, said: Sequence[str], hint: str = "", left: bool = False) -> None:
         after = (
@@ -886,7 +922,10 @@ class MachineBusy(TargetError):
 
 
 class NotReady(TargetError):
-    """The machine runs, but the app in it did not become ready in time; `log` is the end of its own output."""
+    """The machine runs, but the app in it did not become ready in time.
+
+    `log` is the end of its own output.
+    """
 
     def __init__(self, seen: str, log: Sequence[str]) -> None:
         lines = "".join(f"\n    {line}" for line in log)
@@ -902,7 +941,10 @@ class BadMachine(TargetError):
 
 
 class CannotIsolate(TargetError):
-    """This machine does not let a droplet be run in its stack's root filesystem; `said` is the system's own explanation."""
+    """This machine does not let a droplet be run in its stack's root filesystem.
+
+    `said` is the system's own explanation.
+    """
 
     def __init__(self, said: str, hint: str = "") -> None:
         super().__init__(
@@ -987,7 +1029,10 @@ class RegistryError(TargetError):
 
 
 class RegistryDown(RegistryError):
-    """A registry that cannot be reached, or does not answer as one should; `lasting` when time will not mend that."""
+    """A registry that cannot be reached, or does not answer as one should.
+
+    `lasting` when time will not mend that.
+    """
 
     def __init__(self, what: str, cause: str, hint: str = "", *, lasting: bool = False) -> None:
         super().__init__(
@@ -1000,7 +1045,10 @@ class RegistryDown(RegistryError):
 
 
 class RegistryRefused(RegistryError):
-    """A registry that understood and said no; `said` is its own explanation."""
+    """A registry that understood and said no.
+
+    `said` is its own explanation.
+    """
 
     def __init__(self, what: str, status: int, said: str = "", hint: str = "") -> None:
         super().__init__(
@@ -1031,7 +1079,10 @@ class RegistryFull(RegistryError):
 
 
 class CannotRebuild(StagerError):
-    """A droplet could not be staged again, so nothing is known about it. `exit_code` is the second staging's."""
+    """A droplet could not be staged again, so nothing is known about it.
+
+    `exit_code` is the second staging's.
+    """
 
     exit_code = 70
 

@@ -11,7 +11,7 @@ import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
 
-from . import box, detection, fetching, planning, runtimes, writing
+from . import box, fetching, planning, runtimes, writing
 from .archive import content_chunks
 from .buildpack import load
 from .detection import versions
@@ -21,7 +21,7 @@ from .errors import LockFailed, NoRuntime, NotCached
 from .model import Artifact, Detection, Reason, Stack
 from .resolving import confined, npm, python
 from .restage import Folder
-from .staging import Settings, aim
+from .staging import Settings, aim, buildpacks_of
 from .store import Store
 from .tree import SourceTree
 
@@ -52,7 +52,7 @@ def make_locks(
 ) -> dict[str, bytes]:
     """What `lock_app` would write: name of a lock that is missing → its content. Raises as `lock_app`."""
     made = {}
-    for detected in detection.detect(folder.tree, only=settings.buildpacks).matched:
+    for detected in planning.detect(folder.tree, buildpacks_of(folder, settings))[0].matched:
         how = _RESOLVERS.get(detected.buildpack)
         if how and not detected.lock and planning.unlocked(folder.tree, detected):
             name, lock = how(folder, detected, settings, environ, tell)

@@ -18,7 +18,7 @@ from .detection import appconfig, commands, options, versions
 from .digest import Digest
 from .ecosystems import ecosystem
 from .errors import StagerError, Unpinned, UsageError
-from .model import Artifact, BuildpackPin, Detection, EnvVar, Locked, Plan, Reason, Runtime, Stack
+from .model import Artifact, BuildpackPin, Detection, Detections, EnvVar, Locked, Plan, Reason, Runtime, Stack
 from .restage import DEFAULT_ARCHITECTURE
 from .restage import DEFAULT_STACK as DEFAULT_STACK
 from .runtimes import Asked, Chosen, DebianMirrors, Web
@@ -112,10 +112,7 @@ def plan(
     """
     config = appconfig.read(tree)
     target = stack_of(tree, stack, architecture, previous)
-    own = {name: buildpack.load_folder(name) for name in only if os.path.isdir(name)}
-    known = (*buildpack.load_all(), *own.values())
-    only = tuple(own[name].name if name in own else name for name in only)
-    found = detection.detect(tree, known, only=only)
+    found, known, own = detect(tree, only)
     used = [next(one for one in known if one.name == detected.buildpack) for detected in found.matched]
     parts = _Parts()
     for detected, pack in zip(found.matched, used, strict=True):
@@ -152,6 +149,15 @@ def _inputs(
             more = ecosystem("pypi").included(tree, detected.lock)
             found |= {path: tree.files[path].digest for path in more}
     return tuple((path, Digest(found[path])) for path in sorted(found))
+
+
+def detect(tree: SourceTree, only: tuple[str, ...]) -> tuple[Detections, tuple[Buildpack, ...], dict[str, Buildpack]]:
+    """What takes part; the buildpacks that were asked; and a user's own among them, by the folder that `only` names."""
+    shipped = buildpack.load_all()
+    names = {one.name for one in shipped}
+    own = {name: buildpack.load_folder(name) for name in only if name not in names and os.path.isdir(name)}
+    known = (*shipped, *own.values())
+    return detection.detect(tree, known, only=[own[name].name if name in own else name for name in only]), known, own
 
 
 def _folder(tree: SourceTree, pack: Buildpack, own: dict[str, Buildpack]) -> str:

@@ -167,7 +167,12 @@ def changed_inputs(recorded: dict[str, str], tree: SourceTree) -> list[str]:
 
 
 def find_base(folder: Folder, lock: bytes, store: Store) -> dict[str, Any] | None:
-    """The remembered base that a lock's bytes name, if it still fits the folder's files."""
+    """The remembered base that a lock's bytes name, if it still fits the folder's files.
+
+    Nothing is remembered for a lock with a buildpack of the user's own: that may have changed, and the long way looks.
+    """
+    if b'\nfolder = "' in lock:
+        return None
     digest = "sha256:" + hashlib.sha256(lock).hexdigest()
     base = store.recall("base", base_key(digest, store))
     return None if base is None or changed_inputs(base["inputs"], folder.tree) else base

@@ -123,17 +123,26 @@ def current_plan(folder: Folder, settings: Settings) -> Plan:
     ):
         return previous
     if settings.locked:
-        raise LockStale(folder.lock, ["the command line"], folder.command)
+        changed = _changed(previous, folder.tree, stack, architecture) if previous else []
+        raise LockStale(folder.lock, changed or ["the command line"], folder.command)
     return make_plan(folder, previous, settings)
 
 
 def fits(plan: Plan, tree: SourceTree, stack: str = "", architecture: str = "") -> bool:
     """Whether a plan is still right for a tree: its inputs, codec and buildpacks unchanged, the stack the wanted one."""
-    if (stack and stack != plan.stack) or (architecture and architecture != plan.architecture) or plan.codec != CODEC:
-        return False
-    if restage.changed_inputs({path: str(digest) for path, digest in plan.inputs}, tree):
-        return False
-    return all(pinned_digest(pin.name, pin.folder, tree.root) == pin.digest for pin in plan.buildpacks)
+    return not _changed(plan, tree, stack, architecture)
+
+
+def _changed(plan: Plan, tree: SourceTree, stack: str, architecture: str) -> list[str]:
+    """What a plan no longer fits, in words for people."""
+    other = (stack and stack != plan.stack) or (architecture and architecture != plan.architecture)
+    packs = [pin.name for pin in plan.buildpacks if pinned_digest(pin.name, pin.folder, tree.root) != pin.digest]
+    return [
+        *restage.changed_inputs({path: str(digest) for path, digest in plan.inputs}, tree),
+        *(["the command line"] if other else []),
+        *(["this stager's codec"] if plan.codec != CODEC else []),
+        *(f"the buildpack {name}" for name in packs),
+    ]
 
 
 def previous_plan(folder: Folder, *, forgiving: bool = False) -> Plan | None:
@@ -149,6 +158,17 @@ def previous_plan(folder: Folder, *, forgiving: bool = False) -> Plan | None:
         if folder.lock != restage.LOCK:
             error.hint = f"Run '{folder.command}', or restore the file from version control."
         raise
+
+
+def buildpacks_of(folder: Folder, settings: Settings) -> tuple[str, ...]:
+    """The buildpacks that take part whatever the files say: those asked for; else those of a lock that pins a user's own.
+
+    Detection knows the shipped ones alone, so without this a lock could not be made again without the first command's options.
+    """
+    previous = None if settings.buildpacks else previous_plan(folder, forgiving=True)
+    if previous is None or not any(pin.folder for pin in previous.buildpacks):
+        return settings.buildpacks
+    return tuple(os.path.join(folder.root, pin.folder) if pin.folder else pin.name for pin in previous.buildpacks)
 
 
 def make_plan(folder: Folder, previous: Plan | None, settings: Settings) -> Plan:
@@ -196,7 +216,7 @@ def _planned(folder: Folder, previous: Plan | None, settings: Settings) -> Plan:
         sources=planning.Sources.online(settings.store, settings.indexes, folder.tree, settings.offline, settings.stop),
         stack=stack,
         architecture=architecture,
-        only=settings.buildpacks,
+        only=buildpacks_of(folder, settings),
         previous=None if settings.upgrade else previous,
     )
 

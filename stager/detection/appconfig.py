@@ -30,11 +30,12 @@ if TYPE_CHECKING:
     from ..tree import SourceTree
 
 NAME = "stager.yml"
-_KEYS = ("stack", "buildpacks", "processes", "env", "python", "services", "health", "end_of_life")
-_HEALTH = ("path", "command", "timeout")
+KEYS = ("stack", "buildpacks", "processes", "env", "python", "services", "health", "end_of_life")
+"""What `stager.yml` may have; docs/reference/stager-yml.md explains each."""
+HEALTH_KEYS = ("path", "command", "timeout")
 SERVICES = ("postgresql", "redis")
 """What a box can run beside the app."""
-_PYTHON = ("groups", "extras")
+PYTHON_KEYS = ("groups", "extras")
 _END = ("warn", "refuse")
 _ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _OWN = ("HOME", "PORT")
@@ -79,10 +80,10 @@ def read(tree: SourceTree) -> AppConfig:
         return AppConfig()
     document = parse(_text(tree.read_whole(NAME)), NAME, _bad)
     root = document.root
-    _only(root, _KEYS)
+    _only(root, KEYS)
     python = root.get("python")
     if python is not None:
-        _only(python, _PYTHON)
+        _only(python, PYTHON_KEYS)
     return AppConfig(
         stack=_word(root, "stack"),
         buildpacks=_names(root, "buildpacks"),
@@ -173,7 +174,7 @@ def _health(root: Node) -> Health:
     node = root.get("health")
     if node is None:
         return Health()
-    _only(node, _HEALTH)
+    _only(node, HEALTH_KEYS)
     path, command = _word(node, "path"), _word(node, "command")
     if path and command:
         node.fail("has a path and a command; one of them decides")

@@ -1,0 +1,282 @@
+"""The documentation is true: what it shows is run, what it lists is compared with the code."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import documents
+import pytest
+from apps_fixture import materialise
+from command import free_port, stager
+
+from stager.cloudfoundry.promote import Promoted
+from stager.cloudfoundry.push import Pushed
+from stager.cloudfoundry.rollback import RolledBack
+from stager.commands import MODULES
+from stager.deploying import Aim, Outcome
+from stager.detection.appconfig import HEALTH_KEYS, KEYS, PYTHON_KEYS, SERVICES
+from stager.health import Verdict
+from stager.registry.push import Pushed as PushedImage
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PAGES = {str(path.relative_to(DOCS)): path.read_text("utf-8") for path in sorted(DOCS.rglob("*.md"))}
+REFERENCE = DOCS / "reference"
+REMEDY = "run: PYTHONPATH=. python docs/reference/generate.py"
+VARIABLE = re.compile(r"\bSTAGER_[A-Z_]*[A-Z]\b")
+
+
+# --- what pages show ---------------------------------------------------------------------------------------------------
+
+
+def of_kind(kind: str) -> list[str]:
+    return [name for name, page in PAGES.items() if documents.kind(page) == kind]
+
+
+def shown(name: str, tmp_path: Path, store: Path) -> None:
+    """Run a page as a reader does who starts in an empty folder, with this checkout's stager."""
+    folder = tmp_path / "reader"
+    folder.mkdir()
+    path = f"{documents.programs(tmp_path / 'bin')}{os.pathsep}{os.environ['PATH']}"
+    environ = {**os.environ, "PATH": path, "STAGER_CACHE_DIR": str(store), "LC_ALL": "C.UTF-8"}
+    assert not documents.run(PAGES[name], folder, environ, free_port())
+
+
+@pytest.mark.parametrize("name", of_kind("quick"))
+def test_a_page_that_needs_no_network_does_what_it_shows(name: str, tmp_path: Path) -> None:
+    shown(name, tmp_path, tmp_path / "store")
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("name", of_kind("network"))
+def test_a_page_that_needs_indexes_does_what_it_shows(name: str, tmp_path: Path, shared_store: Path) -> None:
+    shown(name, tmp_path, shared_store)
+
+
+def test_pages_to_follow_are_all_run() -> None:
+    """Tutorial, how-tos and migrations are to be typed after; whatever stands there has to work."""
+    followed = [name for name in PAGES if name == "tutorial.md" or name.startswith(("how-to/", "migrating/"))]
+    assert len(followed) > 8
+    assert not [name for name in followed if not documents.kind(PAGES[name])]
+
+
+PAGE = """<!-- run: quick -->
+
+```sh title="hello.sh"
+echo hello; echo 12 of 12
+```
+
+```console
+$ sh hello.sh
+hello
+… of 12
+$ cat <<END
+> two
+> lines
+> END
+two
+lines
+$ echo "stager: no" >&2; false
+stager: no
+$ (echo ready; exec sleep 1000) &
+ready
+```
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("", "", ""),
+        ("hello\n…", "hullo\n…", "sh hello.sh"),
+        ("hello\n… of 12", "hello", "sh hello.sh"),
+        ("sh hello.sh", "sh absent.sh", "sh absent.sh"),
+        ("; false", "; true", "ended with 0"),
+        ("two\nlines\n$", "two\n$", "two"),
+    ],
+)
+def test_pages_that_show_something_else_are_found(old: str, new: str, why: str, tmp_path: Path) -> None:
+    wrong = documents.run(PAGE.replace(old, new) if old else PAGE, tmp_path, os.environ, free_port())
+    assert [why in text for text in wrong] == ([True] if why else [])
+
+
+def slug(heading: str) -> str:
+    """A heading's anchor, as GitHub makes it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def test_every_link_to_a_heading_finds_it() -> None:
+    broken = []
+    for name, page in PAGES.items():
+        for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)#([^)\s]+)\)", page):
+            path = (DOCS / name).parent / target if target else DOCS / name
+            headings = re.findall(r"^#+ (.+)$", path.resolve().read_text("utf-8"), re.MULTILINE)
+            broken += [] if anchor in map(slug, headings) else [f"{name}: {target}#{anchor}"]
+    assert not broken
+
+
+# --- what the code decides ---------------------------------------------------------------------------------------------
+
+
+def generated() -> dict[str, str]:
+    """What docs/reference/generate.py would write now."""
+    spec = importlib.util.spec_from_file_location("generate", REFERENCE / "generate.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    made: dict[str, str] = module.pages()
+    return made
+
+
+@pytest.mark.parametrize("name", ["cli.md", "errors.md"])
+def test_generated_references_are_up_to_date(name: str) -> None:
+    assert (REFERENCE / name).read_text("utf-8") == generated()[name], REMEDY
+
+
+def test_every_error_says_what_to_do() -> None:
+    page = PAGES["reference/errors.md"]
+    assert not re.findall(r"^\| `(\w+)`[^|]*\|[^|]*\| *\|$", page, re.MULTILINE), "write the last column"
+    assert len(re.findall(r"^\| `\w+`", page, re.MULTILINE)) > 80
+
+
+def test_every_key_of_stager_yml_is_explained() -> None:
+    keys = {*KEYS, *(f"health.{key}" for key in HEALTH_KEYS), *(f"python.{key}" for key in PYTHON_KEYS)}
+    page = PAGES["reference/stager-yml.md"]
+    assert first_cells(page) == keys
+    assert f"a list of {', '.join(f'`{name}`' for name in SERVICES)}" in page
+
+
+def first_cells(page: str) -> set[str]:
+    """What stands in backquotes at the start of a page's table rows."""
+    return set(re.findall(r"^\| `([\w.]+)` \|", page, re.MULTILINE))
+
+
+def test_every_variable_of_stager_is_explained_and_exists() -> None:
+    shipped = [
+        path for name in ("stager", "boxes", "buildpacks") for path in (ROOT / name).rglob("*") if path.is_file()
+    ]
+    texts = (path.read_text("utf-8", "ignore") for path in shipped if path.suffix not in (".pyc", ".gpg", ".pgp"))
+    assert set(VARIABLE.findall(PAGES["reference/configuration.md"])) == {
+        one for text in texts for one in VARIABLE.findall(text)
+    }
+
+
+def test_every_other_variable_that_is_explained_is_read() -> None:
+    code = "\n".join(path.read_text("utf-8") for path in (ROOT / "stager").rglob("*.py")).lower()
+    cells = re.findall(r"`([A-Z][A-Z0-9_]+|[a-z]+_proxy|npm_config_)\w*[…=`]", PAGES["reference/configuration.md"])
+    names = {name for name in cells if not name.startswith(("STAGER_", "UV_INDEX_NAME_", "PIP_INDEX", "PIP_EXTRA"))}
+    assert {"SSL_CERT_FILE", "CF_API", "UV_DEFAULT_INDEX", "https_proxy"} <= names
+    assert not [name for name in names if name.lower() not in code]
+
+
+# --- keys with a promise -----------------------------------------------------------------------------------------------
+
+
+def promised() -> dict[str, set[str]]:
+    """Command → the keys that docs/reference/json.md promises."""
+    rows = re.findall(r"^\| (`.+?|any command) \| (.+) \|$", PAGES["reference/json.md"], re.MULTILINE)
+    return {
+        command.strip("`"): set(re.findall(r"`([\w.*\[\]]+)`", keys))
+        for commands, keys in rows
+        for command in commands.split(", ")
+    }
+
+
+def lacking(document: Any, keys: Iterable[str]) -> list[str]:
+    """The keys that a document does not have; one within an empty list or table counts as had."""
+    return [key for key in keys if not _has(document, key.split("."))]
+
+
+def _has(value: Any, parts: list[str]) -> bool:
+    if not parts:
+        return True
+    name, rest = parts[0].removesuffix("[]"), parts[1:]
+    if not isinstance(value, dict) or name not in ("*", *value):
+        return False
+    found = list(value.values()) if name == "*" else [value[name]]
+    if parts[0].endswith("[]"):
+        found = [one for row in found for one in row]
+    return all(_has(one, rest) for one in found)
+
+
+def new(document: dict[str, Any], keys: Iterable[str]) -> set[str]:
+    """The keys at the top of a document that the page does not mention."""
+    return {*document} - {key.split(".")[0].removesuffix("[]") for key in keys}
+
+
+RUN = {
+    "detect": "detect",
+    "plan": "plan",
+    "lock": "lock",
+    "stage": "stage --offline",
+    "inspect": "inspect",
+    "explain": "explain",
+    "diff": "diff droplet.tgz droplet.tgz",
+    "verify": "verify --offline --conditions threads",
+    "report": "report droplet.tgz",
+    "bundle export": "bundle export --offline",
+    "bundle import": "bundle import bundle.tar",
+    "export cloudfoundry": "export cloudfoundry",
+    "export tar": "export tar",
+    "export systemd": "export systemd",
+    "export bosh": "export bosh",
+    "export capistrano": "export capistrano",
+    "export oci": "export oci --base scratch",
+    "box list": "box list",
+    "cache info": "cache info",
+    "cache verify": "cache verify",
+    "cache gc": "cache gc",
+}
+"""Command → how it is run, in this order, in the folder of an app that needs no network."""
+MADE: dict[str, dict[str, Any]] = {
+    "push oci": {**dataclasses.asdict(PushedImage("a", "b", 1)), "notes": []},
+    "promote cloudfoundry": dataclasses.asdict(Promoted("a", "b", "c", "d", "e", True)),
+    "rollback cloudfoundry": dataclasses.asdict(RolledBack("a", "b", "c", 1, "d")),
+    "push cloudfoundry": {"pushed": [dataclasses.asdict(Pushed("a", "b", "c", "d", "e", "f", True, ()))]},
+    "deploy": {"same": True, "targets": [Outcome(Aim("oci", "a"), 1.0).as_json()]},
+    "check": Verdict(0, "fine", 0.1).as_json(),
+}
+"""Documents of commands that need a platform, of the values that they print."""
+ELSEWHERE = {"any command", "doctor", "up", "provision", "status", "halt", "destroy", "push heroku"}
+"""Documents that are wholly compared in these commands' own tests."""
+
+
+def test_every_promise_is_kept(tmp_path: Path) -> None:
+    app, wrong = materialise("procfile-perl", tmp_path), []
+    for command, keys in promised().items():
+        if command in RUN:
+            document = stager(*RUN[command].split(), "--json", store=tmp_path / "store", cwd=app).good().document
+        elif command in MADE:
+            document = MADE[command]
+        else:
+            assert command in ELSEWHERE, command
+            continue
+        wrong += [f"{command} lacks {key}" for key in lacking(document, keys)]
+        wrong += [f"{command} has {key}, which docs/reference/json.md does not mention" for key in new(document, keys)]
+    assert not wrong
+    assert {*RUN, *MADE, *ELSEWHERE} == set(promised())
+
+
+def test_errors_and_the_doctor_print_what_is_promised(tmp_path: Path) -> None:
+    failed = stager("stage", tmp_path, "--json", store=tmp_path / "store").document
+    assert not lacking(failed, promised()["any command"])
+    findings = stager("doctor", "--offline", "--json", store=tmp_path / "store").document
+    assert all(set(one) == promised()["doctor"] for one in findings)
+
+
+def test_a_promise_that_is_not_kept_is_found() -> None:
+    document = {"a": 1, "b": [{"c": 2}, {"d": 3}], "e": {}, "t": {"x": [{"c": 1}], "y": [{"d": 1}]}}
+    promises = ["a", "b[].c", "e.*", "f", "a.g", "t.*", "t.*[].c"]
+    assert lacking(document, promises) == ["b[].c", "f", "a.g", "t.*[].c"]
+    assert new(document, ["a", "b[].c", "t.*"]) == {"e"}
+
+
+def test_only_commands_that_exist_are_promised() -> None:
+    assert not [command for command in promised() if command not in {*MODULES, "any command"}]
