@@ -19,6 +19,7 @@ from .digest import Digest
 from .ecosystems import ecosystem
 from .errors import StagerError, Unpinned, UsageError
 from .model import Artifact, BuildpackPin, Detection, Detections, EnvVar, Locked, Plan, Reason, Runtime, Stack
+from .resources import is_input
 from .restage import DEFAULT_ARCHITECTURE
 from .restage import DEFAULT_STACK as DEFAULT_STACK
 from .runtimes import Asked, Chosen, DebianMirrors, Web
@@ -142,9 +143,10 @@ def plan(
 def _inputs(
     tree: SourceTree, matched: Iterable[Detection], used: Iterable[Buildpack]
 ) -> tuple[tuple[str, Digest], ...]:
-    """The files that determine the plan: by their names, and because a manifest includes them."""
+    """The files that determine the plan: by their names, for any buildpack, and because a manifest includes them."""
     found = restage.inputs_of(tree)
     for detected, pack in zip(matched, used, strict=True):
+        found |= {path: file.digest for path, file in tree.files.items() if is_input(path, pack.inputs)}
         if pack.ecosystem == "pypi":
             more = ecosystem("pypi").included(tree, detected.lock)
             found |= {path: tree.files[path].digest for path in more}

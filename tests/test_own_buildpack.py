@@ -22,6 +22,7 @@ def app(tmp_path: Path) -> Path:
     app = tmp_path / "app"
     (app / "perl").mkdir(parents=True)
     (app / "app.pl").write_text("sleep\n")
+    (app / "perl/inputs.txt").write_text("app.pl\n")
     define(app, MADE)
     return app
 
@@ -71,6 +72,13 @@ def test_its_lock_is_made_again_without_the_option(app: Path, command: str) -> N
     (app / "stager.yml").write_text("env: {A: b}\n")
     done = stager(command, app, "--json", store=app.parent / "store").good()
     assert [pack["name"] for pack in done.document["buildpacks"]] == ["perl"]
+
+
+def test_the_files_that_it_names_as_inputs_make_the_lock_stale(app: Path) -> None:
+    processes(app, "--buildpack", app / "perl")
+    (app / "app.pl").write_text("sleep 1\n")
+    refused = stager("stage", app, "--locked", "-o", app / "droplet.tgz", "--json", store=app.parent / "store")
+    assert refused.document["error"]["message"] == "stager.lock is out of step with app.pl"
 
 
 def test_another_stack_is_still_a_matter_of_the_command_line(app: Path) -> None:
