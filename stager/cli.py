@@ -11,11 +11,12 @@ import sys
 from .commands import GROUPS, MODULES
 from .errors import Cancelled, CannotWrite, StagerError
 from .names import printable_lines
+from .writing import stdout_full
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any, TextIO
 
 _EPILOG = (
@@ -30,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments: argparse.Namespace | None = None
     _open_streams()
     streams = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = _Spelling.over(sys.stdout), _Spelling.over(sys.stderr)
+    sys.stdout, sys.stderr = _Spelling.over(sys.stdout, stdout_full), _Spelling.over(sys.stderr)
     try:
         try:
             arguments = _parse(words)
@@ -73,20 +74,39 @@ class _Spelling:
     """A text stream over another: what is written is spelled out as `names.printable` does, line by line.
 
     Names, locks, commands, servers' answers: whatever anybody else wrote reaches the terminal through here. What must
-    move the cursor (bars, a machine's own log) goes to the stream `beneath`.
+    move the cursor (bars, a machine's own log) goes to the stream `beneath`. A stream that takes nothing raises what
+    `full` makes of that; without it nobody is told, and that is no error. A pipe that nobody reads is left to `main`.
     """
 
-    def __init__(self, beneath: TextIO) -> None:
+    def __init__(self, beneath: TextIO, full: Callable[[OSError], StagerError] | None = None) -> None:
         self.beneath = beneath
+        self._full = full
 
     @classmethod
-    def over(cls, stream: Any) -> Any:
+    def over(cls, stream: Any, full: Callable[[OSError], StagerError] | None = None) -> Any:
         """Such a stream; None where there is none, as in a process without a standard output."""
-        return stream and cls(stream)
+        return stream and cls(stream, full)
 
     def write(self, text: str) -> int:
-        self.beneath.write(printable_lines(text))
+        self._try(lambda: self.beneath.write(printable_lines(text)))
         return len(text)
+
+    def plain(self, text: str) -> None:
+        """Write a text as it is, for another program to read."""
+        self._try(lambda: self.beneath.write(text))
+
+    def flush(self) -> None:
+        self._try(self.beneath.flush)
+
+    def _try(self, act: Callable[[], object]) -> None:
+        try:
+            act()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            _abandon(self.beneath)
+            if self._full:
+                raise self._full(error) from None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.beneath, name)
@@ -94,15 +114,8 @@ class _Spelling:
 
 def _flush() -> None:
     """Bring out what was printed while an error of it can still be told. Raises CannotWrite."""
-    if sys.stdout is None:
-        return
-    try:
+    if sys.stdout is not None:
         sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        _abandon(sys.stdout)
-        raise CannotWrite("standard output", error.strerror or str(error)) from None
 
 
 def _abandon(stream: TextIO) -> None:
@@ -117,11 +130,6 @@ def _typed(error: Exception, words: list[str]) -> StagerError:
     """Any exception as an error that stager has words for; with STAGER_DEBUG in the environment, its traceback is printed."""
     if isinstance(error, StagerError):
         return error
-    if isinstance(error, OSError) and error.filename is None:
-        try:
-            _flush()
-        except CannotWrite as found:
-            return found
     from .commands.shared import environ
     from .unexpected import typed
 

@@ -30,8 +30,15 @@ _LONGEST = 255 - 2 - _HEX - len(_PART)
 """Bytes of a name that its part can carry: a name has at most 255."""
 _LINKS = 40
 """As many links as Linux follows (path_resolution(7))."""
+_STDOUT = "standard output"
+_ELSEWHERE = "See that there is room where it goes, or send it elsewhere."
 _HINT = "Choose another place."
 _BESIDE = "It is written beside its place first, so that half of it never shows: choose a folder that you may write to."
+
+
+def stdout_full(error: OSError) -> CannotWrite:
+    """Why standard output takes no more, as an error."""
+    return CannotWrite(_STDOUT, error.strerror or str(error), _ELSEWHERE)
 
 
 def never() -> bool:
@@ -223,6 +230,8 @@ class Output:
             elif isinstance(error, OSError):
                 raise error
         except OSError as problem:
+            if self._place == "/dev/fd/1" and problem.errno != errno.EPIPE:
+                raise stdout_full(problem) from None
             raise CannotWrite(self.path, problem.strerror or str(problem)) from None
         finally:
             os.close(self.handle)  # last, since the lock goes with it

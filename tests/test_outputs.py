@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -221,6 +222,34 @@ def test_every_folder_is_whole_and_replaces_only_its_like(words: str, run: Calla
     assert os.listdir(tmp_path / "full") == ["theirs"]
 
 
+PRINTS = [
+    "detect APP", "plan APP --offline", "inspect DROPLET", "diff DROPLET APP", "diff DROPLET APP --markdown",
+    "verify DROPLET --source APP --conditions umask --offline", "verify --conditions list", "explain -C APP",
+    "sbom DROPLET --offline", "receipt DROPLET", "attest DROPLET --source APP --key KEY --offline",
+    "bundle export APP --offline -o OUT", "export oci DROPLET --base scratch -o OUT", "export heroku DROPLET -o OUT",
+    "export openshift DROPLET --base scratch --image host/team/app -o OUT", "export capistrano DROPLET -o OUT",
+    "rebase IMAGE --onto scratch -o OUT", "deploy DROPLET --to plain=OUT", "stage APP -o OUT --offline", "status APP",
+    "check APP", "box list", "box catalog debian-12 --boxes BOXES -o OUT", "cache info", "cache verify", "cache gc", "--help",
+    "box --help",
+]  # fmt: skip
+"""Commands that print a result, with `--json` or without."""
+
+
+@pytest.mark.parametrize("buffering", [1, -1])
+@pytest.mark.parametrize("line", PRINTS)
+def test_a_full_standard_output_is_called_that(
+    line: str, buffering: int, made: dict[str, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    given = {**made, "OUT": tmp_path / "out", "plain=OUT": f"plain={tmp_path / 'out'}"}
+    words = [str(given.get(word, word)) for word in line.split()]
+    store = [] if words[-1] == "--help" else ["--cache-dir", str(made["STORE"])]
+    with open("/dev/full", "w", buffering) as full, contextlib.redirect_stdout(full):
+        assert cli.main([*words, *store]) == 70
+    err = capfd.readouterr().err
+    assert "stager: standard output: cannot be written: No space left on device\n" in err
+    assert "Traceback" not in err
+
+
 @pytest.mark.parametrize("place", [os.devnull, "-"])
 @pytest.mark.parametrize("words", [words for words in FOLDERS if words != "export oci"])
 def test_no_folder_goes_into_a_device(words: str, place: str, run: Callable[..., Done]) -> None:
@@ -272,3 +301,14 @@ def test_a_stack_is_not_built_into_what_is_no_folder(
 ) -> None:
     assert cli.main(["box", "build", "debian-12", "-o", place, "--offline", "--cache-dir", str(tmp_path)]) == 70
     assert "cannot be written: it is no folder" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("buffering", [1, -1])
+def test_a_run_that_can_tell_nobody_where_it_listens_ends(
+    buffering: int, made: dict[str, Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    with open("/dev/full", "w", buffering) as full, contextlib.redirect_stdout(full):
+        assert cli.main(["run", str(made["DROPLET"]), "--json", "--cache-dir", str(made["STORE"])]) == 70
+    err = capfd.readouterr().err
+    assert "stager: standard output: cannot be written: No space left on device\n" in err
+    assert "Traceback" not in err

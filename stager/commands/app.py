@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING
 
 from ..checked import whole
-from ..errors import UsageError
+from ..errors import StagerError, UsageError
 from ..names import visible_json
 from . import shared
 from .arguments import tcp_port
@@ -86,8 +88,12 @@ def _run(arguments: argparse.Namespace) -> int:
 
     where = _where(arguments)
     pairs(arguments.env)  # what cannot be is told before any work
+    arguments.untold = []
     with temporary("app") as scratch:
-        return _PLACES[where](droplet_of(arguments, scratch), arguments)
+        code = _PLACES[where](droplet_of(arguments, scratch), arguments)
+    for error in arguments.untold:
+        raise error
+    return code
 
 
 def _where(arguments: argparse.Namespace) -> str:
@@ -123,7 +129,11 @@ def _ready(arguments: argparse.Namespace, digest: str = "") -> Callable[[int], N
             import json
 
             told = {"digest": digest, "in": arguments.where} if digest else {}
-            print(json.dumps({**told, "process": arguments.process, "url": f"http://127.0.0.1:{port}"}), flush=True)
+            try:
+                print(json.dumps({**told, "process": arguments.process, "url": f"http://127.0.0.1:{port}"}), flush=True)
+            except (StagerError, OSError) as error:  # a thread has nobody to tell: the app is ended, then `_run` tells
+                arguments.untold.append(error)
+                os.kill(os.getpid(), signal.SIGTERM)
         shared.say(f"{arguments.process} listens on http://127.0.0.1:{port}")
 
     return ready

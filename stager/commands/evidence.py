@@ -59,8 +59,8 @@ def _settings(arguments: argparse.Namespace, store: Store) -> Settings:
 def _deliver(arguments: argparse.Namespace, data: bytes, told: dict[str, Any]) -> int:
     """The document to its file or standard output; with a file, `told` with `--json`."""
     if not arguments.output:
-        out, text = shared.beneath(sys.stdout), data.decode()
-        out.write(visible_json(text) if out.isatty() else text)
+        text = data.decode()
+        shared.print_plain(visible_json(text) if sys.stdout.isatty() else text)
         return 0
     writing.keep_apart(arguments.output, arguments.droplet)
     writing.write(arguments.output, data)

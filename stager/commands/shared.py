@@ -55,6 +55,12 @@ def print_json(document: object) -> None:
     print(visible_json(json.dumps(document, indent=2, ensure_ascii=False, sort_keys=True)))
 
 
+def print_plain(text: str) -> None:
+    """Print a text on standard output as it is: another program's bytes, or a machine's own log."""
+    plain = getattr(sys.stdout, "plain", sys.stdout.write)  # see `cli`
+    plain(text)
+
+
 def say(text: str) -> None:
     """Tell people something, on standard error."""
     print(text, file=sys.stderr)

@@ -207,7 +207,8 @@ def run_logs(arguments: argparse.Namespace) -> int:
         raise UsageError(f"there is no process {arguments.process!r}", f"There are: {', '.join(names)}.")
 
     def show(line: logs.Line) -> None:
-        print(line.as_json() if arguments.json else line.text(), file=shared.beneath(sys.stdout), flush=True)
+        shared.print_plain(f"{line.as_json() if arguments.json else line.text()}\n")
+        sys.stdout.flush()
 
     for line in logs.last(guest, arguments.lines, arguments.process):
         show(line)
