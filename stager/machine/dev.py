@@ -21,6 +21,7 @@ from ..entries import read_entries
 from ..errors import ChangedWhileRead, MachineFailed, NoMachine, StagerError
 from ..stacks.tree import Item, header
 from ..tar import BLOCK, END, ROOT
+from ..telling import telling
 from ..tree import SourceTree
 from . import folder, guest_files
 from .environment import processes
@@ -203,7 +204,7 @@ class Keeper:
         if done.returncode == LOST:
             raise NoMachine("does not answer any more")
         if done.returncode:
-            said = done.stderr.decode("utf-8", "replace").splitlines()[-4:]
+            said = telling(done.stderr.decode("utf-8", "replace").splitlines(), 4)
             raise MachineFailed("bringing the machine in step failed", said, left=True)
 
     def _take(self, tree: SourceTree, state: State) -> None:

@@ -13,6 +13,7 @@ from typing import IO, Any
 
 from .. import programs, temporary
 from ..errors import MachineFailed, NoMachine, ProgramMissing
+from ..telling import telling
 
 AS = "/usr/lib/stager/as"
 LAUNCH = "/app/.stager/bin/launch"
@@ -83,7 +84,7 @@ class Guest:
 
 
 def _tail(data: bytes) -> list[str]:
-    return [line[:400] for line in data.decode("utf-8", "replace").splitlines() if line.strip()][-8:]
+    return telling(data.decode("utf-8", "replace").splitlines(), 8)
 
 
 @contextmanager

@@ -22,15 +22,16 @@ from ..errors import Cancelled, CannotWrite, LockFailed
 from ..indexes import Indexes
 from ..net.gate import LAUNCH, Gate
 from ..running import PATH, signal_group
+from ..telling import sentence
 from ..temporary import folder as temporary
+from .failures import hint
 
 APP, HOME = "app", "home"
 """Folders of the scratch folder: what the program works in, and its home."""
 LIMIT = 900.0
 """Seconds a resolver may take."""
-_QUOTED = 2000
 _KEPT = 256 << 10
-"""How much of what a program says is kept; how much of that an error quotes."""
+"""How much of what a program says is kept."""
 _LAUNCH = f"""\
 import resource
 for name, value in (("CORE", 0), ("FSIZE", 1 << 30), ("DATA", 4 << 30), ("NPROC", 4096), ("NOFILE", 4096), ("CPU", 1800)):
@@ -57,10 +58,8 @@ class Done:
     def failure(self, lock: str) -> LockFailed:
         """The error for a resolver that failed: where it was kept from going first, then its own words."""
         kept = "; ".join(f"{place} may not be asked: {why}" for place, why in sorted(self.refused.items()))
-        words = "\n".join(filter(None, (kept, self.said.strip()[-_QUOTED:])))
-        return LockFailed(
-            lock, words or f"exit status {self.code}", "Correct the manifest, then run 'stager lock' again."
-        )
+        words = "; ".join(filter(None, (kept, sentence(self.said.splitlines()))))
+        return LockFailed(lock, words or f"exit status {self.code}", hint(lock, self.said, bool(kept)))
 
 
 class Scratch:

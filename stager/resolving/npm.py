@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from ..checked import Node
-from ..ecosystems.npm import documents
+from ..ecosystems.npm import cures, documents
 from ..ecosystems.npm.manifest import all_manifests
 from ..ecosystems.npm.source import is_git, is_local_tarball, is_web
 from ..ecosystems.pypi.document import line_of
@@ -45,7 +45,10 @@ _HOSTED = re.compile(
 )
 _FAILED = re.compile(r"npm (?:error|ERR!)[^\n]*?(?:git dep|allow-git|EALLOWGIT|spawn [^\n]*no-git)", re.IGNORECASE)
 _PACKAGE = re.compile(r"((?:@[\w.-]+/)?[\w.-]+)@(?:git|ssh|github|gitlab|bitbucket|gist|https?)[+:]\S+")
-HINT = "A resolver runs nothing: take a version from a registry, or make package-lock.json with npm and commit it."
+HINT = (
+    "A resolver runs nothing: depend on versions of a registry; for what another package asks for, name one by 'overrides' in "
+    "package.json."
+)
 
 
 def resolve(tree: SourceTree, install: Callable[[str], str], scratch: Scratch) -> bytes:
@@ -87,7 +90,7 @@ def manifests(tree: SourceTree, indexes: Indexes) -> dict[str, bytes]:
     for folder in all_manifests(tree):
         reader.add(folder)
     if reader.needs:
-        raise NeedsBuild(list(dict.fromkeys(reader.needs)), HINT)
+        raise cures.needs_build(list(dict.fromkeys(reader.needs)))
     return reader.files
 
 
@@ -126,7 +129,7 @@ class _Reader:
     def __init__(self, tree: SourceTree, indexes: Indexes) -> None:
         self.tree, self.indexes = tree, indexes
         self.files: dict[str, bytes] = {}
-        self.needs: list[tuple[str, str]] = []
+        self.needs: list[tuple[str, str, str]] = []
 
     def add(self, folder: str) -> None:
         path = posixpath.join(folder, "package.json")
@@ -141,7 +144,8 @@ class _Reader:
 
     def _check(self, folder: str, name: str, spec: str, path: str, line: int) -> None:
         if is_git(spec.lower()) or _SHORT.fullmatch(spec) or _HOSTED.fullmatch(spec.lower()):
-            self.needs.append((name, f"a git repository, asked for by {path}:{line}"))
+            why = f"a git repository, asked for by {path}:{line}"
+            self.needs.append((name, why, cures.from_git("package-lock.json", spec)))
         elif spec.startswith("workspace:"):
             why = f"{name} is asked for as {spec[:80]!r}, which npm does not understand"
             hint = "Stage the workspace's own folder, with the lock that pnpm, Yarn or Bun makes there."

@@ -26,6 +26,7 @@ from ..ecosystems.pypi.drift import check_compiled
 from ..ecosystems.pypi.manifest import PYPROJECT, dig, entries, setup_requires
 from ..ecosystems.pypi.pins import filename_of, is_web
 from ..ecosystems.pypi.requirements import Contents, Line, contents
+from ..ecosystems.pypi.unbuilt import OWN, SIBLINGS
 from ..ecosystems.pypi.workspace import members
 from ..errors import BadManifest, BadSettings, NeedsBuild
 from ..indexes import Indexes, default_pypi, uv_program
@@ -73,10 +74,11 @@ _UNBUILT = (
     re.compile(r"Building source distributions for `([^`]+)` is disabled"),
     re.compile(r"[Ff]ailed to build `([^`@]+?)(?: ?@[^`]*)?`"),
 )
-HINT = (
-    "A resolver builds nothing: write dependencies as text into [project] of pyproject.toml, ask for a version that has a "
-    "wheel, or make the lock file with your own tools and commit it."
+STATIC = (
+    "A resolver builds nothing: write the dependencies as text into [project] of pyproject.toml, or make the lock file with "
+    "your own tools and commit it."
 )
+PUBLISHED = f"Depend on a published version that has a wheel, or publish one {OWN}."
 
 
 class Shown(NamedTuple):
@@ -235,7 +237,14 @@ def failed(said: str, asked: Mapping[str, str]) -> NeedsBuild | None:
     names = dict.fromkeys(name.strip() for pattern in _UNBUILT for name in pattern.findall(text))
     where = {name: asked.get(canonicalize_name(name), "another package") for name in names}
     needs = [(name, f"no version that fits has a wheel, asked for by {place}") for name, place in where.items()]
-    return NeedsBuild(needs, HINT) if needs else None
+    return NeedsBuild(needs, " ".join(dict.fromkeys(map(_instead, names)))) if needs else None
+
+
+def _instead(name: str) -> str:
+    """What to do about a package that has no wheel."""
+    if sibling := SIBLINGS.get(canonicalize_name(name.partition("==")[0].strip())):
+        return f"In the place of {name}, which is built where it is installed, depend on {sibling}."
+    return f"A resolver builds nothing. {PUBLISHED}"
 
 
 # --- what takes part -------------------------------------------------------------------------------------------
@@ -247,7 +256,7 @@ class _Reader:
     def __init__(self, tree: SourceTree, indexes: Indexes) -> None:
         self.tree, self.indexes = tree, indexes
         self.documents: dict[str, Node] = {}
-        self.needs: list[tuple[str, str]] = []
+        self.needs: list[tuple[str, str, str]] = []
         self.wheels: dict[str, bytes] = {}
         self.has_default = False
         self.asked: dict[str, str] = {}
@@ -259,7 +268,8 @@ class _Reader:
             return
         document = toml(self.tree, path) if path in self.tree.files else Node({}, path)
         if document.get("project") is None and (folder or dig(document, "tool", "uv", "workspace") is None):
-            self.needs.append((name or folder or "the app", f"no {path} with a [project] table, asked for by {where}"))
+            why = f"no {path} with a [project] table, asked for by {where}"
+            self.needs.append((name or folder or "the app", why, STATIC))
             return
         self.documents[folder] = document
         self._check_dynamic(document, folder)
@@ -285,7 +295,7 @@ class _Reader:
         if project and dynamic:
             line = toml_line(read(self.tree, document.file), "project.dynamic") or 1
             why = f"only its build backend knows its {' and '.join(dynamic)}, {document.file}:{line}"
-            self.needs.append((project.str("name", folder), why))
+            self.needs.append((project.str("name", folder), why, STATIC))
 
     def _source(self, folder: str, name: str, source: Node, where: str) -> None:
         """One of `tool.uv.sources`: other kinds than these name a member of the workspace, or an index."""
@@ -308,14 +318,14 @@ class _Reader:
 
     def _reference(self, folder: str, name: str, url: str, where: str) -> None:
         if _VCS.match(url):
-            self.needs.append((name or url.rpartition("/")[2], f"a repository, asked for by {where}"))
+            self.needs.append((name or url.rpartition("/")[2], f"a repository, asked for by {where}", PUBLISHED))
         elif "${" in url or (is_web(url) and (why := self.indexes.refusal(url.partition("#")[0]))):
             why = "it names a variable of the environment" if "${" in url else why
             raise _bad(where, f"the URL of {name or filename_of(url)} is not fetched: {why}")
         elif not is_web(url):
             self._place(folder, name, unquote(url.removeprefix("file://").removeprefix("file:")), where)
         elif not filename_of(url).endswith(".whl"):
-            self.needs.append((name or filename_of(url), f"an archive of sources, asked for by {where}"))
+            self.needs.append((name or filename_of(url), f"an archive of sources, asked for by {where}", PUBLISHED))
 
     def _place(self, folder: str, name: str, path: str, where: str) -> None:
         inside = posixpath.normpath(posixpath.join(folder, path))
@@ -327,7 +337,7 @@ class _Reader:
         if inside in self.tree.files and inside.endswith(".whl"):
             self.wheels[inside] = self.tree.read_bytes(inside)
         elif inside in self.tree.files:
-            self.needs.append((name or inside, f"an archive of sources, asked for by {where}"))
+            self.needs.append((name or inside, f"an archive of sources, asked for by {where}", PUBLISHED))
         else:
             self.add(inside, where, name)
 
@@ -336,7 +346,8 @@ class _Reader:
     def written(self) -> dict[str, dict[str, Any]]:
         """The documents that uv is shown, by folder. Raises NeedsBuild, and BadManifest for an index."""
         if self.needs:
-            raise NeedsBuild(list(dict.fromkeys(self.needs)), HINT)
+            hints = dict.fromkeys(hint for _, _, hint in self.needs)
+            raise NeedsBuild(list(dict.fromkeys((name, why) for name, why, _ in self.needs)), " ".join(hints))
         return {folder: self._document(folder, document) for folder, document in self.documents.items()}
 
     def files(self, written: Mapping[str, Mapping[str, Any]]) -> dict[str, bytes]:

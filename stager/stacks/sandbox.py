@@ -20,6 +20,7 @@ from shutil import which
 
 from .. import temporary
 from ..errors import Cancelled, CannotWrite, NoRoom, NoSandbox, ProgramMissing, StackFailed
+from ..telling import telling
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where programs of the system are looked for; never in the user's own PATH."""
@@ -40,8 +41,8 @@ shift
 """
 """The first argument is the size of the file system in memory, in KiB. `/etc/apt` is hidden: it is the host's own."""
 _PACKAGES = {"mmdebstrap": "mmdebstrap", "bwrap": "bubblewrap", "dpkg-deb": "dpkg", "apt-get": "apt", "tar": "tar"}
-_TAIL, _QUOTED = 60, 10
-"""How many lines are kept, and how many of them an error quotes."""
+_TAIL = 60
+"""How many lines are kept of what a step says."""
 _PATIENCE = 20.0
 """Seconds that trying out namespaces may take."""
 _MARGIN = 64 << 20
@@ -163,7 +164,7 @@ def _failure(stack: str, step: str, said: list[str], code: int) -> StackFailed |
     if "binfmt" in text or "Exec format error" in text:
         hint = "This machine cannot run that architecture's programs: install qemu-user-static and binfmt-support."
     lines = [line[:240] for line in said if line and not line.startswith(("I: ", "W: ", "E: mmdebstrap failed"))]
-    return StackFailed(stack, step, "; ".join(lines[-_QUOTED:])[-2000:] or f"exit status {code}", hint)
+    return StackFailed(stack, step, "; ".join(telling(lines)) or f"exit status {code}", hint)
 
 
 def check_memory(what: str, room: int) -> None:

@@ -119,7 +119,7 @@ def test_what_the_gate_refused_comes_first() -> None:
     code = "import urllib.request as r\ntry: r.urlopen('http://127.0.0.1:9/', timeout=5)\nexcept OSError: exit('sorry')"
     error = run(code).failure("uv.lock")
     why = "it is not encrypted (http), and its host is not among the configured indexes"
-    assert error.message == f"uv.lock could not be made: 127.0.0.1:9 may not be asked: {why}\nsorry"
+    assert error.message == f"uv.lock could not be made: 127.0.0.1:9 may not be asked: {why}; sorry"
 
 
 def test_an_endless_run_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

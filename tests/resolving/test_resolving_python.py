@@ -293,7 +293,8 @@ def test_what_must_be_built_is_named_with_its_line(files: dict[str, str], needs:
     with pytest.raises(NeedsBuild) as caught:
         python.projects(SourceTree.of(files), Indexes(), lambda: "3.11")
     assert caught.value.data["needs"] == needs
-    assert caught.value.hint == python.HINT
+    published = any("repository" in why or "archive" in why for why in needs.values())
+    assert caught.value.hint == (python.PUBLISHED if published else python.STATIC)
 
 
 REFUSED = [

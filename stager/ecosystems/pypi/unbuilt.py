@@ -89,15 +89,15 @@ def refusal(
     hints = [_advice(pin, target, lock, lookup) for pin in pins[:_NAMED]]
     if others:
         hints.append(
-            f"In the place of {others[0][0]}, depend on a published version that has a wheel, or publish one {_OWN}."
+            f"In the place of {others[0][0]}, depend on a published version that has a wheel, or publish one {OWN}."
         )
     if len(pins) > _NAMED:
         hints.append("And so for the others.")
     return NeedsBuild(sorted(needs), " ".join(dict.fromkeys(hints)))
 
 
-_OWN = "on an index of your own ('pip wheel --no-deps' makes one)"
-_OWN_WHEEL = f"For {{}}, publish a wheel {_OWN}, or do without it."
+OWN = "on an index of your own ('pip wheel --no-deps' makes one)"
+_OWN_WHEEL = f"For {{}}, publish a wheel {OWN}, or do without it."
 
 
 def _advice(pin: Pin, target: Target, lock: str, lookup: Lookup | None) -> str:
