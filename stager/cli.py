@@ -39,6 +39,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 from .commands.shared import check_output
 
                 check_output(arguments)
+            if hasattr(arguments, "output") or hasattr(arguments, "junit"):
+                from .commands.shared import check_places
+
+                check_places(arguments)
             return int(arguments.run(arguments))
         finally:
             _flush()

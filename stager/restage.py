@@ -238,6 +238,12 @@ def keep_source(folder: Folder, out: str) -> None:
         raise UsageError(f"{path} is a file of the app, and would be replaced", "Choose another place with -o.")
 
 
+def is_last(folder: Folder, out: str) -> bool:
+    """Whether an output is the very file that the last staging of this folder left."""
+    last = folder.memo.get("last")
+    return bool(last and last["out"] and last["out"] == _stamp(writing.final(os.path.abspath(out))))
+
+
 def _settled(last: dict[str, Any]) -> bool:
     """Whether a staging was noted so long after its file was written that nothing about it need be noted again."""
     stamp = last["out"]

@@ -119,6 +119,19 @@ def is_stdout(path: str) -> bool:
     return bool(path) and followed(path)[0] == "/dev/fd/1"
 
 
+def replaced(out: str) -> str:
+    """The regular file with content that an output would replace; empty for none.
+
+    Raises CannotWrite, before any work, when there is no folder to write into.
+    """
+    place, found = followed(out)
+    if place.startswith("/dev/fd/") or _is_descriptor(place):
+        return ""
+    if found is None and not os.path.isdir(os.path.dirname(place.rstrip("/")) or "."):
+        raise _refused(out, place.rstrip("/"), FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
+    return place if found is not None and stat.S_ISREG(found.st_mode) and found.st_size else ""
+
+
 def keep_apart(out: str, *inputs: str) -> None:
     """Raise UsageError when an output is one of the files that it is made from."""
     place = final(out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import hashlib
 import json
 import os
@@ -120,7 +121,7 @@ def test_every_command_writes_through_links_and_into_what_is_no_file(
     words: str, run: Callable[..., Done], tmp_path: Path
 ) -> None:
     expected = wanted(run, words, tmp_path)
-    (tmp_path / "real").write_bytes(b"old")
+    (tmp_path / "real").write_bytes(expected[: len(expected) // 2])  # an earlier one, of which half is lost
     (tmp_path / "link").symlink_to("real")
     (tmp_path / "dangling").symlink_to("made")
     os.mkfifo(tmp_path / "fifo")
@@ -199,6 +200,45 @@ def test_what_a_command_reads_is_not_what_it_writes(
         assert done.code == 2
         assert "is what is read, and would be replaced" in done.err
     assert hashlib.sha256(made["DROPLET"].read_bytes()).digest() == before
+
+
+@pytest.mark.parametrize("words", FILES)
+def test_no_command_replaces_what_stager_did_not_write(
+    words: str, made: dict[str, Path], run: Callable[..., Done], tmp_path: Path
+) -> None:
+    app = shutil.copytree(made["APP"], tmp_path / "app")
+    (app / "app.py").write_bytes(b"print('mine')\n")
+    (app / "data.json").write_bytes(b'{"mine": true}')
+    (app / "data.tgz").write_bytes(gzip.compress(b"mine" * 400))
+    (app / "link").symlink_to("app.py")
+    (tmp_path / "notes").write_bytes(b"mine")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for place in (
+        app / "app.py",
+        app / "data.json",
+        app / "data.tgz",
+        app / "link",
+        tmp_path / "notes",
+        app / "Procfile",
+    ):
+        done = run(words, place)
+        assert done.code == 2, f"{place}: {done.err}"
+        assert "would be replaced" in done.err
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    (app / "empty").touch()
+    for _ in range(2):  # what it wrote itself, it replaces
+        assert run(words, app / "empty").code == 0
+        assert run(words, tmp_path / "new").code == 0
+
+
+@pytest.mark.parametrize("words", sorted({*FILES} - {"stage"}))
+def test_a_missing_folder_is_told_before_any_work(words: str, run: Callable[..., Done], tmp_path: Path) -> None:
+    """An input that is not there would be told first otherwise."""
+    for place in (tmp_path / "gone/file", tmp_path / "gone/deeper/file"):
+        done = run(words, place, {words: ["NOWHERE" if word.isupper() else word for word in FILES[words]]})
+        assert done.code == 70, done.err
+        assert f"cannot be written: there is no folder {place.parent}\n  Make it (mkdir -p {place.parent})" in done.err
+        assert "space" not in done.err
 
 
 @pytest.mark.parametrize("words", FOLDERS)

@@ -122,7 +122,6 @@ def test_every_public_verb_is_netted() -> None:
         "doctor",
         "stage {app} -o -",
         "stage {app} -o {out} --json",
-       
         "export --help",
         "stage --help",
     ],

@@ -55,6 +55,7 @@ def _build_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"what to build of it: {', '.join(FORMATS)}; may be repeated (root and oci)",
     )  # fmt: skip
     shared.add_output(parser, "", "also write root.tar, image/ and boxes into DIR", metavar="DIR")
+    parser.set_defaults(sees_to_outputs=True)
     parser.add_argument("--again", action="store_true", help="build even when the store has the result")
     parser.add_argument("--fetch-only", action="store_true", help="only bring the packages into the store")
     parser.add_argument("--jobs", type=number(1, 1024), default=8, metavar="N", help="packages fetched at once (8)")

@@ -71,6 +71,7 @@ def run_catalog(arguments: argparse.Namespace) -> int:
     found = catalog.offers_in(arguments.boxes, definition.name, definition.box.architectures, arguments.url)
     data = catalog.document(definition.name, definition.box.summary, epoch, found)
     path = arguments.output or os.path.join(arguments.boxes, "catalog.json")
+    shared.keep_foreign(path)
     writing.write(path, data)
     version = catalog.version(epoch, found)
     if arguments.json:

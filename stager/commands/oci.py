@@ -104,6 +104,9 @@ def _export(arguments: argparse.Namespace) -> int:
 
     if arguments.tag:
         read(arguments.tag)
+    place = arguments.output or ("" if arguments.load else "image.tar")
+    if place:
+        shared.keep_foreign(place)
     store = shared.store(arguments)
     if arguments.output:
         writing.keep_apart(arguments.output, *arguments.droplets, arguments.base_root)
@@ -116,8 +119,8 @@ def _export(arguments: argparse.Namespace) -> int:
             from ..oci.engine import load
 
             document["loaded"] = load(shipped, arguments.tag, shared.environ())
-        if arguments.output or not arguments.load:
-            made = oci.write(shipped, arguments.output or "image.tar", options)
+        if place:
+            made = oci.write(shipped, place, options)
             document["file"] = {"path": made.path, "digest": made.digest, "size": made.size}
     _report(document, arguments)
     return 0

@@ -107,6 +107,28 @@ def check_output(arguments: argparse.Namespace) -> None:
         raise UsageError("--json and the output both go to standard output", "Leave --json out, or name a file.")
 
 
+def check_places(arguments: argparse.Namespace) -> None:
+    """Raise, before any work, when an output cannot be made where it is to be, or would replace what is not stager's."""
+    kept = {getattr(arguments, "image", "")}  # rebase writes over what it reads
+    for name in _OUTPUTS:
+        place = getattr(arguments, name, "")
+        if place and place not in kept and not getattr(arguments, "sees_to_outputs", False):
+            keep_foreign(place)
+
+
+def keep_foreign(place: str) -> None:
+    """Raise UsageError for an output that would replace a file which stager did not write, CannotWrite for no folder."""
+    there = writing.replaced(place)
+    if there:
+        from ..tree.outputs import wrote
+
+        if not wrote(there):
+            from ..errors import UsageError
+
+            hint = "Choose another place with -o, or remove that file first."
+            raise UsageError(f"{place} is there and was not written by stager; it would be replaced", hint)
+
+
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Declare `--json` and `--cache-dir`, which every command takes."""
     parser.add_argument("--json", action="store_true", help="print one JSON document on standard output")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 class Arguments:
     """Parsed arguments, without argparse."""
 
+    sees_to_outputs = True
     json = quiet = offline = locked = any_stack = False
     dir, output, stack, arch, cache_dir, jobs = ".", "droplet.tgz", "", "", None, 0
     buildpack: tuple[str, ...] = ()
@@ -63,6 +64,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     from .arguments import number
 
     shared.add_planning(parser)
+    parser.set_defaults(sees_to_outputs=True)
     shared.add_output(
         parser,
         "droplet.tgz",
@@ -89,6 +91,9 @@ def staged(folder: Folder, arguments: argparse.Namespace, store: Store) -> dict[
     """Stage the folder into `arguments.output`: the short way when that is possible, else the long one."""
     from .. import restage
 
+    if not restage.is_last(folder, arguments.output):
+        restage.keep_source(folder, arguments.output)
+        shared.keep_foreign(arguments.output)
     result = None
     if not arguments.buildpack:
         wishes = {"targets": shared.targets(arguments), "any_stack": arguments.any_stack}

@@ -28,6 +28,8 @@ BUILDER = "Dockerfile"
 STORE = {"blobs", "locks", "memo", "tmp", "trash"}
 """The folders of a store's `v1` (see `store`)."""
 
+_HEAD = 1 << 20
+"""Bytes at the start of a file that decide (as in `fingerprint`)."""
 _INFLATED = 256 * 1024
 """Bytes at the start of what a compressed file holds that are looked at."""
 _DEEP = 3
@@ -55,6 +57,15 @@ def output(head: bytes) -> str:
     else:
         found = next((name for name, start in _TEXTS.items() if start.match(head)), "")
     return found and WRITTEN + found
+
+
+def wrote(path: str) -> bool:
+    """Whether stager wrote the file at `path`, as its beginning says; no one is asked to show what cannot be read."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return bool(output(file.read(_HEAD)))
+    except (OSError, ImportError):
+        return False
 
 
 # --- texts and JSON documents ----------------------------------------------------------------------------------
