@@ -31,14 +31,14 @@ _LONGEST = 255 - 2 - _HEX - len(_PART)
 _LINKS = 40
 """As many links as Linux follows (path_resolution(7))."""
 _STDOUT = "standard output"
-_ELSEWHERE = "See that there is room where it goes, or send it elsewhere."
-_HINT = "Choose another place."
+_ROOM = "See that there is room where it goes, or send it elsewhere."
+ELSEWHERE = "Choose another place."
 _BESIDE = "It is written beside its place first, so that half of it never shows: choose a folder that you may write to."
 
 
 def stdout_full(error: OSError) -> CannotWrite:
     """Why standard output takes no more, as an error."""
-    return CannotWrite(_STDOUT, error.strerror or str(error), _ELSEWHERE)
+    return CannotWrite(_STDOUT, error.strerror or str(error), _ROOM)
 
 
 def never() -> bool:
@@ -64,7 +64,7 @@ def followed(path: str) -> tuple[str, os.stat_result | None]:
         except FileNotFoundError:
             return place, None
         except (OSError, ValueError) as error:
-            raise _refused(path, place, error) from None
+            raise refused(path, place, error) from None
         if not stat.S_ISLNK(found.st_mode):
             return place, found
         if _is_descriptor(place):
@@ -104,7 +104,7 @@ def _trusted(path: str, link: str, found: os.stat_result) -> None:
     shared = folder.st_mode & stat.S_ISVTX and folder.st_mode & stat.S_IWOTH
     if shared and found.st_uid not in (os.geteuid(), folder.st_uid):
         why = f"{link} is another user's symbolic link, in a folder that everybody may write to"
-        raise CannotWrite(path, why, _HINT)
+        raise CannotWrite(path, why, ELSEWHERE)
 
 
 def final(path: str) -> str:
@@ -147,15 +147,49 @@ def keep_apart(out: str, *inputs: str) -> None:
 # --- one file --------------------------------------------------------------------------------------------------
 
 
-class Output:
-    """A file being written; in a `with` block, at whose good end it is there, whole, and at whose bad end it is not.
+class Whole:
+    """What is written in a `with` block, at whose good end it is there, whole, and at whose bad end it is not.
+
+    It has a `_part` until it is published, and a `handle`, to which the part's lock belongs. Raises CannotWrite for whatever
+    OSError ends the block.
+    """
+
+    __slots__ = ("_part", "_place", "handle", "path")
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.handle = -1
+        """The open descriptor; a file's is to be written to in order."""
+        self._part = self._place = ""
+
+    def _publish(self) -> None:
+        raise NotImplementedError
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        try:
+            if kind is None:
+                self._publish()
+            elif isinstance(error, OSError):
+                raise error
+        except OSError as problem:
+            if self._place == "/dev/fd/1" and problem.errno != errno.EPIPE:
+                raise stdout_full(problem) from None
+            raise CannotWrite(self.path, problem.strerror or str(problem)) from None
+        finally:
+            os.close(self.handle)  # last, since the lock goes with it
+            if self._part:
+                remove(self._part)
+
+
+class Output(Whole):
+    """A file being written, whole or not at all.
 
     A new file has the permissions that the umask leaves of `mode`; one that replaces a file of the same user has that
     one's; with `exact` it has `mode` in any case. With `new` it replaces none. `stop` is asked at every write, and while
-    a FIFO has no reader. Raises CannotWrite, also for whatever OSError ends the block, and Cancelled.
+    a FIFO has no reader. Raises CannotWrite, and Cancelled.
     """
 
-    __slots__ = ("_kept", "_mode", "_new", "_part", "_place", "_stop", "handle", "path")
+    __slots__ = ("_kept", "_mode", "_new", "_stop")
 
     def __init__(
         self,
@@ -166,18 +200,15 @@ class Output:
         exact: bool = False,
         stop: Callable[[], bool] = never,
     ) -> None:
-        self.path = path
-        self.handle = -1
-        """The open descriptor, to be written to in order."""
+        super().__init__(path)
         self._mode, self._new, self._stop = mode, new, stop
-        self._part = self._place = ""
         self._kept = mode if exact else -1
 
     def __enter__(self) -> Self:
         self._place, found = followed(self.path)
         try:
             if self._new and os.path.lexists(self.path):
-                raise CannotWrite(self.path, "it is there already", _HINT)
+                raise CannotWrite(self.path, "it is there already", ELSEWHERE)
             if self.path.endswith("/") or not self.path or (found is not None and stat.S_ISDIR(found.st_mode)):
                 raise CannotWrite(self.path, "a file is to be written, and this is a folder", "Name a file in it.")
             if self._place.startswith("/dev/fd/"):
@@ -187,7 +218,7 @@ class Output:
             else:
                 self._beside(found)
         except OSError as error:
-            raise _refused(self.path, self._place, error) from None
+            raise refused(self.path, self._place, error) from None
         return self
 
     def _into(self, found: os.stat_result | None) -> int:
@@ -210,15 +241,15 @@ class Output:
 
     def _beside(self, found: os.stat_result | None) -> None:
         folder, name = os.path.split(self._place)
-        _sweep(folder, name)
+        sweep_beside(folder, name)
         if self._kept < 0 and found is not None and found.st_uid == os.geteuid():
             self._kept = stat.S_IMODE(found.st_mode) & 0o777
         mode = self._mode if self._kept < 0 else 0o600
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         while not self._part:
-            part = os.path.join(folder, _part_name(name))
+            part = os.path.join(folder, part_name(name))
             self.handle = os.open(part, flags, mode)
-            if _hold(self.handle, part):
+            if hold(self.handle, part):
                 self._part = part
             else:
                 os.close(self.handle)
@@ -235,21 +266,6 @@ class Output:
                 import select
 
                 select.select([], [self.handle], [])
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        try:
-            if kind is None:
-                self._publish()
-            elif isinstance(error, OSError):
-                raise error
-        except OSError as problem:
-            if self._place == "/dev/fd/1" and problem.errno != errno.EPIPE:
-                raise stdout_full(problem) from None
-            raise CannotWrite(self.path, problem.strerror or str(problem)) from None
-        finally:
-            os.close(self.handle)  # last, since the lock goes with it
-            if self._part:
-                _unlink(self._part)
 
     def _publish(self) -> None:
         if not self._part:
@@ -270,7 +286,7 @@ def folder_above(path: str) -> None:
     try:
         os.makedirs(above, exist_ok=True)
     except OSError as error:
-        raise CannotWrite(above, error.strerror or str(error), _HINT) from None
+        raise CannotWrite(above, error.strerror or str(error), ELSEWHERE) from None
 
 
 def write(path: str, data: bytes, mode: int = 0o666, *, new: bool = False, exact: bool = False) -> None:
@@ -291,89 +307,6 @@ def _name_new(part: str, place: str) -> None:
         os.unlink(part)
 
 
-# --- one folder ------------------------------------------------------------------------------------------------
-
-
-class FolderOutput:
-    """A folder being filled: `with FolderOutput(path) as part:` gives the one to fill, which becomes `path` at the end.
-
-    A folder that is there is replaced when it is empty or holds the file `marker`; else CannotWrite says `otherwise`.
-    Raises CannotWrite, also for whatever OSError ends the block.
-    """
-
-    __slots__ = ("_handle", "_marker", "_otherwise", "_part", "_place", "path")
-
-    def __init__(self, path: str, marker: str = "", otherwise: str = "something is there already") -> None:
-        self.path = path
-        self._marker, self._otherwise = marker, otherwise
-        self._part = self._place = ""
-        self._handle = -1
-
-    def __enter__(self) -> str:
-        self._place, found = followed(self.path.rstrip("/") or self.path)
-        self._check(found)
-        folder, name = os.path.split(self._place)
-        try:
-            _sweep(folder, name)
-            while not self._part:
-                part = os.path.join(folder, _part_name(name))
-                os.mkdir(part)
-                self._handle = hold_folder(part)
-                self._part = part if self._handle >= 0 else ""
-        except OSError as error:
-            raise _refused(self.path, self._place, error) from None
-        return self._part
-
-    def _check(self, found: os.stat_result | None) -> None:
-        if found is None and not self._place.startswith("/dev/fd/"):
-            return
-        if found is None or not stat.S_ISDIR(found.st_mode):
-            raise CannotWrite(self.path, self._otherwise, "A folder is to be written: choose another place.")
-        here, there = os.path.realpath("."), os.path.realpath(self._place)
-        if f"{here}/".startswith(f"{there.rstrip('/')}/"):
-            raise CannotWrite(self.path, "it is the current folder, or above it", "Name a new folder in it.")
-        if os.listdir(self._place) and not os.path.isfile(os.path.join(self._place, self._marker or ".")):
-            raise CannotWrite(self.path, self._otherwise, _HINT)
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        try:
-            if kind is None:
-                self._publish()
-            elif isinstance(error, OSError):
-                raise error
-        except OSError as problem:
-            raise CannotWrite(self.path, problem.strerror or str(problem)) from None
-        finally:
-            os.close(self._handle)
-            if self._part:
-                _remove(self._part)
-
-    def _publish(self) -> None:
-        """Give the part its name. A folder cannot be renamed over a full one, so that steps aside first, as a part."""
-        aside = os.path.join(os.path.dirname(self._place), _part_name(os.path.basename(self._place)))
-        try:
-            os.rename(self._part, self._place)
-        except OSError as error:
-            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-                raise
-            self._swap(aside)
-        self._part = ""
-
-    def _swap(self, aside: str) -> None:
-        old = os.open(self._place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            _hold(old, self._place)
-            os.rename(self._place, aside)
-            try:
-                os.rename(self._part, self._place)
-            except OSError:
-                os.rename(aside, self._place)
-                raise
-            _remove(aside)
-        finally:
-            os.close(old)
-
-
 # --- what killed writers left ----------------------------------------------------------------------------------
 
 
@@ -383,7 +316,7 @@ def sweep(path: str) -> None:
         place, _ = followed(path.rstrip("/") or path)
     except CannotWrite:
         return
-    _sweep(*os.path.split(place))
+    sweep_beside(*os.path.split(place))
 
 
 def is_part(name: str, of: str = "") -> bool:
@@ -402,11 +335,13 @@ def _stem(name: str) -> str:
     return os.fsdecode(os.fsencode(name)[:_LONGEST])
 
 
-def _part_name(name: str) -> str:
+def part_name(name: str) -> str:
+    """A name for an unfinished output, unlike any other."""
     return f".{_stem(name)}.{os.urandom(_HEX // 2).hex()}{_PART}"
 
 
-def _sweep(folder: str, name: str) -> None:
+def sweep_beside(folder: str, name: str) -> None:
+    """Remove what killed writers of the output `name` left in its folder; what cannot be removed stays."""
     try:
         names = os.listdir(folder or ".")
     except OSError:
@@ -431,7 +366,7 @@ def remove_left(path: str) -> bool:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if not _is_at(handle, path):
             return False
-        _remove(path)
+        remove(path)
     except OSError:  # somebody holds it, or files cannot be locked here
         return False
     finally:
@@ -452,13 +387,13 @@ def hold_folder(path: str) -> int:
         handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         return -1
-    if _hold(handle, path):
+    if hold(handle, path):
         return handle
     os.close(handle)
     return -1
 
 
-def _hold(handle: int, path: str) -> bool:
+def hold(handle: int, path: str) -> bool:
     """Lock what was just made; False when it was swept before that. Where nothing can be locked nothing is swept."""
     import fcntl
 
@@ -486,7 +421,8 @@ def _unlink(path: str) -> None:
         return
 
 
-def _remove(path: str) -> None:
+def remove(path: str) -> None:
+    """Remove a file or a folder, as far as that can be done."""
     if not os.path.isdir(path):
         _unlink(path)
         return
@@ -495,20 +431,20 @@ def _remove(path: str) -> None:
     shutil.rmtree(path, ignore_errors=True)
 
 
-def _refused(path: str, place: str, error: OSError | ValueError) -> CannotWrite:
+def refused(path: str, place: str, error: OSError | ValueError) -> CannotWrite:
     """Why an output cannot even be begun, and how to mend that."""
     if not isinstance(error, OSError):
-        return CannotWrite(path, str(error), _HINT)
+        return CannotWrite(path, str(error), ELSEWHERE)
     folder, code = os.path.dirname(place) or ".", error.errno
     if code == errno.ENOENT and not os.path.isdir(folder):
         return CannotWrite(
             path, f"there is no folder {folder}", f"Make it (mkdir -p {folder}), or choose another place."
         )
     if code == errno.ENOTDIR:
-        return CannotWrite(path, f"{folder} is no folder", _HINT)
+        return CannotWrite(path, f"{folder} is no folder", ELSEWHERE)
     if code == errno.ELOOP:
         return CannotWrite(path, "its symbolic links lead in a circle", "Remove the links, or choose another place.")
     if code in (errno.EACCES, errno.EPERM, errno.EROFS) and not os.access(folder, os.W_OK):
         return CannotWrite(path, f"the folder {folder} may not be written to: {error.strerror}", _BESIDE)
     full = code in (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE)
-    return CannotWrite(path, error.strerror or str(error), "" if full else _HINT)
+    return CannotWrite(path, error.strerror or str(error), "" if full else ELSEWHERE)

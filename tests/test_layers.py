@@ -15,7 +15,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "stager"
 
 RANKS = [
-    "names errors digest limits telling regular temporary resources rules places programs writing shell",
+    "names errors digest limits telling regular temporary resources rules places programs writing filling shell secrecy",
     "model checked parsing",
     "tar inflate codec pieces archive elf render templates yamltext buildpack box platforms npmrange releases wanted "
     "lockfile progress tree mistaken store entries",

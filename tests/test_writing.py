@@ -15,6 +15,7 @@ import pytest
 
 from stager import writing
 from stager.errors import Cancelled, CannotWrite, UsageError
+from stager.filling import FolderOutput
 from stager.temporary import folder, tidy
 
 LEFT = ".out.0123456789ab.part"
@@ -73,7 +74,7 @@ def test_permissions_are_the_umasks_or_those_of_the_file_before(tmp_path: Path) 
         (tmp_path / "kept").chmod(0o604)
         writing.write(str(tmp_path / "kept"), b"")
         writing.write(str(tmp_path / "exact"), b"", 0o755, exact=True)
-        with writing.FolderOutput(str(tmp_path / "folder")):
+        with FolderOutput(str(tmp_path / "folder")):
             pass
     finally:
         os.umask(before)
@@ -256,14 +257,14 @@ def test_an_output_is_kept_apart_from_what_it_is_made_of(tmp_path: Path) -> None
 
 
 def fill(path: Path | str, marker: str = "mark", text: str = "new") -> None:
-    with writing.FolderOutput(str(path), marker, "something else is there") as part:
+    with FolderOutput(str(path), marker, "something else is there") as part:
         Path(part, marker).write_text(text)
 
 
 def test_a_folder_appears_whole_and_replaces_its_like(tmp_path: Path) -> None:
     out = tmp_path / "out"
     fill(out, text="old")
-    with pytest.raises(ZeroDivisionError), writing.FolderOutput(str(out), "mark") as part:
+    with pytest.raises(ZeroDivisionError), FolderOutput(str(out), "mark") as part:
         Path(part, "half").write_text(str(1 // 0))
     assert (out / "mark").read_text() == "old"
     fill(f"{out}/")
@@ -312,9 +313,9 @@ def killed(code: str) -> None:
     child.stdout.close()
 
 
-@pytest.mark.parametrize("kind", ["Output", "FolderOutput"])
-def test_a_killed_writers_part_goes_with_the_next_of_that_name(tmp_path: Path, kind: str) -> None:
-    killed(f"from stager import writing\nwriting.{kind}({str(tmp_path / 'out')!r}).__enter__()")
+@pytest.mark.parametrize("kind", [writing.Output, FolderOutput])
+def test_a_killed_writers_part_goes_with_the_next_of_that_name(tmp_path: Path, kind: type) -> None:
+    killed(f"from {kind.__module__} import {kind.__name__} as kind\nkind({str(tmp_path / 'out')!r}).__enter__()")
     (left,) = os.listdir(tmp_path)
     assert writing.is_part(left, "out")
     writing.write(str(tmp_path / "other"), b"")
@@ -323,9 +324,9 @@ def test_a_killed_writers_part_goes_with_the_next_of_that_name(tmp_path: Path, k
     assert sorted(os.listdir(tmp_path)) == ["other", "out"]
 
 
-@pytest.mark.parametrize("kind", ["Output", "FolderOutput"])
-def test_a_living_writers_part_stays(tmp_path: Path, kind: str) -> None:
-    first, second = (getattr(writing, kind)(str(tmp_path / "out")) for _ in range(2))
+@pytest.mark.parametrize("kind", [writing.Output, FolderOutput])
+def test_a_living_writers_part_stays(tmp_path: Path, kind: type) -> None:
+    first, second = (kind(str(tmp_path / "out")) for _ in range(2))
     with first:
         writing.sweep(str(tmp_path / "out"))
         with second:
@@ -356,7 +357,7 @@ def test_only_what_stager_makes_is_ever_swept(tmp_path: Path) -> None:
 def test_a_part_that_is_swept_before_its_writer_holds_it_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain, swept = writing._hold, [False]
+    plain, swept = writing.hold, [False]
 
     def late(handle: int, path: str) -> bool:
         if not swept[0]:
@@ -364,7 +365,7 @@ def test_a_part_that_is_swept_before_its_writer_holds_it_is_made_again(
             assert writing.remove_left(path)
         return plain(handle, path)
 
-    monkeypatch.setattr(writing, "_hold", late)
+    monkeypatch.setattr(writing, "hold", late)
     writing.write(str(tmp_path / "out"), b"new")
     assert swept[0]
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"out": b"new"}

@@ -15,8 +15,8 @@ from ..errors import Cancelled, LoginFailed, PlatformUnavailable, Rejected, Stag
 from ..model import Event
 from ..net.patience import Again, Tries, again, number, sleep
 from ..net.session import Request, Response
+from ..secrecy import Secrets
 from .login import PLATFORM
-from .secrets import Secrets
 from .settings import Settings
 from .uaa import Tokens
 from .wire import Answer, Unsent, Wire

@@ -13,8 +13,8 @@ from urllib.parse import urlencode
 
 from ..errors import LoginFailed, StagerError
 from ..net.patience import host_of
+from ..secrecy import Secrets
 from .login import PLATFORM, Login, refusal
-from .secrets import Secrets
 from .wire import Answer, Wire
 
 Patiently = Callable[[str, Callable[[], Answer]], Answer]

@@ -19,6 +19,7 @@ from ..indexes.origins import Origin
 from ..net.addresses import Refused
 from ..net.patience import Again, Patience, Tries, again, host_of, sleep
 from ..net.session import Request, Response, Session
+from ..secrecy import Secrets
 from .login import Login, secure
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 ACCEPT = "application/vnd.heroku+json; version=3"
 _LARGEST = 8 << 20
 """Bytes of an answer that are read."""
-_LONGEST = 300
-"""Characters of a server's explanation that are shown."""
 _MEANING = {
     "two_factor": "the account wants a second factor for this; use a token made for automation",
     "verification_required": "the account must be verified first",
@@ -61,6 +60,7 @@ class Api:
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self._login = login
+        self._secrets = Secrets([login.token])
         self._patience = patience or Patience()
         self._stopping = stopping
         network = replace(indexes, trusted=frozenset({Origin.of(login.api)}))
@@ -154,11 +154,7 @@ class Api:
             kind, said = str(found["id"]), str(found["message"])
         except (ValueError, KeyError, TypeError, RecursionError):
             return "", ""
-        return self._shown(kind)[:40], self._shown(said)
-
-    def _shown(self, text: str) -> str:
-        line = "".join(sign if sign.isprintable() else " " for sign in text.replace(self._login.token, "[token]"))
-        return line[:_LONGEST]
+        return self._secrets.hide(kind)[:40], self._secrets.hide(said)
 
     # --- addresses it hands out ------------------------------------------------------------------------------
 

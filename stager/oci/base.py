@@ -8,10 +8,9 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from .. import codec, regular
+from .. import codec, regular, temporary
 from ..digest import key_of
 from ..errors import (
     BadImage,
@@ -147,7 +146,7 @@ def of_root(path: str, keep: ExitStack, store: Store | None = None) -> Base:
 
     The compressed layer is kept in the store, so that it is made once. Raises BadImage for what is no tar, Unreadable.
     """
-    place = store or Store(keep.enter_context(TemporaryDirectory(prefix="stager-root-")))
+    place = store or Store(keep.enter_context(temporary.folder("root")))
     diff_id = _diff_id(path)
     memo = place.recall("root", key_of(_MEMO, codec.CODEC, diff_id))
     if memo is None or not place.has(str(memo[0])):

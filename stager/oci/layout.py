@@ -13,8 +13,9 @@ from typing import Any
 
 from .. import tar
 from ..errors import Cancelled, CannotWrite
+from ..filling import FolderOutput
 from ..registry.descriptors import INDEX, canonical
-from ..writing import FolderOutput, Output, never
+from ..writing import Output, never
 from .image import Image, Shipment
 
 LAYOUT = canonical({"imageLayoutVersion": "1.0.0"})

@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import AccessDenied, NotFound, RegistryFull, RegistryRefused
 from ..net.addresses import Refused
 from ..net.patience import Again, again
-from .secrecy import Secrets
+from ..secrecy import Secrets
 
 _LARGEST = 1 << 16
 _HTTPS = "HTTPS"
@@ -55,7 +55,7 @@ def _said(response: Any, secrets: Secrets) -> tuple[str, str]:
         words: tuple[str, ...] = (str(first.get("code", "")), str(first.get("message", "")))
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
         words = (body if len(body) < 200 and "<" not in body else "",)
-    return secrets.shown(": ".join(filter(None, words))), body
+    return secrets.withhold(": ".join(filter(None, words))), body
 
 
 def _is_full(status: int, body: str) -> bool:

@@ -22,12 +22,12 @@ from ..indexes.origins import Origin
 from ..net.addresses import Refused
 from ..net.patience import Again, Tries, host_of, number
 from ..net.session import Request, Response
+from ..secrecy import Secrets
 from . import descriptors
 from .access import Access
 from .answers import denied, problem
 from .descriptors import IMAGES, INDEXES, LIED, Manifest, short
 from .reference import Reference
-from .secrecy import Secrets
 from .token import Authority
 from .wire import Wire, is_loopback
 
@@ -292,7 +292,7 @@ class Client:
     def check_told(self, told: str | None, digest: str, what: str) -> None:
         """Raise DigestMismatch when the registry says it stored something else than what was sent."""
         if told and told != digest:
-            raise DigestMismatch(what, digest, self.secrets.shown(told) or "another digest", LIED)
+            raise DigestMismatch(what, digest, self.secrets.withhold(told) or "another digest", LIED)
 
     def absolute(self, location: str | None, base: str) -> str:
         """The URL that an upload goes on at. Raises Refused when the answer names none, or a forbidden one."""

@@ -21,8 +21,8 @@ from ..indexes.origins import Origin
 from ..net.addresses import Refused
 from ..net.patience import again, host_of
 from ..net.session import Request
+from ..secrecy import Secrets
 from .credentials import Login
-from .secrecy import Secrets
 from .wire import Wire, is_loopback
 
 _LARGEST = 1 << 20

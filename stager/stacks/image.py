@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 from .. import codec
 from ..digest import Digest, canonical_json
 from ..errors import NotBuilt, StoreCorrupt
+from ..filling import FolderOutput
 from ..model import Layer
-from ..writing import FolderOutput, Output, folder_above
+from ..writing import Output, folder_above
 from . import extend, lock, root
 
 if TYPE_CHECKING:

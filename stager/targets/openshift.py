@@ -22,10 +22,11 @@ from ..digest import Digest, key_of
 from ..droplets import DropletFile
 from ..entries import read_entries
 from ..errors import CannotWrite, UsageError
+from ..filling import FolderOutput
 from ..oci.layout import write_layout
 from ..store import Store
 from ..tar import ROOT
-from ..writing import FolderOutput, never
+from ..writing import never
 from . import Exported, oci
 from .kubernetes import Wishes, manifests, named, yaml_text
 

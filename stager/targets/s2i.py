@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from ..writing import FolderOutput
+from ..filling import FolderOutput
 
 SCRIPTS = "/usr/libexec/s2i"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import signal
@@ -11,16 +10,15 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import quote, quote_plus
 
 import pytest
 from cf_server import CloudFoundry
 from cf_state import current
 from command import PROGRAM, Done, stager
+from spelled import encodings
 
 from stager.cloudfoundry import manifest, variables
 from stager.cloudfoundry.push import Wishes, push_all
-from stager.cloudfoundry.secrets import Secrets
 from stager.cloudfoundry.settings import Settings
 from stager.droplets import DropletFile
 from stager.errors import Rejected
@@ -150,36 +148,6 @@ def test_interrupting_leaves_nothing_current(platform: CloudFoundry, tmp_path: P
 
 
 # --- secrets ---------------------------------------------------------------------------------------------------
-
-
-def encodings(value: str) -> dict[str, str]:
-    """A value as it could appear in a text, written without stager's own help."""
-    raw = value.encode()
-    return {
-        "raw": value, "quoted": quote(value, safe=""), "quoted less": quote(value), "form": quote_plus(value),
-        "json": json.dumps(value)[1:-1], "json unicode": json.dumps(value, ensure_ascii=False)[1:-1],
-        "hex": raw.hex(), "HEX": raw.hex().upper(), "base64": base64.b64encode(raw).decode().rstrip("="),
-        "base64 url": base64.urlsafe_b64encode(raw).decode().rstrip("="),
-        "base64 of user:value": base64.b64encode(b"user:" + raw).decode(),
-        "base64 of u:value": base64.b64encode(b"u:" + raw).decode(),
-    }  # fmt: skip
-
-
-@pytest.mark.parametrize("value", [CANARY, OTHER, "x" * 300, "line one\nline two", "abcd"])
-def test_hiding_finds_every_spelling(value: str) -> None:
-    secrets = Secrets([value])
-    for name, text in encodings(value).items():
-        if "base64" in name and len(value) < 8:
-            continue
-        hidden = secrets.hide(f"before {text} after")
-        assert "***" in hidden, name
-        assert text.strip() not in hidden, name
-        assert hidden.startswith("before "), name
-
-
-def test_what_is_shown_is_one_printable_line_of_bounded_length() -> None:
-    assert Secrets().hide("a\x1b[31mb\r\nc\x00\u202ed") == "a [31mb c d"
-    assert len(Secrets().hide("x " * 10_000)) < 500
 
 
 MANIFEST = """applications:

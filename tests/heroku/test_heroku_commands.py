@@ -88,7 +88,7 @@ FAILURES = {
     "wrong token": (["shop"], {"HEROKU_API_KEY": "w" + TOKEN}, [], "the token was not accepted"),
     "no app": (["nobodys"], {}, [], "not_found: Couldn't find that app."),
     "another's app": (["theirs"], {}, [], "forbidden"),
-    "echo": (["shop"], {}, [Fault("GET /apps", "status", 1, 422, body=f'{{"id":"x","message":"{TOKEN}"}}')], "[token]"),
+    "echo": (["shop"], {}, [Fault("GET /apps", "status", 1, 422, body=f'{{"id":"x","message":"{TOKEN}"}}')], "***"),
     "upload refused": (["shop"], {}, [Fault("PUT", "status", 1, 400)], "it answered 400"),
     "expired": (["shop"], {}, [Fault("PUT", "status", 99, 403)], "expired too early"),
 }

@@ -261,7 +261,7 @@ def test_a_refusal_that_echoes_the_token_does_not_show_it(heroku: Heroku, api: A
         push.push(api, "shop", offer, waiting())
     assert TOKEN not in str(caught.value)
     assert "\x1b" not in caught.value.message
-    assert "[token] allowed" in caught.value.message
+    assert "*** allowed" in caught.value.message
     assert len(caught.value.message) < 500
 
 
