@@ -44,7 +44,7 @@ def other_store(shared_store: Path) -> Path:
 
 def test_every_situation_says_what_it_expects() -> None:
     assert sorted(path.name for path in APPS.iterdir()) == list(EXPECTED)
-    assert len(EXPECTED) >= 32
+    assert len(EXPECTED) >= 90
     for name, expected in EXPECTED.items():
         kind = "wrong" if "error" in expected else "happy"
         assert KEYS[kind] <= set(expected) <= KEYS[kind] | OPTIONAL, name

@@ -393,8 +393,14 @@ def test_what_other_builders_would_do_is_told() -> None:
 @pytest.mark.parametrize(
     ("command", "hint"),
     [
-        ("pm2 start app.js -i max", "Write 'pm2-runtime' in place of 'pm2'."),
-        ("NODE_ENV=x npx pm2 start app.js", "Write 'pm2-runtime' in place of 'pm2'."),
+        (
+            "pm2 start app.js -i max",
+            "Start the program itself, such as 'node app.js', or write 'pm2-runtime' in place of 'pm2'.",
+        ),
+        (
+            "NODE_ENV=x npx pm2 start app.js",
+            "Start the program itself, such as 'node app.js', or write 'pm2-runtime' in place of 'pm2'.",
+        ),
         ("forever start app.js", "Write 'node' in place of 'forever start': the platform starts it again."),
         ("gunicorn -w 2 -D app:app", "Take --daemon out of the command."),
         ("cd x && celery -A app multi start w1", "Write 'celery worker' in place of 'celery multi start'."),

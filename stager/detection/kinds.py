@@ -105,7 +105,7 @@ def _code(facts: Facts) -> Kind | None:
 _BACKGROUND = (
     (
         r"(?:npx\s+)?pm2\s+(?:start|restart|reload)\b(?!.*\s--(?:no-daemon|attach)\b)",
-        "Write 'pm2-runtime' in place of 'pm2'.",
+        "Start the program itself, such as 'node app.js', or write 'pm2-runtime' in place of 'pm2'.",
     ),
     (
         r"(?:npx\s+)?forever\s+(?:start|restart)\b",

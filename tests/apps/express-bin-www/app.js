@@ -1,0 +1,1 @@
+module.exports = (request, response) => response.end('hello from express-bin-www\n');

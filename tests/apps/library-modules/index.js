@@ -1,0 +1,3 @@
+export default function left(text, width) {
+  return text.padStart(width);
+}
