@@ -198,7 +198,7 @@ class NoProcess(SourceError):
         `elsewhere` is a command that another platform's file has, and its place."""
         meant = f"{site[0]} is of a {site[1]} site: {_built_site(site[2])} " if site else ""
         command, place = elsewhere
-        example = "node server.js" if list(buildpacks) == ["nodejs"] else "python main.py"
+        example = {"nodejs": "node server.js", "python": "python main.py"}.get(next(iter(buildpacks), ""), "./server")
         super().__init__(
             f"no start command found for {_listing(buildpacks)}{f': {kind}' if kind else ''}",
             f"{meant}Add a file Procfile with a line such as 'web: {command or example}'"

@@ -678,7 +678,7 @@ ERRORS: dict[str, tuple[Files, str, type[StagerError], str, str, str]] = {
         Ambiguous,
         'several start commands: gunicorn --bind "0.0.0.0:$PORT" app:app (Flask application app:app, served by gunicorn'
         " (app.py:3)), npm start (package.json's start script: node server.js (package.json:7))",
-        "Add a file Procfile with the one to use, in a line such as 'web: npm start'.",
+        "Add a file Procfile with the one to use, in a line such as 'web: gunicorn --bind \"0.0.0.0:$PORT\" app:app'.",
         "",
     ),
     "no start command": (
@@ -1050,3 +1050,20 @@ def test_every_spelling_of_django_s_settings(spelling: str, kind: str) -> None:
     found = choose(files, f"django {server}").processes[0].command
     assert found.startswith(f"{server} ")
     assert f"site1.{lower}:application" in found
+
+
+@pytest.mark.parametrize(
+    ("files", "example"),
+    [
+        ({"package.json": manifest(dependencies={"a": "1"})}, "node server.js"),
+        (
+            {"package.json": manifest(dependencies={"a": "1"}), "bun.lock": '{"lockfileVersion": 1}'},
+            "bun run server.ts",
+        ),
+        ({"requirements.txt": "requests\n"}, "python main.py"),
+    ],
+)
+def test_the_example_of_a_start_command_is_in_the_app_s_language(files: Files, example: str) -> None:
+    with pytest.raises(NoProcess) as caught:
+        choose(files, "a requests")
+    assert caught.value.hint.startswith(f"Add a file Procfile with a line such as 'web: {example}'. Looked for: ")

@@ -601,3 +601,10 @@ def test_conda_s_packages_are_not_passed_over() -> None:
         "environment.yml:2",
         "its packages are conda's, which stager does not install",
     )
+
+
+@pytest.mark.parametrize("name", ["project.toml", "Project.toml", "package.js", "stage.yml", "profile"])
+def test_files_of_other_tools_are_no_slips_of_the_pen(name: str) -> None:
+    with pytest.raises(NotDetected) as caught:
+        detect({name: "", "notes.txt": ""})
+    assert "rename" not in caught.value.hint

@@ -11,7 +11,7 @@ from stager.detection import procfile
 from stager.errors import BadManifest
 from stager.tree import SourceTree
 
-LINE = "A line is a process type, a colon and a command, such as 'web: python main.py'."
+LINE = "A line is a process type, a colon and a command, such as 'web: ./server'."
 
 
 def read(content: str | bytes) -> list[tuple[str, str, int | None]]:
@@ -80,3 +80,22 @@ def test_any_bytes_are_processes_or_a_typed_error(content: bytes) -> None:
         found = read(content)
         assert found
         assert all("\n" not in command and command.strip() == command for _, command, _ in found)
+
+
+@pytest.mark.parametrize(
+    ("files", "command"),
+    [
+        (["main.py"], "python main.py"),
+        (["requirements-prod.txt"], "python main.py"),
+        (["pyproject.toml", "static/app.js"], "python main.py"),
+        (["package.json", "tools.py"], "node server.js"),
+        (["index.mjs"], "node server.js"),
+        (["package.json", "bun.lock"], "bun run server.ts"),
+        (["main.go"], "./server"),
+    ],
+)
+def test_the_example_is_in_the_app_s_language(files: list[str], command: str) -> None:
+    for content in ("web python\n", "web:\n", "# nothing\n"):
+        with pytest.raises(BadManifest) as caught:
+            procfile.read(SourceTree.of({"Procfile": content, **dict.fromkeys(files, "")}))
+        assert f"such as 'web: {command}'." in caught.value.hint

@@ -148,7 +148,7 @@ def _judged(droplet: DropletFile, start: str, unpacked: int) -> Checked:
     facts = droplet.facts
     processes = {str(kind): str(command) for kind, command in facts["processes"].items()}
     if not processes:
-        hint = "Add a Procfile with a line such as 'web: python main.py' and stage again."
+        hint = "Name its start command after 'web:' in a Procfile, and stage again."
         raise Unfit(droplet.name, PLATFORM, "it has no process and therefore no start command", hint)
     if start != processes.get("web", ""):
         raise Unfit(droplet.name, PLATFORM, "its staging_info.yml and launch.json name different commands", _AGAIN)

@@ -90,10 +90,16 @@ def choose(
             _looked_for(parties),
             *_instead(parties),
             foreign.site(tree),
-            elsewhere.command(Facts(tree)),
+            _example(tree, parties),
         )
     ordered = sorted(given.values(), key=lambda process: (process.type != WEB, process.type.encode()))
     return Chosen(tuple(ordered), tuple(notes))
+
+
+def _example(tree: SourceTree, parties: Sequence[_Party]) -> tuple[str, str]:
+    """A command for an example, and the file of another platform that has it; empty where the language's own will do."""
+    told = elsewhere.command(Facts(tree))
+    return told if told[0] or not any(party.manager == "bun" for party in parties) else ("bun run server.ts", "")
 
 
 def _party(tree: SourceTree, buildpack: Buildpack, detection: Detection, names: frozenset[str]) -> _Party:
@@ -200,13 +206,13 @@ def _by_rules(parties: Sequence[_Party], others: bool) -> tuple[Process | None, 
         raise refused[0]
     if len(found) > 1:
         candidates = [f"{process.command} ({process.reason})" for _, process, _ in found]
-        raise Ambiguous(_SEVERAL, candidates, _CHOOSE)
+        hint = f"Add a file Procfile with the one to use, in a line such as 'web: {found[0][1].command}'."
+        raise Ambiguous(_SEVERAL, candidates, hint)
     notes = [f"not used as the start command: {error.message}" for error in refused]
     return (found[0][1], [*([found[0][2]] if found[0][2] else []), *notes]) if found else (None, notes)
 
 
 _SEVERAL = "several start commands"
-_CHOOSE = "Add a file Procfile with the one to use, in a line such as 'web: npm start'."
 
 
 def _start(party: _Party) -> tuple[Process, str] | None:

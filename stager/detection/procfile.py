@@ -19,7 +19,18 @@ NAME = "Procfile"
 TYPE = re.compile(r"[A-Za-z0-9_-]{1,63}\Z")
 _QUOTED = re.compile(r"""(["'])([^"'\\]*\s[^"'\\]*)\1\Z""")
 """A whole command in quotes, as YAML's writers put it: for a shell it would be one word, and no program's name has spaces."""
-_LINE = "A line is a process type, a colon and a command, such as 'web: python main.py'."
+_PROGRAMS = (
+    (("bun.lock", "bun.lockb"), "bun run server.ts"),
+    (("package.json", "*.js", "*.mjs", "*.ts"), "node server.js"),
+    (("requirements*.txt", "pyproject.toml", "Pipfile", "setup.*", "*.py"), "python main.py"),
+)
+"""Files of a language, and how a program of it is started, for an example."""
+
+
+def _line(tree: SourceTree) -> str:
+    """What a line is, with an example in the app's own language."""
+    command = next((command for names, command in _PROGRAMS if any(tree.glob(name) for name in names)), "./server")
+    return f"A line is a process type, a colon and a command, such as 'web: {command}'."
 
 
 def read(tree: SourceTree) -> tuple[Process, ...]:
@@ -30,11 +41,11 @@ def read(tree: SourceTree) -> tuple[Process, ...]:
     for number, line in enumerate(_lines(tree.read_whole(NAME)), 1):
         text = line.strip()
         if text and not text.startswith("#"):
-            process = _process(text, number)
+            process = _process(text, number, tree)
             _refuse_second(found.get(process.type), process)
             found[process.type] = process
     if not found:
-        raise BadManifest(NAME, _EMPTY, f"{_LINE} Or delete the file.")
+        raise BadManifest(NAME, _EMPTY, f"{_line(tree)} Or delete the file.")
     return tuple(found.values())
 
 
@@ -55,18 +66,17 @@ def _lines(data: bytes) -> list[str]:
     return re.split(r"\r\n|\n|\r", text)
 
 
-def _process(text: str, number: int) -> Process:
+def _process(text: str, number: int, tree: SourceTree) -> Process:
     kind, colon, command = (part.strip() for part in text.partition(":"))
     if not colon or not TYPE.match(kind):
         why = f"{kind[:80]!r} is not a process type" if colon else f"there is no colon in {text[:80]!r}"
-        raise BadManifest(NAME, why, _LINE, number)
+        raise BadManifest(NAME, why, _line(tree), number)
     if not command:
         why = f"{kind} has no command"
-        raise BadManifest(NAME, why, _LINE, number)
+        raise BadManifest(NAME, why, _line(tree), number)
     if command.endswith("\\"):
-        raise BadManifest(
-            NAME, f"the command of {kind} ends with a backslash, and none goes on in the next line", _LINE, number
-        )
+        why = f"the command of {kind} ends with a backslash, and none goes on in the next line"
+        raise BadManifest(NAME, why, _line(tree), number)
     if kind.lower() == "web" and kind != "web":
         raise BadManifest(
             NAME, f"{kind} is not web, the process that answers requests", f"Write it as '{_web(command)}'.", number

@@ -4,8 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-_MEANT = frozenset({".npmrc", ".profile", ".yarnrc", "profile", "requirements.in", "setup.sh"})
-"""Names of their own that are close to known ones."""
+_MEANT = frozenset(
+    {
+        ".npmrc",
+        ".profile",
+        ".yarnrc",
+        "Project.toml",
+        "package.js",
+        "profile",
+        "project.toml",
+        "requirements.in",
+        "setup.sh",
+    }
+    | {"stage.yml"}
+)
+"""Names of their own that are close to known ones: `project.toml` is Cloud Native Buildpacks', `package.js` Meteor's."""
 
 
 def similar(names: Iterable[str], known: Iterable[str]) -> list[tuple[str, str]]:
