@@ -52,7 +52,7 @@ def examine(store: Store, environ: Mapping[str, str], indexes: Indexes | None = 
         _engine(environ),
         _program(machine, "vagrant", ("--version",), "boxes: up, ssh, halt", "vagrant"),
         _plugins(machine),
-        _python("vagrant", "boxes: up, ssh, halt", "vagrant"),
+        _python("vagrant", "boxes: up, ssh, halt", "python-vagrant"),
         _kvm(),
         _program(machine, "qemu-system-x86_64", ("--version",), "virtual machines", "qemu-system-x86"),
         _libvirt(machine),
@@ -62,7 +62,7 @@ def examine(store: Store, environ: Mapping[str, str], indexes: Indexes | None = 
         _program(machine, "qemu-img", ("--version",), "building boxes", "qemu-utils"),
         _bubblewrap(machine),
         _program(machine, "git", ("--version",), "nothing of stager's own; useful beside it", "git"),
-        _python("cryptography", "signing attestations", "sign"),
+        _python("cryptography", "signing attestations", "cryptography"),
     ]
     return found + ([] if indexes is None else _indexes(indexes, store))
 
@@ -129,7 +129,11 @@ def _engine(environ: Mapping[str, str]) -> Finding:
         import docker
     except ImportError:
         return Finding(
-            "docker", "missing", "the Python package is not installed", gives, "pip install 'stager[docker]'"
+            "docker",
+            "missing",
+            "the Python package is not installed",
+            gives,
+            "Install it beside stager: pip install docker",
         )
     try:
         client = docker.from_env(environment=dict(environ), timeout=int(_LIMIT))
@@ -155,12 +159,18 @@ def _plugins(machine: _Machine) -> Finding:
     return Finding("vagrant-libvirt", "ok", found[1], gives)
 
 
-def _python(module: str, gives: str, extra: str) -> Finding:
+def _python(module: str, gives: str, package: str) -> Finding:
     from importlib.util import find_spec
 
     name = f"python: {module}"
     if find_spec(module) is None:
-        return Finding(name, "missing", "the Python package is not installed", gives, f"pip install 'stager[{extra}]'")
+        return Finding(
+            name,
+            "missing",
+            "the Python package is not installed",
+            gives,
+            f"Install it beside stager: pip install {package}",
+        )
     return Finding(name, "ok", "installed", gives)
 
 

@@ -239,7 +239,10 @@ class BadLock(SourceError):
 
 
 class WorkspaceMember(SourceError):
-    """A folder without a lock that is a member of a workspace above it: `up` from there, named by its `manifest`."""
+    """A folder without a lock that is a member of a workspace above it.
+
+    `up` is the way to that workspace, `manifest` the file that says so.
+    """
 
     def __init__(self, member: str, up: str, manifest: str, start: str) -> None:
         super().__init__(

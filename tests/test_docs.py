@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import importlib.util
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import documents
@@ -18,7 +21,7 @@ from command import free_port, stager
 from stager.cloudfoundry.promote import Promoted
 from stager.cloudfoundry.push import Pushed
 from stager.cloudfoundry.rollback import RolledBack
-from stager.commands import MODULES
+from stager.commands import GROUPS, MODULES
 from stager.deploying import Aim, Outcome
 from stager.detection.appconfig import HEALTH_KEYS, KEYS, PYTHON_KEYS, SERVICES
 from stager.health import Verdict
@@ -121,23 +124,56 @@ def test_every_link_to_a_heading_finds_it() -> None:
     assert not broken
 
 
+CODE = re.compile(r"^```[^\n]*\n(.*?)^```$|`(stager [^`\n]+)`|^    ([^\n]*)$", re.MULTILINE | re.DOTALL)
+TYPED = re.compile(r"(?:^|[;&|(]|\$ |run: |- |do )\s*(?:[A-Z_]+=\S+ )*stager ([a-z][^;&|#`)]*)")
+
+
+def typed(page: str) -> Iterator[list[str]]:
+    """The words of every `stager …` that a page shows, in blocks and between backquotes."""
+    for code in CODE.finditer(page):
+        for line in next(part for part in code.groups() if part is not None).splitlines():
+            yield from (found.split() for found in TYPED.findall(line))
+
+
+def unknown(words: list[str], parser: Callable[[str], argparse.ArgumentParser]) -> list[str]:
+    """What of a command line no command has: its name or its options."""
+    name = next((" ".join(words[:count]) for count in (2, 1) if " ".join(words[:count]) in MODULES), "")
+    if not name:
+        return [] if words[0] in {*GROUPS, "--help"} else [words[0]]
+    arguments = words[len(name.split()) :]
+    given = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    options = [word.strip("[],.:").partition("=")[0] for word in given]
+    return [one for one in options if re.match(r"--?[a-z]", one) and one not in parser(name)._option_string_actions]
+
+
+def test_every_command_that_any_page_shows_exists() -> None:
+    parser = cache(generator().parser)
+    pages = {
+        **PAGES,
+        **{name: (ROOT / name).read_text("utf-8") for name in ("README.md", "SECURITY.md", "CONTRIBUTING.md")},
+    }
+    shown = [(name, words) for name, page in pages.items() for words in typed(page)]
+    assert len(shown) > 300
+    wrong = [f"{name}: stager {' '.join(words)}" for name, words in shown if unknown(words, parser)]
+    assert not wrong
+
+
 # --- what the code decides ---------------------------------------------------------------------------------------------
 
 
-def generated() -> dict[str, str]:
-    """What docs/reference/generate.py would write now."""
+def generator() -> ModuleType:
+    """docs/reference/generate.py, which makes references."""
     spec = importlib.util.spec_from_file_location("generate", REFERENCE / "generate.py")
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    made: dict[str, str] = module.pages()
-    return made
+    return module
 
 
 @pytest.mark.parametrize("name", ["cli.md", "errors.md"])
 def test_generated_references_are_up_to_date(name: str) -> None:
-    assert (REFERENCE / name).read_text("utf-8") == generated()[name], REMEDY
+    assert (REFERENCE / name).read_text("utf-8") == generator().pages()[name], REMEDY
 
 
 def test_every_error_says_what_to_do() -> None:

@@ -57,7 +57,7 @@ def connected(environ: Mapping[str, str]) -> Iterator[Any]:
     try:
         import docker
     except ImportError:
-        hint = "Install stager's extra: pip install 'stager[docker]'; or use --in stack."
+        hint = "Install the Python package docker beside stager (pip install docker), or use --in stack."
         raise UsageError("--in docker needs the docker SDK", hint) from None
     with _answering():
         client = docker.from_env(environment=dict(environ), timeout=_SLOW)

@@ -52,7 +52,9 @@ def make(
     try:
         import vagrant
     except ImportError:
-        raise UsageError("machines need python-vagrant", "pip install 'stager[vagrant]'") from None
+        raise UsageError(
+            "machines need python-vagrant", "Install it beside stager: pip install python-vagrant"
+        ) from None
     program = programs.find("vagrant", environ)
     if not program:
         raise ProgramMissing("vagrant", "bring up machines", "vagrant")

@@ -37,7 +37,7 @@ def engine(environ: Mapping[str, str], timeout: int = 600) -> Any:
     try:
         import docker
     except ImportError:
-        raise UsageError("containers need the docker SDK", "pip install 'stager[docker]'") from None
+        raise UsageError("containers need the docker SDK", "Install it beside stager: pip install docker") from None
     try:
         client = docker.from_env(environment=dict(environ), timeout=timeout)
         client.ping()

@@ -18,8 +18,8 @@ def load(shipment: Shipment, name: str, environ: Mapping[str, str]) -> str:
     try:
         import docker
     except ImportError:
-        hint = "Install stager's extra: pip install 'stager[docker]'; or write an archive and use 'docker load'."
-        raise UsageError("--load needs the docker SDK", hint) from None
+        hint = "Install it beside stager (pip install docker), or write an archive and use 'docker load'."
+        raise UsageError("--load needs the Python package docker", hint) from None
     trouble = (docker.errors.DockerException, OSError)  # what requests raises is an OSError, too
     try:
         client: Any = docker.from_env(environment=dict(environ))

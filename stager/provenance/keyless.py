@@ -76,5 +76,5 @@ def _module(name: str) -> Any:
         return import_module(f"sigstore.{name}")
     except ImportError:
         raise UsageError(
-            "signing without a key needs the package sigstore", "Install it with: pip install 'stager[sigstore]'."
+            "signing without a key needs the package sigstore", "Install it beside stager: pip install sigstore"
         ) from None

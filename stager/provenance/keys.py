@@ -122,7 +122,7 @@ def _serialization() -> ModuleType:
         from cryptography.hazmat.primitives import serialization
     except ImportError:
         raise UsageError(
-            "signatures need the package cryptography", "Install it with: pip install 'stager[sign]'."
+            "signatures need the package cryptography", "Install it beside stager: pip install cryptography"
         ) from None
     return serialization
 

@@ -117,7 +117,7 @@ def _default(*, needed: bool) -> tuple[str, str]:
         from docker.auth import INDEX_NAME, INDEX_URL
     except ImportError:
         if needed:
-            hint = "Write the registry's host, or install stager's extra: pip install 'stager[docker]'."
+            hint = "Write the registry's host, or install the Python package docker beside stager (pip install docker)."
             raise UsageError("an image's name without a registry needs the docker SDK", hint) from None
         return "", ""
     return INDEX_NAME, INDEX_URL

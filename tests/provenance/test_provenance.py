@@ -339,7 +339,7 @@ def test_without_sigstore_its_absence_is_said(staged: Staged) -> None:
         with pytest.raises(UsageError) as caught:
             call()
         assert caught.value.message == "signing without a key needs the package sigstore"
-        assert caught.value.hint == "Install it with: pip install 'stager[sigstore]'."
+        assert caught.value.hint == "Install it beside stager: pip install sigstore"
 
 
 def test_without_cryptography_its_absence_is_said(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_the_default_registry_needs_the_sdk(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(sys.modules, "docker.auth", None)
     with pytest.raises(UsageError, match="without a registry") as caught:
         parse("shop")
-    assert "stager[docker]" in caught.value.hint
+    assert "pip install docker" in caught.value.hint
     assert parse("docker.example/shop").host == "docker.example"
 
 
