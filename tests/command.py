@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 PROGRAM = (sys.executable, "-m", "stager")
-LIMIT = 300.0
+LIMIT = 900.0
 """Seconds that any one command may take."""
 
 
