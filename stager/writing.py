@@ -128,7 +128,7 @@ def replaced(out: str) -> str:
     if place.startswith("/dev/fd/") or _is_descriptor(place):
         return ""
     if found is None and not os.path.isdir(os.path.dirname(place.rstrip("/")) or "."):
-        raise _refused(out, place.rstrip("/"), FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
+        raise refused(out, place.rstrip("/"), FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
     return place if found is not None and stat.S_ISREG(found.st_mode) and found.st_size else ""
 
 
