@@ -23,6 +23,7 @@ from .archive import Archive, content_bytes, content_chunks, read_tar
 from .checked import whole
 from .droplets import launch_facts
 from .errors import CannotWrite, LaunchFailed, NotADroplet, PortForbidden, PortTaken
+from .listening import Astray, by
 from .temporary import folder, tidy
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -147,14 +148,15 @@ def run(
     extra: Mapping[str, str] | None = None,
     shell: str = "",
     ready: Callable[[int], None] | None = None,
+    astray: Callable[[list[int]], None] | None = None,
     again: str = "",
 ) -> int:
     """Launch a process type of a droplet in the foreground; its exit status (128 + n for signal n).
 
     Its output is this process's output. SIGINT and SIGTERM are passed on to its whole process group, all of which has
     `GRACE` to end. `shell` is a command to be run in the process's place; `ready(port)` is called once something listens on
-    the port; `again` is for `check_host`. Raises LaunchFailed when the host cannot run it or there is no such type, and
-    PortTaken.
+    the port, `astray(ports)` when it listens on others instead; `again` is for `check_host`. Raises LaunchFailed when the
+    host cannot run it or there is no such type, and PortTaken.
     """
     with stoppable(), unpacked(droplet, again) as (app, facts):
         if process not in facts["processes"] and not shell:
@@ -169,7 +171,7 @@ def run(
             child = group.start(command, app, environment(app, port, extra or {}))
             tidy()  # what killed runs left must hold up nobody's start
             if ready is not None:
-                threading.Thread(target=watch, args=(child, port, ready), daemon=True).start()
+                threading.Thread(target=watch, args=(child, port, ready, astray), daemon=True).start()
             status = group.wait()
         return 128 - status if status < 0 else status
 
@@ -277,12 +279,23 @@ def catches(pid: int, number: int) -> bool:
     return False
 
 
-def watch(child: subprocess.Popen[bytes], port: int, ready: Callable[[int], None]) -> None:
-    """Call `ready(port)` once something listens on the port, unless the child ends before."""
+def watch(
+    child: subprocess.Popen[bytes],
+    port: int,
+    ready: Callable[[int], None],
+    astray: Callable[[list[int]], None] | None = None,
+) -> None:
+    """Call `ready(port)` once something listens on the port, unless the child ends before.
+
+    `astray` is told of other ports that the child listens on instead.
+    """
+    elsewhere = Astray(lambda: by(child.pid), astray) if astray else None
     while child.poll() is None:
         if listens(port):
             ready(port)
             return
+        if elsewhere:
+            elsewhere.check()
         time.sleep(0.05)
 
 

@@ -139,12 +139,25 @@ def _ready(arguments: argparse.Namespace, digest: str = "") -> Callable[[int], N
     return ready
 
 
+def _astray(arguments: argparse.Namespace) -> Callable[[list[int]], None] | None:
+    """The remark on a web process that listens elsewhere; others may listen where they like."""
+    if arguments.process != "web":
+        return None
+
+    def astray(ports: list[int]) -> None:
+        where = f"port{'s' if len(ports) > 1 else ''} {' and '.join(map(str, ports))}"
+        advice = "where platforms send requests: have it read PORT from its environment"
+        shared.say(f"web listens on {where}, not on $PORT, {advice}")
+
+    return astray
+
+
 def _on_host(droplet: str, arguments: argparse.Namespace) -> int:
     from ..running import run
 
     return run(
         droplet, arguments.process, port=arguments.port, extra=pairs(arguments.env), shell=arguments.command,
-        ready=_ready(arguments), again=_typed(arguments),
+        ready=_ready(arguments), astray=_astray(arguments), again=_typed(arguments),
     )  # fmt: skip
 
 
@@ -185,6 +198,7 @@ def _how(arguments: argparse.Namespace, digest: str) -> How:
         network=not arguments.no_network,
         memory=arguments.memory,
         ready=_ready(arguments, digest),
+        astray=_astray(arguments),
         tell=shared.say,
     )
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from .. import running, tar
+from .. import listening, running, tar
 from ..digest import canonical_json, sha256
 from ..errors import EngineFailed, LaunchFailed, PortTaken, UsageError
 from ..temporary import tidy
@@ -220,7 +220,7 @@ def _wait(container: Any, port: int, how: How, asked: list[int]) -> int:
     ended: list[Any] = []
     waiter = _thread(_until_ended, container, ended)
     if how.ready and how.network:
-        _thread(_watch, waiter, port, how.ready)
+        _thread(_watch, waiter, port, how, container)
     last = math.inf
     while waiter.is_alive():
         waiter.join(0.1)
@@ -249,12 +249,23 @@ def _tell(container: Any, number: int) -> None:
     container.exec_run(["/bin/sh", "-c", f"{first}kill -{number} -1"])
 
 
-def _watch(waiter: threading.Thread, port: int, ready: Callable[[int], None]) -> None:
+def _watch(waiter: threading.Thread, port: int, how: How, container: Any) -> None:
+    elsewhere = listening.Astray(lambda: _ports(container), how.astray) if how.astray else None
     while waiter.is_alive():
-        if _listens(port):
-            ready(port)
+        if how.ready and _listens(port):
+            how.ready(port)
             return
+        if elsewhere:
+            elsewhere.check()
         time.sleep(0.1)
+
+
+def _ports(container: Any) -> list[int]:
+    """The ports that are listened on in a container, which has no other processes than the app's."""
+    with suppress(EngineFailed), _answering():
+        _, said = container.exec_run(["/bin/sh", "-c", "cat /proc/net/tcp /proc/net/tcp6"], stderr=False)
+        return sorted(set(listening.ports(said.decode("ascii", "replace").splitlines()).values()))
+    return []
 
 
 def _listens(port: int) -> bool:

@@ -164,7 +164,7 @@ def _run(placed: Placed, command: Sequence[str], port: int, how: How) -> int:
         inside.begins(child, told)
         tidy()
         if how.ready and how.network:
-            threading.Thread(target=running.watch, args=(child, port, how.ready), daemon=True).start()
+            threading.Thread(target=running.watch, args=(child, port, how.ready, how.astray), daemon=True).start()
         status = child.wait()
         return 128 - status if status < 0 else status
 

@@ -32,6 +32,8 @@ class How:
     memory: int = 0
     ready: Callable[[int], None] | None = None
     """Called with the port once something listens there; never without a network, which has no port to ask."""
+    astray: Callable[[list[int]], None] | None = None
+    """Called with other ports when the process listens on these instead."""
     tell: Callable[[str], None] | None = None
 
 
