@@ -1,8 +1,10 @@
 """The public verbs, with the defaults a caller expects: the user's own store and index configuration.
 
-Each is a function over values. None prints; all may be called from many threads at once; all raise only `StagerError`s.
-`progress` is called from any thread with an `Event`; setting `cancel` makes a call stop within moments with `Cancelled`,
-and nothing half-made is published. What nobody foresaw comes as `InternalError`, its cause in `__cause__`.
+Each is a function over values. None prints; all may be called from many threads at once; all raise only `StagerError`s,
+but for a TypeError where an argument is of another kind than its parameter. `progress` is called from any thread with an
+`Event`; what it raises ends the call as `cancel` does, and comes back as it is. Setting `cancel` makes a call stop within
+moments with `Cancelled`, and nothing half-made is published. What nobody foresaw comes as `InternalError`, its cause in
+`__cause__`.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import Any
 
 from . import detection, planning, platforms, restage, staging, writing
 from . import targets as formats
+from .calls import relayed
 from .codec import check_known_answer
 from .droplets import open_droplet
 from .indexes import Indexes
@@ -30,9 +33,9 @@ from .unexpected import netted
 
 @netted
 def stage(
-    app: str,
+    app: str | os.PathLike[str],
     *,
-    out: str = "droplet.tgz",
+    out: str | os.PathLike[str] = "droplet.tgz",
     plan: Plan | None = None,
     stack: str = "",
     architecture: str = "",
@@ -58,6 +61,7 @@ def stage(
     may have another name. `environ` stands in for the process's environment, from which store and index settings come.
     Raises a StagerError.
     """
+    app, out = os.fspath(app), os.fspath(out)
     settings = _settings(store, environ, offline, jobs, progress, cancel)
     settings = replace(
         settings,
@@ -126,16 +130,18 @@ def fetch(
 
 
 @netted
-def assemble(app: str, plan: Plan, *, out: str = "droplet.tgz", store: Store | None = None) -> Droplet:
+def assemble(
+    app: str | os.PathLike[str], plan: Plan, *, out: str | os.PathLike[str] = "droplet.tgz", store: Store | None = None
+) -> Droplet:
     """Make the droplet of the app's folder and a plan whose artifacts are in the store. Opens no connection."""
-    return _stage_planned(app, plan, out, _settings(store, None, offline=True))
+    return _stage_planned(os.fspath(app), plan, os.fspath(out), _settings(store, None, offline=True))
 
 
 @netted
 def export(
-    droplet: Droplet | str,
+    droplet: Droplet | str | os.PathLike[str],
     target: str,
-    out: str,
+    out: str | os.PathLike[str],
     *,
     store: Store | None = None,
     cancel: threading.Event | None = None,
@@ -147,8 +153,9 @@ def export(
     inflating the droplet. Raises UsageError for an unknown target, BadArchive for what is no droplet, a TargetError,
     Cancelled.
     """
-    writing.keep_apart(out, droplet if isinstance(droplet, str) else droplet.path)
-    with open_droplet(droplet if isinstance(droplet, str) else droplet.path, store) as opened:
+    out, path = os.fspath(out), droplet.path if isinstance(droplet, Droplet) else os.fspath(droplet)
+    writing.keep_apart(out, path)
+    with open_droplet(path, store) as opened:
         stop = {"stop": cancel.is_set} if cancel else {}
         return formats.load(target).export(opened, out, {**options, **stop})
 
@@ -181,6 +188,6 @@ def _settings(
         indexes=Indexes.from_environment(variables, home=os.path.expanduser("~")),
         offline=offline,
         jobs=jobs,
-        progress=progress,
+        progress=relayed(progress) if progress else None,
         cancel=cancel,
     )

@@ -220,4 +220,4 @@ class Event:
 
 
 Progress = Callable[[Event], None]
-"""Called from any thread; must not raise."""
+"""Called from any thread. What it raises ends the work, and reaches a caller of the library as it is."""

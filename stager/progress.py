@@ -20,8 +20,8 @@ _LABELS = {
     "verify": "verifying",
     "build": "building",
 }
-_BYTES = ("fetch", "push", "pull")
-"""Verbs whose numbers are bytes, reported file by file."""
+_BYTES = ("push", "pull")
+"""Verbs whose numbers are bytes; those of a fetch are, too, file by file, and beside them the files are counted."""
 
 
 def reporter(stream: TextIO) -> Progress:
@@ -31,6 +31,10 @@ def reporter(stream: TextIO) -> Progress:
     bars = _Bars(stream)
     atexit.register(bars.close)  # an error may end the work anywhere; the terminal must not stay without its cursor
     return bars.tell
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 100_000 or not count else f"{count / 1e3:.1f} kB"
 
 
 class _Lines:
@@ -57,7 +61,8 @@ class _Bars:
         self._lock = threading.Lock()
         self._live: Any = None
         self._tasks: dict[str, Any] = {}
-        self._files: dict[tuple[str, str], tuple[int, int]] = {}
+        self._arrived: dict[str, int] = {}
+        self._files = (0, 0)
 
     def tell(self, event: Event) -> None:
         with self._lock:
@@ -68,8 +73,7 @@ class _Bars:
                 task = self._tasks[event.verb] = self._live.add_task(
                     _LABELS.get(event.verb, event.verb), total=None, what=""
                 )
-            done, total = self._sum(event)
-            what = f"{done / 1e6:.1f} of {total / 1e6:.1f} MB" if event.verb in _BYTES else printable(event.what)
+            done, total, what = self._state(event)
             self._live.update(task, completed=done, total=total or None, what=what)
             if event.verb not in ("plan", "fetch") and done and done == total:
                 self._stop()
@@ -84,15 +88,25 @@ class _Bars:
             self._live.stop()
             self._live = None
             self._tasks.clear()
-            self._files.clear()
+            self._arrived.clear()
+            self._files = (0, 0)
 
-    def _sum(self, event: Event) -> tuple[int, int]:
+    def _state(self, event: Event) -> tuple[int, int, str]:
+        """How far a verb is, of how much (0: unknown), and that in words.
+
+        Not every lock says how large its files are, so a fetch is measured by their number.
+        """
+        if event.verb == "fetch":
+            if event.what:
+                self._arrived[event.what] = event.done
+            else:
+                self._files = (event.done, event.total)
+            done, total = self._files
+            return done, total, f"{f'{done:,} of {total:,}, ' if total else ''}{_size(sum(self._arrived.values()))}"
         if event.verb not in _BYTES:
-            return event.done, event.total
-        if event.what:  # without a name it is a count of files
-            self._files[event.verb, event.what] = (event.done, event.total)
-        mine = [counts for (verb, _), counts in self._files.items() if verb == event.verb]
-        return sum(done for done, _ in mine), sum(total for _, total in mine)
+            return event.done, event.total, printable(event.what)
+        size = f"{_size(event.done)} of {_size(event.total)}" if event.total > 1 else ""
+        return event.done, event.total, printable(", ".join(filter(None, (event.what, size))))
 
     def _start(self) -> Any:
         from rich.console import Console

@@ -15,6 +15,7 @@ from functools import wraps
 from typing import ParamSpec, TypeVar
 
 from . import __version__
+from .calls import CallerFailed, checked
 from .errors import CannotRead, CannotWrite, InternalError, NoFolder, OutOfMemory, StagerError
 
 P = ParamSpec("P")
@@ -66,17 +67,21 @@ def _place(error: BaseException) -> str:
 
 
 def netted(function: Callable[P, R]) -> Callable[P, R]:
-    """A public function that raises nothing but `StagerError`s; a call that does not fit its signature stays a TypeError."""
+    """A public function that raises nothing but `StagerError`s.
+
+    But for the caller's own: a call that does not fit is a TypeError, and what a callback raises comes back as it is.
+    """
 
     @wraps(function)
     def public(*given: P.args, **named: P.kwargs) -> R:
+        bound = checked(function, given, named)
         try:
-            return function(*given, **named)
+            return function(*bound.args, **bound.kwargs)
         except StagerError:
             raise
+        except CallerFailed as caller:
+            raise caller.error from None
         except Exception as error:
-            if error.__traceback__ is None or error.__traceback__.tb_next is None:
-                raise
             raise typed(error, f"stager.{function.__name__}") from error
 
     return public

@@ -26,7 +26,7 @@ RANKS = [
     # one platform or service each
     "oci registry cloudfoundry heroku bosh handoff stacks isolation",
     "resolving staging locking targets attesting verifying bundling deploying machine",
-    "unexpected commands library",
+    "calls unexpected commands library",
     "cli __main__",
 ]
 """Modules from the ground up; a module imports only from its own line or those above it."""

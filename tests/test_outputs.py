@@ -352,3 +352,23 @@ def test_a_run_that_can_tell_nobody_where_it_listens_ends(
     err = capfd.readouterr().err
     assert "stager: standard output: cannot be written: No space left on device\n" in err
     assert "Traceback" not in err
+
+
+def test_a_place_is_said_as_shortly_as_can_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from stager.commands.shared import where
+
+    deep = tmp_path / "a/b/c"
+    deep.mkdir(parents=True)
+    monkeypatch.chdir(deep)
+    assert where("d.tgz") == "d.tgz"
+    assert where(str(deep / "x/d.tgz")) == "x/d.tgz"
+    assert where(str(tmp_path / "a/b/d.tgz")) == "../d.tgz"
+    assert where("../../d.tgz") == str(tmp_path / "a/d.tgz")
+    assert where(str(tmp_path / "d.tgz")) == str(tmp_path / "d.tgz")
+    assert where("/d.tgz") == "/d.tgz"
+    assert where("-") == "-"
+    assert where("/dev/stdout") == "standard output"
+    monkeypatch.chdir("/")
+    assert where("/usr/d.tgz") == "usr/d.tgz"
+    monkeypatch.chdir("/usr")
+    assert where("/d.tgz") == "/d.tgz"

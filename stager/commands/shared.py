@@ -44,8 +44,11 @@ def _to_stdout(arguments: argparse.Namespace) -> bool:
 
 
 def where(path: str) -> str:
-    """An output for people, as seen from the current folder."""
-    return "standard output" if writing.is_stdout(path) else os.path.relpath(path)
+    """An output for people: as seen from the current folder or the one above it, else in full, whichever is shorter."""
+    if writing.is_stdout(path):
+        return "standard output"
+    near, full = os.path.relpath(path), os.path.abspath(path)
+    return full if near.startswith("../../") or len(full) < len(near) else near
 
 
 def print_json(document: object) -> None:

@@ -66,6 +66,7 @@ class Crew:
         """Fetch everything; the first failure stops the rest. Raises as `fetching.fetch`."""
         # Daemons, because a thread that hangs in a name lookup must not hold up the end of the process.
         threads = [threading.Thread(target=self._thread, daemon=True, name="fetch") for _ in range(self._jobs)]
+        self._tell("", 0, self._total)
         for thread in threads:
             thread.start()
         try:
