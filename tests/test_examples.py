@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
 import hashlib
 import importlib.util
+import inspect
 import json
+import os
+import re
 import subprocess
 import sys
 import threading
@@ -18,6 +23,13 @@ from typing import Any
 
 import pytest
 from apps_fixture import materialise
+from registry_contract import ContractRegistry
+from registry_images import image
+
+from stager.registry.access import Access
+from stager.registry.client import connect
+from stager.registry.push import push
+from stager.registry.reference import parse
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "docs" / "examples"
@@ -83,6 +95,117 @@ def test_the_service_passes_errors_on(service: str) -> None:
     assert status == 422
     assert document["error"]["code"] == "NotDetected"
     assert post(f"{service}/stage/../droplets") == (404, {"error": "no such app"})
+
+
+# --- what pages show in Python ---------------------------------------------------------------------------------
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FENCE = re.compile(r"^```python[^\n]*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+def snippets(page: Path) -> list[str]:
+    return FENCE.findall(page.read_text("utf-8"))
+
+
+def resolved(node: ast.expr, names: dict[str, Any]) -> Any:
+    """The object that `a.b.c` is, as far as it begins with an imported name; None for anything else."""
+    if isinstance(node, ast.Name):
+        return names.get(node.id)
+    above = resolved(node.value, names) if isinstance(node, ast.Attribute) else None
+    return None if above is None else getattr(above, node.attr)  # type: ignore[attr-defined]
+
+
+def imported(tree: ast.AST) -> dict[str, Any]:
+    """What the import statements of stager's own and Python's modules give; others' may not be installed."""
+    found: dict[str, Any] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            root = (node.module if isinstance(node, ast.ImportFrom) else node.names[0].name) or ""
+            if root.partition(".")[0] in {"stager", *sys.stdlib_module_names}:
+                exec(compile(ast.Module([node], []), "imports", "exec"), found)
+            else:
+                found |= {(name.asname or name.name).partition(".")[0]: None for name in node.names}
+    return found
+
+
+def faults(text: str, known: dict[str, Any]) -> list[str]:
+    """Names that nothing binds, and calls of stager's own functions that do not fit them."""
+    tree = ast.parse(text)
+    known |= imported(tree)
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    bound = {node.id for node in names if isinstance(node.ctx, ast.Store)} | {
+        node.arg if isinstance(node, ast.arg) else node.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.arg | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+    }
+    known |= dict.fromkeys(bound - {*known})
+    found = [f"{node.id} is bound nowhere" for node in names if node.id not in {*known, *dir(builtins), "__file__"}]
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        function = resolved(call.func, known)
+        if str(getattr(function, "__module__", "")).startswith("stager"):
+            try:
+                inspect.signature(function).bind(*call.args, **{one.arg or "": 0 for one in call.keywords})
+            except TypeError as error:
+                found.append(f"{ast.unparse(call)}: {error}")
+    return found
+
+
+def test_every_snippet_binds_its_names_and_calls_what_there_is() -> None:
+    """Snippets of a page build on one another; an excerpt of an example is in that example."""
+    found, count = [], 0
+    for page in PAGES:
+        known: dict[str, Any] = {}
+        for text in snippets(page):
+            count += 1
+            excerpt = text.strip() in (EXAMPLES / "service.py").read_text("utf-8")
+            found += [] if excerpt else [f"{page.name}: {fault}" for fault in faults(text, known)]
+    assert found == []
+    assert count >= 8
+
+
+def test_the_check_of_snippets_finds_what_is_wrong() -> None:
+    wrong = "import os\nimport stager\nstager.stage()\nstager.stage('a', nosuch=1)\nos.getcwd()\nstore.open('x')\n"
+    assert faults(wrong, {}) == [
+        "store is bound nowhere",
+        "stager.stage(): missing a required argument: 'app'",
+        "stager.stage('a', nosuch=1): got an unexpected keyword argument 'nosuch'",
+    ]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/library.md"])
+def test_the_snippets_about_the_library_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    materialise("procfile-perl", tmp_path)
+    (tmp_path / "procfile-perl").rename(tmp_path / "myapp")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STAGER_CACHE_DIR", str(tmp_path / "store"))
+    names: dict[str, Any] = {}
+    for text in snippets(ROOT / page):
+        if text.strip() not in (EXAMPLES / "service.py").read_text("utf-8"):
+            (tmp_path / "droplet.tgz").unlink(missing_ok=True)
+            exec(compile(text, page, "exec"), names)
+            assert names["droplet"].digest == "sha256:" + sha256((tmp_path / "droplet.tgz").read_bytes())
+            assert names["droplet"].processes == {"web": "./serve"}
+
+
+@pytest.fixture
+def registry() -> Iterator[ContractRegistry]:
+    with ContractRegistry() as made:
+        yield made
+
+
+def test_the_snippet_about_registries_pulls_an_image(
+    tmp_path: Path, registry: ContractRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (text,) = snippets(ROOT / "docs/targets/registry.md")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    reference = parse(f"{registry.host}/shop:1")
+    with connect(reference, Access.from_environment(os.environ, str(tmp_path))) as client:
+        pushed = push(client, reference, image(b"one", b"two"))
+    exec(compile(text.replace("localhost:5000", registry.host), "registry.md", "exec"), {})
+    entry = json.loads((tmp_path / "layout/index.json").read_bytes())["manifests"][0]
+    assert entry["digest"] == pushed.digest
+    assert (tmp_path / "layout/blobs/sha256" / pushed.digest.partition(":")[2]).is_file()
 
 
 @pytest.mark.network
