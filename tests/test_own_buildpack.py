@@ -49,6 +49,18 @@ def test_its_lock_keeps_it(app: Path) -> None:
     assert processes(app) == processes(app, "--locked") == {"web": "perl app.pl"}
 
 
+@pytest.mark.parametrize("given", [True, False])
+def test_explain_knows_it(app: Path, given: bool) -> None:
+    """By the option, and by the lock that it was given for."""
+    option = ["--buildpack", app / "perl"]
+    if not given:
+        stager("lock", app, *option, store=app.parent / "store").good()
+    done = stager("explain", "--dir", app, *(option if given else []), "--json", store=app.parent / "store").good()
+    topics = done.document["topics"]
+    assert topics["buildpack"][0]["answer"] == "perl takes part: asked for with --buildpack."
+    assert topics["process"][0]["answer"] == "web runs `perl app.pl`: app.pl is there."
+
+
 def test_a_change_of_it_shows_in_the_next_staging(app: Path) -> None:
     """Not even a restage of unchanged files may take what the buildpack gave before; the option is not needed again."""
     assert processes(app, "--buildpack", app / "perl") == processes(app) == {"web": "perl app.pl"}

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..explaining import Answer, Question
+    from ..model import Detections
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -45,12 +46,17 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _question(arguments: argparse.Namespace) -> Question:
     from ..explaining import Question
-    from ..staging import aim, current_plan
+    from ..planning import detect
+    from ..staging import aim, buildpacks_of, current_plan
 
     store = shared.store(arguments)
     folder = shared.folder(arguments, store)
     settings = shared.settings(arguments, store, save_lock=False)
     aim(folder, settings)
+
+    @cache
+    def detections() -> Detections:
+        return detect(folder.tree, buildpacks_of(folder, settings))[0]
 
     @cache
     def plan() -> object:
@@ -62,7 +68,7 @@ def _question(arguments: argparse.Namespace) -> Question:
         lock = folder.lock_bytes()
         return lock is not None and lock.replace(b"\r\n", b"\n") == dumps(plan()).encode()  # type: ignore[arg-type]
 
-    return Question(folder, store, plan, from_lock, arguments.name, arguments.droplet)  # type: ignore[arg-type]
+    return Question(folder, store, detections, plan, from_lock, arguments.name, arguments.droplet)  # type: ignore[arg-type]
 
 
 def _print(found: Iterable[tuple[str, tuple[Answer, ...]]]) -> None:

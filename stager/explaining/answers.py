@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..model import Plan, Reason
+from ..model import Detections, Plan, Reason
 
 if TYPE_CHECKING:
     from ..restage import Folder
@@ -29,10 +29,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What topics may look at. `plan` makes a plan only when it is asked for; it raises what planning raises."""
+    """What topics may look at. `detections` and `plan` detect and plan when they are asked; they raise what that raises."""
 
     folder: Folder
     store: Store
+    detections: Callable[[], Detections]
     plan: Callable[[], Plan]
     plan_from_lock: Callable[[], bool]
     """Whether that plan is the one in the folder's `stager.lock`."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from .. import detection
 from ..model import Detection
 from .answers import Answer, Question
 
 
 def answer(question: Question) -> tuple[Answer, ...]:
     """One answer for every buildpack: those that take part, then those that do not. Raises what detection raises."""
-    found = detection.detect(question.tree)
+    found = question.detections()
     taken = [_taken(one) for one in found.matched]
     rejected = [
         Answer(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from difflib import get_close_matches
 
-from .. import detection
 from ..comparing import Package
 from ..errors import UsageError
 from ..model import Plan
@@ -45,7 +44,7 @@ def _graphs(question: Question) -> dict[str, Graph]:
     """Ecosystem → who needs whom, as the app's own lock says."""
     found = {}
     plan = question.plan()
-    for one in detection.detect(question.tree).matched:
+    for one in question.detections().matched:
         if one.lock and one.buildpack == "python":
             found["pypi"] = pypi_edges.graph(question.tree, one.lock, plan)
         elif one.lock and one.buildpack == "nodejs":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from .. import detection
 from ..buildpack import load_pinned
 from ..detection import matching, procfile, s2i, versions
 from ..detection.appconfig import NAME as CONFIG
@@ -42,7 +41,7 @@ def _process(one: Process, plan: Plan, question: Question) -> Answer:
 def _rules(one: Process, plan: Plan, question: Question) -> Iterator[str]:
     """Which rules of the buildpacks were passed over, up to the one that gave the command."""
     names = _installed(plan)
-    locks = {found.buildpack: found.lock for found in detection.detect(question.tree).matched}
+    locks = {found.buildpack: found.lock for found in question.detections().matched}
     for pin in plan.buildpacks:
         pack = load_pinned(pin, question.folder.root)
         manager = versions.manager(question.tree, pack, locks.get(pin.name, ""))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from .. import box, detection, releases
+from .. import box, releases
 from ..detection import versions
 from ..model import Plan, Reason, Runtime
 from ..runtimes import standalone
@@ -36,7 +36,7 @@ def answer(question: Question) -> tuple[Answer, ...]:
 def _asked(question: Question) -> dict[str, list[Request]]:
     """What the app asks for by runtime, highest precedence first."""
     found: dict[str, list[Request]] = {}
-    for one in detection.detect(question.tree).matched:
+    for one in question.detections().matched:
         for name, text, why in one.versions:
             found.setdefault(name, []).append((text, why))
         if one.buildpack == "python" and one.lock:
