@@ -58,7 +58,7 @@ def test_explain_knows_it(app: Path, given: bool) -> None:
     done = stager("explain", "--dir", app, *(option if given else []), "--json", store=app.parent / "store").good()
     topics = done.document["topics"]
     assert topics["buildpack"][0]["answer"] == "perl takes part: asked for with --buildpack."
-    assert topics["process"][0]["answer"] == "web runs `perl app.pl`: app.pl is there."
+    assert topics["process"][0]["answer"] == "web runs `perl app.pl`: app.pl is there (app.pl)."
 
 
 def test_a_change_of_it_shows_in_the_next_staging(app: Path) -> None:
