@@ -59,6 +59,7 @@ def copied(place: Path) -> Path:
 def stage(code: Path, app: Path, store: Path, *options: str) -> Done:
     """Stage with the stager in the folder `code`."""
     out = app.parent / f"{code.name}.tgz"
+    out.unlink(missing_ok=True)  # with other headers it is no droplet of ours, and would not be replaced
     return in_copy(code, "stage", app, "-o", out, "--offline", "--json", *options, store=store)
 
 
