@@ -820,13 +820,13 @@ def test_loaders_of_plug_n_play_lead_nowhere(start: str, loader: str) -> None:
     files = {"server.js": "", ".pnp.cjs": "", ".pnp.js": "", ".pnp.loader.mjs": ""}
     what = f"loads {loader}, whose packages are in Yarn's cache, which is not in the droplet"
     hint = f"Take {loader} out of the command: Node.js finds the packages in node_modules, laid out from yarn.lock."
-    for manifest_, procfile, where, who in (
-        (scripts(start=start), {}, "package.json:7", "scripts.start"),
-        (scripts(test="x"), {"Procfile": f"web: {start}"}, "Procfile:1", "web"),
+    for manifest_, procfile, where in (
+        (scripts(start=start), {}, "package.json:7"),
+        (scripts(test="x"), {"Procfile": f"web: {start}"}, "Procfile:1"),
     ):
         with pytest.raises(BadManifest) as caught:
             choose({**files, "package.json": manifest_, **procfile}, "a")
-        assert (caught.value.where, caught.value.message, caught.value.hint) == (where, f"{who} {what}", hint)
+        assert (caught.value.where, caught.value.message, caught.value.hint) == (where, f"web {what}", hint)
 
 
 PAGE = {"index.html": '<script type="module" src="/src/main.js"></script>'}

@@ -282,6 +282,72 @@ def test_packages_of_another_folder_are_not_in_the_droplet(files: Files, kind: s
     )
 
 
+ENV_FILE = "node --env-file=.env server.js"
+
+
+@pytest.mark.parametrize(
+    ("command", "file"),
+    [(ENV_FILE, ".env"), ("NODE_ENV=production tsx --env-file ./conf/live.env server.js", "./conf/live.env")],
+)
+def test_a_file_of_the_environment_that_never_comes_into_a_droplet(command: str, file: str) -> None:
+    files = {"package.json": package(command), "server.js": ""}
+    with pytest.raises(BadManifest) as caught:
+        processes(files, "a")
+    assert (caught.value.where, caught.value.message, caught.value.hint) == (
+        "package.json:7",
+        f"web reads {file}, which is not in the droplet",
+        f"Write '--env-file-if-exists={file}', or take it out: a platform sets the environment itself.",
+    )
+    assert processes({**files, file.removeprefix("./"): ""}, "a") == {"web": "npm start"}
+    assert processes({**files, "package.json": package(ENV_FILE.replace("file", "file-if-exists"))}, "a")
+
+
+def notes(files: Files, names: str) -> tuple[str, ...]:
+    tree = SourceTree.of(dict(files))
+    return commands.choose(tree, BUILDPACKS, detection.detect(tree, BUILDPACKS), frozenset(names.split())).notes
+
+
+@pytest.mark.parametrize("command", ["gunicorn {}", "gunicorn -w 2 {} --log-level info", "uvicorn {}:app --port $PORT"])
+@pytest.mark.parametrize("module", ["myproject.wsgi", "srv.wsgi", "shop.wsgi", "wsgi", "big_store.wsgi"])
+def test_a_module_that_is_not_there_is_told(command: str, module: str) -> None:
+    files = {"requirements.txt": "", "srv/wsgi.py": "", "back/shop/wsgi.py": "", "web/wsgi.py": ""}
+    line = command.format(f"{module}:app" if "." not in module and command.startswith("gunicorn") else module)
+    said = f"web serves the module {module}, which is neither among the app's files nor its packages"
+    found = notes({**files, "Procfile": f"web: {line}\n"}, "gunicorn uvicorn big-store")
+    assert found == ((f"{said} (Procfile names it (Procfile:1))",) if module == "myproject.wsgi" else ())
+
+
+def test_what_is_beside_the_app_is_not_the_app() -> None:
+    files = {
+        "requirements.txt": "",
+        "tests/app.py": FLASK,
+        "examples/main.py": FLASK,
+        "docs/app.py": FLASK,
+        "shop/web.py": FLASK,
+    }
+    assert processes(files, "flask gunicorn") == {"web": 'gunicorn --bind "0.0.0.0:$PORT" shop.web:app'}
+
+
+def test_scripts_that_other_platforms_run_are_told() -> None:
+    scripts = {
+        "start": "node server.js",
+        "build": "vite build",
+        "heroku-postbuild": "x",
+        "postinstall": "prisma generate",
+    }
+    files = {"package.json": package(scripts=scripts), "server.js": "app.use(express.static('dist'))\napp.listen(1)\n"}
+    ran = (
+        "scripts.heroku-postbuild is not run: what it makes has to be in the app",
+        "scripts.postinstall is not run: what it makes has to be in the app",
+    )
+    assert notes(files, "a") == (
+        *ran,
+        "scripts.build writes dist/, which is not in the app: "
+        "where it is needed, run it before staging and keep that in the app",
+    )
+    assert notes({**files, "dist/app.js": ""}, "a") == ran
+
+
 ELSEWHERE = {
     "manifest.yml": ("applications:\n- name: shop\n  command: gunicorn srv.web:app\n", 3),
     "heroku.yml": ("run:\n  web: gunicorn srv.web:app\n", 2),

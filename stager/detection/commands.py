@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ..buildpack.vocabulary import Buildpack, Server, StartRule
 from ..errors import Ambiguous, BadManifest, NeedsBuild, NoProcess, UsageError
 from ..model import Detection, Detections, Process, Reason
-from . import appconfig, elsewhere, foreign, kinds, procfile, s2i, scripts, versions
+from . import appconfig, elsewhere, foreign, kinds, procfile, s2i, scripts, unfit, versions
 from .matching import Facts, Match, fill, installed, search
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ def choose(
             foreign.site(tree),
             _example(tree, parties),
         )
+    notes += scripts.not_run(parties[0].facts) if len(parties) == 1 and dict(parties[0].buildpack.managers) else []
     ordered = sorted(given.values(), key=lambda process: (process.type != WEB, process.type.encode()))
     return Chosen(tuple(ordered), tuple(notes))
 
@@ -153,25 +154,40 @@ def _not_installed(process: Process, parties: Sequence[_Party]) -> str:
     program = process.command.split()[0]
     for party in parties:
         servers = [one for one in party.buildpack.servers if one.run.split()[0] == program]
+        if servers and (module := _absent(process.command, party)):
+            what = f"{process.type} serves the module {module}"
+            return f"{what}, which is neither among the app's files nor its packages ({process.reason})"
         if servers and not any(installed(party.facts, one.installed) for one in servers):
             return f"{process.type} runs {program}, which is not among the app's packages ({process.reason})"
     return ""
 
 
+_SERVED = re.compile(r"(?<![\w./=-])([A-Za-z_]\w*(?:\.\w+)*)(?::[A-Za-z_]\w*(?:\(\))?)?(?=\s|$)")
+
+
+def _absent(command: str, party: _Party) -> str:
+    """The module that a server is told to serve when nothing in the app and none of its packages is called so."""
+    words = [word for word in command.split()[1:] if not word.startswith("-")]
+    named = [
+        found[1]
+        for word in words
+        if (":" in word or ".wsgi" in word or ".asgi" in word) and (found := _SERVED.fullmatch(word))
+    ]
+    top = named[0].split(".")[0] if named else ""
+    known = top.replace("_", "-").lower() in party.facts.names
+    files = ("{}.py", "{}/**", "*/{}.py", "*/{}/**", "*/*/{}.py", "*/*/{}/**")
+    return named[0] if top and not known and not any(party.facts.files(one.format(top)) for one in files) else ""
+
+
 def _check_lines(processes: Iterable[Process], parties: Sequence[_Party]) -> None:
-    """Refuse what no process may do: end while its program runs on, as every platform takes it for ended then; and
-    install packages, which are in the droplet, as the lock says."""
+    """Raise BadManifest for what no process may do."""
     for process in processes:
         for party in parties:
             steps = scripts.steps(party.facts, process.command)
-            for step in steps:
-                if kinds.installs(step.text):
-                    why = f"{process.type} installs packages each time it starts: {step.text[:80]}"
-                    hint = f"Take '{step.text[:80]}' out of it: the droplet has the packages that the lock names."
-                    raise BadManifest(*scripts.error(party.facts, step, process, why, hint))
-            if steps and (hint := kinds.background(steps[-1].text)):
-                why = f"{process.type} puts its program into the background and ends: {steps[-1].text[:80]}"
-                raise BadManifest(*scripts.error(party.facts, steps[-1], process, why, hint))
+            found = [(step, bad) for step in steps if (bad := unfit.fault(step.text, party.facts.tree))]
+            found += [(step, bad) for step in steps[-1:] if (bad := unfit.last_fault(step.text))]
+            for step, (why, hint) in found:
+                raise BadManifest(*scripts.error(party.facts, step, process, f"{process.type} {why}", hint))
 
 
 def _given_already(found: Process, given: Iterable[Process], parties: Sequence[_Party]) -> bool:

@@ -100,34 +100,3 @@ def _code(facts: Facts) -> Kind | None:
         if _PAGE.search(text):
             return Kind(f"{file} is the code of a page, which browsers run", file)
     return None
-
-
-_BACKGROUND = (
-    (
-        r"(?:npx\s+)?pm2\s+(?:start|restart|reload)\b(?!.*\s--(?:no-daemon|attach)\b)",
-        "Start the program itself, such as 'node app.js', or write 'pm2-runtime' in place of 'pm2'.",
-    ),
-    (
-        r"(?:npx\s+)?forever\s+(?:start|restart)\b",
-        "Write 'node' in place of 'forever start': the platform starts it again.",
-    ),
-    (r"gunicorn\b.*\s(?:--daemon\b|-D\b)", "Take --daemon out of the command."),
-    (r"uwsgi\b.*\s--?d(?:aemonize)?\b", "Take --daemonize out of the command."),
-    (r"celery\b.*\smulti\s+(?:start|restart)\b", "Write 'celery worker' in place of 'celery multi start'."),
-)
-
-
-def background(text: str) -> str:
-    """How to mend a command that puts its program into the background and ends; empty when it does not."""
-    return next((hint for pattern, hint in _BACKGROUND if re.match(rf"(?:\w+=\S*\s+|exec\s+)*{pattern}", text)), "")
-
-
-_INSTALLS = re.compile(
-    r"(?:sudo\s+)?(?:(?:npm|pnpm|yarn|bun|bundle|poetry|pipenv|pdm)\s+(?:install|i|ci|add)\b|yarn\s*\Z|uv\s+(?:sync|pip\s+install)\b|"
-    r"(?:python[\d.]*\s+-m\s+)?pip[\d.]*\s+install\b)"
-)
-
-
-def installs(text: str) -> bool:
-    """Whether a simple command installs packages."""
-    return _INSTALLS.match(text) is not None

@@ -163,11 +163,16 @@ def _numbers(version: str) -> list[int]:
     return [int(part) for part in version.split(".")]
 
 
+_ASIDE = ("tests/", "test/", "examples/", "example/", "docs/", "doc/", "samples/")
+"""Folders that a pattern for any folder does not mean: what is in them is beside the app."""
+
+
 def _candidates(facts: Facts, condition: Condition, values: Mapping[str, str]) -> Iterator[str]:
     for pattern in condition.files:
         path = fill(pattern, values)
         if path is not None and not (path := posixpath.normpath(path)).startswith(("/", "../")):
-            yield from facts.files(path)
+            aside = _ASIDE if path.startswith("*/") else ()
+            yield from (file for file in facts.files(path) if not file.startswith(aside))
 
 
 def _at(facts: Facts, condition: Condition, path: str, values: Mapping[str, str]) -> Match | None:

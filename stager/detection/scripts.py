@@ -38,6 +38,8 @@ _TAKES_VALUE = (
     "-C",
     "--conditions",
     "--watch-path",
+    "--env-file",
+    "--env-file-if-exists",
 )
 _NO_FILE = ("-e", "--eval", "-p", "--print", "-v", "--version", "--test", "-c", "--check")
 _CLEVER = re.compile(r"(?:^|[;&|]\s*)cd\s|`|\$\(|\|\|")
@@ -69,7 +71,6 @@ def check(facts: Facts, buildpack: Buildpack, process: Process, manager: str, ou
         if ours:
             _check_development(facts, buildpack, step, manager)
         _check_program(facts, step, process, manager)
-        _check_loader(step, process, facts)
         _check_kind(step, process, facts)
         _check_tool(facts, step, process)
 
@@ -166,6 +167,21 @@ def not_built(facts: Facts, manager: str) -> str:
     return outputs.keep_and_start(manager, built(facts))
 
 
+def not_run(facts: Facts) -> list[str]:
+    """Remarks on scripts that other platforms run when they build, where the app may need what they make."""
+    if MANIFEST not in facts.tree:
+        return []
+    names = [
+        name
+        for name in ("heroku-prebuild", "heroku-postbuild", "postinstall")
+        if facts.member(MANIFEST, f"scripts.{name}")
+    ]
+    notes = [f"scripts.{name} is not run: what it makes has to be in the app" for name in names]
+    missing = [one.folder for one in built(facts) if not facts.files(f"{one.folder}**")]
+    how = "where it is needed, run it before staging and keep that in the app"
+    return notes + [f"scripts.build writes {folder}, which is not in the app: {how}" for folder in missing]
+
+
 def _where(step: Step) -> str:
     return f"scripts.{step.script}" if step.script else "the start command"
 
@@ -202,7 +218,7 @@ def _program(text: str) -> str:
     words = list(_words(text))
     if not words or words[0] not in _NODE:
         return ""
-    rest = iter(words[2:] if words[:2] == ["bun", "run"] else words[1:])
+    rest = iter(words[2:] if words[:2] in (["bun", "run"], ["tsx", "watch"]) else words[1:])
     for word in rest:
         if word in _NO_FILE:
             return ""
@@ -230,20 +246,6 @@ def _check_kind(step: Step, process: Process, facts: Facts) -> None:
     if tool:
         what, hint = TOOLS[tool]
         raise BadManifest(*error(facts, step, process, f"{_what(step, process)} runs {tool}, which {what}", hint))
-
-
-_LOADER = re.compile(r"(?:^|[\s/='\"])(\.pnp\.(?:c?js|loader\.mjs))(?=[\s'\"]|$)")
-
-
-def _check_loader(step: Step, process: Process, facts: Facts) -> None:
-    """Refuse Plug'n'Play's loaders: they lead to Yarn's cache, which is not in a droplet."""
-    if found := _LOADER.search(step.text):
-        what = f"{_what(step, process)} loads {found[1]}"
-        why = f"{what}, whose packages are in Yarn's cache, which is not in the droplet"
-        hint = (
-            f"Take {found[1]} out of the command: Node.js finds the packages in node_modules, laid out from yarn.lock."
-        )
-        raise BadManifest(*error(facts, step, process, why, hint))
 
 
 def _check_tool(facts: Facts, step: Step, process: Process) -> None:
