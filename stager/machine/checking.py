@@ -11,7 +11,7 @@ from shlex import quote
 from .. import health
 from ..checked import whole
 from ..detection.appconfig import Health
-from ..errors import MachineFailed, StagerError
+from ..errors import BadMachine, StagerError
 from ..health import CRITICAL, OK, UNKNOWN, WARNING, Verdict
 from .environment import FIRST_PORT
 from .folder import State
@@ -54,18 +54,19 @@ class Row:
 
 
 def rows(guest: Guest) -> list[Row]:
-    """Everything the machine's supervisor keeps. Raises MachineFailed when the machine does not answer."""
+    """Everything the machine's supervisor keeps. Raises MachineFailed or NoMachine when it does not answer, and BadMachine."""
     return parse(guest.ask(_STATES))
 
 
 def parse(text: str) -> list[Row]:
-    """The rows that the script `states` prints. Raises MachineFailed for anything else."""
+    """The rows that the script `states` prints. Raises BadMachine for anything else."""
     found = []
     for line in text.splitlines():
         parts = line.split()
         numbers = [number for part in parts[2:] if (number := whole(part)) is not None]
         if len(parts) != 6 or len(numbers) != 4:
-            raise MachineFailed("asking for the processes' states", [line[:200]], left=True)
+            hint = "Run 'stager up', which sets the machine up again: it seems to be another version of stager's."
+            raise BadMachine(_STATES[0], f"tells of the processes what cannot be read: {line[:200]!r}", hint)
         found.append(Row(parts[0], parts[1], *numbers))
     return found
 

@@ -420,8 +420,9 @@ def test_a_box_with_another_checksum_is_refused(tmp_path: Path) -> None:
 def test_states_and_lines_are_parsed() -> None:
     row = checking.parse("web.1 run 12 345 2 1\n")[0]
     assert (row.name, row.state, row.seconds, row.pid, row.ends, row.recent) == ("web.1", "run", 12, 345, 2, 1)
-    with pytest.raises(MachineFailed):
-        checking.parse("web.1 run x\n")
+    with pytest.raises(BadMachine) as error:
+        checking.parse("web.1 run 12 345 2\n")  # of an earlier version's script
+    assert "stager up" in error.value.hint
     line = logs.parse('{"instance":1,"message":"a","process":"web","time":"2026-01-02T03:04:05.678901Z"}')
     assert line is not None
     assert line.text() == "2026-01-02T03:04:05.678 web.1 | a"
