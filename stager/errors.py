@@ -871,15 +871,19 @@ class NotBuilt(TargetError):
 class NoProvider(TargetError):
     """Nothing on this machine can hold a box.
 
-    Each provider is there with what is missing.
+    Each provider is there with what is missing; `extra` when the first step is to install that extra of stager's.
     """
 
-    def __init__(self, attempts: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, attempts: Sequence[tuple[str, str]], extra: str = "") -> None:
         tried = "; ".join(f"{name}: {why}" for name, why in attempts)
+        vagrant = any(name == "vagrant" for name, _ in attempts)
+        packages = "docker.io; or vagrant-libvirt libvirt-daemon-system qemu-system-x86"
+        hint = f"{'Install Vagrant with' if vagrant else 'Vagrant is there; it needs'} one of its providers"
+        hint += f" (on Debian: apt-get install {'vagrant ' * vagrant}{packages})"
         super().__init__(
             f"nothing here can run a machine: {tried}",
-            "Install Vagrant with one of them (on Debian: apt-get install vagrant docker.io; or vagrant-libvirt "
-            "libvirt-daemon-system qemu-system-x86); 'stager doctor' shows what is missing.",
+            f"{f'Install what stager drives Docker with: pip install {extra!r}' if extra else hint}; "
+            "'stager doctor' shows what is missing.",
             attempts=[list(row) for row in attempts],
         )
 

@@ -53,7 +53,7 @@ def make(
         import vagrant
     except ImportError:
         raise UsageError(
-            "machines need python-vagrant", "Install it beside stager: pip install python-vagrant"
+            "machines need python-vagrant", "Install stager's extra: pip install 'stager[vagrant]'."
         ) from None
     program = programs.find("vagrant", environ)
     if not program:

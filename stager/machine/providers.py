@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from typing import Any
 
 from .. import doctor, programs
 from ..errors import EngineFailed, NoProvider, UsageError
 
 PROVIDERS = ("docker", "libvirt", "virtualbox", "vmware_desktop")
+_NO_SDK, _SDK = "containers need the docker SDK", "stager[docker]"
 _LIMIT = 60.0
 _TINY = """\
 <domain type="{kind}"><name>stager-{name}</name><memory unit="MiB">64</memory><vcpu>1</vcpu>
@@ -23,13 +25,20 @@ def choose(wanted: str, environ: Mapping[str, str]) -> str:
         raise UsageError(f"there is no provider {wanted!r}", f"Providers: {', '.join(PROVIDERS)}.")
     if not programs.find("vagrant", environ):
         raise NoProvider([("vagrant", "it is not installed, and drives all of them")])
+    _drives_vagrant()
     tried = []
     for name in (wanted,) if wanted else PROVIDERS:
         why = _CHECKS[name](environ)
         if not why:
             return name
         tried.append((name, why))
-    raise NoProvider(tried)
+    raise NoProvider(tried, _SDK if _NO_SDK in dict(tried).values() else "")
+
+
+def _drives_vagrant() -> None:
+    """Raise UsageError without python-vagrant, before anything is asked or made."""
+    if find_spec("vagrant") is None:
+        raise UsageError("machines need python-vagrant", "Install stager's extra: pip install 'stager[vagrant]'.")
 
 
 def engine(environ: Mapping[str, str], timeout: int = 600) -> Any:
@@ -37,7 +46,7 @@ def engine(environ: Mapping[str, str], timeout: int = 600) -> Any:
     try:
         import docker
     except ImportError:
-        raise UsageError("containers need the docker SDK", "Install it beside stager: pip install docker") from None
+        raise UsageError(_NO_SDK, f"Install stager's extra: pip install {_SDK!r}.") from None
     try:
         client = docker.from_env(environment=dict(environ), timeout=timeout)
         client.ping()

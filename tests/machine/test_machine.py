@@ -329,6 +329,25 @@ def test_each_provider_says_what_it_lacks(tmp_path: Path) -> None:
     assert "VBoxManage is not installed" in error.value.message
 
 
+@pytest.mark.parametrize(("missing", "extra"), [("docker", "stager[docker]"), ("vagrant", "stager[vagrant]"), ("", "")])
+def test_what_is_there_is_not_to_be_installed(
+    missing: str, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the Python packages that drive them, the programs Vagrant and Docker are of no use; they are there, though."""
+    for name in ("vagrant", "docker"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    if missing:
+        monkeypatch.setitem(sys.modules, missing, None)
+    environ = {"PATH": str(tmp_path), "DOCKER_HOST": f"unix://{tmp_path}/none.sock"}
+    with pytest.raises(UsageError if missing == "vagrant" else NoProvider) as error:
+        providers.choose("", environ)
+    assert "nstall Vagrant" not in error.value.hint
+    assert (
+        f"pip install '{extra}'" if extra else "Vagrant is there; it needs one of its providers"
+    ) in error.value.hint
+
+
 def test_a_port_in_use() -> None:
     import socket
 
