@@ -20,7 +20,7 @@ from .pieces import Piece
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any
 
     from .store import Store
@@ -96,7 +96,7 @@ def app_pieces(
     return made, used
 
 
-def skeleton(folders: Iterable[str], links: dict[str, str]) -> bytes:
+def skeleton(folders: Iterable[str], links: Mapping[str, str]) -> bytes:
     """Tar headers of folders, then links; both in byte order."""
     parts = [tar.folder_header(path) for path in folders]
     parts += [tar.link_header(path, links[path]) for path in sorted(links, key=str.encode)]

@@ -23,15 +23,15 @@ from .launch import LAYERS
 from .lockfile import plan_digest
 from .model import Artifact, BuildpackPin, Plan, Process
 from .names import WHITEOUT, path_fault
+from .ownership import RUNTIME_OF, RUNTIMES
 from .pieces import Piece
-from .remarks import collisions, told
+from .remarks import collisions, told, whose
 from .resources import pinned_digest
 from .restage import base_key
 from .store import Store
 
 BUCKETS = 32
 """Packages are spread over this many layers by a hash of their name, so one changed package disturbs one layer."""
-RUNTIMES = ("python", "node", "bun", "nginx")
 
 Row = tuple[str, int, int, bool]
 
@@ -152,6 +152,29 @@ def _build(
 # --- the base --------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """Who has which path of a droplet below the app's own. `links` and `files` are path → target and path → text."""
+
+    placed: list[Placed]
+    """The artifacts, each without the paths that are another's."""
+    links: Mapping[str, str]
+    files: dict[str, str]
+    owners: Mapping[str, str]
+    """Path → the artifact's name, `a generated file`, `a link of the plan` or `the command of a package`."""
+    notes: list[str]
+
+
+def decide(
+    plan: Plan, placed: list[Placed], store: Store, root: str = "", stop: Callable[[], bool] = lambda: False
+) -> Decided:
+    """Give each path one owner, as `build_base` wants it; `ownership` reads it back. Raises what `build_base` does."""
+    placed, notes = _settle(placed, store, stop)
+    links, whose = _links(plan, placed)
+    files = _generated(plan, root, store) | {LAYERS: ""}
+    return Decided(placed, links, files, _owners(placed, whose, files), notes)
+
+
 def build_base(
     plan: Plan,
     placed: list[Placed],
@@ -169,12 +192,10 @@ def build_base(
     """
     _check_runtimes(plan)
     _check_built(plan, placed)
-    placed, notes = _settle(placed, store, stop)
-    links, whose = _links(plan, placed)
-    files = _generated(plan, root, store) | {LAYERS: ""}
-    owners = _owners(placed, whose, files)
+    made = decide(plan, placed, store, root, stop)
+    links, files, owners = made.links, made.files, made.owners
     folders = _folders(owners)
-    groups, envelope = _grouped(placed), _envelope(plan, store)
+    groups, envelope = _grouped(made.placed), _envelope(plan, store)
     files[LAYERS] = _described(groups, envelope, entries=len(folders) + len(links) + len(files))
     layers = [_skeleton(folders, links, files, store, stop), *groups]
     base = {
@@ -182,7 +203,7 @@ def build_base(
         **_outside_roots(owners, folders),
         **envelope,
         "layers": layers,
-        "notes": releases.remarks(plan.runtimes) + notes + told(collisions(owners), partial(_whose, owners)),
+        "notes": releases.remarks(plan.runtimes) + made.notes + told(collisions(owners), partial(whose, owners)),
         "starts": starting.unmet(starting.needs((*plan.processes, *scripts)), owners.keys(), plan.stack),
     }
     base["crc"], base["length"] = _combined(layers)
@@ -206,22 +227,22 @@ def _facts(plan: Plan) -> dict[str, Any]:
     }
 
 
-_RUNTIMES = {
-    "node/1": ("node", r"pkg:npm/[^/@]+"),
-    "npm-cli/1": ("npm", r"pkg:npm/npm"),
-    "bun/1": ("bun", r"pkg:npm/.+"),
-    "pbs/1": ("python", r"pkg:generic/cpython"),
-    "deb-python/1": ("python", r"pkg:deb/debian/python3\.[0-9]+-minimal"),
-    "deb-nginx/1": ("nginx", r"pkg:deb/debian/nginx"),
+_ITSELF = {
+    "node/1": r"pkg:npm/[^/@]+",
+    "npm-cli/1": r"pkg:npm/npm",
+    "bun/1": r"pkg:npm/.+",
+    "pbs/1": r"pkg:generic/cpython",
+    "deb-python/1": r"pkg:deb/debian/python3\.[0-9]+-minimal",
+    "deb-nginx/1": r"pkg:deb/debian/nginx",
 }
-"""Layout → the runtime that an artifact with such a package URL is; its other artifacts only go with it."""
+"""Layout → the package URL of the artifact that a runtime of it is; its other artifacts only go with it."""
 
 
 def _check_runtimes(plan: Plan) -> None:
     """What the plan says of a runtime goes into the droplet's own description, so it must be what its artifact is."""
     stated = {runtime.name: runtime.version for runtime in plan.runtimes}
     for one in plan.artifacts:
-        name, package = _RUNTIMES.get(one.layout, ("", ""))
+        name, package = RUNTIME_OF.get(one.layout, ""), _ITSELF.get(one.layout, "")
         words, version = map(unquote, one.purl.partition("?")[0].partition("@")[::2])
         if name not in stated or not re.fullmatch(package, words):
             continue
@@ -371,13 +392,8 @@ def _outside_roots(owners: Mapping[str, str], folders: Iterable[str]) -> dict[st
     }
 
 
-def _whose(owners: Mapping[str, str], path: str) -> str:
-    """Who puts this path, or the first one below it, into the droplet."""
-    return owners.get(path) or next(owner for one, owner in owners.items() if one.startswith(f"{path}/"))
-
-
 def _skeleton(
-    folders: list[str], links: dict[str, str], files: Mapping[str, str], store: Store, stop: Callable[[], bool]
+    folders: list[str], links: Mapping[str, str], files: Mapping[str, str], store: Store, stop: Callable[[], bool]
 ) -> dict[str, Any]:
     entries = [
         tar.Entry(path, files[path].encode(), files[path].startswith("#!")) for path in sorted(files, key=str.encode)

@@ -10,9 +10,11 @@ import hashlib
 import os
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from . import assembly, codec, lockfile, mistaken, parsing, regular, restage
@@ -23,6 +25,7 @@ from .errors import BadArchive, CannotWrite, NotADroplet, Unreadable
 from .launch import LAYERS
 from .model import Layer, Plan
 from .names import fault
+from .ownership import APP_LAYER, BEHIND, SKELETON
 from .store import Store
 from .tar import BLOCK, ROOT
 
@@ -100,6 +103,15 @@ class DropletFile:
     def entries(self, *, contents: bool = True) -> Iterator[Entry]:
         """Every entry of the whole archive in its order, the envelope's included; hashed unless not `contents`."""
         return read_entries(self.inflated(), self.name, contents=contents)
+
+    def layered(
+        self, *, contents: bool = True, keep: Mapping[str, list[bytes]] | None = None
+    ) -> Iterator[tuple[str, Entry]]:
+        """As `entries`, each with the name of its layer; of the envelope's, `ownership.BEHIND`. `keep` as `read_entries`."""
+        names = [*self.parts, BEHIND]
+        ends = list(accumulate(part.length for part in self.parts.values()))
+        for entry in read_entries(self.inflated(), self.name, contents=contents, keep=keep):
+            yield names[bisect_right(ends, entry.offset)], entry
 
     def read(self, path: str) -> bytes:
         """A file of at most 64 MiB by its path in the app folder (`.stager/launch.json`). Raises BadArchive if absent."""
@@ -260,8 +272,8 @@ def skeleton_of(droplet: DropletFile) -> tuple[dict[str, bytes], int]:
 def parts_of(droplet: DropletFile, record: Node, length: int) -> Iterator[tuple[str, Part]]:
     """Each layer's place, in order: the skeleton's is found, the plan's are stated, the app's is what is left."""
     part = _front(droplet, length)
-    yield "skeleton", part
-    position, seen = part.offset + part.size, {"skeleton", "app"}
+    yield SKELETON, part
+    position, seen = part.offset + part.size, {SKELETON, APP_LAYER}
     for node in record.list("layers"):
         name, size = node.str("name"), _count(node, "size")
         if not re.fullmatch("[a-z0-9-]{1,64}", name) or name in seen:
@@ -274,7 +286,7 @@ def parts_of(droplet: DropletFile, record: Node, length: int) -> Iterator[tuple[
         raise BadArchive(droplet.name, f"{LAYERS} says that it is longer than it is")
     if left:
         crc, length = _measure(inflated(droplet._bytes(position, left), droplet.name, open_end=True))
-        yield "app", Part(position, left, crc, length)
+        yield APP_LAYER, Part(position, left, crc, length)
 
 
 def _count(node: Node, key: str, most: int = 1 << 60) -> int:

@@ -8,7 +8,7 @@ Formats: POSIX.1-1988 ustar, POSIX.1-2001 PAX, and GNU's long names.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from .errors import BadArchive
@@ -17,6 +17,8 @@ from .tar import BLOCK
 _KINDS = {b"0": "file", b"\0": "file", b"7": "file", b"1": "hardlink", b"2": "link", b"5": "folder"}
 _MOST_KEPT = 1 << 26
 """The largest file whose bytes are kept, in bytes; a larger one is passed over as if nobody had asked for it."""
+MOST = 32 << 20
+"""The bytes of a kept file beyond which it is none of ours: a list of 300,000 files is shorter."""
 _LONGEST = 1 << 20
 """The largest extended header that is read, in bytes."""
 
@@ -45,6 +47,47 @@ class Entry:
     offset: int
     header: bytes = field(repr=False)
     pax: tuple[tuple[str, str], ...] = ()
+
+
+class _Bounded(list[bytes]):
+    """The parts of a kept file; one that is too large is let go of instead of filling the memory."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._left = most
+
+    def append(self, part: bytes) -> None:
+        """Keep a part, unless there are too many already."""
+        self._left -= len(part)
+        if self._left >= 0:
+            super().append(part)
+        else:
+            self.clear()
+
+
+class Keep(dict[str, list[bytes]]):
+    """Which files' bytes `read_entries` is to keep: it asks by name, and the names are not known before."""
+
+    def __init__(self, wanted: Callable[[str], bool], most: int = MOST) -> None:
+        super().__init__()
+        self._wanted = wanted
+        self._most = most
+
+    def __bool__(self) -> bool:
+        return True
+
+    def get(self, key: str, default: object = None) -> list[bytes] | None:  # type: ignore[override]  # noqa: ARG002
+        """A list for the file's bytes, or None. A path that comes twice counts as it came last."""
+        if not self._wanted(key):
+            return None
+        self[key] = _Bounded(self._most)
+        return self[key]
+
+    def taken(self) -> dict[str, bytes]:
+        """The files that have been kept since this was last asked, by name; they are let go of."""
+        found = {name: b"".join(parts) for name, parts in self.items()}
+        self.clear()
+        return found
 
 
 class _Source:

@@ -5,11 +5,13 @@ Everything comes from the file itself: its `launch.json`, the plan it carries, a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
-from .droplets import open_droplet
-from .model import Plan
+from .droplets import DropletFile, open_droplet
+from .entries import Keep
+from .ownership import NOBODY, RECORD, Owners
 from .store import Store
 from .tar import ROOT
 
@@ -22,19 +24,13 @@ def inspect(path: str, store: Store | None = None) -> dict[str, Any]:
     With a `store`, what it remembers of this very file spares inflating it to learn its layers' digests.
     """
     with open_droplet(path, store) as droplet:
-        owner = _owners(droplet.plan)
-        files, totals = 0, dict[str, int]()
-        for entry in droplet.entries(contents=False):  # one at a time: there may be 200,000
-            if entry.kind == "file" and entry.name.startswith(ROOT):
-                name = owner(entry.name.removeprefix(ROOT))
-                totals[name] = totals.get(name, 0) + entry.size
-                files += 1
+        sizes = _sizes(droplet)
         facts = {key: droplet.facts.get(key) for key in _SHOWN}
         return {
             "digest": droplet.digest,
             "size": droplet.size,
-            "unpacked": sum(totals.values()),
-            "files": files,
+            "unpacked": sum(size for size, _ in sizes.values()),
+            "files": sum(count for _, count in sizes.values()),
             **facts,
             "layers": [
                 {"name": one.name, "digest": one.digest, "diff_id": one.diff_id, "size": one.size}
@@ -42,28 +38,37 @@ def inspect(path: str, store: Store | None = None) -> dict[str, Any]:
             ],
             "packages": [
                 {"name": name, "unpacked": size}
-                for name, size in sorted(totals.items(), key=lambda item: (-item[1], item[0]))
+                for name, (size, _) in sorted(sizes.items(), key=lambda item: (-item[1][0], item[0]))
             ],
         }
 
 
-def _owners(plan: Plan) -> Callable[[str], str]:
-    """Which package a file counts for: the one with the longest path above it.
+def _sizes(droplet: DropletFile) -> dict[str, tuple[int, int]]:
+    """Owner → the bytes of its files in the app folder, and how many they are.
 
-    All Python packages share one folder, so there a file counts for its top-level name.
+    One entry is held at a time, since there may be 200,000; but what only the list of a wheel in the same layer can tell is
+    held until that layer ends.
     """
-    homes = {path: artifact.name for artifact in plan.artifacts for path in artifact.paths}
-    return lambda path: _owner(path, homes)
+    plan, found = droplet.plan, dict[str, tuple[int, int]]()
 
+    def count(owner: str, size: int) -> None:
+        before = found.get(owner, (0, 0))
+        found[owner] = before[0] + size, before[1] + 1
 
-def _owner(path: str, homes: dict[str, str]) -> str:
-    for runtime in ("python", "node", "bun", "nginx"):
-        if path.startswith(f".stager/{runtime}/"):
-            return f"{runtime} (runtime)"
-    if path.startswith(".stager/pypi/site-packages/"):
-        return "python: " + path.split("/")[3].partition("-")[0].partition(".")[0]
-    above = path
-    while above := above.rpartition("/")[0]:
-        if above in homes:
-            return homes[above]
-    return "stager" if path.startswith(".stager/") else "the app"
+    owners = Owners(plan, {})
+    lists = Keep(lambda name: name.startswith(f"{ROOT}.stager/") and name.endswith(RECORD))
+    for layer, entries in groupby(droplet.layered(contents=False, keep=lists), key=itemgetter(0)):
+        waiting = []
+        for _, entry in entries:
+            if entry.kind == "file" and entry.name.startswith(ROOT):
+                path = entry.name.removeprefix(ROOT)
+                owner = owners.of(path, entry.kind, layer)
+                if owner == NOBODY:
+                    waiting.append((path, entry.size))
+                else:
+                    count(owner, entry.size)
+        records = {name.removeprefix(ROOT): data for name, data in lists.taken().items()}
+        listed = Owners(plan, records) if waiting else owners
+        for path, size in waiting:
+            count(listed.of(path, "file", layer), size)
+    return found

@@ -25,7 +25,9 @@ def remarks(tree: SourceTree, base: Mapping[str, Any], known: Mapping[str, Any])
     logins = _logins(tree, known.get("logins", {}))
     notes = [note for path in sorted(logins) for note in logins[path][2]]
     notes += [f"{path}: {remark}" for path, remark in tree.notes]
-    notes += told(_beside(tree, base), lambda path: _who(tree, path))
+    if pairs := _beside(tree, base):
+        own = dict.fromkeys((*tree.files, *tree.links), "the app")
+        notes += told(pairs, lambda path: whose(own, path) or "what the plan adds")
     return {"of": of, "notes": notes, "logins": logins}
 
 
@@ -163,13 +165,9 @@ def folded(name: str) -> str:
     return normalize("NFKD", normalize("NFKD", name).casefold())
 
 
-def _who(tree: SourceTree, path: str) -> str:
-    inside = (
-        path in tree.files
-        or path in tree.links
-        or any(one.startswith(f"{path}/") for one in (*tree.files, *tree.links))
-    )
-    return "the app" if inside else "what the plan adds"
+def whose(owners: Mapping[str, str], path: str) -> str:
+    """Who brings this path, or the first one below it; empty when nobody does."""
+    return owners.get(path) or next((owner for one, owner in owners.items() if one.startswith(f"{path}/")), "")
 
 
 def _beside(tree: SourceTree, base: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import base64
 import bz2
+import csv
 import gzip
 import hashlib
 import importlib
+import io
 import json
 import lzma
 import struct
@@ -123,7 +125,9 @@ def make_zip(
 
 def _record_line(path: str, data: bytes) -> str:
     digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
-    return f"{path},sha256={digest},{len(data)}\n"
+    row = io.StringIO()
+    csv.writer(row, lineterminator="\n").writerow([path, f"sha256={digest}", len(data)])
+    return row.getvalue()
 
 
 def make_wheel(

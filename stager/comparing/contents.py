@@ -14,12 +14,13 @@ from urllib.parse import unquote
 
 from ..digest import Digest
 from ..model import Artifact, Plan
+from ..ownership import APP, BASE, SKELETON, Owners
 from ..tar import GID, MTIME, UID
 
+LAUNCH = ".stager/launch.json"
+"""What a droplet launches, and what it is for: a file of its skeleton."""
 KINDS = ("droplet", "slug", "image", "box", "plan", "folder")
 """What can be looked into."""
-OWN = ".stager/"
-"""Where in the app folder staging puts its own files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +221,22 @@ class Contents:
     def records(self) -> dict[str, bytes]:
         """The package records of the parts that have been read, by path."""
         return {path: data for part in self.parts() for path, data in part.records.items()}
+
+    def owners(self) -> Callable[[Item], str]:
+        """Whose an entry is, for those of the parts that have been read (see `ownership`)."""
+        owners = Owners(self.plan, self.records())
+        if self.kind != "image":
+            return lambda item: owners.of(item.path, item.kind, item.layer)
+        # an image calls its layers as it likes; the skeleton is the one that describes the droplet
+        first = next((part.name for part in self.parts() if LAUNCH in part.records), "")
+        return lambda item: (
+            BASE if item.outside else owners.of(item.path, item.kind, SKELETON if item.layer == first else "")
+        )
+
+    def of_app(self, items: Iterable[Item]) -> list[Item]:
+        """The app's own files and links among the items; folders are left out, since a source tree has none of its own."""
+        owner = self.owners()
+        return [item for item in items if item.kind in ("file", "link") and not item.outside and owner(item) == APP]
 
 
 def of_plan(plan: Plan) -> dict[str, Any]:

@@ -7,17 +7,18 @@ and what a platform puts beside the app folder. Between two kinds of things the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from ..ownership import ENVELOPE
 from .contents import Contents, Item, LayerPart
 from .cutting import same_bytes
-from .owners import ENVELOPE, Owners, app_items
 from .planned import Change, facets, tables
 
 EQUAL, IN_ENVELOPE, IN_CONTENT = "equal", "envelope", "content"
 """Verdicts."""
+Owner = Callable[[Item], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def compare(a: Contents, b: Contents, *, content_only: bool = False) -> Differen
     files: list[FileChange] = []
     if a.has_files and b.has_files and (a.digest != b.digest or not alike):
         before, after = _chosen(a, only_a, b.whole), _chosen(b, only_b, a.whole)
-        files = [*_files(before, after, Owners(a.plan, a.records()), Owners(b.plan, b.records()), alike)]
+        files = [*_files(before, after, a.owners(), b.owners(), alike)]
         changes += [*_repeated(before, after)]
         if a.kind != "folder" and b.kind != "folder":
             changes += [*_order(before, after)]
@@ -167,22 +168,23 @@ def _equal(one: LayerPart, other: LayerPart) -> bool:
 def _chosen(side: Contents, parts: Iterable[LayerPart], whole: bool) -> list[Item]:
     """The entries to compare: all of these parts, or the app's own when the other side has no more."""
     items = [item for part in parts for item in part.items]
-    return items if whole or not side.whole else app_items(items, Owners(side.plan, side.records()))
+    return items if whole or not side.whole else side.of_app(items)
 
 
 def _files(
-    before: Iterable[Item], after: Iterable[Item], owners_a: Owners, owners_b: Owners, alike: bool
+    before: Iterable[Item], after: Iterable[Item], owner_a: Owner, owner_b: Owner, alike: bool
 ) -> Iterator[FileChange]:
     old, new = ({item.path: item for item in some} for some in (before, after))
     for path in sorted({*old, *new}, key=_bytes):
         one, other = old.get(path), new.get(path)
-        owner = (owners_b if other else owners_a).of(path)
-        beside = path.startswith("/") and (owner == ENVELOPE or not alike)
-        if one is None or other is None:
-            yield FileChange(path, "removed" if other is None else "added", owner, beside, (), one, other)
-        elif fields := _fields(one, other):
-            quiet = beside or all(name in _QUIET for name, _, _ in fields)
-            yield FileChange(path, "changed", owner, quiet, fields, one, other)
+        fields = _fields(one, other) if one and other else ()
+        if not fields and one and other:
+            continue
+        owner = owner_b(other) if other else owner_a(one) if one else ""
+        quiet = path.startswith("/") and (owner == ENVELOPE or not alike)
+        quiet = quiet or (bool(fields) and all(name in _QUIET for name, _, _ in fields))
+        how = "removed" if other is None else "added" if one is None else "changed"
+        yield FileChange(path, how, owner, quiet, fields, one, other)
 
 
 def _bytes(path: str) -> bytes:

@@ -17,10 +17,10 @@ from .. import parsing, regular
 from ..archive.stream import decompressed
 from ..checked import Node
 from ..digest import Digest
-from ..entries import Entry, read_entries
+from ..entries import Entry, Keep, read_entries
 from ..errors import BadArchive
 from .contents import Contents, Extent, Item, LayerPart
-from .entries_of import LOOKING, Keep, Kept, files, item, read
+from .entries_of import LOOKING, Kept, files, item, read
 from .facts import facets
 
 _MOST = 4 << 20
@@ -253,7 +253,7 @@ def box(parts: Iterator[bytes], label: str, digest: Digest, size: int) -> Conten
     for entry in read_entries(parts, label, keep=keep):
         found = item(entry, "")
         items.append(replace(found, path="/" + entry.name.removeprefix("./").strip("/")))
-    kept = {name.removeprefix("./"): b"".join(data) for name, data in keep.items()}
+    kept = {name.removeprefix("./"): data for name, data in keep.taken().items()}
     rest = LayerPart("", lambda: (tuple(items), {}), size=size)
     details = _table(kept.get("metadata.json", b""), "") | _table(kept.get("info.json", b""), "info ")
     notes = ("the disk of a box is compared by its digest, not looked into",)

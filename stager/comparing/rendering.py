@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from ..ownership import APP
 from .contents import Contents, Item
 from .difference import Difference, FileChange, LayerRow
-from .owners import APP
 from .planned import Change
 from .wording import SIGNS, change_text, file_text, growth_text, name_of, shown, size_text, verdict
 

@@ -14,9 +14,10 @@ from typing import Any
 
 from .. import assembly, droplets, lockfile, restage
 from ..comparing import Contents, Package, planned, read
-from ..dependencies import RUNTIMES, layer_of
+from ..dependencies import layer_of
 from ..errors import StagerError, UsageError
 from ..model import Plan
+from ..ownership import RUNTIMES
 from .answers import Answer, Question, listed
 
 
@@ -79,10 +80,7 @@ def _no_droplet(found: Contents) -> StagerError:
 
 
 def _apps(found: Contents) -> dict[str, str]:
-    from ..comparing.owners import Owners, app_items
-
-    items = app_items(found.items(), Owners(found.plan, found.records()))
-    return {item.path: f"sha256:{item.sha256}" for item in items if item.kind == "file"}
+    return {item.path: f"sha256:{item.sha256}" for item in found.of_app([*found.items()]) if item.kind == "file"}
 
 
 def _of_memo(question: Question) -> Before | None:

@@ -8,13 +8,10 @@ from difflib import get_close_matches
 from ..comparing import Package
 from ..errors import UsageError
 from ..model import Plan
+from ..ownership import RUNTIME_OF
 from . import npm_edges, pypi_edges
 from .answers import Answer, Question, listed
 from .graph import Graph, Node
-
-RUNTIMES = {"deb-python/1": "python", "pbs/1": "python", "deb-nginx/1": "nginx", "node/1": "node"}
-RUNTIMES |= {"npm-cli/1": "npm", "bun/1": "bun"}
-"""Layouts of artifacts that make up a runtime."""
 
 
 def answer(question: Question) -> tuple[Answer, ...]:
@@ -31,7 +28,7 @@ def answer(question: Question) -> tuple[Answer, ...]:
         hint = f"Did you mean {listed(near)}?" if near else f"It has: {listed(names, 12) or 'none'}."
         raise UsageError(f"the plan has no package {question.name!r}", hint)
     graphs = _graphs(question)
-    return tuple(_one(pack, RUNTIMES.get(one.layout, ""), plan, graphs) for one, pack in fitting)
+    return tuple(_one(pack, RUNTIME_OF.get(one.layout, ""), plan, graphs) for one, pack in fitting)
 
 
 def _names(pack: Package) -> set[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ..comparing import Contents, read
-from ..comparing.owners import Owners
 from ..comparing.wording import shown, size_text
 from ..errors import UsageError
 from .answers import Answer, Question
@@ -35,10 +34,10 @@ def _last(question: Question) -> str:
 
 def _sizes(found: Contents) -> tuple[Answer, ...]:
     items = [item for item in found.items() if item.kind == "file"]
-    owners = Owners(found.plan, found.records())
+    owner = found.owners()
     totals: dict[str, list[int]] = {}
     for item in items:
-        row = totals.setdefault(owners.of(item.path), [0, 0])
+        row = totals.setdefault(owner(item), [0, 0])
         row[0] += item.size
         row[1] += 1
     whole = sum(item.size for item in items)

@@ -25,7 +25,7 @@ Values = dict[str, Any]
 
 def values(found: Contents, difference: Difference | None = None) -> Values:
     """The page's values for one droplet (or slug, or image), and for how it came from another."""
-    _, rows = sizes.owners_of(found)
+    rows = sizes.by_owner(found)
     items = [item for some in rows.values() for item in some]
     return {
         "version": __version__,

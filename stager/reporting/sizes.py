@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..comparing import Contents, Item
-from ..comparing.owners import APP, BASE, ENVELOPE, STAGER, Owners
 from ..comparing.wording import shown, size_text
+from ..ownership import APP, BASE, ENVELOPE, NOBODY, STAGER
 from .treemap import Node
 
 KINDS = {
@@ -28,14 +28,14 @@ _MOST = 24
 Files = list[tuple[str, int]]
 
 
-def owners_of(found: Contents) -> tuple[Owners, dict[str, list[Item]]]:
+def by_owner(found: Contents) -> dict[str, list[Item]]:
     """Every file by owner. Reads the whole droplet."""
     items = [item for item in found.items() if item.kind == "file"]
-    owners = Owners(found.plan, found.records())
+    owner = found.owners()
     rows: dict[str, list[Item]] = {}
     for item in items:
-        rows.setdefault(owners.of(item.path), []).append(item)
-    return owners, rows
+        rows.setdefault(owner(item), []).append(item)
+    return rows
 
 
 def kinds(found: Contents) -> Mapping[str, str]:
@@ -52,11 +52,11 @@ def kind_of(owner: str, known: Mapping[str, str]) -> str:
     """The kind of one owner."""
     if owner == APP:
         return "app"
-    if owner in (STAGER, BASE, ENVELOPE):
+    if owner in (STAGER, BASE, ENVELOPE, NOBODY):
         return "other"
     if owner.endswith(" (runtime)"):
         return "runtime"
-    return known.get(owner, "pypi" if owner.startswith("python: ") else "other")
+    return known.get(owner, "other")
 
 
 def tree(found: Contents, rows: Mapping[str, Sequence[Item]]) -> list[Node]:

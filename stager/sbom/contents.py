@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from bisect import bisect_right
 from dataclasses import dataclass
-from itertools import accumulate
 
 from ..droplets import DropletFile
-from ..entries import read_entries
 from ..errors import BadArchive
 from ..tar import ROOT
 
-ENVELOPE = "envelope"
-"""What lies behind the layers: Cloud Foundry's own files."""
 _METADATA = re.compile(r".*\.dist-info/(?:METADATA|RECORD)|(?:.*/)?node_modules/(?:@[^/]+/)?[^/@][^/]*/package\.json")
 _LARGEST = 32 << 20
 """Bytes of one such text; a larger one is not read."""
@@ -64,13 +59,10 @@ class _Tap(list[bytes]):
 def read(droplet: DropletFile) -> Contents:
     """Read a droplet. Raises BadArchive when a path is there twice, is not UTF-8, or is no file, folder or link."""
     taps = _taps(droplet)
-    names = [layer.name for layer in droplet.layers]
-    ends = list(accumulate(droplet.parts[name].length for name in names))
     held, texts = [], {}
-    for entry in read_entries(droplet.inflated(), droplet.name, keep=taps):
+    for layer, entry in droplet.layered(keep=taps):
         if entry.kind == "folder":
             continue
-        layer = [*names, ENVELOPE][bisect_right(ends, entry.offset)]
         path = entry.name.removeprefix("./")
         tap = taps.get(entry.name)
         held.append(

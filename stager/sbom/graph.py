@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from email.message import Message
 from typing import Any
+
+from ..ownership import normal
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +84,6 @@ def _applies(marker: Any, extras: Iterable[str], environment: dict[str, str]) ->
         return any(marker.evaluate({**environment, "extra": extra}) for extra in ("", *sorted(extras)))
     except (UndefinedComparison, UndefinedEnvironmentName):
         return False
-
-
-def normal(name: str) -> str:
-    """A Python project's normalised name (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 # --- Node ------------------------------------------------------------------------------------------------------

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from email.message import Message
 from typing import TYPE_CHECKING, Any
 
 from ..droplets import DropletFile
 from ..errors import LockMissing, NotCached, UsageError
 from ..model import Artifact, Plan
+from ..ownership import RUNTIME_OF
 from ..receipt import check_plan, source
 from ..store.stored import resolve
 from . import contents, debs, graph, licences, owners
@@ -77,7 +77,10 @@ def _needs(plan: Plan, held: contents.Contents, inner: Iterable[Bundled]) -> Nee
     for one in inner:
         found.setdefault(one.carrier, set()).add(one.ref)
     names = {owners.python_name(one): known[n] for n, one in enumerate(plan.artifacts) if one.layout == "wheel/1"}
-    packages = {name: metadata for name, metadata in _metadata(held) if name in names}
+    packages = {
+        owners.python_name(plan.artifacts[n]): owners.metadata(held, folder)
+        for n, folder in owners.info_folders(held, plan).items()
+    }
     for name, others in graph.python(packages, _target(plan)).items():
         found.setdefault(names[name], set()).update(names[other] for other in others)
     places = {p: known[n] for n, one in enumerate(plan.artifacts) if one.layout == "npm/1" for p in one.paths}
@@ -87,11 +90,6 @@ def _needs(plan: Plan, held: contents.Contents, inner: Iterable[Bundled]) -> Nee
     for place, others in graph.node(manifests, links).items():
         found.setdefault(places[place], set()).update({places[other] for other in others} - {places[place]})
     return found
-
-
-def _metadata(held: contents.Contents) -> Iterator[tuple[str, Message]]:
-    for name, folder in owners.wheels(held).items():
-        yield name, owners.metadata(held, folder)
 
 
 def _target(plan: Plan) -> graph.Target:
@@ -105,7 +103,7 @@ def _target(plan: Plan) -> graph.Target:
 def _artifacts(
     plan: Plan, held: contents.Contents, facts: Mapping[str, Mapping[str, Any]], needs: Needs
 ) -> Iterator[Component]:
-    known, folders = owners.refs(plan), owners.wheels(held)
+    known, folders = owners.refs(plan), owners.info_folders(held, plan)
     packages = {debs.package(one): facts[one.digest] for one in outside(plan)}
     for n, one in enumerate(plan.artifacts):
         yield Component(
@@ -114,7 +112,7 @@ def _artifacts(
             *name_and_version(one.purl),
             one.purl,
             (one.digest,),
-            _licence(one, held, folders, packages),
+            _licence(one, held, folders.get(n, ""), packages),
             tuple(sorted(needs.get(known[n], ()))),
             (("file", one.filename), ("layout", one.layout), *(("path", path) for path in one.paths)),
         )
@@ -132,11 +130,9 @@ def name_and_version(purl: str) -> tuple[str, str]:
     return (f"{parsed.namespace}/{parsed.name}" if scoped else parsed.name), parsed.version or ""
 
 
-def _licence(
-    one: Artifact, held: contents.Contents, folders: Mapping[str, str], packages: Mapping[str, Mapping[str, Any]]
-) -> Licence:
+def _licence(one: Artifact, held: contents.Contents, info: str, packages: Mapping[str, Mapping[str, Any]]) -> Licence:
     if one.layout == "wheel/1":
-        return licences.of_python(owners.metadata(held, folders.get(owners.python_name(one), "")))
+        return licences.of_python(owners.metadata(held, info))
     if debs.is_deb(one):
         return licences.of_debian(debs.copyright_of(debs.package(one), packages))
     if one.layout in ("npm/1", "npm-cli/1"):
@@ -174,9 +170,7 @@ def _runtimes(plan: Plan) -> Iterator[Component]:
 def _made_of(runtime: str, plan: Plan) -> Iterator[str]:
     known = owners.refs(plan)
     for n, one in enumerate(plan.artifacts):
-        npm = one.layout == "npm-cli/1"
-        placed = any(path.startswith(f".stager/{runtime}/") or path == f".stager/{runtime}" for path in one.paths)
-        if npm if runtime == "npm" else (placed and not npm):
+        if RUNTIME_OF.get(one.layout) == runtime:
             yield known[n]
 
 

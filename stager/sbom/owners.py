@@ -1,17 +1,12 @@
-"""Which component each file of a droplet belongs to.
+"""Which component each file of a droplet belongs to: what `ownership` says, down to the packages inside other packages.
 
-A layer says which kind of owner: the app, what stager generates, or artifacts. Among artifacts, a wheel's RECORD and a Debian
-package's own list decide; everything else belongs to what is placed nearest above it. A file that nobody accounts for
-is an error, so that an SBOM is complete or is not made.
+A file that nobody accounts for is an error, so that an SBOM is complete or is not made.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from email.message import Message
 from email.parser import BytesHeaderParser
@@ -21,13 +16,12 @@ from urllib.parse import unquote
 from .. import parsing
 from ..errors import BadArchive
 from ..model import Artifact, Plan
-from ..receipt import APP as APP_LAYER
+from ..ownership import APP as THE_APP
+from ..ownership import NOBODY, Owners, above, normal, wheels
 from .components import APP, GENERATED
-from .contents import ENVELOPE, Contents
+from .contents import Contents
 from .debs import is_deb
-from .graph import normal
 
-_SKELETON = "skeleton"
 _BUNDLED = re.compile(r"(.*node_modules/(?:@[^/]+/)?[^/@][^/]*)/package\.json")
 
 
@@ -56,15 +50,9 @@ def python_name(artifact: Artifact) -> str:
     return normal(unquote(artifact.purl.partition("/")[2].partition("@")[0]))
 
 
-def wheels(contents: Contents) -> dict[str, str]:
-    """Normalised project name → the place of its `.dist-info` folder."""
-    found = {}
-    for place in sorted(contents.texts):
-        folder, _, name = place.rpartition("/")
-        if name == "METADATA" and folder.endswith(".dist-info"):
-            project = posixpath.basename(folder).removesuffix(".dist-info").rpartition("-")[0]
-            found[normal(project)] = folder
-    return found
+def info_folders(contents: Contents, plan: Plan) -> dict[int, str]:
+    """Index of a wheel in the plan → the place of its `.dist-info` folder."""
+    return {index: folder for index, _, folder in wheels(plan.artifacts, contents.texts)}
 
 
 def metadata(contents: Contents, folder: str) -> Message:
@@ -85,46 +73,24 @@ def assign(
     contents: Contents, plan: Plan, debs: Mapping[str, Mapping[str, Any]], bundled: Iterable[Bundled], label: str
 ) -> dict[str, str]:
     """Path in the archive → the ref of its owner, for every file and link. Raises BadArchive for a file without one."""
-    claims = _claims(contents, plan, debs)
-    places = _places(plan) | {one.place: one.ref for one in bundled}
+    listed = {n: _files(one, debs[one.digest]) for n, one in enumerate(plan.artifacts) if is_deb(one)}
+    owners, known = Owners(plan, contents.texts, listed), refs(plan)
+    inside = {one.place: one.ref for one in bundled}
+    places = _places(plan).keys() | inside.keys()
     found = {}
     for one in contents.held:
-        if one.layer == APP_LAYER:
-            found[one.path] = APP
-        elif one.layer in (_SKELETON, ENVELOPE):
-            found[one.path] = (one.target and claims.get(one.place)) or GENERATED
+        owner = owners.find(one.place, "link" if one.target else "file", one.layer)
+        if owner == NOBODY:
+            raise BadArchive(label, f"holds {one.place}, which nothing in its plan accounts for")
+        if isinstance(owner, str):
+            found[one.path] = APP if owner == THE_APP else GENERATED
         else:
-            found[one.path] = claims.get(one.place) or _above(one.place, places)
-            if not found[one.path]:
-                raise BadArchive(label, f"holds {one.place}, which nothing in its plan accounts for")
+            found[one.path] = inside.get(above(one.place, places)) or known[owner]
     return found
 
 
-def _claims(contents: Contents, plan: Plan, debs: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Place of a file → the ref of the artifact that lists it; of several, the first in the plan's order keeps it."""
-    folders, known = wheels(contents), refs(plan)
-    claims: dict[str, str] = {}
-    for n, artifact in enumerate(plan.artifacts):
-        if artifact.layout.startswith("wheel/"):
-            for path in _record(contents, folders.get(python_name(artifact), "")):
-                claims.setdefault(path, known[n])
-        elif is_deb(artifact):
-            for place in artifact.paths:
-                for path in debs[artifact.digest]["files"][place]:
-                    claims.setdefault(path, known[n])
-    return claims
-
-
-def _record(contents: Contents, folder: str) -> Iterator[str]:
-    """The places that an installed wheel's RECORD lists."""
-    text = contents.texts.get(f"{folder}/RECORD", b"").decode("utf-8", "replace")
-    site = posixpath.dirname(folder)
-    try:
-        for row in csv.reader(io.StringIO(text, newline="")):
-            if row:
-                yield posixpath.normpath(posixpath.join(site, row[0]))
-    except csv.Error:
-        return  # a row that no installer could read names nothing
+def _files(artifact: Artifact, facts: Mapping[str, Any]) -> list[str]:
+    return [path for place in artifact.paths for path in facts["files"][place]]
 
 
 def _places(plan: Plan) -> dict[str, str]:
@@ -138,21 +104,13 @@ def _places(plan: Plan) -> dict[str, str]:
     }
 
 
-def _above(place: str, places: Mapping[str, str]) -> str:
-    while place:
-        place = place.rpartition("/")[0]
-        if place in places:
-            return places[place]
-    return ""
-
-
 def bundled(contents: Contents, plan: Plan) -> list[Bundled]:
     """npm packages that lie inside other npm packages' tarballs; one without a name and a version is no package."""
     places = _places(plan)
     found = []
     for place in sorted(contents.texts):
         inside = _BUNDLED.fullmatch(place)
-        carrier = _above(inside[1], places) if inside and inside[1] not in places else ""
+        carrier = places.get(above(inside[1], places), "") if inside and inside[1] not in places else ""
         if not inside or not carrier.startswith("pkg:npm/"):
             continue
         table = manifest(contents, inside[1])

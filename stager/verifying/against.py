@@ -168,7 +168,7 @@ def _whole(path: str, again: Restaged) -> Comparison:
         return Comparison(*digests)
     from .causes import compare  # here, since it is seldom needed
 
-    return compare(path, again.path, known=again.traces, owners=again.owners)
+    return compare(path, again.path, known=again.traces)
 
 
 def _is_droplet(path: str) -> bool:

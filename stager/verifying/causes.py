@@ -7,7 +7,7 @@ Otherwise every difference is found, however small: where no entry and no field 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from .. import parsing
@@ -16,7 +16,6 @@ from ..lockfile import loads
 from ..model import Plan
 from . import fields
 from .findings import LEVELS, MOST, Comparison, Finding, shown
-from .owners import Owners
 from .plans import plan_findings
 from .scanning import (
     LAYERS,
@@ -30,23 +29,17 @@ from .scanning import (
     scan,
     tar_position,
 )
+from .where import Where
 
 _SLACK = 1 << 30
 _PACKING = ("mtime", "mode", "owner", "header", "compressor", "trailing bytes")
 
 
-def compare(
-    droplet: str,
-    rebuilt: str,
-    *,
-    known: Mapping[str, str] | None = None,
-    owners: Callable[[], Mapping[str, str]] | None = None,
-) -> Comparison:
+def compare(droplet: str, rebuilt: str, *, known: Mapping[str, str] | None = None) -> Comparison:
     """Compare a droplet file with one that was staged again.
 
-    `known` maps texts of the machine that staged again to a condition's name (see `contents`); `owners` gives droplet
-    paths' packages, where the caller knows better than the plan. Raises Unreadable, and nothing else, whatever the
-    first file holds.
+    `known` maps texts of the machine that staged again to a condition's name (see `contents`). Raises Unreadable, and
+    nothing else, whatever the first file holds.
     """
     digests = str(digest_of(droplet)), str(digest_of(rebuilt))
     if digests[0] == digests[1]:
@@ -54,7 +47,7 @@ def compare(
     right = scan(rebuilt)
     left = scan(droplet, 4 * right.length + _SLACK)
     plan = _plan(right.texts.get(LOCK))
-    place = Owners(right, plan, owners() if owners else {})
+    place = Where(right, plan)
     ordered = _ordered(list(_findings(left, right, place, known or {})))
     return Comparison(*digests, tuple(ordered[:MOST]), dict(Counter(one.cause for one in ordered)))
 
@@ -79,7 +72,7 @@ def _of_packing(one: Finding) -> bool:
     return one.cause in _PACKING or (one.cause == "order" and one.level == "entry")
 
 
-def _findings(left: Scan, right: Scan, place: Owners, known: Mapping[str, str]) -> Iterator[Finding]:
+def _findings(left: Scan, right: Scan, place: Where, known: Mapping[str, str]) -> Iterator[Finding]:
     count = 0
     for one in _all(left, right, place, known):
         count += 1
@@ -88,7 +81,7 @@ def _findings(left: Scan, right: Scan, place: Owners, known: Mapping[str, str]) 
         yield from _bytes(left, right, place)
 
 
-def _all(left: Scan, right: Scan, place: Owners, known: Mapping[str, str]) -> Iterator[Finding]:
+def _all(left: Scan, right: Scan, place: Where, known: Mapping[str, str]) -> Iterator[Finding]:
     if left.damage:
         yield _damage(left, right, place)
     plans = list(_plans(left, right))
@@ -168,7 +161,7 @@ def _table(of: Scan) -> list[tuple[str, int, int, int]]:
 # --- what lies outside the entries -----------------------------------------------------------------------------
 
 
-def _damage(left: Scan, right: Scan, place: Owners) -> Finding:
+def _damage(left: Scan, right: Scan, place: Where) -> Finding:
     """A file that cannot be read whole, with the first entry that is not as it should be."""
     cause = "truncated" if left.cut and left.size < right.size else "damaged"
     path = "[gzip header]"
@@ -218,7 +211,7 @@ def _gzip_header(a: bytes, b: bytes) -> Iterator[Finding]:
         yield Finding("field", "header", "[gzip header]", what, "gzip name", a[10:60].hex(), b[10:60].hex())
 
 
-def _bytes(left: Scan, right: Scan, place: Owners) -> Iterator[Finding]:
+def _bytes(left: Scan, right: Scan, place: Where) -> Iterator[Finding]:
     """No entry, no field and no header differs, but the files do: between the entries, at the end, or the compressor."""
     if left.tar != right.tar:
         at = first_difference(Inflating(left.path).parts(), Inflating(right.path).parts())
@@ -230,7 +223,7 @@ def _bytes(left: Scan, right: Scan, place: Owners) -> Iterator[Finding]:
     yield place.finding("byte", "compressor", path, what, "deflate", f"{left.size} bytes", f"{right.size} bytes")
 
 
-def _between(at: int, left: Scan, right: Scan, place: Owners) -> Finding:
+def _between(at: int, left: Scan, right: Scan, place: Where) -> Finding:
     entry = right.at(at) or left.at(at)
     if entry is None:
         what = f"the end of the archive is {left.length - _end(left)} bytes, not {right.length - _end(right)}"

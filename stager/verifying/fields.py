@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from ..entries import Entry
 from .contents import explain
 from .findings import Finding
-from .owners import Owners
 from .scanning import Scan, contents_of
+from .where import Where
 
 _OPENED = 40
 """So many differing files are opened to see why; beyond, only that they differ is said."""
@@ -35,7 +35,7 @@ _RAW = (
 """A ustar header's fields (POSIX.1-1988, `tar.h`), the checksum last, since it follows from the others."""
 
 
-def compare(left: Scan, right: Scan, place: Owners, known: Mapping[str, str]) -> Iterator[Finding]:
+def compare(left: Scan, right: Scan, place: Where, known: Mapping[str, str]) -> Iterator[Finding]:
     """Every difference between the entries of two archives, in the order of the second one's."""
     a, b = _first(left), _first(right)
     damaged = bool(left.damage)
@@ -65,7 +65,7 @@ def _content(entry: Entry) -> tuple[str, int]:
 # --- which entries there are -----------------------------------------------------------------------------------
 
 
-def _repeated(left: Scan, right: Scan, place: Owners) -> Iterator[Finding]:
+def _repeated(left: Scan, right: Scan, place: Where) -> Iterator[Finding]:
     counts, expected = (Counter(entry.name for entry in of.entries) for of in (left, right))
     for name, count in counts.items():
         if count > 1 and count != expected[name]:
@@ -73,7 +73,7 @@ def _repeated(left: Scan, right: Scan, place: Owners) -> Iterator[Finding]:
             yield place.finding("entry", "duplicate entry", name, what, "count", str(count), str(expected[name]))
 
 
-def _missing(a: Mapping[str, Entry], b: Mapping[str, Entry], place: Owners, damaged: bool) -> Iterator[Finding]:
+def _missing(a: Mapping[str, Entry], b: Mapping[str, Entry], place: Where, damaged: bool) -> Iterator[Finding]:
     """Entries that only one archive has. Of a damaged one nothing is said beyond the last entry that could be read."""
     names = list(b)
     known = [index for index, name in enumerate(names) if name in a]
@@ -91,7 +91,7 @@ def _missing(a: Mapping[str, Entry], b: Mapping[str, Entry], place: Owners, dama
             yield place.finding("entry", "extra entry", name, "the source does not give it", "", a[name].kind, "")
 
 
-def _moved(a: Mapping[str, Entry], b: Mapping[str, Entry], place: Owners) -> Iterator[Finding]:
+def _moved(a: Mapping[str, Entry], b: Mapping[str, Entry], place: Where) -> Iterator[Finding]:
     """The first place at which the entries that both have come in another order."""
     one, other = [name for name in a if name in b], [name for name in b if name in a]
     for mine, its in zip(one, other, strict=True):
@@ -116,7 +116,7 @@ _CAUSES = {
 _PAX = {**_CAUSES, "atime": "mtime", "ctime": "mtime", "linkpath": "link target"}
 
 
-def _entry(a: Entry, b: Entry, place: Owners) -> Iterator[Finding]:
+def _entry(a: Entry, b: Entry, place: Where) -> Iterator[Finding]:
     found = 0
     for field, cause in _CAUSES.items():
         one, other = getattr(a, field), getattr(b, field)
@@ -142,12 +142,12 @@ def _value(field: str, value: object) -> str:
     return f"{value:04o}" if field == "mode" else str(value)
 
 
-def _field(name: str, field: str, cause: str, one: str, other: str, place: Owners) -> Finding:
+def _field(name: str, field: str, cause: str, one: str, other: str, place: Where) -> Finding:
     what = f"its {field} is {one or 'empty'}, not {other or 'empty'}"
     return place.finding("field", cause, name, what, field, one, other)
 
 
-def _raw(a: Entry, b: Entry, place: Owners) -> Iterator[Finding]:
+def _raw(a: Entry, b: Entry, place: Where) -> Iterator[Finding]:
     """The same values, written in another way."""
     for field, start, end in _RAW:
         one, other = a.header[start:end], b.header[start:end]
@@ -167,7 +167,7 @@ def _contents(
     right: Scan,
     a: Mapping[str, Entry],
     b: Mapping[str, Entry],
-    place: Owners,
+    place: Where,
     known: Mapping[str, str],
 ) -> Iterator[Finding]:
     small = {name for name in names if a[name].kind == b[name].kind and max(a[name].size, b[name].size) <= _BIG}

@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from .. import dependencies, lockfile, restage, staging, temporary
+from .. import lockfile, restage, staging, temporary
 from ..codec import CODEC
-from ..errors import Cancelled, CannotRebuild, CannotWrite, DigestMismatch, LockMissing, StagerError, Unreadable
+from ..errors import Cancelled, CannotRebuild, CannotWrite, DigestMismatch, LockMissing, Unreadable
 from ..model import Artifact, Plan
 from ..restage import Folder
 from ..staging import Settings
@@ -46,8 +46,6 @@ class Restaged:
     path: str
     plan: Plan
     chosen: Chosen
-    store: Store
-    blobs: Mapping[str, str]
     notes: tuple[str, ...] = ()
 
     @property
@@ -55,17 +53,6 @@ class Restaged:
         """Text → condition: what shows in a file when a condition reached it. Longer texts come first."""
         found = {text: change.name for change in self.chosen.changes for text in change.traces}
         return dict(sorted(found.items(), key=lambda item: (-len(item[0]), item[0])))
-
-    def owners(self) -> dict[str, str]:
-        """Droplet path → package, for every file that an artifact brings; read from what the child remembers."""
-        found: dict[str, str] = {}
-        for artifact in self.plan.artifacts:
-            for path in artifact.paths:
-                with contextlib.suppress(StagerError, KeyError):
-                    placed = dependencies.place(artifact, path, self.blobs[artifact.digest], self.store)
-                    for row in placed.files:
-                        found.setdefault(row[0], artifact.name)
-        return found
 
 
 @contextlib.contextmanager
@@ -87,12 +74,12 @@ def restaged(
             settings.tell("assemble", "looking for the pinned artifacts", 0, 4)
             blobs = _fetched(plan, folder, settings)
             settings.tell("assemble", "checking the pinned artifacts", 1, 4)
-            store = second_store(plan, blobs, settings.store, scratch, pool)
+            second_store(plan, blobs, settings.store, scratch, pool)
             chosen = deciding.result()
         copy, chosen = copied(folder, plan, scratch, chosen, stack)
         settings.tell("assemble", f"staging again, {len(chosen.changes)} conditions changed", 2, 4)
         path, chosen = _staged(copy, scratch, chosen, here, settings.stop)
-        yield Restaged(path, plan, chosen, store, blobs, notes)
+        yield Restaged(path, plan, chosen, notes)
 
 
 def _scratch(stack: contextlib.ExitStack) -> str:
