@@ -11,7 +11,7 @@ import os
 import re
 import zlib
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate
@@ -20,7 +20,7 @@ from typing import Any
 from . import assembly, codec, lockfile, mistaken, parsing, regular, restage
 from .checked import Node
 from .digest import Digest
-from .entries import Entry, read_entries
+from .entries import Entry, Sink, read_entries
 from .errors import BadArchive, CannotWrite, NotADroplet, Unreadable
 from .launch import LAYERS
 from .model import Layer, Plan
@@ -105,12 +105,19 @@ class DropletFile:
         return read_entries(self.inflated(), self.name, contents=contents)
 
     def layered(
-        self, *, contents: bool = True, keep: Mapping[str, list[bytes]] | None = None
+        self,
+        *,
+        contents: bool = True,
+        keep: Mapping[str, list[bytes]] | None = None,
+        also: Callable[[str], Sink] | None = None,
     ) -> Iterator[tuple[str, Entry]]:
-        """As `entries`, each with the name of its layer; of the envelope's, `ownership.BEHIND`. `keep` as `read_entries`."""
+        """As `entries`, each with the name of its layer, which behind the layers is `ownership.BEHIND`.
+
+        `keep` and `also` are those of `read_entries`.
+        """
         names = [*self.parts, BEHIND]
         ends = list(accumulate(part.length for part in self.parts.values()))
-        for entry in read_entries(self.inflated(), self.name, contents=contents, keep=keep):
+        for entry in read_entries(self.inflated(), self.name, contents=contents, keep=keep, also=also):
             yield names[bisect_right(ends, entry.offset)], entry
 
     def read(self, path: str) -> bytes:

@@ -10,10 +10,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from .errors import BadArchive
 from .tar import BLOCK
 
+Sink = Callable[[bytes], object]
 _KINDS = {b"0": "file", b"\0": "file", b"7": "file", b"1": "hardlink", b"2": "link", b"5": "folder"}
 _MOST_KEPT = 1 << 26
 """The largest file whose bytes are kept, in bytes; a larger one is passed over as if nobody had asked for it."""
@@ -135,11 +137,13 @@ def read_entries(
     *,
     contents: bool = True,
     keep: Mapping[str, list[bytes]] | None = None,
+    also: Callable[[str], Sink] | None = None,
 ) -> Iterator[Entry]:
     """The entries of an uncompressed tar, in their order, up to its end marker or the end of `parts`.
 
     Without `contents` files are skipped and not hashed. `keep` maps names to a list that receives that file's bytes
-    (none of a file beyond 64 MiB).
+    (none of a file beyond 64 MiB); `also` is called with the name of each file that is not empty, and gives what its bytes
+    are told, however many there are.
     Raises BadArchive for what is no tar, is cut short, or has a header with a wrong checksum.
     """
     source = _Source(parts, label)
@@ -161,7 +165,7 @@ def read_entries(
             if kind != b"g":
                 pending.update(_extended(kind, data, label))
             continue
-        yield _entry(source, block, offset, pending, contents, keep)
+        yield _entry(source, block, offset, pending, contents, partial(_sink, keep, also))
         pending = {}
 
 
@@ -171,7 +175,7 @@ def _entry(
     offset: int,
     pax: dict[str, str],
     contents: bool,
-    keep: Mapping[str, list[bytes]] | None,
+    sink: Callable[[str, int], Sink | None],
 ) -> Entry:
     label = source.label
     kind = _KINDS.get(block[156:157], "other")
@@ -180,7 +184,7 @@ def _entry(
     name = pax.get("path") or _name(block)
     digest = ""
     if kind in ("file", "other") and size:
-        digest = _content(source, size, contents, keep.get(name) if keep and size <= _MOST_KEPT else None)
+        digest = _content(source, size, contents, sink(name, size))
     elif kind == "file" and contents:
         digest = hashlib.sha256().hexdigest()
     return Entry(
@@ -201,7 +205,17 @@ def _entry(
     )
 
 
-def _content(source: _Source, size: int, contents: bool, sink: list[bytes] | None) -> str:
+def _sink(
+    keep: Mapping[str, list[bytes]] | None, also: Callable[[str], Sink] | None, name: str, size: int
+) -> Sink | None:
+    """What is told the bytes of a file."""
+    if also is not None:
+        return also(name)
+    kept = keep.get(name) if keep and size <= _MOST_KEPT else None
+    return None if kept is None else kept.append
+
+
+def _content(source: _Source, size: int, contents: bool, sink: Sink | None) -> str:
     state = hashlib.sha256()
     left = size
     while left:
@@ -212,7 +226,7 @@ def _content(source: _Source, size: int, contents: bool, sink: list[bytes] | Non
         if contents or sink is not None:
             state.update(part)
         if sink is not None:
-            sink.append(bytes(part))
+            sink(bytes(part))
     source.whole(-size % BLOCK)
     return state.hexdigest() if contents or sink is not None else ""
 

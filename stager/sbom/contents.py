@@ -1,9 +1,10 @@
-"""Everything a droplet holds, in two passes: which entries there are, then their digests and the texts worth reading."""
+"""Everything a droplet holds, in one pass: which entries there are, their digests, and the texts worth reading."""
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..droplets import DropletFile
@@ -42,55 +43,61 @@ class Contents:
     texts: dict[str, bytes]
 
 
-class _Tap(list[bytes]):
-    """Receives a file's bytes: hashes them, and keeps them when they are wanted."""
+class _Tap:
+    """Receives one file's bytes after the other's: hashes them, and keeps those of metadata."""
 
-    def __init__(self, keep: bool) -> None:
-        super().__init__()
-        self.sha1 = hashlib.sha1(usedforsecurity=False)
-        self.keep = keep
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._left = _MOST
+        self.begin("")
 
-    def append(self, data: bytes) -> None:
-        self.sha1.update(data)
-        if self.keep:
-            super().append(data)
+    def begin(self, name: str) -> Callable[[bytes], None]:
+        """The next file, by its name in the archive; what its bytes are to be given to."""
+        self._sha1 = hashlib.sha1(usedforsecurity=False)
+        self._size = 0
+        self._kept: list[bytes] | None = [] if _METADATA.fullmatch(name.removeprefix(ROOT)) else None
+        return self._add
+
+    def _add(self, data: bytes) -> None:
+        self._sha1.update(data)
+        self._size += len(data)
+        if self._kept is not None:
+            self._kept.append(data)
+            if self._size > _LARGEST:
+                self._kept = None
+
+    def end(self) -> tuple[str, bytes | None]:
+        """The SHA-1 of the file, and its text where it is wanted. Raises BadArchive when there is too much text."""
+        if self._kept is None:
+            return self._sha1.hexdigest(), None
+        self._left -= self._size
+        if self._left < 0:
+            raise BadArchive(self._label, f"has more than {_MOST} bytes of package metadata")
+        return self._sha1.hexdigest(), b"".join(self._kept)
 
 
 def read(droplet: DropletFile) -> Contents:
     """Read a droplet. Raises BadArchive when a path is there twice, is not UTF-8, or is no file, folder or link."""
-    taps = _taps(droplet)
-    held, texts = [], {}
-    for layer, entry in droplet.layered(keep=taps):
-        if entry.kind == "folder":
-            continue
-        path = entry.name.removeprefix("./")
-        tap = taps.get(entry.name)
-        held.append(
-            Held(path, layer, entry.size, entry.sha256, "" if tap is None else tap.sha1.hexdigest(), entry.link)
-        )
-        if tap is not None and tap.keep:
-            texts[held[-1].place] = b"".join(tap)
-    return Contents(tuple(held), texts)
-
-
-def _taps(droplet: DropletFile) -> dict[str, _Tap]:
-    """Name → what receives its bytes, for every file."""
-    taps: dict[str, _Tap] = {}
-    seen: set[str] = set()
-    total = 0
-    for entry in droplet.entries(contents=False):
+    held: dict[str, Held] = {}
+    folders, texts, tap = set[str](), dict[str, bytes](), _Tap(droplet.name)
+    for layer, entry in droplet.layered(also=tap.begin):
         _check(entry.name, entry.kind, droplet.name)
         _encodable(entry.link, droplet.name)
-        if entry.name in seen:
+        path = entry.name.removeprefix("./")
+        if path in held or path in folders:
             raise BadArchive(droplet.name, f"has {entry.name} twice")
-        seen.add(entry.name)
+        if entry.kind == "folder":
+            folders.add(path)
+            continue
+        sha1 = ""
         if entry.kind == "file":
-            keep = entry.size <= _LARGEST and _METADATA.fullmatch(entry.name.removeprefix(ROOT)) is not None
-            total += entry.size if keep else 0
-            if total > _MOST:
-                raise BadArchive(droplet.name, f"has more than {_MOST} bytes of package metadata")
-            taps[entry.name] = _Tap(keep)
-    return taps
+            if not entry.size:
+                tap.begin(entry.name)
+            sha1, text = tap.end()
+            if text is not None:
+                texts[path.removeprefix("app/")] = text
+        held[path] = Held(path, layer, entry.size, entry.sha256, sha1, entry.link)
+    return Contents(tuple(held.values()), texts)
 
 
 def _check(name: str, kind: str, label: str) -> None:

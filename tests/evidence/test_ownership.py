@@ -186,12 +186,12 @@ def _apps_own() -> Situation:
 
 def _commands() -> Situation:
     """Commands of npm packages at the top, in a package, and of a package with a scope."""
-    tool = {"bin": {"tool": "index.js"}}
+    command = {"tool": "index.js"}
     return Situation(
         [
             npm("host", dependencies={"tool": "2"}),
-            npm("tool", version="1.0.0", **tool),
-            npm("tool", "node_modules/host/node_modules/tool", version="2.0.0", **tool),
+            npm("tool", version="1.0.0", bin=command),
+            npm("tool", "node_modules/host/node_modules/tool", version="2.0.0", bin=command),
             npm("@s/cli", bin="index.js"),
         ],
         facts=(("nodejs.direct", "host tool @s/cli"),),
@@ -232,13 +232,13 @@ def test_every_command_says_what_assembly_decided(name: str, tmp_path: Path, oth
     truth = check(made.app, made.path, made.store, other)
     expected = {one.artifact.name for one in made.situation.packages if one.artifact.layout != "deb-python/1"}
     assert expected <= set(truth.values())
-    for kind, options in {"heroku": {}, "oci": {"base": "scratch"}}.items():
-        out = tmp_path / f"{kind}.export"
-        export(str(made.path), kind, str(out), store=made.store, **options)
-        exported = comparing.read(str(out))
+    export(str(made.path), "heroku", str(tmp_path / "slug.tgz"), store=made.store)
+    export(str(made.path), "oci", str(tmp_path / "image.tar"), store=made.store, base="scratch")
+    for out in ("slug.tgz", "image.tar"):
+        exported = comparing.read(str(tmp_path / out))
         items = [item for item in exported.items() if item.kind != "folder" and not item.outside]
         owner = exported.owners()
-        assert {item.path: owner(item) for item in items} == truth, kind
+        assert {item.path: owner(item) for item in items} == truth, out
 
 
 def test_the_first_in_the_plans_order_has_what_several_bring(tmp_path: Path, other: Path) -> None:

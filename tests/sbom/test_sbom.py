@@ -21,7 +21,7 @@ import pytest
 from apps_fixture import materialise
 from builders import TarEntry
 from command import stager
-from evidence_apps import SITUATIONS, Staged, stage
+from evidence_apps import SITUATIONS, Situation, Staged, stage
 
 from stager import codec, receipt, resources, sbom
 from stager.digest import Digest
@@ -96,6 +96,15 @@ def test_every_file_has_the_owner_it_was_made_with(staged: Staged) -> None:
     rest = {path: ref for path, ref in owner.items() if path not in expected}
     assert set(rest.values()) == {"generated"}
     assert not any(path.startswith((".stager/pypi", "node_modules/.pnpm/node")) for path in rest)
+
+
+def test_the_sha1_of_a_file_of_any_size_is_that_of_its_bytes(tmp_path: Path) -> None:
+    sizes = {"none.txt": 0, "one.txt": 1, "at.txt": 64 << 20, "beyond.txt": (64 << 20) + 1}
+    texts = {name: "x" * size for name, size in sizes.items()}
+    made = stage(Situation(files=texts), tmp_path)
+    found = {row.path: row.sha1 for row in take(made.path, made.store).files}
+    expected = {f"app/{name}": hashlib.sha1(text.encode()).hexdigest() for name, text in texts.items()}
+    assert {path: found[path] for path in expected} == expected
 
 
 @pytest.mark.parametrize("name", ["Debian packages", "Python and Node", "unusual names and links"])
