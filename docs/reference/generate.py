@@ -51,8 +51,9 @@ def cli() -> str:
     parts = [
         "# The command line",
         MADE,
-        "`stager COMMAND --help` prints the same. Options may stand anywhere among the arguments. "
+        "`stager COMMAND --help` prints the same. Options may come before or after the other arguments. "
         "[errors.md](errors.md) explains the exit statuses, [json.md](json.md) what `--json` prints.",
+        " · ".join(f"[{name}](#stager-{name.replace(' ', '-')})" for name in parsers),
         "| every command takes | |\n|---|---|\n" + "".join(_row(action) for action in shared),
     ]
     for name, made in parsers.items():
