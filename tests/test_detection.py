@@ -333,7 +333,7 @@ ERRORS: dict[str, tuple[dict[str, str | bytes], type[StagerError], str, str, str
         {"main.py": "", "server.js": ""},
         Ambiguous,
         "programs of several languages: main.py, server.js",
-        "Name the buildpacks that take part: 'buildpacks: [...]' in stager.yml, or --buildpack.",
+        "Say whose app it is: write 'buildpacks: [python]' or 'buildpacks: [nodejs]' into stager.yml.",
         "",
     ),
     "Pipfile without lock": (

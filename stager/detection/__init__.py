@@ -123,14 +123,15 @@ def _chosen(known: Sequence[Buildpack], claims: Mapping[str, list[_Claim]]) -> t
     level = min((CLAIMS.index(claim.rule.claim) for claim in held.values()), default=0)
     chosen = {name: claim for name, claim in held.items() if claim.rule.claim == CLAIMS[level]}
     if level and len(chosen) > 1:
-        raise Ambiguous(_LANGUAGES, [claim.match.file for claim in chosen.values()], _SEVERAL)
+        lines = " or ".join(f"'buildpacks: [{name}]'" for name in chosen)
+        hint = f"Say whose app it is: write {lines} into stager.yml."
+        raise Ambiguous(_LANGUAGES, [claim.match.file for claim in chosen.values()], hint)
     notes += [_left_out(claim) for name, claim in held.items() if name not in chosen and claim.rule.claim in _NOTED]
     return {name: claim.reason for name, claim in chosen.items()}, notes
 
 
 _NOTED = ("code", "tooling")
 _LANGUAGES = "programs of several languages"
-_SEVERAL = "Name the buildpacks that take part: 'buildpacks: [...]' in stager.yml, or --buildpack."
 
 
 def _best(claims: Sequence[_Claim], others: Mapping[str, Sequence[_Claim]]) -> _Claim | None:

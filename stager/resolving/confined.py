@@ -89,7 +89,7 @@ class Scratch:
         try:
             return regular.read(os.path.join(self.root, APP, name), limits.LOCK, follow=False)
         except OSError as error:
-            raise LockFailed(name, f"the resolver wrote none: {error.strerror}", "Try again.") from None
+            raise LockFailed(name, f"the resolver wrote none: {error.strerror}", hint(name, "", False)) from None
 
     def run(
         self, lock: str, command: Sequence[str], variables: Mapping[str, str], readable: Sequence[str] = ()
@@ -229,7 +229,9 @@ def _wait(child: subprocess.Popen[bytes], lock: str, cancel: threading.Event | N
         if cancel is not None and cancel.is_set():
             raise Cancelled
         if time.monotonic() > until:
-            raise LockFailed(lock, f"the resolver did not finish within {LIMIT:.0f} seconds", "Try again.")
+            raise LockFailed(
+                lock, f"the resolver did not finish within {LIMIT:.0f} seconds", hint(lock, "timed out", False)
+            )
 
 
 def _listen(child: subprocess.Popen[bytes], said: list[bytes]) -> None:

@@ -111,7 +111,8 @@ def settings(tree: SourceTree, indexes: Indexes) -> bytes:
             port = "" if one.origin.port == PORTS[one.origin.scheme] else f":{one.origin.port}"
             rows[f"//{one.origin.host}{port}{one.path}:{key}"] = secret
     if odd := next((key for key, value in rows.items() if "${" in value or "\n" in value), ""):
-        raise BadManifest(".npmrc", f"{odd} names a variable of the environment, which is not read here")
+        hint = "Take it out of the app's .npmrc, and set it in this machine's own."
+        raise BadManifest(".npmrc", f"{odd} names a variable of the environment, which is not read here", hint)
     return "".join(f"{key}={value}\n" for key, value in rows.items()).encode()
 
 
@@ -152,7 +153,8 @@ class _Reader:
             raise BadManifest(path, why, hint, line)
         elif is_web(spec.lower()):
             if why := self.indexes.refusal(spec.partition("#")[0]):
-                raise BadManifest(path, f"the URL of {name} is not fetched: {why}", line=line)
+                hint = "Depend on a version of a registry, or put the tarball into the app and depend on it by 'file:'."
+                raise BadManifest(path, f"the URL of {name} is not fetched: {why}", hint, line)
         elif spec.startswith(("file:", "link:", ".", "/", "~/")) or is_local_tarball(spec):
             self._place(folder, name, unquote(spec.partition(":")[2] if ":" in spec else spec), path, line)
 

@@ -282,7 +282,10 @@ class _Reader:
         """Look at one line of a requirements file. Its paths are relative to the app's folder, as pip and uv take them."""
         place = re.split(r"\s|;|\[|#", line.text, maxsplit=1)[0]
         if "${" in line.text:
-            raise BadManifest(line.file, "a variable of the environment is not read here", "Write it out.", line.number)
+            hint = (
+                "Take it out of the line: a login belongs into this machine's own configuration, such as a netrc file."
+            )
+            raise BadManifest(line.file, "a variable of the environment is not read here", hint, line.number)
         if is_web(place) or _VCS.match(place) or line.editable or place.startswith((".", "/", "file:")) or "/" in place:
             egg = re.search(r"[#&]egg=([\w.-]+)", line.text)
             self._reference("", egg[1] if egg else "", place, line.where)
@@ -321,7 +324,8 @@ class _Reader:
             self.needs.append((name or url.rpartition("/")[2], f"a repository, asked for by {where}", PUBLISHED))
         elif "${" in url or (is_web(url) and (why := self.indexes.refusal(url.partition("#")[0]))):
             why = "it names a variable of the environment" if "${" in url else why
-            raise _bad(where, f"the URL of {name or filename_of(url)} is not fetched: {why}")
+            hint = "Depend on a version of an index, or name that host in this machine's own configuration if it may be asked."
+            raise _bad(where, f"the URL of {name or filename_of(url)} is not fetched: {why}", hint)
         elif not is_web(url):
             self._place(folder, name, unquote(url.removeprefix("file://").removeprefix("file:")), where)
         elif not filename_of(url).endswith(".whl"):

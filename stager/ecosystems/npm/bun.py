@@ -59,7 +59,9 @@ def document(tree: SourceTree, lock: str) -> Node:
     root = documents.parse_jsonc(documents.text(tree, lock), lock)
     version = root.int("lockfileVersion")
     if not 0 <= version <= _NEWEST:
-        raise BadLock(lock, f"lockfileVersion {version} is not one of 0 to {_NEWEST}", "Update stager.")
+        raise BadLock(
+            lock, f"lockfileVersion {version} is not one of 0 to {_NEWEST}", "Make it again with Bun 1.2 or 1.3."
+        )
     return root
 
 
