@@ -57,10 +57,9 @@ def _box(name: str) -> box.Box:
     return box.read(name)
 
 
-def read(texts: str | Iterable[str]) -> tuple[str, ...]:
+def read(texts: Iterable[str]) -> tuple[str, ...]:
     """Targets from words such as `heroku,oci`, each once, in the order given. Raises UsageError for what is none."""
-    words = [texts] if isinstance(texts, str) else texts
-    names = tuple(dict.fromkeys(name.strip() for text in words for name in text.split(",")))
+    names = tuple(dict.fromkeys(name.strip() for text in texts for name in text.split(",")))
     for name in names:
         if name not in PLATFORMS:
             raise UsageError(f"there is no target {name!r}", f"Targets: {', '.join(PLATFORMS)}.")

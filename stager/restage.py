@@ -47,7 +47,7 @@ class Folder:
     What is remembered saves work and decides nothing. Without a store nothing is remembered, and every file is read.
     """
 
-    __slots__ = ("command", "given", "lock", "memo", "notes", "root", "tree")
+    __slots__ = ("_store", "command", "given", "lock", "memo", "notes", "root", "tree")
 
     lock: str
     """The name of the lock in force: `stager.lock`, until `aim` says otherwise."""
@@ -68,6 +68,7 @@ class Folder:
             raise Unreadable(root, f"its path {bad}", "Give the folder that holds the app.")
         self.root, self.given = os.path.realpath(root), root
         self.lock, self.command, self.notes = LOCK, "stager lock", ()
+        self._store = store
         self.memo: dict[str, Any] = (store.recall("folder", _folder_key(self.root, store)) or {}) if store else {}
         self.tree = SourceTree.read(root, index=self.memo.get("index"), stop=stop, printed=printed)
 
@@ -92,13 +93,7 @@ class Folder:
             return "", ""
         own = self._own()
         if targets:
-            from . import platforms  # here, since YAML comes with it
-
-            choice = platforms.choose(
-                targets, own[0], architecture or own[1], asked=stack, any_stack=any_stack, default=DEFAULT_STACK,
-                app=self.given,
-            )  # fmt: skip
-            stack, self.notes = choice.stack, choice.notes
+            stack, self.notes = self._suiting(targets, own[0], architecture or own[1], stack, any_stack)
         wanted = (stack or own[0], architecture or own[1])
         if wanted != own and not {"/", "\0"} & set(stack):  # what is no stack's name is told by `box`
             self.lock = f"stager.{'.'.join(wanted[: 1 if wanted[1] == DEFAULT_ARCHITECTURE else 2])}.lock"
@@ -108,6 +103,30 @@ class Folder:
                 if value != ours
             )
         return wanted
+
+    def _suiting(
+        self, targets: tuple[str, ...], own: str, architecture: str, asked: str, any_stack: bool
+    ) -> tuple[str, tuple[str, ...]]:
+        """The stack that suits the targets, and what is to be said of it; remembered, since deciding it reads YAML."""
+        store = self._store
+        key = rules.key(store, "suits", targets, own, architecture, asked, any_stack) if store else ""
+        known = store.recall("suits", key) if store else None
+        if known is None:
+            from . import platforms  # here, since it comes with it
+
+            choice = platforms.choose(
+                platforms.read(targets),
+                own,
+                architecture,
+                asked=asked,
+                any_stack=any_stack,
+                default=DEFAULT_STACK,
+                app=self.given,
+            )
+            known = {"stack": choice.stack, "notes": choice.notes}
+            if store:
+                store.remember("suits", key, known)
+        return known["stack"], tuple(known["notes"])
 
     def _own(self) -> tuple[str, str]:
         """The app's own stack and architecture."""
