@@ -7,23 +7,21 @@ which path, the folders and links, what is generated, and which piece belongs to
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
-from urllib.parse import unquote
 
-from . import assembly, codec, launch, linking, pieces, releases, rules, starting, tar
+from . import assembly, codec, launch, linking, pieces, releases, rules, starting, tar, vetting
 from .digest import canonical_json
-from .ecosystems import covered, link_packages, unbuilt, unpacked
-from .errors import BadLock, DigestMismatch, LockStale, NeedsBuild, PathConflict, StoreCorrupt, UnsafeEntry
+from .ecosystems import covered, link_packages, unpacked
+from .errors import DigestMismatch, LockStale, PathConflict, StoreCorrupt, UnsafeEntry
 from .launch import LAYERS
 from .lockfile import plan_digest
 from .model import Artifact, BuildpackPin, Plan, Process
 from .names import WHITEOUT, path_fault
-from .ownership import RUNTIME_OF, RUNTIMES
+from .ownership import RUNTIMES
 from .pieces import Piece
 from .remarks import collisions, told, whose
 from .resources import pinned_digest
@@ -188,10 +186,10 @@ def build_base(
     `root` is the app's folder, to which a user's own buildpacks are relative; `scripts` are the lines of package.json, an
     input of the plan, that its processes come to.
 
-    Raises BadLock when a runtime is another one than its artifact, NeedsBuild, PathConflict, and what building a piece raises.
+    Raises what `vetting.check` raises, PathConflict, and what building a piece raises.
     """
-    _check_runtimes(plan)
-    _check_built(plan, placed)
+    packages = [(one.artifact, one.path, one.meta) for one in placed]
+    vetting.check(plan, packages)
     made = decide(plan, placed, store, root, stop)
     links, files, owners = made.links, made.files, made.owners
     folders = _folders(owners)
@@ -203,7 +201,12 @@ def build_base(
         **_outside_roots(owners, folders),
         **envelope,
         "layers": layers,
-        "notes": releases.remarks(plan.runtimes) + made.notes + told(collisions(owners), partial(whose, owners)),
+        "notes": [
+            *releases.remarks(plan.runtimes),
+            *made.notes,
+            *vetting.notes(plan, packages, owners),
+            *told(collisions(owners), partial(whose, owners)),
+        ],
         "starts": starting.unmet(starting.needs((*plan.processes, *scripts)), owners.keys(), plan.stack),
     }
     base["crc"], base["length"] = _combined(layers)
@@ -225,47 +228,6 @@ def _facts(plan: Plan) -> dict[str, Any]:
         "inputs": dict(plan.inputs),
         "runtimes": {runtime.name: runtime.version for runtime in plan.runtimes},
     }
-
-
-_ITSELF = {
-    "node/1": r"pkg:npm/[^/@]+",
-    "npm-cli/1": r"pkg:npm/npm",
-    "bun/1": r"pkg:npm/.+",
-    "pbs/1": r"pkg:generic/cpython",
-    "deb-python/1": r"pkg:deb/debian/python3\.[0-9]+-minimal",
-    "deb-nginx/1": r"pkg:deb/debian/nginx",
-}
-"""Layout → the package URL of the artifact that a runtime of it is; its other artifacts only go with it."""
-
-
-def _check_runtimes(plan: Plan) -> None:
-    """What the plan says of a runtime goes into the droplet's own description, so it must be what its artifact is."""
-    stated = {runtime.name: runtime.version for runtime in plan.runtimes}
-    for one in plan.artifacts:
-        name, package = RUNTIME_OF.get(one.layout, ""), _ITSELF.get(one.layout, "")
-        words, version = map(unquote, one.purl.partition("?")[0].partition("@")[::2])
-        if name not in stated or not re.fullmatch(package, words):
-            continue
-        if one.layout.startswith("deb-"):
-            version = (version.rpartition("-")[0] or version).rpartition(":")[2]
-        if re.split(r"[+~]", version)[0] != stated[name]:
-            raise BadLock("stager.lock", f"it states {name} {stated[name]}, but its artifact is {one.name}")
-
-
-def _check_built(plan: Plan, placed: list[Placed]) -> None:
-    packages = [(one.path, one.meta) for one in placed if one.artifact.layout.startswith("npm/")]
-    if not packages:
-        return
-    from .box import load  # here, since a Python app does without
-
-    direct = dict(plan.facts).get("nodejs.direct", "").split()
-    needs = unbuilt(packages, load(plan.stack, plan.architecture), direct)
-    if needs:
-        hint = (
-            "stager runs no install scripts. Choose a version that ships a prebuilt binary for this stack, "
-            "or replace the package."
-        )
-        raise NeedsBuild(needs, hint)
 
 
 def _settle(placed: list[Placed], store: Store, stop: Callable[[], bool]) -> tuple[list[Placed], list[str]]:
@@ -347,8 +309,11 @@ def _of_buildpack(pin: BuildpackPin, root: str, values: Mapping[str, Any], store
     files: dict[str, str] | None = store.recall("generated", key)
     if files is None:
         from .buildpack import generated, load_pinned  # here, since YAML and Jinja2 come with it
+        from .detection import options
 
-        files = generated(load_pinned(pin, root), values)
+        pack = load_pinned(pin, root)
+        options.check(pack, values["facts"])
+        files = generated(pack, values)
         store.remember("generated", key, files)
     return files
 

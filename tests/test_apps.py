@@ -184,11 +184,17 @@ def test_two_machines_make_one_droplet(name: str, tmp_path: Path, shared_store: 
     stager("lock", app, store=shared_store).good()
     stager("stage", app, "--locked", "-o", tmp_path / "a.tgz", store=shared_store).good()
     other = materialise(name, tmp_path / "elsewhere")
-    (other / "stager.lock").write_bytes((app / "stager.lock").read_bytes())
+    for lock in ("stager.lock", *MADE):
+        if (app / lock).is_file():
+            (other / lock).write_bytes((app / lock).read_bytes())
     stager("stage", other, "--locked", "-o", tmp_path / "b.tgz", store=other_store, TZ="Asia/Kathmandu").good()
     assert digest(tmp_path / "a.tgz") == digest(tmp_path / "b.tgz")
     stager("stage", other, "--locked", "--offline", "-o", tmp_path / "c.tgz", store=other_store).good()
     assert digest(tmp_path / "a.tgz") == digest(tmp_path / "c.tgz")
+
+
+MADE = ("uv.lock", "pylock.toml", "package-lock.json")
+"""Locks that `stager lock` makes where an app has none, to be committed."""
 
 
 @pytest.mark.parametrize("name", LAUNCHED)

@@ -21,8 +21,9 @@ RANKS = [
     "lockfile progress tree mistaken store entries",
     "ecosystems indexes net",
     # one droplet: made, read, compared, described
-    "detection above runtimes planning fetching starting linking assembly launch restage dependencies listening running "
-    "inspecting remarks ownership report droplets comparing explaining sbom receipt provenance reporting doctor health "
+    "detection above runtimes planning fetching starting vetting linking assembly launch restage dependencies listening "
+    "running inspecting remarks ownership report droplets comparing explaining sbom receipt provenance reporting doctor "
+    "health "
     # one platform or service each
     "oci registry cloudfoundry heroku bosh handoff stacks isolation",
     "resolving staging locking targets attesting verifying bundling deploying machine",

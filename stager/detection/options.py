@@ -8,12 +8,13 @@ path pattern below a folder of the app that some file fits, a `text` fits its pa
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..buildpack.definition import nearest
 from ..buildpack.vocabulary import Buildpack, Option
 from ..checked import Node
-from ..errors import BadManifest, StagerError
+from ..errors import BadLock, BadManifest, StagerError
 from ..yamltext import parse
 
 if TYPE_CHECKING:
@@ -36,6 +37,39 @@ def read(tree: SourceTree, buildpack: Buildpack) -> tuple[tuple[str, str], ...]:
         if key not in names:
             root.at(key).fail(f"unknown key{nearest(key, names)}")
     return tuple((f"{buildpack.name}.{option.name}", _value(root, option, tree)) for option in buildpack.options)
+
+
+def check(buildpack: Buildpack, facts: Mapping[str, str]) -> None:
+    """Raise BadLock when a plan's facts lack an option of the buildpack, or hold a value that `read` could not have given.
+
+    What a folder holds is not looked at: the plan is not the tree.
+    """
+    for option in buildpack.options:
+        name = f"{buildpack.name}.{option.name}"
+        value = facts.get(name)
+        if value is None or (value != option.default and not _possible(option, value)):
+            what = f"there is no fact {name}" if value is None else f"{value[:80]!r} is no value of the fact {name}"
+            raise BadLock("stager.lock", what, "Run 'stager lock' and commit the result.")
+
+
+def _possible(option: Option, value: str) -> bool:
+    if option.kind == "switch":
+        return value in ("", "true")
+    if option.kind == "folder":
+        return value == "." or (_FOLDER.match(value) is not None and not _leads_astray(value))
+    if option.kind == "files":
+        return _FILES.match(value) is not None and "**" not in value and not _leads_astray(value)
+    fits = re.compile(option.pattern, re.ASCII).fullmatch
+    if option.kind == "text":
+        return fits(value) is not None
+    rows = value.split("\n") if value else []
+    return all(
+        any(fits(row[:at]) and fits(row[at + 1 :]) for at, sign in enumerate(row) if sign == " ") for row in rows
+    )
+
+
+def _leads_astray(path: str) -> bool:
+    return any(part in (".", "..") or part.startswith(".stager") for part in path.split("/"))
 
 
 def _root(tree: SourceTree, file: str) -> Node:
@@ -93,7 +127,7 @@ def _folder(node: Node, tree: SourceTree) -> str:
     path = text.removeprefix("./").rstrip("/")
     if path in ("", "."):
         return "."
-    if not _FOLDER.match(path) or any(part in (".", "..") or part.startswith(".stager") for part in path.split("/")):
+    if not _FOLDER.match(path) or _leads_astray(path):
         node.fail("expected a folder of the app: letters, digits, '.', '_' and '-', parts joined by '/'")
     if not any(name.startswith(path + "/") for name in tree.files):
         node.fail(f"there is no folder {path} in the app")

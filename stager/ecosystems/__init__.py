@@ -92,3 +92,26 @@ def unbuilt(placed: Placed, stack: Stack, direct: Collection[str]) -> list[tuple
     from .npm import needs_build
 
     return needs_build(placed, stack, direct) if placed else []
+
+
+def unfit(placed: Placed, stack: Stack, direct: Collection[str]) -> list[tuple[str, str]]:
+    """npm packages (name, what they run on) that the app needs and that do not run on the stack."""
+    from .npm.natives import misfits
+
+    return misfits(placed, stack, direct) if placed else []
+
+
+def absent(placed: Placed, stack: Stack) -> list[str]:
+    """Notes on npm packages whose add-on for the stack the lock does not have."""
+    from .npm.natives import absent
+
+    again = "make the lock again without node_modules: 'rm -r node_modules package-lock.json && npm install'"
+    rows = absent(placed, stack) if placed else []
+    return [f"{name} wants {wanted} on this stack, which the lock file does not have; {again}" for name, wanted in rows]
+
+
+def former(packages: Placed, paths: Collection[str], inputs: Collection[str]) -> list[str]:
+    """Notes on Python packages (label, what unpacking said) that import what nothing among the droplet's paths brings."""
+    from .pypi.former import remarks
+
+    return remarks(packages, paths, inputs) if any(meta.get("former") for _, meta in packages) else []

@@ -15,7 +15,7 @@ import damages
 import pytest
 from damages import KINDS, Bench
 
-from stager import assembly, dependencies, lockfile, restage
+from stager import assembly, lockfile, restage, vetting
 from stager.archive import Archive, Held, read_zip
 from stager.bundling import exporting, importing
 from stager.digest import key_of
@@ -415,7 +415,7 @@ def test_a_runtime_is_the_artifact_that_the_plan_pins(
     stated = Runtime(*runtime, "x", (0, 0), Reason("x"))
     plan = replace(bench.plan, artifacts=(one,), runtimes=(stated,))
     if fits:
-        dependencies._check_runtimes(plan)
+        vetting._check_runtimes(plan)
     else:
         with pytest.raises(BadLock, match=f"it states {runtime[0]} {runtime[1]}, but its artifact is "):
-            dependencies._check_runtimes(plan)
+            vetting._check_runtimes(plan)

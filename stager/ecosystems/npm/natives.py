@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from stager.model import Stack
 
-from .platform import cpu
+from .platform import Needs, cpu
 
 _MUSL = re.compile(r"(?:^|[.\-_/])musl(?:$|[.\-_/])")
 _SYSTEMS = ("android", "darwin", "freebsd", "linux", "openbsd", "sunos", "win32", "aix", "ios")
@@ -33,6 +33,44 @@ def needs_build(
         if why and not dispensable and not any(_fits(file, stack) for file in _addons(meta, metas)):
             found[f"{name}@{meta.get('version')}"] = f"{why}, and holds none for linux {cpu(stack)}"
     return list(found.items())
+
+
+def misfits(
+    placed: Sequence[tuple[str, Mapping[str, object]]], stack: Stack, direct: Collection[str] = ()
+) -> list[tuple[str, str]]:
+    """(`name@version`, what it runs on) of packages that the app cannot do without and that are not for the stack.
+
+    Most locks say it, and are refused before; Yarn 1's and npm's first do not. What is only wanted may be there in vain.
+    """
+    needs = {str(meta.get("name")): _words(meta, "needs") for _, meta in placed}
+    firm, queue = set(direct), list(direct)
+    for name in queue:
+        for other in needs.get(name, ()):
+            if other not in firm:
+                firm.add(other)
+                queue.append(other)
+    found = {}
+    for _, meta in sorted(placed, key=lambda item: item[0].encode()):
+        runs_on = Needs(*(list(_words(meta, key)) for key in ("os", "cpu", "libc")))
+        if meta.get("name") in firm and not runs_on.fit(stack):
+            found[f"{meta.get('name')}@{meta.get('version')}"] = str(runs_on)
+    return list(found.items())
+
+
+def absent(placed: Sequence[tuple[str, Mapping[str, object]]], stack: Stack) -> list[tuple[str, str]]:
+    """(package, what it wants) where a package's add-on for the stack is not there, by its name, and its others are known.
+
+    npm writes such a lock when `node_modules` was there already, of another system.
+    """
+    there = {str(meta.get("name")) for _, meta in placed}
+    return sorted(
+        {
+            (f"{meta.get('name')}@{meta.get('version')}", wanted)
+            for _, meta in placed
+            for wanted in _words(meta, "wants")
+            if wanted not in there and _fits(wanted, stack)
+        }
+    )
 
 
 def _addons(meta: Mapping[str, object], metas: Mapping[str, Mapping[str, object]]) -> Iterable[str]:

@@ -130,8 +130,15 @@ def _meta(inside: Mapping[str, object], files: Files, label: str) -> dict[str, o
         "prebuilt": sorted(name for name in files if name.endswith(".node")),
         "needs": sorted(name for name in _table(inside, "dependencies") if name not in wants),
         "wants": sorted(wants),
+        **{key: words for key in ("os", "cpu", "libc") if (words := _listed(inside.get(key)))},
         "bundled": _bundled(files, label),
     }
+
+
+def _listed(value: object) -> list[str]:
+    """A list of words that may be written as one."""
+    words = value if isinstance(value, list) else [value]
+    return [word for word in words if isinstance(word, str)]
 
 
 def _table(inside: Mapping[str, object], key: str) -> Mapping[str, object]:

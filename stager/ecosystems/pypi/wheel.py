@@ -27,6 +27,7 @@ from stager.model import Artifact
 from stager.tar import Deflated, Entry, Span, Unpacked
 
 from . import launcher
+from .former import imports
 
 SITE = "site-packages"
 _UNLISTED = ("RECORD", "RECORD.jws", "RECORD.p7s")
@@ -59,10 +60,11 @@ def unpack(blob: str | Held, artifact: Artifact, path: str) -> Unpacked:
         entries = [
             Entry(f"{path}/{one.path}", one.content, one.executable, one.stated) for one in _files(archive, artifact)
         ]
+        former = imports(entries, path)
     except BaseException:
         archive.close()
         raise
-    return Unpacked(entries, closers=(archive,))
+    return Unpacked(entries, meta={"former": former}, closers=(archive,))
 
 
 def _files(archive: Archive, artifact: Artifact) -> list[Placed]:
