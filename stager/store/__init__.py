@@ -21,7 +21,7 @@ import stat
 from ..errors import CannotRead, CannotWrite, DigestMismatch, StoreCorrupt
 from ..names import place_fault
 from . import disk
-from .disk import CREATE, READ, forget, why
+from .disk import CREATE, READ, forget, unwritable, why
 from .locks import GC_WAIT, Exclusive, Lease
 
 TYPE_CHECKING = False
@@ -148,7 +148,7 @@ class Store:
                     raise CannotWrite(path, "it is not a regular file")
                 self._publish(descriptor, path, hex, durable)
             except OSError as error:
-                raise CannotWrite(self.root, why(error)) from None
+                raise unwritable(self.root, error) from None
             finally:
                 os.close(descriptor)
 
@@ -238,7 +238,12 @@ class Store:
 
     def remember(self, kind: str, key: str, value: Any) -> None:
         """Keep a JSON value until somebody deletes it. Disposable: when it cannot be written, only speed is lost."""
-        path = self.temp()
+        try:
+            path = self.temp()
+        except CannotWrite:
+            if self._read_only():
+                return
+            raise
         try:
             descriptor = os.open(path, CREATE, 0o600)
             try:
@@ -261,8 +266,15 @@ class Store:
     # --- locks -----------------------------------------------------------------------------------------------
 
     def lease(self) -> Lease:
-        """A `with` block during which `gc` and `verify` remove nothing. Raises StoreBusy when gc runs for too long."""
-        self._make()
+        """A `with` block during which `gc` and `verify` remove nothing. Raises StoreBusy when gc runs for too long.
+
+        A store that may only be read is held as it is: what it lacks is told when it is needed.
+        """
+        try:
+            self._make()
+        except CannotWrite:
+            if not self._read_only():
+                raise
         return self._lease
 
     def exclusive(self, name: str, cancel: Callable[[], bool] | None = None) -> Exclusive:
@@ -288,8 +300,13 @@ class Store:
             for name in _FOLDERS:
                 disk.mkdir(f"{self.root}/{name}")
         except OSError as error:
-            raise CannotWrite(self.root, why(error)) from None
+            raise unwritable(self.root, error) from None
         self._made = True
+
+    def _read_only(self) -> bool:
+        """Whether there is a store that this process may not write into."""
+        there = f"{self.root}/v1"
+        return os.path.isdir(there) and not os.access(there, os.W_OK)
 
     def _root_folders(self) -> None:
         """Sync the folders above the blobs once per object: a blob must not be lost with its parent's entry."""
@@ -346,7 +363,7 @@ class BlobWriter:
             self._descriptor = os.open(self.path, CREATE, 0o600)
         except OSError as error:
             self._lease.__exit__()
-            raise CannotWrite(store.root, why(error)) from None
+            raise unwritable(store.root, error) from None
         except BaseException:
             self._lease.__exit__()
             raise

@@ -11,7 +11,7 @@ import os
 import stat
 import time
 
-from ..errors import CannotRead, StoreUnsafe
+from ..errors import CannotRead, CannotWrite, StoreUnsafe
 
 CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 """How an unfinished file is opened: it is new and ours, whatever lies at its path."""
@@ -22,6 +22,8 @@ DAMAGE = frozenset({
     getattr(errno, "EUCLEAN", errno.EIO), getattr(errno, "EBADMSG", errno.EIO), getattr(errno, "ESTALE", errno.EIO),
 })  # fmt: skip
 """How the system says that it is this one file that cannot be opened or read, not that it lacks something itself."""
+READ_ONLY = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+"""How the system says that nothing may be written here."""
 DAY = 86400.0
 
 
@@ -46,6 +48,14 @@ def boot_id() -> str:
 def why(error: OSError) -> str:
     """What the system says is wrong, without the path."""
     return error.strerror or type(error).__name__
+
+
+def unwritable(place: str, error: OSError) -> CannotWrite:
+    """What the system's refusal to write into a store means for people."""
+    hint = (
+        "The store is read-only and lacks what this needs: make it writable, or choose another with STAGER_CACHE_DIR."
+    )
+    return CannotWrite(place, why(error), hint if error.errno in READ_ONLY else "")
 
 
 def touch(place: str | int, found: os.stat_result) -> None:

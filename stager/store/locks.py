@@ -14,7 +14,7 @@ import time
 from _thread import allocate_lock
 
 from ..errors import Cancelled, CannotWrite, StoreBusy
-from .disk import why
+from .disk import READ_ONLY, unwritable, why
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Lease:
                 self._descriptor = -1
 
     def _shared(self) -> int:
-        turn = lock_file(self._root, "gc.turn")
+        turn = lock_file(self._root, "gc.turn", shared=True)
         if turn < 0:
             return -1
         try:
@@ -70,7 +70,9 @@ class Lease:
 
         reason = "the store is being cleaned by another stager"
         wait_for(turn, fcntl.LOCK_SH, LEASE_WAIT, self._root, reason)
-        lock = lock_file(self._root, "gc.lock")
+        lock = lock_file(self._root, "gc.lock", shared=True)
+        if lock < 0:
+            return -1
         try:
             wait_for(lock, fcntl.LOCK_SH, LEASE_WAIT, self._root, reason)
         except BaseException:
@@ -149,15 +151,30 @@ class Exclusive:
             self._lease.__exit__()
 
 
-def lock_file(root: str, name: str) -> int:
-    """Open a lock file; -1 when the store is on a read-only file system, where nobody can clean either."""
+def lock_file(root: str, name: str, *, shared: bool = False) -> int:
+    """Open a lock file; -1 when the store is on a read-only file system, where this user cannot clean either.
+
+    A `shared` lock needs no writing, so that a store that may only be read is held as any other; where the file is missing
+    then, nobody has ever cleaned, and -1 is the answer, too.
+    """
     path = f"{root}/v1/{name}"
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
+        if error.errno in READ_ONLY and shared:
+            return _for_reading(path)
         if error.errno == errno.EROFS:
             return -1
-        raise CannotWrite(path, why(error)) from None
+        raise unwritable(path, error) from None
+
+
+def _for_reading(path: str) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return -1
+    except OSError as error:
+        raise unwritable(path, error) from None
 
 
 def wait_for(descriptor: int, mode: int, seconds: float, root: str, reason: str) -> None:
