@@ -25,7 +25,7 @@ def telling(lines: Iterable[str], most: int = 10) -> list[str]:
     kept = [_cut(line) for line in _without_frames(_COLOUR.sub("", line).rstrip() for line in lines)]
     found = next((at for at, line in enumerate(kept) if _ERROR.match(line)), max(len(kept) - most, 0))
     rest = len(kept) - found - most
-    return kept[found : found + most] + ([f"… and {rest} more lines"] if rest > 0 else [])
+    return kept[found : found + most] + ([f"… and {rest} more line{'s' if rest > 1 else ''}"] if rest > 0 else [])
 
 
 def sentence(lines: Iterable[str], most: int = 10) -> str:
