@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from ..model import Droplet
 
 _OFF = ("stopped", "shutoff", "poweroff", "not_created")
+_SETTLED = 30.0
+"""Seconds in which the processes of an app that is well must seem to go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,7 +309,9 @@ def _waited(guest: Guest, state: State) -> Verdict:
         last[0] = time.monotonic()
         return sum(row.ends for row in checking.rows(guest)) - before < 4
 
-    verdict = wait(lambda: checking.ready(state, guest), state.health.timeout, alive=alive)
+    verdict = wait(lambda: checking.probe(state, guest), state.health.timeout, alive=alive)
+    if verdict.status in (OK, WARNING):  # what follows is not the app's time to start
+        verdict = wait(lambda: checking.ready(state, guest), _SETTLED, alive=alive)
     if verdict.status in (OK, WARNING):
         return verdict
     lines: list[str] = []
