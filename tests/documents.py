@@ -14,6 +14,7 @@ terminal shows as a bar, are left out.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import select
@@ -174,18 +175,27 @@ class _Shell:
         return printed
 
     def end(self) -> None:
-        """End the shell and whatever it left in the background."""
-        if self.process.poll() is None:
-            self._tell("kill $(jobs -p) 2>/dev/null; wait; exit")
-        assert self.process.stdin
-        self.process.stdin.close()
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-        assert self.process.stdout
-        self.process.stdout.close()
+        """End the shell and all that it started: kindly, so that what runs an app ends that, too; then by force."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            end = time.monotonic() + _READY
+            for pid in self._started():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL if pid == self.process.pid else number)
+            self.process.wait(_READY)
+            while self._started() and time.monotonic() < end:
+                time.sleep(0.05)
+        for stream in (self.process.stdin, self.process.stdout):
+            assert stream
+            stream.close()
+
+    def _started(self) -> list[int]:
+        """The processes of the shell's session that have not ended."""
+        found = []
+        for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+            with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+                state = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[0]
+                found += [pid] if os.getsid(pid) == self.process.pid and state != "Z" else []
+        return found
 
     def _ask(self, text: str) -> str:
         """What a command prints, and its status after a NUL."""

@@ -89,7 +89,7 @@ two
 lines
 $ echo "stager: no" >&2; false
 stager: no
-$ (echo ready; exec sleep 1000) &
+$ (echo ready; echo $BASHPID >pid; exec sleep 1000) &
 ready
 ```
 """
@@ -109,6 +109,9 @@ ready
 def test_pages_that_show_something_else_are_found(old: str, new: str, why: str, tmp_path: Path) -> None:
     wrong = documents.run(PAGE.replace(old, new) if old else PAGE, tmp_path, os.environ, free_port())
     assert [why in text for text in wrong] == ([True] if why else [])
+    left = tmp_path / "pid"
+    assert left.exists() == (not why)
+    assert why or has_ended(left.read_text().strip())
 
 
 def slug(heading: str) -> str:
@@ -158,6 +161,14 @@ def test_every_command_that_any_page_shows_exists() -> None:
     assert len(shown) > 300
     wrong = [f"{name}: stager {' '.join(words)}" for name, words in shown if unknown(words, parser)]
     assert not wrong
+
+
+def has_ended(pid: str) -> bool:
+    """Whether a process is gone, or waits only for its parent to ask how it ended (then it has no command line any more)."""
+    try:
+        return not Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return True
 
 
 # --- what the code decides ---------------------------------------------------------------------------------------------
