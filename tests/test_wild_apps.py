@@ -196,6 +196,14 @@ WEB: dict[str, tuple[Files, str, str]] = {
         "a",
         "npm start",
     ),
+    "a server that a function of its package starts": (
+        {
+            "package.json": package(main="index.js"),
+            "index.js": "export const s = await startStandaloneServer(server)\n",
+        },
+        "a",
+        "node index.js",
+    ),
     "pm2 that stays": ({"package.json": package("pm2 start app.js --no-daemon"), "app.js": ""}, "a", "npm start"),
     "pm2 that is waited for": (
         {"package.json": package("pm2 start app.js && pm2 logs"), "app.js": ""},
