@@ -114,6 +114,7 @@ def test_a_program_without_a_package_json_asks_for_nothing(file: str) -> None:
 
 LOADS = {
     "require": ("const http = require('http')\nconst express = require('express')\n", "express", 2),
+    "two in a line": ("const http = require('http'), express = require('express')\n", "express", 1),
     "import": ("import http from 'node:http'\nimport { Hono } from 'hono/tiny'\n", "hono", 2),
     "import over lines": ("import {\n a,\n b,\n} from '@koa/router/x'\n", "@koa/router", 4),
     "import for its effect": ("import 'dotenv/config'\n", "dotenv", 1),
@@ -137,6 +138,7 @@ def test_a_package_that_no_package_json_names_is_named(name: str) -> None:
         "const fs = require('fs/promises'), t = require('node:test'), u = require('util')",
         "// require('express')",
         " * require('express')",
+        "/* require('express') */",
         "try { require('dotenv').config() } catch {}",
         "try {\n  require('dotenv').config()\n} catch {}",
         "const x = require(process.env.X)",

@@ -54,8 +54,10 @@ _BUILTIN = re.compile(
 )
 """Modules of Node.js itself that need no `node:` before their name."""
 _LOADED = re.compile(
-    r"""^(?![ \t]*(?://|\*)).*?(?:\brequire\(\s*|^import\s+|\bfrom\s+|^\}\s*from\s+)(["'])([^"'\s]+)\1""", re.MULTILINE
+    r"""(?:\brequire\(\s*|^import\s+|^[ \t]*(?:(?:import|export)\b[^\n"']{0,500}?|\}\s*)\bfrom\s+)(["'])([^"'\s]+)\1""",
+    re.MULTILINE,
 )
+_COMMENT = re.compile(r"[ \t]*(?://|/?\*)")
 _TRIED = re.compile(r"\btry\s*\{[^}]*\Z")
 _MOST = 100
 """Files of a program that are looked at."""
@@ -82,6 +84,8 @@ def _modules(facts: Facts, path: str) -> Iterator[tuple[str, int]]:
     text = facts.text(path)
     for found in _LOADED.finditer(text):
         name = found[2]
+        if _COMMENT.match(text, text.rfind("\n", 0, found.start() + 1) + 1):
+            continue
         own = name.startswith(("/", "#", "node:", "bun:", "file:", "data:")) or _BUILTIN.match(name)
         if not own and "$" not in name and not _TRIED.search(text, max(0, found.start() - 200), found.start(1)):
             yield name, text_line(text, found.start(2))
