@@ -1,7 +1,7 @@
 """What to do about packages of a lock that cannot be fetched as they are pinned, in commands that help.
 
-No tool of the family adds a digest that its lock lacks (tried with npm 11, Yarn 1.22, pnpm 9 and Bun 1.2), and none can turn
-a repository into something with a digest but `npm pack`.
+Installing again adds no digest that a lock lacks (tried with npm 11, Yarn 1.22, pnpm 9 and Bun 1.2); `npm update` does, but
+moves versions. What makes a file with a digest of a repository is `npm pack`.
 """
 
 from __future__ import annotations
