@@ -65,7 +65,7 @@ class StagerError(Exception):
         }
 
     def __str__(self) -> str:
-        place = f"{self.where}: " if self.where else ""
+        place = f"{self.where}: " if self.where and not self.message.startswith(f"{self.where} ") else ""
         return printable(f"{place}{self.message}") + (f"\n  {printable_lines(self.hint)}" if self.hint else "")
 
 

@@ -253,7 +253,7 @@ def test_an_apps_npmrc_names_registries_but_gives_no_credentials(machine: Machin
     for bad, why in (
         ("http://theirs.example", "it is not encrypted (http), and its host is not among the configured indexes"),
         ("https://127.0.0.1", "it names a private address that is not among the configured indexes"),
-        ("https://me:pw@theirs.example", "it holds characters no URL may hold"),
+        ("https://me:pw@theirs.example", "it holds a credential"),
     ):
         with pytest.raises(BadManifest) as caught:
             mine.with_app_npmrc(f"registry={bad}\n")

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import quote, urlsplit
 
 from ..errors import BadManifest, BadSettings
 from ..net.addresses import Policy, allowances, is_local, is_plain
@@ -99,9 +99,8 @@ class Indexes:
         settings = npmrc(text, {})
         named = {key: value for key, value in settings.items() if key == "registry" or _is_scope(key)}
         for key, value in named.items():
-            why = self.refusal(value)
-            if why or urlsplit(value).username is not None:
-                raise BadManifest(file, f"the registry of {key!r} cannot be used: {why or 'it holds a credential'}")
+            if why := self.refusal(value):
+                raise BadManifest(file, f"the registry of {key!r} cannot be used: {why}")
         scopes = {key.partition(":")[0]: value.rstrip("/") for key, value in named.items() if _is_scope(key)}
         return replace(
             self,
@@ -124,7 +123,9 @@ class Indexes:
             return "it is not a URL"
         if origin.scheme not in PORTS:
             return f"its scheme is {origin.scheme or 'missing'}; only https is fetched"
-        if _odd(url, parts):
+        if "@" in parts.netloc:
+            return "it holds a credential"
+        if _odd(url):
             return "it holds characters no URL may hold"
         if self.policy().knows(origin):
             return ""
@@ -186,9 +187,9 @@ def _is_scope(key: str) -> bool:
     return key.startswith("@") and key.endswith(":registry")
 
 
-def _odd(url: str, parts: SplitResult) -> bool:
-    """Control signs, spaces, backslashes, and userinfo: parsers disagree about them, and a lock has no use for them."""
-    return not url.isascii() or any(sign <= " " or sign in '\\\x7f"<>' for sign in url) or "@" in parts.netloc
+def _odd(url: str) -> bool:
+    """Control signs, spaces, backslashes: parsers disagree about them, and a lock has no use for them."""
+    return not url.isascii() or any(sign <= " " or sign in '\\\x7f"<>' for sign in url)
 
 
 def _bypasses(origin: Origin, no_proxy: str) -> bool:

@@ -69,9 +69,7 @@ def test_poetry(manifest: str, digest: str) -> None:
         "poetry.lock",
     )
     assert error is not None
-    assert str(error) == (
-        "poetry.lock: poetry.lock is out of step with pyproject.toml\n  Run 'poetry lock' and commit the result."
-    )
+    assert str(error) == ("poetry.lock is out of step with pyproject.toml\n  Run 'poetry lock' and commit the result.")
 
 
 def test_a_recent_poetry_counts_dependency_groups() -> None:
@@ -130,9 +128,7 @@ def test_pipenv(digest: str) -> None:
     assert stale({"Pipfile.lock": lock, "Pipfile": PIPFILE}, "Pipfile.lock") is None
     error = stale({"Pipfile.lock": lock, "Pipfile": PIPFILE.replace(">=3", ">=4")}, "Pipfile.lock")
     assert error is not None
-    assert str(error) == (
-        "Pipfile.lock: Pipfile.lock is out of step with Pipfile\n  Run 'pipenv lock' and commit the result."
-    )
+    assert str(error) == ("Pipfile.lock is out of step with Pipfile\n  Run 'pipenv lock' and commit the result.")
 
 
 def test_a_pipfile_without_source_takes_the_one_of_the_lock() -> None:
@@ -318,7 +314,7 @@ def test_hashed_requirements_must_hold_what_is_declared() -> None:
     error = stale({"requirements.txt": lock, "requirements.in": "flask\nnew\n"}, "requirements.txt")
     assert error is not None
     assert str(error) == (
-        "requirements.txt: requirements.txt is out of step with requirements.in\n  "
+        "requirements.txt is out of step with requirements.in\n  "
         "Run 'uv pip compile requirements.in --generate-hashes --output-file requirements.txt' and commit the result."
     )
     manifest = '[project]\nname = "x"\ndependencies = ["flask>=4"]\n'

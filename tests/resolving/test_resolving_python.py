@@ -315,7 +315,7 @@ REFUSED = [
     ('[[tool.uv.index]]\nurl = "./wheels"', "the index ./wheels cannot be used: it is not a URL"),
     (
         '[[tool.uv.index]]\nurl = "https://u:p@index.example/?t=1"',
-        "the index index.example/ cannot be used: it holds characters",
+        "the index index.example/ cannot be used: it holds a credential",
     ),
     (
         '[[tool.uv.index]]\nurl = "https://i.example/${HOME}"',

@@ -47,7 +47,7 @@ def check(
     if not manifest and not here:
         missing = [one for one, marker in left.items() if _elsewhere(marker, target, lock)]
         if left and not missing:
-            return (f"{lock}: none of its {len(left)} packages is for Linux",)
+            return (f"{lock}: nothing in it is for Linux",)
     if missing:
         raise _made_for_another(lock, manifest, {one: left.get(one, "") for one in missing}, command, target)
     return ()
