@@ -245,7 +245,7 @@ def test_stacks() -> None:
         fitness.check_stack(checked("debian-12", (2, 36)), "cflinuxfs4", accept=True)
     assert str(caught.value) == (
         "d.tgz would not run on Cloud Foundry: it needs glibc 2.36, and cflinuxfs4 has 2.35\n"
-        "  Stage it for that stack: stager stage --stack cflinuxfs4."
+        "  Run 'stager stage --for cloudfoundry' in the app's folder."
     )
     with pytest.raises(Unfit, match="it was staged for debian-12, and the app is on cflinuxfs5"):
         fitness.check_stack(checked("debian-12", (2, 36)), "cflinuxfs5")
