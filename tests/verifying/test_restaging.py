@@ -57,7 +57,7 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
     place.mkdir()
     out = build(app, store, {})
     verify(app, store, {"TMPDIR": str(place)}).good()
-    out.write_bytes(b"broken")
+    out.write_bytes(out.read_bytes()[:-100])
     assert verify(app, store, {"TMPDIR": str(place)}).code == 80
     (app / "Procfile").write_text("web: true\n")
     assert verify(app, store, {"TMPDIR": str(place)}).code == 20
@@ -112,7 +112,8 @@ def test_a_source_without_a_lock_uses_the_plan_in_the_droplet(tmp_path: Path) ->
 
 def test_neither_lock_nor_plan(tmp_path: Path) -> None:
     app, store = prepared(tmp_path)
-    build(app, store, {}).write_bytes(b"no droplet")
+    out = build(app, store, {})
+    out.write_bytes(out.read_bytes()[:200])
     (app / "stager.lock").unlink()
     assert verify(app, store, {}).document["error"]["code"] == "LockMissing"
 
@@ -120,7 +121,7 @@ def test_neither_lock_nor_plan(tmp_path: Path) -> None:
 def test_a_missing_droplet(tmp_path: Path) -> None:
     app, store = prepared(tmp_path)
     done = stager("verify", "--source", app, "--json", store=store, cwd=tmp_path)
-    assert (done.code, done.document["error"]["code"]) == (20, "Unreadable")
+    assert (done.code, done.document["error"]["code"]) == (20, "NoDroplet")
 
 
 def test_a_missing_artifact_offline(tmp_path: Path) -> None:
