@@ -60,7 +60,7 @@ def rebuild(droplet: DropletFile, source: str, settings: Settings) -> Digest:
         out = os.path.join(place, "droplet.tgz")
         folder = restage.Folder(source, stop=settings.stop, printed=settings.printed)
         folder.aim(plan.stack, plan.architecture)
-        restage.check_locked(folder, {path: str(digest) for path, digest in plan.inputs})
+        restage.check_locked(folder, plan)
         with settings.store.lease():
             staging.take_in(plan, folder.tree, settings.store)
             blobs = staging.fetch(plan, settings, tree=folder.tree, prove=True)

@@ -25,7 +25,7 @@ from .ownership import RUNTIMES
 from .pieces import Piece
 from .remarks import collisions, told, whose
 from .resources import pinned_digest
-from .restage import base_key
+from .restage import base_key, grounds
 from .store import Store
 
 BUCKETS = 32
@@ -226,6 +226,7 @@ def _facts(plan: Plan) -> dict[str, Any]:
         "processes": {process.type: process.command for process in plan.processes},
         "env": {variable.name: variable.value for variable in plan.env},
         "inputs": dict(plan.inputs),
+        "grounds": grounds(plan),
         "runtimes": {runtime.name: runtime.version for runtime in plan.runtimes},
     }
 

@@ -170,7 +170,7 @@ def _stage_planned(app: str, plan: Plan, out: str, settings: Settings) -> Drople
     check_known_answer()
     with settings.store.lease():
         folder = restage.Folder(app, settings.store, stop=settings.stop)
-        restage.check_locked(folder, {path: str(digest) for path, digest in plan.inputs})
+        restage.check_locked(folder, plan)
         return staging.droplet(folder, staging.stage_plan(folder, plan, out, settings), settings.store)
 
 

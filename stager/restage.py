@@ -20,9 +20,10 @@ from .writing import never
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
+    from .model import Plan
     from .store import Store
 
 LOCK = "stager.lock"
@@ -175,14 +176,26 @@ def inputs_of(tree: SourceTree) -> dict[str, str]:
     return found | {path: tree.files[path].digest for path in linked if path in tree.files}
 
 
-def changed_inputs(recorded: dict[str, str], tree: SourceTree) -> list[str]:
-    """The files by which a plan no longer fits the tree: changed, new and gone ones.
+def changed_files(plan: Plan, tree: SourceTree) -> list[str]:
+    """The files by which a plan no longer fits the tree."""
+    return changed_inputs({path: str(digest) for path, digest in plan.inputs}, tree, grounds(plan))
+
+
+def grounds(plan: Plan) -> list[str]:
+    """The files that a plan rests on by being there: by which buildpacks know the app, and which commands start or serve."""
+    reasons = (*(pin.reason for pin in plan.buildpacks), *(process.reason for process in plan.processes))
+    return sorted({reason.file for reason in reasons} - {""})
+
+
+def changed_inputs(recorded: dict[str, str], tree: SourceTree, needed: Sequence[str] = ()) -> list[str]:
+    """The inputs that changed, are new or are gone, and those of the `needed` files that are gone.
 
     A plan records more than names tell: also the files that its manifests include.
     """
     now = inputs_of(tree)
     now |= {path: tree.files[path].digest for path in recorded if path not in now and path in tree.files}
-    return sorted(path for path in {*recorded, *now} if recorded.get(path) != now.get(path))
+    changed = {path for path in {*recorded, *now} if recorded.get(path) != now.get(path)}
+    return sorted(changed.union(path for path in needed if path not in tree))
 
 
 def find_base(folder: Folder, lock: bytes, store: Store) -> dict[str, Any] | None:
@@ -194,13 +207,12 @@ def find_base(folder: Folder, lock: bytes, store: Store) -> dict[str, Any] | Non
         return None
     digest = "sha256:" + hashlib.sha256(lock).hexdigest()
     base = store.recall("base", base_key(digest, store))
-    return None if base is None or changed_inputs(base["inputs"], folder.tree) else base
+    return None if base is None or changed_inputs(base["inputs"], folder.tree, base["grounds"]) else base
 
 
-def check_locked(folder: Folder, recorded: dict[str, str]) -> None:
+def check_locked(folder: Folder, plan: Plan) -> None:
     """Raise LockStale when the folder's files are not those that its lock was made from."""
-    changed = changed_inputs(recorded, folder.tree)
-    if changed:
+    if changed := changed_files(plan, folder.tree):
         raise LockStale(folder.lock, changed, folder.command)
 
 

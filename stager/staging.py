@@ -114,7 +114,7 @@ def current_plan(folder: Folder, settings: Settings) -> Plan:
     if settings.locked:
         if previous is None:
             raise LockMissing(folder.lock, folder.command)
-        restage.check_locked(folder, dict(previous.inputs))
+        restage.check_locked(folder, previous)
     if (
         previous
         and not settings.upgrade
@@ -138,7 +138,7 @@ def _changed(plan: Plan, tree: SourceTree, stack: str, architecture: str) -> lis
     other = (stack and stack != plan.stack) or (architecture and architecture != plan.architecture)
     packs = [pin.name for pin in plan.buildpacks if pinned_digest(pin.name, pin.folder, tree.root) != pin.digest]
     return [
-        *restage.changed_inputs({path: str(digest) for path, digest in plan.inputs}, tree),
+        *restage.changed_files(plan, tree),
         *(["the command line"] if other else []),
         *(["this stager's codec"] if plan.codec != CODEC else []),
         *(f"the buildpack {name}" for name in packs),

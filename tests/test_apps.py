@@ -132,13 +132,20 @@ def digest(path: Path) -> str:
 @pytest.mark.parametrize("name", HAPPY)
 def test_plan(name: str, tmp_path: Path, shared_store: Path) -> None:
     expected = EXPECTED[name]
-    plan = stager("plan", materialise(name, tmp_path), "--json", store=shared_store).good().document
+    app = materialise(name, tmp_path)
+    plan = stager("plan", app, "--json", store=shared_store).good().document
     runtimes = {row["name"]: row["version"] for row in plan["runtimes"] if row["name"] != "npm"}
     assert set(runtimes) == set(expected["runtimes"])
     assert all(runtimes[key].startswith(start) for key, start in expected["runtimes"].items()), runtimes
     assert {row["type"]: row["command"] for row in plan["processes"]} == expected["processes"]
     assert all(row["reason"]["text"] for row in (*plan["processes"], *plan["runtimes"], *plan["buildpacks"]))
+    files = [row["reason"]["file"] for row in (*plan["processes"], *plan["buildpacks"])]
+    assert all((app / file).is_file() or file in MADE for file in files if file), "such a plan is never in step"
     check_artifacts(plan["artifacts"], expected["artifacts"])
+
+
+MADE = ("pylock.toml", "uv.lock", "package-lock.json")
+"""What is made before staging where an app has no lock of its own."""
 
 
 def check_artifacts(rows: list[dict[str, Any]], expected: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from stager import lockfile, staging
 from stager.digest import Digest
 from stager.errors import BadLock, Cancelled, DigestMismatch, LockMissing, LockStale, NotCached
 from stager.indexes import Indexes
-from stager.model import Artifact, Event, Plan
+from stager.model import Artifact, Event, Plan, Reason
 from stager.restage import Folder
 from stager.staging import Settings
 from stager.store import Store
@@ -76,6 +76,23 @@ def test_locked_demands_one_that_fits(app: Path) -> None:
     assert caught.value.message == "stager.lock is out of step with Procfile"
     assert caught.value.data["changed"] == ["Procfile"]
     assert stage(app, save_lock=True) == stage(app, locked=True)
+
+
+def test_what_a_command_rests_on_must_still_be_there(app: Path) -> None:
+    """The module that a server serves is no input, since every edit would change the plan; that it is there is one."""
+    stage(app, save_lock=True)
+    (app / "shop.py").write_text("app = 1\n")
+    plan = lockfile.loads((app / "stager.lock").read_bytes())
+    served = tuple(replace(one, reason=Reason("serves shop", "shop.py", 1)) for one in plan.processes)
+    (app / "stager.lock").write_text(lockfile.dumps(replace(plan, processes=served)))
+    first = stage(app, locked=True)
+    assert stage(app, locked=True) == first
+    (app / "shop.py").rename(app / "store.py")
+    with pytest.raises(LockStale) as caught:
+        stage(app, locked=True)
+    assert caught.value.data["changed"] == ["shop.py"]
+    stage(app, save_lock=True)
+    assert lockfile.loads((app / "stager.lock").read_bytes()).processes == plan.processes
 
 
 def test_locked_for_another_stack_wants_its_lock(app: Path) -> None:

@@ -205,7 +205,7 @@ def _give(plan: Plan, root: str, store: Store, label: str) -> str:
     """Write the plan to an app that has none; the file's path, or nothing when the app has this very plan."""
     folder = Folder(root, store)
     folder.aim(plan.stack, plan.architecture)
-    check_locked(folder, {path: str(digest) for path, digest in plan.inputs})
+    check_locked(folder, plan)
     there = folder.lock_bytes()
     if there is None:
         staging.save_lock(folder, plan)

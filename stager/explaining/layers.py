@@ -168,7 +168,7 @@ def _inputs(before: Before, question: Question) -> str:
     """Which of the files that decide the plan changed, as a part of a sentence."""
     if before.plan is None:
         return ""
-    changed = restage.changed_inputs({path: str(digest) for path, digest in before.plan.inputs}, question.tree)
+    changed = restage.changed_files(before.plan, question.tree)
     return f"it rests on {listed(changed)}" if changed else ""
 
 
@@ -194,7 +194,7 @@ def _layers(
 
 
 def _of_plans(old: Plan, new: Plan, question: Question) -> Iterator[Answer]:
-    changed = restage.changed_inputs({path: str(digest) for path, digest in old.inputs}, question.tree)
+    changed = restage.changed_files(old, question.tree)
     why = f"the plan it holds changed, as {listed(changed)} did" if changed else "the plan it holds changed"
     yield Answer("skeleton", f"skeleton is made again: {why}.", data={"layer": "skeleton", "made": True})
     before, after = _contents(old), _contents(new)
