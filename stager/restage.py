@@ -70,7 +70,7 @@ class Folder:
         self.root, self.given = os.path.realpath(root), root
         self.lock, self.command, self.notes = LOCK, "stager lock", ()
         self._store = store
-        self.memo: dict[str, Any] = (store.recall("folder", _folder_key(self.root, store)) or {}) if store else {}
+        self.memo: dict[str, Any] = (store.recall("folder", folder_key(self.root, store)) or {}) if store else {}
         self.tree = SourceTree.read(root, index=self.memo.get("index"), stop=stop, printed=printed)
 
     def read_again(self, stop: Callable[[], bool] = never, printed: frozenset[tuple[int, int]] = frozenset()) -> None:
@@ -150,7 +150,8 @@ class Folder:
             ) from None
 
 
-def _folder_key(root: str, store: Store) -> str:
+def folder_key(root: str, store: Store) -> str:
+    """The memo key of what these rules know of the app's folder at `root`."""
     return f"{rules.identity(store)}\n{root}"
 
 
@@ -331,7 +332,7 @@ def _remember(folder: Folder, store: Store, known: assembly.Known, last: dict[st
         memo["before"] = before
     if memo != folder.memo:
         try:
-            store.remember("folder", _folder_key(folder.root, store), memo)
+            store.remember("folder", folder_key(folder.root, store), memo)
         except CannotWrite:
             return  # a memo may always be missing
     folder.memo = memo

@@ -499,7 +499,7 @@ def test_an_output_that_is_replaced_meanwhile_disturbs_nobody(app: Path, outputs
 
 def test_verify_asks_no_memory(app: Path, tmp_path: Path) -> None:
     """A store whose memory is wrong makes a wrong droplet; verify and attest must not ask the same memory."""
-    from stager.restage import Folder
+    from stager.restage import Folder, folder_key
     from stager.store import Store
     from stager.tree.walk import checksum
 
@@ -515,7 +515,7 @@ def test_verify_asks_no_memory(app: Path, tmp_path: Path) -> None:
     assert record.startswith("f+")
     index["folders"][""]["A.txt"] = "f-"
     index["checksum"] = checksum(index["folders"], index["places"], index["root"])
-    memory.remember("folder", folder.root, folder.memo)
+    memory.remember("folder", folder_key(folder.root, memory), folder.memo)
     wrong = here("stage", app, "-o", tmp_path / "wrong.tgz", "--locked", store=store)
     assert wrong != here("stage", app, "-o", tmp_path / "y", "--locked", store=tmp_path / "other")
     words = ("--source", app, "--conditions", "umask")
