@@ -27,7 +27,7 @@ from .. import limits, parsing, regular, writing
 from ..checked import Node
 from ..detection.appconfig import Health
 from ..digest import canonical_json
-from ..errors import BadMachine, CannotWrite, MachineBusy, NoMachine
+from ..errors import BadMachine, CannotWrite, MachineBusy, NoMachine, Unreadable
 from ..store.disk import why
 
 EJECTED = "ejected"
@@ -100,7 +100,9 @@ class State:
 
 
 def place(app: str) -> Place:
-    """The place of the app in a folder."""
+    """The place of the app in a folder. Raises Unreadable when there is no such folder: it has no machine to tell of."""
+    if not os.path.isdir(app):
+        raise Unreadable(app, "there is no such folder", "Give the folder that holds the app.")
     return Place(os.path.abspath(app))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import restage
-from ..errors import BadMachine, NoMachine, StagerError
+from ..errors import BadMachine, NoMachine, StagerError, Unreadable
 from ..health import UNKNOWN, Verdict
 from . import checking, folder, handle, logs
 from .checking import Row
@@ -86,10 +86,10 @@ def status(app: str, context: Context) -> Status:
 
 def check(app: str, limit: float, slow: float) -> Verdict:
     """The app's health; UNKNOWN without a machine. Raises nothing: a monitoring system reads the verdict."""
-    where = folder.place(app)
     try:
+        where = folder.place(app)
         state = folder.load(where)
-    except (NoMachine, BadMachine) as error:
+    except (NoMachine, BadMachine, Unreadable) as error:
         return Verdict(UNKNOWN, error.message)
     with connected(where.file("ssh_config")) as guest:
         return checking.verdict(state, guest, limit, slow)

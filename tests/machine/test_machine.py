@@ -519,6 +519,13 @@ def test_without_a_machine_everything_says_so(tmp_path: Path) -> None:
     assert stager("destroy", tmp_path, "--json", store=store).good().document == {"destroyed": False}
 
 
+@pytest.mark.parametrize("command", ["up", "status", "logs", "provision", "halt", "destroy"])
+def test_a_folder_that_is_not_there_has_no_machine_to_tell_of(command: str, tmp_path: Path) -> None:
+    done = stager(command, tmp_path / "gone", "--json", store=tmp_path / "store")
+    assert (done.code, done.document["error"]["code"]) == (20, "Unreadable")
+    assert stager("check", tmp_path / "gone", store=tmp_path / "store").code == 3
+
+
 def test_only_how_to_reach_the_machine_is_kept_of_an_ssh_configuration() -> None:
     text = "Host default\n  HostName 127.0.0.1\n  User vagrant\n  Port 2222\n  IdentityFile /a b/key\n  Z y\n"
     found = guest.config(text).decode()
