@@ -103,6 +103,7 @@ def test_every_key_of_a_state_is_checked(tmp_path: Path) -> None:
 
 def test_a_folder_that_came_with_the_app_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A clone or copy may hold a Vagrantfile, which is a program, and an ssh configuration that names one."""
+    (tmp_path / "app").mkdir()
     where = folder.place(str(tmp_path / "app"))
     folder.prepare(where)
     folder.save(where, STATE)
