@@ -89,6 +89,9 @@ def test_a_python_app_with_postgresql_is_one_droplet_in_five_places(
 ) -> None:
     """A virtual machine, a container box, the host, bubblewrap on the stack's root, a plain container: one digest."""
     app = make_shop(tmp_path / "shop")
+    (app / "stager.yml").write_text(
+        "services: [postgresql, redis]\nhealth: {path: /health, timeout: 600}\n"
+    )  # emulated
     with brought_up(app, shared_store, variables) as up:
         assert get(up["url"]) == "postgresql 1 redis 1"
         elsewhere(app / ".stager" / "machine" / "droplet.tgz", up["droplet"], bench, shared_store, tmp_path)
@@ -122,7 +125,9 @@ def test_a_node_app_answers_from_a_virtual_machine(
     variables: dict[str, str], tmp_path: Path, shared_store: Path
 ) -> None:
     app = materialise("express-npm-v3", tmp_path)
-    (app / "stager.yml").write_text("services: [postgresql, redis]\n")  # those of the other machine, whose box is there
+    (app / "stager.yml").write_text(  # the services are those of the other machine, whose box is there
+        "services: [postgresql, redis]\nhealth: {timeout: 600}\n"
+    )
     expected = expectation("express-npm-v3")["http"]
     with brought_up(app, shared_store, variables) as up:
         assert expected["body"] in get(up["url"].rstrip("/") + expected["path"])
