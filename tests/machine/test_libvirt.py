@@ -49,11 +49,12 @@ def answers() -> bool:
     return subprocess.run(command, capture_output=True, check=False, timeout=60).returncode == 0
 
 
-def domains() -> list[str]:
-    """Every domain of stager's."""
+def domains(app: Path) -> list[str]:
+    """The domains of this app's machine; another test may have one of its own on the same daemon."""
+    mark = f"stager-{sha256(os.fsencode(app / '.stager' / 'machine')).hex[:16]}"
     command = ["virsh", "--connect", "qemu:///system", "list", "--all", "--name"]
     named = subprocess.run(command, capture_output=True, check=True, text=True, timeout=60).stdout.split()
-    return [name for name in named if name.startswith("stager-")]
+    return [name for name in named if name.startswith(mark)]
 
 
 @pytest.fixture(scope="module")
@@ -76,11 +77,11 @@ def brought_up(app: Path, store: Path, variables: dict[str, str]) -> Iterator[di
         assert f"sha256:{inside.good().out.strip()}" == up["droplet"]
         check = stager("check", app, store=store, cwd=None, **variables)
         assert (check.code, check.out[:9]) == (0, "STAGER OK")
-        assert len(domains()) == 1
+        assert len(domains(app)) == 1
         yield up
     finally:
         stager("destroy", app, store=store, cwd=None, **variables).good()
-    assert domains() == []
+    assert domains(app) == []
     assert not (app / ".stager").exists()
 
 
