@@ -307,19 +307,33 @@ def _front(droplet: DropletFile, length: int) -> Part:
     """The runs at the file's beginning that inflate to `length` bytes: they end with an empty stored block."""
     decoder, begin = zlib.decompressobj(-15), len(codec.HEADER)
     made = crc = done = 0
-    data = os.pread(droplet._fd, _SMALL, begin)
-    while (cut := data.find(codec.EMPTY_STORED, done)) >= 0:
-        cut += len(codec.EMPTY_STORED)
+    for run, marked in _marked(droplet._bytes(begin, min(_SMALL, droplet.size - begin))):
         try:
-            out = decoder.decompress(data[done:cut], length - made + 1)
+            for out in drained(decoder, run):
+                made, crc = made + len(out), zlib.crc32(out, crc)
+                if made > length:
+                    break
         except zlib.error:
             break
-        made, crc, done = made + len(out), zlib.crc32(out, crc), cut
-        if made == length:
+        done += len(run)
+        if made == length and marked:
             return Part(begin, done, crc, length)
-        if made > length or decoder.unconsumed_tail:
+        if made > length:
             break
     raise BadArchive(droplet.name, "its skeleton is not joined as stager joins pieces")
+
+
+def _marked(parts: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """The same bytes, cut behind each empty stored block; and whether one ends here."""
+    mark, rest = codec.EMPTY_STORED, b""
+    for part in parts:
+        data, done = rest + part, 0
+        while (at := data.find(mark, done)) >= 0:
+            yield data[done : at + len(mark)], True
+            done = at + len(mark)
+        whole = max(done, len(data) - len(mark) + 1)  # a mark may begin in this part and end in the next
+        yield data[done:whole], False
+        rest = data[whole:]
 
 
 def _identify(droplet: DropletFile, part: Part) -> list[str]:
@@ -361,14 +375,23 @@ def inflated(parts: Iterable[bytes], label: str, *, open_end: bool = False) -> I
     decoder = zlib.decompressobj(-15)
     try:
         for part in parts:
-            while part and not decoder.eof:
-                yield decoder.decompress(part, 4 * _BUFFER)
-                part = decoder.unconsumed_tail
+            if decoder.eof:
+                break
+            yield from drained(decoder, part)
         yield decoder.flush()
     except zlib.error:
         raise BadArchive(label, "its compressed data is damaged") from None
     if decoder.eof is open_end:
         raise BadArchive(label, "its compressed data is cut short" if not open_end else "ends where it should not")
+
+
+def drained(decoder: zlib._Decompress, data: bytes) -> Iterator[bytes]:
+    """All that `data` makes the decoder give, in parts of at most 4 MiB. Raises zlib.error."""
+    out = b""
+    while (data or len(out) == 4 * _BUFFER) and not decoder.eof:
+        out = decoder.decompress(data, 4 * _BUFFER)
+        data = decoder.unconsumed_tail
+        yield out
 
 
 def _measure(parts: Iterable[bytes]) -> tuple[int, int]:

@@ -56,6 +56,18 @@ def test_the_layers_are_the_whole_archive_but_its_envelope(staged: tuple[stager.
     assert names[-5:] == ["./deps/", "./logs/", "./profile.d/", "./staging_info.yml", "./tmp/"]
 
 
+def test_the_skeletons_end_is_found_wherever_the_parts_that_are_read_are_cut(
+    staged: tuple[stager.Droplet, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, _ = staged
+    with open_droplet(made.path) as droplet:
+        parts, size = droplet.parts, droplet.parts["skeleton"].size
+    for buffer in (*range(size - len(codec.EMPTY_STORED), size + 2), 101):
+        monkeypatch.setattr("stager.droplets._BUFFER", buffer)
+        with open_droplet(made.path) as again:
+            assert (again.parts, again.layers) == (parts, made.layers), buffer
+
+
 def test_facts_plan_and_files_are_read(staged: tuple[stager.Droplet, Store]) -> None:
     made, _ = staged
     with open_droplet(made.path) as droplet:
