@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from . import limits, regular, resources, yamltext
 from .checked import Node
@@ -24,8 +25,6 @@ _TOP = {
     "architectures",
     "libraries",
     "archive",
-    "python",
-    "nginx",
     "root",
     "vagrant",
     "services",
@@ -63,8 +62,8 @@ class Box:
     libraries: frozenset[str]
     suite: str = ""
     keyring: bytes = b""
-    python: PackageSet | None = None
-    nginx: PackageSet | None = None
+    sets: Mapping[str, PackageSet] = field(default_factory=dict)
+    """Runtime → the packages of the archive that make it."""
     release: str = ""
     """The distribution's version, such as `12`."""
     built: bool = False
@@ -106,7 +105,6 @@ def parse(name: str, text: str, keyrings: str, file: str = "") -> Box:
     `file` is what errors call the text. The sections `root`, `vagrant` and `services` are read by `stacks.reading`.
     """
     top = yamltext.parse(text, file or f"boxes/{name}/box.yml", invalid).root
-    _only(top, _TOP)
     archive = top.get("archive")
     return Box(
         name,
@@ -117,8 +115,7 @@ def parse(name: str, text: str, keyrings: str, file: str = "") -> Box:
         frozenset(top.strings("libraries")),
         archive.str("suite") if archive else "",
         _keyring(archive, keyrings) if archive else b"",
-        _package_set(top, "python"),
-        _package_set(top, "nginx"),
+        {name: _package_set(top, name) for name in top.value if name not in _TOP},
         top.str("release", ""),
         top.get("root") is not None,
     )
@@ -164,10 +161,10 @@ def _keyring(archive: Node, folder: str) -> bytes:
     return b"".join(certificates)
 
 
-def _package_set(top: Node, key: str) -> PackageSet | None:
-    node = top.get(key)
-    if node is None:
-        return None
+def _package_set(top: Node, key: str) -> PackageSet:
+    node = top.at(key)
+    if not isinstance(node.value, dict) or "packages" not in node.value:
+        node.fail(f"is neither the packages of a runtime nor one of {', '.join(sorted(_TOP))}")
     _only(node, _SET)
     packages = tuple(sorted(node.strings("packages")))
     if not packages or top.get("archive") is None:

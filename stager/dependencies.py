@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from . import assembly, codec, launch, linking, pieces, releases, rules, starting, tar, vetting
+from . import assembly, codec, launch, linking, pieces, rules, starting, tar, vetting
 from .digest import canonical_json
 from .ecosystems import covered, link_packages, unpacked
 from .errors import DigestMismatch, LockStale, PathConflict, StoreCorrupt, UnsafeEntry
@@ -26,6 +26,7 @@ from .pieces import Piece
 from .remarks import collisions, told, whose
 from .resources import pinned_digest
 from .restage import base_key, grounds
+from .runtimes import ended
 from .store import Store
 
 BUCKETS = 32
@@ -202,7 +203,7 @@ def build_base(
         **envelope,
         "layers": layers,
         "notes": [
-            *releases.remarks(plan.runtimes),
+            *ended.remarks(plan.runtimes),
             *made.notes,
             *vetting.notes(plan, packages, owners),
             *told(collisions(owners), partial(whose, owners)),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from . import box, fetching, planning, runtimes, writing
 from .archive import content_chunks
@@ -21,6 +22,7 @@ from .errors import LockFailed, NoRuntime, NotCached
 from .model import Artifact, Detection, Reason, Stack
 from .resolving import confined, npm, python
 from .restage import Folder
+from .runtimes.record import RuntimeRequest
 from .staging import Settings, aim, buildpacks_of
 from .store import Store
 from .tree import SourceTree
@@ -93,7 +95,7 @@ def _python_version(tree: SourceTree, detected: Detection, stack: Stack, setting
     """The Python that staging will choose: what a lock must be for that says nothing itself."""
     sources = planning.Sources.online(settings.store, settings.indexes, tree, settings.offline, settings.stop)
     asked = [(wanted, why) for name, wanted, why in detected.versions if name == "python"]
-    return runtimes.choose_python(asked, stack, sources.web, sources.debian(stack.suite)).runtime.version
+    return runtimes.kind("python").choose(RuntimeRequest(asked, stack, sources.web, sources.indexes)).runtime.version
 
 
 # --- Node.js ---------------------------------------------------------------------------------------------------
@@ -122,8 +124,9 @@ def install_npm(place: str, tree: SourceTree, asked: Sequence[tuple[str, Reason]
     """Node, as it is asked for, and npm below a folder, as they are staged; where they are."""
     sources = planning.Sources.online(settings.store, settings.indexes, tree, settings.offline, settings.stop)
     stack = _host_stack()
-    node = runtimes.choose_node(asked, stack, sources.web, settings.indexes.npm())
-    chosen = runtimes.choose_npm(node.runtime.version, [], stack, sources.web, settings.indexes.npm())
+    request = RuntimeRequest(asked, stack, sources.web, settings.indexes)
+    node = runtimes.kind("node").choose(request)
+    chosen = runtimes.kind("npm").choose(replace(request, asked=(), beside={"node": node}))
     artifacts = (*node.artifacts, *chosen.artifacts)
     blobs = fetching.fetch(
         artifacts, settings.store, indexes=settings.indexes, offline=settings.offline, progress=settings.progress,

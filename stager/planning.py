@@ -12,22 +12,25 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from . import above, box, buildpack, detection, releases, restage, runtimes
+from . import above, box, buildpack, detection, restage, runtimes
 from .codec import CODEC
 from .detection import appconfig, commands, options, versions
 from .digest import Digest
 from .ecosystems import ecosystem
-from .errors import StagerError, Unpinned, UsageError
+from .errors import StagerError, Unpinned
 from .model import Artifact, BuildpackPin, Detection, Detections, EnvVar, Locked, Plan, Reason, Runtime, Stack
 from .resources import is_input
 from .restage import DEFAULT_ARCHITECTURE
 from .restage import DEFAULT_STACK as DEFAULT_STACK
-from .runtimes import Asked, Chosen, DebianMirrors, Web
+from .runtimes.chosen import Chosen
+from .runtimes.ended import remarks
+from .runtimes.record import RuntimeRequest
 from .writing import never
 
 if TYPE_CHECKING:
     from .buildpack.vocabulary import Buildpack
     from .ecosystems import npm, pypi
+    from .ecosystems.deb_index import Web
     from .indexes import Indexes
     from .store import Store
     from .tree import SourceTree
@@ -57,10 +60,6 @@ class Sources:
         indexes = indexes_for(tree, indexes)
         web = Pages(indexes, store, offline=offline, stopping=stop)
         return cls(web, indexes, PypiLookup(web), NpmLookup(web))
-
-    def debian(self, suite: str) -> DebianMirrors:
-        """The Debian archive and its security archive."""
-        return DebianMirrors(*self.indexes.debian(suite))
 
 
 def indexes_for(tree: SourceTree, indexes: Indexes) -> Indexes:
@@ -135,7 +134,7 @@ def plan(
         processes=chosen.processes,
         env=_environment(used, config),
         facts=_facts(tree, used, parts),
-        notes=tuple(dict.fromkeys((*found.notes, *releases.remarks(parts.runtimes), *parts.notes, *chosen.notes))),
+        notes=tuple(dict.fromkeys((*found.notes, *remarks(parts.runtimes), *parts.notes, *chosen.notes))),
         hints=tuple(parts.hints),
     )
 
@@ -230,11 +229,12 @@ def _add(
         _check_unlocked(tree, detected, pack)
     chosen: dict[str, Chosen] = {}
     ended = not config.refuses_ended
-    if previous and config.refuses_ended and releases.remarks(previous.runtimes):
+    if previous and config.refuses_ended and remarks(previous.runtimes):
         previous = None
     for name in versions.runtimes(tree, pack, detected.lock):
         asked = _asked(tree, name, detected, pack)
-        chosen[name] = _runtime(name, asked, stack, sources, previous, chosen, ended)
+        request = RuntimeRequest(asked, stack, sources.web, sources.indexes, previous, dict(chosen), ended)
+        chosen[name] = runtimes.kind(name).choose(request)
         parts.add_runtime(chosen[name])
     if pack.ecosystem == "pypi":
         parts.add_locked(_python(tree, detected, stack, config, sources, chosen["python"].runtime))
@@ -277,30 +277,6 @@ def _asked(tree: SourceTree, runtime: str, detected: Detection, pack: Buildpack)
         locked = ecosystem("pypi").requires_python(tree, detected.lock)
         asked += [locked] if locked else []
     return asked
-
-
-def _runtime(
-    name: str,
-    asked: Asked,
-    stack: Stack,
-    sources: Sources,
-    previous: Plan | None,
-    chosen: dict[str, Chosen],
-    ended: bool,
-) -> Chosen:
-    debian, registry = sources.debian(stack.suite), sources.indexes.npm()
-    if name == "python":
-        return runtimes.choose_python(asked, stack, sources.web, debian, previous, ended=ended)
-    if name == "node":
-        return runtimes.choose_node(asked, stack, sources.web, registry, previous, ended=ended)
-    if name == "npm":
-        return runtimes.choose_npm(chosen["node"].runtime.version, asked, stack, sources.web, registry, previous)
-    if name == "bun":
-        return runtimes.choose_bun(asked, stack, sources.web, registry, previous)
-    if name == "nginx":
-        return runtimes.choose_nginx(stack, sources.web, debian, previous)
-    message = f"no runtime is called {name!r}"
-    raise UsageError(message)
 
 
 def _python(

@@ -1,4 +1,4 @@
-"""Which release lines of Python and Node there are, from `buildpacks/<name>/releases.yml`.
+"""Which release lines of a runtime there are, from `buildpacks/<name>/releases.yml`.
 
 A line is a minor version of Python (`3.11`) or a major one of Node (`24`). The tables are data that a stager release
 brings along, so that no clock decides whether a line is still supported.
@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from . import resources, yamltext
 from .checked import Node
 from .errors import InvalidDefinition, StagerError
-from .model import Runtime
+
+_KEYS = ("supported", "ended", "default", "codenames")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Releases:
     codenames: dict[str, str] = field(default_factory=dict)
     """Lower-case name of a long-term support line → line."""
     extra: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """glibc floors of what is built beside it: `standalone`, `bun`."""
+    """glibc floors of what is built beside it, by its name: the table's other members."""
 
     def facts(self, line: str) -> Line:
         """What is known of a line, supported or ended. Raises KeyError for an unknown one."""
@@ -56,42 +56,8 @@ class Releases:
         return above[-1] if above else next(iter(self.supported))
 
 
-def python() -> Releases:
-    """CPython's lines. Raises InvalidDefinition when the shipped table is wrong."""
-    return _read("python")
-
-
-def node() -> Releases:
-    """Node's lines. Raises InvalidDefinition when the shipped table is wrong."""
-    return _read("nodejs")
-
-
-def remarks(runtimes: Iterable[Runtime]) -> list[str]:
-    """A warning for each runtime whose line has had its last security fixes: since when, and the version to try."""
-    return [text for runtime in runtimes if (text := _remark(runtime))]
-
-
-def _remark(runtime: Runtime) -> str:
-    title, table = {"python": ("Python", python), "node": ("Node.js", node)}.get(runtime.name, ("", None))
-    line = next((part for part in _lines(runtime.version) if table and part in table().ended), "")
-    if not line or not table:
-        return ""
-    known = table()
-    other, why = known.next(line), runtime.reason
-    place = f" ({why.file}:{why.line} asks for it)" if why.line else f" ({why.file} asks for it)" if why.file else ""
-    return (
-        f"{title} {line} has had no security fixes since {known.ended[line].ends}{place}; "
-        f"try {title} {other}, which has them until {known.supported[other].ends}"
-    )
-
-
-def _lines(version: str) -> tuple[str, str]:
-    """The lines that a version may be of: by its minor version, as Python's, and by its major one, as Node's."""
-    major, _, rest = version.partition(".")
-    return f"{major}.{rest.partition('.')[0]}", major
-
-
-def _read(buildpack: str) -> Releases:
+def read(buildpack: str) -> Releases:
+    """The table that is shipped with a buildpack. Raises InvalidDefinition when it is wrong."""
     with open(os.path.join(resources.folder("buildpacks"), buildpack, "releases.yml"), encoding="utf-8") as file:
         return parse(file.read(), f"buildpacks/{buildpack}/releases.yml")
 
@@ -105,7 +71,7 @@ def parse(text: str, file: str) -> Releases:
         {name: _line(top.at("ended"), name) for name in sorted(top.table("ended"), key=_number, reverse=True)},
         top.str("default", ""),
         {name: top.at("codenames").str(name) for name in top.table("codenames")},
-        {name: _glibc(top.at(name)) for name in ("standalone", "bun") if top.get(name)},
+        {name: _glibc(top.at(name)) for name in top.value if name not in _KEYS},
     )
     if not found.supported or (found.default and found.default not in found.supported):
         top.fail("the default must be one of the supported lines")

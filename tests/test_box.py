@@ -20,6 +20,9 @@ python: {version: "3.11", glibc: "2.36", roots: [p], exclude: [libc6], packages:
 """
 
 
+KEYS = "architectures, archive, distribution, glibc, libraries, release, root, services, summary, vagrant"
+
+
 @pytest.fixture
 def keyrings(tmp_path: Path) -> str:
     (tmp_path / "a.gpg").write_bytes(b"AAA")
@@ -55,7 +58,7 @@ def test_the_shipped_stacks() -> None:
 @pytest.mark.parametrize("name", box.names())
 def test_every_shipped_box_can_run_what_it_lists(name: str) -> None:
     own = box.read(name)
-    for packages in filter(None, (own.python, own.nginx)):
+    for packages in own.sets.values():
         assert packages.glibc <= own.glibc
         assert packages.libraries <= own.libraries
         assert set(packages.data) <= set(packages.packages)
@@ -87,8 +90,7 @@ def test_a_box_is_read_in_full(keyrings: str) -> None:
         frozenset({"libstdc++.so.6"}),
         "bookworm",
         b"AAABB",
-        box.PackageSet("3.11", (2, 36), ("p",), frozenset({"libc6"}), ("p", "z"), ("z",)),
-        None,
+        {"python": box.PackageSet("3.11", (2, 36), ("p",), frozenset({"libc6"}), ("p", "z"), ("z",))},
     )
 
 
@@ -125,6 +127,7 @@ def test_an_architecture_the_stack_does_not_come_in() -> None:
         ("[a.gpg, b.gpg]", "[]", "archive: has no keyring; an archive without a signature is never read", 7),
         ("[z, p]", "[]", "python: needs packages, and an archive they come from", 8),
         ("libraries: [libstdc++.so.6]", "libraries: yes", "libraries: expected an array, found str", 6),
+        ("summary: A", "vagrnt: {}\nsummary: A", f"vagrnt: is neither the packages of a runtime nor one of {KEYS}", 2),
         (
             "roots: [p]",
             "root: [p]",

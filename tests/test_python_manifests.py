@@ -8,13 +8,13 @@ import pytest
 
 from stager import detection, planning, restage
 from stager.detection.matching import Facts
-from stager.detection.version_files import SOURCES
 from stager.ecosystems.pypi import check_drift, included
 from stager.errors import BadManifest, LockFailed, LockStale
 from stager.indexes import Indexes
 from stager.locking import _python_lock
 from stager.model import Detection, Reason
 from stager.resolving import python
+from stager.runtimes import kind
 from stager.tree import Link, SourceTree
 
 RUN = "what it depends on is known only by running it"
@@ -124,7 +124,7 @@ def test_lists_in_a_folder_are_pointed_to() -> None:
 def test_the_python_that_setup_cfg_asks_for() -> None:
     def asked(**files: str) -> list[str]:
         tree = SourceTree.of({name.replace("_", "."): text for name, text in files.items()})
-        return [one.text for read in SOURCES["python"] for one in read(Facts(tree))]
+        return [one.text for read in kind("python").sources for one in read(Facts(tree))]
 
     assert asked(setup_cfg=SETUP_CFG) == [">=3.12"]
     assert asked(setup_cfg=SETUP_CFG, pyproject_toml='[project]\nrequires-python = ">=3.11"\n') == [">=3.11"]

@@ -5,10 +5,11 @@ import pytest
 from stager import releases
 from stager.errors import InvalidDefinition
 from stager.model import Reason, Runtime
+from stager.runtimes import ended
 
 
 def test_python_lines_are_newest_first() -> None:
-    table = releases.python()
+    table = releases.read("python")
     assert list(table.supported)[:2] == ["3.15", "3.14"]
     assert table.default in table.supported
     assert list(table.ended)[:2] == ["3.10", "3.9"]
@@ -18,7 +19,7 @@ def test_python_lines_are_newest_first() -> None:
 
 
 def test_node_lines_say_what_they_need() -> None:
-    table = releases.node()
+    table = releases.read("nodejs")
     assert list(table.supported) == ["26", "24", "22"]
     assert table.supported["24"] == releases.Line(
         "2028-04", "2025-10", "11", (2, 28), frozenset({"libstdc++.so.6", "libgcc_s.so.1"})
@@ -76,4 +77,4 @@ WHERE = Reason("asked for", "package.json", 6)
     ],
 )
 def test_a_line_past_its_end_is_told_with_the_version_to_try(runtime: Runtime, said: list[str]) -> None:
-    assert releases.remarks([runtime]) == said
+    assert ended.remarks([runtime]) == said

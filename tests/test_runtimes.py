@@ -12,7 +12,13 @@ from stager import box, releases
 from stager.digest import Digest
 from stager.errors import BadSignature, NoRuntime, StagerError, Unreachable, VersionError
 from stager.model import Artifact, Plan, Reason, Runtime, Stack
-from stager.runtimes import Chosen, choose_bun, choose_nginx, choose_node, choose_npm, choose_python, pbs_url
+from stager.runtimes.bun import choose_bun
+from stager.runtimes.chosen import Chosen
+from stager.runtimes.nginx import choose_nginx
+from stager.runtimes.node import choose_node
+from stager.runtimes.npm import choose_npm
+from stager.runtimes.python import choose_python
+from stager.runtimes.standalone import pbs_url
 
 DEBIAN, UBUNTU, REDHAT = box.load("debian-12"), box.load("heroku-24"), box.load("ubi9")
 REGISTRY = "https://npm.example/base"
@@ -46,7 +52,7 @@ def archive(monkeypatch: pytest.MonkeyPatch) -> Pages:
     web = Pages()
     for name in ("debian-12", "heroku-24"):
         own = real(name)
-        listed = {item for one in (own.python, own.nginx) if one for item in one.packages}
+        listed = {item for one in own.sets.values() for item in one.packages}
         versions = {"python3.11-minimal": "3.11.2-6+deb12u1", "nginx": "1.22.1-9"}
         stanzas = [stanza(item, versions.get(item, "1:1.0~x+y-1")) for item in sorted(listed)]
         publish(web, MIRRORS.archive, own.suite, stanzas)
@@ -71,7 +77,7 @@ def test_a_debian_stacks_own_python_is_the_default(archive: Pages) -> None:
     chosen = choose_python([], DEBIAN, archive, MIRRORS)
     why = Reason("the stack's own Python; the app asks for no version")
     assert chosen.runtime == Runtime("python", "3.11.2", "debian", (2, 36), why)
-    names = box.read("debian-12").python
+    names = box.read("debian-12").sets.get("python")
     assert names is not None
     assert len(chosen.artifacts) == len(names.packages)
     minimal = next(item for item in chosen.artifacts if "/python3.11-minimal@" in item.purl)
@@ -132,7 +138,7 @@ def test_another_version_comes_from_python_build_standalone_with_the_suites_data
 
 def test_elsewhere_the_default_line_is_taken_without_any_index() -> None:
     chosen = choose_python([], UBUNTU, OFFLINE, MIRRORS)
-    assert chosen.runtime.version.startswith(f"{releases.python().default}.")
+    assert chosen.runtime.version.startswith(f"{releases.read('python').default}.")
     assert chosen.runtime.reason == Reason("a build by python-build-standalone; the app asks for no version")
     assert OFFLINE.asked == []
 
@@ -177,7 +183,7 @@ def test_the_default_line_goes_before_the_newest(text: str, line: str) -> None:
 
 
 def available() -> str:
-    lines = releases.python().supported
+    lines = releases.read("python").supported
     found = [choose_python(asked(line), UBUNTU, OFFLINE, MIRRORS).runtime.version for line in lines]
     return f"Ask for one of: {', '.join(found)}."
 

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stager import wanted
 from stager.errors import VersionError
 from stager.model import Reason
+from stager.runtimes.published import npm_request
+from stager.runtimes.specifiers import parse
 
 WHY = Reason("asked for", ".python-version", 3)
 PYTHONS = ["2.7.18", "3.10.4", "3.11.0", "3.11.2", "3.11.9", "3.12.1", "3.13.0", "4.0.0"]
@@ -47,7 +48,7 @@ NODE_HINT = "Write a version such as 22 or 22.14.0, a range such as >=22 <25, or
     ],
 )
 def test_python_requests(text: str, expected: list[str]) -> None:
-    request = wanted.python(text, WHY)
+    request = parse(text, WHY)
     assert [version for version in PYTHONS if request.accepts(version)] == expected
     assert (request.text, request.where, request.prefers) == (text.strip(), ".python-version:3", "")
 
@@ -68,7 +69,7 @@ def test_python_requests(text: str, expected: list[str]) -> None:
 )
 def test_malformed_python_requests(text: str, shown: str, why: str) -> None:
     with pytest.raises(VersionError) as caught:
-        wanted.python(text, WHY)
+        parse(text, WHY)
     assert caught.value.message == f"python {shown}: {why}"
     assert (caught.value.hint, caught.value.where) == (PYTHON_HINT, ".python-version:3")
 
@@ -95,7 +96,7 @@ def test_malformed_python_requests(text: str, shown: str, why: str) -> None:
     ],
 )
 def test_node_requests(text: str, expected: list[str], prefers: str) -> None:
-    request = wanted.node(text, WHY, CODENAMES)
+    request = npm_request("node", text, WHY, CODENAMES)
     assert [version for version in NODES if request.accepts(version)] == expected
     assert request.prefers == prefers
 
@@ -111,14 +112,14 @@ def test_node_requests(text: str, expected: list[str], prefers: str) -> None:
 )
 def test_malformed_node_requests(text: str, why: str, hint: str) -> None:
     with pytest.raises(VersionError) as caught:
-        wanted.node(text, Reason("x", "package.json", 9), CODENAMES)
+        npm_request("node", text, Reason("x", "package.json", 9), CODENAMES)
     assert caught.value.message == f"node {text}: {why}"
     assert (caught.value.hint, caught.value.where) == (hint, "package.json:9")
 
 
 @given(st.text(max_size=40) | st.text("0123456789.*x^~<>=!|, -v", max_size=24))
 def test_any_text_is_a_request_or_a_version_error(text: str) -> None:
-    for read in (wanted.python, lambda text, why: wanted.node(text, why, CODENAMES)):
+    for read in (parse, lambda text, why: npm_request("node", text, why, CODENAMES)):
         try:
             request = read(text, WHY)
         except VersionError as problem:
@@ -139,7 +140,7 @@ def test_any_text_is_a_request_or_a_version_error(text: str) -> None:
     ],
 )
 def test_hyphen_ranges_as_node_semver_reads_them(text: str, fits: str, not_: str) -> None:
-    asked = wanted.node(text, Reason("a test"), {})
+    asked = npm_request("node", text, Reason("a test"), {})
     assert asked.accepts(fits)
     assert not asked.accepts(not_)
 
@@ -149,4 +150,4 @@ def test_hyphen_ranges_as_node_semver_reads_them(text: str, fits: str, not_: str
 )
 def test_what_is_no_range_is_told(text: str) -> None:
     with pytest.raises(VersionError):
-        wanted.node(text, Reason("a test", "package.json", 1), {})
+        npm_request("node", text, Reason("a test", "package.json", 1), {})

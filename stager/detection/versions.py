@@ -1,7 +1,8 @@
 """Which runtime versions an app asks for: every request with its file and line, the most specific first.
 
-`version_files` reads them, `wanted` understands them, and `releases` knows which lines have ended (a shipped table,
-never a clock). What comes out is free of contradictions; which exact version is taken is decided by planning.
+The runtimes read and understand them, and know which of
+their lines have ended (a shipped table, never a clock). What comes out is free of contradictions; which exact version
+is taken is decided by planning.
 """
 
 from __future__ import annotations
@@ -10,22 +11,22 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .. import releases, wanted
+from .. import wanted
 from ..buildpack.vocabulary import Buildpack
 from ..errors import Ambiguous, VersionError
 from ..model import Reason
 from ..releases import Releases
+from ..runtimes import kind
+from ..runtimes.version_files import Asked, no_version
 from ..wanted import place
 from . import appconfig
 from .matching import Facts
-from .version_files import SOURCES, Asked, no_version
 
 if TYPE_CHECKING:
     from ..tree import SourceTree
 
 Request = tuple[str, str, Reason]
 """(runtime, wanted, where it is asked for), as `Detection.versions` holds it."""
-TITLES = {"python": "Python", "node": "Node.js", "bun": "Bun", "npm": "npm"}
 _NUMBERS = re.compile(r"\d+(?:\.\d+){0,2}")
 _EXACTNESS = re.compile(r"v?=?\s*\d+(?:\.\d+)?(\.\d+)?\Z")
 
@@ -38,7 +39,7 @@ def requested(tree: SourceTree, runtime: str) -> tuple[Request, ...]:
     life where `stager.yml` refuses those, and Ambiguous when files contradict each other.
     """
     table, refuses = _table(runtime), appconfig.read(tree).refuses_ended
-    requests = [_understood(runtime, one, table) for one in _asked(tree, runtime) if not no_version(one)]
+    requests = [_understood(runtime, one) for one in _asked(tree, runtime) if not no_version(one)]
     for request in requests:
         _check_life(runtime, request, table, refuses)
     _check_agreement(runtime, requests, table)
@@ -49,7 +50,7 @@ def requested(tree: SourceTree, runtime: str) -> tuple[Request, ...]:
 def passed_over(tree: SourceTree, runtime: str) -> tuple[str, ...]:
     """What is to be said of files that name something else than a version, and so decide nothing."""
     return tuple(
-        f"{one.file}:{one.line} names {what} ({one.text[:80]}), which says no version of {TITLES[runtime]}; "
+        f"{one.file}:{one.line} names {what} ({one.text[:80]}), which says no version of {kind(runtime).title}; "
         "the app's other files decide"
         for one in _asked(tree, runtime)
         if (what := no_version(one))
@@ -58,18 +59,18 @@ def passed_over(tree: SourceTree, runtime: str) -> tuple[str, ...]:
 
 def _asked(tree: SourceTree, runtime: str) -> list[Asked]:
     facts = Facts(tree)
-    return [one for read in SOURCES.get(runtime, ()) for one in read(facts)]
+    return [one for read in kind(runtime).sources for one in read(facts)]
 
 
 def satisfies(runtime: str, text: str, version: str) -> bool:
     """Whether an exact `version` (`3.12.4`) meets the request `text`. Raises VersionError for a malformed request."""
-    return bool(_understood(runtime, Asked(text, "", None), _table(runtime)).accepts(version))
+    return bool(_understood(runtime, Asked(text, "", None)).accepts(version))
 
 
 def newest(runtime: str, requests: Sequence[Request]) -> str:
     """The newest version of a supported line that all requests allow, 99 for what they leave open; empty when none."""
     table = _table(runtime)
-    understood = [_understood(name, Asked(text, "", None), table) for name, text, _ in requests if name == runtime]
+    understood = [_understood(name, Asked(text, "", None)) for name, text, _ in requests if name == runtime]
     supported = tuple(table.supported) if table else ()
     joint = _joint(understood, supported)
     return _dotted(joint[-1]) if joint and supported else ""
@@ -91,14 +92,13 @@ def manager(tree: SourceTree, buildpack: Buildpack, lock: str) -> str:
 
 
 def _table(runtime: str) -> Releases | None:
-    return {"python": releases.python, "node": releases.node}.get(runtime, lambda: None)()
+    read = kind(runtime).releases
+    return read() if read else None
 
 
-def _understood(runtime: str, asked: Asked, table: Releases | None) -> wanted.Request:
-    reason = Reason(f"{asked.file} asks for {TITLES.get(runtime, runtime)} {asked.text[:80]}", asked.file, asked.line)
-    if runtime == "python":
-        return wanted.python(asked.text, reason)
-    return wanted.node(asked.text, reason, table.codenames if table else {}, runtime)
+def _understood(runtime: str, asked: Asked) -> wanted.Request:
+    reason = Reason(f"{asked.file} asks for {kind(runtime).title} {asked.text[:80]}", asked.file, asked.line)
+    return kind(runtime).parse(asked.text, reason)
 
 
 def _breadth(text: str) -> int:
@@ -114,7 +114,7 @@ def _check_life(runtime: str, request: wanted.Request, table: Releases | None, r
     ended = next((line for line in table.ended if _joint([request], [line], only=True)), "")
     if ended and not refuses:
         return
-    title = TITLES.get(runtime, runtime)
+    title = kind(runtime).title
     why = f"{title} {ended} has had no security fixes since {table.ended[ended].ends}" if ended else _UNKNOWN
     hint = f"Ask for one of {', '.join(table.supported)}."
     hint += f" Or let {appconfig.NAME} say 'end_of_life: warn'." if ended else ""
@@ -128,7 +128,7 @@ def _check_agreement(runtime: str, requests: Sequence[wanted.Request], table: Re
     lines = (*table.supported, *table.ended) if table else ()
     if len(requests) < 2 or _joint(requests, lines):
         return
-    what = f"these ask for {TITLES.get(runtime, runtime)} versions that exclude each other"
+    what = f"these ask for {kind(runtime).title} versions that exclude each other"
     places = [f"{place(request.reason)} ({request.text})" for request in requests]
     raise Ambiguous(what, places, "Change them to agree, or delete all but one.")
 

@@ -5,22 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from .. import box, releases
+from .. import box, runtimes
 from ..detection import versions
 from ..model import Plan, Reason, Runtime
-from ..runtimes import standalone
 from .answers import Answer, Question, where
 
 _NUMBERS = re.compile(r"\d+(?:\.\d+){0,2}")
-RULES = {
-    "python": "the stack's own Python comes first when every request allows it; else the newest fitting build by "
-    "python-build-standalone, of the default line {default} first",
-    "node": "the newest release of the newest long-term line that every request allows and the stack can run",
-    "npm": "of the major version that the chosen Node is shipped with, unless engines.npm asks otherwise",
-    "bun": "the newest release that every request allows",
-    "nginx": "the stack's own nginx",
-}
-"""How each runtime is chosen, as `runtimes` does it."""
 Request = tuple[str, Reason]
 
 
@@ -50,8 +40,7 @@ def _asked(question: Question) -> dict[str, list[Request]]:
 def _runtime(one: Runtime, plan: Plan, asked: Sequence[Request], question: Question) -> Answer:
     because = [f"{place or 'the settings'} asks for '{text}'" for text, place in _requests(asked)]
     because += [] if asked else ["no file of the app asks for a version"]
-    default = releases.python().default
-    because.append(f"the rule: {RULES.get(one.name, 'see its buildpack').format(default=default)}")
+    because.append(f"the rule: {_rule(one.name)}")
     candidates = [*_candidates(one, plan, asked)]
     because += [f"candidate {text}" for _, _, text in candidates]
     if question.plan_from_lock():
@@ -70,34 +59,16 @@ def _requests(asked: Iterable[Request]) -> list[tuple[str, str]]:
     return [(text, where(why)) for text, why in asked]
 
 
+def _rule(name: str) -> str:
+    own = runtimes.kind(name)
+    return own.rule.format(default=own.releases().default if own.releases else "")
+
+
 def _candidates(one: Runtime, plan: Plan, asked: Sequence[Request]) -> Iterator[tuple[str, bool, str]]:
     """(version or line, whether it is the chosen one, a sentence) in the order of preference."""
-    if one.name == "python":
-        yield from _python(one, plan, asked)
-    elif one.name == "node":
-        yield from _node(one, asked)
-
-
-def _python(one: Runtime, plan: Plan, asked: Sequence[Request]) -> Iterator[tuple[str, bool, str]]:
-    own = box.read(plan.stack).python
-    table = releases.python()
-    if own is not None:
-        chosen = one.source == "debian"
-        version = one.version if chosen else own.version
-        yield version, chosen, f"{version}, the stack's own: {_verdict('python', own.version, asked, chosen)}"
     stack = box.load(plan.stack, plan.architecture)
-    for line in sorted(table.supported, key=lambda line: line != table.default):
-        for version, _ in standalone.builds(line, stack)[:1]:
-            chosen = one.source != "debian" and version == one.version
-            yield version, chosen, f"{version}, by python-build-standalone: {_verdict('python', line, asked, chosen)}"
-
-
-def _node(one: Runtime, asked: Sequence[Request]) -> Iterator[tuple[str, bool, str]]:
-    table = releases.node()
-    for line in sorted(table.supported, key=lambda line: not table.supported[line].lts):
-        facts, chosen = table.supported[line], one.version.startswith(f"{line}.")
-        kind = f"long-term since {facts.lts}" if facts.lts else "not long-term"
-        yield line, chosen, f"{line} ({kind}, supported until {facts.ends}): {_verdict('node', line, asked, chosen)}"
+    for version, line, chosen, text in runtimes.kind(one.name).candidates(one, stack):
+        yield version, chosen, f"{text}: {_verdict(one.name, line, asked, chosen)}"
 
 
 def _verdict(runtime: str, line: str, asked: Sequence[Request], chosen: bool) -> str:

@@ -1,25 +1,39 @@
-"""Which Python, Node, npm, bun and nginx an app gets: decided from what it asks for, its stack and the indexes.
+"""What a droplet carries to run an app: interpreters and servers, one module each with a frozen record of what is special.
 
-Every request must be satisfied, and the files must run on the stack: nothing is substituted silently. What
+Every request for a version must be satisfied, and the files must run on the stack: nothing is substituted silently. What
 `stager.lock` holds already is kept while it satisfies the app, so that no deploy changes a runtime by itself.
+
+The registry names modules instead of importing them: an app uses one or two.
 """
 
-from ..ecosystems.deb_index import DebianMirrors, Web
-from .chosen import Asked, Chosen
-from .nginx import choose_nginx
-from .node import choose_bun, choose_node, choose_npm
-from .python import choose_python
-from .standalone import pbs_url
+from __future__ import annotations
 
-__all__ = [
-    "Asked",
-    "Chosen",
-    "DebianMirrors",
-    "Web",
-    "choose_bun",
-    "choose_nginx",
-    "choose_node",
-    "choose_npm",
-    "choose_python",
-    "pbs_url",
-]
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
+
+from ..errors import UsageError
+
+if TYPE_CHECKING:
+    from .record import RuntimeKind
+
+MODULES = {
+    "python": "stager.runtimes.python",
+    "node": "stager.runtimes.node",
+    "npm": "stager.runtimes.npm",
+    "bun": "stager.runtimes.bun",
+    "nginx": "stager.runtimes.nginx",
+}
+"""A runtime's name → the module with its `RUNTIME`, in the order of droplets' layers."""
+
+
+def kind(name: str) -> RuntimeKind:
+    """The record of a runtime. Raises UsageError for a name that is not in `MODULES`."""
+    if name not in MODULES:
+        message = f"no runtime is called {name!r}"
+        raise UsageError(message)
+    return cast("RuntimeKind", import_module(MODULES[name]).RUNTIME)
+
+
+def kinds() -> tuple[RuntimeKind, ...]:
+    """Every runtime there is."""
+    return tuple(map(kind, MODULES))

@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .. import box
+from ..ecosystems import deb
 from ..ecosystems.deb_index import DebianMirrors, Web, merged, select
 from ..errors import NoRuntime
 from ..model import Artifact, Runtime, Stack
 from .chosen import Chosen, check_needs, debs, kept, package_name, reason
+from .record import Layout, RuntimeKind
 
 if TYPE_CHECKING:
     from ..model import Plan
 
-PLACE = ".stager/nginx"
+NAME, PLACE = "nginx", ".stager/nginx"
 
 
 def choose_nginx(
@@ -25,20 +27,31 @@ def choose_nginx(
     index.
     """
     own = box.read(stack.name)
-    if own.nginx is None:
-        able = [name for name in box.names() if box.read(name).nginx]
-        raise NoRuntime("nginx", "at all", stack.name, [], "", f"Stacks that have it: {', '.join(able)}.")
-    check_needs("nginx", own.nginx.version, stack, own.nginx.glibc, own.nginx.libraries)
-    found = kept(previous, "nginx", stack, [], frozenset({"deb-nginx/1"}))
-    if found and {package_name(artifact) for artifact in found[1]} == set(own.nginx.packages):
-        return _chosen(found[0].version, own, own.nginx.glibc, found[1], ())
+    packages = own.sets.get(NAME)
+    if packages is None:
+        able = [name for name in box.names() if NAME in box.read(name).sets]
+        raise NoRuntime(NAME, "at all", stack.name, [], "", f"Stacks that have it: {', '.join(able)}.")
+    check_needs(NAME, packages.version, stack, packages.glibc, packages.libraries)
+    found = kept(previous, NAME, stack, [], frozenset({"deb-nginx/1"}))
+    if found and {package_name(artifact) for artifact in found[1]} == set(packages.packages):
+        return _chosen(found[0].version, own, packages.glibc, found[1], ())
     index = merged(web, debian, own.suite, stack.architecture, own.keyring, now)
-    artifacts = debs(select(index, own.nginx.packages), "deb-nginx/1", PLACE)
-    return _chosen(index["nginx"].upstream, own, own.nginx.glibc, artifacts, index.notes)
+    artifacts = debs(select(index, packages.packages), "deb-nginx/1", PLACE)
+    return _chosen(index["nginx"].upstream, own, packages.glibc, artifacts, index.notes)
 
 
 def _chosen(
     version: str, own: box.Box, glibc: tuple[int, int], artifacts: tuple[Artifact, ...], notes: tuple[str, ...]
 ) -> Chosen:
     why = reason(f"the nginx of Debian's {own.suite}", [])
-    return Chosen(Runtime("nginx", version, "debian", glibc, why), artifacts, notes=notes)
+    return Chosen(Runtime(NAME, version, "debian", glibc, why), artifacts, notes=notes)
+
+
+RUNTIME = RuntimeKind(
+    name=NAME,
+    title="nginx",
+    place=PLACE,
+    layouts={"deb-nginx/1": Layout(deb.unpack, r"pkg:deb/debian/nginx")},
+    choose=lambda ask: choose_nginx(ask.stack, ask.web, ask.debian, ask.previous),
+    rule="the stack's own nginx",
+)

@@ -6,22 +6,29 @@ python-build-standalone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import cache
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
 
-from .. import box, releases, wanted
+from .. import box, releases
+from ..ecosystems import deb, runtime
 from ..ecosystems.deb_index import DebianMirrors, Index, Web, merged, select
 from ..errors import StagerError
 from ..model import Artifact, Runtime, Stack
 from ..wanted import Request
 from . import standalone
 from .chosen import Asked, Chosen, all_accept, check_needs, debs, kept, package_name, reason, refusal
+from .record import Candidate, Layout, RuntimeKind
+from .specifiers import parse
+from .version_files import Asked as Wish
+from .version_files import Facts, Reader, member, mise, plain, tool_versions
 
 if TYPE_CHECKING:
     from ..model import Plan
 
-PLACE = ".stager/python"
+NAME, PLACE = "python", ".stager/python"
+_releases = partial(releases.read, "python")
 HOOK = (
     'import os, site, sys; site.addsitedir(os.path.join(os.path.dirname(sys.base_prefix), "pypi", "site-packages"))\n'
 )
@@ -49,7 +56,7 @@ def choose_python(
     `ended`. Raises VersionError for a request that is malformed, unknown, without a build or at odds with another,
     NoRuntime when the version exists but not for this stack, IntegrityError and FetchError for the index.
     """
-    requests = [wanted.python(text, why) for text, why in asked]
+    requests = [parse(text, why) for text, why in asked]
     own = box.read(stack.name)
     index = cache(lambda: merged(web, debian, own.suite, stack.architecture, own.keyring, now))
     return (
@@ -61,11 +68,11 @@ def choose_python(
 
 def _kept(previous: Plan | None, stack: Stack, own: box.Box, requests: Sequence[Request]) -> Chosen | None:
     """The earlier plan's Python, unless the box has changed which packages belong to it."""
-    found = kept(previous, "python", stack, requests, frozenset({"deb-python/1", "pbs/1"}))
+    found = kept(previous, NAME, stack, requests, frozenset({"deb-python/1", "pbs/1"}))
     if not found:
         return None
     runtime, artifacts = found
-    packages = own.python if stack.suite else None
+    packages = own.sets.get(NAME) if stack.suite else None
     expected = (packages.packages if runtime.source == _SUITE else packages.data) if packages else ()
     if {package_name(item) for item in artifacts if item.layout == "deb-python/1"} != set(expected):
         return None
@@ -74,14 +81,14 @@ def _kept(previous: Plan | None, stack: Stack, own: box.Box, requests: Sequence[
 
 def _from_suite(requests: Sequence[Request], stack: Stack, own: box.Box, index: Callable[[], Index]) -> Chosen | None:
     """The Debian suite's Python, if it satisfies the requests; the index is only read when it may."""
-    packages = own.python if stack.suite else None
+    packages = own.sets.get(NAME) if stack.suite else None
     if packages is None or not _may_fit(requests, packages.version):
         return None
     stanzas = select(index(), packages.packages)
     version = index()[f"python{packages.version}-minimal"].upstream
     if not all_accept(requests, version):
         return None
-    check_needs("python", version, stack, packages.glibc, packages.libraries, _where(requests))
+    check_needs(NAME, version, stack, packages.glibc, packages.libraries, _where(requests))
     artifacts = debs(stanzas, "deb-python/1", PLACE)
     return _chosen(version, _SUITE, packages.glibc, requests, artifacts, index().notes)
 
@@ -90,7 +97,7 @@ def _from_standalone(
     requests: Sequence[Request], stack: Stack, own: box.Box, index: Callable[[], Index], ended: bool
 ) -> Chosen:
     """The newest fitting build; of several lines the default one first, then the newest."""
-    table = releases.python()
+    table = _releases()
     lines = sorted(table.supported, key=lambda line: line != table.default) + (table.longest_kept() if ended else [])
     found = next(
         (item for line in lines for item in standalone.builds(line, stack) if all_accept(requests, item[0])), None
@@ -98,11 +105,12 @@ def _from_standalone(
     if found is None:
         raise _refusal(requests, stack, table)
     version, artifact = found
-    check_needs("python", version, stack, table.extra["standalone"], frozenset(), _where(requests))
+    check_needs(NAME, version, stack, table.extra["standalone"], frozenset(), _where(requests))
     data: tuple[Artifact, ...] = ()
     notes: tuple[str, ...] = ()
-    if own.python and own.python.data and stack.suite:
-        data, notes = debs(select(index(), own.python.data), "deb-python/1", PLACE), index().notes
+    packages = own.sets.get(NAME) if stack.suite else None
+    if packages and packages.data:
+        data, notes = debs(select(index(), packages.data), "deb-python/1", PLACE), index().notes
     return _chosen(version, _STANDALONE, table.extra["standalone"], requests, (artifact, *data), notes)
 
 
@@ -121,7 +129,7 @@ def _chosen(
     line = version.rpartition(".")[0]
     site = "lib/python3/dist-packages" if source == _SUITE else f"lib/python{line}/site-packages"
     return Chosen(
-        Runtime("python", version, source, glibc, reason(_WHAT[source], requests)),
+        Runtime(NAME, version, source, glibc, reason(_WHAT[source], requests)),
         artifacts,
         tuple((f"{PLACE}/bin/{name}", f"python{line}") for name in ("python", "python3")),
         ((f"{PLACE}/{site}/stager.pth", HOOK),),
@@ -132,15 +140,101 @@ def _chosen(
 def _refusal(requests: Sequence[Request], stack: Stack, table: releases.Releases) -> StagerError:
     """The error for requests that no Python of this stack satisfies, with what there is instead."""
     newest = [version for line in table.supported for version, _ in standalone.builds(line, stack)[:1]]
-    owners = {name: own.version for name in box.names() if (own := box.read(name).python)}
+    owners = {name: own.version for name in box.names() if (own := box.read(name).sets.get(NAME))}
     there = [owners[stack.name], *newest] if stack.name in owners else newest
     others = [f"{name} ({line})" for name, line in owners.items() if name != stack.name and _may_fit(requests, line)]
     hint = f"Ask for one of: {', '.join(there)}."
     if others:
         hint += f" Stacks with a Python of their own that may fit: {', '.join(others)}."
-    return refusal("python", requests, table, lambda one, line: _may_fit([one], line), stack, there, hint)
+    return refusal(NAME, requests, table, lambda one, line: _may_fit([one], line), stack, there, hint)
 
 
 def _may_fit(requests: Sequence[Request], line: str) -> bool:
     """Whether the requests admit any patch release of a line."""
     return any(all_accept(requests, f"{line}.{patch}") for patch in _PATCHES)
+
+
+# --- what asks for it ------------------------------------------------------------------------------------------
+
+
+def _setup_cfg(facts: Facts) -> Iterator[Wish]:
+    """`python_requires` of setup.cfg, where no pyproject.toml says it."""
+    file = "setup.cfg"
+    found = re.search(r"^python_requires\s*=\s*(.+)$", facts.text(file), re.MULTILINE) if file in facts.tree else None
+    standard = "pyproject.toml" in facts.tree and facts.member("pyproject.toml", "project.requires-python")
+    if found and not standard:
+        yield Wish(found[1].strip(), file, facts.text(file).count("\n", 0, found.start()) + 1, "range")
+
+
+def _virtualenv(read: Reader) -> Reader:
+    """pyenv's full name of a virtual environment (`3.11.4/envs/shop`) begins with the version it is of; uv's name of an
+    installation (`cpython-3.12.4-linux-x86_64-gnu`) says where it was for after it."""
+    return lambda facts: (
+        one._replace(text=_INSTALLATION.sub(r"\1", one.text.partition("/envs/")[0])) for one in read(facts)
+    )
+
+
+_INSTALLATION = re.compile(r"\Acpython-(3(?:\.\d+){1,2})-(?:linux|macos|windows)-[\w-]+\Z")
+_SOURCES = (
+    _virtualenv(plain(".python-version", "3.13")),
+    plain("runtime.txt", "3.13", "python-"),
+    tool_versions("python"),
+    mise("python"),
+    member("Pipfile", "requires.python_full_version", "plain"),
+    member("Pipfile", "requires.python_version", "plain"),
+    member("pyproject.toml", "tool.poetry.dependencies.python", "poetry"),
+    member("pyproject.toml", "project.requires-python", "range"),
+    _setup_cfg,
+    member("uv.lock", "requires-python", "range", unless="pyproject.toml project.requires-python"),
+)
+
+
+# --- the record ------------------------------------------------------------------------------------------------
+
+
+def _candidates(chosen: Runtime, stack: Stack) -> Iterator[Candidate]:
+    own = box.read(stack.name).sets.get(NAME)
+    if own is not None:
+        taken = chosen.source == _SUITE
+        version = chosen.version if taken else own.version
+        yield Candidate(version, own.version, taken, f"{version}, the stack's own")
+    table = _releases()
+    for line in sorted(table.supported, key=lambda line: line != table.default):
+        for version, _ in standalone.builds(line, stack)[:1]:
+            taken = chosen.source != _SUITE and version == chosen.version
+            yield Candidate(version, line, taken, f"{version}, by {_STANDALONE}")
+
+
+def _order(version: str) -> Any:
+    from packaging.version import Version
+
+    return Version(version)
+
+
+RUNTIME = RuntimeKind(
+    name=NAME,
+    title="Python",
+    place=PLACE,
+    programs=f"{PLACE}/bin",
+    layouts={
+        "deb-python/1": Layout(deb.unpack, r"pkg:deb/debian/python3\.[0-9]+-minimal"),
+        "pbs/1": Layout(
+            runtime.unpack,
+            r"pkg:generic/cpython",
+            "Python-2.0",
+            lambda artifact, indexes: standalone.pbs_url(artifact, indexes.pbs or None),
+        ),
+    },
+    choose=lambda ask: choose_python(ask.asked, ask.stack, ask.web, ask.debian, ask.previous, ended=ask.ended),
+    rule="the stack's own Python comes first when every request allows it; else the newest fitting build by "
+    "python-build-standalone, of the default line {default} first",
+    commands=("python", "python3", "pip"),
+    wish="Add a requirements.txt or a pyproject.toml, so that Python is in the droplet.",
+    example="python main.py",
+    parse=parse,
+    sources=_SOURCES,
+    releases=_releases,
+    candidates=_candidates,
+    order=_order,
+    settings=("groups", "extras"),
+)

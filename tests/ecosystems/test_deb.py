@@ -23,7 +23,9 @@ from stager.ecosystems import deb
 from stager.ecosystems.deb_index import merged
 from stager.errors import BadArchive, CodecChanged, Mislabelled
 from stager.model import Artifact, Stack
-from stager.runtimes import Chosen, choose_nginx, choose_python
+from stager.runtimes.chosen import Chosen
+from stager.runtimes.nginx import choose_nginx
+from stager.runtimes.python import choose_python
 from stager.tar import Unpacked
 
 TRIPLET = "x86_64-linux-gnu"
@@ -327,7 +329,7 @@ TARGETS = [(name, word) for name in box.names() for word in box.read(name).archi
 
 
 @pytest.mark.network
-@pytest.mark.parametrize(("name", "architecture"), [item for item in TARGETS if box.read(item[0]).python])
+@pytest.mark.parametrize(("name", "architecture"), [item for item in TARGETS if "python" in box.read(item[0]).sets])
 def test_each_boxs_python_is_complete(name: str, architecture: str, tmp_path: Path) -> None:
     stack = box.load(name, architecture)
     chosen = choose_python([], stack, live(), real_mirrors(stack.suite))
@@ -346,7 +348,7 @@ def test_each_boxs_python_is_complete(name: str, architecture: str, tmp_path: Pa
 
 
 @pytest.mark.network
-@pytest.mark.parametrize(("name", "architecture"), [item for item in TARGETS if box.read(item[0]).nginx])
+@pytest.mark.parametrize(("name", "architecture"), [item for item in TARGETS if "nginx" in box.read(item[0]).sets])
 def test_each_boxs_nginx_is_complete(name: str, architecture: str, tmp_path: Path) -> None:
     stack, suite = box.load(name, architecture), box.read(name).suite
     chosen = choose_nginx(stack, live(), real_mirrors(suite))

@@ -17,7 +17,10 @@ from stager.digest import sha256
 from stager.ecosystems import runtime
 from stager.errors import BadArchive, Mislabelled
 from stager.model import Artifact, Reason
-from stager.runtimes import Chosen, choose_bun, choose_node, choose_npm
+from stager.runtimes.bun import choose_bun
+from stager.runtimes.chosen import Chosen
+from stager.runtimes.node import choose_node
+from stager.runtimes.npm import choose_npm
 
 PROGRAM = make_elf(needed=["libc.so.6"], interpreter="/lib64/ld-linux-x86-64.so.2")
 MANIFEST = b'{"name": "demo", "version": "1.0.0"}'
@@ -217,14 +220,17 @@ def install(chosen: Chosen, root: Path) -> None:
 
 @pytest.mark.network
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="starts a Linux program")
-@pytest.mark.parametrize("line", sorted(releases.node().supported))
+@pytest.mark.parametrize("line", sorted(releases.read("nodejs").supported))
 def test_every_node_line_runs_and_needs_what_the_table_says(line: str, tmp_path: Path) -> None:
     root = tmp_path / "app folder"
     node = choose_node([(line, Reason("test"))], STACK, live(), npm_registry())
     npm = choose_npm(node.runtime.version, [], STACK, live(), npm_registry())
     install(node, root)
     install(npm, root)
-    facts, table = elf.read((root / ".stager/node/bin/node").read_bytes(), "node"), releases.node().supported[line]
+    facts, table = (
+        elf.read((root / ".stager/node/bin/node").read_bytes(), "node"),
+        releases.read("nodejs").supported[line],
+    )
     assert facts is not None
     assert facts.glibc == table.glibc
     assert set(facts.needed) - elf.GLIBC == table.libraries
@@ -242,7 +248,10 @@ def test_ended_node_lines_need_no_more_than_the_table_says(line: str, tmp_path: 
     node = choose_node([(line, Reason("test"))], STACK, live(), npm_registry())
     npm = choose_npm(node.runtime.version, [], STACK, live(), npm_registry())
     install(node, tmp_path)
-    facts, table = elf.read((tmp_path / ".stager/node/bin/node").read_bytes(), "node"), releases.node().ended[line]
+    facts, table = (
+        elf.read((tmp_path / ".stager/node/bin/node").read_bytes(), "node"),
+        releases.read("nodejs").ended[line],
+    )
     assert facts is not None
     assert facts.glibc <= table.glibc
     assert set(facts.needed) - elf.GLIBC == table.libraries
@@ -257,7 +266,7 @@ def test_bun_needs_what_the_table_says(architecture: str, tmp_path: Path) -> Non
     program = tmp_path / "app/.stager/bun/bin/bun"
     facts = elf.read(program.read_bytes(), "bun")
     assert facts is not None
-    assert facts.glibc == releases.node().extra["bun"]
+    assert facts.glibc == releases.read("nodejs").extra["bun"]
     assert set(facts.needed) <= elf.GLIBC
     if sys.platform.startswith("linux") and os.uname().machine == facts.machine:
         done = subprocess.run([str(program), "--version"], env={}, capture_output=True, text=True, check=True)

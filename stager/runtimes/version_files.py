@@ -1,17 +1,19 @@
 """Reads the files in which an app asks for runtime versions: what each says, verbatim, with its line.
 
-The formats: `.python-version` (pyenv, uv), `runtime.txt` (Heroku, Cloud Foundry), `.tool-versions` (asdf), `mise.toml`,
-`.nvmrc` (nvm), `.node-version`, and members of `package.json`, `pyproject.toml`, `Pipfile` and `uv.lock`.
+Files of one version (`.python-version`, `.nvmrc`, `runtime.txt`), asdf's `.tool-versions`, `mise.toml`, and members of JSON
+and TOML files. A runtime names its own, with these.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..errors import BadManifest
-from .matching import Facts
+
+if TYPE_CHECKING:
+    from ..tree import SourceTree
 
 
 class Asked(NamedTuple):
@@ -21,6 +23,23 @@ class Asked(NamedTuple):
     file: str
     line: int | None
     syntax: str = "plain"
+
+
+class Facts(Protocol):
+    """The app's files as readers ask for them; `detection.matching.Facts` is one."""
+
+    @property
+    def tree(self) -> SourceTree:
+        """The app."""
+
+    def text(self, path: str) -> str:
+        """A file as text."""
+
+    def member(self, path: str, dotted: str) -> Any:
+        """The member of a JSON or TOML file at a dotted path, None when there is none."""
+
+    def line(self, path: str, dotted: str) -> int | None:
+        """The line of that member."""
 
 
 Reader = Callable[[Facts], Iterator[Asked]]
@@ -120,26 +139,6 @@ def package_manager(name: str) -> Reader:
     return read
 
 
-def setup_cfg(facts: Facts) -> Iterator[Asked]:
-    """`python_requires` of setup.cfg, where no pyproject.toml says it."""
-    file = "setup.cfg"
-    found = re.search(r"^python_requires\s*=\s*(.+)$", facts.text(file), re.MULTILINE) if file in facts.tree else None
-    standard = "pyproject.toml" in facts.tree and facts.member("pyproject.toml", "project.requires-python")
-    if found and not standard:
-        yield Asked(found[1].strip(), file, facts.text(file).count("\n", 0, found.start()) + 1, "range")
-
-
-def _virtualenv(read: Reader) -> Reader:
-    """pyenv's full name of a virtual environment (`3.11.4/envs/shop`) begins with the version it is of; uv's name of an
-    installation (`cpython-3.12.4-linux-x86_64-gnu`) says where it was for after it."""
-    return lambda facts: (
-        one._replace(text=_INSTALLATION.sub(r"\1", one.text.partition("/envs/")[0])) for one in read(facts)
-    )
-
-
-_INSTALLATION = re.compile(r"\Acpython-(3(?:\.\d+){1,2})-(?:linux|macos|windows)-[\w-]+\Z")
-
-
 _MANAGED = (".python-version", ".tool-versions", "mise.toml", ".mise.toml")
 _OTHERS = re.compile(
     r"(?:c?python|pypy|graalpy(?:thon)?|(?:ana|mini|mamba)conda|mini-?forge|mambaforge|micropython|circuitpython|jython|"
@@ -160,36 +159,3 @@ def no_version(asked: Asked) -> str:
     if named and asked.text.lower() != "latest" and not _OTHERS.match(asked.text):
         return "a virtual environment"
     return ""
-
-
-SOURCES: dict[str, tuple[Reader, ...]] = {
-    "python": (
-        _virtualenv(plain(".python-version", "3.13")),
-        plain("runtime.txt", "3.13", "python-"),
-        tool_versions("python"),
-        mise("python"),
-        member("Pipfile", "requires.python_full_version", "plain"),
-        member("Pipfile", "requires.python_version", "plain"),
-        member("pyproject.toml", "tool.poetry.dependencies.python", "poetry"),
-        member("pyproject.toml", "project.requires-python", "range"),
-        setup_cfg,
-        member("uv.lock", "requires-python", "range", unless="pyproject.toml project.requires-python"),
-    ),
-    "node": (
-        member("package.json", "engines.node", "range"),
-        plain(".nvmrc", "24"),
-        plain(".node-version", "24"),
-        member("package.json", "volta.node", "range"),
-        tool_versions("nodejs", "node"),
-        mise("node", "nodejs"),
-    ),
-    "npm": (package_manager("npm"), member("package.json", "engines.npm", "range")),
-    "bun": (
-        plain(".bun-version", "1.3"),
-        package_manager("bun"),
-        member("package.json", "engines.bun", "range"),
-        tool_versions("bun"),
-        mise("bun"),
-    ),
-}
-"""Runtime → its sources, highest precedence first."""

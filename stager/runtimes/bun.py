@@ -1,0 +1,62 @@
+"""Which bun an app gets: the `baseline` build on amd64, so that a droplet runs on every processor of its platform."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ..ecosystems import runtime
+from ..errors import NoRuntime
+from ..model import Artifact, Runtime, Stack
+from ..wanted import Request
+from . import node
+from .chosen import Asked, Chosen, all_accept, asked_text, check_needs, first_place, kept, reason
+from .published import newest_of, npm_request, packument, pinned, semver
+from .record import Layout, RuntimeKind
+from .version_files import member, mise, package_manager, plain, tool_versions
+
+if TYPE_CHECKING:
+    from ..ecosystems.deb_index import Web
+    from ..model import Plan
+
+NAME, PLACE = "bun", ".stager/bun"
+PACKAGES = {"amd64": "@oven/bun-linux-x64-baseline", "arm64": "@oven/bun-linux-aarch64"}
+
+
+def choose_bun(asked: Asked, stack: Stack, web: Web, registry: str, previous: Plan | None = None) -> Chosen:
+    """The bun for an app on `stack`: the newest that satisfies the requests. Parameters and errors as `choose_node`."""
+    requests = [npm_request(NAME, text, why, {}) for text, why in asked]
+    glibc = node.release_table().extra[NAME]
+    check_needs(NAME, asked_text(requests), stack, glibc, frozenset())
+    if found := kept(previous, NAME, stack, requests, frozenset({"bun/1"})):
+        return _bun(found[0].version, glibc, requests, found[1])
+    package = PACKAGES[stack.architecture]
+    published = packument(web, registry, package)
+    version = newest_of(version for version in published if all_accept(requests, version))
+    if not version:
+        raise NoRuntime(NAME, asked_text(requests), stack.name, [newest_of(published) or "none"], first_place(requests))
+    return _bun(version, glibc, requests, (pinned(package, version, published[version].digest, "bun/1", PLACE),))
+
+
+def _bun(version: str, glibc: tuple[int, int], requests: Sequence[Request], files: tuple[Artifact, ...]) -> Chosen:
+    return Chosen(Runtime(NAME, version, "npm", glibc, reason("bun's own build", requests)), files)
+
+
+RUNTIME = RuntimeKind(
+    name=NAME,
+    title="Bun",
+    place=PLACE,
+    programs=f"{PLACE}/bin",
+    layouts={"bun/1": Layout(runtime.unpack, r"pkg:npm/.+", "MIT")},
+    choose=lambda ask: choose_bun(ask.asked, ask.stack, ask.web, ask.indexes.npm(), ask.previous),
+    rule="the newest release that every request allows",
+    parse=lambda text, reason: npm_request(NAME, text, reason, {}),
+    sources=(
+        plain(".bun-version", "1.3"),
+        package_manager(NAME),
+        member("package.json", "engines.bun", "range"),
+        tool_versions(NAME),
+        mise(NAME),
+    ),
+    order=semver,
+)

@@ -1,0 +1,76 @@
+"""Which npm command an app gets: of the major version that its Node is shipped with, unless it asks otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from .. import npmrange
+from ..ecosystems import runtime
+from ..errors import VersionError
+from ..model import Artifact, Runtime, Stack
+from ..wanted import Request
+from . import node
+from .chosen import Asked, Chosen, all_accept, asked_text, first_place, kept, reason
+from .published import line_of, newest_of, npm_request, packument, pinned, semver
+from .record import Layout, RuntimeKind
+from .version_files import member, package_manager
+
+if TYPE_CHECKING:
+    from ..ecosystems.deb_index import Web
+    from ..model import Plan
+
+NAME = "npm"
+PLACE = f"{node.PLACE}/lib/node_modules/npm"
+_LINKS = tuple((f"{node.PLACE}/bin/{name}", f"../lib/node_modules/npm/bin/{name}-cli.js") for name in ("npm", "npx"))
+
+
+def choose_npm(
+    node_version: str, asked: Asked, stack: Stack, web: Web, registry: str, previous: Plan | None = None
+) -> Chosen:
+    """The npm command for an app on Node `node_version`: of the major that Node is shipped with unless asked otherwise.
+
+    Raises VersionError when no version satisfies the requests and runs on that Node, FetchError for the registry.
+    """
+    requests = [npm_request(NAME, text, why, {}) for text, why in asked]
+    found = kept(previous, NAME, stack, requests, frozenset({"npm-cli/1"}))
+    if found and previous and any((r.name, r.version) == (node.NAME, node_version) for r in previous.runtimes):
+        return _npm(found[0].version, requests, found[1])
+    published = packument(web, registry, "npm")
+    fitting = [v for v in published if all_accept(requests, v) and _runs_on(published[v].engines, node_version)]
+    table, line = node.release_table(), line_of(node_version)
+    known = line in table.supported or line in table.ended
+    shipped = [v for v in fitting if known and line_of(v) == table.facts(line).npm]
+    newest = any(request.prefers for request in requests)
+    version = newest_of(fitting if newest else shipped or fitting)
+    if not version:
+        hint = "Ask for another npm (engines.npm) or another Node (engines.node)."
+        raise VersionError(
+            NAME, asked_text(requests), f"no release fits and runs on Node {node_version}", hint, first_place(requests)
+        )
+    return _npm(version, requests, (pinned("npm", version, published[version].digest, "npm-cli/1", PLACE),))
+
+
+def _npm(version: str, requests: Sequence[Request], files: tuple[Artifact, ...]) -> Chosen:
+    return Chosen(Runtime(NAME, version, "npm", (0, 0), reason("the npm for this Node", requests)), files, _LINKS)
+
+
+def _runs_on(engines: str, node_version: str) -> bool:
+    try:
+        return npmrange.parse(engines)(npmrange.version(node_version))
+    except ValueError:
+        return False
+
+
+RUNTIME = RuntimeKind(
+    name=NAME,
+    title="npm",
+    layouts={"npm-cli/1": Layout(runtime.unpack, r"pkg:npm/npm")},
+    choose=lambda ask: choose_npm(
+        ask.beside[node.NAME].runtime.version, ask.asked, ask.stack, ask.web, ask.indexes.npm(), ask.previous
+    ),
+    rule="of the major version that the chosen Node is shipped with, unless engines.npm asks otherwise",
+    parse=lambda text, reason: npm_request(NAME, text, reason, {}),
+    sources=(package_manager(NAME), member("package.json", "engines.npm", "range")),
+    order=semver,
+)

@@ -1,0 +1,106 @@
+"""What is special about a runtime, as one frozen value: each module of this folder holds one, as `RUNTIME`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..ecosystems.npm.semver import order as natural
+from ..wanted import beginning
+
+if TYPE_CHECKING:
+    from ..ecosystems import Unpack
+    from ..ecosystems.deb_index import DebianMirrors, Web
+    from ..indexes import Indexes
+    from ..model import Artifact, Plan, Reason, Runtime, Stack
+    from ..releases import Releases
+    from ..wanted import Request
+    from .chosen import Asked, Chosen
+    from .version_files import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeRequest:
+    """What a runtime is chosen by: what the app asks for, the stack, where to look, and what is there already."""
+
+    asked: Asked
+    stack: Stack
+    web: Web
+    indexes: Indexes
+    previous: Plan | None = None
+    """The plan in `stager.lock`, whose runtime is kept while it fits."""
+    beside: Mapping[str, Chosen] = field(default_factory=dict)
+    """The runtimes chosen before this one for the same buildpack, by name."""
+    ended: bool = True
+    """Whether a line past its end of life may be taken when no other fits."""
+
+    @property
+    def debian(self) -> DebianMirrors:
+        """The Debian archive of the stack's suite and its security archive."""
+        from ..ecosystems.deb_index import DebianMirrors
+
+        return DebianMirrors(*self.indexes.debian(self.stack.suite))
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How artifacts of one kind are unpacked (`Artifact.layout`), and what is known of them."""
+
+    unpack: Unpack
+    """`unpack(blob, artifact, path) -> Unpacked`; a recipe never changes its output."""
+    itself: str
+    """The package URL, as a regular expression, of the artifact that the runtime itself is; others only go with it."""
+    licence: str = ""
+    """The archive's own one, where it states none in a form that can be read."""
+    locate: Callable[[Artifact, Indexes], str] | None = None
+    """Where an artifact is that is on no ecosystem's index."""
+
+
+class Candidate(NamedTuple):
+    """A version or release line that could be chosen."""
+
+    version: str
+    line: str
+    """What requests are held against."""
+    chosen: bool
+    text: str
+    """What it is, for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeKind:
+    """An interpreter, virtual machine, server or tool that a droplet carries, and all that stager knows of it."""
+
+    name: str
+    """As a plan and `buildpack.yml` call it: `python`, `node`."""
+    title: str
+    """For people: `Python`, `Node.js`."""
+    layouts: Mapping[str, Layout]
+    choose: Callable[[RuntimeRequest], Chosen]
+    """The runtime that satisfies every request and runs on the stack. Raises VersionError for a request that is malformed,
+    unknown or at odds with another, NoRuntime for what the stack lacks, and what the indexes raise."""
+    rule: str
+    """How it is chosen, as a sentence's end; `{default}` is the release table's default line."""
+    place: str = ""
+    """The folder of the app that is its own, with a layer of its own; empty for a part of another runtime."""
+    programs: str = ""
+    """The folder on the search path that holds its programs."""
+    commands: tuple[str, ...] = ()
+    """What people call who want it there."""
+    wish: str = ""
+    """How an app gets it, as a sentence."""
+    example: str = ""
+    """A start command, for people."""
+    parse: Callable[[str, Reason], Request] = beginning
+    """A request's text as a test of versions. Raises VersionError."""
+    sources: tuple[Reader, ...] = ()
+    """What reads the app's files that ask for a version, highest precedence first."""
+    releases: Callable[[], Releases] | None = None
+    """Its release lines, with the month in which each ends."""
+    candidates: Callable[[Runtime, Stack], Iterator[Candidate]] = lambda _chosen, _stack: iter(())
+    """What could have been chosen, in the order of preference; for explanations."""
+    order: Callable[[str], Any] = natural
+    """A version as a value that orders as versions do. Raises ValueError."""
+    settings: tuple[str, ...] = ()
+    """Lists of names that an app's `stager.yml` may give under the runtime's name."""
