@@ -26,8 +26,8 @@ from stager import lockfile
 from stager.buildpack import load
 from stager.codec import CODEC
 from stager.digest import Digest
+from stager.inputs import inputs_of
 from stager.model import Artifact, BuildpackPin, Plan, Process, Reason
-from stager.restage import inputs_of
 from stager.store import Store
 from stager.tree import SourceTree
 

@@ -28,8 +28,8 @@ from stager import lockfile
 from stager.buildpack import load
 from stager.codec import CODEC
 from stager.digest import Digest, sha256
+from stager.inputs import inputs_of
 from stager.model import Artifact, BuildpackPin, Plan, Process, Reason
-from stager.restage import inputs_of
 from stager.store import Store
 from stager.tree import SourceTree
 

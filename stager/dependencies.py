@@ -17,6 +17,7 @@ from . import assembly, codec, launch, linking, pieces, rules, starting, tar, ve
 from .digest import canonical_json
 from .ecosystems import covered, link_packages, unpacked
 from .errors import DigestMismatch, LockStale, PathConflict, StoreCorrupt, UnsafeEntry
+from .inputs import grounds
 from .launch import LAYERS
 from .lockfile import plan_digest
 from .model import Artifact, BuildpackPin, Plan, Process
@@ -25,7 +26,7 @@ from .ownership import RUNTIMES
 from .pieces import Piece
 from .remarks import collisions, told, whose
 from .resources import pinned_digest
-from .restage import base_key, grounds
+from .restage import base_key
 from .runtimes import ended
 from .store import Store
 

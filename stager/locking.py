@@ -12,7 +12,7 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from . import box, fetching, planning, runtimes, writing
+from . import box, fetching, inputs, planning, runtimes, writing
 from .archive import content_chunks
 from .buildpack import load
 from .detection import versions
@@ -143,7 +143,7 @@ def _host_stack() -> Stack:
     if platform.system() != "Linux" or not architecture:
         hint = "Run 'npm install --package-lock-only' and commit package-lock.json."
         raise NoRuntime("node", "to resolve with", f"this {platform.system()} {platform.machine()}", [], hint=hint)
-    return box.load(planning.DEFAULT_STACK, architecture)
+    return box.load(inputs.DEFAULT_STACK, architecture)
 
 
 def _unpack(artifact: Artifact, blob: str, store: Store, place: str) -> None:

@@ -12,16 +12,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from . import above, box, buildpack, detection, restage, runtimes
+from . import above, box, buildpack, detection, runtimes
 from .codec import CODEC
 from .detection import appconfig, commands, options, versions
 from .digest import Digest
 from .ecosystems import ecosystem
 from .errors import StagerError, Unpinned
+from .inputs import DEFAULT_ARCHITECTURE, DEFAULT_STACK, inputs_of
 from .model import Artifact, BuildpackPin, Detection, Detections, EnvVar, Locked, Plan, Reason, Runtime, Stack
 from .resources import is_input
-from .restage import DEFAULT_ARCHITECTURE
-from .restage import DEFAULT_STACK as DEFAULT_STACK
 from .runtimes.chosen import Chosen
 from .runtimes.ended import remarks
 from .runtimes.record import RuntimeRequest
@@ -143,7 +142,7 @@ def _inputs(
     tree: SourceTree, matched: Iterable[Detection], used: Iterable[Buildpack]
 ) -> tuple[tuple[str, Digest], ...]:
     """The files that determine the plan: by their names, for any buildpack, and because a manifest includes them."""
-    found = restage.inputs_of(tree)
+    found = inputs_of(tree)
     for detected, pack in zip(matched, used, strict=True):
         found |= {path: file.digest for path, file in tree.files.items() if is_input(path, pack.inputs)}
         if pack.ecosystem == "pypi":

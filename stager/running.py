@@ -24,9 +24,9 @@ from .checked import whole
 from .droplets import launch_facts
 from .errors import CannotWrite, LaunchFailed, NotADroplet, PortForbidden, PortTaken
 from .listening import Astray, by
+from .programs import PATH, signal_group
 from .temporary import folder, tidy
 
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 GRACE = 10.0
 """Seconds that all processes have after a polite signal before they are killed, as on Cloud Foundry."""
@@ -367,11 +367,3 @@ def _handled(handler: Callable[[int, Any], None], numbers: tuple[signal.Signals,
     finally:
         for number, old in before.items():
             signal.signal(number, old)
-
-
-def signal_group(group: int, number: int) -> None:
-    """Send a signal to a process group that may be gone."""
-    try:
-        os.killpg(group, number)
-    except (ProcessLookupError, PermissionError):
-        return

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from . import assembly, dependencies, fetching, lockfile, restage, writing
+from . import assembly, dependencies, fetching, inputs, lockfile, restage, writing
 from .codec import CODEC, check_known_answer
 from .digest import Digest
 from .errors import BadLock, DigestMismatch, LockMissing, LockStale, StoreCorrupt, Unpinned
@@ -138,7 +138,7 @@ def _changed(plan: Plan, tree: SourceTree, stack: str, architecture: str) -> lis
     other = (stack and stack != plan.stack) or (architecture and architecture != plan.architecture)
     packs = [pin.name for pin in plan.buildpacks if pinned_digest(pin.name, pin.folder, tree.root) != pin.digest]
     return [
-        *restage.changed_files(plan, tree),
+        *inputs.changed_files(plan, tree),
         *(["the command line"] if other else []),
         *(["this stager's codec"] if plan.codec != CODEC else []),
         *(f"the buildpack {name}" for name in packs),

@@ -18,6 +18,7 @@ from stager.buildpack import load
 from stager.codec import CODEC
 from stager.digest import Digest, sha256
 from stager.errors import LockStale, NeedsBuild, PathConflict
+from stager.inputs import inputs_of
 from stager.lockfile import dumps
 from stager.model import Artifact, BuildpackPin, Plan, Process, Reason
 from stager.restage import Folder
@@ -71,7 +72,7 @@ class Bench:
             architecture="amd64",
             codec=CODEC,
             buildpacks=(BuildpackPin("procfile", load("procfile").digest, WHY),),
-            inputs=tuple((path, Digest(digest)) for path, digest in restage.inputs_of(tree).items()),
+            inputs=tuple((path, Digest(digest)) for path, digest in inputs_of(tree).items()),
             runtimes=(),
             artifacts=tuple(sorted(self.artifacts, key=lambda one: one.purl)),
             links=(),

@@ -15,8 +15,8 @@ from builders import make_wheel
 from stager import lockfile
 from stager.codec import CODEC
 from stager.digest import Digest, sha256
+from stager.inputs import inputs_of
 from stager.model import Artifact, BuildpackPin, Plan, Process, Reason
-from stager.restage import inputs_of
 from stager.store import Store
 from stager.tree import SourceTree
 

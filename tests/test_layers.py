@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parent.parent / "stager"
 RANKS = [
     "names errors digest limits telling regular temporary resources rules places programs writing filling shell secrecy",
     "model checked parsing",
-    "tar inflate codec pieces archive elf render templates yamltext buildpack box platforms npmrange releases wanted "
+    "tar inflate codec pieces archive elf render inputs templates yamltext buildpack box platforms npmrange releases wanted "
     "lockfile progress tree mistaken store entries",
     "ecosystems indexes net",
     # one droplet: made, read, compared, described

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stager import detection, planning, restage
+from stager import detection, inputs, planning
 from stager.detection.matching import Facts
 from stager.ecosystems.pypi import check_drift, included
 from stager.errors import BadManifest, LockFailed, LockStale
@@ -141,13 +141,13 @@ def test_a_link_to_an_input_makes_what_it_leads_to_one() -> None:
         "main.py": "",
     }
     tree = SourceTree.of(files)
-    recorded = restage.inputs_of(tree)
+    recorded = inputs.inputs_of(tree)
     assert list(recorded) == ["deploy/list"]
-    assert restage.changed_inputs(recorded, tree) == []
+    assert inputs.changed_inputs(recorded, tree) == []
     edited = SourceTree.of({**files, "deploy/list": "redis\n"})
-    assert restage.changed_inputs(recorded, edited) == ["deploy/list"]
+    assert inputs.changed_inputs(recorded, edited) == ["deploy/list"]
     turned = SourceTree.of({**files, "requirements.txt": Link("deploy/other")})
-    assert restage.changed_inputs(recorded, turned) == ["deploy/other"]
+    assert inputs.changed_inputs(recorded, turned) == ["deploy/other"]
 
 
 def test_what_a_list_includes_is_an_input_whatever_its_name() -> None:
@@ -155,12 +155,12 @@ def test_what_a_list_includes_is_an_input_whatever_its_name() -> None:
     tree = SourceTree.of(files)
     assert included(tree, "") == ["deploy/base", "deploy/pins", "requirements.txt"]
     assert included(tree, "uv.lock") == []
-    recorded = restage.inputs_of(tree) | {path: tree.files[path].digest for path in included(tree, "")}
-    assert restage.changed_inputs(recorded, tree) == []
+    recorded = inputs.inputs_of(tree) | {path: tree.files[path].digest for path in included(tree, "")}
+    assert inputs.changed_inputs(recorded, tree) == []
     edited = SourceTree.of({**files, "deploy/base": "redis\n"})
-    assert restage.changed_inputs(recorded, edited) == ["deploy/base"]
+    assert inputs.changed_inputs(recorded, edited) == ["deploy/base"]
     del files["deploy/pins"]
-    assert restage.changed_inputs(recorded, SourceTree.of(files)) == ["deploy/pins"]
+    assert inputs.changed_inputs(recorded, SourceTree.of(files)) == ["deploy/pins"]
 
 
 # --- steps that fell behind ------------------------------------------------------------------------------------

@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .. import assembly, droplets, lockfile, restage
+from .. import assembly, droplets, lockfile
 from ..comparing import Contents, Package, planned, read
 from ..dependencies import layer_of
 from ..errors import StagerError, UsageError
+from ..inputs import changed_files
 from ..model import Plan
 from ..ownership import RUNTIMES
 from .answers import Answer, Question, listed
@@ -168,7 +169,7 @@ def _inputs(before: Before, question: Question) -> str:
     """Which of the files that decide the plan changed, as a part of a sentence."""
     if before.plan is None:
         return ""
-    changed = restage.changed_files(before.plan, question.tree)
+    changed = changed_files(before.plan, question.tree)
     return f"it rests on {listed(changed)}" if changed else ""
 
 
@@ -194,7 +195,7 @@ def _layers(
 
 
 def _of_plans(old: Plan, new: Plan, question: Question) -> Iterator[Answer]:
-    changed = restage.changed_files(old, question.tree)
+    changed = changed_files(old, question.tree)
     why = f"the plan it holds changed, as {listed(changed)} did" if changed else "the plan it holds changed"
     yield Answer("skeleton", f"skeleton is made again: {why}.", data={"layer": "skeleton", "made": True})
     before, after = _contents(old), _contents(new)

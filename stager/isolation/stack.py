@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from shutil import which
 from typing import TYPE_CHECKING
 
-from .. import running
+from .. import programs, running
 from ..errors import CannotIsolate, ProgramMissing
 from ..store.disk import write
 from ..temporary import folder as scratch
@@ -140,7 +140,7 @@ def _free(place: str, sources: Sequence[str]) -> bool:
 
 
 def _program(name: str) -> str:
-    found = which(name, path=running.PATH)
+    found = which(name, path=programs.PATH)
     if not found:
         raise ProgramMissing(name, _BWRAP, {"bwrap": "bubblewrap", "sh": "dash"}.get(name, "util-linux"))
     return found
@@ -172,13 +172,13 @@ def _run(placed: Placed, command: Sequence[str], port: int, how: How) -> int:
 def _end(child: subprocess.Popen[bytes]) -> None:
     """End the sandbox if it is still there: everything inside goes with bwrap."""
     if child.poll() is None:
-        running.signal_group(child.pid, signal.SIGKILL)
+        programs.signal_group(child.pid, signal.SIGKILL)
         child.wait()
 
 
 def _started(words: Sequence[str], handed: tuple[int, ...], out: int | None = None) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        words, cwd="/", env={"PATH": running.PATH, "LC_ALL": "C"}, stdin=subprocess.DEVNULL, stdout=out,
+        words, cwd="/", env={"PATH": programs.PATH, "LC_ALL": "C"}, stdin=subprocess.DEVNULL, stdout=out,
         stderr=subprocess.STDOUT if out else None, pass_fds=handed, start_new_session=True,
     )  # fmt: skip
 
@@ -261,9 +261,9 @@ class _Inside:
         if self._child is None:
             self._waiting.append(number)
         elif not self._first or not running.catches(self._first, signal.SIGTERM):
-            running.signal_group(self._child.pid, signal.SIGKILL)
+            programs.signal_group(self._child.pid, signal.SIGKILL)
         elif number != signal.SIGKILL:
-            running.signal_group(self._first, number)
+            programs.signal_group(self._first, number)
             _send([row for row in running.below(self._first) if row.group != self._first], number)
         else:
             _send(running.below(self._first), number)

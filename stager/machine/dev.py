@@ -15,10 +15,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING, Any
 
-from .. import restage, staging, temporary
+from .. import staging, temporary
 from ..droplets import DropletFile, open_droplet
 from ..entries import read_entries
 from ..errors import ChangedWhileRead, MachineFailed, NoMachine, StagerError
+from ..inputs import inputs_of
 from ..stacks.tree import Item, header
 from ..tar import BLOCK, END, ROOT
 from ..telling import telling
@@ -78,7 +79,7 @@ class Keeper:
         self.guest = guest
         self.context = context
         self.present = present
-        self.inputs = restage.inputs_of(present) if present is not None else {}
+        self.inputs = inputs_of(present) if present is not None else {}
         self._index: dict[str, Any] | None = None
         self._refused: SourceTree | None = None
         self._stamp = guest_files.EPOCH
@@ -101,7 +102,7 @@ class Keeper:
         if tree is None or tree in (self.present, self._refused):
             return ""
         began = time.monotonic()
-        inputs = restage.inputs_of(tree)
+        inputs = inputs_of(tree)
         with folder.alone(self.where):
             if self.present is None or inputs != self.inputs or tree.links != self.present.links:
                 told = self._restaged(tree, inputs)
@@ -224,7 +225,7 @@ def watch(app: str, context: Context) -> None:
         keeper = Keeper(where, state, guest, context, None)
         tree = keeper.look()
         if tree is not None and str(tree.digest) == state.files:
-            keeper.present, keeper.inputs = tree, restage.inputs_of(tree)
+            keeper.present, keeper.inputs = tree, inputs_of(tree)
         context.tell("watching the folder; Ctrl-C ends that, the machine stays")
         lookout = Lookout(guest, context.tell)
         try:

@@ -21,7 +21,7 @@ from .. import limits, regular
 from ..errors import Cancelled, CannotWrite, LockFailed
 from ..indexes import Indexes
 from ..net.gate import LAUNCH, Gate
-from ..running import PATH, signal_group
+from ..programs import PATH, signal_group
 from ..telling import sentence
 from ..temporary import folder as temporary
 from .failures import hint

@@ -15,7 +15,7 @@ import pytest
 from command import stager
 from draining import FLASK, NODE, files
 
-from stager import running
+from stager import programs, running
 from stager.store import Store
 
 pytestmark = [pytest.mark.network, pytest.mark.tools, pytest.mark.slow]
@@ -34,7 +34,7 @@ class Machine:
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         command = ["nsenter", "--target", str(self._first), "--all", "--", *words]
-        environment = {"PATH": running.PATH, "LC_ALL": "C.UTF-8"}
+        environment = {"PATH": programs.PATH, "LC_ALL": "C.UTF-8"}
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
 
     def good(self, *words: str) -> str:
