@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Row = tuple[str, os.stat_result]
 
-FOLDERS = ("archive", "buildpack", "detection", "ecosystems", "store", "tree")
+FOLDERS = ("archive", "buildpack", "detection", "ecosystems", "runtimes", "store", "tree")
 """The packages below `stager/` whose modules make what a memo of a staging holds, beside the modules right there.
 
 A test holds them against imports. The others keep no such result: they plan, which ends in a lock, they fetch what a digest
