@@ -15,19 +15,19 @@ from typing import Any
 
 from . import assembly, codec, launch, linking, pieces, rules, starting, tar, vetting
 from .digest import canonical_json
-from .ecosystems import covered, link_packages, unpacked
+from .ecosystems import covered, link_packages
 from .errors import DigestMismatch, LockStale, PathConflict, StoreCorrupt, UnsafeEntry
 from .inputs import grounds
 from .launch import LAYERS
+from .layouts import unpacked
 from .lockfile import plan_digest
 from .model import Artifact, BuildpackPin, Plan, Process
 from .names import WHITEOUT, path_fault
-from .ownership import RUNTIMES
 from .pieces import Piece
 from .remarks import collisions, told, whose
 from .resources import pinned_digest
 from .restage import base_key
-from .runtimes import ended
+from .runtimes import ended, places
 from .store import Store
 
 BUCKETS = 32
@@ -375,7 +375,8 @@ def _grouped(placed: list[Placed]) -> list[dict[str, Any]]:
     for one in placed:
         name = one.artifact.purl.partition("?")[0].rpartition("@")[0]
         layers.setdefault(layer_of(one.artifact, one.path), []).append((name, one))
-    order = sorted(layers, key=lambda name: (RUNTIMES.index(name) if name in RUNTIMES else len(RUNTIMES), name))
+    runtimes = [one.name for one in places().values()]
+    order = sorted(layers, key=lambda name: (runtimes.index(name) if name in runtimes else len(runtimes), name))
     return [{"name": name, "pieces": [one.piece.record() for one in _in_order(layers[name])]} for name in order]
 
 
@@ -385,10 +386,9 @@ def _in_order(members: list[tuple[str, Placed]]) -> list[Placed]:
 
 def layer_of(artifact: Artifact, path: str) -> str:
     """The layer that an artifact placed at `path` is in (docs/droplet-format.md §4)."""
-    top, _, rest = path.partition("/")
-    runtime = rest.partition("/")[0]
-    if top == ".stager" and runtime in RUNTIMES:
-        return runtime
+    own = places().get("/".join(path.split("/")[:2]))
+    if own is not None:
+        return own.name
     name = artifact.purl.partition("?")[0].rpartition("@")[0]
     bucket = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % BUCKETS
     return f"{name.removeprefix('pkg:').partition('/')[0]}-{bucket:02}"

@@ -13,7 +13,7 @@ from posixpath import normpath
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
-from . import limits, parsing
+from . import layouts, limits, parsing
 from .checked import Node, Steps, whole
 from .digest import Digest, sha256
 from .errors import BadLock
@@ -104,10 +104,6 @@ def _text(value: str) -> str:
 
 # --- reading ---------------------------------------------------------------------------------------------------
 
-LAYOUTS = frozenset(
-    {"bun/1", "deb-nginx/1", "deb-python/1", "node/1", "npm-cli/1", "npm/1", "pbs/1", "wheel/1"},
-)
-"""The recipes that an artifact may name; `ecosystems.LAYOUTS` has them."""
 ARCHITECTURES = ("amd64", "arm64")
 OWN = (
     ".stager/bin",
@@ -326,7 +322,7 @@ def _read_runtime(node: Node) -> Runtime:
 
 def _read_artifact(node: Node) -> Artifact:
     layout, size = node.str("layout"), node.int("size", None)
-    if layout not in LAYOUTS:
+    if layout not in layouts.names():
         node.at("layout").fail(f"layout {layout[:200]!r} is not one this stager knows")
     if size is not None and not 0 <= size <= _LARGEST:
         node.at("size").fail(f"size is negative, or more than {_LARGEST}")

@@ -16,9 +16,9 @@ from . import box, fetching, inputs, planning, runtimes, writing
 from .archive import content_chunks
 from .buildpack import load
 from .detection import versions
-from .ecosystems import unpacked
 from .ecosystems.npm import pnpm_settings
 from .errors import LockFailed, NoRuntime, NotCached
+from .layouts import unpacked
 from .model import Artifact, Detection, Reason, Stack
 from .resolving import confined, npm, python
 from .restage import Folder

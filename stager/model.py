@@ -52,7 +52,7 @@ class Artifact:
     """One pinned upstream file and where it unpacks to.
 
     `purl` is its package URL (ECMA-427) in canonical form; `layout` names the versioned unpack recipe in
-    `ecosystems.LAYOUTS`; `paths` are the places in the app folder it is unpacked to, without a leading `./`
+    `layouts`; `paths` are the places in the app folder it is unpacked to, without a leading `./`
     (an npm package may be needed at several). `url` is set only when the file does not come from its
     ecosystem's default or configured index, so a plan is independent of mirrors. `size` is in bytes, None when
     no lock states it.

@@ -13,6 +13,7 @@ import io
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+from . import runtimes
 from .model import Artifact, Plan
 from .tree.ignore import FILLED_BY_STAGING
 
@@ -20,17 +21,6 @@ APP, STAGER, BASE, ENVELOPE = "the app", "stager", "the base image", "the envelo
 """Owners that are no package."""
 NOBODY = "no package"
 """Whose a file is that lies where packages do and that none of them brings. Assembly leaves none."""
-RUNTIMES = ("python", "node", "bun", "nginx")
-"""Folders below `.stager/` that hold a runtime, in the order of their layers."""
-RUNTIME_OF = {
-    "pbs/1": "python",
-    "deb-python/1": "python",
-    "node/1": "node",
-    "npm-cli/1": "npm",
-    "bun/1": "bun",
-    "deb-nginx/1": "nginx",
-}
-"""Layout → the runtime of the plan that its artifacts make up."""
 SKELETON, APP_LAYER, BEHIND = "skeleton", "app", "envelope"
 """Names of a droplet's first layer and its last, and of what lies behind the layers: Cloud Foundry's own files."""
 RECORD = ".dist-info/RECORD"
@@ -54,6 +44,7 @@ class Owners:
     ) -> None:
         artifacts = plan.artifacts if plan is not None else ()
         self._known = plan is not None
+        self._runtimes = {place: f"{one.name} (runtime)" for place, one in runtimes.places().items()}
         self._names = [one.name for one in artifacts]
         self._generated = {path for path, _ in plan.files} if plan is not None else set[str]()
         self._linked = {path for path, _ in plan.links} if plan is not None else set[str]()
@@ -96,7 +87,7 @@ class Owners:
         found = self.find(path, kind, layer)
         if isinstance(found, str):
             return found
-        return _runtime(path) or self._names[found]
+        return self._runtime(path) or self._names[found]
 
     def find(self, path: str, kind: str = "file", layer: str = "") -> int | str:
         """As `of`, but of a package its index among the plan's artifacts, and of a runtime that of what brings the path."""
@@ -109,12 +100,16 @@ class Owners:
             return STAGER
         if path in self._listed:
             return self._listed[path]
-        runtime = _runtime(path)
+        runtime = self._runtime(path)
         if kind != "link" or runtime:  # no package brings a link, but a runtime's archive does
             place = above(path if kind == "folder" else path.rpartition("/")[0], self._places)
             if place:
                 return self._places[place]
         return runtime if runtime and not self._known else self._rest(path, kind, layer)
+
+    def _runtime(self, path: str) -> str:
+        """What people call the runtime that a path is a part of; empty for none."""
+        return self._runtimes.get("/".join(path.split("/", 2)[:2]), "") if path.startswith(_OWN) else ""
 
     def _rest(self, path: str, kind: str, layer: str) -> str:
         """Whose an entry is that no package has."""
@@ -132,13 +127,6 @@ def above(path: str, places: Collection[str]) -> str:
     while path and path not in places:
         path = path.rpartition("/")[0]
     return path
-
-
-def _runtime(path: str) -> str:
-    """What people call the runtime that a path is a part of; empty for none."""
-    own, _, rest = path.partition("/")
-    name = rest.partition("/")[0]
-    return f"{name} (runtime)" if own == _OWN and name in RUNTIMES else ""
 
 
 # --- wheels ----------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from .ecosystems import absent, former, unbuilt, unfit
 from .errors import BadLock, NeedsBuild
 from .model import Artifact, Plan, Stack
-from .ownership import RUNTIME_OF
+from .runtimes import of_layout
 
 Packages = Sequence[tuple[Artifact, str, Mapping[str, Any]]]
 """(artifact, place, what unpacking said) of everything that is placed."""
@@ -44,29 +44,18 @@ def _stack(plan: Plan) -> Stack:
     return load(plan.stack, plan.architecture)
 
 
-_ITSELF = {
-    "node/1": r"pkg:npm/[^/@]+",
-    "npm-cli/1": r"pkg:npm/npm",
-    "bun/1": r"pkg:npm/.+",
-    "pbs/1": r"pkg:generic/cpython",
-    "deb-python/1": r"pkg:deb/debian/python3\.[0-9]+-minimal",
-    "deb-nginx/1": r"pkg:deb/debian/nginx",
-}
-"""Layout → the package URL of the artifact that a runtime of it is; its other artifacts only go with it."""
-
-
 def _check_runtimes(plan: Plan) -> None:
     """What the plan says of a runtime goes into the droplet's own description, so it must be what its artifact is."""
     stated = {runtime.name: runtime.version for runtime in plan.runtimes}
     for one in plan.artifacts:
-        name, package = RUNTIME_OF.get(one.layout, ""), _ITSELF.get(one.layout, "")
+        own = of_layout(one.layout)
         words, version = map(unquote, one.purl.partition("?")[0].partition("@")[::2])
-        if name not in stated or not re.fullmatch(package, words):
+        if own is None or own.name not in stated or not re.fullmatch(own.layouts[one.layout].itself, words):
             continue
         if one.layout.startswith("deb-"):
             version = (version.rpartition("-")[0] or version).rpartition(":")[2]
-        if re.split(r"[+~]", version)[0] != stated[name]:
-            raise BadLock("stager.lock", f"it states {name} {stated[name]}, but its artifact is {one.name}")
+        if re.split(r"[+~]", version)[0] != stated[own.name]:
+            raise BadLock("stager.lock", f"it states {own.name} {stated[own.name]}, but its artifact is {one.name}")
 
 
 def _check_packages(plan: Plan, packages: list[tuple[str, Mapping[str, Any]]]) -> None:

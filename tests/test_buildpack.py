@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from stager import resources
+from stager import layouts, resources
 from stager.buildpack import generated, load, load_all, load_folder
 from stager.detection import options
 from stager.detection.matching import fill
 from stager.digest import sha256
-from stager.ecosystems import ECOSYSTEMS, LAYOUTS, ecosystem, layout
+from stager.ecosystems import ECOSYSTEMS, ecosystem
 from stager.errors import InvalidDefinition
 from stager.tree import SourceTree
 
@@ -218,9 +218,9 @@ def test_every_buildpacks_ecosystem_is_known() -> None:
         assert callable(ecosystem(name).find_locks)
 
 
-@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("name", sorted(layouts.names()))
 def test_every_layout_is_a_function(name: str) -> None:
-    assert callable(layout(name))
+    assert callable(layouts.recipe(name))
 
 
 # --- what is generated -----------------------------------------------------------------------------------------

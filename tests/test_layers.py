@@ -18,10 +18,11 @@ RANKS = [
     "names errors digest limits telling regular temporary resources rules places programs writing filling shell secrecy",
     "model checked parsing",
     "tar inflate codec pieces archive elf render inputs templates yamltext buildpack box platforms npmrange releases wanted "
-    "lockfile progress tree mistaken store entries",
+    "progress tree mistaken store entries",
     "ecosystems indexes net",
+    "runtimes layouts lockfile",
     # one droplet: made, read, compared, described
-    "detection above runtimes planning fetching starting vetting linking assembly launch restage dependencies listening "
+    "detection above planning fetching starting vetting linking assembly launch restage dependencies listening "
     "running inspecting remarks ownership report droplets comparing explaining sbom receipt provenance reporting doctor "
     "health "
     # one platform or service each

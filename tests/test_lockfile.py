@@ -290,12 +290,6 @@ def test_a_tarball_whose_version_no_lock_knows_can_be_pinned() -> None:
     assert lockfile.loads(lockfile.dumps(plan).encode()) == plan
 
 
-def test_the_layouts_are_those_that_can_be_unpacked() -> None:
-    from stager.ecosystems import LAYOUTS
-
-    assert LAYOUTS.keys() == lockfile.LAYOUTS
-
-
 def test_stagers_own_files_are_those_that_it_makes() -> None:
     from stager.launch import launch_files
 

@@ -5,9 +5,7 @@ The registries name modules and functions instead of importing them: an app uses
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
@@ -15,7 +13,6 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from stager.archive import Held
     from stager.model import Artifact, Stack
-    from stager.store import Store
     from stager.tar import Unpacked
 
     Unpack = Callable[[str | Held, Artifact, str], Unpacked]
@@ -26,14 +23,8 @@ ECOSYSTEMS: Mapping[str, str] = {"pypi": "stager.ecosystems.pypi", "npm": "stage
 LAYOUTS: Mapping[str, str] = {
     "wheel/1": "stager.ecosystems.pypi:unpack",
     "npm/1": "stager.ecosystems.npm:unpack",
-    "deb-python/1": "stager.ecosystems.deb:unpack",
-    "deb-nginx/1": "stager.ecosystems.deb:unpack",
-    "node/1": "stager.ecosystems.runtime:unpack",
-    "npm-cli/1": "stager.ecosystems.runtime:unpack",
-    "bun/1": "stager.ecosystems.runtime:unpack",
-    "pbs/1": "stager.ecosystems.runtime:unpack",
 }
-"""`Artifact.layout` → its recipe, `unpack(blob, artifact, path) -> Unpacked`; a recipe never changes its output."""
+"""Layout of a package → its recipe, `unpack(blob, artifact, path) -> Unpacked`; a recipe never changes its output."""
 
 
 def ecosystem(name: str) -> ModuleType:
@@ -45,25 +36,6 @@ def layout(name: str) -> Unpack:
     """The unpack recipe called `name`; KeyError for one that is not in `LAYOUTS`."""
     module, _, function = LAYOUTS[name].partition(":")
     return cast("Unpack", getattr(import_module(module), function))
-
-
-@contextmanager
-def unpacked(artifact: Artifact, path: str, blob: str, store: Store) -> Iterator[Unpacked]:
-    """What an artifact comes to at `path`, from its stored blob, which is proved by the artifact's digest while it is read.
-
-    Raises DamagedArtifact for other bytes, and what the recipe raises.
-    """
-    from stager.archive import Held
-    from stager.errors import DamagedArtifact, StoreCorrupt
-
-    try:
-        with store.prove(blob, artifact.digest) as descriptor:
-            held = Held(descriptor, f"{store.root}/v1/tmp")
-            with layout(artifact.layout)(held, artifact, path) as found:
-                found.size = os.fstat(descriptor).st_size
-                yield found
-    except StoreCorrupt as error:
-        raise DamagedArtifact(artifact.name, error, store.path(blob)) from None
 
 
 Placed = Sequence[tuple[str, Mapping[str, object]]]

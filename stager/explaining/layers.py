@@ -18,7 +18,7 @@ from ..dependencies import layer_of
 from ..errors import StagerError, UsageError
 from ..inputs import changed_files
 from ..model import Plan
-from ..ownership import RUNTIMES
+from ..runtimes import MODULES
 from .answers import Answer, Question, listed
 
 
@@ -199,7 +199,7 @@ def _of_plans(old: Plan, new: Plan, question: Question) -> Iterator[Answer]:
     why = f"the plan it holds changed, as {listed(changed)} did" if changed else "the plan it holds changed"
     yield Answer("skeleton", f"skeleton is made again: {why}.", data={"layer": "skeleton", "made": True})
     before, after = _contents(old), _contents(new)
-    for name in sorted({*before, *after}, key=lambda name: (name not in RUNTIMES, name)):
+    for name in sorted({*before, *after}, key=lambda name: (name not in MODULES, name)):
         rows = [*planned.packages(before.get(name, ()), after.get(name, ()))]
         data = {"layer": name, "made": bool(rows) and name in after, "packages": [one.name for one in rows]}
         if name not in after:
@@ -233,7 +233,7 @@ def _contents(plan: Plan) -> dict[str, tuple[Package, ...]]:
             rows = found.setdefault(layer_of(artifact, path), [])
             if (one := Package.of(artifact)) not in rows:
                 rows.append(one)
-    return {name: tuple(rows) for name, rows in sorted(found.items(), key=lambda row: (row[0] not in RUNTIMES, row[0]))}
+    return {name: tuple(rows) for name, rows in sorted(found.items(), key=lambda row: (row[0] not in MODULES, row[0]))}
 
 
 def _app(files: Mapping[str, str], before: Before, question: Question) -> Answer:

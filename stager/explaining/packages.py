@@ -7,8 +7,8 @@ from difflib import get_close_matches
 
 from ..comparing import Package
 from ..errors import UsageError
-from ..model import Plan
-from ..ownership import RUNTIME_OF
+from ..model import Artifact, Plan
+from ..runtimes import of_layout
 from . import npm_edges, pypi_edges
 from .answers import Answer, Question, listed
 from .graph import Graph, Node
@@ -28,7 +28,12 @@ def answer(question: Question) -> tuple[Answer, ...]:
         hint = f"Did you mean {listed(near)}?" if near else f"It has: {listed(names, 12) or 'none'}."
         raise UsageError(f"the plan has no package {question.name!r}", hint)
     graphs = _graphs(question)
-    return tuple(_one(pack, RUNTIME_OF.get(one.layout, ""), plan, graphs) for one, pack in fitting)
+    return tuple(_one(pack, _runtime(one), plan, graphs) for one, pack in fitting)
+
+
+def _runtime(one: Artifact) -> str:
+    own = of_layout(one.layout)
+    return own.name if own else ""
 
 
 def _names(pack: Package) -> set[str]:

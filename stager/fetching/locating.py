@@ -9,6 +9,7 @@ from urllib.parse import unquote
 from ..errors import BadLock, FetchError
 from ..indexes import Indexes, default_debian, joined
 from ..indexes.origins import Origin
+from ..runtimes import of_layout
 
 if TYPE_CHECKING:
     from ..ecosystems.pypi.lookup import IndexFile
@@ -107,8 +108,8 @@ def _deb(artifact: Artifact, indexes: Indexes, _: Pages, hint: str) -> Iterator[
 
 
 def _generic(artifact: Artifact, indexes: Indexes, _: Pages, hint: str) -> Iterator[str]:
-    if artifact.layout == "pbs/1":
-        from ..runtimes.standalone import pbs_url
-
-        yield pbs_url(artifact, indexes.pbs or None)
+    own = of_layout(artifact.layout)
+    find = own.layouts[artifact.layout].locate if own else None
+    if find is not None:
+        yield find(artifact, indexes)
     yield hint

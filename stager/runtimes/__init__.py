@@ -34,6 +34,21 @@ def kind(name: str) -> RuntimeKind:
     return cast("RuntimeKind", import_module(MODULES[name]).RUNTIME)
 
 
+def known(name: str) -> RuntimeKind | None:
+    """The record of a runtime; None for a name that is not in `MODULES`."""
+    return kind(name) if name in MODULES else None
+
+
+def of_layout(layout: str) -> RuntimeKind | None:
+    """The runtime that artifacts of a layout make up; None for a package's."""
+    return next((one for one in kinds() if layout in one.layouts), None)
+
+
+def places() -> dict[str, RuntimeKind]:
+    """Folder of the app → the runtime that it is of, in the order of droplets' layers."""
+    return {one.place: one for one in kinds() if one.place}
+
+
 def kinds() -> tuple[RuntimeKind, ...]:
     """Every runtime there is."""
     return tuple(map(kind, MODULES))

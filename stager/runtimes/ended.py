@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..model import Runtime
-from . import MODULES, kind
+from . import known
 
 
 def remarks(runtimes: Iterable[Runtime]) -> list[str]:
@@ -14,7 +14,7 @@ def remarks(runtimes: Iterable[Runtime]) -> list[str]:
 
 
 def _remark(runtime: Runtime) -> str:
-    own = kind(runtime.name) if runtime.name in MODULES else None
+    own = known(runtime.name)
     if own is None or own.releases is None:
         return ""
     table = own.releases()

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..ecosystems.npm.semver import order as natural
 from ..wanted import beginning
 
 if TYPE_CHECKING:
@@ -68,6 +67,12 @@ class Candidate(NamedTuple):
     """What it is, for people."""
 
 
+def _natural(version: str) -> Any:
+    from ..ecosystems.npm.semver import order
+
+    return order(version)
+
+
 @dataclass(frozen=True, slots=True)
 class RuntimeKind:
     """An interpreter, virtual machine, server or tool that a droplet carries, and all that stager knows of it."""
@@ -100,7 +105,7 @@ class RuntimeKind:
     """Its release lines, with the month in which each ends."""
     candidates: Callable[[Runtime, Stack], Iterator[Candidate]] = lambda _chosen, _stack: iter(())
     """What could have been chosen, in the order of preference; for explanations."""
-    order: Callable[[str], Any] = natural
+    order: Callable[[str], Any] = _natural
     """A version as a value that orders as versions do. Raises ValueError."""
     settings: tuple[str, ...] = ()
     """Lists of names that an app's `stager.yml` may give under the runtime's name."""

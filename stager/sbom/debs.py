@@ -14,8 +14,8 @@ from urllib.parse import unquote
 
 from ..archive import Archive, Held, content_bytes, read_deb
 from ..digest import key_of
-from ..ecosystems import layout
 from ..errors import DamagedArtifact, StoreCorrupt
+from ..layouts import recipe
 
 if TYPE_CHECKING:
     from ..model import Artifact
@@ -60,7 +60,7 @@ def _read(artifact: Artifact, held: Held) -> dict[str, Any]:
 
 
 def _files(path: Held, artifact: Artifact, place: str) -> list[str]:
-    with layout(artifact.layout)(path, artifact, place) as unpacked:
+    with recipe(artifact.layout)(path, artifact, place) as unpacked:
         return sorted([*(entry.path for entry in unpacked.files), *unpacked.links])
 
 

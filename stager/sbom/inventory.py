@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from ..droplets import DropletFile
 from ..errors import LockMissing, NotCached, UsageError
 from ..model import Artifact, Plan
-from ..ownership import RUNTIME_OF
 from ..receipt import check_plan, source
+from ..runtimes import known, of_layout
 from ..store.stored import resolve
 from . import contents, debs, graph, licences, owners
 from .components import APP, GENERATED, STACK, Component, FileRow, Inventory, Licence
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     Needs = dict[str, set[str]]
 
-_OWN = {"node/1": "MIT", "bun/1": "MIT", "pbs/1": "Python-2.0"}
-"""Layouts of runtimes whose archives state no licence in a form that can be read, with the runtime's own one."""
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
@@ -137,7 +135,8 @@ def _licence(one: Artifact, held: contents.Contents, info: str, packages: Mappin
         return licences.of_debian(debs.copyright_of(debs.package(one), packages))
     if one.layout in ("npm/1", "npm-cli/1"):
         return licences.of_npm(owners.manifest(held, one.paths[0]))
-    return Licence(_OWN.get(one.layout, ""))
+    own = of_layout(one.layout)
+    return Licence(own.layouts[one.layout].licence if own else "")
 
 
 def _inner(one: Bundled, needs: Needs) -> Component:
@@ -168,10 +167,11 @@ def _runtimes(plan: Plan) -> Iterator[Component]:
 
 
 def _made_of(runtime: str, plan: Plan) -> Iterator[str]:
-    known = owners.refs(plan)
+    own, refs = known(runtime), owners.refs(plan)
+    layouts = own.layouts if own else ()
     for n, one in enumerate(plan.artifacts):
-        if RUNTIME_OF.get(one.layout) == runtime:
-            yield known[n]
+        if one.layout in layouts:
+            yield refs[n]
 
 
 def _once(droplet: DropletFile, plan: Plan, needs: Needs, inner: Iterable[Bundled]) -> Iterator[Component]:

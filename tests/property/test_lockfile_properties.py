@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from stager import lockfile
+from stager import layouts, lockfile
 from stager.digest import Digest, sha256
 from stager.errors import BadLock
 from stager.model import Artifact, BuildpackPin, EnvVar, Plan, Process, Reason, Runtime
@@ -46,7 +46,7 @@ PLANS = st.builds(
             purl=st.builds("pkg:pypi/{}@{}".format, WORD, VERSION),
             filename=WORD,
             digest=DIGEST | st.just(Digest("sha512:" + "0f" * 64)),
-            layout=st.sampled_from(sorted(lockfile.LAYOUTS - {"npm/1"})),
+            layout=st.sampled_from(sorted(layouts.names() - {"npm/1"})),
             paths=st.lists(PATH, min_size=1, max_size=3, unique=True).map(tuple),
             size=st.none() | st.integers(0, 1 << 50),
             url=st.just("") | st.builds("https://files.example/{}".format, PATH) | st.builds("file:{}".format, PATH),
