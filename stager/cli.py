@@ -19,11 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any, TextIO
 
-_EPILOG = (
-    "Exit codes: 0 done, 1 different (diff), 2 usage, 20 the app, 30 a buildpack, 40 fetching, 50 integrity, "
-    "60 assembling, 70 a target or this machine, 80 not reproducible, 100 an error in stager, 130 interrupted."
-)
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the process's exit status."""
@@ -171,56 +166,35 @@ def _fail(error: StagerError, json: bool) -> int:
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
-    """The arguments. Only the parser of the command at hand is built; `--help` builds them all, without importing any."""
+    """The arguments. Only the parser of the command at hand is built."""
     if argv[:1] == ["stage"]:
         from .commands.stage import plain
 
         plainly = plain(argv)
         if plainly is not None:
             return plainly
-    from .commands.arguments import Parser, check_empty
-
     words = _command(argv)
     if not words:
-        return _overview(argv[0] if argv[:1] and argv[0] in GROUPS else "").parse_args(argv)
-    from importlib import import_module
+        return _without_command(argv)
+    from .commands.arguments import parse
 
-    help_, run, configure = import_module(f"{__package__}.commands.{MODULES[words][0]}").COMMANDS[words]
-    parser = Parser(prog=f"stager {words}", description=help_[0].upper() + help_[1:] + ".")
-    configure(parser)
-    parser.set_defaults(run=run)
-    given = argv[len(words.split()) :]
-    check_empty(words, given)
-    return parser.parse_args(given)
+    return parse(words, argv[len(words.split()) :])
 
 
-def _overview(group: str) -> argparse.ArgumentParser:
-    """The parser that only knows names: for help, and for refusing what is no command."""
-    from . import __version__
-    from .codec import CODEC
-    from .commands.arguments import Parser
+def _without_command(argv: list[str]) -> argparse.Namespace:
+    """What `stager`, `stager --help`, `stager --version` and `stager export --help` do. Raises UsageError for all others."""
+    from argparse import Namespace
 
-    about = "Turns an app's folder into a byte-identical droplet and runs it anywhere."
-    parser = Parser(prog="stager", description=about, epilog=_EPILOG)
-    parser.add_argument("--version", action="version", version=f"stager {__version__} ({CODEC})")
-    verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, prog="stager")
-    for name, (_, help_) in MODULES.items():
-        if " " not in name:
-            verbs.add_parser(name, help=help_)
-    used = {name.partition(" ")[0] for name in MODULES if " " in name}
-    for name in GROUPS:
-        if name in used and name not in MODULES:
-            inner = verbs.add_parser(name, help=GROUPS[name])
-            if name == group:
-                _inner(inner, group)
-    return parser
+    from .commands import help as helping
 
-
-def _inner(parser: argparse.ArgumentParser, group: str) -> None:
-    parts = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, prog=f"stager {group}")
-    for name, (_, help_) in MODULES.items():
-        if name.startswith(f"{group} "):
-            parts.add_parser(name.partition(" ")[2], help=help_)
+    asked = {"-h", "--help"} & {*argv}
+    if argv == ["--version"]:
+        text = helping.version() + "\n"
+    elif argv and not (asked and argv[0] in (*GROUPS, *asked)):
+        raise helping.unknown(argv)
+    else:
+        text = helping.group_help(argv[0]) if argv and argv[0] in GROUPS else helping.overview()
+    return Namespace(run=lambda _: sys.stdout.write(text) and 0)
 
 
 if __name__ == "__main__":

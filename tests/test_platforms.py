@@ -8,7 +8,6 @@ import re
 import shlex
 from collections.abc import Iterator
 from contextlib import ExitStack
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from registry_contract import ContractRegistry
 import stager as library
 from stager import box, platforms
 from stager.commands import MODULES
+from stager.commands.arguments import parser_of
 from stager.commands.stage import plain
 from stager.errors import BadManifest, UsageError
 from stager.platforms import NO, OTHER, PLATFORMS, YES, answer, choose
@@ -253,9 +253,7 @@ def test_the_short_parser_reads_what_the_long_one_does() -> None:
 
 
 def parser(command: str) -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser()
-    import_module(f"stager.commands.{MODULES[command][0]}").COMMANDS[command][2](made)
-    return made
+    return parser_of(command)
 
 
 def test_every_command_about_a_target_understands_any_stack() -> None:

@@ -84,6 +84,8 @@ WRITES: dict[str, list[tuple[str, ...]]] = {
 
 NOTHING = {
     "detect": "it prints",
+    "help": "it prints",
+    "completion": "it prints",
     "run": "it unpacks into a folder of its own outside the app",
     "inspect": "it prints",
     "diff": "it prints",

@@ -12,11 +12,13 @@ import inspect
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
 import stager.errors
 from stager.commands import GROUPS, MODULES
+from stager.commands.arguments import parser_of
 
 HERE = Path(__file__).parent
 MADE = "<!-- Made by the code; change that, then run: PYTHONPATH=. python docs/reference/generate.py -->"
@@ -67,12 +69,8 @@ def cli() -> str:
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
 
-def parser(name: str) -> argparse.ArgumentParser:
-    """The parser of one command, as `cli` makes it."""
-    help_, _, configure = import_module(f"stager.commands.{MODULES[name][0]}").COMMANDS[name]
-    made = argparse.ArgumentParser(prog=f"stager {name}", description=help_[0].upper() + help_[1:] + ".")
-    configure(made)
-    return made
+parser = cache(parser_of)
+"""The parser of one command, as `cli` makes it."""
 
 
 def common(parsers: list[argparse.ArgumentParser]) -> list[argparse.Action]:
@@ -109,7 +107,7 @@ def _value(action: argparse.Action) -> str:
     name = str(action.metavar or (f"{{{','.join(choices)}}}" if choices else action.dest.upper()))
     if action.option_strings:
         return name
-    return {"?": f"[{name}]", "*": f"[{name} …]", "+": f"{name} …"}.get(str(action.nargs), name)
+    return {"?": f"[{name}]", "*": f"[{name} …]", "+": f"{name} …", "...": f"[{name} …]"}.get(str(action.nargs), name)
 
 
 # --- the errors ------------------------------------------------------------------------------------------------

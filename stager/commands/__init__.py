@@ -1,6 +1,6 @@
 """The commands, each in a module that `cli` imports when it is asked for; what each file offers is its `COMMANDS`.
 
-A row is a help line, what runs, and what declares its arguments. Keys are what users type: `stage`, `cache gc`.
+A row is what runs and what declares the arguments. Keys are what users type: `stage`, `cache gc`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ MODULES: dict[str, tuple[str, str]] = {
     "plan": ("app", "show what the app would be staged from"),
     "lock": ("app", "pin everything in stager.lock, and make the app's own lock if it has none"),
     "stage": ("stage", "make the droplet"),
-    "run": ("app", "launch the app, or a droplet file, on this host"),
+    "run": ("app", "launch the app, or a droplet file, on this host or in its stack"),
     "inspect": ("app", "show what is inside a droplet file"),
     "diff": ("diff", "say how two droplets, images, plans or folders differ"),
     "verify": ("verify", "stage again under changed conditions and prove that the droplet is the same"),
@@ -25,17 +25,17 @@ MODULES: dict[str, tuple[str, str]] = {
     "export openshift": ("openshift", "write the image with OpenShift and Kubernetes manifests"),
     "export cloudfoundry": ("cloudfoundry", "write the droplet as Cloud Foundry wants it"),
     "export heroku": ("heroku", "write a Heroku slug"),
-    "export bosh": ("bosh", "write a BOSH release"),
-    "export tar": ("handoff", "write a plain tar"),
-    "export systemd": ("handoff", "write a tar with systemd units and an installer"),
-    "export chef": ("handoff", "write a Chef cookbook that deploys the droplet"),
+    "export bosh": ("bosh", "write a BOSH release whose compiled package is the droplet"),
+    "export tar": ("handoff", "write the app's files as one plain tar"),
+    "export systemd": ("handoff", "write an installable archive with systemd units"),
+    "export chef": ("handoff", "write a Chef cookbook that deploys the droplet by its digest"),
     "export capistrano": ("handoff", "write a Capistrano task that deploys the droplet"),
-    "import stackato": ("handoff", "take over a stackato.yml"),
-    "push oci": ("push_oci", "push the image to a registry"),
+    "import stackato": ("handoff", "turn a stackato.yml into stager.yml and manifest.yml"),
+    "push oci": ("push_oci", "push a droplet, or an image file, to a registry"),
     "push cloudfoundry": ("cloudfoundry", "run the droplet on Cloud Foundry"),
-    "push heroku": ("heroku", "run the droplet on Heroku"),
+    "push heroku": ("heroku", "release the droplet on a Heroku app"),
     "promote cloudfoundry": ("cloudfoundry", "copy a droplet from app to app"),
-    "promote heroku": ("heroku", "release a slug on another app"),
+    "promote heroku": ("heroku", "release one Heroku app's slug on another"),
     "rollback cloudfoundry": ("cloudfoundry", "go back to the previous droplet"),
     "rebase": ("oci", "put an image's droplet on another stack without staging again"),
     "deploy": ("deploy", "bring one droplet to several targets at once"),
@@ -51,6 +51,8 @@ MODULES: dict[str, tuple[str, str]] = {
     "box lock": ("box", "pin every package of a stack"),
     "box build": ("box", "build a stack's root filesystem, image and Vagrant boxes"),
     "box catalog": ("boxes", "write the catalog of a stack's boxes, for vagrant"),
+    "help": ("help", "show all commands, or how to use one"),
+    "completion": ("help", "print what makes a shell complete commands and options"),
     "doctor": ("doctor", "say what this machine can do, and what is missing"),
     "cache info": ("cache", "say where the store is and what it holds"),
     "cache verify": ("cache", "check every blob and set damaged ones aside"),
@@ -69,3 +71,23 @@ GROUPS = {
     "box": "lock and build stacks",
 }
 """First words of two-word commands, with what they are about."""
+
+SECTIONS = {
+    "Make a droplet": ("detect", "plan", "lock", "stage"),
+    "Run it here": ("run", "up", "status", "ssh", "logs", "provision", "halt", "destroy", "check"),
+    "See what is in it, and why": ("inspect", "explain", "diff", "report", "sbom"),
+    "Prove where it comes from": ("verify", "receipt", "attest"),
+    "Bring it to a platform": ("export", "push", "promote", "rollback", "rebase", "deploy"),
+    "Carry over": ("bundle", "import"),
+    "This machine": ("box", "cache", "doctor", "completion", "help"),
+}
+"""The first words of all commands, as `stager help` groups them."""
+
+EXAMPLES = {
+    "stager stage": "make droplet.tgz of the app in this folder",
+    "stager run": "stage it and launch it on this machine",
+    "stager explain": "say why it is staged as it is",
+    "stager export oci -o image.tar": "write the droplet as an image",
+    "stager push cloudfoundry --app shop": "run the droplet on Cloud Foundry",
+}
+"""What `stager help` shows first."""

@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING
 
-from ..checked import whole
 from ..errors import StagerError, UsageError
 from ..names import visible_json
 from . import shared
-from .arguments import tcp_port
+from .values import memory_size, tcp_port, variable
 
 if TYPE_CHECKING:
     import argparse
@@ -87,7 +85,6 @@ def _run(arguments: argparse.Namespace) -> int:
     from .stage import droplet_of
 
     where = _where(arguments)
-    pairs(arguments.env)  # what cannot be is told before any work
     arguments.untold = []
     with temporary("app") as scratch:
         code = _PLACES[where](droplet_of(arguments, scratch), arguments)
@@ -156,7 +153,7 @@ def _on_host(droplet: str, arguments: argparse.Namespace) -> int:
     from ..running import run
 
     return run(
-        droplet, arguments.process, port=arguments.port, extra=pairs(arguments.env), shell=arguments.command,
+        droplet, arguments.process, port=arguments.port, extra=dict(arguments.env), shell=arguments.command,
         ready=_ready(arguments), astray=_astray(arguments), again=_typed(arguments),
     )  # fmt: skip
 
@@ -194,7 +191,7 @@ def _how(arguments: argparse.Namespace, digest: str) -> How:
         process=arguments.process,
         shell=arguments.command,
         port=arguments.port,
-        env=pairs(arguments.env),
+        env=dict(arguments.env),
         network=not arguments.no_network,
         memory=arguments.memory,
         ready=_ready(arguments, digest),
@@ -211,32 +208,11 @@ def _making(arguments: argparse.Namespace) -> Making:
     return Making(shared.store(arguments), indexes, arguments.offline, progress=shared.progress(arguments))
 
 
-def memory_size(text: str) -> int:
-    """A size such as `512M` in bytes; K, M and G are powers of 1024."""
-    units = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
-    number, unit = (text[:-1], text[-1].upper()) if text[-1:].upper() in units else (text, "")
-    size = (whole(number) or 0) * units.get(unit, 1)
-    if size < 4 << 20:
-        raise ArgumentTypeError(f"{text!r} is no size of 4M or more, such as 512M")
-    return size
-
-
-def pairs(items: list[str]) -> dict[str, str]:
-    """`NAME=VALUE` arguments as a table. Raises UsageError for one without a value."""
-    found = {}
-    for item in items:
-        name, equals, value = item.partition("=")
-        if not name or not equals:
-            raise UsageError(f"--env {name!r} has no value", "Write --env NAME=VALUE.")
-        found[name] = value
-    return found
-
-
 def _inspect(arguments: argparse.Namespace) -> int:
     from ..inspecting import inspect
     from ..report import inspection_text
 
-    found = inspect(arguments.dir, shared.store(arguments))
+    found = inspect(arguments.droplet, shared.store(arguments))
     if arguments.json:
         shared.print_json(found)
     else:
@@ -250,10 +226,11 @@ def _lock_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_arguments(parser: argparse.ArgumentParser) -> None:
-    shared.add_planning(parser)
+    shared.add_planning(parser, "DIR|DROPLET", "the app's folder, or a droplet file (.)")
     parser.add_argument("--process", default="web", metavar="TYPE", help="the process type (web)")
     parser.add_argument("--port", type=tcp_port, default=0, metavar="N", help="the port to listen on (a free one)")
-    parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE", help="a variable for the process")
+    help_ = "a variable for the process; may be repeated"
+    parser.add_argument("--env", action="append", type=variable, default=[], metavar="NAME=VALUE", help=help_)
     parser.add_argument("--command", default="", metavar="TEXT", help="a shell command in the process's place")
     parser.add_argument(
         "--in", dest="where", default="host", choices=["host", "stack", "docker"],
@@ -267,14 +244,10 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--network", default="", metavar="NAME", help="the engine's network to join (docker)")
 
 
-def _inspect_arguments(parser: argparse.ArgumentParser) -> None:
-    shared.add_common(parser, "droplet.tgz")
-
-
 COMMANDS: dict[str, shared.Row] = {
-    "detect": ("say which buildpacks recognise the app, and why", _detect, shared.add_common),
-    "plan": ("show what the app would be staged from", _plan, shared.add_planning),
-    "lock": ("pin everything in stager.lock, and make the app's own lock if it has none", _lock, _lock_arguments),
-    "run": ("launch the app, or a droplet file, on this host or in its stack", _run, _run_arguments),
-    "inspect": ("show what is inside a droplet file", _inspect, _inspect_arguments),
+    "detect": (_detect, shared.add_folder),
+    "plan": (_plan, shared.add_planning),
+    "lock": (_lock, _lock_arguments),
+    "run": (_run, _run_arguments),
+    "inspect": (_inspect, shared.add_droplet),
 }

@@ -27,5 +27,5 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 COMMANDS: dict[str, shared.Row] = {
-    "export bosh": ("write a BOSH release whose compiled package is the droplet", _run, _configure),
+    "export bosh": (_run, _configure),
 }

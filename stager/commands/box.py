@@ -30,11 +30,9 @@ def stack_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of every command about one stack."""
     parser.add_argument("stack", nargs="?", default="", metavar="STACK", help="a stack's name, or its folder (./mine)")
     parser.add_argument("--box", default="", metavar="DIR", help="the folder of a stack of your own")
-    shared.add_json(parser)
     parser.add_argument(
         "--offline", action="store_true", help="open no connection; what is not in the store is an error"
     )
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
 
 
 def _lock_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +42,7 @@ def _lock_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _build_arguments(parser: argparse.ArgumentParser) -> None:
-    from .arguments import number
+    from .values import number
 
     stack_arguments(parser)
     parser.add_argument("--arch", default="amd64", choices=["amd64", "arm64"], help="the architecture (amd64)")
@@ -308,10 +306,6 @@ def _facts(
     return found
 
 
-def _list_arguments(parser: argparse.ArgumentParser) -> None:
-    shared.add_json(parser)
-
-
 def _wanted(arguments: argparse.Namespace) -> list[str]:
     """The formats asked for, each once, in their own order."""
     asked = set(FORMATS[1:] if "all" in arguments.format else arguments.format or ("root", "oci"))
@@ -319,7 +313,7 @@ def _wanted(arguments: argparse.Namespace) -> list[str]:
 
 
 COMMANDS: dict[str, shared.Row] = {
-    "box list": ("list the stacks", run_list, _list_arguments),
-    "box lock": ("pin every package of a stack", run_lock, _lock_arguments),
-    "box build": ("build a stack's root filesystem, image and Vagrant boxes", run_build, _build_arguments),
+    "box list": (run_list, shared.add_nothing),
+    "box lock": (run_lock, _lock_arguments),
+    "box build": (run_build, _build_arguments),
 }

@@ -86,5 +86,5 @@ def run_catalog(arguments: argparse.Namespace) -> int:
 
 
 COMMANDS: dict[str, shared.Row] = {
-    "box catalog": ("write the catalog of a stack's boxes, for vagrant", run_catalog, _catalog_arguments),
+    "box catalog": (run_catalog, _catalog_arguments),
 }

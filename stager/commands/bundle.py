@@ -34,7 +34,6 @@ def _export(arguments: argparse.Namespace) -> int:
 def _import_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", metavar="FILE", help="the bundle")
     parser.add_argument("dir", nargs="?", default="", metavar="DIR", help="the app, to give it the plan if it has none")
-    shared.add_json(parser)
 
 
 def _import(arguments: argparse.Namespace) -> int:
@@ -52,6 +51,6 @@ def _import(arguments: argparse.Namespace) -> int:
 
 
 COMMANDS: dict[str, shared.Row] = {
-    "bundle export": ("write plan, artifacts and runtimes into one file", _export, _export_arguments),
-    "bundle import": ("check such a file and put what it holds into the store", _import, _import_arguments),
+    "bundle export": (_export, _export_arguments),
+    "bundle import": (_import, _import_arguments),
 }

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..checked import whole
-from ..errors import UsageError
 from . import shared
+from .values import disk_size
 
 if TYPE_CHECKING:
     import argparse
@@ -24,8 +23,7 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 
 def _gc(arguments: argparse.Namespace) -> int:
-    limit = _bytes(arguments.max_size) if arguments.max_size else None
-    return _act(arguments, lambda store: store.gc(limit, dry_run=arguments.dry_run))
+    return _act(arguments, lambda store: store.gc(arguments.max_size, dry_run=arguments.dry_run))
 
 
 def _act(arguments: argparse.Namespace, act: Callable[[Store], Any]) -> int:
@@ -39,24 +37,18 @@ def _act(arguments: argparse.Namespace, act: Callable[[Store], Any]) -> int:
     return 50 if found.get("damaged") else 0
 
 
-def _bytes(text: str) -> int:
-    factor = {"K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}.get(text[-1:].upper(), 1)
-    number = whole(text[:-1] if factor > 1 else text)
-    if number is None:
-        raise UsageError(f"{text!r} is no size", "Write bytes, or a number with K, M, G or T, such as 5G.")
-    return number * factor
-
-
 def _gc_arguments(parser: argparse.ArgumentParser) -> None:
-    shared.add_json(parser)
     parser.add_argument(
-        "--max-size", metavar="SIZE", help="keep at most this much, e.g. 5G; without it only leftovers go"
+        "--max-size",
+        type=disk_size,
+        metavar="SIZE",
+        help="keep at most this much, e.g. 5G; without it only leftovers go",
     )
     parser.add_argument("--dry-run", action="store_true", help="only say what would go")
 
 
 COMMANDS: dict[str, shared.Row] = {
-    "cache info": ("say where the store is and what it holds", _info, shared.add_json),
-    "cache verify": ("check every blob and set damaged ones aside", _verify, shared.add_json),
-    "cache gc": ("remove what is unused, the least used first", _gc, _gc_arguments),
+    "cache info": (_info, shared.add_nothing),
+    "cache verify": (_verify, shared.add_nothing),
+    "cache gc": (_gc, _gc_arguments),
 }

@@ -32,7 +32,7 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _target_arguments(parser: argparse.ArgumentParser) -> None:
-    from .arguments import number, seconds
+    from .values import number, seconds
 
     parser.epilog = _ENV
     parser.add_argument("--org", default="", metavar="NAME", help="the org ($CF_ORG, else what 'cf target' says)")
@@ -43,13 +43,10 @@ def _target_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-start", action="store_true", help="set the droplet; leave the app stopped")
     parser.add_argument("--max-in-flight", type=number(), metavar="N", help="instances replaced at a time (1)")
     parser.add_argument("--timeout", type=seconds, default=600.0, metavar="SECONDS", help="for the app to run (600)")
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
 
 
 def _push_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "dir", nargs="?", default="droplet.tgz", metavar="DROPLET", help="the droplet file (droplet.tgz)"
-    )
+    shared.add_droplet(parser)
     parser.add_argument(
         "--app",
         dest="apps",
@@ -58,7 +55,6 @@ def _push_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="APP",
         help="an app to push to (the manifest's only one)",
     )
-    shared.add_json(parser)
     parser.add_argument(
         "-f", "--manifest", default="", metavar="FILE", help="the manifest (manifest.yml, if there is one)"
     )
@@ -66,7 +62,7 @@ def _push_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--var", action="append", default=[], metavar="NAME=VALUE", help="a variable of the manifest")
     parser.add_argument("--vars-file", action="append", default=[], metavar="FILE", help="a file of variables")
     parser.add_argument(
-        "--stack", default="", metavar="NAME", help="the platform's stack (the manifest's, or the droplet's)"
+        "--stack", default="", metavar="STACK", help="the platform's stack (the manifest's, or the droplet's)"
     )
     shared.add_any_stack(parser, shared.COMPARED)
     _target_arguments(parser)
@@ -79,12 +75,11 @@ def _promote_arguments(parser: argparse.ArgumentParser) -> None:
         "--digest", default="", metavar="SHA256", help="refuse any other droplet (the current one of FROM)"
     )
     shared.add_any_stack(parser, shared.COMPARED)
-    shared.add_json(parser)
     _target_arguments(parser)
 
 
 def _rollback_arguments(parser: argparse.ArgumentParser) -> None:
-    from .arguments import number
+    from .values import number
 
     parser.add_argument("app", metavar="APP", help="APP, SPACE/APP or ORG/SPACE/APP")
     parser.add_argument(
@@ -92,7 +87,6 @@ def _rollback_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--digest", default="", metavar="SHA256", help="go back to this droplet")
     shared.add_any_stack(parser)
-    shared.add_json(parser)
     _target_arguments(parser)
 
 
@@ -114,7 +108,7 @@ def _push(arguments: argparse.Namespace) -> int:
     secrets = manifest.secrets(arguments.var, arguments.vars_file, chosen)
     wishes = Wishes(_how(arguments), arguments.stack, arguments.any_stack)
     store = shared.store(arguments)
-    with open_droplet(arguments.dir, store) as droplet:
+    with open_droplet(arguments.droplet, store) as droplet:
         done = push_all(_settings(arguments), droplet, chosen, wishes, store=store, secrets=secrets)
     return _report_push(arguments, done)
 
@@ -232,8 +226,8 @@ class _Steps:
 
 
 COMMANDS: dict[str, shared.Row] = {
-    "export cloudfoundry": ("write the droplet as Cloud Foundry wants it", _export, _export_arguments),
-    "push cloudfoundry": ("run the droplet on Cloud Foundry", _push, _push_arguments),
-    "promote cloudfoundry": ("copy a droplet from app to app", _promote, _promote_arguments),
-    "rollback cloudfoundry": ("go back to the previous droplet", _rollback, _rollback_arguments),
+    "export cloudfoundry": (_export, _export_arguments),
+    "push cloudfoundry": (_push, _push_arguments),
+    "promote cloudfoundry": (_promote, _promote_arguments),
+    "rollback cloudfoundry": (_rollback, _rollback_arguments),
 }

@@ -15,16 +15,14 @@ if TYPE_CHECKING:
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "dir", nargs="?", default="droplet.tgz", metavar="DROPLET", help="the droplet file (droplet.tgz), or an app"
-    )
-    shared.add_json(parser)
+    help_ = "the droplet file (droplet.tgz), or an app's folder"
+    parser.add_argument("dir", nargs="?", default="droplet.tgz", metavar="DROPLET|DIR", help=help_)
     shared.add_choices(parser)
     aim = "oci=HOST/NAME:TAG, cloudfoundry=APP, heroku=APP, or openshift|bosh|plain=FILE; may be repeated"
     parser.add_argument("--to", action="append", default=[], metavar="TARGET=WHERE", help=aim)
     parser.add_argument("--base", default="", metavar="BASE", help="the image's base, as for export oci")
-    parser.add_argument("--base-root", default="", metavar="TAR", help="a root filesystem's tar as the image's base")
-    parser.add_argument("--image", default="", metavar="NAME", help="the repository that OpenShift's manifests name")
+    parser.add_argument("--base-root", default="", metavar="FILE", help="a root filesystem's tar as the image's base")
+    parser.add_argument("--image", default="", metavar="IMAGE", help="the repository that OpenShift's manifests name")
     parser.add_argument(
         "--manifest", default="", metavar="FILE", help="Cloud Foundry's manifest (manifest.yml if there)"
     )
@@ -92,4 +90,4 @@ def _tell(outcomes: list[Outcome], good: int) -> None:
     print(f"{good} of {len(outcomes)} targets hold the same {len(layers)} layers")
 
 
-COMMANDS: dict[str, shared.Row] = {"deploy": ("bring one droplet to several targets at once", _run, _arguments)}
+COMMANDS: dict[str, shared.Row] = {"deploy": (_run, _arguments)}

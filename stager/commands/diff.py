@@ -18,7 +18,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--all", action="store_true", help="list every file, not the first few of each package")
     parser.add_argument("--content", action="store_true", help="exit 0 when only the envelope differs")
     parser.add_argument("--contents", action="store_true", help="show what differs inside files, with diffoscope")
-    shared.add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -40,4 +39,4 @@ def run(arguments: argparse.Namespace) -> int:
     return int(found.different)
 
 
-COMMANDS: dict[str, shared.Row] = {"diff": ("say how two droplets, images, plans or folders differ", run, configure)}
+COMMANDS: dict[str, shared.Row] = {"diff": (run, configure)}

@@ -29,8 +29,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    shared.add_json(parser)
     parser.add_argument("--offline", action="store_true", help="do not ask the package indexes")
 
 
-COMMANDS: dict[str, shared.Row] = {"doctor": ("say what this machine can do, and what is missing", _doctor, _arguments)}
+COMMANDS: dict[str, shared.Row] = {"doctor": (_doctor, _arguments)}

@@ -30,14 +30,8 @@ def read(path: str) -> bytes:
         raise Unreadable(path, error.strerror or str(error), "Name a file that you can read.") from None
 
 
-def _droplet(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("droplet", nargs="?", default="droplet.tgz", metavar="DROPLET", help="the file (droplet.tgz)")
-
-
 def _output(parser: argparse.ArgumentParser) -> None:
     shared.add_output(parser, "", "where to write it (standard output)")
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
-    shared.add_json(parser)
 
 
 def _registry(parser: argparse.ArgumentParser) -> None:
@@ -98,7 +92,7 @@ def _client(arguments: argparse.Namespace, reference: Reference) -> Client:
 
 
 def _sbom_arguments(parser: argparse.ArgumentParser) -> None:
-    _droplet(parser)
+    shared.add_droplet(parser)
     parser.add_argument(
         "--format",
         choices=["cyclonedx", "spdx"],
@@ -106,7 +100,9 @@ def _sbom_arguments(parser: argparse.ArgumentParser) -> None:
         help="CycloneDX 1.6 (default) or SPDX 2.3, as JSON",
     )
     parser.add_argument("--files", action="store_true", help="list every file with its component")
-    parser.add_argument("--name", default="droplet", help="what the document calls the droplet (droplet)")
+    parser.add_argument(
+        "--name", default="droplet", metavar="NAME", help="what the document calls the droplet (droplet)"
+    )
     parser.add_argument(
         "--offline", action="store_true", help="open no connection for Debian packages' copyright files"
     )
@@ -137,7 +133,7 @@ def _sbom(arguments: argparse.Namespace) -> int:
 
 
 def _receipt_arguments(parser: argparse.ArgumentParser) -> None:
-    _droplet(parser)
+    shared.add_droplet(parser)
     parser.add_argument("--check", default="", metavar="FILE", help="compare this receipt with the droplet instead")
     _output(parser)
 
@@ -163,13 +159,13 @@ def _receipt(arguments: argparse.Namespace) -> int:
 
 
 def _attest_arguments(parser: argparse.ArgumentParser) -> None:
-    _droplet(parser)
+    shared.add_droplet(parser)
     parser.add_argument("--source", default=".", metavar="DIR", help="the app's folder, which is staged again (.)")
     parser.add_argument(
         "--key", action="append", default=[], metavar="FILE", help="sign with this key; may be repeated"
     )
     parser.add_argument("--make-key", default="", metavar="FILE", help="make a key, and its public half in FILE.pub")
-    parser.add_argument("--builder", default="", metavar="URI", help="who built it, such as your CI system's address")
+    parser.add_argument("--builder", default="", metavar="URL", help="who built it, such as your CI system's address")
     parser.add_argument("--fresh", action="store_true", help="use nothing of the store: fetch everything again")
     parser.add_argument(
         "--offline", action="store_true", help="open no connection; what is not in the store is an error"
@@ -239,7 +235,7 @@ def _make_key(arguments: argparse.Namespace) -> int:
 
 
 COMMANDS: dict[str, shared.Row] = {
-    "sbom": ("write the bill of materials, as CycloneDX or SPDX", _sbom, _sbom_arguments),
-    "receipt": ("write what a droplet was made from", _receipt, _receipt_arguments),
-    "attest": ("sign that a droplet was made from this source and plan", _attest, _attest_arguments),
+    "sbom": (_sbom, _sbom_arguments),
+    "receipt": (_receipt, _receipt_arguments),
+    "attest": (_attest, _attest_arguments),
 }

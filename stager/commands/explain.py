@@ -25,8 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("name", nargs="?", default="", metavar="NAME", help="the package that 'package' is about")
     parser.add_argument("-C", "--dir", default=".", metavar="DIR", help="the app's folder (.)")
-    parser.add_argument("--droplet", default="", metavar="FILE", help="look into this droplet, or compare with it")
-    shared.add_json(parser)
+    parser.add_argument("--droplet", default="", metavar="DROPLET", help="look into this droplet, or compare with it")
     shared.add_choices(parser)
 
 
@@ -81,6 +80,4 @@ def _print(found: Iterable[tuple[str, tuple[Answer, ...]]]) -> None:
         print(as_text(answers))
 
 
-COMMANDS: dict[str, shared.Row] = {
-    "explain": ("say why: buildpack, version, process, layer, package, size", run, configure)
-}
+COMMANDS: dict[str, shared.Row] = {"explain": (run, configure)}

@@ -19,8 +19,8 @@ def export(target: str, arguments: argparse.Namespace, options: Mapping[str, Any
     from ..droplets import open_droplet
     from ..targets import load
 
-    writing.keep_apart(arguments.output, arguments.dir)
-    with open_droplet(arguments.dir, shared.store(arguments)) as droplet:
+    writing.keep_apart(arguments.output, arguments.droplet)
+    with open_droplet(arguments.droplet, shared.store(arguments)) as droplet:
         made = load(target).export(droplet, arguments.output, options)
     if arguments.json:
         shared.print_json(dataclasses.asdict(made))
@@ -33,7 +33,7 @@ def export(target: str, arguments: argparse.Namespace, options: Mapping[str, Any
 
 def add_export(parser: argparse.ArgumentParser, output: str) -> None:
     """Declare the droplet file, the output and what every such command takes."""
-    shared.add_common(parser, "droplet.tgz")
+    shared.add_droplet(parser)
     shared.add_output(parser, output, f"what to write ({output})")
     shared.add_any_stack(parser)
 

@@ -63,8 +63,8 @@ def _capistrano(arguments: argparse.Namespace) -> int:
 def _droplet(arguments: argparse.Namespace) -> Any:
     from ..droplets import open_droplet
 
-    writing.keep_apart(arguments.output, arguments.dir)
-    return open_droplet(arguments.dir, shared.store(arguments))
+    writing.keep_apart(arguments.output, arguments.droplet)
+    return open_droplet(arguments.droplet, shared.store(arguments))
 
 
 def _publish(arguments: argparse.Namespace, data: bytes, droplet: str) -> int:
@@ -78,11 +78,6 @@ def _publish(arguments: argparse.Namespace, data: bytes, droplet: str) -> int:
         shared.say(f"{shared.size_text(sink.size)} in {shared.where(arguments.output)}, for {droplet}")
         shared.result(arguments, sink.digest)
     return 0
-
-
-def _import_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("dir", nargs="?", default=".", metavar="DIR", help="the app's folder (.)")
-    parser.add_argument("--json", action="store_true", help="print one JSON document on standard output")
 
 
 def _import(arguments: argparse.Namespace) -> int:
@@ -99,9 +94,9 @@ def _import(arguments: argparse.Namespace) -> int:
 
 
 COMMANDS: dict[str, shared.Row] = {
-    "export tar": ("write the app's files as one plain tar", _tar, _tar_arguments),
-    "export systemd": ("write an installable archive with systemd units", _systemd, _systemd_arguments),
-    "export chef": ("write a Chef cookbook that deploys the droplet by its digest", _chef, _chef_arguments),
-    "export capistrano": ("write a Capistrano task that deploys the droplet", _capistrano, _capistrano_arguments),
-    "import stackato": ("turn a stackato.yml into stager.yml and manifest.yml", _import, _import_arguments),
+    "export tar": (_tar, _tar_arguments),
+    "export systemd": (_systemd, _systemd_arguments),
+    "export chef": (_chef, _chef_arguments),
+    "export capistrano": (_capistrano, _capistrano_arguments),
+    "import stackato": (_import, shared.add_folder),
 }

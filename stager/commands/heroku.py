@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def _export_arguments(parser: argparse.ArgumentParser) -> None:
-    shared.add_common(parser, "droplet.tgz")
+    shared.add_droplet(parser)
     shared.add_output(parser, "slug.tgz", "the slug file (slug.tgz)")
     shared.add_any_stack(parser)
 
@@ -27,14 +27,14 @@ def _export(arguments: argparse.Namespace) -> int:
 
 
 def _push_arguments(parser: argparse.ArgumentParser) -> None:
-    shared.add_common(parser, "droplet.tgz")
+    shared.add_droplet(parser)
     parser.add_argument("--app", required=True, metavar="APP", help="the Heroku app's name")
     parser.add_argument("--commit", default="", metavar="ID", help="the version of the code, shown with the slug")
     _waiting_arguments(parser)
 
 
 def _waiting_arguments(parser: argparse.ArgumentParser) -> None:
-    from .arguments import seconds
+    from .values import seconds
 
     parser.add_argument(
         "--timeout", type=seconds, default=3600.0, metavar="SECONDS", help="for the release phase (3600)"
@@ -60,10 +60,10 @@ def _offer(arguments: argparse.Namespace, path: str) -> Any:
     from ..inspecting import inspect
     from ..targets import heroku
 
-    with open_droplet(arguments.dir, shared.store(arguments)) as droplet:
+    with open_droplet(arguments.droplet, shared.store(arguments)) as droplet:
         made = heroku.export(droplet, path, {})
         offer = Offer.of(path, made.size, made.digest, droplet.digest, droplet.facts, arguments.commit)
-    if note := weigh(made.size, lambda: inspect(arguments.dir)["packages"]):
+    if note := weigh(made.size, lambda: inspect(arguments.droplet)["packages"]):
         shared.warn([note])
     return offer
 
@@ -84,7 +84,7 @@ def _waiting(arguments: argparse.Namespace) -> Any:
         sys.stderr.write(text)
         sys.stderr.flush()
 
-    return Waiting(longest=arguments.timeout, output=output)
+    return Waiting(longest=arguments.timeout, output=None if arguments.quiet else output)
 
 
 def _report(arguments: argparse.Namespace, live: Live, more: dict[str, Any]) -> int:
@@ -99,10 +99,9 @@ def _report(arguments: argparse.Namespace, live: Live, more: dict[str, Any]) -> 
 
 
 def _promote_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("slug", nargs="?", default="", metavar="SLUG", help="the slug's id (the one FROM runs)")
+    parser.add_argument("slug", nargs="?", default="", metavar="ID", help="the slug's id (the one that --from runs)")
     parser.add_argument("--from", dest="source", required=True, metavar="APP", help="the app that has the slug")
     parser.add_argument("--app", required=True, metavar="APP", help="the app to release it on")
-    parser.add_argument("--json", action="store_true", help="print one JSON document on standard output")
     _waiting_arguments(parser)
 
 
@@ -116,7 +115,7 @@ def _promote(arguments: argparse.Namespace) -> int:
 
 
 COMMANDS: dict[str, shared.Row] = {
-    "export heroku": ("write a Heroku slug", _export, _export_arguments),
-    "push heroku": ("release the droplet on a Heroku app", _push, _push_arguments),
-    "promote heroku": ("release one Heroku app's slug on another", _promote, _promote_arguments),
+    "export heroku": (_export, _export_arguments),
+    "push heroku": (_push, _push_arguments),
+    "promote heroku": (_promote, _promote_arguments),
 }

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def image_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the droplet files and what decides an image's bytes."""
-    from .arguments import tcp_port
+    from .values import pair, tcp_port
 
     parser.add_argument(
         "droplets", nargs="*", default=["droplet.tgz"], metavar="DROPLET", help="droplet files, one an architecture"
@@ -32,7 +32,7 @@ def image_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--base", default="", metavar="BASE", help="FILE@sha256:… (a layout or archive), a stack's name, or scratch"
     )
-    parser.add_argument("--base-root", default="", metavar="TAR", help="a root filesystem's tar as the base")
+    parser.add_argument("--base-root", default="", metavar="FILE", help="a root filesystem's tar as the base")
     _base_name(parser)
     _allow_missing(parser)
     parser.add_argument(
@@ -41,8 +41,9 @@ def image_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source", default="", metavar="URL", help="where the app's source is kept")
     parser.add_argument("--revision", default="", metavar="ID", help="the source's version, such as a commit")
     parser.add_argument(
-        "--label", action="append", default=[], metavar="NAME=VALUE", help="a label of the image; may be repeated"
-    )
+        "--label", action="append", type=pair, default=[], metavar="NAME=VALUE",
+        help="a label of the image; may be repeated",
+    )  # fmt: skip
 
 
 def _base_name(parser: argparse.ArgumentParser) -> None:
@@ -61,19 +62,17 @@ def image_options(arguments: argparse.Namespace, store: Store) -> dict[str, Any]
     return {
         **{key: getattr(arguments, key) for key in ("base", "base_root", "base_name", "port", "source", "revision")},
         "allow_missing": tuple(arguments.allow_missing),
-        "labels": pairs(arguments.label, "--label"),
+        "labels": table(arguments.label, "--label"),
         "store": store,
     }
 
 
-def pairs(items: Sequence[str], option: str) -> dict[str, str]:
-    """`NAME=VALUE` arguments as a table. Raises UsageError for one without a value, and for a name given twice."""
+def table(pairs: Sequence[tuple[str, str]], option: str) -> dict[str, str]:
+    """`NAME=VALUE` arguments as a table. Raises UsageError for a name given twice."""
     found: dict[str, str] = {}
-    for item in items:
-        name, equals, value = item.partition("=")
-        if not name or not equals or name in found:
-            why = "is given twice" if name in found else "has no value"
-            raise UsageError(f"{option} {name!r} {why}", f"Write {option} NAME=VALUE.")
+    for name, value in pairs:
+        if name in found:
+            raise UsageError(f"{option} {name!r} is given twice", "Leave one out.")
         found[name] = value
     return found
 
@@ -91,11 +90,10 @@ def open_droplets(paths: Sequence[str], store: Store, keep: ExitStack) -> list[D
 def _export_arguments(parser: argparse.ArgumentParser) -> None:
     image_arguments(parser)
     help_ = "where to write it: an archive when it ends with .tar, else a layout folder (image.tar)"
-    shared.add_output(parser, "", help_, metavar="PATH")
+    shared.add_output(parser, "", help_, metavar="FILE|DIR")
     parser.add_argument("--format", choices=["layout", "archive"], default="", help="whatever the name ends with")
     parser.add_argument("-t", "--tag", default="", metavar="NAME", help="the image's name, such as host/team/app:1.2")
     parser.add_argument("--load", action="store_true", help="load it into the container engine of DOCKER_HOST")
-    shared.add_json(parser)
 
 
 def _export(arguments: argparse.Namespace) -> int:
@@ -156,13 +154,14 @@ def _report(document: dict[str, Any], arguments: argparse.Namespace) -> None:
 
 
 def _rebase_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", metavar="IMAGE", help="an image that stager exported: a layout folder or an archive")
+    parser.add_argument(
+        "image", metavar="FILE|DIR", help="an image that stager exported: a layout folder or an archive"
+    )
     parser.add_argument("--onto", default="", metavar="BASE", help="FILE@sha256:…, or a stack's name")
-    parser.add_argument("--onto-root", default="", metavar="TAR", help="a root filesystem's tar as the base")
+    parser.add_argument("--onto-root", default="", metavar="FILE", help="a root filesystem's tar as the base")
     _base_name(parser)
     _allow_missing(parser)
-    shared.add_output(parser, "", "where to write it (IMAGE itself)", metavar="PATH")
-    shared.add_json(parser)
+    shared.add_output(parser, "", "where to write it (the image itself)", metavar="FILE|DIR")
 
 
 def _rebase(arguments: argparse.Namespace) -> int:
@@ -189,6 +188,6 @@ def _rebase(arguments: argparse.Namespace) -> int:
 
 
 COMMANDS: dict[str, shared.Row] = {
-    "export oci": ("write an OCI image", _export, _export_arguments),
-    "rebase": ("put an image's droplet on another stack without staging again", _rebase, _rebase_arguments),
+    "export oci": (_export, _export_arguments),
+    "rebase": (_rebase, _rebase_arguments),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 from . import shared
-from .oci import image_arguments, image_options, open_droplets, pairs
+from .oci import image_arguments, image_options, open_droplets, table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,17 +13,18 @@ if TYPE_CHECKING:
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    from .arguments import number
+    from .values import number, variable
 
     image_arguments(parser)
     option = parser.add_argument
     shared.add_output(parser, "openshift", "the folder to write (openshift)", metavar="DIR")
-    option("--image", default="", metavar="REPOSITORY", help="where the image will be, such as host/team/app")
-    option("--app", default="", metavar="NAME", help="the app's name in manifests (the repository's last part)")
-    option("--env", action="append", default=[], metavar="NAME=VALUE", help="a variable, readable in the manifests")
+    option("--image", default="", metavar="IMAGE", help="where the image will be, such as host/team/app")
+    option("--app", default="", metavar="APP", help="the app's name in manifests (the repository's last part)")
+    help_ = "a variable, readable in the manifests; may be repeated"
+    option("--env", action="append", type=variable, default=[], metavar="NAME=VALUE", help=help_)
     option("--secret", default="", metavar="NAME", help="a Secret whose keys become variables")
-    option("--host", default="", help="the host name of Route and Ingress")
-    option("--probe-path", default="", metavar="PATH", help="what probes ask for (only whether the port is open)")
+    option("--host", default="", metavar="HOST", help="the host name of Route and Ingress")
+    option("--probe-path", default="", metavar="/PATH", help="what probes ask for (only whether the port is open)")
     option("--replicas", type=number(), default=1, metavar="N", help="processes of each type (1)")
     option("--cpu", default="", metavar="AMOUNT", help="CPU to request, such as 250m")
     option("--memory", default="", metavar="AMOUNT", help="memory to request and allow, such as 256Mi")
@@ -35,8 +36,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="write a builder for s2i instead, and nothing else",
     )
-    option("--stack", default="debian-12", metavar="NAME", help="the builder's stack (debian-12)")
-    shared.add_json(parser)
+    option("--stack", default="debian-12", metavar="STACK", help="the builder's stack (debian-12)")
 
 
 def _export(arguments: argparse.Namespace) -> int:
@@ -48,15 +48,14 @@ def _export(arguments: argparse.Namespace) -> int:
 
     store = shared.store(arguments)
     with store.lease(), ExitStack() as keep:
-        first, *more = open_droplets(arguments.droplets, store, keep)
         kept = ("image", "app", "secret", "host", "probe_path", "replicas", "cpu", "memory", "writable_root")
         options = {
             **image_options(arguments, store),
             **{key: getattr(arguments, key) for key in kept},
-            "env": pairs(arguments.env, "--env"),
-            "more": more,
+            "env": table(arguments.env, "--env"),
         }
-        made = openshift.export(first, arguments.output, options)
+        first, *more = open_droplets(arguments.droplets, store, keep)
+        made = openshift.export(first, arguments.output, {**options, "more": more})
     if arguments.json:
         shared.print_json(dataclasses.asdict(made))
     else:
@@ -80,6 +79,4 @@ def _builder(arguments: argparse.Namespace) -> int:
     return 0
 
 
-COMMANDS: dict[str, shared.Row] = {
-    "export openshift": ("write the image with OpenShift and Kubernetes manifests", _export, _arguments)
-}
+COMMANDS: dict[str, shared.Row] = {"export openshift": (_export, _arguments)}

@@ -30,12 +30,10 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--select", default="", metavar="NAME", help="of an image file with several: its name or digest"
     )
     _registry_arguments(parser)
-    shared.add_json(parser)
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
 
 
 def _registry_arguments(parser: argparse.ArgumentParser) -> None:
-    from .arguments import number
+    from .values import number
 
     parser.add_argument(
         "--mount-from", action="append", default=[], metavar="NAME", help="a repository there that has layers already"
@@ -152,5 +150,5 @@ def _summary(pushed: Pushed) -> str:
 
 
 COMMANDS: dict[str, shared.Row] = {
-    "push oci": ("push a droplet, or an image file, to a registry", _push, _arguments),
+    "push oci": (_push, _arguments),
 }

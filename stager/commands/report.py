@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `report`."""
     parser.add_argument("droplet", metavar="DROPLET", help="a droplet, slug or image")
-    parser.add_argument("newer", nargs="?", default="", metavar="NEWER", help="another one: the page says what changed")
+    parser.add_argument(
+        "newer", nargs="?", default="", metavar="DROPLET", help="another one: the page says what changed"
+    )
     shared.add_output(parser, "report.html", "the page (report.html)")
-    shared.add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -42,4 +43,4 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-COMMANDS: dict[str, shared.Row] = {"report": ("write one HTML page about a droplet, or about two", run, configure)}
+COMMANDS: dict[str, shared.Row] = {"report": (run, configure)}

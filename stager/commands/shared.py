@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from ..staging import Settings
     from ..store import Store
 
-    Row = tuple[str, Callable[[argparse.Namespace], int], Callable[[argparse.ArgumentParser], None]]
-    """A command's help, what it does, and what declares its arguments."""
+    Row = tuple[Callable[[argparse.Namespace], int], Callable[[argparse.ArgumentParser], None]]
+    """What a command does, and what declares its arguments."""
 
 
 # --- speaking --------------------------------------------------------------------------------------------------
@@ -132,29 +132,40 @@ def keep_foreign(place: str) -> None:
             raise UsageError(f"{place} is there and was not written by stager; it would be replaced", hint)
 
 
-def add_json(parser: argparse.ArgumentParser) -> None:
-    """Declare `--json` and `--cache-dir`, which every command takes."""
-    parser.add_argument("--json", action="store_true", help="print one JSON document on standard output")
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """Declare what every command takes; `arguments.configure` does."""
+    option = parser.add_argument_group("every command takes").add_argument
+    option("--json", action="store_true", help="print one JSON document on standard output")
+    option("-q", "--quiet", action="store_true", help="no progress")
+    option("-v", "--verbose", action="store_true", help="say what is fetched from where, and which rule decided what")
+    option("--cache-dir", default="", metavar="DIR", help="the store ($STAGER_CACHE_DIR, else the user's cache folder)")
+
+
+def add_nothing(parser: argparse.ArgumentParser) -> None:
+    """Declare nothing beside what every command takes."""
+
+
+def add_folder(parser: argparse.ArgumentParser, metavar: str = "DIR", help_: str = "the app's folder (.)") -> None:
+    """Declare the app's folder."""
+    parser.add_argument("dir", nargs="?", default=".", metavar=metavar, help=help_)
+
+
+def add_droplet(parser: argparse.ArgumentParser) -> None:
+    """Declare the droplet file."""
     parser.add_argument(
-        "--cache-dir", metavar="DIR", help="the store ($STAGER_CACHE_DIR, else the user's cache folder)"
+        "droplet", nargs="?", default="droplet.tgz", metavar="DROPLET", help="the droplet file (droplet.tgz)"
     )
 
 
-def add_common(parser: argparse.ArgumentParser, default: str = ".") -> None:
-    """Declare the app's folder (or a file) and what every command takes."""
-    parser.add_argument("dir", nargs="?", default=default, metavar="DIR", help=f"the app's folder ({default})")
-    add_json(parser)
-
-
-def add_planning(parser: argparse.ArgumentParser) -> None:
+def add_planning(parser: argparse.ArgumentParser, metavar: str = "DIR", help_: str = "the app's folder (.)") -> None:
     """Declare what decides a plan, and the folder."""
-    add_common(parser)
+    add_folder(parser, metavar, help_)
     add_choices(parser)
 
 
 def add_choices(parser: argparse.ArgumentParser) -> None:
     """Declare what decides a plan."""
-    parser.add_argument("--stack", default="", metavar="NAME", help="the stack to stage for (debian-12)")
+    parser.add_argument("--stack", default="", metavar="STACK", help="the stack to stage for (debian-12)")
     parser.add_argument("--arch", default="", choices=["amd64", "arm64"], help="the architecture (amd64)")
     help_ = "choose the stack that all these targets take, such as heroku,cloudfoundry,oci; may be repeated"
     parser.add_argument("--for", dest="targets", action="append", default=[], metavar="TARGETS", help=help_)
@@ -165,7 +176,6 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--offline", action="store_true", help="open no connection; what is not in the store is an error"
     )
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
     parser.add_argument("--locked", action="store_true", help="fail when stager.lock is missing or stale")
 
 
@@ -236,7 +246,7 @@ def _make_locks(folder: Folder, settings: Settings) -> dict[str, bytes]:
 
 def progress(arguments: argparse.Namespace) -> Progress | None:
     """What shows progress to people; None with `--quiet`."""
-    if getattr(arguments, "quiet", False):
+    if arguments.quiet:
         return None
     from ..progress import reporter
 

@@ -9,59 +9,28 @@ from . import shared
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
     from typing import Any
 
     from ..restage import Folder
     from ..store import Store
 
 
-class Arguments:
-    """Parsed arguments, without argparse."""
+def plain(argv: Sequence[str]) -> argparse.Namespace | None:
+    """The arguments of a plainly written `stage`, or None for argparse to see to."""
+    from .fast import FastParser
 
-    sees_to_outputs = True
-    json = quiet = offline = locked = any_stack = False
-    dir, output, stack, arch, cache_dir, jobs = ".", "droplet.tgz", "", "", None, 0
-    buildpack: tuple[str, ...] = ()
-    targets: tuple[str, ...] = ()
+    def declare(parser: Any) -> None:
+        configure(parser)
+        shared.add_common(parser)
+        parser.set_defaults(run=run)
 
-
-_FLAGS = {
-    "--json": "json", "--quiet": "quiet", "-q": "quiet", "--offline": "offline", "--locked": "locked",
-    "--any-stack": "any_stack",
-}  # fmt: skip
-_OPTIONS = {"--output": "output", "-o": "output", "--stack": "stack", "--arch": "arch", "--cache-dir": "cache_dir"}
-
-
-def plain(argv: list[str]) -> argparse.Namespace | None:
-    """The arguments of a plainly written `stage`, or None for argparse to see to.
-
-    Importing argparse and building a parser would take a quarter of a warm restage.
-    """
-    found: Any = Arguments()
-    words, dirs = iter(argv[1:]), []
-    for word in words:
-        if word in _FLAGS:
-            setattr(found, _FLAGS[word], True)
-        elif word in _OPTIONS or word == "--for":
-            value = next(words, "")
-            if not value or value.startswith("-"):
-                return None
-            if word == "--for":
-                found.targets += (value,)
-            else:
-                setattr(found, _OPTIONS[word], value)
-        elif word.startswith("-") or not word:
-            return None
-        else:
-            dirs.append(word)
-    found.dir = dirs[0] if dirs else "."
-    found.run = run
-    return found if len(dirs) <= 1 and found.arch in ("", "amd64", "arm64") else None
+    return FastParser(declare).read(argv[1:])  # type: ignore[return-value]  # as good as a Namespace
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `stage`."""
-    from .arguments import number
+    from .values import number
 
     shared.add_planning(parser)
     parser.set_defaults(sees_to_outputs=True)
@@ -154,4 +123,4 @@ def _report(folder: Folder, result: dict[str, Any]) -> None:
     )
 
 
-COMMANDS: dict[str, shared.Row] = {"stage": ("make the droplet", run, configure)}
+COMMANDS: dict[str, shared.Row] = {"stage": (run, configure)}

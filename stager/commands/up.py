@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ..checked import whole
 from ..errors import Cancelled, NoMachine, TargetError, UsageError
 from . import shared
-from .arguments import number, seconds, tcp_port
+from .values import number, scale, seconds, tcp_port, variable
 
 if TYPE_CHECKING:
     import argparse
@@ -46,30 +45,17 @@ def _stoppable(work: Callable[[], int]) -> int:
         signal.signal(signal.SIGTERM, previous)
 
 
-def scale(items: list[str]) -> dict[str, int]:
-    """`TYPE=N` arguments as a table. Raises UsageError."""
-    found = {}
-    for item in (part for text in items for part in text.split(",")):
-        kind, _, count = item.partition("=")
-        number = whole(count)
-        if not kind or number is None:
-            raise UsageError(f"--scale {item!r} is not TYPE=N", "Write --scale worker=2.")
-        found[kind] = number
-    return found
-
-
 # --- up --------------------------------------------------------------------------------------------------------
 
 
 def run_up(arguments: argparse.Namespace) -> int:
     """Bring the machine up; with `--dev`, keep its files in step until Ctrl-C."""
     from ..machine import up
-    from .app import pairs
 
     context = _context(arguments)
     wanted = up.Wanted(
-        arguments.provider, arguments.port, arguments.box, arguments.like, scale(arguments.scale), arguments.drain,
-        pairs(arguments.env), arguments.eject,
+        arguments.provider, arguments.port, arguments.box, arguments.like, dict(arguments.scale), arguments.drain,
+        dict(arguments.env), arguments.eject,
     )  # fmt: skip
 
     def work() -> int:
@@ -256,9 +242,11 @@ def _up_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--box", default="", metavar="STACK", help="another stack, or a folder with one of your own")
     parser.add_argument("--like", default="", metavar="NAME", help="whose variables: cloudfoundry, heroku or plain")
     parser.add_argument(
-        "--scale", action="append", default=[], metavar="TYPE=N", help="how many of a process type; may be repeated"
-    )
-    parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE", help="a variable for the processes")
+        "--scale", action="extend", type=scale, default=[], metavar="TYPE=N",
+        help="how many of a process type; may be repeated",
+    )  # fmt: skip
+    help_ = "a variable for the processes; may be repeated"
+    parser.add_argument("--env", action="append", type=variable, default=[], metavar="NAME=VALUE", help=help_)
     parser.add_argument(
         "--drain", default=None, metavar="URL", help="also send logs to syslog[+tcp]:// or gelf://HOST:PORT"
     )
@@ -266,13 +254,8 @@ def _up_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dev", action="store_true", help="then watch DIR and keep the machine in step until Ctrl-C")
 
 
-def _plain_arguments(parser: argparse.ArgumentParser) -> None:
-    shared.add_common(parser)
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
-
-
 def _check_arguments(parser: argparse.ArgumentParser) -> None:
-    shared.add_common(parser)
+    shared.add_folder(parser)
     parser.add_argument(
         "--limit", type=seconds, default=10.0, metavar="SECONDS", help="no answer by then is critical (10)"
     )
@@ -280,7 +263,7 @@ def _check_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _logs_arguments(parser: argparse.ArgumentParser) -> None:
-    shared.add_common(parser)
+    shared.add_folder(parser)
     parser.add_argument("-f", "--follow", action="store_true", help="go on until Ctrl-C")
     parser.add_argument("-p", "--process", default="", metavar="TYPE", help="only this type, instance or service")
     parser.add_argument(
@@ -289,19 +272,18 @@ def _logs_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _ssh_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--dir", default=".", metavar="DIR", help="the app's folder (.)")
+    parser.add_argument("-C", "--dir", default=".", metavar="DIR", help="the app's folder (.)")
     told = "a command and its arguments, or one text for a shell; a shell without any"
-    parser.add_argument("command", nargs="*", metavar="-- CMD", help=told)
-    shared.add_json(parser)
+    parser.add_argument("command", nargs="...", metavar="CMD", help=told)
 
 
 COMMANDS: dict[str, shared.Row] = {
-    "up": ("run the app in its stack's box on this machine", run_up, _up_arguments),
-    "status": ("say what the machine and its processes do", run_status, _plain_arguments),
-    "ssh": ("run a command, or a shell, in the machine as the app runs", run_ssh, _ssh_arguments),
-    "logs": ("print what the machine's processes write", run_logs, _logs_arguments),
-    "provision": ("stage again and put the new droplet into the machine", run_provision, _plain_arguments),
-    "halt": ("stop the machine", run_halt, _plain_arguments),
-    "destroy": ("remove the machine", run_destroy, _plain_arguments),
-    "check": ("report the app's health as monitoring systems expect it", run_check, _check_arguments),
+    "up": (run_up, _up_arguments),
+    "status": (run_status, shared.add_folder),
+    "ssh": (run_ssh, _ssh_arguments),
+    "logs": (run_logs, _logs_arguments),
+    "provision": (run_provision, shared.add_folder),
+    "halt": (run_halt, shared.add_folder),
+    "destroy": (run_destroy, shared.add_folder),
+    "check": (run_check, _check_arguments),
 }

@@ -30,25 +30,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--against", default="", metavar="WHAT", help=help_)
     parser.add_argument("--deployed", default="", metavar="APP", help="short for --against app:APP (Cloud Foundry)")
     help_ = "'list' shows which conditions this machine can change; else try these alone: NAME,NAME"
-    parser.add_argument("--conditions", default="", metavar="WHICH", help=help_)
+    parser.add_argument("--conditions", default="", metavar="NAMES", help=help_)
     parser.add_argument("--skip", action="append", default=[], metavar="NAME", help="leave a condition out; repeatable")
     help_ = "another Python with stager, to stage with; may be repeated"
-    parser.add_argument("--python", action="append", default=[], metavar="PATH", help=help_)
+    parser.add_argument("--python", action="append", default=[], metavar="FILE", help=help_)
     parser.add_argument(
         "--keep", type=shared.output, default="", metavar="FILE", help="keep what was staged again, if it differs"
     )
     parser.add_argument("--junit", type=shared.output, default="", metavar="FILE", help="write a JUnit report as well")
     parser.add_argument("--offline", action="store_true", help="open no connection; artifacts come from the store")
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
     _attested(parser)
-    shared.add_json(parser)
 
 
 def _attested(parser: argparse.ArgumentParser) -> None:
-    from .arguments import number
+    from .values import number
 
     parser.add_argument(
-        "--k-of-n", type=number(), default=0, metavar="K", help="demand K agreeing signers (--attestation)"
+        "--k-of-n", type=number(), default=0, metavar="N", help="demand N agreeing signers (--attestation)"
     )
     help_ = "a signed attestation of an independent rebuild; may be repeated"
     parser.add_argument("--attestation", action="append", default=[], metavar="FILE", help=help_)
@@ -233,6 +231,4 @@ def _write_junit(verdict: Verdict, path: str) -> None:
     writing.write(path, as_junit(verdict).encode())
 
 
-COMMANDS: dict[str, shared.Row] = {
-    "verify": ("stage again under changed conditions and prove that the droplet is the same", run, configure)
-}
+COMMANDS: dict[str, shared.Row] = {"verify": (run, configure)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import bz2
 import gzip
 import io
@@ -15,7 +14,6 @@ import sys
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -26,6 +24,7 @@ from written import NOTHING, WRITES, written
 from written import stager as here
 
 from stager.commands import MODULES
+from stager.commands.arguments import parser_of
 from stager.errors import AppTooLarge, Unreadable
 from stager.tree import SourceTree
 from stager.tree.fingerprint import LARGEST_FILE
@@ -75,10 +74,8 @@ def test_every_command_is_known_by_what_it_writes() -> None:
 
 def test_a_command_with_an_output_is_among_those_that_write() -> None:
     found = []
-    for name, (module, _) in MODULES.items():
-        parser = argparse.ArgumentParser()
-        import_module(f"stager.commands.{module}").COMMANDS[name][2](parser)
-        options = {option for action in parser._actions for option in action.option_strings}
+    for name in MODULES:
+        options = {option for action in parser_of(name)._actions for option in action.option_strings}
         if options & {"-o", "--output", "--keep", "--junit", "--make-key", "--eject"} and name not in WRITES:
             found.append(name)
     assert found == []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stager.commands import app
+from stager.commands import app, values
 from stager.errors import UsageError
 from stager.isolation import sandbox, surroundings
 from stager.isolation.sandbox import Sandbox, Top
@@ -72,13 +72,13 @@ def test_variables() -> None:
     ("text", "size"), [("512M", 512 << 20), ("1g", 1 << 30), ("5000000", 5000000), ("8192K", 8 << 20)]
 )
 def test_sizes_of_memory(text: str, size: int) -> None:
-    assert app.memory_size(text) == size
+    assert values.memory_size(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "M", "1", "4095K", "-1G", "1T", "1.5G", "nan"])
 def test_what_is_no_size(text: str) -> None:
     with pytest.raises(ArgumentTypeError, match="is no size of 4M or more"):
-        app.memory_size(text)
+        values.memory_size(text)
 
 
 def test_what_is_repeated_in_hints() -> None:
