@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 from ..ecosystems.npm.semver import order as natural
+from ..runtimes import known
 
 
 def direction(ecosystem: str, before: str, after: str) -> str:
@@ -22,10 +23,10 @@ def direction(ecosystem: str, before: str, after: str) -> str:
 
 def key(ecosystem: str, version: str) -> Any:
     """A value that orders as the version does among versions of its ecosystem. ValueError for a malformed one."""
-    if ecosystem in ("pypi", "python"):
+    if own := known(ecosystem):  # npm is a runtime and an ecosystem
+        return own.order(version)
+    if ecosystem == "pypi":
         return _pep440(version)
-    if ecosystem in ("npm", "node", "bun"):
-        return _semver(version)
     if ecosystem == "deb":
         return _debian(version)
     return natural(version)
@@ -36,13 +37,6 @@ def _pep440(version: str) -> Any:
     from packaging.version import Version
 
     return Version(version)
-
-
-@cache
-def _semver(version: str) -> Any:
-    from semantic_version import Version
-
-    return Version(version.partition("+")[0])  # clause 10: build metadata has no part in the order
 
 
 @cache

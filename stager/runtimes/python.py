@@ -228,7 +228,8 @@ RUNTIME = RuntimeKind(
     choose=lambda ask: choose_python(ask.asked, ask.stack, ask.web, ask.debian, ask.previous, ended=ask.ended),
     rule="the stack's own Python comes first when every request allows it; else the newest fitting build by "
     "python-build-standalone, of the default line {default} first",
-    commands=("python", "python3", "pip"),
+    readers=("python", "python3"),
+    commands=frozenset({"python", "python3", "pip"}),
     wish="Add a requirements.txt or a pyproject.toml, so that Python is in the droplet.",
     example="python main.py",
     parse=parse,
@@ -236,5 +237,4 @@ RUNTIME = RuntimeKind(
     releases=_releases,
     candidates=_candidates,
     order=_order,
-    settings=("groups", "extras"),
 )
