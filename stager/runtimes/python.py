@@ -12,12 +12,11 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from .. import box, releases
-from ..ecosystems import deb, runtime
 from ..ecosystems.deb_index import DebianMirrors, Index, Web, merged, select
 from ..errors import StagerError
 from ..model import Artifact, Runtime, Stack
 from ..wanted import Request
-from . import standalone
+from . import python_files, standalone
 from .chosen import Asked, Chosen, all_accept, check_needs, debs, kept, package_name, reason, refusal
 from .record import Candidate, Layout, RuntimeKind
 from .specifiers import parse
@@ -217,9 +216,9 @@ RUNTIME = RuntimeKind(
     place=PLACE,
     programs=f"{PLACE}/bin",
     layouts={
-        "deb-python/1": Layout(deb.unpack, r"pkg:deb/debian/python3\.[0-9]+-minimal"),
+        "deb-python/1": Layout(python_files.unpack_debian, r"pkg:deb/debian/python3\.[0-9]+-minimal"),
         "pbs/1": Layout(
-            runtime.unpack,
+            python_files.unpack_standalone,
             r"pkg:generic/cpython",
             "Python-2.0",
             lambda artifact, indexes: standalone.pbs_url(artifact, indexes.pbs or None),
