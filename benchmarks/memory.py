@@ -164,9 +164,10 @@ def page(place: Path) -> None:
         + b"</body></html>\n",
     }
     asking = (
-        "import sys; from stager.fetching.web import *; from stager.store import Store; from stager.indexes import Indexes; "
-        "lookup = PypiLookup(Web(Indexes.from_environment({'PIP_INDEX_URL': sys.argv[1]}, home='/nonexistent'), "
-        "Store(sys.argv[2]))); found = lookup.files('project', "
+        "import sys; from stager.fetching.web import Web; from stager.store import Store; from stager.indexes import Indexes; "
+        "from stager.ecosystems.pypi.pages import PypiLookup; "
+        "indexes = Indexes.from_environment({'PIP_INDEX_URL': sys.argv[1]}, home='/nonexistent'); "
+        "lookup = PypiLookup(Web(indexes, Store(sys.argv[2])), indexes); found = lookup.files('project', "
         "keep=lambda file: file.hashes.get('sha256') == sys.argv[3]); assert len(found) == 1"
     )
     kinds = {"json": "application/vnd.pypi.simple.v1+json", "html": "text/html"}

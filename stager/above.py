@@ -27,15 +27,15 @@ def refuse_member(root: str, name: str) -> None:
         folder, member = parent, f"{base}/{member}".rstrip("/")
         if manifest := _claims(folder, member, name):
             up = "/".join([".."] * steps)
-            raise WorkspaceMember(member, up, f"{up}/{manifest}", ecosystem(name).STARTS_MEMBER.format(member=member))
+            raise WorkspaceMember(member, up, f"{up}/{manifest}", ecosystem(name).starts_member.format(member=member))
 
 
 def _claims(folder: str, member: str, name: str) -> str:
     """The manifest in a folder that names a folder below it as a member; empty when there is none, or it is unreadable."""
     format_ = ecosystem(name)
-    manifest = format_.WORKSPACES[-1]
+    manifest = format_.workspaces[-1]
     found: dict[str, str | bytes] = {f"{member}/{manifest}": "{}" if manifest.endswith(".json") else ""}
-    for file in format_.WORKSPACES:
+    for file in format_.workspaces:
         try:
             found[file] = regular.read(os.path.join(folder, file), limits.most(file))
         except OSError:
@@ -44,4 +44,4 @@ def _claims(folder: str, member: str, name: str) -> str:
         claimed = member in format_.members(SourceTree.of(found))
     except StagerError:  # not the app's file, and no reason to refuse the app
         return ""
-    return next(file for file in format_.WORKSPACES if file in found) if claimed else ""
+    return next(file for file in format_.workspaces if file in found) if claimed else ""

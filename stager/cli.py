@@ -159,8 +159,7 @@ def _fail(error: StagerError, json: bool) -> int:
     except (OSError, CannotWrite):
         _abandon(sys.stdout)
     try:
-        what, newline, hint = str(error).partition("\n")
-        print(f"stager: {what} [{error.code}]{newline}{hint}", file=sys.stderr, flush=True)
+        print(f"stager: {error}", file=sys.stderr, flush=True)
     except OSError:
         _abandon(sys.stderr)
     return error.exit_code

@@ -15,7 +15,8 @@ from typing import Any
 
 from . import assembly, codec, launch, linking, pieces, rules, starting, tar, vetting
 from .digest import canonical_json
-from .ecosystems import covered, link_packages
+from .ecosystems import by_layout, covered, split
+from .ecosystems.record import Laid
 from .errors import DigestMismatch, LockStale, PathConflict, StoreCorrupt, UnsafeEntry
 from .inputs import grounds
 from .launch import LAYERS
@@ -190,7 +191,7 @@ def build_base(
 
     Raises what `vetting.check` raises, PathConflict, and what building a piece raises.
     """
-    packages = [(one.artifact, one.path, one.meta) for one in placed]
+    packages = _laid(placed)
     vetting.check(plan, packages)
     made = decide(plan, placed, store, root, stop)
     links, files, owners = made.links, made.files, made.owners
@@ -257,24 +258,29 @@ def _settle(placed: list[Placed], store: Store, stop: Callable[[], bool]) -> tup
 
 
 def _bundled(placed: list[Placed]) -> dict[int, list[str]]:
-    """Files that an npm package bundles where the lock places another package: they give way to it."""
-    packages = [(index, one) for index, one in enumerate(placed) if one.artifact.layout.startswith("npm/")]
-    places = {one.path for _, one in packages}
-    inner = {place for place in places if place.count("node_modules/") > 1}
+    """Files that a package bundles where the lock places another package: they give way to it."""
+    alone = {layout for layout, one in by_layout().items() if one.listing is None}
+    packages = [(index, one) for index, one in enumerate(placed) if one.artifact.layout in alone]
+    inner = split(one.path for _, one in packages)
     found = {}
     for index, one in packages:
-        below = {place for place in inner if place.startswith(f"{one.path}/")}
-        if below and (rows := covered(one.path, [row[0] for row in one.files], below)):
+        if one.path in inner and (rows := covered(one.path, [row[0] for row in one.files], inner[one.path])):
             found[index] = rows
     return found
+
+
+def _laid(placed: Iterable[Placed]) -> list[Laid]:
+    return [Laid(one.artifact, one.path, one.meta) for one in placed]
 
 
 def _links(plan: Plan, placed: list[Placed]) -> tuple[dict[str, str], dict[str, str]]:
     """Every link below the app's own: path → target, and path → who puts it there. The first to claim a path has it."""
     links, whose = dict(plan.links), dict.fromkeys(dict(plan.links), "a link of the plan")
-    packages = [(one.path, one.meta) for one in placed if one.artifact.layout.startswith("npm/")]
     given = [(one.links, one.artifact.name) for one in placed]
-    for found, owner in (*given, (link_packages(packages, plan.links), "the command of a package")):
+    own = [
+        (one.links(laid, plan.links), "the command of a package") for one, laid in vetting.by_ecosystem(_laid(placed))
+    ]
+    for found, owner in (*given, *own):
         for path, target in found.items():
             if path not in links:
                 links[path], whose[path] = target, owner

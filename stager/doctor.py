@@ -243,19 +243,17 @@ def _bubblewrap(machine: _Machine) -> Finding:
 
 
 def _indexes(indexes: Indexes, store: Store) -> list[Finding]:
+    from .ecosystems import ecosystems
     from .errors import StagerError
     from .fetching.web import Web
-    from .indexes import joined
 
-    pages = {
-        "index: Python": [joined(url, "pip/") for url in indexes.pypi()[:1]],
-        "index: npm": [joined(indexes.npm(), "npm")],
-        "index: Debian": [joined(indexes.debian("bookworm")[0], "dists/bookworm/InRelease")],
-    }
     found, web = [], Web(indexes, store)
-    for name, urls in pages.items():
+    for one in ecosystems():
+        if one.page is None:
+            continue
+        name = f"index: {one.title}"
         try:
-            for url in urls:
+            if url := one.page(indexes):
                 web.get(url)
         except StagerError as error:
             hint = "Check the network, the proxy variables and the index's own configuration."

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 def names() -> frozenset[str]:
     """The layouts that an artifact may have."""
-    return frozenset(ecosystems.LAYOUTS).union(*(one.layouts for one in runtimes.kinds()))
+    return frozenset(ecosystems.by_layout()).union(*(one.layouts for one in runtimes.kinds()))
 
 
 def recipe(name: str) -> Unpack:
     """The unpack recipe of a layout; KeyError for one that is not in `names()`."""
     own = runtimes.of_layout(name)
-    return own.layouts[name].unpack if own else ecosystems.layout(name)
+    return own.layouts[name].unpack if own else ecosystems.by_layout()[name].layouts[name]
 
 
 @contextmanager

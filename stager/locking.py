@@ -1,8 +1,7 @@
 """Making an ecosystem's own lock file for an app that has none, with that ecosystem's own resolver.
 
-uv for Python (its wheel comes with stager), npm for Node.js (the pinned npm on the pinned Node, from the registry). The result
-is the standard file, for the app's author to commit; stager itself never resolves. Neither resolver sees the app, runs code of
-it or of a package, or is given this user's environment (`resolving`, docs/resolvers.md).
+The result is the standard file, for the app's author to commit; stager itself never resolves. No resolver sees the app, runs
+code of it or of a package, or is given this user's environment (`resolving`, docs/resolvers.md).
 """
 
 from __future__ import annotations
@@ -10,29 +9,26 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from . import box, fetching, inputs, planning, runtimes, writing
 from .archive import content_chunks
-from .buildpack import load
 from .detection import versions
-from .ecosystems.npm import pnpm_settings
+from .ecosystems import ecosystem
+from .ecosystems.record import MakeRequest
 from .errors import LockFailed, NoRuntime, NotCached
 from .layouts import unpacked
 from .model import Artifact, Detection, Reason, Stack
-from .resolving import confined, npm, python
+from .resolving import confined
 from .restage import Folder
 from .runtimes.record import RuntimeRequest
 from .staging import Settings, aim, buildpacks_of
 from .store import Store
 from .tree import SourceTree
 
-_OTHERS = {
-    "pnpm": ("pnpm-lock.yaml", "pnpm install --lockfile-only"),
-    "yarn": ("yarn.lock", "yarn install"),
-    "bun": ("bun.lock", "bun install"),
-}
-"""Package managers whose locks only they can make: the lock's name, and the command."""
+if TYPE_CHECKING:
+    from .buildpack.vocabulary import Buildpack
+    from .runtimes.chosen import Asked, Chosen
 
 
 def lock_app(
@@ -54,95 +50,78 @@ def make_locks(
 ) -> dict[str, bytes]:
     """What `lock_app` would write: name of a lock that is missing → its content. Raises as `lock_app`."""
     made = {}
-    for detected in planning.detect(folder.tree, buildpacks_of(folder, settings))[0].matched:
-        how = _RESOLVERS.get(detected.buildpack)
-        if how and not detected.lock and planning.unlocked(folder.tree, detected):
-            name, lock = how(folder, detected, settings, environ, tell)
+    found, packs, _ = planning.detect(folder.tree, buildpacks_of(folder, settings))
+    for detected in found.matched:
+        pack = next(one for one in packs if one.name == detected.buildpack)
+        if pack.ecosystem and ecosystem(pack.ecosystem).make_lock and planning.unlocked(folder.tree, detected, pack):
+            name, lock = _make(folder, detected, pack, settings, environ, tell)
             made[name] = lock
     return made
 
 
-# --- Python ----------------------------------------------------------------------------------------------------
-
-
-def _lock_python(
-    folder: Folder, detected: Detection, settings: Settings, environ: Mapping[str, str], tell: Callable[[str], None]
+def _make(
+    folder: Folder,
+    detected: Detection,
+    pack: Buildpack,
+    settings: Settings,
+    environ: Mapping[str, str],
+    tell: Callable[[str], None],
 ) -> tuple[str, bytes]:
-    name = _python_lock(folder.tree)
-    _check_place(folder, name, settings)
-    stack = planning.stack_of(folder.tree, *aim(folder, settings))
-    with confined.scratch(settings.indexes, tell, settings.cancel) as scratch:
-        lock = python.resolve(
-            folder.tree, name, lambda: _python_version(folder.tree, detected, stack, settings), scratch, environ
+    """One lock that is missing: its name and its content."""
+    record, tree = ecosystem(pack.ecosystem), folder.tree
+    assert record.lock_name is not None
+    assert record.make_lock is not None
+
+    def asked(name: str) -> list[tuple[str, Reason]]:
+        return [(wanted, why) for runtime, wanted, why in detected.versions if runtime == name]
+
+    def version(name: str) -> str:
+        sources, stack = _sources(tree, settings), planning.stack_of(tree, *aim(folder, settings))
+        return (
+            runtimes.kind(name).choose(RuntimeRequest(asked(name), stack, sources.web, sources.indexes)).runtime.version
         )
-    return name, lock
 
+    def lay(place: str, names: Sequence[str], heeded: Sequence[str]) -> str:
+        return install(place, tree, {name: asked(name) if name in heeded else [] for name in names}, settings)
 
-def _python_lock(tree: SourceTree) -> str:
-    """The lock that fits the manifest. Poetry's and Pipenv's own manifests need their own tool."""
-    if python.is_project(tree):
-        return "uv.lock"
-    if "Pipfile" in tree:
-        raise LockFailed("Pipfile.lock", "only Pipenv reads a Pipfile", "Run 'pipenv lock' and commit Pipfile.lock.")
-    if not python.listing(tree):
-        raise LockFailed(
-            "poetry.lock", "pyproject.toml has no [project] table", "Run 'poetry lock' and commit poetry.lock."
-        )
-    return "pylock.toml"
-
-
-def _python_version(tree: SourceTree, detected: Detection, stack: Stack, settings: Settings) -> str:
-    """The Python that staging will choose: what a lock must be for that says nothing itself."""
-    sources = planning.Sources.online(settings.store, settings.indexes, tree, settings.offline, settings.stop)
-    asked = [(wanted, why) for name, wanted, why in detected.versions if name == "python"]
-    return runtimes.kind("python").choose(RuntimeRequest(asked, stack, sources.web, sources.indexes)).runtime.version
-
-
-# --- Node.js ---------------------------------------------------------------------------------------------------
-
-
-def _lock_node(
-    folder: Folder, detected: Detection, settings: Settings, _: Mapping[str, str], tell: Callable[[str], None]
-) -> tuple[str, bytes]:
-    name = "package-lock.json"
-    manager = versions.manager(folder.tree, load("nodejs"), "")
-    why = f"package.json's packageManager names {manager}, whose lock only it can make"
-    if manager == "npm" and pnpm_settings.packages(folder.tree):
-        manager, why = "pnpm", f"{pnpm_settings.WORKSPACE} names the members of a workspace, and only pnpm reads it"
-    if manager in _OTHERS:
-        lock_name, command = _OTHERS[manager]
-        raise LockFailed(lock_name, why, f"Run '{command}' and commit {lock_name}.")
-    _check_place(folder, name, settings)
-    indexes = planning.indexes_for(folder.tree, settings.indexes)
+    indexes = planning.indexes_for(tree, settings.indexes)
+    request = MakeRequest(tree, indexes, versions.manager(tree, pack, ""), environ, version, lay)
+    lock = record.lock_name(request)
+    _check_place(folder, lock, settings)
     with confined.scratch(indexes, tell, settings.cancel) as scratch:
-        asked = [(wanted, why) for runtime, wanted, why in detected.versions if runtime == "node"]
-        lock = npm.resolve(folder.tree, lambda place: install_npm(place, folder.tree, asked, settings), scratch)
-    return name, lock
+        return lock, record.make_lock(request, scratch)
 
 
-def install_npm(place: str, tree: SourceTree, asked: Sequence[tuple[str, Reason]], settings: Settings) -> str:
-    """Node, as it is asked for, and npm below a folder, as they are staged; where they are."""
-    sources = planning.Sources.online(settings.store, settings.indexes, tree, settings.offline, settings.stop)
-    stack = _host_stack()
-    request = RuntimeRequest(asked, stack, sources.web, settings.indexes)
-    node = runtimes.kind("node").choose(request)
-    chosen = runtimes.kind("npm").choose(replace(request, asked=(), beside={"node": node}))
-    artifacts = (*node.artifacts, *chosen.artifacts)
+def install(place: str, tree: SourceTree, asked: Mapping[str, Asked], settings: Settings) -> str:
+    """Lay runtimes out below a folder as they are staged, each as it is `asked` for; the folder in which they are.
+
+    They run here, so they come from the operator's indexes, never from one that the app names.
+    """
+    stack, chosen = _host_stack(next(iter(asked))), dict[str, Chosen]()
+    web = _sources(tree, settings).web
+    for name, wanted in asked.items():
+        request = RuntimeRequest(wanted, stack, web, settings.indexes, beside=dict(chosen))
+        chosen[name] = runtimes.kind(name).choose(request)
+    artifacts = [artifact for one in chosen.values() for artifact in one.artifacts]
     blobs = fetching.fetch(
         artifacts, settings.store, indexes=settings.indexes, offline=settings.offline, progress=settings.progress,
         prove=True,
     )  # fmt: skip
     for artifact in artifacts:
         _unpack(artifact, blobs[str(artifact.digest)], settings.store, place)
-    return os.path.join(place, ".stager/node")
+    return os.path.join(place, ".stager")
 
 
-def _host_stack() -> Stack:
+def _sources(tree: SourceTree, settings: Settings) -> planning.Sources:
+    return planning.Sources.online(settings.store, settings.indexes, tree, settings.offline, settings.stop)
+
+
+def _host_stack(name: str) -> Stack:
     """The default stack for this host's processor: the resolver runs here, its result is for every platform."""
     architecture = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "")
     if platform.system() != "Linux" or not architecture:
-        hint = "Run 'npm install --package-lock-only' and commit package-lock.json."
-        raise NoRuntime("node", "to resolve with", f"this {platform.system()} {platform.machine()}", [], hint=hint)
+        hint = "Make the lock file with your own tools and commit it."
+        raise NoRuntime(name, "to resolve with", f"this {platform.system()} {platform.machine()}", [], hint=hint)
     return box.load(inputs.DEFAULT_STACK, architecture)
 
 
@@ -159,9 +138,6 @@ def _write(path: str, entry: object) -> None:
     with open(path, "wb") as file:
         file.writelines([content] if isinstance(content, bytes) else content_chunks(content))
     os.chmod(path, 0o755 if entry.executable else 0o644)  # type: ignore[attr-defined]
-
-
-_RESOLVERS = {"python": _lock_python, "nodejs": _lock_node}
 
 
 # --- the app's folder ------------------------------------------------------------------------------------------

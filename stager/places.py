@@ -53,3 +53,9 @@ def _plain(dotted: str) -> str:
 def text_line(text: str, position: int) -> int:
     """The 1-based line of the character at `position`."""
     return text.count("\n", 0, position) + 1
+
+
+def line_of(text: str, pattern: str) -> int | None:
+    """The 1-based number of the first line that matches the regular expression, None when none does."""
+    found = re.search(pattern, text, re.MULTILINE)
+    return text_line(text, found.start()) if found else None

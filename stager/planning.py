@@ -7,16 +7,16 @@ kept while they fit, so that no staging moves a runtime by itself.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from . import above, box, buildpack, detection, runtimes
+from . import above, box, buildpack, detection, ecosystems, runtimes
 from .codec import CODEC
 from .detection import appconfig, commands, options, versions
 from .digest import Digest
 from .ecosystems import ecosystem
+from .ecosystems.record import LockRequest
 from .errors import StagerError, Unpinned
 from .inputs import DEFAULT_ARCHITECTURE, DEFAULT_STACK, inputs_of
 from .model import Artifact, BuildpackPin, Detection, Detections, EnvVar, Locked, Plan, Reason, Runtime, Stack
@@ -28,37 +28,28 @@ from .writing import never
 
 if TYPE_CHECKING:
     from .buildpack.vocabulary import Buildpack
-    from .ecosystems import npm, pypi
-    from .ecosystems.deb_index import Web
+    from .ecosystems.record import Pages
     from .indexes import Indexes
     from .store import Store
     from .tree import SourceTree
-
-DIRECT = "nodejs.direct"
-"""The fact that names the npm packages the app itself depends on."""
-_NOTHING = Locked(())
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Where planning may look: index pages, and which indexes these are."""
 
-    web: Web
+    web: Pages
     indexes: Indexes
-    pypi_lookup: pypi.Lookup
-    npm_lookup: npm.Lookup
 
     @classmethod
     def online(
         cls, store: Store, indexes: Indexes, tree: SourceTree, offline: bool = False, stop: Callable[[], bool] = never
     ) -> Sources:
         """The configured indexes, and those the app names, through the store's page cache; with `offline`, that alone."""
-        from .fetching.web import NpmLookup, PypiLookup
-        from .fetching.web import Web as Pages
+        from .fetching.web import Web
 
         indexes = indexes_for(tree, indexes)
-        web = Pages(indexes, store, offline=offline, stopping=stop)
-        return cls(web, indexes, PypiLookup(web), NpmLookup(web))
+        return cls(Web(indexes, store, offline=offline, stopping=stop), indexes)
 
 
 def indexes_for(tree: SourceTree, indexes: Indexes) -> Indexes:
@@ -145,8 +136,8 @@ def _inputs(
     found = inputs_of(tree)
     for detected, pack in zip(matched, used, strict=True):
         found |= {path: file.digest for path, file in tree.files.items() if is_input(path, pack.inputs)}
-        if pack.ecosystem == "pypi":
-            more = ecosystem("pypi").included(tree, detected.lock)
+        if pack.ecosystem:
+            more = ecosystem(pack.ecosystem).included(tree, detected.lock)
             found |= {path: tree.files[path].digest for path in more}
     return tuple((path, Digest(found[path])) for path in sorted(found))
 
@@ -195,18 +186,9 @@ def _environment(used: Iterable[Buildpack], config: appconfig.AppConfig) -> tupl
 
 
 def _facts(tree: SourceTree, used: Iterable[Buildpack], parts: _Parts) -> tuple[tuple[str, str], ...]:
-    """Options for templates; and the npm packages the app itself asks for, as these may not be left uncompiled."""
+    """Options for templates, and what the ecosystems of the app's packages want to know of it."""
     facts = [fact for pack in used for fact in options.read(tree, pack)]
-    if any(artifact.layout == "npm/1" for artifact in parts.artifacts):
-        facts.append((DIRECT, " ".join(sorted(_firm(tree)))))
-    return tuple(facts)
-
-
-def _firm(tree: SourceTree) -> set[str]:
-    """The npm packages that the app and its workspaces cannot do without."""
-    from .ecosystems.npm.manifest import all_manifests
-
-    return {name for item in all_manifests(tree).values() for name in item.dependencies}
+    return (*facts, *(fact for one in ecosystems.chosen(parts.artifacts) for fact in one.facts(tree)))
 
 
 # --- what one buildpack adds -----------------------------------------------------------------------------------
@@ -235,23 +217,20 @@ def _add(
         request = RuntimeRequest(asked, stack, sources.web, sources.indexes, previous, dict(chosen), ended)
         chosen[name] = runtimes.kind(name).choose(request)
         parts.add_runtime(chosen[name])
-    if pack.ecosystem == "pypi":
-        parts.add_locked(_python(tree, detected, stack, config, sources, chosen["python"].runtime))
-    elif pack.ecosystem == "npm":
-        parts.add_locked(_node(tree, detected, stack, sources))
+    if pack.ecosystem and (read := ecosystem(pack.ecosystem).read_lock):
+        lists = {"groups": config.python_groups, "extras": config.python_extras}
+        known = {name: one.runtime.version for name, one in chosen.items()}
+        parts.add_locked(read(LockRequest(tree, detected.lock, stack, known, sources.indexes, sources.web, lists)))
 
 
-def unlocked(tree: SourceTree, detected: Detection) -> list[str]:
+def unlocked(tree: SourceTree, detected: Detection, pack: Buildpack) -> list[str]:
     """The names an app asks for in its manifests when it has no lock of them; empty when it needs no packages.
 
     Raises BadManifest where only running a manifest could tell, WorkspaceMember where the lock is to be in a folder above.
     """
-    pack = buildpack.load(detected.buildpack)
     if detected.lock or not pack.ecosystem:
         return []
     names = sorted(ecosystem(pack.ecosystem).declared(tree))
-    if not names and pack.ecosystem == "pypi":
-        ecosystem("pypi").check_static(tree)
     if names and tree.root:
         above.refuse_member(tree.root, pack.ecosystem)
     return names
@@ -259,87 +238,32 @@ def unlocked(tree: SourceTree, detected: Detection) -> list[str]:
 
 def _check_unlocked(tree: SourceTree, detected: Detection, pack: Buildpack) -> None:
     """An app without a lock may be staged only when it needs no packages at all."""
-    if names := unlocked(tree, detected):
-        manifest = next((path for path in _MANIFESTS[pack.ecosystem] if path in tree), "")
-        raise Unpinned(manifest, names)
-
-
-_MANIFESTS = {
-    "pypi": ("pyproject.toml", "requirements.txt", "requirements.in", "Pipfile", "setup.cfg", "setup.py"),
-    "npm": ("package.json",),
-}
+    if names := unlocked(tree, detected, pack):
+        raise Unpinned(next((path for path in ecosystem(pack.ecosystem).manifests if path in tree), ""), names)
 
 
 def _asked(tree: SourceTree, runtime: str, detected: Detection, pack: Buildpack) -> list[tuple[str, Reason]]:
     asked = [(wanted, why) for name, wanted, why in detected.versions if name == runtime]
-    if runtime == "python" and pack.ecosystem == "pypi" and detected.lock:
-        locked = ecosystem("pypi").requires_python(tree, detected.lock)
-        asked += [locked] if locked else []
-    return asked
+    return asked + [(wanted, why) for name, wanted, why in made_for(tree, pack, detected.lock) if name == runtime]
 
 
-def _python(
-    tree: SourceTree,
-    detected: Detection,
-    stack: Stack,
-    config: appconfig.AppConfig,
-    sources: Sources,
-    runtime: Runtime,
-) -> Locked:
-    from .ecosystems import pypi
-    from .ecosystems.pypi.project import app_files
-
-    major, minor = (int(part) for part in runtime.version.split(".")[:2])
-    if not detected.lock:
-        return replace(_NOTHING, files=app_files(tree, ()))
-    return pypi.read_lock(
-        tree,
-        detected.lock,
-        pypi.Target(stack, (major, minor), runtime.version),
-        groups=config.python_groups,
-        extras=config.python_extras,
-        lookup=sources.pypi_lookup,
-        default_indexes=frozenset(pypi.normalise_index(url) for url in _python_indexes(sources.indexes)),
-    )
+def made_for(tree: SourceTree, pack: Buildpack, lock: str) -> Sequence[tuple[str, str, Reason]]:
+    """(runtime, wanted, where it says so) that the app's lock was made for."""
+    return ecosystem(pack.ecosystem).requires(tree, lock) if pack.ecosystem and lock else ()
 
 
 def hints(tree: SourceTree, plan: Plan, indexes: Indexes) -> dict[str, str]:
-    """Where the app's own Python lock says its files are; for a plan from `stager.lock`, which holds no such URLs.
+    """Where the app's own locks say that files are; for a plan from `stager.lock`, which holds no such URLs.
 
     Only speed depends on it, so a lock that cannot be read gives none.
     """
-    from .ecosystems import pypi
-
-    version = next((runtime.version for runtime in plan.runtimes if runtime.name == "python"), "")
-    locks = pypi.find_locks(tree)
-    if not version or not locks or locks[0] not in _WITH_URLS:
-        return {}
-    major, minor = (int(part) for part in version.split(".")[:2])
-    target = pypi.Target(box.load(plan.stack, plan.architecture), (major, minor), version)
-    default = frozenset(pypi.normalise_index(url) for url in _python_indexes(indexes))
-    try:
-        return dict(pypi.read_lock(tree, locks[0], target, default_indexes=default).hints)
-    except StagerError:
-        return {}
-
-
-_WITH_URLS = ("uv.lock", "pylock.toml")
-
-
-def _python_indexes(indexes: Indexes) -> set[str]:
-    """Index URLs whose files need no URL in a plan: the configured ones, and the ecosystem's default."""
-    from .indexes import default_pypi
-
-    return {*indexes.pypi(), default_pypi()}
-
-
-def _node(tree: SourceTree, detected: Detection, stack: Stack, sources: Sources) -> Locked:
-    from .ecosystems import npm
-    from .indexes import default_npm
-
-    if not detected.lock:
-        return _NOTHING
-    indexes = sources.indexes
-    registries = {default_npm(), indexes.npm(), *indexes.npm_scopes.values()}
-    hosts = frozenset(host for url in registries if (host := urlsplit(url).hostname))
-    return npm.read_lock(tree, detected.lock, stack, registry_hosts=hosts, lookup=sources.npm_lookup)
+    found, known = dict[str, str](), {one.name: one.version for one in plan.runtimes}
+    for one in ecosystems.chosen(plan.artifacts):
+        try:
+            lock = next(iter(one.find_locks(tree)), "")
+            if one.read_lock and lock in one.locks_with_urls:
+                stack = box.load(plan.stack, plan.architecture)
+                found |= dict(one.read_lock(LockRequest(tree, lock, stack, known, indexes)).hints)
+        except StagerError:
+            continue
+    return found

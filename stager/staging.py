@@ -17,6 +17,7 @@ from typing import Any
 from . import assembly, dependencies, fetching, inputs, lockfile, restage, writing
 from .codec import CODEC, check_known_answer
 from .digest import Digest
+from .ecosystems import by_layout
 from .errors import BadLock, DigestMismatch, LockMissing, LockStale, StoreCorrupt, Unpinned
 from .indexes import Indexes
 from .model import Artifact, Droplet, Event, Layer, Plan, Progress
@@ -312,7 +313,8 @@ def fetch(
 
     With `prove` those that are there are hashed, and damaged ones fetched again.
     """
-    biggest_first = sorted(plan.artifacts, key=lambda one: (one.layout == "npm/1", -(one.size or 0)))
+    packages = by_layout()
+    biggest_first = sorted(plan.artifacts, key=lambda one: (one.layout in packages, -(one.size or 0)))
     return fetching.fetch(
         biggest_first,
         settings.store,

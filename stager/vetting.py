@@ -6,42 +6,33 @@ What cannot work is refused; what may not is noted. A function of the plan and t
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
 from urllib.parse import unquote
 
-from .ecosystems import absent, former, unbuilt, unfit
-from .errors import BadLock, NeedsBuild
-from .model import Artifact, Plan, Stack
+from .ecosystems import ecosystems
+from .ecosystems.record import Ecosystem, Laid
+from .errors import BadLock
+from .model import Plan
 from .runtimes import of_layout
 
-Packages = Sequence[tuple[Artifact, str, Mapping[str, Any]]]
-"""(artifact, place, what unpacking said) of everything that is placed."""
 
-
-def check(plan: Plan, packages: Packages) -> None:
+def check(plan: Plan, laid: Sequence[Laid]) -> None:
     """Raise BadLock when a runtime is another one than its artifact, or a package is for another system; NeedsBuild."""
     _check_runtimes(plan)
-    if found := _npm(packages):
-        _check_packages(plan, found)
+    for one, own in by_ecosystem(laid):
+        one.check(plan, own)
 
 
-def notes(plan: Plan, packages: Packages, paths: Collection[str]) -> list[str]:
+def notes(plan: Plan, laid: Sequence[Laid], paths: Collection[str]) -> list[str]:
     """Notes on what packages look for and will not find; `paths` are all those of the base."""
-    inputs = dict(plan.inputs)
-    wheels = [(one.name, meta) for one, _, meta in packages if one.layout.startswith("wheel/")]
-    found = _npm(packages)
-    return former(wheels, paths, inputs) + (absent(found, _stack(plan)) if found else [])
+    return [note for one, own in by_ecosystem(laid) for note in one.notes(plan, own, paths)]
 
 
-def _npm(packages: Packages) -> list[tuple[str, Mapping[str, Any]]]:
-    return [(path, meta) for one, path, meta in packages if one.layout.startswith("npm/")]
-
-
-def _stack(plan: Plan) -> Stack:
-    from .box import load  # here, since a Python app does without
-
-    return load(plan.stack, plan.architecture)
+def by_ecosystem(laid: Sequence[Laid]) -> Iterator[tuple[Ecosystem, list[Laid]]]:
+    """Each ecosystem that has packages among what is laid, with these."""
+    for one in ecosystems():
+        if own := [each for each in laid if each.artifact.layout in one.layouts]:
+            yield one, own
 
 
 def _check_runtimes(plan: Plan) -> None:
@@ -56,20 +47,3 @@ def _check_runtimes(plan: Plan) -> None:
             version = (version.rpartition("-")[0] or version).rpartition(":")[2]
         if re.split(r"[+~]", version)[0] != stated[own.name]:
             raise BadLock("stager.lock", f"it states {own.name} {stated[own.name]}, but its artifact is {one.name}")
-
-
-def _check_packages(plan: Plan, packages: list[tuple[str, Mapping[str, Any]]]) -> None:
-    stack, direct = _stack(plan), dict(plan.facts).get("nodejs.direct", "").split()
-    for name, runs_on in unfit(packages, stack, direct):
-        raise BadLock(
-            "package.json",
-            f"{name} runs on {runs_on} only, and stack {stack.name} is linux {stack.architecture} glibc",
-            "Move the package that needs it to optionalDependencies, or remove it, and make the lock again.",
-        )
-    needs = unbuilt(packages, stack, direct)
-    if needs:
-        hint = (
-            "stager runs no install scripts. Choose a version that ships a prebuilt binary for this stack, "
-            "or replace the package."
-        )
-        raise NeedsBuild(needs, hint)

@@ -16,8 +16,9 @@ from made_droplets import plan_of, stage
 from stager import lockfile
 from stager.comparing import Package
 from stager.dependencies import layer_of
-from stager.explaining import npm_edges, pypi_edges
-from stager.explaining.graph import Graph
+from stager.ecosystems.graph import Graph
+from stager.ecosystems.npm import needs as npm_needs
+from stager.ecosystems.pypi import needs as pypi_needs
 from stager.explaining.runtimes import admits
 from stager.model import Plan
 from stager.restage import Folder
@@ -325,7 +326,7 @@ NPM = {
 @pytest.mark.parametrize("name", sorted(NPM))
 def test_every_npm_lock_leads_to_a_package(name: str, tmp_path: Path) -> None:
     tree = SourceTree.read(str(materialise(name, tmp_path)))
-    graph = npm_edges.graph(tree, NPM[name])
+    graph = npm_needs.graph(tree, NPM[name])
     for version, chain in (
         ("2.0.0", ["express 4.21.2", "debug 2.6.9", "ms 2.0.0"]),
         ("2.1.3", ["express 4.21.2", "send 0.19.0", "ms 2.1.3"]),
@@ -339,10 +340,10 @@ def test_every_npm_lock_leads_to_a_package(name: str, tmp_path: Path) -> None:
 
 
 def test_buns_lock(tmp_path: Path) -> None:
-    graph = npm_edges.graph(SourceTree.read(str(materialise("hono-bun", tmp_path))), "bun.lock")
+    graph = npm_needs.graph(SourceTree.read(str(materialise("hono-bun", tmp_path))), "bun.lock")
     assert graph.path_to("hono", "4.10.4") == ["hono"]
     tree = SourceTree.of({"package.json": '{"dependencies": {"a": "1"}}', "bun.lock": BUN})
-    graph = npm_edges.graph(tree, "bun.lock")
+    graph = npm_needs.graph(tree, "bun.lock")
     path = graph.path_to("c", "2.0.0")
     assert path == ["a", "a/c"]
     assert graph.path_to("c", "1.0.0") == ["a", "b", "c"]
@@ -446,7 +447,7 @@ version = "1.0"
 def test_every_python_lock_that_says_it(lock: str, text: str) -> None:
     """Markers that do not hold for the plan's Python lead nowhere."""
     tree = SourceTree.of({"pyproject.toml": MANIFEST, lock: text})
-    graph = pypi_edges.graph(tree, lock, python_plan("one", "two", "three"))
+    graph = pypi_needs.graph(tree, lock, python_plan("one", "two", "three"))
     path = graph.path_to("three", "1.0")
     assert path is not None
     labels = [graph.label(node) for node in path]
@@ -456,7 +457,7 @@ def test_every_python_lock_that_says_it(lock: str, text: str) -> None:
 
 def test_comments_of_pip_compile() -> None:
     tree = SourceTree.of({"requirements.in": "one\n", "requirements.txt": PIP_COMPILE})
-    graph = pypi_edges.graph(tree, "requirements.txt", python_plan("one", "two", "three"))
+    graph = pypi_needs.graph(tree, "requirements.txt", python_plan("one", "two", "three"))
     assert graph.path_to("three", "1.0") == ["one", "three"]
     assert graph.path_to("two", "1.0") == ["one", "two"]
     assert graph.roots == {"one": "requirements.txt:3, via -r requirements.in"}
@@ -466,7 +467,7 @@ def test_comments_of_pip_compile() -> None:
 @pytest.mark.parametrize("text", ["one==1.0 --hash=sha256:00\ntwo==1.0 --hash=sha256:00\n"])
 def test_a_lock_that_says_nothing_is_said_to(text: str) -> None:
     tree = SourceTree.of({"requirements.in": "one\n", "requirements.txt": text})
-    graph = pypi_edges.graph(tree, "requirements.txt", python_plan("one", "two"))
+    graph = pypi_needs.graph(tree, "requirements.txt", python_plan("one", "two"))
     assert graph.path_to("two", "1.0") is None
     assert graph.silence == "which does not say which package needs which"
     assert graph.path_to("one", "1.0") == ["one"]

@@ -11,7 +11,9 @@ import pytest
 
 from stager import fetching
 from stager.digest import Digest
-from stager.fetching.web import NpmLookup, PypiLookup, Web
+from stager.ecosystems.npm.packuments import NpmLookup
+from stager.ecosystems.pypi.pages import PypiLookup
+from stager.fetching.web import Web
 from stager.indexes import Indexes
 from stager.model import Artifact
 from stager.store import Store
@@ -36,15 +38,15 @@ def check(artifact: Artifact, store: Store, indexes: Indexes) -> None:
 
 
 def test_a_wheel(store: Store, indexes: Indexes) -> None:
-    files = PypiLookup(Web(indexes, store)).files("six")
-    assert files == PypiLookup(Web(indexes, store, offline=True)).files("six")
+    files = PypiLookup(Web(indexes, store), indexes).files("six")
+    assert files == PypiLookup(Web(indexes, store, offline=True), indexes).files("six")
     (wheel,) = [file for file in files if file.filename == "six-1.16.0-py2.py3-none-any.whl"]
     digest = Digest(f"sha256:{wheel.hashes['sha256']}")
     check(Artifact("pkg:pypi/six@1.16.0", wheel.filename, digest, "wheel/1", ("x",)), store, indexes)
 
 
 def test_npm_packages_plain_and_scoped(store: Store, indexes: Indexes) -> None:
-    lookup = NpmLookup(Web(indexes, store))
+    lookup = NpmLookup(Web(indexes, store), indexes)
     for name, version in (("is-number", "7.0.0"), ("@types/json5", "0.0.29")):
         dist = lookup.version(name, version)["dist"]
         purl = f"pkg:npm/{name.replace('@', '%40')}@{version}"

@@ -46,7 +46,7 @@ def plan(files: Files) -> list[str]:
             pypi.check_drift(tree, one.lock)
             installed |= pypi.read_lock(tree, one.lock, pypi.Target(STACK, (3, 11), "3.11.2")).names
         else:
-            assert not unlocked(tree, one)
+            assert not unlocked(tree, one, load(one.buildpack))
     return [process.command for process in commands.choose(tree, BUILDPACKS, found, frozenset(installed)).processes]
 
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -507,13 +512,26 @@ def artifact(purl: str, filename: str = "app-1.0.whl", layout: str = "wheel/1", 
 def places(
     one: Artifact, indexes: Indexes, hint: str = "", pages: list[IndexFile] | Exception | None = None
 ) -> list[str]:
-    def page(name: str) -> list[IndexFile]:
-        assert name == "app"
-        if isinstance(pages, Exception):
-            raise pages
-        return pages or []
+    return list(locate(one, indexes, lambda: Kept(pages), {one.digest: hint} if hint else {}))
 
-    return list(locate(one, indexes, page, {one.digest: hint} if hint else {}))
+
+class Kept:
+    """The one page of a project, by whichever index."""
+
+    def __init__(self, files: list[IndexFile] | Exception | None) -> None:
+        self._files = files
+
+    def get(self, url: str, *, accept: str = "") -> bytes:
+        assert url.endswith("/app/")
+        assert "pypi.simple" in accept
+        if isinstance(self._files, Exception):
+            raise self._files
+        rows = [{"filename": one.filename, "url": one.url, "hashes": one.hashes} for one in self._files or []]
+        return json.dumps({"meta": {"api-version": "1.0"}, "files": rows}).encode()
+
+    @contextmanager
+    def opened(self, url: str, *, accept: str = "") -> Iterator[IO[bytes]]:
+        yield BytesIO(self.get(url, accept=accept))
 
 
 PYPI = artifact("pkg:pypi/app@1.0")
@@ -529,8 +547,8 @@ def test_python_files_are_found_by_digest_then_by_name() -> None:
 
 
 def test_the_locks_hint_comes_first_and_costs_no_page() -> None:
-    def no_page(name: str) -> list[IndexFile]:
-        raise AssertionError(name)
+    def no_page() -> Kept:
+        raise AssertionError
 
     assert next(locate(PYPI, Indexes(), no_page, {SHA: OTHER})) == OTHER
 
@@ -540,8 +558,9 @@ def test_a_configured_mirror_comes_before_the_hint(machine: Machine) -> None:
     assert places(PYPI, indexes, OTHER, PAGE[2:]) == ["https://mirror.example/same.whl", OTHER]
     assert places(PYPI, indexes, OTHER, Unreachable("x", "y")) == [OTHER]
     assert places(PYPI, indexes, "https://mirror.example/own.whl", [])[0] == "https://mirror.example/own.whl"
-    with pytest.raises(NotFound):
-        places(PYPI, indexes, "", NotFound("x"))
+    assert places(PYPI, indexes, "", NotFound("x")) == []
+    with pytest.raises(Unreachable):
+        places(PYPI, indexes, "", Unreachable("x", "y"))
 
 
 @pytest.mark.parametrize("hint", ["http://files.example/x", "https://10.0.0.1/x", "file:///x", "nonsense"])

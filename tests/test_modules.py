@@ -12,6 +12,7 @@ from stager.detection import commands
 from stager.detection.matching import Facts
 from stager.detection.modules import program
 from stager.ecosystems import npm
+from stager.ecosystems.npm.manifest import manifest, workspaces
 from stager.errors import BadManifest, StagerError
 from stager.places import json_line
 from stager.tree import SourceTree
@@ -83,8 +84,8 @@ TWICE = """{
 
 def test_of_a_key_that_is_given_twice_the_last_counts_as_for_npm() -> None:
     tree = SourceTree.of({"package.json": TWICE, "server.js": SERVER})
-    assert npm.manifest(tree).scripts == {"start": "node server.js"}
-    assert npm.manifest(tree).main == "server.js"
+    assert manifest(tree).scripts == {"start": "node server.js"}
+    assert manifest(tree).main == "server.js"
     found = commands.choose(tree, BUILDPACKS, detection.detect(tree, BUILDPACKS), frozenset()).processes[0]
     assert (found.command, found.reason.line) == ("npm start", 6)
     assert json_line(TWICE, "main") == 8
@@ -95,7 +96,7 @@ def test_a_workspace_s_keys_may_be_given_twice_and_a_lock_s_may_not() -> None:
         "package.json": '{"workspaces": ["a"], "workspaces": ["b"]}',
         "b/package.json": '{"name": "b", "name": "c"}',
     }
-    assert npm.workspaces(SourceTree.of(dict(files)), ["b"])["b"].name == "c"
+    assert workspaces(SourceTree.of(dict(files)), ["b"])["b"].name == "c"
     with pytest.raises(StagerError, match="'packages' is given twice"):
         npm.check_drift(
             SourceTree.of({**files, "package-lock.json": '{"packages": {}, "packages": {}}'}), "package-lock.json"

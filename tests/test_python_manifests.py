@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from stager import detection, inputs, planning
+from stager.buildpack import load
 from stager.detection.matching import Facts
 from stager.ecosystems.pypi import check_drift, included
+from stager.ecosystems.pypi import resolver as python
 from stager.errors import BadManifest, LockFailed, LockStale
 from stager.indexes import Indexes
-from stager.locking import _python_lock
 from stager.model import Detection, Reason
-from stager.resolving import python
 from stager.runtimes import kind
 from stager.tree import Link, SourceTree
 
@@ -22,7 +22,7 @@ STATIC = "List the dependencies under [project] in a pyproject.toml, run 'stager
 
 
 def unlocked(files: dict[str, str]) -> list[str]:
-    return planning.unlocked(SourceTree.of(files), Detection("python", Reason("")))
+    return planning.unlocked(SourceTree.of(files), Detection("python", Reason("")), load("python"))
 
 
 SETUP_CFG = "[options]\npython_requires = >=3.12\n" + (
@@ -55,12 +55,12 @@ def test_what_lists_the_packages(files: dict[str, str], names: list[str], lock: 
     assert unlocked(files) == names
     assert python.listing(tree) == source
     if lock:
-        assert _python_lock(tree) == lock
+        assert python.lock_name(tree) == lock
 
 
 def test_poetrys_table_alone_is_for_poetry() -> None:
     with pytest.raises(LockFailed) as caught:
-        _python_lock(SourceTree.of({"pyproject.toml": '[tool.poetry.dependencies]\nflask = "*"\n'}))
+        python.lock_name(SourceTree.of({"pyproject.toml": '[tool.poetry.dependencies]\nflask = "*"\n'}))
     assert caught.value.hint == "Run 'poetry lock' and commit poetry.lock."
 
 

@@ -68,7 +68,7 @@ def names() -> Iterator[str]:
     """Every name in an app's folder that some part of stager opens, as its own registries say."""
     yield from (pattern.replace("*", "x") for pattern in resources.input_patterns())
     for name in ECOSYSTEMS:
-        yield from ecosystem(name).LOCKS
+        yield from ecosystem(name).locks
     yield from OWN_FILES
     yield from MANIFESTS
     yield from (".gitignore", "sub/.gitignore", "stager.lock", "droplet.tgz", "stackato.yml", "Vagrantfile")

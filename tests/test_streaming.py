@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from stager.ecosystems.pypi import simple
+from stager.ecosystems.pypi.simple import read_page
 from stager.errors import Unreachable
-from stager.fetching import simple, streaming
-from stager.fetching.simple import read_page
-from stager.fetching.streaming import entries
+from stager.net import streaming
+from stager.net.streaming import entries
 
 PAGE = "https://index.example/simple/app/"
 VALUES: list[Any] = [

@@ -13,6 +13,7 @@ from stager.buildpack import load
 from stager.detection import options
 from stager.digest import Digest
 from stager.ecosystems.pypi import former, unpack
+from stager.ecosystems.record import Laid
 from stager.errors import BadLock
 from stager.model import Artifact, Plan
 from stager.tar import Entry
@@ -102,10 +103,10 @@ def test_what_is_there_is_no_remark() -> None:
 # --- npm -------------------------------------------------------------------------------------------------------
 
 
-def package(name: str, **meta: object) -> tuple[Artifact, str, dict[str, object]]:
+def package(name: str, **meta: object) -> Laid:
     place = f"node_modules/{name}"
     one = Artifact(f"pkg:npm/{name}@1.0.0", f"{name}-1.0.0.tgz", Digest("sha256:" + "0" * 64), "npm/1", (place,))
-    return one, place, {"name": name, "version": "1.0.0", "needs": [], "wants": [], **meta}
+    return Laid(one, place, {"name": name, "version": "1.0.0", "needs": [], "wants": [], **meta})
 
 
 def plan(direct: str) -> Plan:

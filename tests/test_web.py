@@ -5,18 +5,21 @@ from __future__ import annotations
 import gzip
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 import servers
 from servers import Answer, Server
 
+from stager.ecosystems.npm.packuments import NpmLookup
 from stager.ecosystems.pypi.lookup import IndexFile
+from stager.ecosystems.pypi.pages import PypiLookup
+from stager.ecosystems.pypi.simple import read_page
 from stager.errors import NotCached, NotFound, StagerError, TooLarge, Unreachable
-from stager.fetching.simple import read_page
-from stager.fetching.web import NpmLookup, PypiLookup, Web
+from stager.fetching.web import Web
 from stager.indexes import Indexes
 from stager.indexes.origins import Origin
 from stager.net.patience import Patience
@@ -43,8 +46,16 @@ def indexes_of(server: Server, **more: str) -> Indexes:
     return Indexes.from_environment(environ, home="/nonexistent", apt="/nonexistent", system="/nonexistent")
 
 
+T = TypeVar("T")
+
+
 def web_of(server: Server, store: Store, *, offline: bool = False, **more: str) -> Web:
     return Web(indexes_of(server, **more), store, offline=offline, patience=QUICK)
+
+
+def pages_of(kind: Callable[[Web, Indexes], T], server: Server, store: Store, **more: str) -> T:
+    """A look-up through the pages of a server."""
+    return kind(web_of(server, store, offline=False, **more), indexes_of(server, **more))
 
 
 def test_a_page_is_fetched_with_the_wanted_type(server: Server, store: Store) -> None:
@@ -295,7 +306,7 @@ def test_what_is_no_page_is_refused(body: bytes) -> None:
 def test_all_configured_indexes_are_asked_in_order(server: Server, store: Store) -> None:
     server.routes["/simple/app/"] = servers.serve(HTML_PAGE.encode(), "text/html")
     server.routes["/extra/app/"] = servers.serve(json.dumps(JSON_PAGE).encode(), "application/vnd.pypi.simple.v1+json")
-    lookup = PypiLookup(web_of(server, store, PIP_EXTRA_INDEX_URL=f"{server.url}/extra file:///srv/x"))
+    lookup = pages_of(PypiLookup, server, store, PIP_EXTRA_INDEX_URL=f"{server.url}/extra file:///srv/x")
     assert [file.size for file in lookup.files("app")] == [None, None, 12, None]
     assert [file.size for file in lookup.files("app", f"{server.url}/extra/")] == [12, None]
     assert lookup.files("absent") == []
@@ -305,7 +316,7 @@ def test_all_configured_indexes_are_asked_in_order(server: Server, store: Store)
 def test_an_index_that_is_down_is_an_error_and_not_an_empty_page(server: Server, store: Store) -> None:
     server.routes["/simple/app/"] = servers.status(500)
     with pytest.raises(Unreachable):
-        PypiLookup(web_of(server, store)).files("app")
+        pages_of(PypiLookup, server, store).files("app")
 
 
 # --- npm's pages -----------------------------------------------------------------------------------------------------
@@ -314,7 +325,7 @@ def test_an_index_that_is_down_is_an_error_and_not_an_empty_page(server: Server,
 def test_a_version_of_a_packument(server: Server, store: Store) -> None:
     body = json.dumps({"versions": {"1.0.0": {"dist": {"integrity": "sha512-x"}}, "2.0.0": None}}).encode()
     server.routes["/@scope%2Fname"] = servers.serve(body, "application/json")
-    lookup = NpmLookup(web_of(server, store))
+    lookup = pages_of(NpmLookup, server, store)
     assert lookup.version("@scope/name", "1.0.0") == {"dist": {"integrity": "sha512-x"}}
     assert server.seen[0][1]["Accept"] == "application/vnd.npm.install-v1+json"
     for version in ("2.0.0", "3.0.0"):
@@ -327,4 +338,4 @@ def test_a_version_of_a_packument(server: Server, store: Store) -> None:
 def test_what_is_no_packument_is_refused(server: Server, store: Store, body: bytes) -> None:
     server.routes["/x"] = servers.serve(body)
     with pytest.raises(Unreachable, match="the registry's page of x could not be fetched"):
-        NpmLookup(web_of(server, store)).version("x", "1.0.0")
+        pages_of(NpmLookup, server, store).version("x", "1.0.0")

@@ -9,11 +9,12 @@ import pytest
 from command import stager
 
 from stager.above import refuse_member
+from stager.ecosystems.npm import resolver as npm
 from stager.ecosystems.pypi import declared
+from stager.ecosystems.pypi import resolver as python
 from stager.errors import BadManifest, LockFailed, WorkspaceMember
 from stager.indexes import Indexes
 from stager.locking import make_locks
-from stager.resolving import npm, python
 from stager.restage import Folder
 from stager.staging import Settings
 from stager.store import Store

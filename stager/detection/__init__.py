@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ..buildpack import load_all
 from ..buildpack.definition import nearest
 from ..buildpack.vocabulary import CLAIMS, Buildpack, DetectRule
-from ..ecosystems import ecosystem
+from ..ecosystems import ecosystem, ecosystems
 from ..errors import Ambiguous, BadManifest, CommittedFiles, NotDetected, UsageError
 from ..model import Detection, Detections, Reason
 from . import appconfig, foreign, procfile, versions
@@ -163,15 +163,18 @@ def _refuse_environments(tree: SourceTree) -> None:
         raise CommittedFiles(path, what, hint)
 
 
-_MODULES = "node_modules"
+def _vendored(tree: SourceTree, matched: Sequence[str]) -> list[str]:
+    """Remarks on folders of installed packages, which are never in the app; `matched` are the ecosystems of what takes part.
 
-
-def _vendored(tree: SourceTree, ecosystems: Sequence[str]) -> list[str]:
-    """Remarks on `node_modules` folders, which are never in the app. Raises CommittedFiles without a package.json."""
-    if _MODULES in tree.vendored and "package.json" not in tree and (not ecosystems or "npm" in ecosystems):
-        what = "npm packages are among the app's files, but no package.json says which belong there"
-        hint = "Add a package.json with its dependencies and a lock file, or delete node_modules."
-        raise CommittedFiles(_MODULES, what, hint)
+    Raises CommittedFiles for such a folder without a manifest.
+    """
+    for one in ecosystems():
+        lacks = one.vendored in tree.vendored and not any(path in tree for path in one.manifests)
+        if lacks and (not matched or one.name in matched):
+            manifest = one.manifests[0]
+            what = f"{one.title} packages are among the app's files, but no {manifest} says which belong there"
+            hint = f"Add a {manifest} with its dependencies and a lock file, or delete {one.vendored}."
+            raise CommittedFiles(one.vendored, what, hint)
     how = "is left out: what the lock file pins is installed instead. Add it to .gitignore"
     return [f"{path} {how}" for path in sorted(tree.vendored)]
 
@@ -188,7 +191,8 @@ def _refuse(facts: Facts, matched: Sequence[Buildpack]) -> None:
 
 def _detection(tree: SourceTree, buildpack: Buildpack, reason: Reason) -> Detection:
     lock = _lock(tree, buildpack)
-    _check_manager(tree, buildpack, lock)
+    if buildpack.ecosystem:
+        ecosystem(buildpack.ecosystem).check_manager(tree, lock, dict(buildpack.managers))
     asked = tuple(
         request
         for runtime in versions.runtimes(tree, buildpack, lock)
@@ -208,52 +212,10 @@ def _asked(tree: SourceTree, buildpack: Buildpack, lock: str, runtime: str) -> t
 def _lock(tree: SourceTree, buildpack: Buildpack) -> str:
     locks = list(ecosystem(buildpack.ecosystem).find_locks(tree)) if buildpack.ecosystem else []
     if len(locks) > 1:
-        what = f"{len(locks)} lock files say what the app's {_PACKAGES[buildpack.ecosystem]} packages are"
+        what = f"{len(locks)} lock files say what the app's {ecosystem(buildpack.ecosystem).title} packages are"
         rest = "the others" if len(locks) > 2 else "the other"
         raise Ambiguous(what, locks, f"Keep the one that your tool writes, and delete {rest}.")
     return str(locks[0]) if locks else ""
-
-
-_PACKAGES = {"pypi": "Python", "npm": "npm"}
-
-
-def _check_manager(tree: SourceTree, buildpack: Buildpack, lock: str) -> None:
-    """Refuse a lock of one package manager when package.json asks for another."""
-    writer = dict(buildpack.managers).get(lock.rpartition("/")[2])
-    if not writer or "package.json" not in tree:
-        return
-    facts = Facts(tree)
-    for field, named in _named_managers(facts, set(dict(buildpack.managers).values()), writer):
-        line = facts.line("package.json", field)
-        what = f"package.json asks for {named}, but the lock file is {writer}'s"
-        places = [f"package.json:{line} ({field})" if line else f"package.json ({field})", lock]
-        raise Ambiguous(
-            what, places, f"Make the lock with {named} and delete {lock}, or change {field} in package.json."
-        )
-
-
-def _named_managers(facts: Facts, managers: set[str], writer: str) -> list[tuple[str, str]]:
-    """(field, manager) where package.json names another manager than `writer`."""
-    value = facts.member("package.json", "packageManager")
-    named = value.partition("@")[0] if isinstance(value, str) else writer
-    if isinstance(value, str):
-        return [("packageManager", named)] if named in managers and named != writer else []
-    engines = facts.member("package.json", "engines")
-    ranges = engines if isinstance(engines, dict) else {}
-    if writer in ranges:
-        return []
-    # engines.npm is left alone: it stands in many packages that use another manager
-    return [
-        (f"engines.{name}", name)
-        for name, text in ranges.items()
-        if name in managers and name != "npm" and _range(text)
-    ]
-
-
-def _range(text: object) -> bool:
-    from ..ecosystems.npm import semver  # here, since few apps get this far
-
-    return isinstance(text, str) and semver.satisfies("1.0.0", text) is not None
 
 
 # --- remarks ---------------------------------------------------------------------------------------------------

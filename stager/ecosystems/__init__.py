@@ -1,89 +1,81 @@
-"""Packaging formats: one module each knows how to read its lock files and unpack its archives.
+"""Ecosystems: each knows how its packages are locked, found, unpacked and told apart, as one record (see `record`).
 
-The registries name modules and functions instead of importing them: an app uses one or two of them.
+A new one is a package or a module, and a line in `ECOSYSTEMS`. The registry names modules instead of importing them, as an app
+uses one or two of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, cast
+
+from .record import Ecosystem
 
 if TYPE_CHECKING:
     from stager.archive import Held
-    from stager.model import Artifact, Stack
+    from stager.model import Artifact
     from stager.tar import Unpacked
 
     Unpack = Callable[[str | Held, Artifact, str], Unpacked]
 
-ECOSYSTEMS: Mapping[str, str] = {"pypi": "stager.ecosystems.pypi", "npm": "stager.ecosystems.npm"}
-"""A buildpack's `ecosystem` → the module with `LOCKS`, `find_locks`, `read_lock`, `declared` and `check_drift`."""
-
-LAYOUTS: Mapping[str, str] = {
-    "wheel/1": "stager.ecosystems.pypi:unpack",
-    "npm/1": "stager.ecosystems.npm:unpack",
+ECOSYSTEMS = {
+    "pypi": "stager.ecosystems.pypi",
+    "npm": "stager.ecosystems.npm",
+    "deb": "stager.ecosystems.debian",
 }
-"""Layout of a package → its recipe, `unpack(blob, artifact, path) -> Unpacked`; a recipe never changes its output."""
+"""Name → the module with its record, `ECOSYSTEM`; in the order in which they are told."""
 
 
-def ecosystem(name: str) -> ModuleType:
-    """The module of a packaging format; KeyError for a name that is not in `ECOSYSTEMS`."""
-    return import_module(ECOSYSTEMS[name])
+def ecosystem(name: str) -> Ecosystem:
+    """The record called `name`; KeyError for a name that is not in `ECOSYSTEMS`."""
+    return cast("Ecosystem", import_module(ECOSYSTEMS[name]).ECOSYSTEM)
 
 
-def layout(name: str) -> Unpack:
-    """The unpack recipe called `name`; KeyError for one that is not in `LAYOUTS`."""
-    module, _, function = LAYOUTS[name].partition(":")
-    return cast("Unpack", getattr(import_module(module), function))
+def ecosystems() -> list[Ecosystem]:
+    """Every record, in the registry's order."""
+    return [ecosystem(name) for name in ECOSYSTEMS]
 
 
-Placed = Sequence[tuple[str, Mapping[str, object]]]
-"""(path, what unpacking said) of npm packages."""
+def by_layout() -> dict[str, Ecosystem]:
+    """Layout → the ecosystem whose packages have it; a runtime's layouts are nobody's."""
+    return {layout: one for one in ecosystems() for layout in one.layouts}
 
 
-def link_packages(placed: Placed, links: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """Links to the commands of npm packages that are placed at these paths: link path → relative target.
+def kind_of(artifact: Artifact) -> str:
+    """The type of an artifact's package URL: the ecosystem it is found in, also when it is a part of a runtime."""
+    return artifact.purl.removeprefix("pkg:").partition("/")[0]
 
-    `links` are those of the plan, through which pnpm's packages are reached.
+
+def of_purl(artifact: Artifact) -> Ecosystem | None:
+    """The ecosystem that an artifact is found in; None for a package URL of a type that is none's."""
+    kind = kind_of(artifact)
+    return ecosystem(kind) if kind in ECOSYSTEMS else None
+
+
+def covered(path: str, files: Iterable[str], places: Collection[str]) -> list[str]:
+    """Those of `files` (paths in the app, of the package at `path`) that lie in the folder of another one of `places`.
+
+    They must be left out: a folder belongs to the package that is placed there. npm's locks mark what a package bundles, and
+    place nothing there; those of Yarn do not, and with the bundled copy left in place two versions would be mixed.
     """
-    from .npm import bin_links
-
-    return bin_links(placed, links) if placed else {}
-
-
-def covered(path: str, files: Sequence[str], places: Collection[str]) -> list[str]:
-    """Those of an npm package's files that lie where the lock places another package, and so belong to that one."""
-    from .npm import covered
-
-    return covered(path, files, places)
+    inside = [f"{place}/" for place in places if place.startswith(f"{path}/")]
+    return sorted(file for file in files if file.startswith(tuple(inside))) if inside else []
 
 
-def unbuilt(placed: Placed, stack: Stack, direct: Collection[str]) -> list[tuple[str, str]]:
-    """npm packages (name, why) that would have to be compiled on the stack; `direct` are those the app itself asks for."""
-    from .npm import needs_build
-
-    return needs_build(placed, stack, direct) if placed else []
-
-
-def unfit(placed: Placed, stack: Stack, direct: Collection[str]) -> list[tuple[str, str]]:
-    """npm packages (name, what they run on) that the app needs and that do not run on the stack."""
-    from .npm.natives import misfits
-
-    return misfits(placed, stack, direct) if placed else []
+def split(places: Iterable[str]) -> dict[str, list[str]]:
+    """Of places that packages fill: each that has others in it → these."""
+    known, found = set(places), dict[str, list[str]]()
+    for place in sorted(known):
+        above = place.rpartition("/")[0]
+        while above:
+            if above in known:
+                found.setdefault(above, []).append(place)
+            above = above.rpartition("/")[0]
+    return found
 
 
-def absent(placed: Placed, stack: Stack) -> list[str]:
-    """Notes on npm packages whose add-on for the stack the lock does not have."""
-    from .npm.natives import absent
-
-    again = "make the lock again without node_modules: 'rm -r node_modules package-lock.json && npm install'"
-    rows = absent(placed, stack) if placed else []
-    return [f"{name} wants {wanted} on this stack, which the lock file does not have; {again}" for name, wanted in rows]
-
-
-def former(packages: Placed, paths: Collection[str], inputs: Collection[str]) -> list[str]:
-    """Notes on Python packages (label, what unpacking said) that import what nothing among the droplet's paths brings."""
-    from .pypi.former import remarks
-
-    return remarks(packages, paths, inputs) if any(meta.get("former") for _, meta in packages) else []
+def chosen(artifacts: Sequence[Artifact]) -> list[Ecosystem]:
+    """The ecosystems whose packages are among the artifacts, in the registry's order."""
+    layouts = {one.layout for one in artifacts}
+    return [one for one in ecosystems() if not layouts.isdisjoint(one.layouts)]

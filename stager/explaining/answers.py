@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..model import Detections, Plan, Reason
 
 if TYPE_CHECKING:
+    from ..buildpack.vocabulary import Buildpack
     from ..restage import Folder
     from ..store import Store
     from ..tree import SourceTree
@@ -46,6 +47,12 @@ class Question:
     def tree(self) -> SourceTree:
         """The app's files."""
         return self.folder.tree
+
+    def buildpacks(self) -> dict[str, Buildpack]:
+        """The buildpacks that the plan pins, by name, as they are now."""
+        from ..buildpack import load_pinned
+
+        return {pin.name: load_pinned(pin, self.folder.root) for pin in self.plan().buildpacks}
 
 
 def where(reason: Reason) -> str:

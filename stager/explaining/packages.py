@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 
 from ..comparing import Package
+from ..ecosystems import ecosystem
+from ..ecosystems.graph import Graph, Node
 from ..errors import UsageError
 from ..model import Artifact, Plan
 from ..runtimes import of_layout
-from . import npm_edges, pypi_edges
 from .answers import Answer, Question, listed
-from .graph import Graph, Node
 
 
 def answer(question: Question) -> tuple[Answer, ...]:
@@ -44,13 +44,11 @@ def _names(pack: Package) -> set[str]:
 
 def _graphs(question: Question) -> dict[str, Graph]:
     """Ecosystem → who needs whom, as the app's own lock says."""
-    found = {}
-    plan = question.plan()
+    found, packs = {}, question.buildpacks()
     for one in question.detections().matched:
-        if one.lock and one.buildpack == "python":
-            found["pypi"] = pypi_edges.graph(question.tree, one.lock, plan)
-        elif one.lock and one.buildpack == "nodejs":
-            found["npm"] = npm_edges.graph(question.tree, one.lock)
+        kind = packs[one.buildpack].ecosystem
+        if one.lock and kind and (needs := ecosystem(kind).needs):
+            found[kind] = needs(question.tree, one.lock, question.plan())
     return found
 
 

@@ -65,7 +65,6 @@ def _says(why: str, one: Process) -> bool:
 def _installed(plan: Plan) -> frozenset[str]:
     """The names of all packages, as start rules know them."""
     from ..comparing.contents import Package
+    from ..ecosystems import by_layout
 
-    return frozenset(
-        one.name for artifact in plan.artifacts for one in (Package.of(artifact),) if one.ecosystem in ("pypi", "npm")
-    )
+    return frozenset(Package.of(artifact).name for artifact in plan.artifacts if artifact.layout in by_layout())

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from .. import box, runtimes
 from ..detection import versions
 from ..model import Plan, Reason, Runtime
+from ..planning import made_for
 from .answers import Answer, Question, where
 
 _NUMBERS = re.compile(r"\d+(?:\.\d+){0,2}")
@@ -26,14 +27,12 @@ def answer(question: Question) -> tuple[Answer, ...]:
 def _asked(question: Question) -> dict[str, list[Request]]:
     """What the app asks for by runtime, highest precedence first."""
     found: dict[str, list[Request]] = {}
+    packs = question.buildpacks()
     for one in question.detections().matched:
         for name, text, why in one.versions:
             found.setdefault(name, []).append((text, why))
-        if one.buildpack == "python" and one.lock:
-            from ..ecosystems import ecosystem
-
-            locked = ecosystem("pypi").requires_python(question.tree, one.lock)
-            found.setdefault("python", []).extend([locked] if locked else [])
+        for name, text, why in made_for(question.tree, packs[one.buildpack], one.lock):
+            found.setdefault(name, []).append((text, why))
     return found
 
 

@@ -17,14 +17,13 @@ from ..net.session import Session
 from ..store.disk import forget
 from ..store.stored import resolve
 from .downloading import Download, worst
-from .locating import GONE, kind_of, locate
+from .locating import gone, locate
 
 if TYPE_CHECKING:
-    from ..ecosystems.pypi.lookup import IndexFile
     from ..indexes import Indexes
     from ..model import Artifact, Progress
     from ..store import Store
-    from .web import PypiLookup
+    from .web import Web
 
 _FAREWELL = 0.3
 """Seconds in which threads that are told to stop usually do; those that hang in the system are left behind."""
@@ -59,7 +58,7 @@ class Crew:
         self._session = Session(indexes, self._patience, stopping=self._stopping, jobs=self._jobs)
         self._results: queue.SimpleQueue[tuple[str, str] | BaseException] = queue.SimpleQueue()
         self._active: dict[int, Download] = {}
-        self._pages: PypiLookup | None = None
+        self._web: Web | None = None
         self._mutex = threading.Lock()
 
     def work(self) -> dict[str, str]:
@@ -134,7 +133,7 @@ class Crew:
         problems: list[FetchError | DigestMismatch] = []
         tries = Tries(self._patience, self._stopping)
         for artifact in group:
-            urls = locate(artifact, self._indexes, partial(self._page, artifact), self._hints)
+            urls = locate(artifact, self._indexes, self._pages, self._hints)
             while True:
                 try:
                     url = next(urls, "")
@@ -145,7 +144,7 @@ class Crew:
                     problems.append(problem)
         first = group[0]
         if not problems or all(isinstance(problem, NotFound) for problem in problems):
-            raise Gone(first.name, GONE.get(kind_of(first), "Pin another version, and commit the lock."))
+            raise Gone(first.name, gone(first))
         raise worst(problems)
 
     def _from_one(self, artifact: Artifact, url: str, tries: Tries) -> str:
@@ -161,21 +160,14 @@ class Crew:
     def _tell_bytes(self, artifact: Artifact, done: int) -> None:
         self._tell(artifact.name, done, artifact.size or 0)
 
-    def _page(self, artifact: Artifact, name: str) -> list[IndexFile]:
+    def _pages(self) -> Web:
+        """The index pages, made when the first one is needed, since HTTP comes with them."""
         with self._mutex:
-            if self._pages is None:
-                from .web import PypiLookup, Web
+            if self._web is None:
+                from .web import Web
 
-                self._pages = PypiLookup(
-                    Web(self._indexes, self._store, patience=self._patience, stopping=self._stopping)
-                )
-        return self._pages.files(name, keep=partial(_may_be, artifact))
-
-
-def _may_be(artifact: Artifact, file: IndexFile) -> bool:
-    """Whether a file of an index page is the artifact, by digest or, where the page states none of its kind, by name."""
-    stated = file.hashes.get(artifact.digest.algorithm)
-    return stated == artifact.digest.hex if stated else file.filename == artifact.filename
+                self._web = Web(self._indexes, self._store, patience=self._patience, stopping=self._stopping)
+        return self._web
 
 
 def _groups(missing: Sequence[Artifact]) -> list[list[Artifact]]:

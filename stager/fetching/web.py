@@ -1,4 +1,4 @@
-"""Index pages over HTTP, kept and revalidated by CacheControl, and what Python's and npm's pages say.
+"""Index pages over HTTP, kept and revalidated by CacheControl, however large.
 
 Artifacts never come this way: they go straight into the store. What is kept lies in `<store>/v1/http`, bodies apart
 from headers; offline it is served however old, because a page only helps to find bytes that a digest then decides on.
@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from typing import IO, TYPE_CHECKING, Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from .. import temporary
-from ..ecosystems.pypi.lookup import IndexFile, Keep
 from ..errors import BadSettings, NotCached, NotFound, TooLarge, Unreachable
 from ..net.addresses import Refused
 from ..net.patience import Again, Patience, Tries, again, date, host_of
 from ..net.session import HOPS, Session, ended, failure, redirect
-from .simple import JSON, read_page
-from .streaming import entries
 from .transport import ACCESS, headers_for
 
 if TYPE_CHECKING:
@@ -32,8 +29,6 @@ if TYPE_CHECKING:
 LARGEST = 256 << 20
 """Bytes of a page, unpacked."""
 _PAGE = 1 << 20
-ABBREVIATED = "application/vnd.npm.install-v1+json"
-"""npm's short form of a packument."""
 
 
 class Web:
@@ -297,49 +292,3 @@ def _label(url: str) -> str:
         return unquote(urlsplit(url).path.rstrip("/").rpartition("/")[2]) or "the index"
     except ValueError:
         return "the index"
-
-
-class PypiLookup:
-    """Python's simple pages (PEP 503, PEP 691) of the configured indexes."""
-
-    def __init__(self, web: Web) -> None:
-        self._web = web
-
-    def files(self, name: str, index: str = "", keep: Keep | None = None) -> list[IndexFile]:
-        """The files of a project on one index, or on all configured ones in their order; empty when none has it.
-
-        A caller must choose among them by digest: several indexes may offer the same name; with `keep`, others are not even
-        held. Raises a FetchError.
-        """
-        found: list[IndexFile] = []
-        for base in (index,) if index else self._web._indexes.pypi():
-            try:
-                found += self._page(f"{base.rstrip('/')}/{quote(name)}/", keep)
-            except NotFound:
-                continue
-        return found
-
-    def _page(self, url: str, keep: Keep | None) -> list[IndexFile]:
-        with self._web.opened(url, accept=JSON) as page:
-            return read_page(page, url, keep)
-
-
-class NpmLookup:
-    """Packuments of the configured registries."""
-
-    def __init__(self, web: Web) -> None:
-        self._web = web
-
-    def version(self, name: str, version: str) -> Mapping[str, Any]:
-        """The metadata of one published version. Raises NotFound when there is none, and other FetchErrors."""
-        registry = self._web._indexes.npm(name)
-        found: Any = None
-        try:
-            with self._web.opened(f"{registry}/{quote(name, safe='@')}", accept=ABBREVIATED) as page:
-                for number, value in entries(page, "versions"):
-                    found = value if number == version else found
-        except ValueError:
-            raise Unreachable(f"the registry's page of {name}", "it is not what npm's registry serves") from None
-        if not isinstance(found, dict):
-            raise NotFound(f"{name}@{version}")
-        return found

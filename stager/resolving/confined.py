@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from shutil import which
 
 from .. import limits, regular
+from ..ecosystems.record import APP, HOME
 from ..errors import Cancelled, CannotWrite, LockFailed
 from ..indexes import Indexes
 from ..net.gate import LAUNCH, Gate
@@ -26,8 +27,6 @@ from ..telling import sentence
 from ..temporary import folder as temporary
 from .failures import hint
 
-APP, HOME = "app", "home"
-"""Folders of the scratch folder: what the program works in, and its home."""
 LIMIT = 900.0
 """Seconds a resolver may take."""
 _KEPT = 256 << 10
@@ -69,6 +68,7 @@ class Scratch:
         self, root: str, indexes: Indexes, tell: Callable[[str], None], cancel: threading.Event | None = None
     ) -> None:
         self.root, self.indexes, self.tell, self._cancel = root, indexes, tell, cancel
+        self.python = base_python()
         for name in (APP, HOME, "bin", "tmp"):
             os.mkdir(f"{root}/{name}")
         self.write({"ca.pem": _certificates(indexes)})

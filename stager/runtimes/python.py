@@ -12,11 +12,12 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from .. import box, releases
+from ..ecosystems import deb, runtime
 from ..ecosystems.deb_index import DebianMirrors, Index, Web, merged, select
 from ..errors import StagerError
 from ..model import Artifact, Runtime, Stack
 from ..wanted import Request
-from . import python_files, standalone
+from . import standalone
 from .chosen import Asked, Chosen, all_accept, check_needs, debs, kept, package_name, reason, refusal
 from .record import Candidate, Layout, RuntimeKind
 from .specifiers import parse
@@ -216,9 +217,9 @@ RUNTIME = RuntimeKind(
     place=PLACE,
     programs=f"{PLACE}/bin",
     layouts={
-        "deb-python/1": Layout(python_files.unpack_debian, r"pkg:deb/debian/python3\.[0-9]+-minimal"),
+        "deb-python/1": Layout(deb.unpack, r"pkg:deb/debian/python3\.[0-9]+-minimal"),
         "pbs/1": Layout(
-            python_files.unpack_standalone,
+            runtime.unpack,
             r"pkg:generic/cpython",
             "Python-2.0",
             lambda artifact, indexes: standalone.pbs_url(artifact, indexes.pbs or None),
@@ -227,8 +228,7 @@ RUNTIME = RuntimeKind(
     choose=lambda ask: choose_python(ask.asked, ask.stack, ask.web, ask.debian, ask.previous, ended=ask.ended),
     rule="the stack's own Python comes first when every request allows it; else the newest fitting build by "
     "python-build-standalone, of the default line {default} first",
-    readers=("python", "python3"),
-    commands=frozenset({"python", "python3", "pip"}),
+    commands=("python", "python3", "pip"),
     wish="Add a requirements.txt or a pyproject.toml, so that Python is in the droplet.",
     example="python main.py",
     parse=parse,
@@ -236,4 +236,5 @@ RUNTIME = RuntimeKind(
     releases=_releases,
     candidates=_candidates,
     order=_order,
+    settings=("groups", "extras"),
 )

@@ -6,46 +6,24 @@ import hashlib
 from dataclasses import dataclass, field
 
 from ..digest import Digest
-from .contents import Held
+from ..ecosystems.licence import UNSTATED, Licence
 
 APP, GENERATED, STACK = "app", "generated", "stack"
 """Refs of what is there once in every droplet: the app's own files, what stager generates, the stack it is for."""
 
 
 @dataclass(frozen=True, slots=True)
-class Licence:
-    """What a package says of its licence: an SPDX expression, or names that are none. Both empty: it says nothing."""
-
-    expression: str = ""
-    names: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class FileRow:
-    """A file or link of a droplet, and the ref of its owner."""
+    """A file or link of a droplet by its path in the archive without `./` (`app/server.js`), and the ref of its owner."""
 
-    held: Held
+    path: str
     owner: str
-
-    @property
-    def path(self) -> str:
-        """The path in the archive without `./` (`app/server.js`)."""
-        return self.held.path
-
-    @property
-    def sha256(self) -> str:
-        """The hex digest of a file; empty for a link."""
-        return self.held.sha256.hex()
-
-    @property
-    def sha1(self) -> str:
-        """The same, only because SPDX 2.3 demands it."""
-        return self.held.sha1.hex()
-
-    @property
-    def target(self) -> str:
-        """Where a symbolic link leads; empty for a file."""
-        return self.held.target
+    size: int
+    sha256: str
+    sha1: str
+    """Only because SPDX 2.3 demands it; empty for a link."""
+    target: str = ""
+    """Where a symbolic link leads; empty for a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +37,7 @@ class Component:
     purl: str = ""
     digests: tuple[Digest, ...] = ()
     """Of the pinned upstream file, where there is one."""
-    licence: Licence = Licence()
+    licence: Licence = UNSTATED
     needs: tuple[str, ...] = ()
     """Refs of the components that it depends on, sorted."""
     facts: tuple[tuple[str, str], ...] = ()

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..droplets import DropletFile
+from ..ecosystems import ecosystems
 from ..errors import BadArchive
 from ..tar import ROOT
 
-_METADATA = re.compile(r".*\.dist-info/(?:METADATA|RECORD)|(?:.*/)?node_modules/(?:@[^/]+/)?[^/@][^/]*/package\.json")
 _LARGEST = 32 << 20
 """Bytes of one such text; a larger one is not read."""
 _MOST = 512 << 20
@@ -20,15 +19,13 @@ _MOST = 512 << 20
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A file or link: its path in the archive without `./`, the layer it is in, its size, where it leads; and its digests, as
-    bytes, since there may be 200,000 of them.
-    """
+    """A file or link: its path in the archive without `./`, the layer it is in, its size and digests, where it leads."""
 
     path: str
     layer: str
     size: int
-    sha256: bytes
-    sha1: bytes
+    sha256: str
+    sha1: str
     target: str
 
     @property
@@ -51,13 +48,15 @@ class _Tap:
     def __init__(self, label: str) -> None:
         self._label = label
         self._left = _MOST
+        self._kinds = ecosystems()
         self.begin("")
 
     def begin(self, name: str) -> Callable[[bytes], None]:
         """The next file, by its name in the archive; what its bytes are to be given to."""
         self._sha1 = hashlib.sha1(usedforsecurity=False)
         self._size = 0
-        self._kept: list[bytes] | None = [] if _METADATA.fullmatch(name.removeprefix(ROOT)) else None
+        place = name.removeprefix(ROOT)
+        self._kept: list[bytes] | None = [] if any(one.tells(place) for one in self._kinds) else None
         return self._add
 
     def _add(self, data: bytes) -> None:
@@ -68,14 +67,14 @@ class _Tap:
             if self._size > _LARGEST:
                 self._kept = None
 
-    def end(self) -> tuple[bytes, bytes | None]:
+    def end(self) -> tuple[str, bytes | None]:
         """The SHA-1 of the file, and its text where it is wanted. Raises BadArchive when there is too much text."""
         if self._kept is None:
-            return self._sha1.digest(), None
+            return self._sha1.hexdigest(), None
         self._left -= self._size
         if self._left < 0:
             raise BadArchive(self._label, f"has more than {_MOST} bytes of package metadata")
-        return self._sha1.digest(), b"".join(self._kept)
+        return self._sha1.hexdigest(), b"".join(self._kept)
 
 
 def read(droplet: DropletFile) -> Contents:
@@ -91,14 +90,14 @@ def read(droplet: DropletFile) -> Contents:
         if entry.kind == "folder":
             folders.add(path)
             continue
-        sha1 = b""
+        sha1 = ""
         if entry.kind == "file":
             if not entry.size:
                 tap.begin(entry.name)
             sha1, text = tap.end()
             if text is not None:
                 texts[path.removeprefix("app/")] = text
-        held[path] = Held(path, layer, entry.size, bytes.fromhex(entry.sha256), sha1, entry.link)
+        held[path] = Held(path, layer, entry.size, entry.sha256, sha1, entry.link)
     return Contents(tuple(held.values()), texts)
 
 

@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..digest import Digest
+from ..archive import Held
+from ..digest import key_of
 from ..droplets import DropletFile
-from ..errors import LockMissing, NotCached, UsageError
+from ..ecosystems import ECOSYSTEMS, by_layout, ecosystem, ecosystems, kind_of, of_purl
+from ..ecosystems.installed import Inner, Installed, Node, Said
+from ..ecosystems.licence import Licence
+from ..errors import DamagedArtifact, LockMissing, NotCached, StoreCorrupt, UsageError
 from ..model import Artifact, Plan
 from ..receipt import check_plan, source
 from ..runtimes import known, of_layout
 from ..store.stored import resolve
-from . import contents, debs, graph, licences, owners
-from .components import APP, GENERATED, STACK, Component, FileRow, Inventory, Licence
-from .owners import Bundled
+from . import contents, owners
+from .components import APP, GENERATED, STACK, Component, FileRow, Inventory
 
 if TYPE_CHECKING:
     from ..store import Store
 
     Needs = dict[str, set[str]]
 
-_MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+_FORMAT = 1
+"""Of what is remembered of an artifact."""
 
 
 def outside(plan: Plan) -> list[Artifact]:
-    """The artifacts whose own files are needed beside the droplet: Debian packages."""
-    return [one for one in plan.artifacts if debs.is_deb(one)]
+    """The artifacts whose own files are needed beside the droplet, as not all that they say is in it: Debian packages."""
+    return [one for one in plan.artifacts if (kind := of_purl(one)) and kind.look]
 
 
 def take(droplet: DropletFile, store: Store, name: str = "droplet") -> Inventory:
@@ -36,76 +40,79 @@ def take(droplet: DropletFile, store: Store, name: str = "droplet") -> Inventory
     """
     plan = droplet.plan
     check_plan(droplet, plan)
-    tree = source(droplet).digest  # before the rest: it is as large while it is made
-    held, facts = contents.read(droplet), _deb_facts(plan, store)
-    inner = owners.bundled(held, plan)
-    owner = owners.assign(held, plan, facts, inner, droplet.name)
-    needs = _needs(plan, held, inner)
+    held, looked = contents.read(droplet), look(plan, store)
+    said = ask(plan, held, looked)
+    owner = owners.assign(held, plan, looked, said.inner, droplet.name)
+    needs = _needs(plan, said)
     parts = [
-        *_artifacts(plan, held, facts, needs),
-        *(_inner(one, needs) for one in inner),
+        *_artifacts(plan, said, needs),
+        *(_inner(one, plan, needs) for one in said.inner),
         *_runtimes(plan),
-        *_once(droplet, plan, tree, needs, inner),
+        *_once(droplet, plan, needs, said),
     ]
-    files = [FileRow(one, owner[one.path]) for one in held.held]
-    files.sort(key=lambda row: row.path.encode())
+    files = (FileRow(o.path, owner[o.path], o.size, o.sha256, o.sha1, o.target) for o in held.held)
     return Inventory(
         droplet.digest,
         droplet.size,
         tuple(sorted(parts, key=lambda one: one.ref.encode())),
-        tuple(files),
+        tuple(sorted(files, key=lambda row: row.path.encode())),
         name,
     )
 
 
-def _deb_facts(plan: Plan, store: Store) -> dict[str, dict[str, Any]]:
-    """Digest → what each Debian package says of itself."""
+def look(plan: Plan, store: Store) -> dict[int, dict[str, Any]]:
+    """What artifacts say that the droplet does not, by index in the plan; remembered. Raises NotCached, DamagedArtifact."""
     wanted = outside(plan)
     blobs = resolve(store, wanted)
     missing = sorted({one.name for one in wanted if one.digest not in blobs})
     if missing:
         raise NotCached(missing)
-    return {one.digest: debs.facts(one, blobs[one.digest], store) for one in wanted}
+    return {n: _look(one, blobs[one.digest], store) for n, one in enumerate(plan.artifacts) if one.digest in blobs}
 
 
-# --- who needs whom --------------------------------------------------------------------------------------------
+def _look(artifact: Artifact, blob: str, store: Store) -> dict[str, Any]:
+    key = key_of(_FORMAT, artifact.digest, artifact.layout, artifact.purl, artifact.paths)
+    found: dict[str, Any] | None = store.recall("looked", key)
+    kind = of_purl(artifact)
+    if found is None and kind and kind.look:
+        try:
+            with store.prove(blob, artifact.digest) as descriptor:
+                found = kind.look(artifact, Held(descriptor, ""))
+        except StoreCorrupt as error:
+            raise DamagedArtifact(artifact.name, error, store.path(blob)) from None
+        store.remember("looked", key, found)
+    return found or {}
 
 
-def _needs(plan: Plan, held: contents.Contents, inner: Iterable[Bundled]) -> Needs:
-    """Ref → the refs it needs, for packages."""
-    known = owners.refs(plan)
-    found: Needs = {}
-    for one in inner:
-        found.setdefault(one.carrier, set()).add(one.ref)
-    names = {owners.python_name(one): known[n] for n, one in enumerate(plan.artifacts) if one.layout == "wheel/1"}
-    packages = {
-        owners.python_name(plan.artifacts[n]): owners.metadata(held, folder)
-        for n, folder in owners.info_folders(held, plan).items()
-    }
-    for name, others in graph.python(packages, _target(plan)).items():
-        found.setdefault(names[name], set()).update(names[other] for other in others)
-    places = {p: known[n] for n, one in enumerate(plan.artifacts) if one.layout == "npm/1" for p in one.paths}
-    places |= {one.place: one.ref for one in inner}
-    manifests = {place: owners.manifest(held, place) for place in sorted(places)}
+def ask(plan: Plan, held: contents.Contents, looked: Mapping[int, Mapping[str, Any]]) -> Said:
+    """What all ecosystems say of the droplet, together."""
+    packages = by_layout()
     links = {one.place: one.target for one in held.held if one.target}
-    for place, others in graph.node(manifests, links).items():
-        found.setdefault(places[place], set()).update({places[other] for other in others} - {places[place]})
-    return found
+    licences, needs, inner, asked = dict[int, Licence](), dict[Node, frozenset[Node]](), list[Inner](), set[int]()
+    for kind in ecosystems():
+        own = {n: one for n, one in enumerate(plan.artifacts) if kind_of(one) == kind.name}
+        if not own or kind.inventory is None:
+            continue
+        firm = frozenset(n for n, one in own.items() if one.layout in packages)
+        said = kind.inventory(Installed(plan, own, firm, held.texts, links, {n: looked[n] for n in own if n in looked}))
+        licences |= said.licences
+        needs |= said.needs
+        inner += said.inner
+        asked |= said.asked
+    return Said(licences, needs, tuple(inner), frozenset(asked))
 
 
-def _target(plan: Plan) -> graph.Target:
-    version = next((one.version for one in plan.runtimes if one.name == "python"), "3.11.0")
-    return graph.Target(version, _MACHINES.get(plan.architecture, plan.architecture))
+def _needs(plan: Plan, said: Said) -> Needs:
+    """Ref → the refs it needs, for packages."""
+    known = dict[Node, str](owners.refs(plan).items()) | {one.place: owners.inner_ref(one) for one in said.inner}
+    return {known[node]: {known[other] for other in others} for node, others in said.needs.items()}
 
 
 # --- components ------------------------------------------------------------------------------------------------
 
 
-def _artifacts(
-    plan: Plan, held: contents.Contents, facts: Mapping[str, Mapping[str, Any]], needs: Needs
-) -> Iterator[Component]:
-    known, folders = owners.refs(plan), owners.info_folders(held, plan)
-    packages = {debs.package(one): facts[one.digest] for one in outside(plan)}
+def _artifacts(plan: Plan, said: Said, needs: Needs) -> Iterator[Component]:
+    known = owners.refs(plan)
     for n, one in enumerate(plan.artifacts):
         yield Component(
             known[n],
@@ -113,7 +120,7 @@ def _artifacts(
             *name_and_version(one.purl),
             one.purl,
             (one.digest,),
-            _licence(one, held, folders.get(n, ""), packages),
+            said.licences.get(n) or _licence(one),
             tuple(sorted(needs.get(known[n], ()))),
             (("file", one.filename), ("layout", one.layout), *(("path", path) for path in one.paths)),
         )
@@ -127,31 +134,26 @@ def name_and_version(purl: str) -> tuple[str, str]:
         parsed = PackageURL.from_string(purl)
     except ValueError:
         return purl, ""
-    scoped = parsed.type == "npm" and parsed.namespace
+    scoped = parsed.namespace and parsed.type in ECOSYSTEMS and ecosystem(parsed.type).scoped
     return (f"{parsed.namespace}/{parsed.name}" if scoped else parsed.name), parsed.version or ""
 
 
-def _licence(one: Artifact, held: contents.Contents, info: str, packages: Mapping[str, Mapping[str, Any]]) -> Licence:
-    if one.layout == "wheel/1":
-        return licences.of_python(owners.metadata(held, info))
-    if debs.is_deb(one):
-        return licences.of_debian(debs.copyright_of(debs.package(one), packages))
-    if one.layout in ("npm/1", "npm-cli/1"):
-        return licences.of_npm(owners.manifest(held, one.paths[0]))
+def _licence(one: Artifact) -> Licence:
+    """That of a runtime whose archive states none in a form that can be read."""
     own = of_layout(one.layout)
     return Licence(own.layouts[one.layout].licence if own else "")
 
 
-def _inner(one: Bundled, needs: Needs) -> Component:
-    purl = one.ref.partition("#")[0]
+def _inner(one: Inner, plan: Plan, needs: Needs) -> Component:
+    ref = owners.inner_ref(one)
     return Component(
-        one.ref,
+        ref,
         "library",
-        *name_and_version(purl),
-        purl,
-        licence=licences.of_npm(one.manifest),
-        needs=tuple(sorted(needs.get(one.ref, ()))),
-        facts=(("bundled-in", one.carrier), ("path", one.place)),
+        *name_and_version(one.purl),
+        one.purl,
+        licence=one.licence,
+        needs=tuple(sorted(needs.get(ref, ()))),
+        facts=(("bundled-in", owners.refs(plan)[one.carrier]), ("path", one.place)),
     )
 
 
@@ -177,13 +179,14 @@ def _made_of(runtime: str, plan: Plan) -> Iterator[str]:
             yield refs[n]
 
 
-def _once(
-    droplet: DropletFile, plan: Plan, tree: Digest, needs: Needs, inner: Iterable[Bundled]
-) -> Iterator[Component]:
+def _once(droplet: DropletFile, plan: Plan, needs: Needs, said: Said) -> Iterator[Component]:
     """The app, what stager generates for it, and the stack it needs."""
     runtimes = {f"runtime:{runtime.name}" for runtime in plan.runtimes}
-    firm = {*_direct(plan, needs), *runtimes} - {one.ref for one in inner}
-    yield Component(APP, "application", "app", needs=tuple(sorted({GENERATED, *firm})), facts=(("source", tree),))
+    firm = {*_direct(plan, needs, said), *runtimes} - {owners.inner_ref(one) for one in said.inner}
+    tree = source(droplet)
+    yield Component(
+        APP, "application", "app", needs=tuple(sorted({GENERATED, *firm})), facts=(("source", tree.digest),)
+    )
     made = tuple((f"buildpack:{pin.name}", str(pin.digest)) for pin in plan.buildpacks)
     facts = (("plan", str(droplet.facts["plan"])), ("codec", plan.codec), *made)
     yield Component(GENERATED, "data", "generated by stager", needs=(STACK,), facts=facts)
@@ -212,13 +215,12 @@ def _stack_packages(plan: Plan) -> Iterator[Component]:
         yield Component(f"{STACK}:{one.purl}", "library", pin.name, pin.version, one.purl, (pin.digest,), facts=facts)
 
 
-def _direct(plan: Plan, needs: Needs) -> set[str]:
-    """What the app itself asks for: its npm packages are in the plan; else what no other package needs."""
-    known, asked = owners.refs(plan), dict(plan.facts).get("nodejs.direct", "").split()
+def _direct(plan: Plan, needs: Needs, said: Said) -> set[str]:
+    """What the app itself asks for: as far as the plan says it; else what no other package needs."""
+    known, packages = owners.refs(plan), by_layout()
     wanted = {other for others in needs.values() for other in others}
-    roots = {known[n] for n, one in enumerate(plan.artifacts) if one.layout in ("wheel/1", "npm/1")} - wanted
-    top = {f"node_modules/{name}" for name in asked}
-    return roots | {known[n] for n, one in enumerate(plan.artifacts) if top & set(one.paths)}
+    roots = {known[n] for n, one in enumerate(plan.artifacts) if one.layout in packages} - wanted
+    return roots | {known[n] for n in said.asked}
 
 
 def _stack(name: str) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from npm_cases import sri, tree
 
 from stager.ecosystems import npm
 from stager.ecosystems.npm import semver
+from stager.ecosystems.npm.manifest import manifest, workspaces
 from stager.ecosystems.npm.names import from_purl, is_name, purl
 from stager.ecosystems.npm.platform import Needs, allows, conditions
 from stager.errors import BadManifest, LockStale
@@ -33,7 +34,7 @@ APP: dict[str, Any] = {
 
 
 def test_a_manifest_is_read_whole() -> None:
-    found = npm.manifest(tree({"package.json": "\ufeff" + json.dumps(APP)}))
+    found = manifest(tree({"package.json": "\ufeff" + json.dumps(APP)}))
     assert (found.name, found.version, found.type, found.main, found.package_manager) == (
         "app",
         "1.0.0",
@@ -72,7 +73,7 @@ def test_a_malformed_manifest_is_named_by_line_or_path(text: str, where: str, me
 
 
 def test_old_engines_lists_are_ignored_as_npm_does() -> None:
-    assert npm.manifest(tree({"package.json": {"engines": ["node >= 0.4"]}})).engines == {}
+    assert manifest(tree({"package.json": {"engines": ["node >= 0.4"]}})).engines == {}
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,7 @@ def test_old_engines_lists_are_ignored_as_npm_does() -> None:
 def test_workspace_patterns(patterns: list[str], found: list[str]) -> None:
     paths = ["packages/a", "packages/b", "packages/a/inner", "tool", "packages/a/node_modules/x"]
     files = {f"{path}/package.json": "{}" for path in paths}
-    assert list(npm.workspaces(tree({"package.json": "{}", **files}), patterns)) == found
+    assert list(workspaces(tree({"package.json": "{}", **files}), patterns)) == found
 
 
 def test_declared_names_of_the_app_and_its_workspaces() -> None:

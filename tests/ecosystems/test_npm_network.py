@@ -22,8 +22,10 @@ import requests
 from npm_cases import AMD64
 
 from stager.archive import content_bytes
-from stager.ecosystems import npm
-from stager.ecosystems.npm.names import tarball_path
+from stager.ecosystems import covered, npm
+from stager.ecosystems.npm.bins import bin_links
+from stager.ecosystems.npm.manifest import manifest
+from stager.ecosystems.npm.names import from_purl, tarball_path
 from stager.model import Artifact, Locked
 from stager.tree import SourceTree
 
@@ -138,7 +140,7 @@ class Index:
         """The path of the artifact's verified tarball."""
         place = self.cache / artifact.digest.replace(":", "-")
         if not place.exists():
-            name, version = npm.from_purl(artifact.purl)
+            name, version = from_purl(artifact.purl)
             data = self._get(self.registry + tarball_path(name, version))
             assert hashlib.new(artifact.digest.algorithm, data).hexdigest() == artifact.digest.hex
             place.write_bytes(data)
@@ -178,13 +180,13 @@ def assemble(root: Path, lock: str, index: Index) -> tuple[Locked, Files, dict[s
         for path in artifact.paths:
             with npm.unpack(index.tarball(artifact), artifact, path) as unpacked:
                 placed.append((path, unpacked.meta))
-                hidden = set(npm.covered(path, [entry.path for entry in unpacked.files], places))
+                hidden = set(covered(path, [entry.path for entry in unpacked.files], places))
                 for entry in unpacked.files:
                     if entry.path not in hidden:
                         assert entry.path not in files
                         content = hashlib.sha256(content_bytes(entry.content)).hexdigest()
                         files[entry.path] = (entry.executable, content)
-    return locked, files, {**npm.bin_links(placed, locked.links), **dict(locked.links)}
+    return locked, files, {**bin_links(placed, locked.links), **dict(locked.links)}
 
 
 def installed(root: Path) -> tuple[Files, dict[str, str]]:
@@ -325,7 +327,7 @@ def test_with_yarn_1_node_finds_every_dependency_as_the_lock_has_it(tmp_path: Pa
     by_version = {(entry.name, entry.version): entry for entry in entries.values()}
     needs = {}
     for artifact in locked.artifacts:
-        entry = by_version[npm.from_purl(artifact.purl)]
+        entry = by_version[from_purl(artifact.purl)]
         wanted = {
             name: entries[f"{name}@{text}"].version for name, text in entry.tables.get("dependencies", {}).items()
         }
@@ -358,11 +360,11 @@ def test_with_yarn_4_node_finds_every_dependency_as_the_lock_has_it(tmp_path: Pa
     assert any("trust on first use" in note for note in locked.notes)
     write(root, locked, links, index)
     tree = SourceTree.read(str(root))
-    table = Table(entries(tree, "yarn.lock"), npm.manifest(tree), {}, "yarn.lock")
+    table = Table(entries(tree, "yarn.lock"), manifest(tree), {}, "yarn.lock")
     known = {(entry.name, entry.version): entry for entry in table.found.values()}
     needs = {}
     for artifact in locked.artifacts:
-        entry = known[npm.from_purl(artifact.purl)]
+        entry = known[from_purl(artifact.purl)]
         firm = {name: text for name, text in entry.needs.items() if name not in entry.wants}
         wanted = {name: table.by_id[table.target(name, text, entry.name, "")].version for name, text in firm.items()}
         needs.update({path: wanted for path in artifact.paths if wanted})

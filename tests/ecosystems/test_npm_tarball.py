@@ -10,8 +10,9 @@ import pytest
 from npm_cases import AMD64, ARM64, artifact, pack
 
 from stager.archive import content_bytes
-from stager.ecosystems import npm
-from stager.ecosystems.npm.bins import tidy
+from stager.ecosystems import covered, npm
+from stager.ecosystems.npm.bins import bin_links, tidy
+from stager.ecosystems.npm.natives import needs_build
 from stager.errors import BadArchive, Mislabelled, StagerError, UnsafeEntry
 
 PLACE = "node_modules/tool"
@@ -201,8 +202,8 @@ def test_every_node_modules_folder_gets_its_links_and_the_first_name_wins() -> N
         ("node_modules/zed/node_modules/b", meta("b", b="b.js")),
         ("packages/w/node_modules/c", meta("c", c="c.js")),
     ]
-    assert npm.bin_links(placed) == npm.bin_links(list(reversed(placed)))
-    assert npm.bin_links(placed) == {
+    assert bin_links(placed) == bin_links(list(reversed(placed)))
+    assert bin_links(placed) == {
         "node_modules/.bin/own": "../@s/a/own.js",
         "node_modules/.bin/x": "../@s/a/bin/x.js",
         "node_modules/zed/node_modules/.bin/b": "../b/b.js",
@@ -222,7 +223,7 @@ def test_in_pnpms_store_commands_are_beside_the_links_and_in_the_package_that_ne
         (f"{store}/node_modules/b", "../b@1/node_modules/b"),
         ("node_modules/.bin/taken", "../x"),
     ]
-    assert npm.bin_links(placed, links) == {
+    assert bin_links(placed, links) == {
         "node_modules/.bin/a": "../@s/a/a.js",
         f"{store}/a@1/node_modules/@s/a/node_modules/.bin/b": "../../../../b/b.js",
         f"{store}/node_modules/.bin/b": "../b/b.js",
@@ -231,16 +232,14 @@ def test_in_pnpms_store_commands_are_beside_the_links_and_in_the_package_that_ne
 
 def test_commands_of_bundled_packages_are_linked_inside() -> None:
     table = {**meta("npm"), "bundled": {"node_modules/which": {"which": "bin/w"}}}
-    assert npm.bin_links([("node_modules/npm", table)]) == {
-        "node_modules/npm/node_modules/.bin/which": "../which/bin/w"
-    }
+    assert bin_links([("node_modules/npm", table)]) == {"node_modules/npm/node_modules/.bin/which": "../which/bin/w"}
 
 
 def test_a_bundled_copy_gives_way_to_the_package_the_lock_places_there() -> None:
     places = ["node_modules/npm", "node_modules/npm/node_modules/a", "node_modules/npm2"]
     files = [f"node_modules/npm/{name}" for name in ("x", "node_modules/a/y", "node_modules/ab/z")]
-    assert npm.covered("node_modules/npm", files, places) == ["node_modules/npm/node_modules/a/y"]
-    assert npm.covered("node_modules/npm2", files, places) == []
+    assert covered("node_modules/npm", files, places) == ["node_modules/npm/node_modules/a/y"]
+    assert covered("node_modules/npm2", files, places) == []
 
 
 # --- native add-ons ---
@@ -269,7 +268,7 @@ def test_a_prebuilt_add_on_must_be_for_the_target(file: str, amd64: bool, arm64:
     found = [("addon@1.0.0", "it has a binding.gyp, and holds none for linux {}")]
     for stack, fits, cpu in ((AMD64, amd64, "x64"), (ARM64, arm64, "arm64")):
         expected = [] if fits else [(name, why.format(cpu)) for name, why in found]
-        assert npm.needs_build(placed, stack) == expected
+        assert needs_build(placed, stack) == expected
 
 
 def test_add_ons_that_are_only_wanted_are_no_obstacle() -> None:
@@ -278,10 +277,10 @@ def test_add_ons_that_are_only_wanted_are_no_obstacle() -> None:
         {"name": "ssh2", "wants": ["cpu-features"], "needs": []},
     )
     placed = [native("cpu-features"), user]
-    assert npm.needs_build(placed, AMD64) == []
-    assert [name for name, _ in npm.needs_build(placed, AMD64, {"cpu-features"})] == ["cpu-features@1.0.0"]
+    assert needs_build(placed, AMD64) == []
+    assert [name for name, _ in needs_build(placed, AMD64, {"cpu-features"})] == ["cpu-features@1.0.0"]
     needy: tuple[str, dict[str, object]] = ("node_modules/y", {"name": "y", "needs": ["cpu-features"]})
-    assert [name for name, _ in npm.needs_build([*placed, needy], AMD64)] == ["cpu-features@1.0.0"]
+    assert [name for name, _ in needs_build([*placed, needy], AMD64)] == ["cpu-features@1.0.0"]
 
 
 def test_an_addon_in_a_platform_package_of_its_own_is_enough() -> None:
@@ -297,7 +296,7 @@ def test_an_addon_in_a_platform_package_of_its_own_is_enough() -> None:
     def needs(*names: str) -> list[tuple[str, str]]:
         others = [{"name": name, "version": "2.0.0", "prebuilt": ["watcher.node"]} for name in names]
         placed = [(f"node_modules/{one['name']}", one) for one in (parent, *others)]
-        return npm.needs_build(placed, AMD64, ["@p/watcher"])
+        return needs_build(placed, AMD64, ["@p/watcher"])
 
     assert needs("@p/watcher-linux-x64-glibc") == []
     refused = [("@p/watcher@2.0.0", "its install script compiles an add-on, and holds none for linux x64")]

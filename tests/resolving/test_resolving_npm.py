@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from stager.ecosystems.npm import resolver as npm
 from stager.errors import BadManifest, NeedsBuild, StagerError
 from stager.indexes import Indexes
 from stager.indexes.configured import npm_options
 from stager.indexes.origins import Credential, Origin
-from stager.locking import install_npm
-from stager.resolving import confined, npm
+from stager.locking import install
+from stager.resolving import confined
 from stager.staging import Settings
 from stager.store import Store
 from stager.tree import SourceTree
@@ -228,18 +229,18 @@ def test_the_lock_is_npms_own(shape: str, tmp_path: Path, shared_store: Path) ->
     indexes = Indexes.from_environment(os.environ, home=str(Path.home()))
     settings = Settings(Store(str(shared_store)), indexes)
     node = tmp_path / "node"
-    home = install_npm(str(node), SourceTree.of({"package.json": "{}"}), (), settings)
+    home = f"{install(str(node), SourceTree.of({'package.json': '{}'}), {'node': (), 'npm': ()}, settings)}/node"
     app = tmp_path / "app"
     for name, content in SHAPES[shape].items():
         (app / name).parent.mkdir(parents=True, exist_ok=True)
         (app / name).write_text(content if isinstance(content, str) else json.dumps(content))
 
-    def install(place: str) -> str:
+    def copied(place: str) -> str:
         shutil.copytree(node, place, copy_function=os.link)
         return f"{place}/.stager/node"
 
     with confined.scratch(indexes) as scratch:
-        lock = npm.resolve(SourceTree.read(str(app)), install, scratch)
+        lock = npm.resolve(SourceTree.read(str(app)), copied, scratch)
     command = [f"{home}/bin/node", f"{home}/lib/node_modules/npm/bin/npm-cli.js", "install", "--package-lock-only"]
     subprocess.run([*command, "--ignore-scripts", "--no-audit", "--no-fund"], cwd=app, capture_output=True, check=True)
     assert lock == (app / "package-lock.json").read_bytes()

@@ -14,9 +14,10 @@ from builders import make_wheel
 from servers import Server, guarded, serve
 from uv import find_uv_bin
 
+from stager.ecosystems.pypi import resolver as python
 from stager.errors import BadManifest, NeedsBuild, StagerError
 from stager.indexes import Indexes
-from stager.resolving import confined, python
+from stager.resolving import confined
 from stager.tree import SourceTree
 
 PACKAGES = {

@@ -15,11 +15,13 @@ from servers import Server
 from uv import find_uv_bin
 
 from stager.cli import main
+from stager.ecosystems.npm import resolver as npm
+from stager.ecosystems.pypi import resolver as python
 from stager.errors import StagerError
 from stager.indexes import Indexes
-from stager.locking import install_npm
+from stager.locking import install
 from stager.planning import indexes_for
-from stager.resolving import confined, npm, python
+from stager.resolving import confined
 from stager.staging import Settings
 from stager.store import Store
 from stager.tree import SourceTree
@@ -111,7 +113,7 @@ def node(shared_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Node and npm as `stager lock` lays them out."""
     settings = Settings(Store(str(shared_store)), Indexes.from_environment(os.environ, home=str(Path.home())))
     place = tmp_path_factory.mktemp("node")
-    install_npm(str(place), SourceTree.of({"package.json": "{}"}), (), settings)
+    install(str(place), SourceTree.of({"package.json": "{}"}), {"node": (), "npm": ()}, settings)
     return place
 
 

@@ -26,9 +26,12 @@ from evidence_apps import SITUATIONS, Situation, Staged, stage
 from stager import codec, receipt, resources, sbom
 from stager.digest import Digest
 from stager.droplets import open_droplet
+from stager.ecosystems import deb_copyright
+from stager.ecosystems.licence import Licence
+from stager.ecosystems.npm import inventory as npm_packages
 from stager.errors import BadArchive, NotCached
-from stager.sbom import contents, inventory, licences, owners
-from stager.sbom.components import Component, Inventory, Licence, uuid5
+from stager.sbom import contents, inventory, owners
+from stager.sbom.components import Component, Inventory, uuid5
 from stager.stacks import extend, lock
 from stager.store import Store
 
@@ -191,10 +194,11 @@ def test_the_order_in_which_things_are_found_does_not_show(staged: Staged) -> No
         texts = dict(sorted(held.texts.items(), reverse=True))
         mixed = contents.Contents(tuple(shuffled), texts)
         plan = droplet.plan
-        debs = inventory._deb_facts(plan, staged.store)
-        assert owners.bundled(mixed, plan) == owners.bundled(held, plan)
-        inner = owners.bundled(held, plan)
-        assert owners.assign(mixed, plan, debs, inner, "x") == owners.assign(held, plan, debs, inner, "x")
+        looked = inventory.look(plan, staged.store)
+        said = inventory.ask(plan, held, looked)
+        assert inventory.ask(plan, mixed, looked) == said
+        whose = owners.assign(held, plan, looked, said.inner, "x")
+        assert owners.assign(mixed, plan, looked, said.inner, "x") == whose
 
 
 def test_a_file_that_nothing_accounts_for_is_an_error(tmp_path: Path) -> None:
@@ -374,12 +378,12 @@ FORMAT = "Format: https://www.debian.org/x/copyright-format/1.0/\n\nFiles: *\nCo
     ],
 )
 def test_debian_copyright(text: str, expected: Licence) -> None:
-    assert licences.of_debian(text) == expected
+    assert deb_copyright.licence(text) == expected
 
 
 @pytest.mark.parametrize("value", [None, 7, [], {}, {"type": 3}, "", ["", None], "UNLICENSED" * 1000])
 def test_a_strange_npm_licence_is_no_expression(value: Any) -> None:
-    found = licences.of_npm({"license": value})
+    found = npm_packages.licence({"license": value})
     assert found.expression == ""
     assert all(len(name) <= 120 for name in found.names)
 

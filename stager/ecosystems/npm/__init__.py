@@ -6,49 +6,30 @@ resolved again, and no code of a package is run.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
+from stager.ecosystems.record import Ecosystem, Laid, LockRequest, MakeRequest, Wanted, Workplace
 from stager.errors import BadLock
 from stager.model import Locked, Stack
 
-from .bins import bin_links
-from .bundles import covered
-from .collect import LAYOUT
-from .manifest import Manifest, all_manifests, manifest, workspaces
-from .names import from_purl
-from .natives import needs_build
-from .source import Lookup
-
 if TYPE_CHECKING:
     from stager.archive import Held
-    from stager.model import Artifact
+    from stager.ecosystems.graph import Graph
+    from stager.ecosystems.installed import Installed, Said
+    from stager.indexes import Indexes
+    from stager.model import Artifact, Plan
     from stager.tar import Unpacked
     from stager.tree import SourceTree
 
-__all__ = [
-    "LAYOUT",
-    "LOCKS",
-    "Lookup",
-    "Manifest",
-    "bin_links",
-    "check_drift",
-    "covered",
-    "declared",
-    "find_locks",
-    "from_purl",
-    "manifest",
-    "members",
-    "needs_build",
-    "read_lock",
-    "unpack",
-    "workspaces",
-]
+    from .source import Lookup
 
+LAYOUT = "npm/1"
+DIRECT = "nodejs.direct"
+"""The fact that names the packages the app itself cannot do without."""
 LOCKS = ("npm-shrinkwrap.json", "package-lock.json", "pnpm-lock.yaml", "yarn.lock", "bun.lock")
 """Names of the locks that are understood; npm prefers the shrinkwrap when there are both."""
-WORKSPACES = ("pnpm-workspace.yaml", "package.json")
-"""The manifests that may name the members of a workspace, the one that wins first; each member has the last."""
-STARTS_MEMBER = "web: cd {member} && npm start"
 _BINARY = "bun.lockb"
 
 
@@ -115,6 +96,7 @@ def check_drift(tree: SourceTree, lock: str) -> None:
 
 def members(tree: SourceTree) -> list[str]:
     """The folders of the workspace at the tree's root, by pnpm-workspace.yaml, else by package.json. Raises BadManifest."""
+    from .manifest import manifest, workspaces
     from .pnpm_settings import packages
 
     patterns = packages(tree)
@@ -135,6 +117,7 @@ def declared(tree: SourceTree) -> frozenset[str]:
 
     Raises BadManifest.
     """
+    from .manifest import all_manifests
     from .pnpm_settings import packages
 
     return frozenset(
@@ -142,3 +125,155 @@ def declared(tree: SourceTree) -> frozenset[str]:
         for item in all_manifests(tree, packages(tree)).values()
         for name in (*item.dependencies, *item.optional, *item.peer)
     )
+
+
+# --- the record ------------------------------------------------------------------------------------------------
+
+
+def _read(request: LockRequest) -> Locked:
+    from stager.indexes import default_npm
+
+    from .packuments import NpmLookup
+
+    if not request.lock:
+        return Locked(())
+    indexes = request.indexes
+    registries = {default_npm(), indexes.npm(), *indexes.npm_scopes.values()}
+    hosts = frozenset(host for url in registries if (host := urlsplit(url).hostname))
+    lookup = NpmLookup(request.pages, indexes) if request.pages else None
+    return read_lock(request.tree, request.lock, request.stack, registry_hosts=hosts, lookup=lookup)
+
+
+def _check_manager(tree: SourceTree, lock: str, managers: Mapping[str, str]) -> None:
+    from .managers import check
+
+    check(tree, lock, managers)
+
+
+def _facts(tree: SourceTree) -> list[tuple[str, str]]:
+    from .manifest import all_manifests
+
+    firm = {name for item in all_manifests(tree).values() for name in item.dependencies}
+    return [(DIRECT, " ".join(sorted(firm)))]
+
+
+def direct(plan: Plan) -> list[str]:
+    """The packages that the app and its workspaces cannot do without, as the plan remembers them."""
+    return dict(plan.facts).get(DIRECT, "").split()
+
+
+def _order(version: str) -> Any:
+    from semantic_version import Version
+
+    return Version(version.partition("+")[0])  # clause 10: build metadata has no part in the order
+
+
+def _locate(wanted: Wanted) -> Iterator[str]:
+    """`<registry>/<name>/-/<base>-<version>.tgz`; the lock's own URL first only when it is of that registry."""
+    from stager.indexes import joined
+    from stager.indexes.origins import Origin
+
+    words = wanted.artifact.purl.removeprefix("pkg:npm/").partition("?")[0].partition("@")
+    name, version = unquote(words[0]), unquote(words[2])
+    registry = wanted.indexes.npm(name)
+    usual = joined(registry, f"{name}/-/{name.rpartition('/')[2]}-{version}.tgz")
+    same = bool(wanted.hint) and Origin.of(wanted.hint) == Origin.of(registry)
+    yield from (wanted.hint, usual) if same else (usual, wanted.hint)
+
+
+def _page(indexes: Indexes) -> str:
+    from stager.indexes import joined
+
+    return joined(indexes.npm(), "npm")
+
+
+def _needs(tree: SourceTree, lock: str, _: Plan) -> Graph:
+    from .needs import graph
+
+    return graph(tree, lock)
+
+
+def _lock_name(request: MakeRequest) -> str:
+    from .resolver import lock_name
+
+    return lock_name(request.tree, request.manager)
+
+
+def _make_lock(request: MakeRequest, place: Workplace) -> bytes:
+    from .resolver import resolve
+
+    def install(folder: str) -> str:
+        return f"{request.install(folder, ('node', 'npm'), ('node',))}/node"
+
+    return resolve(request.tree, install, place)
+
+
+def _links(laid: Sequence[Laid], links: Sequence[tuple[str, str]]) -> dict[str, str]:
+    from .bins import bin_links
+
+    return bin_links([(one.path, one.meta) for one in laid], links)
+
+
+def _check(plan: Plan, laid: Sequence[Laid]) -> None:
+    from .vetting import check
+
+    check(plan, laid)
+
+
+def _notes(plan: Plan, laid: Sequence[Laid], _: Collection[str]) -> list[str]:
+    from .vetting import notes
+
+    return notes(plan, laid)
+
+
+def _tells(path: str) -> bool:
+    folder, _, file = path.rpartition("/")
+    return file == "package.json" and _is_package(folder)
+
+
+def _is_package(folder: str) -> bool:
+    """Whether a folder's path is that of a package: below `node_modules`, with its scope."""
+    above, _, name = folder.rpartition("/")
+    if name.startswith("@"):
+        return False
+    scope = above.rpartition("/")[2]
+    above = above.rpartition("/")[0] if scope.startswith("@") and len(scope) > 1 else above
+    return above.rpartition("/")[2] == "node_modules" and bool(name)
+
+
+def _inventory(installed: Installed) -> Said:
+    from .inventory import inventory
+
+    return inventory(installed)
+
+
+ECOSYSTEM = Ecosystem(
+    name="npm",
+    title="npm",
+    order=_order,
+    locate=_locate,
+    gone="It was unpublished. Pin another version, or configure a registry that still has it.",
+    scoped=True,
+    page=_page,
+    locks=LOCKS,
+    manifests=("package.json",),
+    workspaces=("pnpm-workspace.yaml", "package.json"),
+    starts_member="web: cd {member} && npm start",
+    vendored="node_modules",
+    find_locks=find_locks,
+    read_lock=_read,
+    check_drift=check_drift,
+    check_manager=_check_manager,
+    declared=declared,
+    members=members,
+    facts=_facts,
+    needs=_needs,
+    lock_name=_lock_name,
+    make_lock=_make_lock,
+    layouts={LAYOUT: unpack},
+    links=_links,
+    check=_check,
+    notes=_notes,
+    tells=_tells,
+    inventory=_inventory,
+)

@@ -2,17 +2,17 @@
 
 `read_lock` reduces `uv.lock`, `pylock.toml`, `poetry.lock`, `pdm.lock`, `Pipfile.lock` and hashed `requirements.txt`
 to the same artifacts, chosen for the target; it never resolves again and never asks the host. `unpack` turns a wheel
-into droplet entries. Nothing here opens a socket: a `Lookup` is given by the caller.
+into droplet entries. Nothing here opens a socket: a `Lookup` is given by the caller. `ECOSYSTEM`, in the end, is all of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from stager.ecosystems.record import Ecosystem, Laid, Listing, LockRequest, MakeRequest, Wanted, Workplace
 from stager.errors import LockMissing, NeedsBuild
 from stager.model import Artifact, Locked
-from stager.tar import Unpacked
 
 from .lookup import IndexFile, Lookup, resolve
 from .pins import LAYOUT, PLACE, Reading, normalise_index, select
@@ -20,10 +20,15 @@ from .target import Target
 
 if TYPE_CHECKING:
     from stager.archive import Held
-    from stager.model import Reason
+    from stager.ecosystems.graph import Graph
+    from stager.ecosystems.installed import Installed, Said
+    from stager.indexes import Indexes
+    from stager.model import Plan, Reason
+    from stager.tar import Unpacked
     from stager.tree import SourceTree
 
 __all__ = [
+    "ECOSYSTEM",
     "LAYOUT",
     "LOCKS",
     "PLACE",
@@ -31,7 +36,6 @@ __all__ = [
     "Lookup",
     "Target",
     "check_drift",
-    "check_static",
     "declared",
     "find_locks",
     "included",
@@ -44,10 +48,6 @@ __all__ = [
 
 LOCKS: tuple[str, ...] = ("uv.lock", "pylock.toml", "poetry.lock", "pdm.lock", "Pipfile.lock", "requirements.txt")
 """The lock files that are recognised, in this order; `requirements.txt` is one only when it has hashes."""
-
-WORKSPACES = ("pyproject.toml",)
-"""The manifests that may name the members of a workspace; each member has the last."""
-STARTS_MEMBER = "web: cd {member} && python main.py"
 
 _OWN_HINT = "Move what is compiled into a package of its own and publish a wheel of it."
 
@@ -171,15 +171,149 @@ def members(tree: SourceTree) -> list[str]:
     return members(tree)
 
 
-def check_static(tree: SourceTree) -> None:
-    """Raise BadManifest when what an app without a lock depends on is known only by running its build."""
-    from .manifest import check_static
-
-    check_static(tree)
-
-
 def unpack(blob: str | Held, artifact: Artifact, path: str) -> Unpacked:
     """The files of a wheel placed below `path`; see `wheel`. Raises BadArchive, UnsafeEntry."""
     from .wheel import unpack
 
     return unpack(blob, artifact, path)
+
+
+# --- the record ------------------------------------------------------------------------------------------------
+
+
+def _read(request: LockRequest) -> Locked:
+    from stager.indexes import default_pypi
+
+    from .pages import PypiLookup
+    from .project import app_files
+
+    if not request.lock:
+        return Locked((), files=app_files(request.tree, ()))
+    version = request.runtimes["python"]
+    major, minor = (int(part) for part in version.split(".")[:2])
+    return read_lock(
+        request.tree,
+        request.lock,
+        Target(request.stack, (major, minor), version),
+        groups=request.options.get("groups", ()),
+        extras=request.options.get("extras", ()),
+        lookup=PypiLookup(request.pages, request.indexes) if request.pages else None,
+        default_indexes=frozenset(normalise_index(url) for url in (*request.indexes.pypi(), default_pypi())),
+    )
+
+
+def _declared(tree: SourceTree) -> frozenset[str]:
+    """The names; where there are none, what is known only by running a build is refused."""
+    from .manifest import check_static
+
+    names = declared(tree)
+    if not names:
+        check_static(tree)
+    return names
+
+
+def _requires(tree: SourceTree, lock: str) -> list[tuple[str, str, Reason]]:
+    found = requires_python(tree, lock)
+    return [("python", *found)] if found else []
+
+
+def _order(version: str) -> Any:
+    from packaging.version import Version
+
+    return Version(version)
+
+
+def _locate(wanted: Wanted) -> Iterator[str]:
+    from .locating import locate
+
+    return locate(wanted)
+
+
+def _page(indexes: Indexes) -> str:
+    from stager.indexes import joined
+
+    return joined(indexes.pypi()[0], "pip/") if indexes.pypi() else ""
+
+
+def _needs(tree: SourceTree, lock: str, plan: Plan) -> Graph:
+    from .needs import graph
+
+    return graph(tree, lock, plan)
+
+
+def _lock_name(request: MakeRequest) -> str:
+    from .resolver import lock_name
+
+    return lock_name(request.tree)
+
+
+def _make_lock(request: MakeRequest, place: Workplace) -> bytes:
+    from .resolver import lock_name, resolve
+
+    return resolve(request.tree, lock_name(request.tree), lambda: request.version("python"), place, request.environ)
+
+
+def _notes(plan: Plan, laid: Sequence[Laid], paths: Collection[str]) -> list[str]:
+    if not any(one.meta.get("former") for one in laid):
+        return []
+    from .former import remarks
+
+    return remarks([(one.artifact.name, one.meta) for one in laid], paths, dict(plan.inputs))
+
+
+def _is_list(path: str) -> bool:
+    return path.endswith(".dist-info/RECORD")
+
+
+def _claims(
+    artifacts: Sequence[tuple[int, Artifact]], lists: Mapping[str, bytes]
+) -> Iterator[tuple[int, Iterator[str], str]]:
+    from .records import claims
+
+    return claims(artifacts, lists)
+
+
+def _unplanned(lists: Mapping[str, bytes]) -> Iterator[tuple[str, Iterator[str], str]]:
+    from .records import unplanned
+
+    return unplanned(lists)
+
+
+def _tells(path: str) -> bool:
+    return path.endswith((".dist-info/METADATA", ".dist-info/RECORD"))
+
+
+def _inventory(installed: Installed) -> Said:
+    from .inventory import inventory
+
+    return inventory(installed)
+
+
+ECOSYSTEM = Ecosystem(
+    name="pypi",
+    title="Python",
+    order=_order,
+    locate=_locate,
+    gone="It was removed from the index. Pin another version, or configure an index that still has it.",
+    page=_page,
+    locks=LOCKS,
+    locks_with_urls=("uv.lock", "pylock.toml"),
+    manifests=("pyproject.toml", "requirements.txt", "requirements.in", "Pipfile", "setup.cfg", "setup.py"),
+    workspaces=("pyproject.toml",),
+    starts_member="web: cd {member} && python main.py",
+    find_locks=find_locks,
+    read_lock=_read,
+    check_drift=check_drift,
+    declared=_declared,
+    members=members,
+    included=included,
+    requires=_requires,
+    needs=_needs,
+    lock_name=_lock_name,
+    make_lock=_make_lock,
+    layouts={LAYOUT: unpack},
+    listing=Listing(_is_list, _claims, _unplanned, PLACE),
+    notes=_notes,
+    tells=_tells,
+    inventory=_inventory,
+)

@@ -108,12 +108,6 @@ def _bad(path: str, why: str, hint: str = "", line: int | None = None) -> Stager
     return kind(path, why, hint, line)
 
 
-def line_of(text: str, pattern: str) -> int | None:
-    """The 1-based number of the first line that matches the regular expression, None when none does."""
-    found = re.search(pattern, text, re.MULTILINE)
-    return text.count("\n", 0, found.start()) + 1 if found else None
-
-
 def lines_of(text: str, header: str) -> list[int]:
     """The 1-based line of each line that is exactly `header`, such as `[[package]]`: where its n-th table begins."""
     found, line, start = [], 1, 0

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 from stager.checked import Node
 from stager.errors import LockStale
 from stager.model import Reason
+from stager.places import line_of
 
 from .constraints import alternatives
-from .document import line_of, parse_json, read, toml
+from .document import parse_json, read, toml
 from .manifest import PYPROJECT, Wanted, dependency_groups, dig, entries, origin, project_wanted, pyproject
 from .pdm import pdm_python
 from .pins import normalise

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from stager.checked import Node
 from stager.errors import BadManifest
-from stager.places import toml_line
+from stager.places import line_of, toml_line
 
-from .document import line_of, read, toml
+from .document import read, toml
 from .pins import normalise
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from stager.checked import Node
 from stager.errors import BadLock
+from stager.places import line_of
 
-from .document import line_of, parse_json, read
+from .document import parse_json, read
 from .folders import folder_path
 from .pins import File, Pin, Reading, filename_of, normalise
 from .target import Markers, Target

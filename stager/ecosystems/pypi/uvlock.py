@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from stager.checked import Node
 from stager.errors import BadLock, BadManifest
+from stager.places import line_of
 
-from .document import line_of, lines_of, read, toml
+from .document import lines_of, read, toml
 from .folders import folder_path
 from .graph import reachable
 from .pins import File, Pin, Reading, filename_of, normalise

@@ -20,21 +20,23 @@ from urllib.parse import quote, unquote
 
 from packaging.utils import canonicalize_name
 
-from ..checked import Node
-from ..ecosystems.pypi.document import line_of, read, toml
-from ..ecosystems.pypi.drift import check_compiled
-from ..ecosystems.pypi.manifest import PYPROJECT, dig, entries, setup_requires
-from ..ecosystems.pypi.pins import filename_of, is_web
-from ..ecosystems.pypi.requirements import Contents, Line, contents
-from ..ecosystems.pypi.unbuilt import OWN, SIBLINGS
-from ..ecosystems.pypi.workspace import members
-from ..errors import BadManifest, BadSettings, NeedsBuild
-from ..indexes import Indexes, default_pypi, uv_program
-from ..places import toml_line
-from .confined import APP, Scratch, base_python
+from stager.checked import Node
+from stager.ecosystems.record import APP
+from stager.errors import BadManifest, BadSettings, LockFailed, NeedsBuild
+from stager.indexes import Indexes, default_pypi, uv_program
+from stager.places import line_of, toml_line
+
+from .document import read, toml
+from .drift import check_compiled
+from .manifest import PYPROJECT, dig, entries, setup_requires
+from .pins import filename_of, is_web
+from .requirements import Contents, Line, contents
+from .unbuilt import OWN, SIBLINGS
+from .workspace import members
 
 if TYPE_CHECKING:
-    from ..tree import SourceTree
+    from stager.ecosystems.record import Workplace
+    from stager.tree import SourceTree
 
 _PLACEHOLDER = "0+stager.knows.no.version"
 _PROJECT = ("name", "version", "requires-python", "dependencies", "optional-dependencies")
@@ -109,8 +111,21 @@ def listing(tree: SourceTree) -> str:
 LISTS = ("requirements.txt", "requirements.in")
 
 
+def lock_name(tree: SourceTree) -> str:
+    """The lock that fits the manifest. Raises LockFailed for Poetry's and Pipenv's own manifests: they need their own tool."""
+    if is_project(tree):
+        return "uv.lock"
+    if "Pipfile" in tree:
+        raise LockFailed("Pipfile.lock", "only Pipenv reads a Pipfile", "Run 'pipenv lock' and commit Pipfile.lock.")
+    if not listing(tree):
+        raise LockFailed(
+            "poetry.lock", "pyproject.toml has no [project] table", "Run 'poetry lock' and commit poetry.lock."
+        )
+    return "pylock.toml"
+
+
 def resolve(
-    tree: SourceTree, lock: str, python: Callable[[], str], scratch: Scratch, environ: Mapping[str, str]
+    tree: SourceTree, lock: str, python: Callable[[], str], scratch: Workplace, environ: Mapping[str, str]
 ) -> bytes:
     """The lock file that uv makes of an app: `uv.lock` of its projects, or `pylock.toml` of its list of packages.
 
@@ -135,15 +150,15 @@ def resolve(
     return finished(scratch.read(lock))
 
 
-def _interpreter(asked: Iterable[str], python: Callable[[], str], scratch: Scratch) -> str:
+def _interpreter(asked: Iterable[str], python: Callable[[], str], scratch: Workplace) -> str:
     """The interpreter that uv is given. It only asks it for its version and platform, and wants one that the projects accept:
     where this host's is none, one that gives the version of `python` as its own."""
     here = ".".join(map(str, sys.version_info[:3]))
     if all(_accepts(text, here) for text in asked):
-        return base_python()
+        return scratch.python
     path = f"{scratch.root}/bin/python"
     scratch.write(
-        {"bin/python": _OTHER.format(python=base_python(), version=python(), minor=_minor(python())).encode()}
+        {"bin/python": _OTHER.format(python=scratch.python, version=python(), minor=_minor(python())).encode()}
     )
     os.chmod(path, 0o700)
     return path

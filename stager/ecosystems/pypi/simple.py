@@ -9,9 +9,10 @@ from io import BytesIO
 from typing import IO, Any
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
-from ..ecosystems.pypi.lookup import IndexFile, Keep
-from ..errors import Unreachable
-from .streaming import STEP, entries
+from stager.errors import Unreachable
+from stager.net.streaming import STEP, entries
+
+from .lookup import IndexFile, Keep
 
 JSON = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 """The Accept header: JSON if there is any."""

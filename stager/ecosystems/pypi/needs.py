@@ -10,20 +10,20 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from .. import box
-from ..checked import Node as Document
-from ..comparing import Package
-from ..ecosystems import pypi
-from ..ecosystems.pypi.document import line_of, read, toml
-from ..ecosystems.pypi.manifest import Wanted
-from ..ecosystems.pypi.pins import normalise
-from ..ecosystems.pypi.target import Markers
-from ..errors import StagerError
-from .graph import Graph
+from stager import box
+from stager.checked import Node as Document
+from stager.ecosystems.graph import Graph, members
+from stager.errors import StagerError
+from stager.places import line_of
+
+from .document import read, toml
+from .manifest import Wanted, declared
+from .pins import normalise
+from .target import Markers, Target
 
 if TYPE_CHECKING:
-    from ..model import Plan
-    from ..tree import SourceTree
+    from stager.model import Plan
+    from stager.tree import SourceTree
 
 _MANIFESTS = ("pyproject.toml", "requirements.in", "Pipfile", "setup.cfg", "requirements.txt")
 _VIA = re.compile(r"#\s*via\s*(.*)")
@@ -35,9 +35,7 @@ Holds = Callable[[str], bool]
 def graph(tree: SourceTree, lock: str, plan: Plan) -> Graph:
     """What a Python lock of the app says. Raises BadLock, BadManifest."""
     found = Graph(lock)
-    found.names = {
-        one.name: (one.name, one.version) for one in map(Package.of, plan.artifacts) if one.ecosystem == "pypi"
-    }
+    found.names = {name: (name, version) for name, version in members(plan, "pypi")}
     name = lock.rpartition("/")[2]
     holds = _markers(lock, plan)
     if name == "uv.lock":
@@ -55,7 +53,7 @@ def graph(tree: SourceTree, lock: str, plan: Plan) -> Graph:
 def _markers(lock: str, plan: Plan) -> Holds:
     version = next((one.version for one in plan.runtimes if one.name == "python"), "3.11.0")
     major, minor = (int(part) for part in version.split(".")[:2])
-    markers = Markers(pypi.Target(box.load(plan.stack, plan.architecture), (major, minor), version), lock)
+    markers = Markers(Target(box.load(plan.stack, plan.architecture), (major, minor), version), lock)
 
     def holds(text: str) -> bool:
         try:
@@ -72,7 +70,7 @@ def _roots(found: Graph, tree: SourceTree, lock: str) -> None:
         return
     manifests = [path for path in _MANIFESTS if path in tree and path != lock]
     texts = {path: read(tree, path) for path in manifests}
-    for name in sorted(pypi.declared(tree)):
+    for name in sorted(declared(tree)):
         where = next((place for path, text in texts.items() if (place := _place(path, text, name))), "")
         if where and name in found.names:
             found.roots[name] = where

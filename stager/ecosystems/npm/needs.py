@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from ..checked import Node as Document
-from ..ecosystems.npm import berry_lock, bun, documents, pnpm, pnpm_layout, yarn
-from ..ecosystems.npm.manifest import all_manifests
-from ..places import json_line
-from .graph import Graph
+from stager.checked import Node as Document
+from stager.ecosystems.graph import Graph
+from stager.places import json_line
+
+from . import berry_lock, bun, documents, pnpm, pnpm_layout, yarn
+from .manifest import all_manifests
 
 if TYPE_CHECKING:
-    from ..tree import SourceTree
+    from stager.tree import SourceTree
 
 _GROUPS = ("dependencies", "optionalDependencies")
 

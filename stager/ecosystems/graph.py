@@ -1,8 +1,14 @@
-"""Who needs whom, as a lock file says it."""
+"""Who needs whom: as a lock file says it, or as installed packages say it of themselves."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+if TYPE_CHECKING:
+    from stager.model import Plan
 
 Node = str
 """A package in a lock, by the lock's own key."""
@@ -53,3 +59,12 @@ class Graph:
         name = self.names.get(node)
         same = {other for other, found in self.names.items() if found == name} | {node}
         return [one for one, targets in self.edges.items() if same & set(targets)]
+
+
+def members(plan: Plan, kind: str) -> Iterator[tuple[str, str]]:
+    """(name, version) of the plan's artifacts whose package URLs are of this type."""
+    for one in plan.artifacts:
+        words = one.purl.partition("?")[0].partition("#")[0].removeprefix(f"pkg:{kind}/")
+        if words != one.purl.partition("?")[0].partition("#")[0]:
+            name, _, version = words.rpartition("@") if "@" in words[1:] else (words, "", "")
+            yield unquote(name), unquote(version)

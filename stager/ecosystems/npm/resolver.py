@@ -15,19 +15,21 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from ..checked import Node
-from ..ecosystems.npm import cures, documents
-from ..ecosystems.npm.manifest import all_manifests
-from ..ecosystems.npm.source import is_git, is_local_tarball, is_web
-from ..ecosystems.pypi.document import line_of
-from ..errors import BadManifest, NeedsBuild
-from ..indexes import Indexes
-from ..indexes.configured import NPM_AGES, npm_options, npmrc
-from ..indexes.origins import PORTS, Origin
-from .confined import APP, HOME, Scratch
+from stager.checked import Node
+from stager.ecosystems.record import APP, HOME
+from stager.errors import BadManifest, LockFailed, NeedsBuild
+from stager.indexes import Indexes
+from stager.indexes.configured import NPM_AGES, npm_options, npmrc
+from stager.indexes.origins import PORTS, Origin
+from stager.places import line_of
+
+from . import cures, documents, pnpm_settings
+from .manifest import all_manifests
+from .source import is_git, is_local_tarball, is_web
 
 if TYPE_CHECKING:
-    from ..tree import SourceTree
+    from stager.ecosystems.record import Workplace
+    from stager.tree import SourceTree
 
 _OPTIONS = (
     *("--ignore-scripts", "--allow-git=none", "--allow-remote=root", "--no-audit", "--no-fund", "--no-update-notifier"),
@@ -51,12 +53,32 @@ HINT = (
 )
 
 
-def resolve(tree: SourceTree, install: Callable[[str], str], scratch: Scratch) -> bytes:
+LOCK = "package-lock.json"
+_OTHERS = {
+    "pnpm": ("pnpm-lock.yaml", "pnpm install --lockfile-only"),
+    "yarn": ("yarn.lock", "yarn install"),
+    "bun": ("bun.lock", "bun install"),
+}
+"""Package managers whose locks only they can make: the lock's name, and the command."""
+
+
+def lock_name(tree: SourceTree, manager: str) -> str:
+    """The lock that npm makes. Raises LockFailed when the app asks for another package manager."""
+    why = f"package.json's packageManager names {manager}, whose lock only it can make"
+    if manager not in _OTHERS and pnpm_settings.packages(tree):
+        manager, why = "pnpm", f"{pnpm_settings.WORKSPACE} names the members of a workspace, and only pnpm reads it"
+    if manager in _OTHERS:
+        lock, command = _OTHERS[manager]
+        raise LockFailed(lock, why, f"Run '{command}' and commit {lock}.")
+    return LOCK
+
+
+def resolve(tree: SourceTree, install: Callable[[str], str], scratch: Workplace) -> bytes:
     """The `package-lock.json` that npm makes of an app. `install` lays Node and npm out in a folder and says where they are.
 
     Raises what `manifests` and `settings` raise, NeedsBuild, LockFailed with npm's own words.
     """
-    root, lock = scratch.root, "package-lock.json"
+    root, lock = scratch.root, LOCK
     scratch.write({f"{APP}/{path}": text for path, text in manifests(tree, scratch.indexes).items()})
     scratch.write({f"{HOME}/.npmrc": settings(tree, scratch.indexes)})
     home = install(f"{root}/node")

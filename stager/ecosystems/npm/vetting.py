@@ -1,0 +1,43 @@
+"""What npm packages say of themselves is held against the stack: what cannot work is refused, what may not is noted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from stager import box
+from stager.errors import BadLock, NeedsBuild
+
+from . import direct
+from .natives import absent, misfits, needs_build
+
+if TYPE_CHECKING:
+    from stager.ecosystems.record import Laid
+    from stager.model import Plan
+
+
+def check(plan: Plan, laid: Sequence[Laid]) -> None:
+    """Raise BadLock for a package that the app needs and that is for another system, NeedsBuild for those not compiled."""
+    stack, firm, placed = box.load(plan.stack, plan.architecture), direct(plan), [(one.path, one.meta) for one in laid]
+    for name, runs_on in misfits(placed, stack, firm):
+        raise BadLock(
+            "package.json",
+            f"{name} runs on {runs_on} only, and stack {stack.name} is linux {stack.architecture} glibc",
+            "Move the package that needs it to optionalDependencies, or remove it, and make the lock again.",
+        )
+    if needs := needs_build(placed, stack, firm):
+        hint = (
+            "stager runs no install scripts. Choose a version that ships a prebuilt binary for this stack, "
+            "or replace the package."
+        )
+        raise NeedsBuild(needs, hint)
+
+
+def notes(plan: Plan, laid: Sequence[Laid]) -> list[str]:
+    """Notes on packages whose add-on for the stack the lock does not have."""
+    stack = box.load(plan.stack, plan.architecture)
+    again = "make the lock again without node_modules: 'rm -r node_modules package-lock.json && npm install'"
+    return [
+        f"{name} wants {wanted} on this stack, which the lock file does not have; {again}"
+        for name, wanted in absent([(one.path, one.meta) for one in laid], stack)
+    ]
