@@ -50,7 +50,35 @@ class Part:
     length: int
 
 
-class DropletFile:
+class Packed:
+    """An open file that is joined as a droplet is, as bytes. Methods raise BadArchive when they are not what they should be."""
+
+    def __init__(self, path: str, fd: int, size: int) -> None:
+        self.path = path
+        self.size = size
+        self.name = os.path.basename(path)
+        self._fd = fd
+
+    def whole(self) -> Iterator[bytes]:
+        """The file's own bytes, in parts."""
+        yield from self.stretch(0, self.size)
+
+    def stretch(self, offset: int, size: int) -> Iterator[bytes]:
+        """So many of the file's bytes, in parts."""
+        while size:
+            part = os.pread(self._fd, min(_BUFFER, size), offset)
+            if not part:
+                raise BadArchive(self.name, "changed while it was read")
+            yield part
+            offset, size = offset + len(part), size - len(part)
+
+    def inflated(self) -> Iterator[bytes]:
+        """The whole uncompressed tar, the envelope and end marker included, in parts."""
+        head = len(codec.HEADER)
+        return inflated(self.stretch(head, self.size - head), self.name)
+
+
+class DropletFile(Packed):
     """An open droplet file; use as a context manager. Made by `open_droplet`.
 
     `digest` and `size` are the file's; `facts` is its `launch.json`; `layers` are in the order of the archive.
@@ -58,11 +86,8 @@ class DropletFile:
     """
 
     def __init__(self, path: str, fd: int, digest: Digest, size: int) -> None:
-        self.path = path
+        super().__init__(path, fd, size)
         self.digest = digest
-        self.size = size
-        self.name = os.path.basename(path)
-        self._fd = fd
         self.facts: dict[str, Any] = {}
         self.plan_text = ""
         self.parts: dict[str, Part] = {}
@@ -93,12 +118,12 @@ class DropletFile:
     def runs(self, layer: Layer) -> Iterator[bytes]:
         """The layer's deflate runs as they lie in the file, in parts."""
         part = self.parts[layer.name]
-        yield from self._bytes(part.offset, part.size)
+        yield from self.stretch(part.offset, part.size)
 
     def tar(self, layer: Layer) -> Iterator[bytes]:
         """The layer's uncompressed tar, whose SHA-256 is `layer.diff_id`, in parts; without an end-of-archive marker."""
         part = self.parts[layer.name]
-        yield from _checked(self._bytes(part.offset, part.size), part, self.name)
+        yield from checked(self.stretch(part.offset, part.size), part, self.name)
 
     def entries(self, *, contents: bool = True) -> Iterator[Entry]:
         """Every entry of the whole archive in its order, the envelope's included; hashed unless not `contents`."""
@@ -127,23 +152,6 @@ class DropletFile:
             if entry.name == ROOT + path and entry.kind == "file" and entry.size <= _SMALL:
                 return b"".join(kept[entry.name])
         raise BadArchive(self.name, f"has no file {path}")
-
-    def _bytes(self, offset: int, size: int) -> Iterator[bytes]:
-        while size:
-            part = os.pread(self._fd, min(_BUFFER, size), offset)
-            if not part:
-                raise BadArchive(self.name, "changed while it was read")
-            yield part
-            offset, size = offset + len(part), size - len(part)
-
-    def whole(self) -> Iterator[bytes]:
-        """The file's own bytes, in parts."""
-        yield from self._bytes(0, self.size)
-
-    def inflated(self) -> Iterator[bytes]:
-        """The whole uncompressed tar, the envelope and end marker included, in parts."""
-        head = len(codec.HEADER)
-        return inflated(self._bytes(head, self.size - head), self.name)
 
 
 def open_droplet(path: str, store: Store | None = None) -> DropletFile:
@@ -216,11 +224,10 @@ def _fill(droplet: DropletFile, store: Store | None) -> None:
 
 def _read(droplet: DropletFile, store: Store | None) -> dict[str, Any]:
     """Everything about the file, as the memo holds it: facts, plan, and [name, part, [digest, diffID]] per layer."""
-    texts, length = skeleton_of(droplet)
-    record = Node(_json(texts[LAYERS], droplet.name), LAYERS, fail_with=lambda _, why: BadArchive(droplet.name, why))
+    texts, parts = cut(droplet)
     known = _remembered(droplet, store)
     layers = []
-    for name, part in parts_of(droplet, record, length):
+    for name, part in parts:
         ids = known.get(name) or _identify(droplet, part)
         layers.append([name, [part.offset, part.size, part.crc, part.length], ids])
     facts = launch_facts(texts[_FACTS[0]], droplet.name)
@@ -259,7 +266,14 @@ def _json(text: bytes, label: str) -> Any:
         raise BadArchive(label, "one of its own records is no JSON") from None
 
 
-def skeleton_of(droplet: DropletFile) -> tuple[dict[str, bytes], int]:
+def cut(droplet: Packed) -> tuple[dict[str, bytes], Iterator[tuple[str, Part]]]:
+    """The small files that describe a droplet, and its layers' places in order, which are worked out as they are taken."""
+    texts, length = _skeleton(droplet)
+    record = Node(_json(texts[LAYERS], droplet.name), LAYERS, fail_with=lambda _, why: BadArchive(droplet.name, why))
+    return texts, _parts(droplet, record, length)
+
+
+def _skeleton(droplet: Packed) -> tuple[dict[str, bytes], int]:
     """The small files that describe the droplet, and the length of its skeleton's tar."""
     kept: dict[str, list[bytes]] = {ROOT + path: [] for path in _FACTS}
     count = seen = end = 0
@@ -276,7 +290,7 @@ def skeleton_of(droplet: DropletFile) -> tuple[dict[str, bytes], int]:
     return {path: b"".join(kept[ROOT + path]) for path in _FACTS}, end
 
 
-def parts_of(droplet: DropletFile, record: Node, length: int) -> Iterator[tuple[str, Part]]:
+def _parts(droplet: Packed, record: Node, length: int) -> Iterator[tuple[str, Part]]:
     """Each layer's place, in order: the skeleton's is found, the plan's are stated, the app's is what is left."""
     part = _front(droplet, length)
     yield SKELETON, part
@@ -292,7 +306,7 @@ def parts_of(droplet: DropletFile, record: Node, length: int) -> Iterator[tuple[
     if left < 0:
         raise BadArchive(droplet.name, f"{LAYERS} says that it is longer than it is")
     if left:
-        crc, length = _measure(inflated(droplet._bytes(position, left), droplet.name, open_end=True))
+        crc, length = _measure(inflated(droplet.stretch(position, left), droplet.name, open_end=True))
         yield APP_LAYER, Part(position, left, crc, length)
 
 
@@ -303,11 +317,11 @@ def _count(node: Node, key: str, most: int = 1 << 60) -> int:
     return number
 
 
-def _front(droplet: DropletFile, length: int) -> Part:
+def _front(droplet: Packed, length: int) -> Part:
     """The runs at the file's beginning that inflate to `length` bytes: they end with an empty stored block."""
     decoder, begin = zlib.decompressobj(-15), len(codec.HEADER)
     made = crc = done = 0
-    for run, marked in _marked(droplet._bytes(begin, min(_SMALL, droplet.size - begin))):
+    for run, marked in _marked(droplet.stretch(begin, min(_SMALL, droplet.size - begin))):
         try:
             for out in drained(decoder, run):
                 made, crc = made + len(out), zlib.crc32(out, crc)
@@ -341,11 +355,11 @@ def _identify(droplet: DropletFile, part: Part) -> list[str]:
     packed, plain = hashlib.sha256(codec.HEADER), hashlib.sha256()
 
     def tapped() -> Iterator[bytes]:
-        for data in droplet._bytes(part.offset, part.size):
+        for data in droplet.stretch(part.offset, part.size):
             packed.update(data)
             yield data
 
-    for data in _checked(tapped(), part, droplet.name):
+    for data in checked(tapped(), part, droplet.name):
         plain.update(data)
     packed.update(codec.trailer(part.crc, part.length))
     return [f"sha256:{packed.hexdigest()}", f"sha256:{plain.hexdigest()}"]
@@ -401,7 +415,7 @@ def _measure(parts: Iterable[bytes]) -> tuple[int, int]:
     return crc, length
 
 
-def _checked(runs: Iterable[bytes], part: Part, label: str) -> Iterator[bytes]:
+def checked(runs: Iterable[bytes], part: Part, label: str) -> Iterator[bytes]:
     """Inflate a layer's runs and make sure that they are what is said of them."""
     crc = length = 0
     for data in inflated(runs, label, open_end=True):

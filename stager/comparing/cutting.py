@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import zlib
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
-from typing import Any
 
 from .. import codec, droplets, parsing, regular
 from ..archive.stream import decompressed
@@ -84,10 +82,8 @@ def _cut(path: str, label: str) -> tuple[tuple[LayerPart, ...], LayerPart]:
         size = os.fstat(fd).st_size
         if os.pread(fd, _HEAD, 0) != codec.HEADER:
             raise BadArchive(label, "has another gzip header")
-        file = droplets.DropletFile(path, fd, Digest("sha256:" + "0" * 64), size)
-        texts, length = droplets.skeleton_of(file)
-        record = _record(texts[FACTS[2]], label)
-        parts = list(droplets.parts_of(file, record, length))
+        _, places = droplets.cut(droplets.Packed(path, fd, size))
+        parts = list(places)
     finally:
         os.close(fd)
     end = parts[-1][1].offset + parts[-1][1].size
@@ -102,16 +98,7 @@ def _open(path: str) -> int:
         raise Unreadable(path, error.strerror or str(error)) from None
 
 
-def _record(data: bytes, label: str) -> Node:
-
-    try:
-        document = parsing.json(data)
-    except (ValueError, RecursionError):
-        raise BadArchive(label, "its layers.json is no JSON") from None
-    return Node(document, FACTS[2], fail_with=lambda _, why: BadArchive(label, why))
-
-
-def _layer(path: str, label: str, name: str, part: Any) -> LayerPart:
+def _layer(path: str, label: str, name: str, part: droplets.Part) -> LayerPart:
     extent = Extent(path, part.offset, part.size, part.length, part.crc)
 
     def entries() -> tuple[tuple[Item, ...], Kept]:
@@ -178,12 +165,7 @@ def same_bytes(first: Extent, second: Extent) -> bool:
 
 def checked(extent: Extent, label: str) -> Iterator[bytes]:
     """The tar of a layer. Raises BadArchive when it does not come to its stated length and CRC-32."""
-    crc = length = 0
-    for data in droplets.inflated(raw(extent), label, open_end=True):
-        crc, length = zlib.crc32(data, crc), length + len(data)
-        yield data
-    if (crc, length) != (extent.crc, extent.length):
-        raise BadArchive(label, "a layer is not what layers.json says of it")
+    return droplets.checked(raw(extent), droplets.Part(extent.offset, extent.size, extent.crc, extent.length), label)
 
 
 # --- read from the start ---------------------------------------------------------------------------------------
@@ -225,12 +207,10 @@ def _read_through(path: str, label: str, digest: Digest) -> Contents:
 
 def _lengths(data: bytes, label: str) -> tuple[int, list[tuple[str, int]]] | None:
     """How many entries the skeleton has, and how many bytes of tar each layer of the plan; None when it is not said."""
-    if not data:
-        return None
     try:
-        record = _record(data, label)
+        record = Node(parsing.json(data), FACTS[2], fail_with=lambda _, why: BadArchive(label, why))
         return record.int("entries"), [(node.str("name"), node.int("length")) for node in record.list("layers")]
-    except StagerError:
+    except (StagerError, ValueError, RecursionError):
         return None
 
 
