@@ -51,7 +51,7 @@ class Part:
 
 
 class Packed:
-    """An open file that is joined as a droplet is, as bytes. Methods raise BadArchive when they are not what they should be."""
+    """An open file that is joined as a droplet is, as bytes. Methods raise BadArchive when it is not."""
 
     def __init__(self, path: str, fd: int, size: int) -> None:
         self.path = path
