@@ -113,7 +113,9 @@ def install(place: str, tree: SourceTree, asked: Mapping[str, Asked], settings: 
 
 
 def _sources(tree: SourceTree, settings: Settings) -> planning.Sources:
-    return planning.Sources.online(settings.store, settings.indexes, tree, settings.offline, settings.stop)
+    return planning.Sources.online(
+        settings.store, settings.indexes, tree, settings.offline, settings.stop, settings.progress
+    )
 
 
 def _host_stack(name: str) -> Stack:

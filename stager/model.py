@@ -217,6 +217,8 @@ class Event:
     what: str
     done: int = 0
     total: int = 0
+    source: str = ""
+    """The host that a file or page came from, once it is here."""
 
 
 Progress = Callable[[Event], None]

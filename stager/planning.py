@@ -19,7 +19,19 @@ from .ecosystems import ecosystem
 from .ecosystems.record import LockRequest
 from .errors import StagerError, Unpinned
 from .inputs import DEFAULT_ARCHITECTURE, DEFAULT_STACK, inputs_of
-from .model import Artifact, BuildpackPin, Detection, Detections, EnvVar, Locked, Plan, Reason, Runtime, Stack
+from .model import (
+    Artifact,
+    BuildpackPin,
+    Detection,
+    Detections,
+    EnvVar,
+    Locked,
+    Plan,
+    Progress,
+    Reason,
+    Runtime,
+    Stack,
+)
 from .resources import is_input
 from .runtimes.chosen import Chosen
 from .runtimes.ended import remarks
@@ -43,13 +55,19 @@ class Sources:
 
     @classmethod
     def online(
-        cls, store: Store, indexes: Indexes, tree: SourceTree, offline: bool = False, stop: Callable[[], bool] = never
+        cls,
+        store: Store,
+        indexes: Indexes,
+        tree: SourceTree,
+        offline: bool = False,
+        stop: Callable[[], bool] = never,
+        progress: Progress | None = None,
     ) -> Sources:
         """The configured indexes, and those the app names, through the store's page cache; with `offline`, that alone."""
         from .fetching.web import Web
 
         indexes = indexes_for(tree, indexes)
-        return cls(Web(indexes, store, offline=offline, stopping=stop), indexes)
+        return cls(Web(indexes, store, offline=offline, stopping=stop, progress=progress), indexes)
 
 
 def indexes_for(tree: SourceTree, indexes: Indexes) -> Indexes:

@@ -24,10 +24,13 @@ _BYTES = ("push", "pull")
 """Verbs whose numbers are bytes; those of a fetch are, too, file by file, and beside them the files are counted."""
 
 
-def reporter(stream: TextIO) -> Progress:
-    """A progress callback that writes to `stream`: a live bar when that is a terminal, else a line a verb."""
-    if not stream.isatty():
-        return _Lines(stream).tell
+def reporter(stream: TextIO, *, sources: bool = False) -> Progress:
+    """A progress callback that writes to `stream`: a live bar when that is a terminal, else a line a verb.
+
+    With `sources`, lines that say of each file and page where it came from.
+    """
+    if sources or not stream.isatty():
+        return _Lines(stream, sources).tell
     bars = _Bars(stream)
     atexit.register(bars.close)  # an error may end the work anywhere; the terminal must not stay without its cursor
     return bars.tell
@@ -38,10 +41,11 @@ def _size(count: int) -> str:
 
 
 class _Lines:
-    """One line when a verb begins, so that a log shows where time goes without growing."""
+    """One line when a verb begins, so that a log shows where time goes without growing; if asked for, one a source."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, sources: bool) -> None:
         self._stream = stream
+        self._sources = sources
         self._seen: set[str] = set()
         self._lock = threading.Lock()
 
@@ -50,7 +54,9 @@ class _Lines:
             if event.verb not in self._seen:
                 self._seen.add(event.verb)
                 self._stream.write(f"stager: {_LABELS.get(event.verb, event.verb)} …\n")
-                self._stream.flush()
+            if self._sources and event.source:
+                self._stream.write(printable(f"  {event.what} from {event.source}") + "\n")
+            self._stream.flush()
 
 
 class _Bars:

@@ -44,6 +44,15 @@ def detections_text(found: Detections) -> str:
     return "\n".join(lines)
 
 
+def rules_text(plan: Plan) -> str:
+    """Which rule decided each thing of a plan, for `--verbose`."""
+    rows = [(f"buildpack {one.name}", one.reason) for one in plan.buildpacks]
+    rows += [(f"{one.name} {one.version}", one.reason) for one in plan.runtimes]
+    rows += [(f"process {one.type}", one.reason) for one in plan.processes]
+    rows += [(f"variable {one.name}", one.reason) for one in plan.env]
+    return "\n".join(f"{what}: {reason}" for what, reason in rows)
+
+
 def plan_json(plan: Plan) -> dict[str, Any]:
     """The document of `stager plan --json`."""
     return {

@@ -214,7 +214,9 @@ def _planned(folder: Folder, previous: Plan | None, settings: Settings) -> Plan:
     stack, architecture = aim(folder, settings)
     return planning.plan(
         folder.tree,
-        sources=planning.Sources.online(settings.store, settings.indexes, folder.tree, settings.offline, settings.stop),
+        sources=planning.Sources.online(
+            settings.store, settings.indexes, folder.tree, settings.offline, settings.stop, settings.progress
+        ),
         stack=stack,
         architecture=architecture,
         only=buildpacks_of(folder, settings),

@@ -298,3 +298,12 @@ def test_a_name_that_no_variable_can_have_is_refused(stager: Run, name: str) -> 
 def test_what_stands_after_a_program_is_its_own() -> None:
     found = parser_of("ssh").parse_args(["-C", "x", "grep", "-q", "--json", "-v"])
     assert (found.dir, found.command, found.quiet, found.json) == ("x", ["grep", "-q", "--json", "-v"], False, False)
+
+
+def test_verbose_says_which_rule_decided(stager: Run, tmp_path: Path) -> None:
+    small_droplet(tmp_path)
+    for words in (("stage",), ("plan",), ("lock",), ("stage", "--offline")):  # the last is the warm way
+        done = stager(*words, "app", "-v").good()
+        assert "buildpack procfile: Procfile names the processes (Procfile:1)\n" in done.err
+        assert "process web: " in done.err
+        assert "process web: " not in stager(*words, "app").good().err

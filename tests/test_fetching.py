@@ -118,6 +118,10 @@ def test_ready_is_told_of_every_artifact_once(store: Store, server: Server) -> N
     assert sorted(server.paths()) == [path_of("x"), path_of("y")]
     assert {(event.verb, event.what) for event in events} == {("fetch", "x@1.0.0"), ("fetch", "y@1.0.0"), ("fetch", "")}
     assert [(event.done, event.total) for event in events if not event.what] == [(0, 2), (1, 2), (2, 2)]
+    assert sorted((event.what, event.done, event.source) for event in events if event.source) == [
+        ("x@1.0.0", 1, "127.0.0.1"),
+        ("y@1.0.0", 1, "127.0.0.1"),
+    ]
     told.clear()
     fetch(twice, store, server, ready=lambda artifact, name: told.append((artifact, name)))
     assert len(told) == 3

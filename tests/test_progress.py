@@ -31,6 +31,20 @@ def test_a_log_gets_one_line_a_verb() -> None:
     assert stream.getvalue() == "stager: planning …\nstager: fetching …\nstager: assembling …\n"
 
 
+def test_sources_are_told_when_they_are_asked_for() -> None:
+    stream = io.StringIO()
+    tell = reporter(stream, sources=True)
+    for event in (
+        Event("plan", "flask", source="index.example"),
+        EVENTS[1],
+        Event("fetch", "a@1\x1b", 9, 9, "b.example"),
+    ):
+        tell(event)
+    assert stream.getvalue() == (
+        "stager: planning …\n  flask from index.example\nstager: fetching …\n  a@1\\x1b from b.example\n"
+    )
+
+
 def test_a_terminal_gets_bars_with_sizes_that_vanish_at_the_end() -> None:
     ours, theirs = pty.openpty()
     with os.fdopen(theirs, "w", encoding="utf-8") as stream:

@@ -45,6 +45,7 @@ def _plan(arguments: argparse.Namespace) -> int:
     settings = replace(shared.settings(arguments, store), save_lock=False)
     folder = shared.folder(arguments, store)
     plan = current_plan(folder, settings)
+    shared.tell_rules(arguments, plan)
     if arguments.json:
         shared.print_json(plan_json(plan))
     else:
@@ -66,6 +67,7 @@ def _lock(arguments: argparse.Namespace) -> int:
     aim(folder, settings)
     plan = make_plan(folder, previous_plan(folder, forgiving=True), settings)
     save_lock(folder, plan)
+    shared.tell_rules(arguments, plan)
     if arguments.json:
         shared.print_json(plan_json(plan))
     else:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import TextIO
 
-    from ..model import Progress
+    from ..model import Plan, Progress
     from ..restage import Folder
     from ..staging import Settings
     from ..store import Store
@@ -250,7 +250,15 @@ def progress(arguments: argparse.Namespace) -> Progress | None:
         return None
     from ..progress import reporter
 
-    return reporter(beneath(sys.stderr))
+    return reporter(beneath(sys.stderr), sources=arguments.verbose)
+
+
+def tell_rules(arguments: argparse.Namespace, plan: Plan) -> None:
+    """With `--verbose`, say which rule decided each thing of the plan."""
+    if arguments.verbose:
+        from ..report import rules_text
+
+        say(rules_text(plan))
 
 
 def folder(arguments: argparse.Namespace, store: Store) -> Folder:

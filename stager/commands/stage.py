@@ -71,6 +71,10 @@ def staged(folder: Folder, arguments: argparse.Namespace, store: Store) -> dict[
         from ..staging import stage_folder
 
         result = stage_folder(folder, arguments.output, shared.settings(arguments, store))
+    if arguments.verbose:
+        from ..staging import current_plan
+
+        shared.tell_rules(arguments, current_plan(folder, shared.settings(arguments, store, save_lock=False)))
     return result
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import BadLock, Cancelled, DigestMismatch, FetchError, Gone, NotFound
 from ..model import Event
-from ..net.patience import Patience, Tries
+from ..net.patience import Patience, Tries, host_of
 from ..net.session import Session
 from ..store.disk import forget
 from ..store.stored import resolve
@@ -101,9 +101,9 @@ class Crew:
     def _stopping(self) -> bool:
         return self._stop.is_set() or (self._cancel is not None and self._cancel.is_set())
 
-    def _tell(self, what: str, done: int, total: int) -> None:
+    def _tell(self, what: str, done: int, total: int, source: str = "") -> None:
         if self._progress:
-            self._progress(Event("fetch", what, done, total))
+            self._progress(Event("fetch", what, done, total, source))
 
     # --- in the threads --------------------------------------------------------------------------------------
 
@@ -153,9 +153,12 @@ class Crew:
         me = threading.get_ident()
         self._active[me] = download
         try:
-            return download.from_(url)
+            name = download.from_(url)
         finally:
             self._active.pop(me, None)
+        size = download.received
+        self._tell(artifact.name, size, size, host_of(url))
+        return name
 
     def _tell_bytes(self, artifact: Artifact, done: int) -> None:
         self._tell(artifact.name, done, artifact.size or 0)

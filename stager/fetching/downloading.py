@@ -51,6 +51,8 @@ class Download:
         self._tell = tell
         self.temporary = ""
         """The path of the unfinished file while there is one."""
+        self.received = 0
+        """Bytes of the whole file."""
 
     def from_(self, url: str) -> str:
         """Fetch it from this URL and return its SHA-256 hex.
@@ -63,6 +65,7 @@ class Download:
             body = _Body(self.artifact, writer)
             try:
                 self._persist(url, body)
+                self.received = body.size
                 return body.finish(self._store)
             finally:
                 self.temporary = ""

@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from .. import temporary
 from ..errors import BadSettings, NotCached, NotFound, TooLarge, Unreachable
+from ..model import Event, Progress
 from ..net.addresses import Refused
 from ..net.patience import Again, Patience, Tries, again, date, host_of
 from ..net.session import HOPS, Session, ended, failure, redirect
@@ -42,9 +43,11 @@ class Web:
         offline: bool = False,
         patience: Patience | None = None,
         stopping: Callable[[], bool] = lambda: False,
+        progress: Progress | None = None,
     ) -> None:
         self._indexes = indexes
         self._store = store
+        self._progress = progress
         self._offline = offline
         self._patience = patience or Patience()
         self._stopping = stopping
@@ -93,7 +96,7 @@ class Web:
                         target = redirect(url, response.status_code, response.headers.get("Location"))
                         if not target:
                             self._check(response, url, what)
-                            return self._body(response, url, what, watched, page)
+                            return self._here(response, url, what, watched, page)
                     finally:
                         response.close()
                     url, response = target, None
@@ -103,6 +106,11 @@ class Web:
                         self._forget(url)
                     ended(watched, url)
         raise Refused("it redirects too often")
+
+    def _here(self, response: Any, url: str, what: str, watched: Watched, page: IO[bytes]) -> None:
+        self._body(response, url, what, watched, page)
+        if self._progress:
+            self._progress(Event("plan", _label(url), source=host_of(url)))
 
     def _ask(self, url: str, headers: dict[str, str]) -> Any:
         import requests
