@@ -159,7 +159,8 @@ def _fail(error: StagerError, json: bool) -> int:
     except (OSError, CannotWrite):
         _abandon(sys.stdout)
     try:
-        print(f"stager: {error}", file=sys.stderr, flush=True)
+        what, newline, hint = str(error).partition("\n")
+        print(f"stager: {what} [{error.code}]{newline}{hint}", file=sys.stderr, flush=True)
     except OSError:
         _abandon(sys.stderr)
     return error.exit_code

@@ -382,7 +382,7 @@ def _remembered(droplet: DropletFile, store: Store | None) -> dict[str, list[str
 
 
 def inflated(parts: Iterable[bytes], label: str, *, open_end: bool = False) -> Iterator[bytes]:
-    """The bytes that a raw deflate stream holds, in parts of at most 4 MiB.
+    """The bytes that a raw deflate stream holds, in parts of at most 1 MiB.
 
     With `open_end` the stream is runs without a final block. Raises BadArchive for anything else.
     """
@@ -400,10 +400,10 @@ def inflated(parts: Iterable[bytes], label: str, *, open_end: bool = False) -> I
 
 
 def drained(decoder: zlib._Decompress, data: bytes) -> Iterator[bytes]:
-    """All that `data` makes the decoder give, in parts of at most 4 MiB. Raises zlib.error."""
+    """All that `data` makes the decoder give, in parts of at most 1 MiB. Raises zlib.error."""
     out = b""
-    while (data or len(out) == 4 * _BUFFER) and not decoder.eof:
-        out = decoder.decompress(data, 4 * _BUFFER)
+    while (data or len(out) == _BUFFER) and not decoder.eof:
+        out = decoder.decompress(data, _BUFFER)
         data = decoder.unconsumed_tail
         yield out
 

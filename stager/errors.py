@@ -192,16 +192,15 @@ class NoProcess(SourceError):
         kind: str = "",
         where: str = "",
         site: tuple[str, str, str] | None = None,
-        elsewhere: tuple[str, str] = ("", ""),
+        example: tuple[str, str] = ("", ""),
     ) -> None:
         """`kind` is what the app is instead, as a sentence, and `where` the place that says so; `site` as in NotDetected;
-        `elsewhere` is a command that another platform's file has, and its place."""
+        `example` is a command, and the place of another platform's file that has it."""
         meant = f"{site[0]} is of a {site[1]} site: {_built_site(site[2])} " if site else ""
-        command, place = elsewhere
-        example = {"nodejs": "node server.js", "python": "python main.py"}.get(next(iter(buildpacks), ""), "./server")
+        command, place = example
         super().__init__(
             f"no start command found for {_listing(buildpacks)}{f': {kind}' if kind else ''}",
-            f"{meant}Add a file Procfile with a line such as 'web: {command or example}'"
+            f"{meant}Add a file Procfile with a line such as 'web: {command or './server'}'"
             f"{f', as {place} has it' if place else ''}. Looked for: {_listing(looked_for, 20)}",
             where=where,
             looked_for=list(looked_for),

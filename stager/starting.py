@@ -24,14 +24,8 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-FOLDERS = (
-    "node_modules/.bin",
-    ".stager/node/bin",
-    ".stager/bun/bin",
-    ".stager/pypi/bin",
-    ".stager/python/bin",
-)
-"""The droplet's folders in which its profile scripts have programs looked for."""
+FOLDERS = ("node_modules/.bin", ".stager/pypi/bin")
+"""The droplet's folders, beside its runtimes', in which its profile scripts have programs looked for."""
 _SYSTEM = ("/bin", "/usr/bin", "/sbin", "/usr/sbin")
 _BARE = ("debian-12", "debian-13")
 """Stacks whose programs are these alone; on others only what is another language's is missed."""
@@ -85,10 +79,9 @@ _LANGUAGES = {
 }
 LANGUAGE = {word: language for language, words in _LANGUAGES.items() for word in words.split()}
 _TOOLS = _words("conda hatch mamba micromamba pdm pipenv pipx poetry rye uv uvx")
-_MANAGERS = _words("bun bunx corepack pnpm pnpx yarn yarnpkg")
 _SHELLS = _words("bash dash sh")
-_READERS = frozenset({"python", "python3", "perl", *_SHELLS})
-"""Programs whose first plain word is a file that they read."""
+_READERS = frozenset({"perl", *_SHELLS})
+"""Programs, beside runtimes', whose first plain word is a file that they read."""
 _VALUES = {"-W", "-X", "-o", "-O", "--init-file", "--rcfile", "-I", "-M"}
 
 Need = list[str]
@@ -98,16 +91,18 @@ shell) or `read` (by another program)."""
 
 def needs(processes: Iterable[Process]) -> list[Need]:
     """What the processes' commands start, as far as their lines tell."""
-    from .shell import simple  # here and below, since only a new plan has lines to read
+    from .runtimes import kinds  # here and below, since only a new plan has lines to read
+    from .shell import simple
 
+    readers = _READERS.union(*(one.readers for one in kinds()))
     found = []
     for process in processes:
         place = [process.type, process.reason.file, str(process.reason.line or "")]
-        found += [[*place, *row] for one in simple(process.command) for row in _rows(one)]
+        found += [[*place, *row] for one in simple(process.command) for row in _rows(one, readers)]
     return found
 
 
-def _rows(one: Simple) -> list[list[str]]:
+def _rows(one: Simple, readers: frozenset[str]) -> list[list[str]]:
     from .shell import app_path
 
     word, rows = one.words[0], []
@@ -121,7 +116,7 @@ def _rows(one: Simple) -> list[list[str]]:
     if word in (".", "source") and (path := app_path(one.words[1], one.folder) if one.words[1:] else None):
         rows.append(["read", one.words[1], path])
     name = posixpath.basename(word)
-    if name in _READERS and (file := _argument(one.words)) and (path := app_path(file, one.folder)):
+    if name in readers and (file := _argument(one.words)) and (path := app_path(file, one.folder)):
         rows.append(["source" if name in _SHELLS else "read", file, path])
     return rows
 
@@ -142,7 +137,9 @@ def _argument(words: tuple[str, ...]) -> str:
 
 def unmet(wanted: Iterable[Need], paths: Collection[str], stack: str) -> dict[str, Any]:
     """What of it the plan's own files do not meet, with the programs that they bring; empty when nothing is left."""
-    folders = {folder + "/" for folder in FOLDERS}
+    from .runtimes import kinds
+
+    folders = {f"{folder}/" for folder in (*FOLDERS, *(one.programs for one in kinds() if one.programs))}
     programs = sorted({path.rpartition("/")[2] for path in paths if path[: path.rfind("/") + 1] in folders})
     left = [row for row in wanted if not (row[5] in paths if row[5] else _found(row[4], programs, stack))]
     return {"needs": left, "programs": programs, "stack": stack} if left else {}
@@ -153,8 +150,6 @@ def _found(word: str, programs: Collection[str], stack: str) -> bool:
     folder, _, name = word.rpartition("/")
     if (not folder and (name in programs or name in _BUILTINS)) or name in _PROGRAMS:
         return True
-    if folder and name.startswith("python"):  # many systems have one, and none is promised
-        return stack not in _BARE
     return stack not in _BARE and name not in LANGUAGE
 
 
@@ -185,6 +180,8 @@ def _whose(name: str) -> str:
 
 
 def _advice(name: str, programs: Collection[str]) -> str:
+    from .runtimes import kinds
+
     if name in LANGUAGE:
         return (
             "Start a program that the app brings, built before staging, or stage the app where its language is known."
@@ -193,12 +190,11 @@ def _advice(name: str, programs: Collection[str]) -> str:
         return (
             f"Write the command without '{name} run': the droplet has the app's packages, and its PATH leads to them."
         )
-    if name in _MANAGERS and "npm" in programs:
-        return "Write it with 'npm run', which the droplet has, or give what the script runs."
-    if name in ("node", "npm", "npx", *_MANAGERS):
-        return "Add a package.json, so that Node.js is in the droplet."
-    if name in ("python", "python3", "pip"):
-        return "Add a requirements.txt or a pyproject.toml, so that Python is in the droplet."
+    told = [one for one in kinds() if name in one.commands]
+    if there := [one.instead for one in told if one.instead and one.name in programs]:
+        return there[0]
+    if wishes := [one.wish for one in told if one.wish]:
+        return wishes[0]
     return (
         f"Add the package that brings {name} to the app's dependencies and make the lock again, or correct the command."
     )

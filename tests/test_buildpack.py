@@ -40,7 +40,7 @@ def test_loading_twice_gives_equal_values() -> None:
 def test_an_unknown_name() -> None:
     with pytest.raises(InvalidDefinition) as caught:
         load("ruby")
-    assert caught.value.message == "no such buildpack is shipped; there are python, nodejs, static, procfile"
+    assert caught.value.message == "no such buildpack is shipped; there are nodejs, procfile, python, static"
 
 
 def test_patterns_compile_and_servers_are_there() -> None:

@@ -17,10 +17,10 @@ PACKAGE = Path(__file__).parent.parent / "stager"
 RANKS = [
     "names errors digest limits telling regular temporary resources rules places programs writing filling shell secrecy",
     "model checked parsing",
-    "tar inflate codec pieces archive elf render inputs templates yamltext buildpack box platforms npmrange releases wanted "
+    "tar inflate codec pieces archive elf render inputs templates yamltext box platforms npmrange releases wanted "
     "progress tree mistaken store entries",
     "ecosystems indexes net",
-    "runtimes layouts lockfile",
+    "runtimes layouts lockfile buildpack",
     # one droplet: made, read, compared, described
     "detection above planning fetching starting vetting linking assembly launch restage dependencies listening "
     "running inspecting remarks ownership report droplets comparing explaining sbom receipt provenance reporting doctor "

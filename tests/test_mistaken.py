@@ -137,7 +137,7 @@ def test_no_droplet_yet(words: str, name: str, made: dict[str, Path], run: Calla
     (tmp_path / "Procfile").touch()
     done = run(words, tmp_path / name)
     assert done.code == 20, done.err
-    assert f"{tmp_path / name}: cannot be read: there is no such file\n" in done.err
+    assert f"{tmp_path / name}: cannot be read: there is no such file [NoDroplet]\n" in done.err
     assert "'stager stage'" in done.err
     assert "permissions" not in done.err
     assert not made["OUT"].exists()
@@ -179,7 +179,7 @@ def test_an_image_is_no_droplet(words: str, image: str, made: dict[str, Path], r
     done = run(words, made["FOLDER"] / image)
     assert done.code == 60
     what = "a folder with an image in it (an OCI layout)" if image == "image" else "an image archive"
-    assert f"{image}: is no droplet: it is {what}\n" in done.err
+    assert f"{image}: is no droplet: it is {what} [NotADroplet]\n" in done.err
 
 
 @pytest.mark.parametrize("words", COMMANDS)

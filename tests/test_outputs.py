@@ -172,7 +172,7 @@ def test_every_command_refuses_what_it_cannot_write_and_says_why(
     whys = {
         tmp_path / "folder": "a file is to be written, and this is a folder",
         tmp_path / "a": "its symbolic links lead in a circle",
-        tmp_path / "gone/file": f"there is no folder {tmp_path / 'gone'}\n",
+        tmp_path / "gone/file": f"there is no folder {tmp_path / 'gone'} [CannotWrite]\n",
         Path("/dev/full"): "No space left on device",
     }
     for place, why in whys.items():
@@ -233,7 +233,10 @@ def test_a_missing_folder_is_told_before_any_work(words: str, run: Callable[...,
     for place in (tmp_path / "gone/file", tmp_path / "gone/deeper/file"):
         done = run(words, place, {words: ["NOWHERE" if word.isupper() else word for word in FILES[words]]})
         assert done.code == 70, done.err
-        assert f"cannot be written: there is no folder {place.parent}\n  Make it (mkdir -p {place.parent})" in done.err
+        assert (
+            f"cannot be written: there is no folder {place.parent} [CannotWrite]\n  Make it (mkdir -p {place.parent})"
+            in done.err
+        )
         assert "space" not in done.err
 
 
@@ -282,7 +285,7 @@ def test_a_full_standard_output_is_called_that(
     with open("/dev/full", "w", buffering) as full, contextlib.redirect_stdout(full):
         assert cli.main([*words, *store]) == 70
     err = capfd.readouterr().err
-    assert "stager: standard output: cannot be written: No space left on device\n" in err
+    assert "stager: standard output: cannot be written: No space left on device [CannotWrite]\n" in err
     assert "Traceback" not in err
 
 
@@ -346,7 +349,7 @@ def test_a_run_that_can_tell_nobody_where_it_listens_ends(
     with open("/dev/full", "w", buffering) as full, contextlib.redirect_stdout(full):
         assert cli.main(["run", str(made["DROPLET"]), "--json", "--cache-dir", str(made["STORE"])]) == 70
     err = capfd.readouterr().err
-    assert "stager: standard output: cannot be written: No space left on device\n" in err
+    assert "stager: standard output: cannot be written: No space left on device [CannotWrite]\n" in err
     assert "Traceback" not in err
 
 

@@ -86,7 +86,7 @@ def test_what_it_lacks_it_says(place: Path) -> None:
     for line in ("stage app -o new.tgz", "stage app -o new.tgz --offline", "cache gc"):
         done = user(*line.split(), cwd=place)
         assert done.code == 70, f"{line}: {done.err}"
-        assert "cannot be written: Permission denied\n" in done.err
+        assert "cannot be written: Permission denied [CannotWrite]\n" in done.err
         assert LACKS in done.err
         assert "Traceback" not in done.err
     assert not (place / "new.tgz").exists()

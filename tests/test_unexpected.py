@@ -135,7 +135,10 @@ def test_a_full_standard_output(words: str, unbuffered: str, tmp_path: Path) -> 
             env={**os.environ, "STAGER_CACHE_DIR": str(tmp_path / "store"), "PYTHONUNBUFFERED": unbuffered},
         )  # fmt: skip
     assert done.returncode == 70
-    assert "standard output: cannot be written: No space left on device\n  See that there is room" in done.stderr
+    assert (
+        "standard output: cannot be written: No space left on device [CannotWrite]\n  See that there is room"
+        in done.stderr
+    )
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
 

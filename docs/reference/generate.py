@@ -119,8 +119,8 @@ def error_codes(before: str) -> str:
     parts = [
         "# Error codes",
         MADE,
-        "An error prints `stager: WHERE: WHAT` on standard error, and below it how to mend it. With `--json`, standard output "
-        "has [a document](json.md#errors) with the code, too. Codes and exit statuses are stable. "
+        "An error prints `stager: WHERE: WHAT [CODE]` on standard error, and below it how to mend it. With `--json`, "
+        "standard output has [a document](json.md#errors) of the same. Codes and exit statuses are stable. "
         "After an error that is marked *again*, the same command may succeed later.",
         "Two statuses have no code: `stager diff` exits with 1 when the two differ, and a command whose output nobody reads "
         "any more exits with 141.",

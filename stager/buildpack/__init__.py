@@ -13,14 +13,13 @@ from collections.abc import Mapping
 from .. import resources
 from ..errors import InvalidDefinition, StagerError
 from ..model import BuildpackPin
+from ..runtimes import MODULES
 from ..yamltext import parse
 from .definition import build
 from .vocabulary import Buildpack
 
-__all__ = ["ORDER", "Buildpack", "generated", "load", "load_all", "load_folder"]
+__all__ = ["Buildpack", "generated", "load", "load_all", "load_folder"]
 
-ORDER = ("python", "nodejs", "static", "procfile")
-"""The shipped buildpacks in the order they are asked, and in which their parts of a droplet come."""
 _UNKNOWN = "no such buildpack is shipped; there are "
 _NO_DEFINITION = "there is no buildpack.yml in this folder"
 
@@ -29,7 +28,7 @@ def load(name: str) -> Buildpack:
     """A shipped buildpack. Raises InvalidDefinition when there is none of that name, or its definition is wrong."""
     if name not in resources.names("buildpacks"):
         file = f"{name}/buildpack.yml"
-        raise InvalidDefinition(file, "", _UNKNOWN + ", ".join(ORDER))
+        raise InvalidDefinition(file, "", _UNKNOWN + ", ".join(resources.names("buildpacks")))
     return load_folder(os.path.join(resources.folder("buildpacks"), name), shipped=True)
 
 
@@ -39,13 +38,16 @@ def load_pinned(pin: BuildpackPin, root: str) -> Buildpack:
 
 
 def load_all() -> tuple[Buildpack, ...]:
-    """Every shipped buildpack, in the fixed order of `ORDER`, others after it by name."""
-    names = sorted(resources.names("buildpacks"), key=lambda name: (_rank(name), name.encode()))
-    return tuple(load(name) for name in names)
+    """Every shipped buildpack, in the order they are asked, and in which their parts of a droplet come.
+
+    That is the order of the runtimes that they bring; those that bring none are last, by name.
+    """
+    return tuple(sorted(map(load, resources.names("buildpacks")), key=lambda one: (_rank(one), one.name.encode())))
 
 
-def _rank(name: str) -> int:
-    return ORDER.index(name) if name in ORDER else len(ORDER)
+def _rank(buildpack: Buildpack) -> int:
+    ranks = [rank for rank, name in enumerate(MODULES) if name in buildpack.runtimes]
+    return min(ranks, default=len(MODULES))
 
 
 def generated(buildpack: Buildpack, values: Mapping[str, object]) -> dict[str, str]:

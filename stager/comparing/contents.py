@@ -27,25 +27,31 @@ KINDS = ("droplet", "slug", "image", "box", "plan", "folder")
 class Item:
     """One entry: a file, folder or link.
 
-    `path` is relative to the app folder; what lies outside it begins with `/`. `sha256` is the hex digest of a file's
-    content, `form` a short digest of the entry's whole header, for what the other fields do not show.
+    `path` is relative to the app folder; what lies outside it begins with `/`. `content` is the SHA-256 of a file's content,
+    `form` a short digest of the entry's whole header, for what the other fields do not show: bytes, since there may be
+    200,000 of each.
     """
 
     path: str
     kind: str
     mode: int
     size: int = 0
-    sha256: str = ""
+    content: bytes = b""
     link: str = ""
     uid: int = UID
     gid: int = GID
     uname: str = ""
     gname: str = ""
     mtime: int = MTIME
-    form: str = ""
+    form: bytes = b""
     layer: str = ""
     end: int = 0
     """Where in its tar the entry ends."""
+
+    @property
+    def sha256(self) -> str:
+        """The hex digest of a file's content; empty for what is none, or has not been hashed."""
+        return self.content.hex()
 
     @property
     def executable(self) -> bool:
@@ -69,6 +75,10 @@ class Extent:
     crc: int = 0
 
 
+Read = Callable[[dict[str, bytes]], Iterable[Item]]
+"""Reads a layer's entries in their order, and puts the small files that say whose they are into the table."""
+
+
 class LayerPart:
     """One layer: its names, where its compressed bytes lie, and how to read its entries.
 
@@ -76,12 +86,12 @@ class LayerPart:
     are asked for. Either may be empty where it cannot be had.
     """
 
-    __slots__ = ("_diff_id", "_digest", "_items", "_read", "_tar", "extent", "name", "records", "size")
+    __slots__ = ("_diff_id", "_digest", "_items", "_read", "_tar", "extent", "forms", "name", "records", "size")
 
     def __init__(
         self,
         name: str,
-        read: Callable[[], tuple[tuple[Item, ...], dict[str, bytes]]],
+        read: Read,
         *,
         digest: str | Callable[[], str] = "",
         diff_id: str = "",
@@ -95,16 +105,30 @@ class LayerPart:
         self.extent = extent
         self.records: dict[str, bytes] = {}
         """Small files that say which package the layer's other files belong to, by path."""
+        self.forms = ""
+        """A digest of all entries' headers and contents, once they have been read."""
         self._diff_id = diff_id
         self._tar = tar
         self._read = read
         self._items: tuple[Item, ...] | None = None
 
+    def walk(self) -> Iterator[Item]:
+        """The layer's entries in their order, none of which is held: each walk reads them again. Raises BadArchive."""
+        if self._items is not None:
+            yield from self._items
+            return
+        records: dict[str, bytes] = {}
+        state = hashlib.sha256()
+        for item in self._read(records):
+            state.update(item.form + item.content + item.end.to_bytes(8, "little"))
+            yield item
+        self.records, self.forms = records, state.hexdigest()
+
     @property
     def items(self) -> tuple[Item, ...]:
-        """The layer's entries in their order. Raises BadArchive."""
+        """The layer's entries in their order, from now on held. Raises BadArchive."""
         if self._items is None:
-            self._items, self.records = self._read()
+            self._items = tuple(self.walk())
         return self._items
 
     @property
@@ -127,7 +151,7 @@ class LayerPart:
     @property
     def looked_into(self) -> bool:
         """Whether the entries have been read."""
-        return self._items is not None
+        return bool(self.forms)
 
     def tar(self) -> Iterator[bytes]:
         """The layer's tar, read again; nothing where that cannot be."""

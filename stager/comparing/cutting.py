@@ -101,12 +101,9 @@ def _open(path: str) -> int:
 def _layer(path: str, label: str, name: str, part: droplets.Part) -> LayerPart:
     extent = Extent(path, part.offset, part.size, part.length, part.crc)
 
-    def entries() -> tuple[tuple[Item, ...], Kept]:
-        return read(checked(extent, label), label, name)
-
     return LayerPart(
         name,
-        entries,
+        lambda kept: read(checked(extent, label), label, kept, name),
         digest=lambda: blob_digest(extent),
         size=part.size + _HEAD + _LAST,
         extent=extent,
@@ -120,13 +117,10 @@ def _behind(path: str, label: str, offset: int, size: int) -> LayerPart:
         raise BadArchive(label, "is shorter than its layers.json says")
     extent = Extent(path, offset, size)
 
-    def entries() -> tuple[tuple[Item, ...], Kept]:
-        return read(tar(), label, _ENVELOPE)
-
     def tar() -> Iterator[bytes]:
         return droplets.inflated(raw(extent), label, open_end=True)
 
-    return LayerPart(_ENVELOPE, entries, size=size, extent=extent, tar=tar)
+    return LayerPart(_ENVELOPE, lambda kept: read(tar(), label, kept, _ENVELOPE), size=size, extent=extent, tar=tar)
 
 
 def blob_digest(extent: Extent) -> str:
@@ -182,12 +176,12 @@ def gunzipped(path: str, label: str) -> Iterator[bytes]:
 
 def _read_through(path: str, label: str, digest: Digest) -> Contents:
     """Everything, inflated once; cut by the tar's own offsets where the archive says how long its layers are."""
-    items, kept = read(gunzipped(path, label), label)
+    kept: Kept = {}
+    items = tuple(read(gunzipped(path, label), label, kept))
     kind = "droplet" if any(item.outside for item in items) else "slug"
     if not any(item.path == "" or not item.outside for item in items):
         raise BadArchive(label, "holds no app folder")
-    rest = LayerPart("", lambda: (items, kept), size=os.path.getsize(path))
-    rest.items  # noqa: B018 - read already; this keeps the records
+    rest = _ready("", items, kept, size=os.path.getsize(path))
     found = Contents(
         kind,
         label,
@@ -234,12 +228,18 @@ def _assign(
     )
     for part in found.layers[1:]:
         part.records.update({path: data for path, data in kept.items() if path not in FACTS})
-    found.rest = _ready(_ENVELOPE, outer, {}, "") if outer else None
+    found.rest = _ready(_ENVELOPE, outer, {}) if outer else None
 
 
-def _ready(name: str, items: tuple[Item, ...], kept: Kept, diff_id: str) -> LayerPart:
-    part = LayerPart(name, lambda: (items, kept), diff_id=diff_id, size=total(items))
-    part.items  # noqa: B018
+def _ready(name: str, items: tuple[Item, ...], kept: Kept, diff_id: str = "", size: int = -1) -> LayerPart:
+    """A part of what has been read already."""
+
+    def entries(records: Kept) -> Iterable[Item]:
+        records |= kept
+        return items
+
+    part = LayerPart(name, entries, diff_id=diff_id, size=total(items) if size < 0 else size)
+    part.items  # noqa: B018 - this keeps the records
     return part
 
 

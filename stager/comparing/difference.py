@@ -7,9 +7,11 @@ and what a platform puts beside the app folder. Between two kinds of things the 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 
 from ..ownership import ENVELOPE
 from .contents import Contents, Item, LayerPart
@@ -88,11 +90,11 @@ def compare(a: Contents, b: Contents, *, content_only: bool = False) -> Differen
     rows, only_a, only_b = _share(a, b)
     files: list[FileChange] = []
     if a.has_files and b.has_files and (a.digest != b.digest or not alike):
-        before, after = _chosen(a, only_a, b.whole), _chosen(b, only_b, a.whole)
-        files = [*_files(before, after, a.owners(), b.owners(), alike)]
-        changes += [*_repeated(before, after)]
+        met = _met(_chosen(a, only_a, b.whole), _chosen(b, only_b, a.whole))
+        files = [*_files(met, a.owners(), b.owners(), alike)]
+        changes += [*_repeated(met)]
         if a.kind != "folder" and b.kind != "folder":
-            changes += [*_order(before, after)]
+            changes += [*_order(met)]
     if alike and a.packing and b.packing:
         changes += [*_packing(a, b, bool(changes or files), only_a, only_b)]
     return Difference(
@@ -165,21 +167,47 @@ def _equal(one: LayerPart, other: LayerPart) -> bool:
 # --- files -----------------------------------------------------------------------------------------------------
 
 
-def _chosen(side: Contents, parts: Iterable[LayerPart], whole: bool) -> list[Item]:
+@dataclass(frozen=True, slots=True)
+class _Met:
+    """What two archives come to side by side: their paths in order, and by path the entries that are not alike on both."""
+
+    old: list[str]
+    new: list[str]
+    unlike: dict[str, tuple[Item | None, Item | None]]
+
+
+def _chosen(side: Contents, parts: Iterable[LayerPart], whole: bool) -> Iterable[Item]:
     """The entries to compare: all of these parts, or the app's own when the other side has no more."""
-    items = [item for part in parts for item in part.items]
-    return items if whole or not side.whole else side.of_app(items)
+    if whole or not side.whole:
+        return chain.from_iterable(part.walk() for part in parts)
+    return side.of_app([item for part in parts for item in part.items])
 
 
-def _files(
-    before: Iterable[Item], after: Iterable[Item], owner_a: Owner, owner_b: Owner, alike: bool
-) -> Iterator[FileChange]:
-    old, new = ({item.path: item for item in some} for some in (before, after))
-    for path in sorted({*old, *new}, key=_bytes):
-        one, other = old.get(path), new.get(path)
+def _met(before: Iterable[Item], after: Iterable[Item]) -> _Met:
+    """Two archives of 200,000 entries: those of one are held, and of the other what is not like them."""
+    found = _Met([], [], {})
+    held: dict[str, Item] = {}
+    for item in before:
+        held[item.path] = item  # of a path that comes twice, the last one counts
+        found.old.append(item.path)
+    seen = set[str]()
+    for item in after:
+        one = held.get(item.path)
+        path = one.path if one else item.path
+        seen.add(path)
+        found.new.append(path)
+        if one is None or _fields(one, item):
+            found.unlike[path] = one, item
+        else:
+            found.unlike.pop(path, None)
+    found.unlike.update({path: (one, None) for path, one in held.items() if path not in seen})
+    return found
+
+
+def _files(met: _Met, owner_a: Owner, owner_b: Owner, alike: bool) -> Iterator[FileChange]:
+    for path in sorted(met.unlike, key=_bytes):
+        one, other = met.unlike[path]
         fields = _fields(one, other) if one and other else ()
-        if not fields and one and other:
-            continue
         owner = owner_b(other) if other else owner_a(one) if one else ""
         quiet = path.startswith("/") and (owner == ENVELOPE or not alike)
         quiet = quiet or (bool(fields) and all(name in _QUIET for name, _, _ in fields))
@@ -197,6 +225,8 @@ _QUIET = ("permissions", "owner", "owner's name", "time", "header")
 
 def _fields(a: Item, b: Item) -> tuple[tuple[str, str, str], ...]:
     """What differs between two entries of one path, as (field, before, after)."""
+    if a.form and (a.form, a.content) == (b.form, b.content):
+        return ()
     found = [
         ("kind", a.kind, b.kind),
         ("content", f"sha256:{a.sha256}", f"sha256:{b.sha256}"),
@@ -209,7 +239,7 @@ def _fields(a: Item, b: Item) -> tuple[tuple[str, str, str], ...]:
     ]
     differing = tuple(row for row in found if row[1] != row[2])
     if not differing and a.form and b.form and a.form != b.form:
-        return (("header", a.form, b.form),)
+        return (("header", a.form.hex(), b.form.hex()),)
     return differing
 
 
@@ -217,27 +247,23 @@ def _yes(item: Item) -> str:
     return "yes" if item.executable else "no"
 
 
-def _repeated(before: Iterable[Item], after: Iterable[Item]) -> Iterator[Change]:
+def _repeated(met: _Met) -> Iterator[Change]:
     """Paths that an archive holds more than once, unless both do equally often: readers disagree about them."""
-    counts = [_counts(some) for some in (before, after)]
+    if met.old == met.new:
+        return
+    counts = Counter(met.old), Counter(met.new)
     for path in sorted({*counts[0], *counts[1]}, key=_bytes):
         old, new = counts[0].get(path, 0), counts[1].get(path, 0)
         if old != new and max(old, new) > 1:
             yield Change("repeated", path, "changed", f"{old} times", f"{new} times")
 
 
-def _counts(items: Iterable[Item]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for item in items:
-        found[item.path] = found.get(item.path, 0) + 1
-    return found
-
-
-def _order(before: Iterable[Item], after: Iterable[Item]) -> Iterator[Change]:
+def _order(met: _Met) -> Iterator[Change]:
     """The first entry that stands elsewhere among those that both sides have."""
-    old, new = ([item.path for item in some] for some in (before, after))
-    common = set(old) & set(new)
-    rows = [list(dict.fromkeys(path for path in some if path in common)) for some in (old, new)]
+    if met.old == met.new:
+        return
+    common = set(met.old) & set(met.new)
+    rows = [list(dict.fromkeys(path for path in some if path in common)) for some in (met.old, met.new)]
     for one, other in zip(*rows, strict=True):
         if one != other:
             yield Change("order", other, "changed", f"after {one}", f"before {one}", envelope=True)
@@ -257,7 +283,7 @@ def _packing(
     recompressed = False
     for part in only_b:
         other = named.get(part.name)
-        if other is not None and part.name and _same_entries(part, other) and part.digest != other.digest:
+        if other is not None and part.name and part.forms == other.forms and part.digest != other.digest:
             recompressed = True
             yield Change("layer", part.name, "changed", other.digest, part.digest, envelope=True)
     hidden = [] if found else [*_hidden(a, b)]
@@ -279,7 +305,7 @@ def _hidden(a: Contents, b: Contents) -> Iterator[Change]:
     end = 0
     for part in a.parts():
         base = end
-        for item in part.items:
+        for item in part.walk():
             end = base + item.end if part.extent else item.end
             if at < end:
                 yield Change("padding", item.path, "changed", "", f"byte {at} of the archive", envelope=True)
@@ -299,10 +325,6 @@ def _first_difference(a: Iterator[bytes], b: Iterator[bytes]) -> int | None:
         if left[:size] != right[:size]:
             return at + next(index for index in range(size) if left[index] != right[index])
         at, left, right = at + size, left[size:], right[size:]
-
-
-def _same_entries(a: LayerPart, b: LayerPart) -> bool:
-    return a.items == b.items
 
 
 def _less(table: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:

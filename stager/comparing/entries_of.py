@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from ..archive import Limits
 from ..entries import Entry, Keep, read_entries
@@ -32,16 +32,15 @@ def is_record(name: str) -> bool:
     return path in FACTS or path == "/staging_info.yml" or path.endswith(RECORD)
 
 
-def read(
-    parts: Iterable[bytes], label: str, layer: str = "", wanted: Callable[[str], bool] = is_record
-) -> tuple[tuple[Item, ...], Kept]:
-    """Every entry of an uncompressed tar as an item, and the bytes of the files that are `wanted`, by model path.
+def read(parts: Iterable[bytes], label: str, kept: Kept, layer: str = "") -> Iterator[Item]:
+    """Every entry of an uncompressed tar as an item; in the end `kept` has the bytes of the records, by model path.
 
     Raises BadArchive.
     """
-    keep = Keep(wanted)
-    items = tuple(item(entry, layer) for entry in read_entries(parts, label, keep=keep))
-    return items, {place(name): data for name, data in keep.taken().items()}
+    keep = Keep(is_record)
+    for entry in read_entries(parts, label, keep=keep):
+        yield item(entry, layer)
+    kept |= {place(name): data for name, data in keep.taken().items()}
 
 
 _USUAL = {number: number for number in (UID, MTIME, 0o664, 0o775)}
@@ -59,14 +58,14 @@ def item(entry: Entry, layer: str = "") -> Item:
         entry.kind,
         _USUAL.get(mode, mode),
         entry.size,
-        entry.sha256,
+        bytes.fromhex(entry.sha256),
         entry.link,
         _USUAL.get(entry.uid, entry.uid),
         entry.gid,
         entry.uname,
         entry.gname,
         _USUAL.get(entry.mtime, entry.mtime),
-        state.hexdigest()[:16],
+        state.digest()[:8],
         layer,
         entry.offset + BLOCK + entry.size + -entry.size % BLOCK,
     )

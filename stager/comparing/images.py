@@ -19,7 +19,7 @@ from ..checked import Node
 from ..digest import Digest
 from ..entries import Entry, Keep, read_entries
 from ..errors import BadArchive
-from .contents import Contents, Extent, Item, LayerPart
+from .contents import Contents, Extent, LayerPart
 from .entries_of import LOOKING, Kept, files, item, read
 from .facts import facets
 
@@ -204,16 +204,16 @@ def _docker(blobs: Blobs) -> tuple[Node, tuple[LayerPart, ...], Digest]:
 def _layer(blobs: Blobs, path: str, diff_id: str, digest: str, name: str) -> LayerPart:
     extent = blobs.extent(path)
 
-    def entries() -> tuple[tuple[Item, ...], Kept]:
-        return read(_unpacked(extent, blobs.label, digest, diff_id), blobs.label, name)
+    def tar() -> Iterator[bytes]:
+        return _unpacked(extent, blobs.label, digest, diff_id)
 
     return LayerPart(
         name,
-        entries,
+        lambda kept: read(tar(), blobs.label, kept, name),
         digest=digest,
         diff_id=diff_id,
         size=extent.size,
-        tar=lambda: _unpacked(extent, blobs.label, digest, diff_id),
+        tar=tar,
     )
 
 
@@ -254,7 +254,7 @@ def box(parts: Iterator[bytes], label: str, digest: Digest, size: int) -> Conten
         found = item(entry, "")
         items.append(replace(found, path="/" + entry.name.removeprefix("./").strip("/")))
     kept = {name.removeprefix("./"): data for name, data in keep.taken().items()}
-    rest = LayerPart("", lambda: (tuple(items), {}), size=size)
+    rest = LayerPart("", lambda _: items, size=size)
     details = _table(kept.get("metadata.json", b""), "") | _table(kept.get("info.json", b""), "info ")
     notes = ("the disk of a box is compared by its digest, not looked into",)
     return Contents("box", label, digest, size, rest=rest, details=details, notes=notes)

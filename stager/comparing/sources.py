@@ -64,11 +64,13 @@ def _folder(path: str, label: str) -> Contents:
         return images.image(blobs, None, sum(extent.size for extent in blobs.extents.values()))
     tree = SourceTree.read(path)
     items = [
-        Item(name, "file", _MODES[file.executable], file.size, file.digest.partition(":")[2], layer="app")
+        Item(
+            name, "file", _MODES[file.executable], file.size, bytes.fromhex(file.digest.partition(":")[2]), layer="app"
+        )
         for name, file in tree.files.items()
     ]
     items += [Item(name, "link", _MODES[True], link=target, layer="app") for name, target in tree.links.items()]
-    part = LayerPart("app", lambda: (tuple(items), {}), size=sum(item.size for item in items))
+    part = LayerPart("app", lambda _: items, size=sum(item.size for item in items))
     found = Contents("folder", label, tree.digest, part.size, rest=part, whole=False)
     found.fetch = lambda paths, most: (
         (name, tree.read_bytes(name)) for name in tree.files if name in paths and tree.files[name].size <= most

@@ -8,7 +8,7 @@ from typing import Any
 from ..ecosystems import ECOSYSTEMS
 from ..ecosystems import ecosystem as record
 from ..ecosystems.npm.semver import order as natural
-from ..runtimes import MODULES, kind
+from ..runtimes import known
 
 
 def direction(ecosystem: str, before: str, after: str) -> str:
@@ -26,6 +26,6 @@ def direction(ecosystem: str, before: str, after: str) -> str:
 @cache
 def key(ecosystem: str, version: str) -> Any:
     """A value that orders as the version does among versions of its ecosystem. ValueError for a malformed one."""
-    if ecosystem in ECOSYSTEMS:
-        return record(ecosystem).order(version)
-    return kind(ecosystem).order(version) if ecosystem in MODULES else natural(version)
+    if own := known(ecosystem):  # npm is a runtime and an ecosystem
+        return own.order(version)
+    return record(ecosystem).order(version) if ecosystem in ECOSYSTEMS else natural(version)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from .. import runtimes
 from ..buildpack.vocabulary import Buildpack, Server, StartRule
 from ..errors import Ambiguous, BadManifest, NeedsBuild, NoProcess, UsageError
 from ..model import Detection, Detections, Process, Reason
@@ -98,9 +99,10 @@ def choose(
 
 
 def _example(tree: SourceTree, parties: Sequence[_Party]) -> tuple[str, str]:
-    """A command for an example, and the file of another platform that has it; empty where the language's own will do."""
+    """A command for an example, and the file of another platform that has it; empty where nothing tells one."""
     told = elsewhere.command(Facts(tree))
-    return told if told[0] or not any(party.manager == "bun" for party in parties) else ("bun run server.ts", "")
+    own = [text for party in parties for name in party.facts.runtimes if (text := runtimes.kind(name).example)]
+    return told if told[0] or not own else (own[0], "")
 
 
 def _party(tree: SourceTree, buildpack: Buildpack, detection: Detection, names: frozenset[str]) -> _Party:

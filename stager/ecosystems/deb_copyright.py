@@ -13,7 +13,6 @@ from urllib.parse import unquote
 
 from stager.archive import Archive, Held, content_bytes, read_deb
 
-from .deb import unpack
 from .installed import Said
 from .licence import Licence, expression, named
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from stager.model import Artifact
 
     from .installed import Installed
+    from .record import Unpack
 
 _LARGEST = 8 << 20
 _DOC = re.compile(r"usr/share/doc/([^/]+)(?:/copyright)?")
@@ -43,12 +43,12 @@ _DEP5 = "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1
 _GNU = re.compile(r"(a?gpl|lgpl|gfdl)-(\d)(?:\.(\d))?(?:\.0)?(\+?)")
 
 
-def look(artifact: Artifact, held: Held) -> dict[str, Any]:
+def look(artifact: Artifact, held: Held, recipe: Unpack) -> dict[str, Any]:
     """`files` (place → its files and links in the app folder) and `copyright` (a text) or `like` (the package that has it).
 
     Raises BadArchive and UnsafeEntry.
     """
-    files = {place: _files(held, artifact, place) for place in artifact.paths}
+    files = {place: _files(held, artifact, place, recipe) for place in artifact.paths}
     with read_deb(held, artifact.name) as archive:
         return {"files": files, **_copyright(archive, _package(artifact))}
 
@@ -64,8 +64,8 @@ def _package(artifact: Artifact) -> str:
     return unquote(artifact.purl.partition("?")[0].rpartition("/")[2].partition("@")[0])
 
 
-def _files(path: Held, artifact: Artifact, place: str) -> list[str]:
-    with unpack(path, artifact, place) as unpacked:
+def _files(path: Held, artifact: Artifact, place: str, recipe: Unpack) -> list[str]:
+    with recipe(path, artifact, place) as unpacked:
         return sorted([*(entry.path for entry in unpacked.files), *unpacked.links])
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ..indexes import Indexes
     from ..model import Artifact
     from .installed import Installed, Said
+    from .record import Unpack
 
 
 def _order(version: str) -> Any:
@@ -41,10 +42,10 @@ def _page(indexes: Indexes) -> str:
     return joined(indexes.debian("bookworm")[0], "dists/bookworm/InRelease")
 
 
-def _look(artifact: Artifact, held: Held) -> dict[str, Any]:
+def _look(artifact: Artifact, held: Held, recipe: Unpack) -> dict[str, Any]:
     from .deb_copyright import look
 
-    return look(artifact, held)
+    return look(artifact, held, recipe)
 
 
 def _inventory(installed: Installed) -> Said:

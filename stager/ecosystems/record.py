@@ -231,8 +231,8 @@ class Ecosystem:
     notes: Callable[[Plan, Sequence[Laid], Collection[str]], list[str]] = lambda *_: []
     """Notes on packages that look for what is not among the droplet's paths."""
 
-    look: Callable[[Artifact, Held], dict[str, Any]] | None = None
-    """What only the artifact itself can say, not the droplet: `files`, its files by place, and more of its own."""
+    look: Callable[[Artifact, Held, Unpack], dict[str, Any]] | None = None
+    """What only the artifact itself, with its recipe, can say, not the droplet: `files`, by place, and more of its own."""
     tells: Callable[[str], bool] = lambda _: False
     """Whether a path in the app folder is that of a file in which a package says what it is."""
     inventory: Callable[[Installed], Said] | None = None

@@ -23,7 +23,7 @@ MODULES = {
     "bun": "stager.runtimes.bun",
     "nginx": "stager.runtimes.nginx",
 }
-"""A runtime's name → the module with its `RUNTIME`, in the order of droplets' layers."""
+"""A runtime's name → the module with its `RUNTIME`, in the order of droplets' layers and of the buildpacks that bring them."""
 
 
 def kind(name: str) -> RuntimeKind:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..ecosystems import runtime
 from ..errors import NoRuntime
 from ..model import Artifact, Runtime, Stack
 from ..wanted import Request
 from . import node
+from .archives import recipe
 from .chosen import Asked, Chosen, all_accept, asked_text, check_needs, first_place, kept, reason
-from .published import newest_of, npm_request, packument, pinned, semver
+from .published import check_package, newest_of, npm_request, packument, pinned, semver
 from .record import Layout, RuntimeKind
 from .version_files import member, mise, package_manager, plain, tool_versions
 
@@ -42,14 +42,17 @@ def _bun(version: str, glibc: tuple[int, int], requests: Sequence[Request], file
     return Chosen(Runtime(NAME, version, "npm", glibc, reason("bun's own build", requests)), files)
 
 
+_unpack = recipe("bin/bun", lambda where: where == "bin/bun" or where.startswith("LICENSE"), check_package)
+"""`bun/1`: `bin/bun` and the licences."""
 RUNTIME = RuntimeKind(
     name=NAME,
     title="Bun",
     place=PLACE,
     programs=f"{PLACE}/bin",
-    layouts={"bun/1": Layout(runtime.unpack, r"pkg:npm/.+", "MIT")},
+    layouts={"bun/1": Layout(_unpack, r"pkg:npm/.+", "MIT")},
     choose=lambda ask: choose_bun(ask.asked, ask.stack, ask.web, ask.indexes.npm(), ask.previous),
     rule="the newest release that every request allows",
+    example="bun run server.ts",
     parse=lambda text, reason: npm_request(NAME, text, reason, {}),
     sources=(
         plain(".bun-version", "1.3"),

@@ -47,11 +47,14 @@ def _chosen(
     return Chosen(Runtime(NAME, version, "debian", glibc, why), artifacts, notes=notes)
 
 
+_FILES = {"usr/sbin/nginx": "sbin/nginx", "etc/nginx/mime.types": "conf/mime.types"}
+_unpack = deb.recipe("sbin/nginx", lambda name: _FILES.get(name) or deb.library(name))
+"""`deb-nginx/1`: the server, its shared libraries and `mime.types` (at `conf/`)."""
 RUNTIME = RuntimeKind(
     name=NAME,
     title="nginx",
     place=PLACE,
-    layouts={"deb-nginx/1": Layout(deb.unpack, r"pkg:deb/debian/nginx")},
+    layouts={"deb-nginx/1": Layout(_unpack, r"pkg:deb/debian/nginx")},
     choose=lambda ask: choose_nginx(ask.stack, ask.web, ask.debian, ask.previous),
     rule="the stack's own nginx",
 )

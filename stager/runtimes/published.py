@@ -18,11 +18,13 @@ from packageurl import PackageURL
 from .. import npmrange, parsing
 from ..checked import Node
 from ..digest import Digest
-from ..errors import StagerError, Unreachable, VersionError
+from ..errors import BadArchive, StagerError, Unreachable, VersionError
 from ..model import Artifact
 from ..wanted import Request, place, short
+from .archives import inside
 
 if TYPE_CHECKING:
+    from ..archive import Archive
     from ..ecosystems.deb_index import Web
     from ..model import Reason
 
@@ -114,6 +116,16 @@ def pinned(package: str, version: str, digest: Digest, layout: str, path: str) -
     namespace, _, name = package.rpartition("/")
     purl = PackageURL("npm", namespace or None, name, version).to_string()
     return Artifact(purl, f"{name}-{version}.tgz", digest, layout, (path,))
+
+
+def check_package(archive: Archive, artifact: Artifact) -> None:
+    """A package's own `package.json` must name what the plan asks for. Raises Mislabelled, BadArchive."""
+    from ..ecosystems.npm.tarball import check_identity, manifest_of
+
+    found = inside(archive).get("package.json")
+    if found is None:
+        raise BadArchive(artifact.name, "has no package.json")
+    check_identity(manifest_of(found.content, "package.json", artifact.name), artifact)
 
 
 def semver(version: str) -> Any:

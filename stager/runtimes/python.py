@@ -12,12 +12,11 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from .. import box, releases
-from ..ecosystems import deb, runtime
 from ..ecosystems.deb_index import DebianMirrors, Index, Web, merged, select
 from ..errors import StagerError
 from ..model import Artifact, Runtime, Stack
 from ..wanted import Request
-from . import standalone
+from . import python_files, standalone
 from .chosen import Asked, Chosen, all_accept, check_needs, debs, kept, package_name, reason, refusal
 from .record import Candidate, Layout, RuntimeKind
 from .specifiers import parse
@@ -217,9 +216,9 @@ RUNTIME = RuntimeKind(
     place=PLACE,
     programs=f"{PLACE}/bin",
     layouts={
-        "deb-python/1": Layout(deb.unpack, r"pkg:deb/debian/python3\.[0-9]+-minimal"),
+        "deb-python/1": Layout(python_files.unpack_debian, r"pkg:deb/debian/python3\.[0-9]+-minimal"),
         "pbs/1": Layout(
-            runtime.unpack,
+            python_files.unpack_standalone,
             r"pkg:generic/cpython",
             "Python-2.0",
             lambda artifact, indexes: standalone.pbs_url(artifact, indexes.pbs or None),
@@ -228,7 +227,8 @@ RUNTIME = RuntimeKind(
     choose=lambda ask: choose_python(ask.asked, ask.stack, ask.web, ask.debian, ask.previous, ended=ask.ended),
     rule="the stack's own Python comes first when every request allows it; else the newest fitting build by "
     "python-build-standalone, of the default line {default} first",
-    commands=("python", "python3", "pip"),
+    readers=("python", "python3"),
+    commands=frozenset({"python", "python3", "pip"}),
     wish="Add a requirements.txt or a pyproject.toml, so that Python is in the droplet.",
     example="python main.py",
     parse=parse,
@@ -236,5 +236,4 @@ RUNTIME = RuntimeKind(
     releases=_releases,
     candidates=_candidates,
     order=_order,
-    settings=("groups", "extras"),
 )

@@ -91,10 +91,14 @@ class RuntimeKind:
     """The folder of the app that is its own, with a layer of its own; empty for a part of another runtime."""
     programs: str = ""
     """The folder on the search path that holds its programs."""
-    commands: tuple[str, ...] = ()
-    """What people call who want it there."""
+    readers: tuple[str, ...] = ()
+    """Its programs whose first plain word is a file that they read."""
+    commands: frozenset[str] = frozenset()
+    """What an app starts that wants it there."""
     wish: str = ""
-    """How an app gets it, as a sentence."""
+    """How an app gets it that starts one of these, as a sentence."""
+    instead: str = ""
+    """How to start them where it is there but has no such program, as a sentence."""
     example: str = ""
     """A start command, for people."""
     parse: Callable[[str, Reason], Request] = beginning
@@ -107,5 +111,3 @@ class RuntimeKind:
     """What could have been chosen, in the order of preference; for explanations."""
     order: Callable[[str], Any] = _natural
     """A version as a value that orders as versions do. Raises ValueError."""
-    settings: tuple[str, ...] = ()
-    """Lists of names that an app's `stager.yml` may give under the runtime's name."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from ..digest import Digest
 from ..ecosystems.licence import UNSTATED, Licence
+from .contents import Held
 
 APP, GENERATED, STACK = "app", "generated", "stack"
 """Refs of what is there once in every droplet: the app's own files, what stager generates, the stack it is for."""
@@ -14,16 +15,30 @@ APP, GENERATED, STACK = "app", "generated", "stack"
 
 @dataclass(frozen=True, slots=True)
 class FileRow:
-    """A file or link of a droplet by its path in the archive without `./` (`app/server.js`), and the ref of its owner."""
+    """A file or link of a droplet, and the ref of its owner."""
 
-    path: str
+    held: Held
     owner: str
-    size: int
-    sha256: str
-    sha1: str
-    """Only because SPDX 2.3 demands it; empty for a link."""
-    target: str = ""
-    """Where a symbolic link leads; empty for a file."""
+
+    @property
+    def path(self) -> str:
+        """The path in the archive without `./` (`app/server.js`)."""
+        return self.held.path
+
+    @property
+    def sha256(self) -> str:
+        """The hex digest of a file; empty for a link."""
+        return self.held.sha256.hex()
+
+    @property
+    def sha1(self) -> str:
+        """The same, only because SPDX 2.3 demands it."""
+        return self.held.sha1.hex()
+
+    @property
+    def target(self) -> str:
+        """Where a symbolic link leads; empty for a file."""
+        return self.held.target
 
 
 @dataclass(frozen=True, slots=True)

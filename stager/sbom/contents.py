@@ -19,13 +19,15 @@ _MOST = 512 << 20
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A file or link: its path in the archive without `./`, the layer it is in, its size and digests, where it leads."""
+    """A file or link: its path in the archive without `./`, the layer it is in, its size, where it leads; and its digests, as
+    bytes, since there may be 200,000 of them.
+    """
 
     path: str
     layer: str
     size: int
-    sha256: str
-    sha1: str
+    sha256: bytes
+    sha1: bytes
     target: str
 
     @property
@@ -67,14 +69,14 @@ class _Tap:
             if self._size > _LARGEST:
                 self._kept = None
 
-    def end(self) -> tuple[str, bytes | None]:
+    def end(self) -> tuple[bytes, bytes | None]:
         """The SHA-1 of the file, and its text where it is wanted. Raises BadArchive when there is too much text."""
         if self._kept is None:
-            return self._sha1.hexdigest(), None
+            return self._sha1.digest(), None
         self._left -= self._size
         if self._left < 0:
             raise BadArchive(self._label, f"has more than {_MOST} bytes of package metadata")
-        return self._sha1.hexdigest(), b"".join(self._kept)
+        return self._sha1.digest(), b"".join(self._kept)
 
 
 def read(droplet: DropletFile) -> Contents:
@@ -90,14 +92,14 @@ def read(droplet: DropletFile) -> Contents:
         if entry.kind == "folder":
             folders.add(path)
             continue
-        sha1 = ""
+        sha1 = b""
         if entry.kind == "file":
             if not entry.size:
                 tap.begin(entry.name)
             sha1, text = tap.end()
             if text is not None:
                 texts[path.removeprefix("app/")] = text
-        held[path] = Held(path, layer, entry.size, entry.sha256, sha1, entry.link)
+        held[path] = Held(path, layer, entry.size, bytes.fromhex(entry.sha256), sha1, entry.link)
     return Contents(tuple(held.values()), texts)
 
 

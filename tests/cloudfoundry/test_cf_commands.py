@@ -105,7 +105,7 @@ def test_no_login(platform: CloudFoundry, tmp_path: Path, staged: Droplet) -> No
         HOME=str(tmp_path),
     )
     assert done.code == 70
-    assert "no login to Cloud Foundry: there is no login\n  Run 'cf login'" in done.err
+    assert "no login to Cloud Foundry: there is no login [LoginFailed]\n  Run 'cf login'" in done.err
 
 
 def test_the_clients_own_login(platform: CloudFoundry, tmp_path: Path, staged: Droplet) -> None:

@@ -22,6 +22,7 @@ from stager.digest import sha256
 from stager.ecosystems import deb
 from stager.ecosystems.deb_index import merged
 from stager.errors import BadArchive, CodecChanged, Mislabelled
+from stager.layouts import recipe
 from stager.model import Artifact, Stack
 from stager.runtimes.chosen import Chosen
 from stager.runtimes.nginx import choose_nginx
@@ -46,7 +47,7 @@ def unpacked(
     """(path → (bytes, executable), links, meta) of a package with these members, placed at `p`."""
     data = make_deb(files, links, executables=executables)
     (folder / "demo.deb").write_bytes(data)
-    with deb.unpack(str(folder / "demo.deb"), artifact(data, layout, "p"), "p") as found:
+    with recipe(layout)(str(folder / "demo.deb"), artifact(data, layout, "p"), "p") as found:
         contents = {entry.path: (content_bytes(entry.content), entry.executable) for entry in found.files}
         return contents, found.links, found.meta
 
@@ -144,10 +145,10 @@ def test_the_control_file_must_be_of_the_package(tmp_path: Path, made: dict[str,
     (tmp_path / "demo.deb").write_bytes(data)
     item = Artifact(f"pkg:deb/debian/{asked}", "pool/demo.deb", sha256(data), "deb-python/1", ("p",))
     if not said:
-        deb.unpack(str(tmp_path / "demo.deb"), item, "p").close()
+        recipe(item.layout)(str(tmp_path / "demo.deb"), item, "p").close()
         return
     with pytest.raises((Mislabelled, BadArchive), match=re.escape(said)):
-        deb.unpack(str(tmp_path / "demo.deb"), item, "p")
+        recipe(item.layout)(str(tmp_path / "demo.deb"), item, "p")
 
 
 def test_a_package_without_a_control_file_is_refused(tmp_path: Path) -> None:
@@ -158,13 +159,13 @@ def test_a_package_without_a_control_file_is_refused(tmp_path: Path) -> None:
     data = b"!<arch>\n" + b"".join(ar_member(name, content) for name, content in members)
     (tmp_path / "demo.deb").write_bytes(data)
     with pytest.raises(BadArchive, match="has no control file"):
-        deb.unpack(str(tmp_path / "demo.deb"), artifact(data), "p")
+        recipe("deb-python/1")(str(tmp_path / "demo.deb"), artifact(data), "p")
 
 
 def test_a_damaged_package_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.deb").write_bytes(b"!<arch>\nnothing")
     with pytest.raises(BadArchive):
-        deb.unpack(str(tmp_path / "x.deb"), artifact(b""), "p")
+        recipe("deb-python/1")(str(tmp_path / "x.deb"), artifact(b""), "p")
 
 
 # --- symlinks --------------------------------------------------------------------------------------------------
@@ -296,7 +297,7 @@ def install(chosen: Chosen, suite: str, root: Path, blobs: Path) -> int:
         assert (len(data), sha256(data)) == (item.size, item.digest)
         blob = blobs / item.digest.hex
         blob.write_bytes(data)
-        with deb.unpack(str(blob), item, item.paths[0]) as found:
+        with recipe(item.layout)(str(blob), item, item.paths[0]) as found:
             total += write(found, root)
     for path, target in chosen.links:
         (root / path).symlink_to(target)
@@ -466,7 +467,7 @@ def test_unpacking_a_real_package_twice_gives_equal_bytes(tmp_path: Path) -> Non
     for name in ("one", "another folder"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "x.deb").write_bytes(data)
-        with deb.unpack(str(tmp_path / name / "x.deb"), item, "p") as found:
+        with recipe(item.layout)(str(tmp_path / name / "x.deb"), item, "p") as found:
             results.append([(entry.path, content_bytes(entry.content), entry.executable) for entry in found.files])
     assert results[0] == results[1]
     assert [path for path, _, executable in results[0] if executable] == ["p/bin/python3.11"]

@@ -14,8 +14,8 @@ from elf_builder import make_elf
 from stager import box, elf, releases
 from stager.archive import content_bytes
 from stager.digest import sha256
-from stager.ecosystems import runtime
 from stager.errors import BadArchive, Mislabelled
+from stager.layouts import recipe
 from stager.model import Artifact, Reason
 from stager.runtimes.bun import choose_bun
 from stager.runtimes.chosen import Chosen
@@ -39,7 +39,7 @@ def unpacked(folder: Path, layout: str, data: bytes) -> tuple[Kept, dict[str, st
     (folder / "x.tgz").write_bytes(data)
     purl = "pkg:generic/cpython@3.12.4%2B20240713?arch=amd64" if layout == "pbs/1" else "pkg:npm/demo@1.0.0"
     item = Artifact(purl, "demo-1.0.0.tgz", sha256(data), layout, ("p",))
-    with runtime.unpack(str(folder / "x.tgz"), item, "p") as found:
+    with recipe(item.layout)(str(folder / "x.tgz"), item, "p") as found:
         contents = {entry.path: (content_bytes(entry.content), entry.executable) for entry in found.files}
         return contents, found.links, found.meta
 
@@ -207,7 +207,7 @@ def install(chosen: Chosen, root: Path) -> None:
         assert f"sha512:{hashlib.sha512(data).hexdigest()}" == item.digest
         blob = root.parent / item.filename
         blob.write_bytes(data)
-        with runtime.unpack(str(blob), item, item.paths[0]) as found:
+        with recipe(item.layout)(str(blob), item, item.paths[0]) as found:
             assert found.meta == {}
             for entry in found.files:
                 path = root / entry.path

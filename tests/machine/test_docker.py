@@ -352,7 +352,7 @@ def test_a_port_in_use_is_said_before_anything_is_made(cleaned: Bench, plain: Pa
         done = cleaned.stager("up", plain, "--port", port, "-q")
     assert (done.code, done.err) == (
         70,
-        f"stager: port {port} is in use\n  Choose another with --port, or end what listens there.\n",
+        f"stager: port {port} is in use [PortInUse]\n  Choose another with --port, or end what listens there.\n",
     )
     assert not (plain / ".stager").exists()
     assert cleaned.containers() == []
