@@ -21,13 +21,7 @@ KNOWN = {
     "unexpected.py": _SELF,
     "verifying/conditions.py": _SELF,
     "verifying/restaging.py": _SELF,
-    **dict.fromkeys(
-        (
-            *("detection/appconfig.py", "explaining/packages.py", "explaining/pypi_edges.py", "explaining/runtimes.py"),
-            *("locking.py", "planning.py", "sbom/inventory.py"),
-        ),
-        _FORMAT,
-    ),
+    "detection/appconfig.py": _FORMAT,
 }
 """Module → why it may name a language all the same."""
 
