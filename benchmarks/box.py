@@ -18,9 +18,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from stager.indexes import Indexes
-from stager.stacks import boxes, disks, ext4, extend, guest, lock, root, tree
-from stager.stacks.making import Making
+from stager.net.indexes import Indexes
+from stager.stacks import boxes, disks, ext4, find, guest, lock, root, tree
+from stager.stacks.build_context import Making
 from stager.store import Store
 
 
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def measure(arguments: argparse.Namespace, making: Making) -> None:
-    definition = extend.load(arguments.stack)
+    definition = find.load(arguments.stack)
     pinned = lock.load(definition, arguments.lock)
     model = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name"))
     print(

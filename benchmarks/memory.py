@@ -22,12 +22,12 @@ import random
 
 from servers import Server, serve
 
-from stager import lockfile
-from stager.buildpack import load
-from stager.codec import CODEC
 from stager.digest import Digest
-from stager.inputs import inputs_of
+from stager.formats.codec import CODEC
 from stager.model import Artifact, BuildpackPin, Plan, Process, Reason
+from stager.planning import lockfile
+from stager.planning.buildpacks import load
+from stager.planning.inputs import inputs_of
 from stager.store import Store
 from stager.tree import SourceTree
 
@@ -164,7 +164,7 @@ def page(place: Path) -> None:
         + b"</body></html>\n",
     }
     asking = (
-        "import sys; from stager.fetching.web import Web; from stager.store import Store; from stager.indexes import Indexes; "
+        "import sys; from stager.fetching.web import Web; from stager.store import Store; from stager.net.indexes import Indexes; "
         "from stager.ecosystems.pypi.pages import PypiLookup; "
         "indexes = Indexes.from_environment({'PIP_INDEX_URL': sys.argv[1]}, home='/nonexistent'); "
         "lookup = PypiLookup(Web(indexes, Store(sys.argv[2])), indexes); found = lookup.files('project', "

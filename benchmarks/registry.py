@@ -24,12 +24,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from builders import make_wheel
 from registry_server import Proxy, noise, private_registry
 
-from stager import lockfile
-from stager.buildpack import load
-from stager.codec import CODEC
 from stager.digest import Digest, sha256
-from stager.inputs import inputs_of
+from stager.formats.codec import CODEC
 from stager.model import Artifact, BuildpackPin, Plan, Process, Reason
+from stager.planning import lockfile
+from stager.planning.buildpacks import load
+from stager.planning.inputs import inputs_of
 from stager.store import Store
 from stager.tree import SourceTree
 

@@ -234,7 +234,7 @@ class Case:
             "import stager,sys,os\n"
             "store=stager.Store(sys.argv[2])\n"
             "tree=stager.SourceTree.read(sys.argv[1])\n"
-            "from stager import lockfile\n"
+            "from stager.planning import lockfile\n"
             "plan=lockfile.loads(open(sys.argv[1]+'/stager.lock','rb').read())\n"
             "stager.fetch(plan,store=store)\n"
         )

@@ -42,7 +42,7 @@ def run(command: list[str], store: Path, cwd: Path) -> tuple[float, float]:
 def artifacts_only(full: Path, place: Path, app: Path) -> Path:
     """A store with the blobs of the app's lock and what names them, and nothing that was made of them."""
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-    from stager import lockfile
+    from stager.planning import lockfile
     from stager.store import Store
     from stager.store.stored import resolve
 

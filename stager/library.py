@@ -17,13 +17,18 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from . import detection, planning, platforms, restage, staging, writing
+from . import staging
 from . import targets as formats
 from .calls import relayed
-from .codec import check_known_answer
-from .droplets import open_droplet
-from .indexes import Indexes
+from .droplet import incremental
+from .droplet.reader import open_droplet
+from .facts import platforms
+from .files import writing
+from .formats.codec import check_known_answer
 from .model import Detections, Droplet, Plan, Progress
+from .net.indexes import Indexes
+from .planning import detection
+from .planning import plan as planning
 from .staging import Settings
 from .store import Store
 from .store.location import cache_folder
@@ -160,7 +165,7 @@ def export(
         return formats.load(target).export(opened, out, {**options, **stop})
 
 
-def _make_locks(folder: restage.Folder, settings: Settings, environ: Mapping[str, str]) -> dict[str, bytes]:
+def _make_locks(folder: incremental.Folder, settings: Settings, environ: Mapping[str, str]) -> dict[str, bytes]:
     from .locking import make_locks  # here, since most apps have a lock
 
     return make_locks(folder, settings, environ)
@@ -169,8 +174,8 @@ def _make_locks(folder: restage.Folder, settings: Settings, environ: Mapping[str
 def _stage_planned(app: str, plan: Plan, out: str, settings: Settings) -> Droplet:
     check_known_answer()
     with settings.store.lease():
-        folder = restage.Folder(app, settings.store, stop=settings.stop)
-        restage.check_locked(folder, plan)
+        folder = incremental.Folder(app, settings.store, stop=settings.stop)
+        incremental.check_locked(folder, plan)
         return staging.droplet(folder, staging.stage_plan(folder, plan, out, settings), settings.store)
 
 

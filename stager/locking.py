@@ -11,23 +11,26 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from . import box, fetching, inputs, planning, runtimes, writing
-from .archive import content_chunks
-from .detection import versions
+from . import fetching, runtimes
+from .droplet.incremental import Folder
 from .ecosystems import ecosystem
 from .ecosystems.record import MakeRequest
 from .errors import LockFailed, NoRuntime, NotCached
-from .layouts import unpacked
+from .facts import stacks
+from .files import writing
+from .formats.archive import content_chunks
 from .model import Artifact, Detection, Reason, Stack
+from .planning import inputs, plan
+from .planning.detection import versions
+from .planning.layouts import unpacked
 from .resolving import confined
-from .restage import Folder
 from .runtimes.record import RuntimeRequest
 from .staging import Settings, aim, buildpacks_of
 from .store import Store
 from .tree import SourceTree
 
 if TYPE_CHECKING:
-    from .buildpack.vocabulary import Buildpack
+    from .planning.buildpacks.vocabulary import Buildpack
     from .runtimes.chosen import Asked, Chosen
 
 
@@ -50,10 +53,10 @@ def make_locks(
 ) -> dict[str, bytes]:
     """What `lock_app` would write: name of a lock that is missing → its content. Raises as `lock_app`."""
     made = {}
-    found, packs, _ = planning.detect(folder.tree, buildpacks_of(folder, settings))
+    found, packs, _ = plan.detect(folder.tree, buildpacks_of(folder, settings))
     for detected in found.matched:
         pack = next(one for one in packs if one.name == detected.buildpack)
-        if pack.ecosystem and ecosystem(pack.ecosystem).make_lock and planning.unlocked(folder.tree, detected, pack):
+        if pack.ecosystem and ecosystem(pack.ecosystem).make_lock and plan.unlocked(folder.tree, detected, pack):
             name, lock = _make(folder, detected, pack, settings, environ, tell)
             made[name] = lock
     return made
@@ -76,7 +79,7 @@ def _make(
         return [(wanted, why) for runtime, wanted, why in detected.versions if runtime == name]
 
     def version(name: str) -> str:
-        sources, stack = _sources(tree, settings), planning.stack_of(tree, *aim(folder, settings))
+        sources, stack = _sources(tree, settings), plan.stack_of(tree, *aim(folder, settings))
         return (
             runtimes.kind(name).choose(RuntimeRequest(asked(name), stack, sources.web, sources.indexes)).runtime.version
         )
@@ -84,7 +87,7 @@ def _make(
     def lay(place: str, names: Sequence[str], heeded: Sequence[str]) -> str:
         return install(place, tree, {name: asked(name) if name in heeded else [] for name in names}, settings)
 
-    indexes = planning.indexes_for(tree, settings.indexes)
+    indexes = plan.indexes_for(tree, settings.indexes)
     request = MakeRequest(tree, indexes, versions.manager(tree, pack, ""), environ, version, lay)
     lock = record.lock_name(request)
     _check_place(folder, lock, settings)
@@ -112,8 +115,8 @@ def install(place: str, tree: SourceTree, asked: Mapping[str, Asked], settings: 
     return os.path.join(place, ".stager")
 
 
-def _sources(tree: SourceTree, settings: Settings) -> planning.Sources:
-    return planning.Sources.online(
+def _sources(tree: SourceTree, settings: Settings) -> plan.Sources:
+    return plan.Sources.online(
         settings.store, settings.indexes, tree, settings.offline, settings.stop, settings.progress
     )
 
@@ -124,7 +127,7 @@ def _host_stack(name: str) -> Stack:
     if platform.system() != "Linux" or not architecture:
         hint = "Make the lock file with your own tools and commit it."
         raise NoRuntime(name, "to resolve with", f"this {platform.system()} {platform.machine()}", [], hint=hint)
-    return box.load(inputs.DEFAULT_STACK, architecture)
+    return stacks.load(inputs.DEFAULT_STACK, architecture)
 
 
 def _unpack(artifact: Artifact, blob: str, store: Store, place: str) -> None:

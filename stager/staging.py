@@ -14,16 +14,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from . import assembly, dependencies, fetching, inputs, lockfile, restage, writing
-from .codec import CODEC, check_known_answer
+from . import fetching
 from .digest import Digest
+from .droplet import assembly, incremental
+from .droplet import base as dependencies
+from .droplet.incremental import Folder
 from .ecosystems import by_layout
 from .errors import BadLock, DigestMismatch, LockMissing, LockStale, StoreCorrupt, Unpinned
-from .indexes import Indexes
+from .files import writing
+from .formats.codec import CODEC, check_known_answer
 from .model import Artifact, Droplet, Event, Layer, Plan, Progress
-from .resources import pinned_digest
-from .restage import Folder
+from .net.indexes import Indexes
+from .planning import inputs, lockfile
 from .store import Store
+from .text.resources import pinned_digest
 from .tree import SourceTree
 
 
@@ -76,7 +80,7 @@ def stage(root: str, out: str, settings: Settings) -> Droplet:
         folder = Folder(root, settings.store, stop=settings.stop, printed=settings.printed)
         result = None
         if not settings.upgrade and not settings.buildpacks:
-            result = restage.warm(
+            result = incremental.warm(
                 folder, settings.store, out, settings.stack, settings.architecture, settings.stop,
                 settings.targets, settings.any_stack,
             )  # fmt: skip
@@ -115,7 +119,7 @@ def current_plan(folder: Folder, settings: Settings) -> Plan:
     if settings.locked:
         if previous is None:
             raise LockMissing(folder.lock, folder.command)
-        restage.check_locked(folder, previous)
+        incremental.check_locked(folder, previous)
     if (
         previous
         and not settings.upgrade
@@ -156,7 +160,7 @@ def previous_plan(folder: Folder, *, forgiving: bool = False) -> Plan | None:
     except BadLock as error:
         if forgiving:
             return None
-        if folder.lock != restage.LOCK:
+        if folder.lock != incremental.LOCK:
             error.hint = f"Run '{folder.command}', or restore the file from version control."
         raise
 
@@ -208,7 +212,7 @@ def _made_locks(folder: Folder, settings: Settings, missing: Unpinned) -> dict[s
 
 
 def _planned(folder: Folder, previous: Plan | None, settings: Settings) -> Plan:
-    from . import planning  # here, since most stagings have a plan
+    from .planning import plan as planning  # here, since most stagings have a plan
 
     settings.tell("plan", "reading locks and indexes")
     stack, architecture = aim(folder, settings)
@@ -240,7 +244,7 @@ def stage_plan(folder: Folder, plan: Plan, out: str, settings: Settings) -> dict
         try:
             base = make_base(plan, folder, settings)
             settings.tell("assemble", "the app and what it needs")
-            return {**restage.assemble(folder, base, settings.store, out, settings.stop), "base": base}
+            return {**incremental.assemble(folder, base, settings.store, out, settings.stop), "base": base}
         except assembly.Damaged as found:
             heal(found, damaged, settings, plan.artifacts)
 
@@ -267,7 +271,7 @@ def heal(found: assembly.Damaged, damaged: set[str], settings: Settings, artifac
 def make_base(plan: Plan, folder: Folder, settings: Settings) -> dict[str, Any]:
     """The plan's base: remembered and whole, or built from its artifacts, fetching those that are missing."""
     store = settings.store
-    base: dict[str, Any] | None = store.recall("base", restage.base_key(lockfile.plan_digest(plan), store))
+    base: dict[str, Any] | None = store.recall("base", incremental.base_key(lockfile.plan_digest(plan), store))
     linked = store.recall("linked", base["linked"]) if base is not None else None
     if base is not None and linked is not None and all(store.has(row[0]) for row in _pieces(base)):
         return base
@@ -279,7 +283,7 @@ def make_base(plan: Plan, folder: Folder, settings: Settings) -> dict[str, Any]:
         for one in workshop.placed(plan.artifacts):
             placed.append(one)
             settings.tell("assemble", one.artifact.name, len(placed), len(plan.artifacts))
-    from .detection import matching, scripts  # here, since YAML comes with it
+    from .planning.detection import matching, scripts  # here, since YAML comes with it
 
     lines = scripts.lines(matching.Facts(folder.tree), plan.processes)
     return dependencies.build_base(plan, placed, store, folder.root, settings.stop, lines)
@@ -344,7 +348,7 @@ def _hints(plan: Plan, settings: Settings, tree: SourceTree | None) -> dict[str,
         return dict(plan.hints)
     if len(fetching.resolve(settings.store, plan.artifacts)) == len({one.digest for one in plan.artifacts}):
         return {}
-    from . import planning
+    from .planning import plan as planning
 
     return planning.hints(tree, plan, _indexes(settings, tree))
 
@@ -353,7 +357,7 @@ def _indexes(settings: Settings, tree: SourceTree | None) -> Indexes:
     """The indexes that this app's files come from: an app with an `.npmrc` may name registries of its own."""
     if tree is None or ".npmrc" not in tree.files:
         return settings.indexes
-    from . import planning
+    from .planning import plan as planning
 
     return planning.indexes_for(tree, settings.indexes)
 
@@ -361,7 +365,7 @@ def _indexes(settings: Settings, tree: SourceTree | None) -> Indexes:
 def droplet(folder: Folder, result: dict[str, Any], store: Store) -> Droplet:
     """The raw result of a staging as a value, with its layers measured."""
     base = result["base"]
-    rows = restage.layers_of(base, result["app"], store)
+    rows = incremental.layers_of(base, result["app"], store)
     layers = tuple(Layer(row["name"], Digest(row["digest"]), Digest(row["diff_id"]), row["size"]) for row in rows)
     left_out = tuple(f"{path}: {why}" for path, why in folder.tree.left_out)
     return Droplet(

@@ -41,12 +41,12 @@ BOMBS = {
 }
 CODE = """
 import sys
-from stager import buildpack, detection, planning, staging
-from stager.detection import options
+from stager.planning import buildpacks as buildpack, detection, plan as planning; from stager import staging
+from stager.planning.detection import options
 from stager.ecosystems import npm, pypi
 from stager.errors import StagerError
-from stager.indexes import Indexes
-from stager.restage import Folder
+from stager.net.indexes import Indexes
+from stager.droplet.incremental import Folder
 
 def tried(step):
     try:

@@ -164,6 +164,6 @@ def test_what_a_callback_raises_in_a_thread_that_fetches(tmp_path: Path) -> None
 
 
 def test_an_error_of_stager_itself_is_still_told_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stager.detection.detect", lambda *_, **__: [][1])
+    monkeypatch.setattr("stager.planning.detection.detect", lambda *_, **__: [][1])
     with pytest.raises(InternalError):
         library.detect(TREE)

@@ -18,14 +18,14 @@ import pytest
 from apps_fixture import materialise
 from command import free_port, stager
 
-from stager.cloudfoundry.promote import Promoted
-from stager.cloudfoundry.push import Pushed
-from stager.cloudfoundry.rollback import RolledBack
-from stager.commands import GROUPS, MODULES
-from stager.deploying import Aim, Outcome
-from stager.detection.appconfig import HEALTH_KEYS, KEYS, PYTHON_KEYS, SERVICES
-from stager.health import Verdict
-from stager.registry.push import Pushed as PushedImage
+from stager.cli.commands import GROUPS, MODULES
+from stager.local.health import Verdict
+from stager.planning.detection.appconfig import HEALTH_KEYS, KEYS, PYTHON_KEYS, SERVICES
+from stager.targets.cloudfoundry.promote import Promoted
+from stager.targets.cloudfoundry.push import Pushed
+from stager.targets.cloudfoundry.rollback import RolledBack
+from stager.targets.deploying import Aim, Outcome
+from stager.targets.oci.registry.push import Pushed as PushedImage
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

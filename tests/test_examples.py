@@ -26,10 +26,10 @@ from apps_fixture import materialise
 from registry_contract import ContractRegistry
 from registry_images import image
 
-from stager.registry.access import Access
-from stager.registry.client import connect
-from stager.registry.push import push
-from stager.registry.reference import parse
+from stager.targets.oci.registry.access import Access
+from stager.targets.oci.registry.client import connect
+from stager.targets.oci.registry.push import push
+from stager.targets.oci.registry.reference import parse
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "docs" / "examples"

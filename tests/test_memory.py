@@ -75,7 +75,7 @@ def test_an_app_of_200_000_files(tmp_path: Path) -> None:
 
 
 _ASK = (
-    "import sys; from stager.fetching.web import Web; from stager.store import Store; from stager.indexes import Indexes; "
+    "import sys; from stager.fetching.web import Web; from stager.store import Store; from stager.net.indexes import Indexes; "
     "from stager.ecosystems.pypi.pages import PypiLookup; "
     "indexes = Indexes.from_environment({'PIP_INDEX_URL': sys.argv[1]}, home='/nonexistent'); "
     "lookup = PypiLookup(Web(indexes, Store(sys.argv[2])), indexes); assert len(lookup.files('app', "

@@ -12,8 +12,8 @@ from builders import TarEntry, make_deb, make_npm_tarball, make_tar, make_wheel
 from test_assembly import Bench
 from trees import lay_out
 
-from stager.archive import Archive, read_deb, read_tar, read_zip
 from stager.errors import UnsafeEntry, UnsafePath
+from stager.formats.archive import Archive, read_deb, read_tar, read_zip
 from stager.names import characters_fault, fault, path_fault, printable, printable_lines, visible_json
 from stager.tree import Executable, Link, SourceTree
 

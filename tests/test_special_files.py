@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from stager import regular, resources
-from stager.cloudfoundry.manifest import NAMES as MANIFESTS
 from stager.ecosystems import ECOSYSTEMS, ecosystem
+from stager.files import regular
+from stager.targets.cloudfoundry.manifest import NAMES as MANIFESTS
+from stager.text import resources
 from stager.tree.ignore import OWN_FILES
 
 

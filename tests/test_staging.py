@@ -12,12 +12,13 @@ import pytest
 from builders import make_npm_tarball
 from servers import Server, serve
 
-from stager import lockfile, staging
+from stager import staging
 from stager.digest import Digest
+from stager.droplet.incremental import Folder
 from stager.errors import BadLock, Cancelled, DigestMismatch, LockMissing, LockStale, NotCached
-from stager.indexes import Indexes
 from stager.model import Artifact, Event, Plan, Reason
-from stager.restage import Folder
+from stager.net.indexes import Indexes
+from stager.planning import lockfile
 from stager.staging import Settings
 from stager.store import Store
 

@@ -13,7 +13,7 @@ from apps_fixture import materialise
 from small_droplets import PROCFILE, SERVE
 from threads_work import THREADS
 
-from stager.indexes import default_pypi
+from stager.net.indexes import default_pypi
 
 WORK = Path(__file__).with_name("threads_work.py")
 HOSTS = [path for path in os.environ.get("STAGER_TEST_HOSTS", "").split(os.pathsep) if path]
@@ -60,7 +60,7 @@ def test_the_default_index_is_asked_once_a_process(tmp_path: Path) -> None:
     code = """
 import subprocess, sys
 sys.modules["pip"] = None
-from stager.indexes import Indexes
+from stager.net.indexes import Indexes
 plain, count = subprocess.run, []
 subprocess.run = lambda *args, **kwargs: (count.append(1), plain(*args, **kwargs))[1]
 for _ in range(5):

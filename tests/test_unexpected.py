@@ -73,7 +73,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> type[Exception]:
     def run(*_: object, **__: object) -> None:
         raise ValueError(SECRET)
 
-    monkeypatch.setattr("stager.detection.detect", run)
+    monkeypatch.setattr("stager.planning.detection.detect", run)
     return ValueError
 
 
@@ -170,7 +170,7 @@ def test_no_place_for_temporary_files(words: str, tmp_path: Path) -> None:
 
 
 def test_room_that_runs_out_in_a_temporary_folder() -> None:
-    from stager import temporary
+    from stager.files import temporary
 
     with pytest.raises(CannotWrite, match="No space left on device"), temporary.folder("x") as place:
         raise OSError(errno.ENOSPC, "No space left on device", os.path.join(place, "file"))

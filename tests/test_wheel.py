@@ -85,7 +85,7 @@ def test_an_installed_wheel_finds_its_data(wheel: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--quiet", "--target", str(target)]
     subprocess.run([*command, str(wheel)], check=True, cwd=tmp_path)
     script = (
-        "import stager, stager.resources as r\n"
+        "import stager, stager.text.resources as r\n"
         "print(stager.__file__)\n"
         "print(*r.names('buildpacks'), *r.names('boxes'))\n"
     )

@@ -47,7 +47,7 @@ def at_once(work: Callable[[int], object]) -> dict[str, list[str]]:
 
 def index(_: int) -> object:
     """Where Python's packages are, and the program that says so."""
-    from stager.indexes import default_pypi, uv_program
+    from stager.net.indexes import default_pypi, uv_program
 
     return default_pypi(), uv_program()
 
@@ -57,8 +57,9 @@ def every_verb(app: str, folder: str, store: str) -> Callable[[int], object]:
 
     def work(number: int) -> object:
         import stager
-        from stager import comparing, droplets, inspecting, receipt, reporting, sbom
-        from stager.sbom import inventory
+        from stager.droplet import inspecting, reader
+        from stager.evidence import diff, receipt, report, sbom
+        from stager.evidence.sbom import inventory
 
         own = stager.Store(os.path.join(folder, "store" if store == "one" else f"store-{number}"))
         tree = stager.SourceTree.read(app)
@@ -70,9 +71,9 @@ def every_verb(app: str, folder: str, store: str) -> Callable[[int], object]:
             stager.export(out, target, os.path.join(folder, f"{number}.{target}"), store=own, base="scratch").digest
             for target in ("heroku", "cloudfoundry", "plain", "oci")
         ]
-        with droplets.open_droplet(out, own) as opened:
+        with reader.open_droplet(out, own) as opened:
             told = [receipt.dumps(receipt.make(opened)), sbom.dumps(inventory.take(opened, own, "x"), "cyclonedx")]
-        told.append(reporting.render_page(comparing.read(out), None).encode())
+        told.append(report.render_page(diff.read(out), None).encode())
         return made, exported, [hash_of(data) for data in told], inspecting.inspect(out, own)["digest"]
 
     return work

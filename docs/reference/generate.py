@@ -17,8 +17,8 @@ from importlib import import_module
 from pathlib import Path
 
 import stager.errors
-from stager.commands import GROUPS, MODULES
-from stager.commands.arguments import parser_of
+from stager.cli.commands import GROUPS, MODULES
+from stager.cli.commands.arguments import parser_of
 
 HERE = Path(__file__).parent
 MADE = "<!-- Made by the code; change that, then run: PYTHONPATH=. python docs/reference/generate.py -->"

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, cast
 from .record import Ecosystem
 
 if TYPE_CHECKING:
-    from stager.archive import Held
+    from stager.formats.archive import Held
+    from stager.formats.tar import Unpacked
     from stager.model import Artifact
-    from stager.tar import Unpacked
 
     Unpack = Callable[[str | Held, Artifact, str], Unpacked]
 

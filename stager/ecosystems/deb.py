@@ -13,13 +13,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote
 
-from .. import elf, temporary
-from ..archive import content_bytes, read_control, read_deb
 from ..errors import BadArchive, CodecChanged, Mislabelled
-from ..tar import Entry, Unpacked
+from ..files import temporary
+from ..formats import elf
+from ..formats.archive import content_bytes, read_control, read_deb
+from ..formats.tar import Entry, Unpacked
 
 if TYPE_CHECKING:
-    from ..archive import Held, Member
+    from ..formats.archive import Held, Member
     from ..model import Artifact
     from . import Unpack
 

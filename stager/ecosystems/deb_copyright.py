@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from stager.archive import Archive, Held, content_bytes, read_deb
+from stager.formats.archive import Archive, Held, content_bytes, read_deb
 
 from .installed import Said
 from .licence import Licence, expression, named

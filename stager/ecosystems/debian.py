@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from .record import Ecosystem, Wanted
 
 if TYPE_CHECKING:
-    from ..archive import Held
-    from ..indexes import Indexes
+    from ..formats.archive import Held
     from ..model import Artifact
+    from ..net.indexes import Indexes
     from .installed import Installed, Said
     from .record import Unpack
 
@@ -26,7 +26,7 @@ def _locate(wanted: Wanted) -> Iterator[str]:
 
     What apt happens to be configured with may be a partial mirror, so the default archive comes after it.
     """
-    from ..indexes import default_debian, joined
+    from ..net.indexes import default_debian, joined
 
     name, indexes = wanted.artifact.filename, wanted.indexes
     security = name.startswith("pool/updates/")
@@ -37,7 +37,7 @@ def _locate(wanted: Wanted) -> Iterator[str]:
 
 
 def _page(indexes: Indexes) -> str:
-    from ..indexes import joined
+    from ..net.indexes import joined
 
     return joined(indexes.debian("bookworm")[0], "dists/bookworm/InRelease")
 

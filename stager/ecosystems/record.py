@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from ..archive import Held
     from ..errors import LockFailed
-    from ..indexes import Indexes
+    from ..formats.archive import Held
+    from ..formats.tar import Unpacked
     from ..model import Artifact, Locked, Plan, Reason, Stack
-    from ..tar import Unpacked
+    from ..net.indexes import Indexes
     from ..tree import SourceTree
     from .graph import Graph
     from .installed import Installed, Said

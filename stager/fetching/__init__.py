@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Mapping, Sequence
 
-    from ..indexes import Indexes
     from ..model import Artifact, Progress
+    from ..net.indexes import Indexes
     from ..net.patience import Patience
     from ..store import Store
 
@@ -61,7 +61,7 @@ def fetch(
                 ready(artifact, known[artifact.digest])
         if not missing:
             return known
-        from .crew import Crew
+        from .download_pool import Crew
 
         return {**known, **Crew(missing, store, indexes, jobs, hints or {}, progress, cancel, ready, patience).work()}
 

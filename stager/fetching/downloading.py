@@ -19,8 +19,8 @@ from ..net.session import Request, Response, Session
 from .transport import ACCESS, step
 
 if TYPE_CHECKING:
-    from ..indexes import Indexes
     from ..model import Artifact
+    from ..net.indexes import Indexes
     from ..store import BlobWriter, Store
 
 CHUNK = 1 << 18

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..ecosystems import of_purl
 from ..ecosystems.record import Pages, Wanted
 from ..errors import BadLock
-from ..indexes import Indexes
+from ..net.indexes import Indexes
 from ..runtimes import of_layout
 
 if TYPE_CHECKING:

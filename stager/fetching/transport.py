@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..indexes import Indexes
-from ..indexes.origins import Origin
 from ..net.addresses import Refused
+from ..net.indexes import Indexes
+from ..net.indexes.origins import Origin
 from ..net.session import Step
 
 ACCESS = "Give the credentials for this host in the index's own configuration (pip.conf, .npmrc, netrc)."

@@ -14,8 +14,8 @@ from io import BytesIO
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from .. import temporary
 from ..errors import BadSettings, NotCached, NotFound, TooLarge, Unreachable
+from ..files import temporary
 from ..model import Event, Progress
 from ..net.addresses import Refused
 from ..net.patience import Again, Patience, Tries, again, date, host_of
@@ -23,8 +23,8 @@ from ..net.session import HOPS, Session, ended, failure, redirect
 from .transport import ACCESS, headers_for
 
 if TYPE_CHECKING:
-    from ..indexes import Indexes
     from ..net.guard import Watched
+    from ..net.indexes import Indexes
     from ..store import Store
 
 LARGEST = 256 << 20

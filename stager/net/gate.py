@@ -26,7 +26,7 @@ from .addresses import Refused, glance, open_connection
 from .session import proxy_parts, tls_context
 
 if TYPE_CHECKING:
-    from ..indexes import Indexes
+    from .indexes import Indexes
 
 LAUNCH = """\
 import os, socket, sys

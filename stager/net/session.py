@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from ..errors import BadSettings, Cancelled
-from ..indexes.origins import Origin
 from .addresses import Policy, Refused, glance, is_plain, open_connection
 from .guard import Guard, Watched
+from .indexes.origins import Origin
 from .patience import Again, Patience, host_of
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from urllib3 import PoolManager
 
-    from ..indexes import Indexes
+    from .indexes import Indexes
 
 HOPS = 5
 """Redirects followed at most."""

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import IO, Any
 
-from .. import parsing
+from ..text import parsing
 
 STEP = 1 << 18
 """Bytes that are read at once."""

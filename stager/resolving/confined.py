@@ -17,14 +17,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from shutil import which
 
-from .. import limits, regular
 from ..ecosystems.record import APP, HOME
 from ..errors import Cancelled, CannotWrite, LockFailed
-from ..indexes import Indexes
+from ..files import limits, regular
+from ..files.programs import PATH, signal_group
+from ..files.temporary import folder as temporary
 from ..net.gate import LAUNCH, Gate
-from ..programs import PATH, signal_group
-from ..telling import sentence
-from ..temporary import folder as temporary
+from ..net.indexes import Indexes
+from ..text.telling import sentence
 from .failures import hint
 
 LIMIT = 900.0

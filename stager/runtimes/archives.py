@@ -10,13 +10,13 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..archive import read_tar
 from ..errors import BadArchive
-from ..tar import Entry, Unpacked
+from ..formats.archive import read_tar
+from ..formats.tar import Entry, Unpacked
 
 if TYPE_CHECKING:
-    from ..archive import Archive, Held, Member
     from ..ecosystems import Unpack
+    from ..formats.archive import Archive, Held, Member
     from ..model import Artifact
 
 

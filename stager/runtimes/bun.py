@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from ..errors import NoRuntime
 from ..model import Artifact, Runtime, Stack
-from ..wanted import Request
 from . import node
 from .archives import recipe
 from .chosen import Asked, Chosen, all_accept, asked_text, check_needs, first_place, kept, reason
 from .published import check_package, newest_of, npm_request, packument, pinned, semver
 from .record import Layout, RuntimeKind
 from .version_files import member, mise, package_manager, plain, tool_versions
+from .version_requests import Request
 
 if TYPE_CHECKING:
     from ..ecosystems.deb_index import Web

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from packageurl import PackageURL
 
-from .. import box
 from ..errors import NoRuntime, StagerError, UsageError, VersionError
+from ..facts import stacks
 from ..model import Artifact, Reason, Runtime, Stack
-from ..releases import Releases
-from ..wanted import Request
+from .releases import Releases
+from .version_requests import Request
 
 if TYPE_CHECKING:
     from ..ecosystems.deb_index import Stanza
@@ -87,14 +87,14 @@ def unmet(
     runtime: str, version: str, stack: Stack, glibc: tuple[int, int], libraries: frozenset[str], where: str
 ) -> NoRuntime:
     """The error for needs the stack does not meet, with the stacks that do."""
-    able = [name for name in box.names() if _able(name, stack.architecture, glibc, libraries)]
+    able = [name for name in stacks.names() if _able(name, stack.architecture, glibc, libraries)]
     hint = f"{lacks(stack, glibc, libraries)} Stacks that have it: {', '.join(able) or 'none'}."
     return NoRuntime(runtime, version, stack.name, able, where, hint)
 
 
 def _able(name: str, architecture: str, glibc: tuple[int, int], libraries: frozenset[str]) -> bool:
     try:
-        return not lacks(box.load(name, architecture), glibc, libraries)
+        return not lacks(stacks.load(name, architecture), glibc, libraries)
     except UsageError:
         return False
 

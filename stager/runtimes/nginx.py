@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .. import box
 from ..ecosystems import deb
 from ..ecosystems.deb_index import DebianMirrors, Web, merged, select
 from ..errors import NoRuntime
+from ..facts import stacks
 from ..model import Artifact, Runtime, Stack
 from .chosen import Chosen, check_needs, debs, kept, package_name, reason
 from .record import Layout, RuntimeKind
@@ -26,10 +26,10 @@ def choose_nginx(
     Raises NoRuntime when the box names none or the stack lacks what it needs, IntegrityError or FetchError for the
     index.
     """
-    own = box.read(stack.name)
+    own = stacks.read(stack.name)
     packages = own.sets.get(NAME)
     if packages is None:
-        able = [name for name in box.names() if NAME in box.read(name).sets]
+        able = [name for name in stacks.names() if NAME in stacks.read(name).sets]
         raise NoRuntime(NAME, "at all", stack.name, [], "", f"Stacks that have it: {', '.join(able)}.")
     check_needs(NAME, packages.version, stack, packages.glibc, packages.libraries)
     found = kept(previous, NAME, stack, [], frozenset({"deb-nginx/1"}))
@@ -41,7 +41,7 @@ def choose_nginx(
 
 
 def _chosen(
-    version: str, own: box.Box, glibc: tuple[int, int], artifacts: tuple[Artifact, ...], notes: tuple[str, ...]
+    version: str, own: stacks.Box, glibc: tuple[int, int], artifacts: tuple[Artifact, ...], notes: tuple[str, ...]
 ) -> Chosen:
     why = reason(f"the nginx of Debian's {own.suite}", [])
     return Chosen(Runtime(NAME, version, "debian", glibc, why), artifacts, notes=notes)

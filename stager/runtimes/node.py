@@ -6,15 +6,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from .. import releases
 from ..errors import StagerError
 from ..model import Artifact, Runtime, Stack
-from ..wanted import Request
+from . import releases
 from .archives import recipe
 from .chosen import Asked, Chosen, all_accept, asked_text, first_place, kept, lacks, reason, refusal, unmet
 from .published import check_package, line_of, newest_of, npm_request, packument, pinned, semver
 from .record import Candidate, Layout, RuntimeKind
 from .version_files import member, mise, plain, tool_versions
+from .version_requests import Request
 
 if TYPE_CHECKING:
     from ..ecosystems.deb_index import Web

@@ -6,16 +6,16 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .. import npmrange
+from ..ecosystems import npmrange
 from ..errors import VersionError
 from ..model import Artifact, Runtime, Stack
-from ..wanted import Request
 from . import node
 from .archives import recipe
 from .chosen import Asked, Chosen, all_accept, asked_text, first_place, kept, reason
 from .published import check_package, line_of, newest_of, npm_request, packument, pinned, semver
 from .record import Layout, RuntimeKind
 from .version_files import member, package_manager
+from .version_requests import Request
 
 if TYPE_CHECKING:
     from ..ecosystems.deb_index import Web

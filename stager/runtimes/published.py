@@ -15,17 +15,18 @@ from urllib.parse import quote
 
 from packageurl import PackageURL
 
-from .. import npmrange, parsing
-from ..checked import Node
 from ..digest import Digest
+from ..ecosystems import npmrange
 from ..errors import BadArchive, StagerError, Unreachable, VersionError
 from ..model import Artifact
-from ..wanted import Request, place, short
+from ..text import parsing
+from ..text.typed import Node
 from .archives import inside
+from .version_requests import Request, place, short
 
 if TYPE_CHECKING:
-    from ..archive import Archive
     from ..ecosystems.deb_index import Web
+    from ..formats.archive import Archive
     from ..model import Reason
 
 ABBREVIATED = "application/vnd.npm.install-v1+json"

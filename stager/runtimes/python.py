@@ -11,17 +11,17 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from .. import box, releases
 from ..ecosystems.deb_index import DebianMirrors, Index, Web, merged, select
 from ..errors import StagerError
+from ..facts import stacks
 from ..model import Artifact, Runtime, Stack
-from ..wanted import Request
-from . import python_files, standalone
+from . import python_files, releases, standalone
 from .chosen import Asked, Chosen, all_accept, check_needs, debs, kept, package_name, reason, refusal
 from .record import Candidate, Layout, RuntimeKind
 from .specifiers import parse
 from .version_files import Asked as Wish
 from .version_files import Facts, Reader, member, mise, plain, tool_versions
+from .version_requests import Request
 
 if TYPE_CHECKING:
     from ..model import Plan
@@ -56,7 +56,7 @@ def choose_python(
     NoRuntime when the version exists but not for this stack, IntegrityError and FetchError for the index.
     """
     requests = [parse(text, why) for text, why in asked]
-    own = box.read(stack.name)
+    own = stacks.read(stack.name)
     index = cache(lambda: merged(web, debian, own.suite, stack.architecture, own.keyring, now))
     return (
         _kept(previous, stack, own, requests)
@@ -65,7 +65,7 @@ def choose_python(
     )
 
 
-def _kept(previous: Plan | None, stack: Stack, own: box.Box, requests: Sequence[Request]) -> Chosen | None:
+def _kept(previous: Plan | None, stack: Stack, own: stacks.Box, requests: Sequence[Request]) -> Chosen | None:
     """The earlier plan's Python, unless the box has changed which packages belong to it."""
     found = kept(previous, NAME, stack, requests, frozenset({"deb-python/1", "pbs/1"}))
     if not found:
@@ -78,7 +78,9 @@ def _kept(previous: Plan | None, stack: Stack, own: box.Box, requests: Sequence[
     return _chosen(runtime.version, runtime.source, runtime.glibc, requests, artifacts, ())
 
 
-def _from_suite(requests: Sequence[Request], stack: Stack, own: box.Box, index: Callable[[], Index]) -> Chosen | None:
+def _from_suite(
+    requests: Sequence[Request], stack: Stack, own: stacks.Box, index: Callable[[], Index]
+) -> Chosen | None:
     """The Debian suite's Python, if it satisfies the requests; the index is only read when it may."""
     packages = own.sets.get(NAME) if stack.suite else None
     if packages is None or not _may_fit(requests, packages.version):
@@ -93,7 +95,7 @@ def _from_suite(requests: Sequence[Request], stack: Stack, own: box.Box, index: 
 
 
 def _from_standalone(
-    requests: Sequence[Request], stack: Stack, own: box.Box, index: Callable[[], Index], ended: bool
+    requests: Sequence[Request], stack: Stack, own: stacks.Box, index: Callable[[], Index], ended: bool
 ) -> Chosen:
     """The newest fitting build; of several lines the default one first, then the newest."""
     table = _releases()
@@ -139,7 +141,7 @@ def _chosen(
 def _refusal(requests: Sequence[Request], stack: Stack, table: releases.Releases) -> StagerError:
     """The error for requests that no Python of this stack satisfies, with what there is instead."""
     newest = [version for line in table.supported for version, _ in standalone.builds(line, stack)[:1]]
-    owners = {name: own.version for name in box.names() if (own := box.read(name).sets.get(NAME))}
+    owners = {name: own.version for name in stacks.names() if (own := stacks.read(name).sets.get(NAME))}
     there = [owners[stack.name], *newest] if stack.name in owners else newest
     others = [f"{name} ({line})" for name, line in owners.items() if name != stack.name and _may_fit(requests, line)]
     hint = f"Ask for one of: {', '.join(there)}."
@@ -192,7 +194,7 @@ _SOURCES = (
 
 
 def _candidates(chosen: Runtime, stack: Stack) -> Iterator[Candidate]:
-    own = box.read(stack.name).sets.get(NAME)
+    own = stacks.read(stack.name).sets.get(NAME)
     if own is not None:
         taken = chosen.source == _SUITE
         version = chosen.version if taken else own.version

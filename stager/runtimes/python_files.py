@@ -6,14 +6,14 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from ..archive import content_bytes
 from ..ecosystems import deb
 from ..errors import Mislabelled
-from ..tar import Entry
+from ..formats.archive import content_bytes
+from ..formats.tar import Entry
 from . import archives
 
 if TYPE_CHECKING:
-    from ..archive import Archive, Member
+    from ..formats.archive import Archive, Member
     from ..model import Artifact
 
 PROGRAM = r"bin/python3\.\d+"

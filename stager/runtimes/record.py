@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..wanted import beginning
+from .version_requests import beginning
 
 if TYPE_CHECKING:
     from ..ecosystems import Unpack
     from ..ecosystems.deb_index import DebianMirrors, Web
-    from ..indexes import Indexes
     from ..model import Artifact, Plan, Reason, Runtime, Stack
-    from ..releases import Releases
-    from ..wanted import Request
+    from ..net.indexes import Indexes
     from .chosen import Asked, Chosen
+    from .releases import Releases
     from .version_files import Reader
+    from .version_requests import Request
 
 
 @dataclass(frozen=True, slots=True)

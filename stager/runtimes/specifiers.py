@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..errors import VersionError
-from ..wanted import Request, place, short
+from .version_requests import Request, place, short
 
 if TYPE_CHECKING:
     from ..model import Reason

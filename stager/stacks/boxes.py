@@ -14,21 +14,22 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .. import codec, resources
 from ..digest import Digest, canonical_json, sha256
 from ..errors import CannotWrite
+from ..files.writing import Output, folder_above
+from ..formats import codec
+from ..formats.tar import BLOCK, END
 from ..store.disk import why
-from ..tar import BLOCK, END
-from ..templates import __file__ as _templates
-from ..templates import fill
-from ..writing import Output, folder_above
+from ..text import resources
+from ..text.templates import __file__ as _templates
+from ..text.templates import fill
 from . import disks, guest, tree, vmdk
 from .tree import Item
 
 if TYPE_CHECKING:
     from ..store import Store
+    from .build_context import Making
     from .definition import Definition
-    from .making import Making
     from .root import Root
 
 RECIPE = "box/1"

@@ -18,8 +18,8 @@ from .lock import NAME, Pin
 
 if TYPE_CHECKING:
     from ..store import Store
+    from .build_context import Making
     from .definition import Definition
-    from .making import Making
 
 _SPARE = 192 << 20
 

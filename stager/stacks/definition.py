@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..box import Box
 from ..digest import Digest, canonical_json, sha256
+from ..facts.stacks import Box
 
 ARCHITECTURE = "$architecture"
 """In a package's name: the architecture in Debian's words."""

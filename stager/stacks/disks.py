@@ -20,7 +20,7 @@ from . import ext4, guest, tools, tree
 
 if TYPE_CHECKING:
     from ..store import Store
-    from .making import Making
+    from .build_context import Making
     from .root import Root
 
 RECIPE = "disk/1"

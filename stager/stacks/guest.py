@@ -10,10 +10,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 
-from .. import render, resources
 from ..digest import Digest
 from ..errors import StackFailed
-from .normal import tree_path
+from ..text import render, resources
+from .normalise import tree_path
 from .tree import Item, Tree
 
 USER = "vagrant"

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from .. import codec
 from ..digest import Digest, canonical_json
 from ..errors import NotBuilt, StoreCorrupt
-from ..filling import FolderOutput
+from ..files.filling import FolderOutput
+from ..files.writing import Output, folder_above
+from ..formats import codec
 from ..model import Layer
-from ..writing import Output, folder_above
-from . import extend, lock, root
+from . import find, lock, root
 
 if TYPE_CHECKING:
     from ..store import Store
@@ -63,7 +63,7 @@ def base_image(name: str, architecture: str, store: Store, sets: Sequence[str] =
     Raises UsageError for an unknown stack or one that stager does not build, LockMissing, LockStale, and NotBuilt when
     `stager box build` has not put it into the store.
     """
-    definition = extend.load(name)
+    definition = find.load(name)
     return of(definition, root.find(definition, lock.load(definition), architecture, store, sets), store)
 
 

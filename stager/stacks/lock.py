@@ -16,11 +16,12 @@ from typing import Any
 
 from packageurl import PackageURL
 
-from .. import parsing, regular
-from ..checked import Node
 from ..digest import Digest
 from ..errors import BadLock, LockMissing, LockStale
+from ..files import regular
 from ..model import Artifact
+from ..text import parsing
+from ..text.typed import Node
 from .definition import Definition
 
 NAME = "box.lock"

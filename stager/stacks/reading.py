@@ -9,9 +9,9 @@ import os
 import re
 from collections.abc import Iterable
 
-from .. import regular
-from ..box import Box
-from ..checked import Node
+from ..facts.stacks import Box
+from ..files import regular
+from ..text.typed import Node
 from .definition import Definition, File, Folder, Part, Step, User
 
 LARGEST = 64 << 20

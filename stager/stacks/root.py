@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 
 from ..digest import Digest, canonical_json, sha256
 from ..errors import NotBuilt, UsageError
-from . import debs, normal, promise, sandbox, steps, tree
+from . import debs, guarantees, normalise, sandbox, scripts, tree
+from .build_context import temporary
 from .lock import Lock, Pin
-from .making import temporary
 
 if TYPE_CHECKING:
     from ..store import Store
+    from .build_context import Making
     from .definition import Definition, Part
-    from .making import Making
 
 RECIPE = "root/1"
 """The version of everything in this package that decides a root's bytes; part of every stack's digest."""
@@ -124,11 +124,13 @@ def _made(
         raw = opened.enter_context(temporary(making.store))
         _install(definition, architecture, pins, lock.epoch, making, raw)
         made = tree.read(raw, f"the root filesystem of {definition.name}")
-        normal.clean(made)
-        normal.apply(made, definition, parts, lock.epoch)
+        normalise.clean(made)
+        normalise.apply(made, definition, parts, lock.epoch)
         for step in definition.steps:
-            made = steps.run(definition, step, made, lock.epoch, making, opened.enter_context(temporary(making.store)))
-        promise.check(definition, made, architecture)
+            made = scripts.run(
+                definition, step, made, lock.epoch, making, opened.enter_context(temporary(making.store))
+            )
+        guarantees.check(definition, made, architecture)
         with making.store.writer() as writer:
             entries = tree.write(made, lock.epoch, writer.write)
             digest, size = Digest("sha256:" + writer.commit()), writer.size

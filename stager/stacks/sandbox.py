@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from shutil import which
 
-from .. import temporary
 from ..errors import Cancelled, CannotWrite, NoRoom, NoSandbox, ProgramMissing, StackFailed
-from ..telling import telling
+from ..files import temporary
+from ..text.telling import telling
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where programs of the system are looked for; never in the user's own PATH."""

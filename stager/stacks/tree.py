@@ -11,9 +11,9 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from ..entries import read_entries
 from ..errors import BadArchive
-from ..tar import BLOCK, END
+from ..formats.tar import BLOCK, END
+from ..formats.tar_reader import read_entries
 
 _BUFFER = 1 << 20
 _KINDS = {"file": b"0", "hardlink": b"1", "link": b"2", "folder": b"5"}

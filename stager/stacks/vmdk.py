@@ -11,7 +11,7 @@ import os
 import struct
 from collections.abc import Callable, Iterator
 
-from ..codec import LEVEL
+from ..formats.codec import LEVEL
 
 SECTOR = 512
 GRAIN = 128

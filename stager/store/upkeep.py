@@ -16,9 +16,9 @@ from collections.abc import Iterable, Iterator, Set
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..checked import whole
 from ..errors import CannotRead, CannotWrite, StoreBusy, UsageError
 from ..model import Event, Progress
+from ..text.typed import whole
 from .disk import DAMAGE, boot_id, hash_of
 from .locks import GC_WAIT, lock_file, wait_for
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..digest import Digest
-from ..droplets import DropletFile
+from ..droplet.reader import DropletFile
 from ..errors import UsageError
 
 TARGETS: dict[str, str] = {

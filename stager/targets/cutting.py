@@ -12,12 +12,13 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
-from .. import parsing, regular
-from ..checked import Node
-from ..entries import read_entries
+from ..droplet.launch import LAYERS
 from ..errors import BadArchive, Unreadable
-from ..launch import LAYERS
-from ..tar import BLOCK, END, ROOT
+from ..files import regular
+from ..formats.tar import BLOCK, END, ROOT
+from ..formats.tar_reader import read_entries
+from ..text import parsing
+from ..text.typed import Node
 
 _LARGEST = 1 << 26
 """The most bytes of a skeleton, and of an envelope, that are held in memory."""

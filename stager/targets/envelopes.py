@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from .. import codec, tar
 from ..digest import Digest
 from ..errors import UsageError
-from ..writing import Output, never
+from ..files.writing import Output, never
+from ..formats import codec, tar
 
 _STORED = 65535
 """The most bytes of a stored block."""

@@ -27,9 +27,9 @@ import time
 
 from ..digest import Digest
 from ..errors import BadManifest, ChangedWhileRead, Unreadable, UnsafePath
-from ..limits import most
+from ..files.limits import most
+from ..files.writing import never
 from ..names import place_fault
-from ..writing import never
 from .fingerprint import FILE_FLAGS, FOLDER_FLAGS, File, encoded, failure
 from .walk import Walk, folders_of
 

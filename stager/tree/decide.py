@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 
 from ..errors import ChangedWhileRead
-from ..writing import never
+from ..files.writing import never
 from .fingerprint import DIGEST, HEAD, digest_in, encoded, fingerprint
 from .gitignore import LARGEST, Patterns
 from .ignore import OWN_FILES, Rules, judge, secret_content

@@ -8,7 +8,7 @@ import os
 import stat
 
 from ..errors import AppTooLarge, Cancelled, ChangedWhileRead, StagerError, Unreadable, UnsafePath
-from ..writing import never
+from ..files.writing import never
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from .. import tar
+from ..formats import tar
 from .fingerprint import FILE_FLAGS, FOLDER_FLAGS, squeezed
 
 WRITTEN = "written by stager: "

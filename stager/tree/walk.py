@@ -21,7 +21,7 @@ import sys
 import time
 
 from ..errors import AppTooLarge, Cancelled, ChangedWhileRead, Unreadable, UnsafePath
-from ..writing import never
+from ..files.writing import never
 from .fingerprint import (
     FOLDER_FLAGS,
     LARGEST_TREE,

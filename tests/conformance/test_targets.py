@@ -16,7 +16,7 @@ from apps_fixture import materialise
 
 import stager
 from stager import targets
-from stager.droplets import DropletFile, open_droplet
+from stager.droplet.reader import DropletFile, open_droplet
 from stager.errors import StagerError, UsageError
 from stager.store import Store
 

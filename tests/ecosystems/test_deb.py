@@ -16,18 +16,19 @@ from builders import make_deb
 from debian_archive import live, real_mirrors
 from elf_builder import AARCH64, X86_64, make_elf
 
-from stager import box, elf
-from stager.archive import content_bytes
 from stager.digest import sha256
 from stager.ecosystems import deb
 from stager.ecosystems.deb_index import merged
 from stager.errors import BadArchive, CodecChanged, Mislabelled
-from stager.layouts import recipe
+from stager.facts import stacks
+from stager.formats import elf
+from stager.formats.archive import content_bytes
+from stager.formats.tar import Unpacked
 from stager.model import Artifact, Stack
+from stager.planning.layouts import recipe
 from stager.runtimes.chosen import Chosen
 from stager.runtimes.nginx import choose_nginx
 from stager.runtimes.python import choose_python
-from stager.tar import Unpacked
 
 TRIPLET = "x86_64-linux-gnu"
 PROGRAM = make_elf(needed=["libz.so.1", "libc.so.6"], interpreter="/lib64/ld-linux-x86-64.so.2")
@@ -326,13 +327,13 @@ def floor(root: Path) -> tuple[int, int]:
     return max(facts.glibc for path in files if (facts := elf.read(path.read_bytes(), str(path))))
 
 
-TARGETS = [(name, word) for name in box.names() for word in box.read(name).architectures]
+TARGETS = [(name, word) for name in stacks.names() for word in stacks.read(name).architectures]
 
 
 @pytest.mark.network
-@pytest.mark.parametrize(("name", "architecture"), [item for item in TARGETS if "python" in box.read(item[0]).sets])
+@pytest.mark.parametrize(("name", "architecture"), [item for item in TARGETS if "python" in stacks.read(item[0]).sets])
 def test_each_boxs_python_is_complete(name: str, architecture: str, tmp_path: Path) -> None:
-    stack = box.load(name, architecture)
+    stack = stacks.load(name, architecture)
     chosen = choose_python([], stack, live(), real_mirrors(stack.suite))
     (tmp_path / "blobs").mkdir()
     root = tmp_path / "app folder"
@@ -349,9 +350,9 @@ def test_each_boxs_python_is_complete(name: str, architecture: str, tmp_path: Pa
 
 
 @pytest.mark.network
-@pytest.mark.parametrize(("name", "architecture"), [item for item in TARGETS if "nginx" in box.read(item[0]).sets])
+@pytest.mark.parametrize(("name", "architecture"), [item for item in TARGETS if "nginx" in stacks.read(item[0]).sets])
 def test_each_boxs_nginx_is_complete(name: str, architecture: str, tmp_path: Path) -> None:
-    stack, suite = box.load(name, architecture), box.read(name).suite
+    stack, suite = stacks.load(name, architecture), stacks.read(name).suite
     chosen = choose_nginx(stack, live(), real_mirrors(suite))
     (tmp_path / "blobs").mkdir()
     install(chosen, suite, tmp_path / "app", tmp_path / "blobs")
@@ -381,7 +382,7 @@ print(json.dumps({
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="starts a Linux program")
 def test_debian_12s_python_runs_wherever_it_lies(tmp_path: Path) -> None:
     """The real interpreter, moved once after unpacking, started with nothing but its own files."""
-    stack = box.load("debian-12")
+    stack = stacks.load("debian-12")
     if os.uname().machine != "x86_64" or _glibc() < stack.glibc:
         pytest.skip("this machine cannot start Debian 12's programs")
     chosen = choose_python([], stack, live(), real_mirrors(stack.suite))
@@ -432,7 +433,7 @@ def _glibc() -> tuple[int, int]:
 @pytest.mark.network
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="starts a Linux program")
 def test_debian_12s_nginx_serves_wherever_it_lies(tmp_path: Path) -> None:
-    stack = box.load("debian-12")
+    stack = stacks.load("debian-12")
     if os.uname().machine != "x86_64" or _glibc() < stack.glibc:
         pytest.skip("this machine cannot start Debian 12's programs")
     root = tmp_path / "app folder"
@@ -458,7 +459,7 @@ def test_debian_12s_nginx_serves_wherever_it_lies(tmp_path: Path) -> None:
 
 @pytest.mark.network
 def test_unpacking_a_real_package_twice_gives_equal_bytes(tmp_path: Path) -> None:
-    own = box.read("debian-12")
+    own = stacks.read("debian-12")
     mirrors = real_mirrors(own.suite)
     stanza = merged(live(), mirrors, own.suite, "amd64", own.keyring)["python3.11-minimal"]
     data = live().get(mirrors.url(stanza.filename))

@@ -6,9 +6,9 @@ import re
 import pytest
 from debian_archive import MIRRORS, Pages, keyring, live, publish, real_mirrors, signed, stanza
 
-from stager import box
 from stager.ecosystems.deb_index import Index, Stanza, closure, merged, packages, select, verify
 from stager.errors import BadSignature, DigestMismatch, NotCached, StagerError, Unreachable
+from stager.facts import stacks
 
 MIRROR = "https://deb.example/debian"
 RELEASE = f"{MIRROR}/dists/bookworm/InRelease"
@@ -316,11 +316,11 @@ def test_missing_packages_are_named() -> None:
 
 @pytest.mark.network
 @pytest.mark.parametrize(
-    ("name", "architecture"), [(name, word) for name in box.names() for word in box.read(name).architectures]
+    ("name", "architecture"), [(name, word) for name in stacks.names() for word in stacks.read(name).architectures]
 )
 def test_each_box_lists_the_closure_of_its_roots(name: str, architecture: str) -> None:
     """The boxes' keys verify the real archive, and their lists are what Debian's dependencies come to."""
-    own = box.read(name)
+    own = stacks.read(name)
     if not own.suite:
         assert not own.sets
         return

@@ -21,11 +21,11 @@ import pytest
 import requests
 from npm_cases import AMD64
 
-from stager.archive import content_bytes
 from stager.ecosystems import covered, npm
 from stager.ecosystems.npm.bins import bin_links
 from stager.ecosystems.npm.manifest import manifest
 from stager.ecosystems.npm.names import from_purl, tarball_path
+from stager.formats.archive import content_bytes
 from stager.model import Artifact, Locked
 from stager.tree import SourceTree
 

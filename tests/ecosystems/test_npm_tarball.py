@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from npm_cases import AMD64, ARM64, artifact, pack
 
-from stager.archive import content_bytes
 from stager.ecosystems import covered, npm
 from stager.ecosystems.npm.bins import bin_links, tidy
 from stager.ecosystems.npm.natives import needs_build
 from stager.errors import BadArchive, Mislabelled, StagerError, UnsafeEntry
+from stager.formats.archive import content_bytes
 
 PLACE = "node_modules/tool"
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from stager.archive import content_bytes
 from stager.ecosystems.pypi import Target, normalise_index, read_lock, unpack
 from stager.ecosystems.pypi.target import platforms
+from stager.formats.archive import content_bytes
 from stager.model import Stack
 from stager.tree import SourceTree
 

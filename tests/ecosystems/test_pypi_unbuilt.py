@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from stager import box
 from stager.ecosystems.pypi import IndexFile, Target
 from stager.ecosystems.pypi.lookup import Keep
 from stager.ecosystems.pypi.pins import File, Pin, Reading, select
 from stager.ecosystems.pypi.unbuilt import SIBLINGS, why
 from stager.errors import NeedsBuild, Unreachable
+from stager.facts import stacks
 
-TARGET = Target(box.load("debian-12", "amd64"), (3, 11), "3.11.2")
+TARGET = Target(stacks.load("debian-12", "amd64"), (3, 11), "3.11.2")
 HASH = "sha256:" + "a" * 64
 NONE = "no wheel for cp311 manylinux_2_36 x86_64, only for "
 WHYS = {

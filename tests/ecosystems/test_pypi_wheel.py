@@ -16,15 +16,15 @@ from typing import Any
 import pytest
 from builders import DEFLATED, STORED, ZipEntry, make_wheel, make_zip
 
-from stager import pieces
-from stager.archive import content_bytes
 from stager.digest import Digest, sha256
+from stager.droplet import pieces
+from stager.droplet.pieces import Piece
 from stager.ecosystems.pypi import LAYOUT, unpack
 from stager.errors import BadArchive, DigestMismatch, Mislabelled, UnsafeEntry
+from stager.formats.archive import content_bytes
+from stager.formats.tar import Deflated, Unpacked
 from stager.model import Artifact
-from stager.pieces import Piece
 from stager.store import Store
-from stager.tar import Deflated, Unpacked
 
 PLACE = ".stager/pypi"
 INFO = "demo_pkg-1.0.dist-info"
@@ -291,7 +291,7 @@ def test_every_file_is_held_to_its_hash(tmp_path: Path, algorithm: str) -> None:
 def test_the_slow_decoder_hashes_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = wheel({"big.py": b"".join(b"%d: some text\n" % number for number in range(40_000)), "big.bin": BIG})
     expected = piece(tmp_path, data)
-    from stager import inflate
+    from stager.formats import inflate
 
     monkeypatch.setattr(inflate, "_zlib", lambda: None)
     assert piece(tmp_path, data).blob == expected.blob

@@ -11,12 +11,14 @@ from builders import TarEntry, compress, make_tar
 from debian_archive import live
 from elf_builder import make_elf
 
-from stager import box, elf, releases
-from stager.archive import content_bytes
 from stager.digest import sha256
 from stager.errors import BadArchive, Mislabelled
-from stager.layouts import recipe
+from stager.facts import stacks
+from stager.formats import elf
+from stager.formats.archive import content_bytes
 from stager.model import Artifact, Reason
+from stager.planning.layouts import recipe
+from stager.runtimes import releases
 from stager.runtimes.bun import choose_bun
 from stager.runtimes.chosen import Chosen
 from stager.runtimes.node import choose_node
@@ -194,7 +196,7 @@ def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
 
 # --- the real packages -----------------------------------------------------------------------------------------
 
-STACK = box.load("debian-12")
+STACK = stacks.load("debian-12")
 
 
 def install(chosen: Chosen, root: Path) -> None:
@@ -261,7 +263,7 @@ def test_ended_node_lines_need_no_more_than_the_table_says(line: str, tmp_path: 
 @pytest.mark.network
 @pytest.mark.parametrize("architecture", ["amd64", "arm64"])
 def test_bun_needs_what_the_table_says(architecture: str, tmp_path: Path) -> None:
-    chosen = choose_bun([], box.load("debian-12", architecture), live(), npm_registry())
+    chosen = choose_bun([], stacks.load("debian-12", architecture), live(), npm_registry())
     install(chosen, tmp_path / "app")
     program = tmp_path / "app/.stager/bun/bin/bun"
     facts = elf.read(program.read_bytes(), "bun")

@@ -62,7 +62,7 @@ def test_a_build_that_is_not_reproducible(name: str, tmp_path: Path) -> None:
 @root_only
 def test_the_control_is_reproducible_under_every_condition(tmp_path: Path) -> None:
     app, store = prepared(tmp_path)
-    variables = patch(tmp_path, "import stager.tar\n")
+    variables = patch(tmp_path, "import stager.formats.tar\n")
     build(app, store, variables)
     found = verify(app, store, variables).good().document
     assert (found["equal"], found["findings"], found["cause"]) == (True, [], None)

@@ -10,10 +10,10 @@ import pytest
 from made_droplets import stage
 from mutations import LOCK, Mutation, gunzip, mutations, plan_texts, take_apart
 
-from stager import lockfile
-from stager.verifying.causes import compare
-from stager.verifying.findings import HINTS, LEVELS, Comparison
-from stager.verifying.plans import plan_findings
+from stager.evidence.verify.causes import compare
+from stager.evidence.verify.findings import HINTS, LEVELS, Comparison
+from stager.evidence.verify.plans import plan_findings
+from stager.planning import lockfile
 
 SEED = 20261122
 LONG = "deep/" * 30 + "a file with a long name.txt"

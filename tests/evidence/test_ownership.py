@@ -13,19 +13,21 @@ from command import stager
 from evidence_apps import SITE, SITUATIONS, Package, Situation, npm, stage, wheel
 from test_apps import EXPECTED, HAPPY, WITHOUT_RUNTIME
 
-from stager import comparing, dependencies, export
-from stager.comparing import Contents, compare
-from stager.droplets import open_droplet
-from stager.inspecting import inspect
-from stager.ownership import NOBODY, Owners
-from stager.reporting.model import values
-from stager.sbom import inventory, owners
+from stager import export
+from stager.droplet import base
+from stager.droplet.inspecting import inspect
+from stager.droplet.ownership import NOBODY, Owners
+from stager.droplet.reader import open_droplet
+from stager.evidence import diff
+from stager.evidence.diff import Contents, compare
+from stager.evidence.report.model import values
+from stager.evidence.sbom import inventory, owners
+from stager.evidence.verify.scanning import scan
+from stager.evidence.verify.where import Where
+from stager.formats.tar import ROOT
 from stager.store import Store
 from stager.store.stored import resolve
-from stager.tar import ROOT
 from stager.tree import SourceTree
-from stager.verifying.scanning import scan
-from stager.verifying.where import Where
 
 Answers = dict[str, str]
 """Path in the app folder of a file or link → its owner."""
@@ -42,8 +44,8 @@ def decided(app: Path, droplet: Path, store: Store) -> Answers:
         plan = opened.plan
     blobs = resolve(store, plan.artifacts)
     pairs = [(one, path) for one in plan.artifacts for path in one.paths]
-    placed = [dependencies.place(one, path, blobs[one.digest], store) for one, path in pairs]
-    made = dependencies.decide(plan, placed, store, str(app)).owners
+    placed = [base.place(one, path, blobs[one.digest], store) for one, path in pairs]
+    made = base.decide(plan, placed, store, str(app)).owners
     tree = SourceTree.read(str(app))
     return {path: in_words(path, owner) for path, owner in made.items()} | dict.fromkeys(
         [*tree.files, *tree.links], "the app"
@@ -63,11 +65,11 @@ def in_words(path: str, owner: str) -> str:
 def check(app: Path, droplet: Path, store: Store, other: Path) -> Answers:
     """Ask every command; `other` is a droplet that shares as good as nothing with this one."""
     truth = decided(app, droplet, store)
-    found = comparing.read(str(droplet))
+    found = diff.read(str(droplet))
     sizes = {item.path: item.size for item in found.items() if item.kind == "file" and not item.outside}
     links = {item.path for item in found.items() if item.kind == "link"}
     assert sizes.keys() | links == truth.keys()
-    assert by_diff(found, comparing.read(str(other))) == truth
+    assert by_diff(found, diff.read(str(other))) == truth
     assert by_verify(droplet, truth) == truth
     assert by_sbom(droplet, store) == truth
     files = Counter(truth[path] for path in sizes)
@@ -235,7 +237,7 @@ def test_every_command_says_what_assembly_decided(name: str, tmp_path: Path, oth
     export(str(made.path), "heroku", str(tmp_path / "slug.tgz"), store=made.store)
     export(str(made.path), "oci", str(tmp_path / "image.tar"), store=made.store, base="scratch")
     for out in ("slug.tgz", "image.tar"):
-        exported = comparing.read(str(tmp_path / out))
+        exported = diff.read(str(tmp_path / out))
         items = [item for item in exported.items() if item.kind != "folder" and not item.outside]
         owner = exported.owners()
         assert {item.path: owner(item) for item in items} == truth, out
@@ -281,11 +283,11 @@ def plan_of(packages: Iterable[Package], tmp_path: Path) -> tuple[Owners, Mappin
     made = stage(Situation([*packages]), tmp_path)
     with open_droplet(str(made.path)) as opened:
         plan = opened.plan
-    records = {path: data for part in comparing.read(str(made.path)).parts() for path, data in _records(part).items()}
+    records = {path: data for part in diff.read(str(made.path)).parts() for path, data in _records(part).items()}
     return Owners(plan, records), records
 
 
-def _records(part: comparing.LayerPart) -> Mapping[str, bytes]:
+def _records(part: diff.LayerPart) -> Mapping[str, bytes]:
     return part.records if part.items else {}
 
 

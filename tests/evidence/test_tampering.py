@@ -13,11 +13,11 @@ import pytest
 from command import stager
 from evidence_apps import SITUATIONS, Staged, stage
 
-from stager import attesting, receipt
 from stager.digest import canonical_json
-from stager.droplets import open_droplet
+from stager.droplet.reader import open_droplet
 from stager.errors import BadEvidence, NotAttested, UsageError
-from stager.provenance import dsse, keys, statement
+from stager.evidence import attesting, receipt
+from stager.evidence.provenance import dsse, keys, statement
 
 Value = dict[str, Any]
 

@@ -25,10 +25,12 @@ from command import stager
 from evidence_apps import SITUATIONS, stage
 
 import stager as package
-from stager import lockfile, receipt, resources
-from stager.droplets import open_droplet
+from stager.droplet.reader import open_droplet
+from stager.evidence import receipt
 from stager.fetching import resolve
+from stager.planning import lockfile
 from stager.store import Store
+from stager.text import resources
 
 REAL = [
     *("flask-uv", "fastapi-uv", "flask-poetry", "workspace-uv", "flask-requirements"),

@@ -16,11 +16,12 @@ from pathlib import Path
 from builders import make_npm_tarball, make_wheel
 from servers import Server, serve
 
-from stager import lockfile, staging
+from stager import staging
 from stager.digest import Digest
-from stager.indexes import Indexes
+from stager.droplet.incremental import Folder
 from stager.model import Artifact, Plan
-from stager.restage import Folder
+from stager.net.indexes import Indexes
+from stager.planning import lockfile
 from stager.staging import Settings
 from stager.store import Store
 

@@ -15,13 +15,14 @@ import damages
 import pytest
 from damages import KINDS, Bench
 
-from stager import assembly, lockfile, restage, vetting
-from stager.archive import Archive, Held, read_zip
-from stager.bundling import exporting, importing
 from stager.digest import key_of
+from stager.droplet import assembly, incremental, vetting
 from stager.ecosystems.pypi import wheel
 from stager.errors import BadLock, DamagedArtifact, DigestMismatch, Mislabelled, NotCached, StoreCorrupt
+from stager.evidence.bundle import exporting, importing
+from stager.formats.archive import Archive, Held, read_zip
 from stager.model import Reason, Runtime
+from stager.planning import lockfile
 from stager.store import Store
 
 QUICK, ALL = 48, 300
@@ -284,7 +285,7 @@ def test_a_layer_is_never_measured_from_a_damaged_piece(bench: Bench, place: Pat
     """What a droplet's layers are is asked after it was written; damage in between must not be remembered."""
     store = bench.copy(place / "store")
     opened = Store(str(store))
-    base = opened.recall("base", restage.base_key(lockfile.plan_digest(bench.plan), opened))
+    base = opened.recall("base", incremental.base_key(lockfile.plan_digest(bench.plan), opened))
     assert base is not None
     records = base["layers"][-1]["pieces"]
     right = assembly.layer_facts("x", records, opened)

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from command import PROGRAM
 
+from stager.files.writing import is_part
 from stager.tree import SourceTree
-from stager.writing import is_part
 
 
 @dataclass

@@ -23,8 +23,8 @@ from unpacking import unpack
 from written import NOTHING, WRITES, written
 from written import stager as here
 
-from stager.commands import MODULES
-from stager.commands.arguments import parser_of
+from stager.cli.commands import MODULES
+from stager.cli.commands.arguments import parser_of
 from stager.errors import AppTooLarge, Unreadable
 from stager.tree import SourceTree
 from stager.tree.fingerprint import LARGEST_FILE
@@ -496,7 +496,7 @@ def test_an_output_that_is_replaced_meanwhile_disturbs_nobody(app: Path, outputs
 
 def test_verify_asks_no_memory(app: Path, tmp_path: Path) -> None:
     """A store whose memory is wrong makes a wrong droplet; verify and attest must not ask the same memory."""
-    from stager.restage import Folder, folder_key
+    from stager.droplet.incremental import Folder, folder_key
     from stager.store import Store
     from stager.tree.walk import checksum
 

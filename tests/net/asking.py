@@ -10,21 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from stager import fetching
-from stager.cloudfoundry.login import Login as CfLogin
-from stager.cloudfoundry.session import Session as CfSession
-from stager.cloudfoundry.settings import Settings, Waiting
 from stager.digest import Digest
+from stager.evidence.verify.reference import download
 from stager.fetching.web import Web
-from stager.heroku.api import Api as Heroku
-from stager.heroku.login import Login as HerokuLogin
-from stager.indexes import Indexes
-from stager.indexes.origins import Origin
 from stager.model import Artifact
+from stager.net.indexes import Indexes
+from stager.net.indexes.origins import Origin
 from stager.net.patience import Patience
-from stager.registry.access import Access
-from stager.registry.client import Client
 from stager.store import Store
-from stager.verifying.against import download
+from stager.targets.cloudfoundry.login import Login as CfLogin
+from stager.targets.cloudfoundry.session import Session as CfSession
+from stager.targets.cloudfoundry.settings import Settings, Waiting
+from stager.targets.heroku.api import Api as Heroku
+from stager.targets.heroku.login import Login as HerokuLogin
+from stager.targets.oci.registry.access import Access
+from stager.targets.oci.registry.client import Client
 
 SHORT: dict[str, Any] = {
     "connect": 1.0,

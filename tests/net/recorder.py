@@ -22,23 +22,23 @@ from typing import Any
 from places import HOSTS, Resolver
 
 from stager import fetching
-from stager.cloudfoundry.login import Login as CfLogin
-from stager.cloudfoundry.session import Session as CfSession
-from stager.cloudfoundry.settings import Settings, Waiting
 from stager.digest import Digest
 from stager.errors import StagerError
+from stager.evidence.verify.reference import download
 from stager.fetching.web import Web
-from stager.heroku.api import Api as Heroku
-from stager.heroku.login import Login as HerokuLogin
-from stager.indexes import Indexes
-from stager.indexes.origins import Origin
 from stager.model import Artifact
+from stager.net.indexes import Indexes
+from stager.net.indexes.origins import Origin
 from stager.net.patience import Patience
-from stager.registry.access import Access
-from stager.registry.client import Client
-from stager.registry.upload import Blob, upload
 from stager.store import Store
-from stager.verifying.against import download
+from stager.targets.cloudfoundry.login import Login as CfLogin
+from stager.targets.cloudfoundry.session import Session as CfSession
+from stager.targets.cloudfoundry.settings import Settings, Waiting
+from stager.targets.heroku.api import Api as Heroku
+from stager.targets.heroku.login import Login as HerokuLogin
+from stager.targets.oci.registry.access import Access
+from stager.targets.oci.registry.client import Client
+from stager.targets.oci.registry.upload import Blob, upload
 
 ZERO = "0" * 64
 SHORT = {"connect": 0.5, "read": 0.5, "waits": (0.0, 0.0), "grace": 5.0}

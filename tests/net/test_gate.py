@@ -14,9 +14,9 @@ from contextlib import contextmanager
 import pytest
 from servers import Server, serve
 
-from stager.indexes import Indexes
-from stager.indexes.origins import Origin
 from stager.net.gate import LAUNCH, Gate
+from stager.net.indexes import Indexes
+from stager.net.indexes.origins import Origin
 
 
 @contextmanager

@@ -21,11 +21,11 @@ from servers import Server
 from stager.errors import Cancelled, PlatformUnavailable, RegistryDown, StagerError, TooLarge, Unreachable
 from stager.fetching import web
 from stager.fetching.web import Web
-from stager.indexes import Indexes
-from stager.indexes.origins import Origin
+from stager.net.indexes import Indexes
+from stager.net.indexes.origins import Origin
 from stager.net.patience import Again, Patience, Tries, date, number, seconds, within
-from stager.registry.token import _seconds
 from stager.store import Store
+from stager.targets.oci.registry.token import _seconds
 
 Outcomes = dict[str, tuple[Any, float]]
 CLIENTS = {"page", "artifact", "registry", "platform", "heroku"}

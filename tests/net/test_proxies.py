@@ -13,7 +13,7 @@ from places import LITERALS, Resolver
 
 from stager.errors import StagerError, Unreachable
 from stager.fetching.web import Web
-from stager.indexes import Indexes
+from stager.net.indexes import Indexes
 from stager.net.patience import Patience
 from stager.net.session import Request, Session
 from stager.store import Store

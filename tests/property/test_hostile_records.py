@@ -20,11 +20,11 @@ from small_droplets import small_droplet
 from test_assembly import Bench
 from test_lockfile import PLAN
 
-from stager import lockfile
-from stager.droplets import launch_facts, open_droplet
+from stager.droplet.reader import launch_facts, open_droplet
 from stager.errors import BadLock, StagerError
+from stager.local.running import unpack
 from stager.model import Plan
-from stager.running import unpack
+from stager.planning import lockfile
 
 NASTY: list[Any] = [
     "", ".", "..", "../x", "../../../../etc/passwd", "/etc/passwd", "//x", "a//b", "a/./b", "a/../b", "./a", "a/", "~",

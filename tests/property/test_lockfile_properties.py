@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from stager import layouts, lockfile
 from stager.digest import Digest, sha256
 from stager.errors import BadLock
 from stager.model import Artifact, BuildpackPin, EnvVar, Plan, Process, Reason, Runtime
+from stager.planning import layouts, lockfile
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
 WORD = st.from_regex(r"[a-z][a-z0-9_-]{0,12}", fullmatch=True)

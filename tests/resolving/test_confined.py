@@ -13,8 +13,8 @@ import pytest
 from servers import Server, serve
 
 from stager.errors import Cancelled, LockFailed
-from stager.indexes import Indexes
-from stager.indexes.origins import Origin
+from stager.net.indexes import Indexes
+from stager.net.indexes.origins import Origin
 from stager.resolving import confined
 from stager.resolving.confined import Done, Scratch, base_python
 

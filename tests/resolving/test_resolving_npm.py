@@ -13,10 +13,10 @@ import pytest
 
 from stager.ecosystems.npm import resolver as npm
 from stager.errors import BadManifest, NeedsBuild, StagerError
-from stager.indexes import Indexes
-from stager.indexes.configured import npm_options
-from stager.indexes.origins import Credential, Origin
 from stager.locking import install
+from stager.net.indexes import Indexes
+from stager.net.indexes.configured import npm_options
+from stager.net.indexes.origins import Credential, Origin
 from stager.resolving import confined
 from stager.staging import Settings
 from stager.store import Store

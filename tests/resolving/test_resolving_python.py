@@ -16,7 +16,7 @@ from uv import find_uv_bin
 
 from stager.ecosystems.pypi import resolver as python
 from stager.errors import BadManifest, NeedsBuild, StagerError
-from stager.indexes import Indexes
+from stager.net.indexes import Indexes
 from stager.resolving import confined
 from stager.tree import SourceTree
 

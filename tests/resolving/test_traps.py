@@ -18,9 +18,9 @@ from stager.cli import main
 from stager.ecosystems.npm import resolver as npm
 from stager.ecosystems.pypi import resolver as python
 from stager.errors import StagerError
-from stager.indexes import Indexes
 from stager.locking import install
-from stager.planning import indexes_for
+from stager.net.indexes import Indexes
+from stager.planning.plan import indexes_for
 from stager.resolving import confined
 from stager.staging import Settings
 from stager.store import Store

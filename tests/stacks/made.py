@@ -9,7 +9,7 @@ from command import stager
 from debian_archive import MIRRORS, Pages, keyring, publish, stanza
 from filelock import FileLock
 
-from stager.stacks import extend, lock, root
+from stager.stacks import find, lock, root
 from stager.stacks.definition import Definition
 from stager.stacks.lock import Lock
 from stager.stacks.root import Root
@@ -45,7 +45,7 @@ def folder(place: Path, text: str = BOX, name: str = "mine") -> Path:
 
 def definition(place: Path, text: str = BOX, name: str = "mine") -> Definition:
     """The definition in a new folder with this `box.yml`."""
-    return extend.load(str(folder(place, text, name)))
+    return find.load(str(folder(place, text, name)))
 
 
 def archive(stanzas: dict[str, list[str]] | None = None, *, by: str = "archive", date: str = DATE) -> Pages:
@@ -77,6 +77,6 @@ def built(shared: Path, stack: str = "debian-12") -> tuple[Definition, Lock, Roo
         if not file.is_file():
             stager("box", "lock", stack, "-o", file, store=shared).good()
         stager("box", "build", stack, "--lock", file, "--quiet", store=shared).good()
-    found, store = extend.load(stack), Store(str(shared))
+    found, store = find.load(stack), Store(str(shared))
     pinned = lock.load(found, str(file))
     return found, pinned, root.find(found, pinned, "amd64", store), store

@@ -24,7 +24,7 @@ from filelock import FileLock
 from stager.digest import sha256
 from stager.errors import UsageError
 from stager.stacks import boxes, catalog, disks
-from stager.templates import fill
+from stager.text.templates import fill
 
 EPOCH = 1795227046
 FORMATS = ("docker", "libvirt", "virtualbox", "vmware")

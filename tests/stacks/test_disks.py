@@ -274,9 +274,9 @@ from test_disks import bootable, root
 from dataclasses import replace
 from stager.digest import Digest
 from stager.errors import StagerError
-from stager.indexes import Indexes
+from stager.net.indexes import Indexes
 from stager.stacks import disks, tree
-from stager.stacks.making import Making
+from stager.stacks.build_context import Making
 from stager.store import Store
 
 store, made = Store(sys.argv[1]), bootable()

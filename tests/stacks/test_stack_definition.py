@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from made import BOX, definition, folder
 
-from stager import box
 from stager.errors import InvalidDefinition, UsageError
-from stager.stacks import extend, root
+from stager.facts import stacks
+from stager.stacks import find, root
 from stager.stacks.definition import File, Folder, Part, Step, User
 
 OWN = ["debian-12", "debian-13"]
@@ -17,7 +17,7 @@ OWN = ["debian-12", "debian-13"]
 
 @pytest.mark.parametrize("name", OWN)
 def test_the_shipped_stacks_keep_the_designs_rules(name: str) -> None:
-    found = extend.load(name)
+    found = find.load(name)
     assert found.root.users == (User("vcap", 2000, 2000, "/home/vcap", "/bin/bash"),)
     assert found.root.folders == (Folder("app", 0o775, 2000, 0),)
     assert found.root.links == (("home/vcap/app", "/app"),)
@@ -31,9 +31,9 @@ def test_the_shipped_stacks_keep_the_designs_rules(name: str) -> None:
     assert [part.name for part in found.chosen(["machine"])] == ["root", "ssh", "machine"]
 
 
-@pytest.mark.parametrize("name", sorted(set(box.names()) - set(OWN)))
+@pytest.mark.parametrize("name", sorted(set(stacks.names()) - set(OWN)))
 def test_platforms_own_stacks_are_not_built(name: str) -> None:
-    found = extend.load(name)
+    found = find.load(name)
     assert found.root.packages == ()
     with pytest.raises(UsageError) as caught:
         root.chosen(found, ())
@@ -63,7 +63,7 @@ def test_everything_of_a_part_is_read(tmp_path: Path) -> None:
     (place / "files" / "opt" / "tool").chmod(0o700)
     (place / "files" / "opt" / "link").symlink_to("tool")
     (place / "setup.sh").write_text("true\n")
-    found = extend.load(str(place))
+    found = find.load(str(place))
     assert found.root == Part(
         "root",
         ("kernel-$architecture", "shell"),
@@ -116,7 +116,7 @@ def test_a_wrong_definition_is_refused(tmp_path: Path, old: str, new: str, messa
     assert old in BOX
     place = folder(tmp_path, BOX.replace(old, new))
     with pytest.raises(InvalidDefinition) as caught:
-        extend.load(str(place))
+        find.load(str(place))
     assert caught.value.message.startswith(message)
     assert caught.value.where.startswith(str(place / "box.yml"))
 
@@ -127,7 +127,7 @@ def test_a_tree_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest
     (place / "files").mkdir()
     (place / "files" / "x").write_bytes(bytes(11))
     with pytest.raises(InvalidDefinition, match=r"root\.tree: holds more than 10 bytes; make a package of it"):
-        extend.load(str(place))
+        find.load(str(place))
 
 
 def test_an_own_stack_adds_to_what_it_extends(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_an_own_stack_adds_to_what_it_extends(tmp_path: Path) -> None:
         "root: {packages: [jq], script: add.sh, files: {/etc/motd: mine}, env: {X: y}, remove: [opt/**]}\n"
         "vagrant: {ssh: {packages: [tmux]}}\nservices: {memcached: {packages: [memcached]}}\n"
     )
-    base, found = extend.load("debian-12"), extend.load(str(place))
+    base, found = find.load("debian-12"), find.load(str(place))
     assert (found.name, found.extends, found.box.summary) == ("mine", "debian-12", "Mine")
     assert found.box == replace(base.box, name="mine", summary="Mine")
     assert found.root == replace(
@@ -160,29 +160,29 @@ def test_own_stacks_may_extend_own_stacks_but_not_in_a_circle(tmp_path: Path) ->
     for name, parent in (("a", "debian-13"), ("b", "../a"), ("c", "./../c")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "box.yml").write_text(f"extends: {parent}\nroot: {{packages: [{name}]}}\n")
-    found = extend.load(os.path.join(tmp_path, "b"))
+    found = find.load(os.path.join(tmp_path, "b"))
     assert (found.extends, found.box.suite) == ("a", "trixie")
     assert {"a", "b"} <= set(found.root.packages)
     with pytest.raises(InvalidDefinition, match="extends: leads in a circle, or through too many stacks"):
-        extend.load(os.path.join(tmp_path, "c"))
+        find.load(os.path.join(tmp_path, "c"))
 
 
 def test_what_cannot_be_extended(tmp_path: Path) -> None:
     place = folder(tmp_path, "extends: cflinuxfs4\n")
     with pytest.raises(InvalidDefinition, match="extends: cflinuxfs4 has no root filesystem of stager's making"):
-        extend.load(str(place))
+        find.load(str(place))
     place = folder(tmp_path, "extends: debian-12\n", "debian-12")
     with pytest.raises(
         InvalidDefinition, match="a stack is called as its folder; 'debian-12' is a shipped stack's name"
     ):
-        extend.load(str(place))
+        find.load(str(place))
     place = folder(tmp_path, 'extends: debian-12\nglibc: "2.17"\n', "other")
     with pytest.raises(InvalidDefinition, match="document: does not know 'glibc'"):
-        extend.load(str(place))
+        find.load(str(place))
     with pytest.raises(UsageError, match=r"there is no .*/nowhere/box\.yml"):
-        extend.load(str(tmp_path / "nowhere"))
+        find.load(str(tmp_path / "nowhere"))
     with pytest.raises(UsageError, match="there is no stack 'nothing'"):
-        extend.load("nothing")
+        find.load("nothing")
 
 
 def test_what_is_asked_for_decides_whether_a_lock_fits(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from made import BOX, EPOCH, archive, folder
 
 from stager.digest import Digest
 from stager.errors import CannotWrite, LockMissing, NotBuilt, StoreCorrupt
-from stager.stacks import extend, image, lock, pinning, root, tree
+from stager.stacks import find, image, lock, resolve, root, tree
 from stager.stacks.image import BaseImage
 from stager.stacks.root import Root
 from stager.stacks.tree import Item, Tree
@@ -25,8 +25,8 @@ TEXT = BOX.replace("  locale: C\n", '  locale: C\n  env: {PATH: "/usr/bin:/bin"}
 def stack(place: Path, store: Store) -> str:
     """A stack's folder whose root, a few files, is in the store as if it had been built."""
     mine = folder(place, TEXT)
-    found = extend.load(str(mine))
-    pinned = pinning.pin(found, archive(), MIRRORS)[0]
+    found = find.load(str(mine))
+    pinned = resolve.pin(found, archive(), MIRRORS)[0]
     (mine / lock.NAME).write_text(lock.dumps(pinned))
     made = Tree()
     made.put("", Item("folder", 0o755))
@@ -102,7 +102,7 @@ def test_a_stack_that_was_not_built(tmp_path: Path) -> None:
 def test_a_damaged_root_makes_no_image(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "store"))
     name = stack(tmp_path, store)
-    found = extend.load(name)
+    found = find.load(name)
     made = root.find(found, lock.load(found), "amd64", store)
     path = Path(store.path(made.digest.hex))
     path.chmod(0o600)
@@ -113,7 +113,7 @@ def test_a_damaged_root_makes_no_image(tmp_path: Path) -> None:
 
 def made_image(place: Path) -> tuple[BaseImage, Root, Store]:
     store = Store(str(place / "store"))
-    found = extend.load(stack(place, store))
+    found = find.load(stack(place, store))
     made = root.find(found, lock.load(found), "amd64", store)
     return image.of(found, made, store), made, store
 

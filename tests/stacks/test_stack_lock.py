@@ -10,7 +10,7 @@ from made import BOX, EPOCH, archive, definition, folder
 
 from stager.digest import Digest
 from stager.errors import BadLock, BadSignature, LockMissing, LockStale, UnknownPackage, Unreachable, UsageError
-from stager.stacks import extend, lock, pinning
+from stager.stacks import find, lock, resolve
 from stager.stacks.lock import Lock, Pin
 from stager.stacks.root import stack_digest
 
@@ -91,7 +91,7 @@ def test_changes_are_told_package_by_package() -> None:
 
 @pytest.mark.parametrize("name", ["debian-12", "debian-13"])
 def test_the_shipped_locks_pin_what_the_shipped_stacks_ask_for(name: str) -> None:
-    found = extend.load(name)
+    found = find.load(name)
     pinned = lock.load(found)
     assert pinned.stack == name
     assert [(part, arch) for part, arch, _ in pinned.sets] == [
@@ -113,7 +113,7 @@ def test_the_shipped_locks_pin_what_the_shipped_stacks_ask_for(name: str) -> Non
 
 
 def pin(web: Pages, place: Path, text: str = BOX, name: str = "mine") -> Lock:
-    return pinning.pin(definition(place, text, name), web, MIRRORS)[0]
+    return resolve.pin(definition(place, text, name), web, MIRRORS)[0]
 
 
 def test_a_lock_is_the_closure_of_what_is_asked_for(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_a_lock_is_the_closure_of_what_is_asked_for(tmp_path: Path) -> None:
     assert found.sets[1][0] == "ssh"
     assert [p.name for p in found.sets[1][2]] == ["crypt", "server"]
     assert found.indexes == tuple((f"bookworm{more}", "2026-11-21T02:10:46Z") for more in ("", "-updates", "-security"))
-    assert found.wishes == extend.load(str(tmp_path / "mine")).wishes()
+    assert found.wishes == find.load(str(tmp_path / "mine")).wishes()
     assert lock.loads(lock.dumps(found).encode()) == found
 
 
@@ -184,7 +184,7 @@ def test_an_index_without_a_date(tmp_path: Path) -> None:
 
 def test_a_stack_that_is_its_platforms_own() -> None:
     with pytest.raises(UsageError, match="stack ubi9 is not built by stager"):
-        pinning.pin(extend.load("ubi9"), Pages(), MIRRORS)
+        resolve.pin(find.load("ubi9"), Pages(), MIRRORS)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_a_stack_that_is_its_platforms_own() -> None:
     ],
 )
 def test_relations_are_read(field: str, expected: str) -> None:
-    assert "; ".join(" | ".join(map(str, group)) for group in pinning.relations(field)) == expected
+    assert "; ".join(" | ".join(map(str, group)) for group in resolve.relations(field)) == expected
 
 
 # --- identity --------------------------------------------------------------------------------------------------
@@ -214,9 +214,9 @@ def test_the_stacks_digest_is_a_function_of_definition_and_lock(tmp_path: Path) 
     found = {}
     for name, text in variants.items():
         mine = definition(tmp_path / name, text)
-        pinned = pinning.pin(mine, web, MIRRORS)[0]
+        pinned = resolve.pin(mine, web, MIRRORS)[0]
         found[name] = stack_digest(mine, pinned, "amd64")
-        assert stack_digest(extend.load(str(folder(tmp_path / f"{name}2", text))), pinned, "amd64") == found[name]
+        assert stack_digest(find.load(str(folder(tmp_path / f"{name}2", text))), pinned, "amd64") == found[name]
         found[f"{name} with ssh"] = stack_digest(mine, pinned, "amd64", ["ssh"])
         moved = replace(pinned, indexes=(("bookworm", "2030-01-01T00:00:00Z"),))
         found[f"{name} later"] = stack_digest(mine, moved, "amd64")

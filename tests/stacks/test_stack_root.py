@@ -31,11 +31,11 @@ from stager.errors import (
     StackFailed,
     StagerError,
 )
-from stager.indexes import Indexes
-from stager.stacks import debs, lock, root, sandbox, steps, tree
+from stager.net.indexes import Indexes
+from stager.stacks import debs, lock, root, sandbox, scripts, tree
+from stager.stacks.build_context import Making, temporary
 from stager.stacks.definition import Definition, Step
 from stager.stacks.lock import Lock
-from stager.stacks.making import Making, temporary
 from stager.stacks.root import Root
 from stager.stacks.tree import Tree
 from stager.store import Store
@@ -137,7 +137,7 @@ def test_a_second_build_takes_the_first_ones_result(real: Built) -> None:
 
 def run(real: Built, unpacked: Tree, script: str, out: int) -> Tree:
     step = Step("script", (("script", script.encode()),))
-    return steps.run(real[0], step, unpacked, real[1].epoch, Making(real[3], indexes()), out)
+    return scripts.run(real[0], step, unpacked, real[1].epoch, Making(real[3], indexes()), out)
 
 
 def test_a_script_changes_the_root_and_reaches_nothing_else(real: Built, unpacked: Tree) -> None:
@@ -194,7 +194,7 @@ def test_a_run_list_needs_chef(real: Built, unpacked: Tree) -> None:
     making = Making(real[3], indexes())
     with temporary(real[3]) as out:
         with pytest.raises(StackFailed) as caught:
-            steps.run(real[0], step, unpacked, real[1].epoch, making, out)
+            scripts.run(real[0], step, unpacked, real[1].epoch, making, out)
         why = "its chef run list failed: chef-solo is not installed in its root filesystem"
         assert caught.value.message == f"stack debian-12: {why}"
         # Whatever is there as chef-solo is called as Chef's own is: with its configuration, cookbooks and run list.
@@ -202,7 +202,7 @@ def test_a_run_list_needs_chef(real: Built, unpacked: Tree) -> None:
             b'#!/bin/sh\nset -e\nls /run/stager/cookbooks/web/recipes >&2\ntest -f "$2"\necho "$@" >/etc/called\n'
         )
         unpacked.put("usr/bin/chef-solo", tree.Item("file", 0o755, data=stand_in))
-        after = steps.run(real[0], step, unpacked, real[1].epoch, making, out)
+        after = scripts.run(real[0], step, unpacked, real[1].epoch, making, out)
         called = b"--config /run/stager/solo.rb --no-color --override-runlist recipe[web]\n"
         assert after.bytes_of("etc/called") == called
 

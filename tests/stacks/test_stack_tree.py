@@ -13,7 +13,7 @@ from elf_builder import make_elf
 from made import BOX, EPOCH, definition
 
 from stager.errors import BadArchive, StackFailed
-from stager.stacks import normal, promise, tree
+from stager.stacks import guarantees, normalise, tree
 from stager.stacks.tree import Item, Tree
 
 LONG = "a" * 90 + "/" + "b" * 150 + "/" + "c" * 40
@@ -137,7 +137,7 @@ def of(files: dict[str, bytes]) -> Tree:
 def test_what_depends_on_machine_and_time_is_gone() -> None:
     one, other = of({**KEPT, **FIRST}), of({**KEPT, "etc/hostname": b"two", "etc/machine-id": b"5", "var/log/z": b""})
     for made in (one, other):
-        normal.clean(made)
+        normalise.clean(made)
     files = {path: made for path, made in one.items.items() if made.kind == "file"}
     assert set(files) == {*KEPT, "etc/machine-id", "etc/hostname", "etc/hosts", "etc/resolv.conf"}
     assert files["etc/machine-id"].data == files["etc/resolv.conf"].data == b""
@@ -162,7 +162,7 @@ def test_what_depends_on_machine_and_time_is_gone() -> None:
     ],
 )
 def test_patterns(path: str, pattern: str, expected: bool) -> None:
-    assert normal.fits(path, [pattern]) is expected
+    assert normalise.fits(path, [pattern]) is expected
 
 
 PASSWD = b"root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534::/:/x\nsshd:x:101:65534::/:/x\nman:x:6:12::/:/x\n"
@@ -181,7 +181,7 @@ def test_a_definition_is_laid_over_the_root(tmp_path: Path) -> None:
                "usr/share/doc/b/NEWS": b"n"})  # fmt: skip
     made.put("bin", Item("link", 0o777, target="usr/bin"))
     found = definition(tmp_path, text)
-    normal.apply(made, found, found.chosen(()), EPOCH)
+    normalise.apply(made, found, found.chosen(()), EPOCH)
     day = EPOCH // 86400
     assert made.bytes_of("etc/passwd").decode().splitlines() == [
         "root:x:0:0:root:/root:/bin/bash", "man:x:6:12::/:/x", "sshd:x:101:65534::/:/x",
@@ -234,7 +234,7 @@ def promised(tmp_path: Path, files: dict[str, bytes]) -> None:
     made = of({"etc/passwd": b"vcap:x:2000:2000::/home/vcap:/bin/sh\n", **files})
     made.put("usr/lib/locale/C.utf8/LC_CTYPE", Item("file", 0o644, data=b""))
     made.put("lib", Item("link", 0o777, target="usr/lib"))
-    promise.check(found, made, "amd64")
+    guarantees.check(found, made, "amd64")
 
 
 BASE = "usr/lib/x86_64-linux-gnu"
@@ -267,6 +267,6 @@ def test_a_locale_that_is_not_there(tmp_path: Path) -> None:
     found = definition(tmp_path, BOX.replace("locale: C\n", "locale: de_DE.UTF-8\n"))
     made = of({"etc/passwd": b"vcap:x:2000:2000::/:/x\n", f"{BASE}/libc.so.6": libc()})
     with pytest.raises(StackFailed, match=r"it has no locale de_DE\.UTF-8"):
-        promise.check(found, made, "amd64")
+        guarantees.check(found, made, "amd64")
     made.put("usr/lib/locale/locale-archive", Item("file", 0o644, data=b"...de_DE.utf8..."))
-    promise.check(found, made, "amd64")
+    guarantees.check(found, made, "amd64")

@@ -20,11 +20,12 @@ from bosh_reader import Read, read_file
 from command import ask, free_port, stager
 from small_droplets import PROCFILE, small_droplet
 
-from stager.bosh.release import stemcell_for
-from stager.droplets import open_droplet
+from stager.droplet.reader import open_droplet
 from stager.errors import BadArchive, Unfit, UsageError
-from stager.platforms import STEMCELLS
-from stager.targets import bosh, load
+from stager.facts.platforms import STEMCELLS
+from stager.targets import load
+from stager.targets.bosh import export
+from stager.targets.bosh.release import stemcell_for
 
 HERE = Path(__file__).parent
 
@@ -39,7 +40,7 @@ def droplet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def exported(droplet: Path, out: Path, **options: str) -> Path:
     with open_droplet(str(droplet)) as opened:
-        made = bosh.export(opened, str(out), {"name": "shop", **options})
+        made = export.export(opened, str(out), {"name": "shop", **options})
         assert made.layers == tuple(layer.diff_id for layer in opened.layers)
     assert made.digest == "sha256:" + hashlib.sha256(out.read_bytes()).hexdigest()
     return out
@@ -173,7 +174,7 @@ def test_known_stemcells_are_in_order() -> None:
 )
 def test_options_that_cannot_be(options: dict[str, str], droplet: Path, tmp_path: Path) -> None:
     with open_droplet(str(droplet)) as opened, pytest.raises(UsageError):
-        bosh.export(opened, str(tmp_path / "x.tgz"), options)
+        export.export(opened, str(tmp_path / "x.tgz"), options)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -182,9 +183,9 @@ def test_archives_that_are_no_release(release: Path, droplet: Path, tmp_path: Pa
     for name, damaged in {"cut": data[:-20], "flipped": data[:5000] + b"\xff" + data[5001:], "none": b"x"}.items():
         (tmp_path / name).write_bytes(damaged)
         with pytest.raises(BadArchive):
-            bosh.layers(str(tmp_path / name))
+            export.layers(str(tmp_path / name))
     with pytest.raises(BadArchive):
-        bosh.layers(str(droplet))
+        export.layers(str(droplet))
 
 
 # --- as a director renders it -----------------------------------------------------------------------------------------

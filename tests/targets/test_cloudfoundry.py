@@ -25,12 +25,11 @@ from cf_launcher import Container, LauncherExit, launcher_environment
 from command import free_port, stager
 from unpacking import unpack
 
-from stager.cloudfoundry import fitness
-from stager.droplets import DropletFile, open_droplet
+from stager.droplet.reader import DropletFile, open_droplet
 from stager.errors import CannotWrite, StagerError, TooLarge, Unfit
 from stager.model import Droplet
 from stager.store import Store
-from stager.targets import cloudfoundry
+from stager.targets.cloudfoundry import export, preflight
 
 FILES = {"Procfile": "web: ./serve\nworker: ./work\n", "serve": "#!/bin/sh\n", "work": "#!/bin/sh\n"}
 
@@ -51,16 +50,16 @@ def droplet(staged: Droplet) -> Iterator[DropletFile]:
 
 def test_the_export_is_the_droplet_and_holds_its_layers(droplet: DropletFile, staged: Droplet, tmp_path: Path) -> None:
     out = tmp_path / "cf.tgz"
-    made = cloudfoundry.export(droplet, str(out), {})
+    made = export.export(droplet, str(out), {})
     ids = tuple(layer.diff_id for layer in staged.layers)
     assert out.read_bytes() == Path(staged.path).read_bytes()
     assert (made.target, made.path, made.digest, made.size) == ("cloudfoundry", str(out), staged.digest, staged.size)
-    assert made.layers == cloudfoundry.layers(str(out)) == ids
+    assert made.layers == export.layers(str(out)) == ids
     assert os.listdir(tmp_path) == ["cf.tgz"]
 
 
 def test_what_is_found(droplet: DropletFile) -> None:
-    found = fitness.check(droplet)
+    found = preflight.check(droplet)
     assert (found.stack, found.start_command) == ("cflinuxfs4", "./serve")
     assert found.process_types == {"web": "./serve", "worker": "./work"}
     assert found.unpacked % 4096 == 0
@@ -69,27 +68,27 @@ def test_what_is_found(droplet: DropletFile) -> None:
 
 def test_the_store_remembers(droplet: DropletFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(str(tmp_path / "store"))
-    first = fitness.check(droplet, store=store)
-    monkeypatch.setattr("stager.cloudfoundry.fitness._read", None)
-    assert fitness.check(droplet, store=store) == first
+    first = preflight.check(droplet, store=store)
+    monkeypatch.setattr("stager.targets.cloudfoundry.preflight._read", None)
+    assert preflight.check(droplet, store=store) == first
 
 
 def test_what_the_store_assembled_itself_is_not_inflated_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(str(tmp_path / "store"))
     made = make_droplet(tmp_path, FILES, store=store)
     with open_droplet(made.path) as opened:
-        looked = fitness.check(opened)
-        monkeypatch.setattr("stager.cloudfoundry.fitness._read", None)
-        known = fitness.check(opened, store=store)
+        looked = preflight.check(opened)
+        monkeypatch.setattr("stager.targets.cloudfoundry.preflight._read", None)
+        known = preflight.check(opened, store=store)
     assert (known.start_command, known.process_types) == (looked.start_command, looked.process_types)
     assert 0 < known.unpacked <= looked.unpacked
 
 
 def test_an_export_that_cannot_be_written(droplet: DropletFile, tmp_path: Path) -> None:
     with pytest.raises(CannotWrite):
-        cloudfoundry.export(droplet, str(tmp_path / "no" / "cf.tgz"), {})
+        export.export(droplet, str(tmp_path / "no" / "cf.tgz"), {})
     with pytest.raises(TooLarge):
-        cloudfoundry.export(droplet, str(tmp_path / "cf.tgz"), {"limit": 10})
+        export.export(droplet, str(tmp_path / "cf.tgz"), {"limit": 10})
     assert not os.listdir(tmp_path)
 
 
@@ -147,7 +146,7 @@ def entry(name: str, kind: bytes = tarfile.REGTYPE, target: str = "", mode: int 
 
 def refusal(found: Any) -> str:
     with pytest.raises(StagerError) as caught:
-        fitness.check(found)
+        preflight.check(found)
     return caught.value.message
 
 
@@ -187,7 +186,7 @@ def test_entries_that_must_not_be(droplet: DropletFile, tmp_path: Path, member: 
     ],
 )
 def test_entries_that_may_be(droplet: DropletFile, tmp_path: Path, member: tarfile.TarInfo) -> None:
-    assert fitness.check(changed(droplet, tmp_path, same, member)).start_command == "./serve"
+    assert preflight.check(changed(droplet, tmp_path, same, member)).start_command == "./serve"
 
 
 @pytest.mark.parametrize(
@@ -226,7 +225,7 @@ def test_a_file_that_is_cut(droplet: DropletFile, tmp_path: Path, cut: int) -> N
 def test_a_droplet_without_web(tmp_path: Path) -> None:
     made = make_droplet(tmp_path, {"Procfile": "worker: ./work\n", "work": "#!/bin/sh\n"})
     with open_droplet(made.path) as opened:
-        found = fitness.check(opened)
+        found = preflight.check(opened)
     assert found.notes
     with pytest.raises(Unfit, match="it has no process web, and the platform starts one"):
         found.require_web({})
@@ -235,23 +234,23 @@ def test_a_droplet_without_web(tmp_path: Path) -> None:
 # --- stacks ----------------------------------------------------------------------------------------------------
 
 
-def checked(stack: str, glibc: tuple[int, int]) -> fitness.Checked:
-    return fitness.Checked("d.tgz", stack, glibc, {"web": "x"}, "x", 0)
+def checked(stack: str, glibc: tuple[int, int]) -> preflight.Checked:
+    return preflight.Checked("d.tgz", stack, glibc, {"web": "x"}, "x", 0)
 
 
 def test_stacks() -> None:
-    assert fitness.check_stack(checked("cflinuxfs4", (2, 35)), "cflinuxfs4") == ""
+    assert preflight.check_stack(checked("cflinuxfs4", (2, 35)), "cflinuxfs4") == ""
     with pytest.raises(Unfit) as caught:
-        fitness.check_stack(checked("debian-12", (2, 36)), "cflinuxfs4", accept=True)
+        preflight.check_stack(checked("debian-12", (2, 36)), "cflinuxfs4", accept=True)
     assert str(caught.value) == (
         "d.tgz would not run on Cloud Foundry: it needs glibc 2.36, and cflinuxfs4 has 2.35\n"
         "  Run 'stager stage --for cloudfoundry' in the app's folder."
     )
     with pytest.raises(Unfit, match="it was staged for debian-12, and the app is on cflinuxfs5"):
-        fitness.check_stack(checked("debian-12", (2, 36)), "cflinuxfs5")
-    said = fitness.check_stack(checked("debian-12", (2, 36)), "cflinuxfs5", accept=True)
+        preflight.check_stack(checked("debian-12", (2, 36)), "cflinuxfs5")
+    said = preflight.check_stack(checked("debian-12", (2, 36)), "cflinuxfs5", accept=True)
     assert said == "staged for debian-12, pushed to cflinuxfs5"
-    assert fitness.check_stack(checked("debian-12", (2, 36)), "my-own", accept=True)
+    assert preflight.check_stack(checked("debian-12", (2, 36)), "my-own", accept=True)
 
 
 # --- the launcher's rules, point by point ----------------------------------------------------------------------
@@ -455,7 +454,7 @@ def test_real_apps_answer_under_the_launcher(name: str, tmp_path: Path, shared_s
     droplet = tmp_path / "droplet.tgz"
     stager("stage", app, "-o", droplet, "--stack", host_stack(), store=shared_store).good()
     with open_droplet(str(droplet)) as opened:
-        assert fitness.check(opened).start_command
+        assert preflight.check(opened).start_command
     container = Container(tmp_path / "container")
     container.unpack(droplet)
     expected = json.loads((Path(__file__).parents[1] / "apps" / name / "expect.json").read_text())["http"]

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from small_droplets import small_droplet
 
-from stager.droplets import open_droplet
+from stager.droplet.reader import open_droplet
 from stager.errors import BadArchive, CannotWrite
 from stager.targets.cutting import gunzipped, layer_ids
 from stager.targets.envelopes import Gzip, packed, publishing

@@ -17,9 +17,10 @@ import pytest
 from command import ask, free_port, stager
 from small_droplets import small_droplet
 
-from stager.droplets import open_droplet
+from stager.droplet.reader import open_droplet
 from stager.errors import BadArchive, CannotWrite, Unreadable
-from stager.targets import heroku, load
+from stager.targets import load
+from stager.targets.heroku import export
 
 CONFIG = "env: {COLOUR: green}\n"
 
@@ -35,7 +36,7 @@ def droplet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def slug(droplet: Path) -> Path:
     out = droplet.parent / "slug.tgz"
     with open_droplet(str(droplet)) as opened:
-        made = heroku.export(opened, str(out), {})
+        made = export.export(opened, str(out), {})
         assert made.layers == tuple(layer.diff_id for layer in opened.layers)
     assert made.digest == "sha256:" + hashlib.sha256(out.read_bytes()).hexdigest()
     assert made.size == out.stat().st_size
@@ -114,26 +115,26 @@ def test_damage_is_seen(slug: Path, tmp_path: Path) -> None:
         path = tmp_path / f"{name}.tgz"
         path.write_bytes(damaged)
         with pytest.raises(BadArchive):
-            heroku.layers(str(path))
+            export.layers(str(path))
 
 
 def test_another_byte_is_another_layer(slug: Path, tmp_path: Path) -> None:
     plain = gzip.decompress(slug.read_bytes()).replace(b"colour ", b"color: ")
     (tmp_path / "other.tgz").write_bytes(gzip.compress(plain))
-    ours, other = heroku.layers(str(slug)), heroku.layers(str(tmp_path / "other.tgz"))
+    ours, other = export.layers(str(slug)), export.layers(str(tmp_path / "other.tgz"))
     assert ours[:-1] == other[:-1]
     assert ours[-1] != other[-1]
 
 
 def test_places_that_cannot_be_written(droplet: Path, tmp_path: Path) -> None:
     with open_droplet(str(droplet)) as opened, pytest.raises(CannotWrite):
-        heroku.export(opened, str(tmp_path / "none" / "slug.tgz"), {})
+        export.export(opened, str(tmp_path / "none" / "slug.tgz"), {})
     (tmp_path / "slug.tgz").mkdir()
     with open_droplet(str(droplet)) as opened, pytest.raises(CannotWrite):
-        heroku.export(opened, str(tmp_path / "slug.tgz"), {})
+        export.export(opened, str(tmp_path / "slug.tgz"), {})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["slug.tgz"]
     with pytest.raises(Unreadable):
-        heroku.layers(str(tmp_path / "none"))
+        export.layers(str(tmp_path / "none"))
 
 
 # --- other programs ---------------------------------------------------------------------------------------------------
@@ -224,7 +225,7 @@ def test_a_python_app_starts_from_its_slug(tmp_path: Path, shared_store: Path) -
     ).good()
     stager("export", "heroku", out, "-o", tmp_path / "slug.tgz", store=shared_store).good()
     layers = tuple(layer["diff_id"] for layer in staged.document["layers"])
-    assert heroku.layers(str(tmp_path / "slug.tgz")) == layers
+    assert export.layers(str(tmp_path / "slug.tgz")) == layers
     http, port = expectation("flask-requirements")["http"], free_port()
     with dyno(tmp_path / "slug.tgz", tmp_path, staged.document["processes"]["web"], port) as process:
         status, body = ask(port, http["path"], process)

@@ -21,8 +21,8 @@ from image_files import base_layout, digest, glibc, read_layout
 from rootfs import debian_root
 from small_droplets import small_droplet
 
-from stager.droplets import open_droplet
-from stager.targets import oci
+from stager.droplet.reader import open_droplet
+from stager.targets.oci import export
 
 APPS = ("flask-requirements", "procfile-perl")
 
@@ -250,7 +250,7 @@ def test_umoci_unpacks_the_droplets_files(images: dict[str, Path], name: str, tm
         pytest.skip("owners can only be given by root")
     droplet = images[name].with_suffix(".tgz")
     with open_droplet(str(droplet)) as opened:
-        oci.export(opened, str(tmp_path / "image"), {"base": "scratch", "name": "x:latest"})
+        export.export(opened, str(tmp_path / "image"), {"base": "scratch", "name": "x:latest"})
     program("umoci", "unpack", "--image", f"{tmp_path}/image:latest", tmp_path / "bundle")
     assert unpacked(tmp_path / "bundle" / "rootfs") == of_droplet(droplet)
 

@@ -25,11 +25,12 @@ from small_droplets import PROCFILE, small_droplet
 from unpacking import unpack
 
 import stager as library
-from stager.droplets import open_droplet
+from stager.droplet.reader import open_droplet
 from stager.errors import BadManifest, CannotWrite, StagerError, UsageError
 from stager.store import Store
-from stager.targets import load, openshift
-from stager.targets.kubernetes import component_names
+from stager.targets import load
+from stager.targets.openshift import export as openshift
+from stager.targets.openshift.kubernetes import component_names
 
 VERSIONS = ("1.28", "1.31")
 ROUTE = {

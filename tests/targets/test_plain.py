@@ -15,9 +15,10 @@ import pytest
 from command import ask, free_port, stager
 from small_droplets import PROCFILE, small_droplet
 
-from stager.droplets import open_droplet
+from stager.droplet.reader import open_droplet
 from stager.errors import BadArchive, UsageError
-from stager.targets import load, plain
+from stager.targets import load
+from stager.targets.plain import export
 
 FORMS = ["tar", "systemd"]
 
@@ -31,7 +32,7 @@ def droplet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def exported(droplet: Path, form: str) -> Path:
     out = droplet.parent / f"shop.{form}"
     with open_droplet(str(droplet)) as opened:
-        made = plain.export(opened, str(out), {"form": form, "name": "shop"})
+        made = export.export(opened, str(out), {"form": form, "name": "shop"})
         assert made.layers == tuple(layer.diff_id for layer in opened.layers)
     data = out.read_bytes()
     assert (made.digest, made.size) == ("sha256:" + hashlib.sha256(data).hexdigest(), len(data))
@@ -94,7 +95,7 @@ def test_what_cannot_be(droplet: Path, tar: Path, systemd: Path, tmp_path: Path)
     with open_droplet(str(droplet)) as opened:
         for options in ({"form": "rpm"}, {"name": "a/b"}, {"name": "x" * 49}):
             with pytest.raises(UsageError):
-                plain.export(opened, str(tmp_path / "x"), options)
+                export.export(opened, str(tmp_path / "x"), options)
     cases = {
         "cut tar": tar.read_bytes()[:-512],
         "cut": systemd.read_bytes()[:-4],
@@ -104,7 +105,7 @@ def test_what_cannot_be(droplet: Path, tar: Path, systemd: Path, tmp_path: Path)
     for name, data in cases.items():
         (tmp_path / name).write_bytes(data)
         with pytest.raises(BadArchive):
-            plain.layers(str(tmp_path / name))
+            export.layers(str(tmp_path / name))
 
 
 # --- installing -------------------------------------------------------------------------------------------------------

@@ -15,12 +15,12 @@ from stager.errors import BadLock
 from stager.model import Locked, Stack
 
 if TYPE_CHECKING:
-    from stager.archive import Held
     from stager.ecosystems.graph import Graph
     from stager.ecosystems.installed import Installed, Said
-    from stager.indexes import Indexes
+    from stager.formats.archive import Held
+    from stager.formats.tar import Unpacked
     from stager.model import Artifact, Plan
-    from stager.tar import Unpacked
+    from stager.net.indexes import Indexes
     from stager.tree import SourceTree
 
     from .source import Lookup
@@ -131,7 +131,7 @@ def declared(tree: SourceTree) -> frozenset[str]:
 
 
 def _read(request: LockRequest) -> Locked:
-    from stager.indexes import default_npm
+    from stager.net.indexes import default_npm
 
     from .packuments import NpmLookup
 
@@ -170,8 +170,8 @@ def _order(version: str) -> Any:
 
 def _locate(wanted: Wanted) -> Iterator[str]:
     """`<registry>/<name>/-/<base>-<version>.tgz`; the lock's own URL first only when it is of that registry."""
-    from stager.indexes import joined
-    from stager.indexes.origins import Origin
+    from stager.net.indexes import joined
+    from stager.net.indexes.origins import Origin
 
     words = wanted.artifact.purl.removeprefix("pkg:npm/").partition("?")[0].partition("@")
     name, version = unquote(words[0]), unquote(words[2])
@@ -182,7 +182,7 @@ def _locate(wanted: Wanted) -> Iterator[str]:
 
 
 def _page(indexes: Indexes) -> str:
-    from stager.indexes import joined
+    from stager.net.indexes import joined
 
     return joined(indexes.npm(), "npm")
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from stager.checked import Node, whole
 from stager.errors import BadLock, BadManifest
+from stager.text.typed import Node, whole
 
 from . import documents
 from .graph import LINK

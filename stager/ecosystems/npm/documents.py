@@ -7,9 +7,10 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from stager import limits, parsing, yamltext
-from stager.checked import Node
 from stager.errors import BadLock, BadManifest, StagerError
+from stager.files import limits
+from stager.text import parsing, yamltext
+from stager.text.typed import Node
 
 if TYPE_CHECKING:
     from stager.tree import SourceTree

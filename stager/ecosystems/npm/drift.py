@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from stager.checked import Node
 from stager.errors import LockStale
+from stager.text.typed import Node
 
 from . import berry_lock, bun, documents, pnpm, yarn
 from .berry_lock import Table, catalogs

@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from stager import parsing
 from stager.ecosystems.installed import Inner, Node, Said
 from stager.ecosystems.licence import Licence, expression, named
+from stager.text import parsing
 
 from . import direct
 

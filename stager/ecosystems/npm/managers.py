@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from stager.errors import Ambiguous
-from stager.places import json_line
+from stager.text.source_lines import json_line
 
 from . import documents, semver
 

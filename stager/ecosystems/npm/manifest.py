@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from stager.checked import Node
 from stager.errors import BadManifest
+from stager.text.typed import Node
 
 from . import documents
 from .names import LONGEST

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from stager.checked import Node as Document
 from stager.ecosystems.graph import Graph
-from stager.places import json_line
+from stager.text.source_lines import json_line
+from stager.text.typed import Node as Document
 
 from . import berry_lock, bun, documents, pnpm, pnpm_layout, yarn
 from .manifest import all_manifests

@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from stager.checked import Node
 from stager.errors import BadLock, NotCached
+from stager.text.typed import Node
 
 from .names import check_name
 from .source import Lookup, is_git, is_local_tarball, is_web

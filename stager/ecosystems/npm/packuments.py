@@ -11,7 +11,7 @@ from stager.net.streaming import entries
 
 if TYPE_CHECKING:
     from stager.ecosystems.record import Pages
-    from stager.indexes import Indexes
+    from stager.net.indexes import Indexes
 
 ABBREVIATED = "application/vnd.npm.install-v1+json"
 """npm's short form of a packument."""

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stager.checked import Node
 from stager.errors import BadLock
 from stager.model import Locked, Stack
+from stager.text.typed import Node
 
 from . import collect, cures, documents, layout, pnpm_layout
 from .graph import LINK, Graph, Unit

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stager.checked import whole
 from stager.errors import BadManifest
+from stager.text.typed import whole
 
 from . import documents
 from .manifest import manifest

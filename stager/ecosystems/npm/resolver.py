@@ -15,13 +15,13 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from stager.checked import Node
 from stager.ecosystems.record import APP, HOME
 from stager.errors import BadManifest, LockFailed, NeedsBuild
-from stager.indexes import Indexes
-from stager.indexes.configured import NPM_AGES, npm_options, npmrc
-from stager.indexes.origins import PORTS, Origin
-from stager.places import line_of
+from stager.net.indexes import Indexes
+from stager.net.indexes.configured import NPM_AGES, npm_options, npmrc
+from stager.net.indexes.origins import PORTS, Origin
+from stager.text.source_lines import line_of
+from stager.text.typed import Node
 
 from . import cures, documents, pnpm_settings
 from .manifest import all_manifests

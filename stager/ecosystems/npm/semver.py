@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stager import npmrange
+from stager.ecosystems import npmrange
 
 
 def satisfies(version: str, wanted: str) -> bool | None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from stager.archive import Archive, Held, content_bytes, content_chunks, read_tar
 from stager.errors import BadArchive, Mislabelled, UnsafeEntry
+from stager.formats.archive import Archive, Held, content_bytes, content_chunks, read_tar
+from stager.formats.tar import Deflated, Entry, Span, Unpacked
 from stager.model import Artifact
-from stager.tar import Deflated, Entry, Span, Unpacked
 
-from ... import parsing
+from ...text import parsing
 from .bins import tidy
 from .names import base_name, from_purl
 from .pnpm_layout import STORE

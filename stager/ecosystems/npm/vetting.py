@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from stager import box
 from stager.errors import BadLock, NeedsBuild
+from stager.facts import stacks
 
 from . import direct
 from .natives import absent, misfits, needs_build
@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 def check(plan: Plan, laid: Sequence[Laid]) -> None:
     """Raise BadLock for a package that the app needs and that is for another system, NeedsBuild for those not compiled."""
-    stack, firm, placed = box.load(plan.stack, plan.architecture), direct(plan), [(one.path, one.meta) for one in laid]
+    stack, firm, placed = (
+        stacks.load(plan.stack, plan.architecture),
+        direct(plan),
+        [(one.path, one.meta) for one in laid],
+    )
     for name, runs_on in misfits(placed, stack, firm):
         raise BadLock(
             "package.json",
@@ -35,7 +39,7 @@ def check(plan: Plan, laid: Sequence[Laid]) -> None:
 
 def notes(plan: Plan, laid: Sequence[Laid]) -> list[str]:
     """Notes on packages whose add-on for the stack the lock does not have."""
-    stack = box.load(plan.stack, plan.architecture)
+    stack = stacks.load(plan.stack, plan.architecture)
     again = "make the lock again without node_modules: 'rm -r node_modules package-lock.json && npm install'"
     return [
         f"{name} wants {wanted} on this stack, which the lock file does not have; {again}"

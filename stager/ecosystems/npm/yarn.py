@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from stager import parsing
 from stager.errors import BadLock
 from stager.model import Locked, Stack
+from stager.text import parsing
 
 from . import collect, cures, documents, layout
 from .graph import LINK, Graph, Unit

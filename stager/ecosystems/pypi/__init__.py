@@ -19,12 +19,12 @@ from .pins import LAYOUT, PLACE, Reading, normalise_index, select
 from .target import Target
 
 if TYPE_CHECKING:
-    from stager.archive import Held
     from stager.ecosystems.graph import Graph
     from stager.ecosystems.installed import Installed, Said
-    from stager.indexes import Indexes
+    from stager.formats.archive import Held
+    from stager.formats.tar import Unpacked
     from stager.model import Plan, Reason
-    from stager.tar import Unpacked
+    from stager.net.indexes import Indexes
     from stager.tree import SourceTree
 
 __all__ = [
@@ -182,7 +182,7 @@ def unpack(blob: str | Held, artifact: Artifact, path: str) -> Unpacked:
 
 
 def _read(request: LockRequest) -> Locked:
-    from stager.indexes import default_pypi
+    from stager.net.indexes import default_pypi
 
     from .pages import PypiLookup
     from .project import app_files
@@ -230,7 +230,7 @@ def _locate(wanted: Wanted) -> Iterator[str]:
 
 
 def _page(indexes: Indexes) -> str:
-    from stager.indexes import joined
+    from stager.net.indexes import joined
 
     return joined(indexes.pypi()[0], "pip/") if indexes.pypi() else ""
 

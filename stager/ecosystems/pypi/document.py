@@ -8,9 +8,10 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from stager import limits, parsing
-from stager.checked import Node
 from stager.errors import BadLock, BadManifest, LockMissing, StagerError
+from stager.files import limits
+from stager.text import parsing
+from stager.text.typed import Node
 
 if TYPE_CHECKING:
     from stager.tree import SourceTree

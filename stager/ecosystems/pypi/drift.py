@@ -13,10 +13,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from stager.checked import Node
 from stager.errors import LockStale
 from stager.model import Reason
-from stager.places import line_of
+from stager.text.source_lines import line_of
+from stager.text.typed import Node
 
 from .constraints import alternatives
 from .document import parse_json, read, toml

@@ -5,8 +5,8 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING
 
-from stager.checked import Node
 from stager.errors import BadLock
+from stager.text.typed import Node
 
 from .manifest import dig, pyproject, text_of
 

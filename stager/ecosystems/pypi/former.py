@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping
 
-from stager.archive import content_bytes
-from stager.tar import Entry
+from stager.formats.archive import content_bytes
+from stager.formats.tar import Entry
 
 SETUPTOOLS = "setuptools<81"
 """The last versions that have `pkg_resources`; they bring `distutils` back as well."""

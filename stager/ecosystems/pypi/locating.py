@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from stager.errors import FetchError
-from stager.indexes.origins import Origin
+from stager.net.indexes.origins import Origin
 
 from .pages import PypiLookup
 

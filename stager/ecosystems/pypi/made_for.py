@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from stager.checked import Node
 from stager.errors import BadLock
+from stager.text.typed import Node
 
 from .constraints import accepts
 from .manifest import PYPROJECT, Wanted, dig, origin, pipfile_wanted, poetry_wanted, project_wanted, pyproject

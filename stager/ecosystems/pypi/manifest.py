@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from stager.checked import Node
 from stager.errors import BadManifest
-from stager.places import line_of, toml_line
+from stager.text.source_lines import line_of, toml_line
+from stager.text.typed import Node
 
 from .document import read, toml
 from .pins import normalise

@@ -10,11 +10,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from stager import box
-from stager.checked import Node as Document
 from stager.ecosystems.graph import Graph, members
 from stager.errors import StagerError
-from stager.places import line_of
+from stager.facts import stacks
+from stager.text.source_lines import line_of
+from stager.text.typed import Node as Document
 
 from .document import read, toml
 from .manifest import Wanted, declared
@@ -53,7 +53,7 @@ def graph(tree: SourceTree, lock: str, plan: Plan) -> Graph:
 def _markers(lock: str, plan: Plan) -> Holds:
     version = next((one.version for one in plan.runtimes if one.name == "python"), "3.11.0")
     major, minor = (int(part) for part in version.split(".")[:2])
-    markers = Markers(Target(box.load(plan.stack, plan.architecture), (major, minor), version), lock)
+    markers = Markers(Target(stacks.load(plan.stack, plan.architecture), (major, minor), version), lock)
 
     def holds(text: str) -> bool:
         try:

@@ -12,7 +12,7 @@ from .simple import JSON, read_page
 
 if TYPE_CHECKING:
     from stager.ecosystems.record import Pages
-    from stager.indexes import Indexes
+    from stager.net.indexes import Indexes
 
 
 class PypiLookup:

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from stager.checked import Node
 from stager.errors import BadLock
+from stager.text.typed import Node
 
 from .document import lines_of, read, toml
 from .folders import folder_path

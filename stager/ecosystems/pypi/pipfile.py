@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from stager.checked import Node
 from stager.errors import BadLock
-from stager.places import line_of
+from stager.text.source_lines import line_of
+from stager.text.typed import Node
 
 from .document import parse_json, read
 from .folders import folder_path

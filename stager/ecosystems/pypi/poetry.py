@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from stager.checked import Node, whole
 from stager.errors import BadLock
+from stager.text.typed import Node, whole
 
 from .constraints import accepts
 from .document import lines_of, read, toml

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from stager.checked import Node
 from stager.errors import BadManifest
+from stager.text.typed import Node
 
 from . import launcher
 from .folders import import_roots

@@ -20,11 +20,11 @@ from urllib.parse import quote, unquote
 
 from packaging.utils import canonicalize_name
 
-from stager.checked import Node
 from stager.ecosystems.record import APP
 from stager.errors import BadManifest, BadSettings, LockFailed, NeedsBuild
-from stager.indexes import Indexes, default_pypi, uv_program
-from stager.places import line_of, toml_line
+from stager.net.indexes import Indexes, default_pypi, uv_program
+from stager.text.source_lines import line_of, toml_line
+from stager.text.typed import Node
 
 from .document import read, toml
 from .drift import check_compiled

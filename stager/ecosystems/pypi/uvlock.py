@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from types import NoneType
 from typing import TYPE_CHECKING
 
-from stager.checked import Node
 from stager.errors import BadLock, BadManifest
-from stager.places import line_of
+from stager.text.source_lines import line_of
+from stager.text.typed import Node
 
 from .document import lines_of, read, toml
 from .folders import folder_path

@@ -21,10 +21,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from stager.archive import Archive, Held, Member, content_bytes, content_chunks, read_zip
 from stager.errors import BadArchive, Mislabelled, UnsafeEntry
+from stager.formats.archive import Archive, Held, Member, content_bytes, content_chunks, read_zip
+from stager.formats.tar import Deflated, Entry, Span, Unpacked
 from stager.model import Artifact
-from stager.tar import Deflated, Entry, Span, Unpacked
 
 from . import launcher
 from .former import imports

@@ -1,0 +1,56 @@
+"""`stager bundle`: everything a staging needs beside the app's files, to a machine without a network and there."""
+
+from __future__ import annotations
+
+from . import shared
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+
+def _export_arguments(parser: argparse.ArgumentParser) -> None:
+    shared.add_planning(parser)
+    shared.add_output(parser, "bundle.tar", "the bundle (bundle.tar)")
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from ...evidence.bundle.exporting import export
+
+    store = shared.store(arguments)
+    done = export(arguments.dir, arguments.output, shared.settings(arguments, store))
+    if arguments.json:
+        shared.print_json(
+            {"path": done.path, "digest": done.digest, "size": done.size, "plan": done.plan, "blobs": done.blobs}
+        )
+    else:
+        shared.say(f"{shared.size_text(done.size)} in {shared.where(done.path)}: {done.blobs} files")
+        shared.say("Bring it and the app's folder with its stager.lock to the other machine; there:")
+        shared.say("  stager bundle import FILE DIR && stager stage DIR --locked --offline")
+        shared.result(arguments, done.digest)
+    return 0
+
+
+def _import_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("bundle", metavar="FILE", help="the bundle")
+    parser.add_argument("dir", nargs="?", default="", metavar="DIR", help="the app, to give it the plan if it has none")
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from ...evidence.bundle.importing import load
+
+    done = load(arguments.bundle, shared.store(arguments), arguments.dir)
+    if arguments.json:
+        shared.print_json({"plan": done.plan, "blobs": done.blobs, "new": done.new, "lock": done.lock})
+    else:
+        shared.say(f"{done.blobs} files are right; {done.new} of them are new to the store")
+        if done.lock:
+            shared.say(f"wrote {done.lock}")
+        print(done.plan)
+    return 0
+
+
+COMMANDS: dict[str, shared.Row] = {
+    "bundle export": (_export, _export_arguments),
+    "bundle import": (_import, _import_arguments),
+}

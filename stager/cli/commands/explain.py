@@ -1,0 +1,83 @@
+"""`stager explain [TOPIC]`: why a droplet is what it is, in sentences."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from . import shared
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable
+
+    from ...evidence.explain import Answer, Question
+    from ...model import Detections
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `explain`."""
+    from ...evidence.explain import TOPICS
+
+    topics = "; ".join(f"{name}: {about}" for name, (_, about) in TOPICS.items())
+    parser.add_argument(
+        "topic", nargs="?", default="", metavar="TOPIC", help=f"{topics}; without one, what is known of all"
+    )
+    parser.add_argument("name", nargs="?", default="", metavar="NAME", help="the package that 'package' is about")
+    parser.add_argument("-C", "--dir", default=".", metavar="DIR", help="the app's folder (.)")
+    parser.add_argument("--droplet", default="", metavar="DROPLET", help="look into this droplet, or compare with it")
+    shared.add_choices(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Answer one topic, or all that need no name."""
+    from ...evidence.explain import TOPICS, as_json, explain
+
+    question = _question(arguments)
+    topics = [arguments.topic] if arguments.topic else [name for name in TOPICS if name not in ("package", "size")]
+    found = {topic: explain(topic, question) for topic in topics}
+    if arguments.json:
+        shared.print_json({"topics": {topic: as_json(answers) for topic, answers in found.items()}})
+    else:
+        _print(found.items())
+    return 0
+
+
+def _question(arguments: argparse.Namespace) -> Question:
+    from ...evidence.explain import Question
+    from ...planning.plan import detect
+    from ...staging import aim, buildpacks_of, current_plan
+
+    store = shared.store(arguments)
+    folder = shared.folder(arguments, store)
+    settings = shared.settings(arguments, store, save_lock=False)
+    aim(folder, settings)
+
+    @cache
+    def detections() -> Detections:
+        return detect(folder.tree, buildpacks_of(folder, settings))[0]
+
+    @cache
+    def plan() -> object:
+        return current_plan(folder, settings)
+
+    def from_lock() -> bool:
+        from ...planning.lockfile import dumps
+
+        lock = folder.lock_bytes()
+        return lock is not None and lock.replace(b"\r\n", b"\n") == dumps(plan()).encode()  # type: ignore[arg-type]
+
+    return Question(folder, store, detections, plan, from_lock, arguments.name, arguments.droplet)  # type: ignore[arg-type]
+
+
+def _print(found: Iterable[tuple[str, tuple[Answer, ...]]]) -> None:
+    from ...evidence.explain import as_text
+
+    rows = list(found)
+    for number, (topic, answers) in enumerate(rows):
+        if len(rows) > 1:
+            print(("\n" if number else "") + topic)
+        print(as_text(answers))
+
+
+COMMANDS: dict[str, shared.Row] = {"explain": (run, configure)}

@@ -1,0 +1,128 @@
+"""How plans, detections, inspections and reports look to people, and as JSON documents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..model import Detections, Plan, Reason
+from ..planning.lockfile import plan_digest
+
+
+def _reason(reason: Reason) -> dict[str, Any]:
+    return {"text": reason.text, "file": reason.file, "line": reason.line}
+
+
+def detections_json(found: Detections) -> dict[str, Any]:
+    """The document of `stager detect --json`."""
+    return {
+        "matched": [
+            {
+                "buildpack": one.buildpack,
+                "reason": _reason(one.reason),
+                "lock": one.lock,
+                "versions": [
+                    {"runtime": name, "wanted": wanted, "reason": _reason(why)} for name, wanted, why in one.versions
+                ],
+            }
+            for one in found.matched
+        ],
+        "rejected": [{"buildpack": name, "looked_for": looked_for} for name, looked_for in found.rejected],
+        "notes": list(found.notes),
+    }
+
+
+def detections_text(found: Detections) -> str:
+    """What `stager detect` prints."""
+    lines = []
+    for one in found.matched:
+        lines.append(f"{one.buildpack}: {one.reason}")
+        lines += [f"  lock: {one.lock}"] if one.lock else []
+        lines += [f"  asks for {name} {wanted}: {why}" for name, wanted, why in one.versions]
+    lines += [f"not {name}: it looks for {looked_for}" for name, looked_for in found.rejected]
+    lines += [f"note: {note}" for note in found.notes]
+    return "\n".join(lines)
+
+
+def rules_text(plan: Plan) -> str:
+    """Which rule decided each thing of a plan, for `--verbose`."""
+    rows = [(f"buildpack {one.name}", one.reason) for one in plan.buildpacks]
+    rows += [(f"{one.name} {one.version}", one.reason) for one in plan.runtimes]
+    rows += [(f"process {one.type}", one.reason) for one in plan.processes]
+    rows += [(f"variable {one.name}", one.reason) for one in plan.env]
+    return "\n".join(f"{what}: {reason}" for what, reason in rows)
+
+
+def plan_json(plan: Plan) -> dict[str, Any]:
+    """The document of `stager plan --json`."""
+    return {
+        "digest": str(plan_digest(plan)),
+        "stack": plan.stack,
+        "architecture": plan.architecture,
+        "codec": plan.codec,
+        "buildpacks": [{"name": p.name, "digest": str(p.digest), "reason": _reason(p.reason)} for p in plan.buildpacks],
+        "inputs": {path: str(digest) for path, digest in plan.inputs},
+        "runtimes": [
+            {
+                "name": runtime.name,
+                "version": runtime.version,
+                "source": runtime.source,
+                "glibc": f"{runtime.glibc[0]}.{runtime.glibc[1]}",
+                "reason": _reason(runtime.reason),
+            }
+            for runtime in plan.runtimes
+        ],
+        "artifacts": [
+            {
+                "purl": one.purl,
+                "file": one.filename,
+                "digest": str(one.digest),
+                "size": one.size,
+                "layout": one.layout,
+                "paths": list(one.paths),
+                "url": one.url,
+            }
+            for one in plan.artifacts
+        ],
+        "links": dict(plan.links),
+        "files": dict(plan.files),
+        "processes": [{"type": p.type, "command": p.command, "reason": _reason(p.reason)} for p in plan.processes],
+        "env": [{"name": v.name, "value": v.value, "reason": _reason(v.reason)} for v in plan.env],
+        "notes": list(plan.notes),
+    }
+
+
+def inspection_text(found: Mapping[str, Any]) -> str:
+    """What `stager inspect` prints."""
+    runtimes = ", ".join(f"{name} {version}" for name, version in found["runtimes"].items()) or "none"
+    lines = [
+        f"digest     {found['digest']}",
+        f"size       {_size(found['size'])} ({_size(found['unpacked'])} in {found['files']} files unpacked)",
+        f"plan       {found['plan']}",
+        f"stack      {found['stack']}/{found['architecture']}",
+        f"buildpacks {', '.join(found['buildpacks'])}",
+        f"runtimes   {runtimes}",
+    ]
+    lines += [f"process    {kind}: {command}" for kind, command in found["processes"].items()]
+    lines += [f"env        {name}={value}" for name, value in found["env"].items()]
+    lines += [f"layer      {row['name']}: {row['digest']} {_size(row['size'])}" for row in found["layers"]]
+    lines += [f"package    {row['name']}: {_size(row['unpacked'])} unpacked" for row in found["packages"][:20]]
+    rest = len(found["packages"]) - 20
+    lines += [f"           and {rest} smaller ones (--json lists them)"] if rest > 0 else []
+    return "\n".join(lines)
+
+
+def report_text(found: Mapping[str, Any]) -> str:
+    """A flat report of the store's upkeep, a line a fact."""
+    lines = []
+    for name, value in found.items():
+        if isinstance(value, Mapping):
+            value = ", ".join(f"{key} {item}" for key, item in value.items())
+        elif isinstance(value, list):
+            value = "\n  ".join([str(len(value)), *(str(item) for item in value)])
+        lines.append(f"{name}: {value}")
+    return "\n".join(lines)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count / 1e3:.1f} kB"

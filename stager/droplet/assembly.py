@@ -1,0 +1,260 @@
+"""Assembling a droplet: the part that the plan determines, then the app's own files, joined into one gzip member.
+
+What the plan alone determines is a *base* (made by `dependencies`, kept as a memo): layers of pieces with their sizes and
+checksums. The app's files are cut into groups at paths chosen by a hash of the path, so that an edit touches one
+group and an added file shifts no other. A restage rebuilds the changed group and joins; it opens no archive, parses no
+lock and makes no socket. This module is on the warm path and imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zlib
+from functools import partial
+
+from ..digest import key_of
+from ..errors import Cancelled, PathConflict, StoreCorrupt
+from ..files import writing
+from ..formats import codec, tar
+from ..store import rules
+from . import linking, pieces
+from .pieces import Piece
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from typing import Any
+
+    from ..store import Store
+    from ..tree import SourceTree
+
+    Base = dict[str, Any]
+    Known = dict[str, list[Any]]
+
+GROUPING = 32
+"""A group of app files ends before every path whose CRC-32 is divisible by this."""
+BUFFER = 1 << 20
+
+
+class Damaged(Exception):
+    """Blobs that a memo points at are missing or not what their names say; the memo is worth nothing."""
+
+    def __init__(self, *blobs: str) -> None:
+        super().__init__(*blobs)
+        self.blobs = blobs
+
+
+# --- the app's own pieces --------------------------------------------------------------------------------------
+
+
+def groups(tree: SourceTree) -> Iterator[list[str]]:
+    """The app's file paths in byte order, cut into groups by a rule that looks at each path alone."""
+    group: list[str] = []
+    for path in tree.files:
+        if group and zlib.crc32(path.encode()) % GROUPING == 0:
+            yield group
+            group = []
+        group.append(path)
+    if group:
+        yield group
+
+
+def app_pieces(
+    tree: SourceTree, base: Base, store: Store, known: Known, stop: Callable[[], bool]
+) -> tuple[list[Piece], Known]:
+    """The app layer's pieces: a skeleton of folders and links, then the groups.
+
+    `known` maps piece keys to records of the last staging of the same folder; the second value replaces it. Raises
+    PathConflict, UnsafeLinks, Cancelled, and Damaged when what is known of the base is not whole.
+    """
+    _check_conflicts(tree, base)
+    if not linking.check(tree, base["linked"], store):
+        raise Damaged
+    shared = set(base["folders"])
+    folders = [path for path in tree.folders() if path not in shared]
+    used: Known = {}
+
+    def piece(key: str, build: Callable[[], Piece]) -> Piece:
+        if stop():
+            raise Cancelled
+        record = known.get(key) or store.recall("group", key)
+        if record is None or not store.has(record[0]):
+            record = build().record()
+            store.remember("group", key, record)
+        used[key] = record
+        return Piece(*record)
+
+    made = []
+    if folders or tree.links:
+        made.append(
+            piece(
+                rules.key(store, "skeleton", folders, tree.links),
+                lambda: pieces.build((), store, "the app's folders", skeleton(folders, tree.links), stop),
+            )
+        )
+    for group in groups(tree):
+        key = rules.key(store, "app", [(path, tree.files[path].executable, tree.files[path].digest) for path in group])
+        made.append(piece(key, lambda group=group: pieces.build(_entries(tree, group), store, "the app", stop=stop)))  # type: ignore[misc]
+    return made, used
+
+
+def skeleton(folders: Iterable[str], links: Mapping[str, str]) -> bytes:
+    """Tar headers of folders, then links; both in byte order."""
+    parts = [tar.folder_header(path) for path in folders]
+    parts += [tar.link_header(path, links[path]) for path in sorted(links, key=str.encode)]
+    return b"".join(parts)
+
+
+def _entries(tree: SourceTree, group: list[str]) -> Iterator[tar.Entry]:
+    for path in group:
+        file = tree.files[path]
+        small = file.size <= codec.CHUNK
+        content = tree.read_bytes(path) if small else tar.Parts(file.size, partial(tree.chunks, path))
+        yield tar.Entry(path, content, file.executable)
+
+
+def _check_conflicts(tree: SourceTree, base: Base) -> None:
+    """No path twice in a droplet: not as two files, nor as a file here and a folder there."""
+    for path in base["files"]:
+        if path in tree.files or path in tree.links:
+            raise PathConflict(path, ("the app", base["files"][path]))
+    for path in base["folders"]:
+        if path in tree.files or path in tree.links:
+            raise PathConflict(path, ("the app, as a file", "a folder of what the plan adds"))
+    if base["files"]:
+        for path in tree.folders():
+            if path in base["files"]:
+                raise PathConflict(path, ("the app, as a folder", base["files"][path]))
+
+
+# --- joining ---------------------------------------------------------------------------------------------------
+
+
+def join(
+    base: Base, app: list[Piece], store: Store, out: str, stop: Callable[[], bool] = writing.never
+) -> tuple[str, int]:
+    """Write the droplet file; its hex SHA-256 and size. Reads, hashes and writes every byte once.
+
+    The base's bytes are the file's beginning, so one hash state serves both: copied where the base ends, it proves
+    that no blob of the base has rotted. Raises Damaged for a blob that is missing or wrong, Cancelled, and CannotWrite
+    for the rest.
+    """
+    with writing.Output(out, stop=stop) as output:
+        return _write(_Sink(output, stop), base, app, store)
+
+
+class _Sink:
+    """A file being written, with its hash. Raises Cancelled before a write when `stop` says so."""
+
+    __slots__ = ("buffer", "output", "size", "state", "stop")
+
+    def __init__(self, output: writing.Output, stop: Callable[[], bool]) -> None:
+        self.output = output
+        self.stop = stop
+        self.state = hashlib.sha256()
+        self.size = 0
+        self.buffer = memoryview(bytearray(BUFFER))
+
+    def write(self, data: bytes | memoryview) -> None:
+        if self.stop():
+            raise Cancelled
+        self.state.update(data)
+        self.size += len(data)
+        self.output.write(data)
+
+    def copy(self, blob: str, size: int, store: Store, check: bool) -> None:
+        """Append a blob; with `check`, make sure of its digest as well."""
+        own = hashlib.sha256() if check else None
+        done = 0
+        try:
+            source = store.open(blob)
+        except StoreCorrupt:
+            raise Damaged(blob) from None
+        try:
+            while count := self._fill(source, blob):
+                part = self.buffer[:count]
+                if own:
+                    own.update(part)
+                self.write(part)
+                done += count
+        finally:
+            os.close(source)
+        if done != size or (own and own.hexdigest() != blob):
+            raise Damaged(blob)
+
+    def _fill(self, source: int, blob: str) -> int:
+        try:
+            return os.readv(source, [self.buffer])
+        except OSError:  # a bad disk
+            raise Damaged(blob) from None
+
+
+def _write(sink: _Sink, base: Base, app: list[Piece], store: Store) -> tuple[str, int]:
+    sink.write(codec.HEADER)
+    known = base.get("prefix")
+    for layer in base["layers"]:
+        for record in layer["pieces"]:
+            sink.copy(record[0], record[1], store, check=not known)
+    prefix = sink.state.copy().hexdigest()
+    if known and prefix != known and (rotten := _rotten(base, store)):
+        raise Damaged(*rotten)  # if none is rotten, it is the remembered value that is wrong
+    base["prefix"] = prefix
+    crc, length = base["crc"], base["length"]
+    for piece in [*app, Piece(*base["envelope"])]:
+        sink.copy(piece.blob, piece.size, store, check=True)
+        crc, length = codec.crc32_combine(crc, piece.crc, piece.length), length + piece.length
+    sink.write(bytes.fromhex(base["end"]))
+    crc = codec.crc32_combine(crc, zlib.crc32(tar.END), len(tar.END))
+    sink.write(codec.trailer(crc, length + len(tar.END)))
+    return sink.state.hexdigest(), sink.size
+
+
+def _rotten(base: Base, store: Store) -> list[str]:
+    """Which of the base's blobs are damaged."""
+    found = []
+    for layer in base["layers"]:
+        for blob, *_ in layer["pieces"]:
+            try:
+                with store.prove(blob):
+                    continue
+            except StoreCorrupt:
+                found.append(str(blob))
+    return found
+
+
+# --- layers ----------------------------------------------------------------------------------------------------
+
+
+def layer_facts(name: str, records: list[list[Any]], store: Store) -> dict[str, Any]:
+    """A layer as an OCI blob: `digest` and `size` of its gzip file, `diff_id` of its tar. Remembered by its pieces."""
+    key = key_of("layer", codec.CODEC, [record[0] for record in records])
+    found = store.recall("layer", key)
+    if found is None:
+        found = _measure(records, store)
+        store.remember("layer", key, found)
+    return {"name": name, **found}
+
+
+def _measure(records: list[list[Any]], store: Store) -> dict[str, Any]:
+    packed, plain = hashlib.sha256(codec.HEADER), hashlib.sha256()
+    crc = length = 0
+    size = len(codec.HEADER)
+    for blob, count, piece_crc, piece_length in records:
+        decoder = zlib.decompressobj(-15)
+        try:
+            for part in store.parts(blob):
+                packed.update(part)
+                while part:
+                    plain.update(decoder.decompress(part, 4 * BUFFER))
+                    part = decoder.unconsumed_tail
+        except (StoreCorrupt, zlib.error):
+            raise Damaged(blob) from None
+        crc, length, size = codec.crc32_combine(crc, piece_crc, piece_length), length + piece_length, size + count
+    end = codec.trailer(crc, length)
+    packed.update(end)
+    return {
+        "digest": "sha256:" + packed.hexdigest(),
+        "diff_id": "sha256:" + plain.hexdigest(),
+        "size": size + len(end),
+    }

@@ -1,0 +1,74 @@
+"""Looking inside a droplet file: what it runs, what it carries, how big each part is.
+
+Everything comes from the file itself: its `launch.json`, the plan it carries, and the lengths of its layers.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from ..formats.tar import ROOT
+from ..formats.tar_reader import Keep
+from ..store import Store
+from .ownership import NOBODY, RECORD, Owners
+from .reader import DropletFile, open_droplet
+
+_SHOWN = ("plan", "stack", "architecture", "buildpacks", "runtimes", "processes", "env")
+
+
+def inspect(path: str, store: Store | None = None) -> dict[str, Any]:
+    """What a droplet file is and holds, as JSON-able facts. Raises Unreadable, BadArchive, BadLock.
+
+    With a `store`, what it remembers of this very file spares inflating it to learn its layers' digests.
+    """
+    with open_droplet(path, store) as droplet:
+        sizes = _sizes(droplet)
+        facts = {key: droplet.facts.get(key) for key in _SHOWN}
+        return {
+            "digest": droplet.digest,
+            "size": droplet.size,
+            "unpacked": sum(size for size, _ in sizes.values()),
+            "files": sum(count for _, count in sizes.values()),
+            **facts,
+            "layers": [
+                {"name": one.name, "digest": one.digest, "diff_id": one.diff_id, "size": one.size}
+                for one in droplet.layers
+            ],
+            "packages": [
+                {"name": name, "unpacked": size}
+                for name, (size, _) in sorted(sizes.items(), key=lambda item: (-item[1][0], item[0]))
+            ],
+        }
+
+
+def _sizes(droplet: DropletFile) -> dict[str, tuple[int, int]]:
+    """Owner → the bytes of its files in the app folder, and how many they are.
+
+    One entry is held at a time, since there may be 200,000; but what only the list of a wheel in the same layer can tell is
+    held until that layer ends.
+    """
+    plan, found = droplet.plan, dict[str, tuple[int, int]]()
+
+    def count(owner: str, size: int) -> None:
+        before = found.get(owner, (0, 0))
+        found[owner] = before[0] + size, before[1] + 1
+
+    owners = Owners(plan, {})
+    lists = Keep(lambda name: name.startswith(f"{ROOT}.stager/") and name.endswith(RECORD))
+    for layer, entries in groupby(droplet.layered(contents=False, keep=lists), key=itemgetter(0)):
+        waiting = []
+        for _, entry in entries:
+            if entry.kind == "file" and entry.name.startswith(ROOT):
+                path = entry.name.removeprefix(ROOT)
+                owner = owners.of(path, entry.kind, layer)
+                if owner == NOBODY:
+                    waiting.append((path, entry.size))
+                else:
+                    count(owner, entry.size)
+        records = {name.removeprefix(ROOT): data for name, data in lists.taken().items()}
+        listed = Owners(plan, records) if waiting else owners
+        for path, size in waiting:
+            count(listed.of(path, "file", layer), size)
+    return found

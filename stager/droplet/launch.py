@@ -1,0 +1,114 @@
+"""What a droplet carries to be started: the launch script, its process files, and `launch.json`.
+
+None of it depends on the app's code. The scripts are POSIX sh and refer to `$HOME`, which is the app folder wherever
+the droplet is unpacked, so that the same bytes run on every platform.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+from ..digest import Digest, canonical_json
+from ..model import Plan
+from ..planning.lockfile import LAYERS as LAYERS
+from ..planning.lockfile import dumps
+
+LAUNCH = """\
+#!/bin/sh
+# Starts a process of this droplet in the foreground:
+#   launch [TYPE]          a process type, 'web' when none is given
+#   launch -- COMMAND ...  any command, in the same environment
+# Cloud Foundry and Heroku source an app's profile scripts with bash; so does this, wherever there is one.
+if [ "${BASH##*/}" != bash ] && command -v bash >/dev/null 2>&1; then exec bash "$0" "$@"; fi
+here=$(dirname -- "$(readlink -f -- "$0")") || exit 126
+HOME=${here%/.stager/bin}
+PORT=${PORT:-8080}
+export HOME PORT
+cd -- "$HOME" || exit 126
+if [ "${1-}" = "--" ]; then
+  shift
+else
+  file=$HOME/.stager/processes/${1:-web}
+  if [ ! -f "$file" ]; then
+    echo "launch: no process type '${1:-web}' in this droplet; it has: $(ls "$HOME/.stager/processes" | tr '\\n' ' ')" >&2
+    exit 64
+  fi
+  # bash puts a last command in its own place, so that signals reach it, and is what Cloud Foundry and Heroku use
+  set -- "$(command -v bash || echo /bin/sh)" -c "$(cat "$file")"
+fi
+stager_run() {
+  # a function has arguments of its own; the files are sourced in the order of the C locale, in this very shell
+  if [ "${LC_ALL+set}" ]; then
+    stager_all=$LC_ALL
+    LC_ALL=C
+    set -- "$HOME"/.profile.d/*.sh
+    LC_ALL=$stager_all
+    unset stager_all
+  else
+    LC_ALL=C
+    set -- "$HOME"/.profile.d/*.sh
+    unset LC_ALL
+  fi
+  for stager_file; do
+    if [ -f "$stager_file" ]; then . "$stager_file"; fi
+  done
+  if [ -f "$HOME/.profile" ]; then . "$HOME/.profile"; fi
+  unset stager_file
+}
+stager_run
+unset -f stager_run
+unset here file
+exec "$@"
+"""
+
+
+_ESCAPED = re.compile("[<>&\\x7f-\\x9f\\u2028\\u2029\\ufeff\\ufffe\\uffff]")
+"""What Go's encoder escapes, and what may stand in JSON as it is and not in YAML, as which the launcher reads it."""
+
+
+def launch_files(plan: Plan, plan_digest: Digest) -> dict[str, str]:
+    """Droplet path → text of everything launch needs, for the given plan."""
+    facts = {
+        "architecture": plan.architecture,
+        "buildpacks": [pin.name for pin in plan.buildpacks],
+        "env": {variable.name: variable.value for variable in plan.env},
+        "plan": plan_digest,
+        "glibc": "{}.{}".format(*max((runtime.glibc for runtime in plan.runtimes), default=(0, 0))),
+        "processes": {process.type: process.command for process in plan.processes},
+        "runtimes": {runtime.name: runtime.version for runtime in plan.runtimes},
+        "stack": plan.stack,
+    }
+    files = {
+        ".stager/bin/launch": LAUNCH,
+        ".stager/launch.json": canonical_json(facts).decode(),
+        ".stager/stager.lock": dumps(plan),
+    }
+    for process in plan.processes:
+        files[f".stager/processes/{process.type}"] = process.command + "\n"
+    if plan.env:
+        files[".profile.d/000-env.sh"] = _environment(plan)
+    return files
+
+
+def _environment(plan: Plan) -> str:
+    lines = ["# The plan's environment; what is set already stays as it is."]
+    for variable in plan.env:
+        lines.append(f'if [ -z "${{{variable.name}+set}}" ]; then {variable.name}={_quoted(variable.value)}; fi')
+        lines.append(f"export {variable.name}")
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(value: str) -> str:
+    """A value in double quotes in which only `$HOME` is expanded, as the rest of a droplet expects."""
+    for sign in ("\\", '"', "`", "$"):
+        value = value.replace(sign, "\\" + sign)
+    return '"' + value.replace("\\$HOME", "$HOME") + '"'
+
+
+def staging_info(plan: Plan) -> str:
+    """Cloud Foundry's `staging_info.yml`: one line of JSON, with the escapes that Go's encoder writes."""
+    web = next((process.command for process in plan.processes if process.type == "web"), "")
+    facts = {"detected_buildpack": plan.buildpacks[-1].name if plan.buildpacks else "", "start_command": web}
+    text = json.dumps(facts, separators=(",", ":"), ensure_ascii=False)
+    return _ESCAPED.sub(lambda sign: f"\\u{ord(sign[0]):04x}", text) + "\n"

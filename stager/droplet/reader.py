@@ -1,0 +1,431 @@
+"""Reading a droplet file: its facts, plan and entries, and its layers as the blobs that every target ships.
+
+A droplet's layers are byte ranges of the file (docs/droplet-format.md §4, §5): its own `.stager/layers.json` says how long
+each is, so nothing but the file is needed to cut it. A layer's OCI blob is the range between a gzip header and trailer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import zlib
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+from ..digest import Digest
+from ..errors import BadArchive, CannotWrite, NotADroplet, Unreadable
+from ..files import regular
+from ..formats import codec
+from ..formats.tar import BLOCK, ROOT
+from ..formats.tar_reader import Entry, Sink, read_entries
+from ..model import Layer, Plan
+from ..names import fault
+from ..planning import lockfile
+from ..store import Store
+from ..text import parsing
+from ..text.typed import Node
+from . import assembly, incremental, mistaken
+from .launch import LAYERS
+from .ownership import APP_LAYER, BEHIND, SKELETON
+
+_FACTS = (".stager/launch.json", LAYERS, ".stager/stager.lock")
+_BUFFER = 1 << 20
+LARGEST = 8 << 30
+"""Bytes of a droplet file that is read. An app has at most 4 GiB (`tree.walk`), and no platform takes a larger droplet."""
+_SMALL = 1 << 26
+"""The most bytes of a file that `read` returns, and of a skeleton that is searched."""
+_LAST = len(codec.trailer(0, 0))
+DAMAGED = "It was changed or cut short after it was made, or is another stager's: copy it again, or stage again."
+"""How to mend a file that was a droplet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A layer inside the file: `size` bytes of deflate runs at `offset`, `length` bytes of tar with CRC-32 `crc`."""
+
+    offset: int
+    size: int
+    crc: int
+    length: int
+
+
+class Packed:
+    """An open file that is joined as a droplet is, as bytes. Methods raise BadArchive when it is not."""
+
+    def __init__(self, path: str, fd: int, size: int) -> None:
+        self.path = path
+        self.size = size
+        self.name = os.path.basename(path)
+        self._fd = fd
+
+    def whole(self) -> Iterator[bytes]:
+        """The file's own bytes, in parts."""
+        yield from self.stretch(0, self.size)
+
+    def stretch(self, offset: int, size: int) -> Iterator[bytes]:
+        """So many of the file's bytes, in parts."""
+        while size:
+            part = os.pread(self._fd, min(_BUFFER, size), offset)
+            if not part:
+                raise BadArchive(self.name, "changed while it was read")
+            yield part
+            offset, size = offset + len(part), size - len(part)
+
+    def inflated(self) -> Iterator[bytes]:
+        """The whole uncompressed tar, the envelope and end marker included, in parts."""
+        head = len(codec.HEADER)
+        return inflated(self.stretch(head, self.size - head), self.name)
+
+
+class DropletFile(Packed):
+    """An open droplet file; use as a context manager. Made by `open_droplet`.
+
+    `digest` and `size` are the file's; `facts` is its `launch.json`; `layers` are in the order of the archive.
+    Methods raise BadArchive when the file's bytes are not what its own records say.
+    """
+
+    def __init__(self, path: str, fd: int, digest: Digest, size: int) -> None:
+        super().__init__(path, fd, size)
+        self.digest = digest
+        self.facts: dict[str, Any] = {}
+        self.plan_text = ""
+        self.parts: dict[str, Part] = {}
+        self.layers: tuple[Layer, ...] = ()
+
+    def __enter__(self) -> DropletFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._fd)
+
+    @property
+    def plan(self) -> Plan:
+        """The plan that the droplet was made from, as it carries it. Raises BadLock."""
+        return lockfile.loads(self.plan_text.encode())
+
+    def blob(self, layer: Layer) -> Iterator[bytes]:
+        """The layer's OCI blob: the gzip file whose SHA-256 is `layer.digest`, in parts."""
+        part = self.parts[layer.name]
+        yield codec.HEADER
+        yield from self.runs(layer)
+        yield codec.trailer(part.crc, part.length)
+
+    def runs(self, layer: Layer) -> Iterator[bytes]:
+        """The layer's deflate runs as they lie in the file, in parts."""
+        part = self.parts[layer.name]
+        yield from self.stretch(part.offset, part.size)
+
+    def tar(self, layer: Layer) -> Iterator[bytes]:
+        """The layer's uncompressed tar, whose SHA-256 is `layer.diff_id`, in parts; without an end-of-archive marker."""
+        part = self.parts[layer.name]
+        yield from checked(self.stretch(part.offset, part.size), part, self.name)
+
+    def entries(self, *, contents: bool = True) -> Iterator[Entry]:
+        """Every entry of the whole archive in its order, the envelope's included; hashed unless not `contents`."""
+        return read_entries(self.inflated(), self.name, contents=contents)
+
+    def layered(
+        self,
+        *,
+        contents: bool = True,
+        keep: Mapping[str, list[bytes]] | None = None,
+        also: Callable[[str], Sink] | None = None,
+    ) -> Iterator[tuple[str, Entry]]:
+        """As `entries`, each with the name of its layer, which behind the layers is `ownership.BEHIND`.
+
+        `keep` and `also` are those of `read_entries`.
+        """
+        names = [*self.parts, BEHIND]
+        ends = list(accumulate(part.length for part in self.parts.values()))
+        for entry in read_entries(self.inflated(), self.name, contents=contents, keep=keep, also=also):
+            yield names[bisect_right(ends, entry.offset)], entry
+
+    def read(self, path: str) -> bytes:
+        """A file of at most 64 MiB by its path in the app folder (`.stager/launch.json`). Raises BadArchive if absent."""
+        kept: dict[str, list[bytes]] = {ROOT + path: []}
+        for entry in read_entries(self.inflated(), self.name, contents=False, keep=kept):
+            if entry.name == ROOT + path and entry.kind == "file" and entry.size <= _SMALL:
+                return b"".join(kept[entry.name])
+        raise BadArchive(self.name, f"has no file {path}")
+
+
+def open_droplet(path: str, store: Store | None = None) -> DropletFile:
+    """Open a droplet file and cut it into its layers.
+
+    What a `store` remembers of this very file spares inflating it. Raises NoDroplet, Unreadable, NotADroplet, and
+    BadArchive for what is one and has been damaged.
+    """
+    try:
+        fd = regular.descriptor(path)
+    except OSError as error:
+        raise mistaken.unopened(path, error) from None
+    try:
+        size = os.fstat(fd).st_size
+        if os.pread(fd, len(codec.HEADER), 0) != codec.HEADER:  # before all of it is read, whatever its size
+            mistaken.check_droplet(path)
+            raise NotADroplet(path, "it does not begin as one")
+        if size > LARGEST:
+            raise BadArchive(os.path.basename(path), f"is no droplet: it is larger than {LARGEST >> 30} GiB")
+        droplet = DropletFile(path, fd, _digest(fd, path, store), size)
+        _fill(droplet, store)
+    except BadArchive as error:
+        os.close(fd)
+        error.hint = error.hint if isinstance(error, NotADroplet) else DAMAGED
+        raise
+    except BaseException:
+        os.close(fd)
+        raise
+    return droplet
+
+
+def _digest(fd: int, path: str, store: Store | None) -> Digest:
+    """The file's digest; what a store noted of this very file, untouched since, is not computed again."""
+    if store and (known := incremental.known_digest(path, store)):
+        return Digest(f"sha256:{known}")
+    before = _changing(fd)
+    state = hashlib.sha256()
+    buffer = memoryview(bytearray(_BUFFER))
+    try:
+        while count := os.readv(fd, [buffer]):
+            state.update(buffer[:count])
+    except OSError as error:
+        raise Unreadable(path, error.strerror or str(error)) from None
+    if store and _changing(fd) == before:
+        incremental.note_digest(path, store, state.hexdigest())
+    return Digest("sha256:" + state.hexdigest())
+
+
+def _changing(fd: int) -> tuple[int, int, int]:
+    """What differs when a file was written to; its access time also does when it was only read."""
+    found = os.fstat(fd)
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _fill(droplet: DropletFile, store: Store | None) -> None:
+    key = droplet.digest.partition(":")[2]
+    memo = store.recall("opened", key) if store else None
+    if memo is None:
+        memo = _read(droplet, store)
+        if store:
+            with suppress(CannotWrite):  # a memo may always be missing
+                store.remember("opened", key, memo)
+    droplet.facts, droplet.plan_text = memo["facts"], memo["plan"]
+    droplet.parts = {name: Part(*part) for name, part, _ in memo["layers"]}
+    droplet.layers = tuple(
+        Layer(name, Digest(ids[0]), Digest(ids[1]), part[1] + len(codec.HEADER) + _LAST)
+        for name, part, ids in memo["layers"]
+    )
+
+
+def _read(droplet: DropletFile, store: Store | None) -> dict[str, Any]:
+    """Everything about the file, as the memo holds it: facts, plan, and [name, part, [digest, diffID]] per layer."""
+    texts, parts = cut(droplet)
+    known = _remembered(droplet, store)
+    layers = []
+    for name, part in parts:
+        ids = known.get(name) or _identify(droplet, part)
+        layers.append([name, [part.offset, part.size, part.crc, part.length], ids])
+    facts = launch_facts(texts[_FACTS[0]], droplet.name)
+    return {"facts": facts, "plan": texts[_FACTS[2]].decode("utf-8", "replace"), "layers": layers}
+
+
+def launch_facts(text: bytes, label: str) -> dict[str, Any]:
+    """The contents of a droplet's `launch.json`. Raises BadArchive for what stager does not write."""
+    facts = _json(text, label)
+    node = Node(facts, "its launch.json", fail_with=lambda file, why: BadArchive(label, f"{file}: {why}"))
+    for key, pattern in _WORDS.items():
+        if not re.fullmatch(pattern, node.str(key)):
+            node.at(key).fail("is not what stager writes")
+    for key, pattern in _TABLES.items():
+        for name, value in node.at(key).members():
+            if not isinstance(value.value, str) or "\0" in value.value or not re.fullmatch(pattern, name):
+                value.fail("is not what stager writes")
+    if any(part in ("", ".", "..") or "/" in part or fault(part) for part in node.strings("buildpacks")):
+        node.at("buildpacks").fail("is not what stager writes")
+    return dict(facts)
+
+
+_WORDS = {
+    "architecture": "amd64|arm64", "glibc": r"[0-9]{1,4}\.[0-9]{1,4}", "plan": "sha256:[0-9a-f]{64}",
+    "stack": r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}",
+}  # fmt: skip
+_TABLES = {
+    "processes": "[A-Za-z0-9_-]{1,63}", "env": "[A-Za-z_][A-Za-z0-9_]{0,254}", "runtimes": "[A-Za-z0-9._+-]{1,64}",
+}  # fmt: skip
+
+
+def _json(text: bytes, label: str) -> Any:
+    try:
+        return parsing.json(text, parsing.unique)
+    except (ValueError, RecursionError):
+        raise BadArchive(label, "one of its own records is no JSON") from None
+
+
+def cut(droplet: Packed) -> tuple[dict[str, bytes], Iterator[tuple[str, Part]]]:
+    """The small files that describe a droplet, and its layers' places in order, which are worked out as they are taken."""
+    texts, length = _skeleton(droplet)
+    record = Node(_json(texts[LAYERS], droplet.name), LAYERS, fail_with=lambda _, why: BadArchive(droplet.name, why))
+    return texts, _parts(droplet, record, length)
+
+
+def _skeleton(droplet: Packed) -> tuple[dict[str, bytes], int]:
+    """The small files that describe the droplet, and the length of its skeleton's tar."""
+    kept: dict[str, list[bytes]] = {ROOT + path: [] for path in _FACTS}
+    count = seen = end = 0
+    for entry in read_entries(droplet.inflated(), droplet.name, contents=False, keep=kept):
+        seen += 1
+        end = entry.offset + BLOCK + (entry.size + BLOCK - 1) // BLOCK * BLOCK
+        if entry.name == ROOT + LAYERS:
+            found = _json(b"".join(kept[entry.name]), droplet.name)
+            count = found.get("entries", 0) if isinstance(found, dict) else 0
+        if seen == count or end > _SMALL:
+            break
+    if not count or seen != count or not all(kept.values()):
+        raise BadArchive(droplet.name, "is no droplet, or one of an older format: its skeleton does not describe it")
+    return {path: b"".join(kept[ROOT + path]) for path in _FACTS}, end
+
+
+def _parts(droplet: Packed, record: Node, length: int) -> Iterator[tuple[str, Part]]:
+    """Each layer's place, in order: the skeleton's is found, the plan's are stated, the app's is what is left."""
+    part = _front(droplet, length)
+    yield SKELETON, part
+    position, seen = part.offset + part.size, {SKELETON, APP_LAYER}
+    for node in record.list("layers"):
+        name, size = node.str("name"), _count(node, "size")
+        if not re.fullmatch("[a-z0-9-]{1,64}", name) or name in seen:
+            node.fail("its name is none, or there twice")
+        seen.add(name)
+        yield name, Part(position, size, _count(node, "crc", 0xFFFFFFFF), _count(node, "length"))
+        position += size
+    left = droplet.size - position - _count(record.at("envelope"), "size") - _count(record, "end") - _LAST
+    if left < 0:
+        raise BadArchive(droplet.name, f"{LAYERS} says that it is longer than it is")
+    if left:
+        crc, length = _measure(inflated(droplet.stretch(position, left), droplet.name, open_end=True))
+        yield APP_LAYER, Part(position, left, crc, length)
+
+
+def _count(node: Node, key: str, most: int = 1 << 60) -> int:
+    number: int = node.int(key)
+    if not 0 <= number <= most:
+        node.at(key).fail("is no size")
+    return number
+
+
+def _front(droplet: Packed, length: int) -> Part:
+    """The runs at the file's beginning that inflate to `length` bytes: they end with an empty stored block."""
+    decoder, begin = zlib.decompressobj(-15), len(codec.HEADER)
+    made = crc = done = 0
+    for run, marked in _marked(droplet.stretch(begin, min(_SMALL, droplet.size - begin))):
+        try:
+            for out in drained(decoder, run):
+                made, crc = made + len(out), zlib.crc32(out, crc)
+                if made > length:
+                    break
+        except zlib.error:
+            break
+        done += len(run)
+        if made == length and marked:
+            return Part(begin, done, crc, length)
+        if made > length:
+            break
+    raise BadArchive(droplet.name, "its skeleton is not joined as stager joins pieces")
+
+
+def _marked(parts: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """The same bytes, cut behind each empty stored block; and whether one ends here."""
+    mark, rest = codec.EMPTY_STORED, b""
+    for part in parts:
+        data, done = rest + part, 0
+        while (at := data.find(mark, done)) >= 0:
+            yield data[done : at + len(mark)], True
+            done = at + len(mark)
+        whole = max(done, len(data) - len(mark) + 1)  # a mark may begin in this part and end in the next
+        yield data[done:whole], False
+        rest = data[whole:]
+
+
+def _identify(droplet: DropletFile, part: Part) -> list[str]:
+    """Digest and diffID of a layer, from its bytes."""
+    packed, plain = hashlib.sha256(codec.HEADER), hashlib.sha256()
+
+    def tapped() -> Iterator[bytes]:
+        for data in droplet.stretch(part.offset, part.size):
+            packed.update(data)
+            yield data
+
+    for data in checked(tapped(), part, droplet.name):
+        plain.update(data)
+    packed.update(codec.trailer(part.crc, part.length))
+    return [f"sha256:{packed.hexdigest()}", f"sha256:{plain.hexdigest()}"]
+
+
+def _remembered(droplet: DropletFile, store: Store | None) -> dict[str, list[str]]:
+    """What the store that assembled this droplet knows of its layers: name → [digest, diffID]."""
+    memo = store.recall("droplet", droplet.digest.partition(":")[2]) if store else None
+    base = store.recall("base", incremental.base_key(memo["plan"], store)) if store and memo else None
+    if store is None or memo is None or base is None:
+        return {}
+    try:
+        rows = incremental.layers_of(base, memo["app"], store)
+    except assembly.Damaged:
+        return {}
+    return {row["name"]: [row["digest"], row["diff_id"]] for row in rows}
+
+
+# --- inflating -------------------------------------------------------------------------------------------------
+
+
+def inflated(parts: Iterable[bytes], label: str, *, open_end: bool = False) -> Iterator[bytes]:
+    """The bytes that a raw deflate stream holds, in parts of at most 1 MiB.
+
+    With `open_end` the stream is runs without a final block. Raises BadArchive for anything else.
+    """
+    decoder = zlib.decompressobj(-15)
+    try:
+        for part in parts:
+            if decoder.eof:
+                break
+            yield from drained(decoder, part)
+        yield decoder.flush()
+    except zlib.error:
+        raise BadArchive(label, "its compressed data is damaged") from None
+    if decoder.eof is open_end:
+        raise BadArchive(label, "its compressed data is cut short" if not open_end else "ends where it should not")
+
+
+def drained(decoder: zlib._Decompress, data: bytes) -> Iterator[bytes]:
+    """All that `data` makes the decoder give, in parts of at most 1 MiB. Raises zlib.error."""
+    out = b""
+    while (data or len(out) == _BUFFER) and not decoder.eof:
+        out = decoder.decompress(data, _BUFFER)
+        data = decoder.unconsumed_tail
+        yield out
+
+
+def _measure(parts: Iterable[bytes]) -> tuple[int, int]:
+    crc = length = 0
+    for part in parts:
+        crc, length = zlib.crc32(part, crc), length + len(part)
+    return crc, length
+
+
+def checked(runs: Iterable[bytes], part: Part, label: str) -> Iterator[bytes]:
+    """Inflate a layer's runs and make sure that they are what is said of them."""
+    crc = length = 0
+    for data in inflated(runs, label, open_end=True):
+        crc, length = zlib.crc32(data, crc), length + len(data)
+        if length > part.length:
+            break
+        yield data
+    if (crc, length) != (part.crc, part.length):
+        raise BadArchive(label, f"a layer is not what {LAYERS} says of it")

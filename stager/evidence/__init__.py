@@ -1,0 +1,1 @@
+"""What is proven and told of droplets: verify, diff, sbom, explain, report, provenance, receipts, bundles."""

@@ -1,0 +1,89 @@
+"""What is asked and what is answered, as values, and how answers look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ...model import Detections, Plan, Reason
+
+if TYPE_CHECKING:
+    from ...droplet.incremental import Folder
+    from ...planning.buildpacks.vocabulary import Buildpack
+    from ...store import Store
+    from ...tree import SourceTree
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One decision: what it is about, the decision as a sentence, and the facts it rests on, a sentence each.
+
+    `data` are the same facts for programs.
+    """
+
+    subject: str
+    sentence: str
+    because: tuple[str, ...] = ()
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What topics may look at. `detections` and `plan` detect and plan when they are asked; they raise what that raises."""
+
+    folder: Folder
+    store: Store
+    detections: Callable[[], Detections]
+    plan: Callable[[], Plan]
+    plan_from_lock: Callable[[], bool]
+    """Whether that plan is the one in the folder's `stager.lock`."""
+    name: str = ""
+    """The package asked about."""
+    droplet: str = ""
+    """A droplet file to look into, or to compare with."""
+
+    @property
+    def tree(self) -> SourceTree:
+        """The app's files."""
+        return self.folder.tree
+
+    def buildpacks(self) -> dict[str, Buildpack]:
+        """The buildpacks that the plan pins, by name, as they are now."""
+        from ...planning.buildpacks import load_pinned
+
+        return {pin.name: load_pinned(pin, self.folder.root) for pin in self.plan().buildpacks}
+
+
+def where(reason: Reason) -> str:
+    """`file:line` of a reason, or `file`, or nothing."""
+    return f"{reason.file}:{reason.line}" if reason.line else reason.file
+
+
+def listed(names: Iterable[str], limit: int = 8) -> str:
+    """Names for a sentence: `a, b and 3 more`."""
+    found = list(names)
+    rest = len(found) - limit
+    return ", ".join(found[:limit]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def as_text(answers: Iterable[Answer]) -> str:
+    """Answers for people: the sentence, then its facts below it."""
+    lines = []
+    for one in answers:
+        lines.append(one.sentence)
+        lines += [f"  {fact}" for fact in one.because]
+    return "\n".join(lines)
+
+
+def as_json(answers: Iterable[Answer]) -> list[dict[str, Any]]:
+    """Answers as members of a JSON document."""
+    return [
+        {
+            "subject": one.subject,
+            "answer": one.sentence,
+            "because": list(one.because),
+            **({"data": one.data} if one.data else {}),
+        }
+        for one in answers
+    ]

@@ -1,0 +1,80 @@
+"""Why a package is in the droplet: the shortest path of dependencies from what the app asks for to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+
+from ...ecosystems import ecosystem
+from ...ecosystems.graph import Graph, Node
+from ...errors import UsageError
+from ...model import Artifact, Plan
+from ...runtimes import of_layout
+from ..diff import Package
+from .answers import Answer, Question, listed
+
+
+def answer(question: Question) -> tuple[Answer, ...]:
+    """One answer for each version of the package. Raises UsageError for a name the plan does not have, and BadLock."""
+    plan = question.plan()
+    if not question.name:
+        raise UsageError("which package?", "Write stager explain package NAME.")
+    wanted = question.name.lower().replace("_", "-")
+    found = [(one, Package.of(one)) for one in plan.artifacts]
+    fitting = [(one, pack) for one, pack in found if wanted in _names(pack)]
+    if not fitting:
+        names = sorted({pack.name for _, pack in found})
+        near = get_close_matches(wanted, names, 3)
+        hint = f"Did you mean {listed(near)}?" if near else f"It has: {listed(names, 12) or 'none'}."
+        raise UsageError(f"the plan has no package {question.name!r}", hint)
+    graphs = _graphs(question)
+    return tuple(_one(pack, _runtime(one), plan, graphs) for one, pack in fitting)
+
+
+def _runtime(one: Artifact) -> str:
+    own = of_layout(one.layout)
+    return own.name if own else ""
+
+
+def _names(pack: Package) -> set[str]:
+    """How people may call a package: with its version or without, and a Debian package without `debian/`."""
+    plain = {pack.name.lower(), pack.name.lower().removeprefix("debian/")}
+    return plain | {f"{name}@{pack.version.lower()}" for name in plain}
+
+
+def _graphs(question: Question) -> dict[str, Graph]:
+    """Ecosystem → who needs whom, as the app's own lock says."""
+    found, packs = {}, question.buildpacks()
+    for one in question.detections().matched:
+        kind = packs[one.buildpack].ecosystem
+        if one.lock and kind and (needs := ecosystem(kind).needs):
+            found[kind] = needs(question.tree, one.lock, question.plan())
+    return found
+
+
+def _one(pack: Package, runtime: str, plan: Plan, graphs: Mapping[str, Graph]) -> Answer:
+    label = f"{pack.name.removeprefix('debian/')} {pack.version}"
+    data = {"package": pack.name, "version": pack.version, "places": list(pack.places), "path": [], "needed_by": []}
+    if runtime:
+        version = next((one.version for one in plan.runtimes if one.name == runtime), "")
+        return Answer(label, f"{label} is part of the runtime {runtime} {version}.", data={**data, "runtime": runtime})
+    graph = graphs.get(pack.ecosystem)
+    if graph is None:
+        return Answer(label, f"{label} is in the plan, but no lock file of the app says why.", data=data)
+    path = graph.path_to(pack.name, pack.version)
+    if path is None:
+        return Answer(label, f"{label} is pinned by {graph.lock}, {graph.silence}.", data=data)
+    root = f"the app asks for it ({graph.roots[path[0]]})"
+    others = sorted({graph.label(node) for node in graph.needed_by(path[-1])} - {graph.label(n) for n in path})
+    because = [f"also needed by {listed(others)}"] if others else []
+    data |= {"path": [graph.label(node) for node in path], "asked_in": graph.roots[path[0]]}
+    data |= {"needed_by": sorted({graph.label(node) for node in graph.needed_by(path[-1])})}
+    if len(path) == 1:
+        return Answer(label, f"{label} is in the droplet because {root}.", tuple(because), data)
+    return Answer(label, f"{label} is in the droplet because {_chain(graph, path)}.", tuple(because), data)
+
+
+def _chain(graph: Graph, path: list[Node]) -> str:
+    """`the app asks for flask 3.1.2 (pyproject.toml:4), which needs jinja2 3.1.6, which needs it`."""
+    first = f"the app asks for {graph.label(path[0])} ({graph.roots[path[0]]})"
+    return ", which needs ".join([first, *(graph.label(node) for node in path[1:-1]), "it"])

@@ -1,0 +1,88 @@
+"""The nouns of an SBOM: components, the files they own, who needs whom; and the identifiers made from them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+from ...digest import Digest
+from ...ecosystems.licence import UNSTATED, Licence
+from .contents import Held
+
+APP, GENERATED, STACK = "app", "generated", "stack"
+"""Refs of what is there once in every droplet: the app's own files, what stager generates, the stack it is for."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """A file or link of a droplet, and the ref of its owner."""
+
+    held: Held
+    owner: str
+
+    @property
+    def path(self) -> str:
+        """The path in the archive without `./` (`app/server.js`)."""
+        return self.held.path
+
+    @property
+    def sha256(self) -> str:
+        """The hex digest of a file; empty for a link."""
+        return self.held.sha256.hex()
+
+    @property
+    def sha1(self) -> str:
+        """The same, only because SPDX 2.3 demands it."""
+        return self.held.sha1.hex()
+
+    @property
+    def target(self) -> str:
+        """Where a symbolic link leads; empty for a file."""
+        return self.held.target
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A part of a droplet. `ref` is unique in it; `kind` is a CycloneDX component type (1.6, `component.type`)."""
+
+    ref: str
+    kind: str
+    name: str
+    version: str = ""
+    purl: str = ""
+    digests: tuple[Digest, ...] = ()
+    """Of the pinned upstream file, where there is one."""
+    licence: Licence = UNSTATED
+    needs: tuple[str, ...] = ()
+    """Refs of the components that it depends on, sorted."""
+    facts: tuple[tuple[str, str], ...] = ()
+    """(name, value) of what no field of the formats holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """Everything in a droplet: components sorted by ref, files sorted by path, each with an owner among the components."""
+
+    digest: Digest
+    size: int
+    components: tuple[Component, ...]
+    files: tuple[FileRow, ...] = field(repr=False)
+    name: str = "droplet"
+
+    @property
+    def serial(self) -> str:
+        """The document's own identity: a UUID of the droplet's digest (RFC 9562, §5.5), the same whenever it is written."""
+        return uuid5(_SPACE, self.digest)
+
+
+def uuid5(space: bytes, name: str) -> str:
+    """A name-based UUID, version 5 (RFC 9562, §5.5): of the 16 bytes of a namespace and a name."""
+    data = bytearray(hashlib.sha1(space + name.encode(), usedforsecurity=False).digest()[:16])
+    data[6] = data[6] & 0x0F | 0x50
+    data[8] = data[8] & 0x3F | 0x80
+    text = data.hex()
+    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+
+
+_SPACE = bytes.fromhex("6ba7b8149dad11d180b400c04fd430c8")
+"""The namespace of names in X.500 and other schemes (RFC 9562, §6.6); a digest with its algorithm is such a name."""

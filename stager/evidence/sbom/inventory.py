@@ -1,0 +1,229 @@
+"""Taking the inventory of a droplet: its components, who needs whom, and whose each file is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ...digest import Digest, key_of
+from ...droplet.reader import DropletFile
+from ...ecosystems import ECOSYSTEMS, by_layout, ecosystem, ecosystems, kind_of, of_purl
+from ...ecosystems.installed import Inner, Installed, Node, Said
+from ...ecosystems.licence import Licence
+from ...errors import DamagedArtifact, LockMissing, NotCached, StoreCorrupt, UsageError
+from ...formats.archive import Held
+from ...model import Artifact, Plan
+from ...planning.layouts import recipe
+from ...runtimes import known, of_layout
+from ...store.stored import resolve
+from ..receipt import check_plan, source
+from . import contents, owners
+from .components import APP, GENERATED, STACK, Component, FileRow, Inventory
+
+if TYPE_CHECKING:
+    from ...store import Store
+
+    Needs = dict[str, set[str]]
+
+_FORMAT = 1
+"""Of what is remembered of an artifact."""
+
+
+def outside(plan: Plan) -> list[Artifact]:
+    """The artifacts whose own files are needed beside the droplet, as not all that they say is in it: Debian packages."""
+    return [one for one in plan.artifacts if (kind := of_purl(one)) and kind.look]
+
+
+def take(droplet: DropletFile, store: Store, name: str = "droplet") -> Inventory:
+    """Everything in an open droplet; `name` is what documents call it.
+
+    Raises NotCached when one of `outside(plan)` is not in the store, BadArchive when a file has no owner.
+    """
+    plan = droplet.plan
+    check_plan(droplet, plan)
+    tree = source(droplet).digest  # before the rest: it is as large while it is made
+    held, looked = contents.read(droplet), look(plan, store)
+    said = ask(plan, held, looked)
+    owner = owners.assign(held, plan, looked, said.inner, droplet.name)
+    needs = _needs(plan, said)
+    parts = [
+        *_artifacts(plan, said, needs),
+        *(_inner(one, plan, needs) for one in said.inner),
+        *_runtimes(plan),
+        *_once(droplet, plan, tree, needs, said),
+    ]
+    files = [FileRow(one, owner[one.path]) for one in held.held]
+    files.sort(key=lambda row: row.path.encode())
+    return Inventory(
+        droplet.digest,
+        droplet.size,
+        tuple(sorted(parts, key=lambda one: one.ref.encode())),
+        tuple(files),
+        name,
+    )
+
+
+def look(plan: Plan, store: Store) -> dict[int, dict[str, Any]]:
+    """What artifacts say that the droplet does not, by index in the plan; remembered. Raises NotCached, DamagedArtifact."""
+    wanted = outside(plan)
+    blobs = resolve(store, wanted)
+    missing = sorted({one.name for one in wanted if one.digest not in blobs})
+    if missing:
+        raise NotCached(missing)
+    return {n: _look(one, blobs[one.digest], store) for n, one in enumerate(plan.artifacts) if one.digest in blobs}
+
+
+def _look(artifact: Artifact, blob: str, store: Store) -> dict[str, Any]:
+    key = key_of(_FORMAT, artifact.digest, artifact.layout, artifact.purl, artifact.paths)
+    found: dict[str, Any] | None = store.recall("looked", key)
+    kind = of_purl(artifact)
+    if found is None and kind and kind.look:
+        try:
+            with store.prove(blob, artifact.digest) as descriptor:
+                found = kind.look(artifact, Held(descriptor, ""), recipe(artifact.layout))
+        except StoreCorrupt as error:
+            raise DamagedArtifact(artifact.name, error, store.path(blob)) from None
+        store.remember("looked", key, found)
+    return found or {}
+
+
+def ask(plan: Plan, held: contents.Contents, looked: Mapping[int, Mapping[str, Any]]) -> Said:
+    """What all ecosystems say of the droplet, together."""
+    packages = by_layout()
+    links = {one.place: one.target for one in held.held if one.target}
+    licences, needs, inner, asked = dict[int, Licence](), dict[Node, frozenset[Node]](), list[Inner](), set[int]()
+    for kind in ecosystems():
+        own = {n: one for n, one in enumerate(plan.artifacts) if kind_of(one) == kind.name}
+        if not own or kind.inventory is None:
+            continue
+        firm = frozenset(n for n, one in own.items() if one.layout in packages)
+        said = kind.inventory(Installed(plan, own, firm, held.texts, links, {n: looked[n] for n in own if n in looked}))
+        licences |= said.licences
+        needs |= said.needs
+        inner += said.inner
+        asked |= said.asked
+    return Said(licences, needs, tuple(inner), frozenset(asked))
+
+
+def _needs(plan: Plan, said: Said) -> Needs:
+    """Ref → the refs it needs, for packages."""
+    known = dict[Node, str](owners.refs(plan).items()) | {one.place: owners.inner_ref(one) for one in said.inner}
+    return {known[node]: {known[other] for other in others} for node, others in said.needs.items()}
+
+
+# --- components ------------------------------------------------------------------------------------------------
+
+
+def _artifacts(plan: Plan, said: Said, needs: Needs) -> Iterator[Component]:
+    known = owners.refs(plan)
+    for n, one in enumerate(plan.artifacts):
+        yield Component(
+            known[n],
+            "library",
+            *name_and_version(one.purl),
+            one.purl,
+            (one.digest,),
+            said.licences.get(n) or _licence(one),
+            tuple(sorted(needs.get(known[n], ()))),
+            (("file", one.filename), ("layout", one.layout), *(("path", path) for path in one.paths)),
+        )
+
+
+def name_and_version(purl: str) -> tuple[str, str]:
+    """`@scope/name` and version of a package URL."""
+    from packageurl import PackageURL
+
+    try:
+        parsed = PackageURL.from_string(purl)
+    except ValueError:
+        return purl, ""
+    scoped = parsed.namespace and parsed.type in ECOSYSTEMS and ecosystem(parsed.type).scoped
+    return (f"{parsed.namespace}/{parsed.name}" if scoped else parsed.name), parsed.version or ""
+
+
+def _licence(one: Artifact) -> Licence:
+    """That of a runtime whose archive states none in a form that can be read."""
+    own = of_layout(one.layout)
+    return Licence(own.layouts[one.layout].licence if own else "")
+
+
+def _inner(one: Inner, plan: Plan, needs: Needs) -> Component:
+    ref = owners.inner_ref(one)
+    return Component(
+        ref,
+        "library",
+        *name_and_version(one.purl),
+        one.purl,
+        licence=one.licence,
+        needs=tuple(sorted(needs.get(ref, ()))),
+        facts=(("bundled-in", owners.refs(plan)[one.carrier]), ("path", one.place)),
+    )
+
+
+def _runtimes(plan: Plan) -> Iterator[Component]:
+    """A runtime as such: what it is made of are its artifacts."""
+    for runtime in plan.runtimes:
+        yield Component(
+            f"runtime:{runtime.name}",
+            "platform",
+            runtime.name,
+            runtime.version,
+            f"pkg:generic/{runtime.name}@{runtime.version}",
+            needs=tuple(sorted(_made_of(runtime.name, plan))),
+            facts=(("glibc", "{}.{}".format(*runtime.glibc)), ("source", runtime.source)),
+        )
+
+
+def _made_of(runtime: str, plan: Plan) -> Iterator[str]:
+    own, refs = known(runtime), owners.refs(plan)
+    layouts = own.layouts if own else ()
+    for n, one in enumerate(plan.artifacts):
+        if one.layout in layouts:
+            yield refs[n]
+
+
+def _once(droplet: DropletFile, plan: Plan, tree: Digest, needs: Needs, said: Said) -> Iterator[Component]:
+    """The app, what stager generates for it, and the stack it needs."""
+    runtimes = {f"runtime:{runtime.name}" for runtime in plan.runtimes}
+    firm = {*_direct(plan, needs, said), *runtimes} - {owners.inner_ref(one) for one in said.inner}
+    yield Component(APP, "application", "app", needs=tuple(sorted({GENERATED, *firm})), facts=(("source", tree),))
+    made = tuple((f"buildpack:{pin.name}", str(pin.digest)) for pin in plan.buildpacks)
+    facts = (("plan", str(droplet.facts["plan"])), ("codec", plan.codec), *made)
+    yield Component(GENERATED, "data", "generated by stager", needs=(STACK,), facts=facts)
+    glibc = str(droplet.facts.get("glibc", ""))
+    where = (("architecture", plan.architecture), *((("glibc", glibc),) if glibc != "0.0" else ()))
+    packages = list(_stack_packages(plan))
+    below = tuple(one.ref for one in packages)
+    yield Component(STACK, "operating-system", *_stack(plan.stack), needs=below, facts=where)
+    yield from packages
+
+
+def _stack_packages(plan: Plan) -> Iterator[Component]:
+    """The packages of the stack's root filesystem, by its `box.lock`; they are not in the droplet, but it runs on them.
+
+    Raises BadLock, and LockStale for a lock that its `box.yml` has left behind.
+    """
+    from ...stacks import find, lock
+
+    try:
+        pins = lock.load(find.load(plan.stack)).pins(("root",), plan.architecture)
+    except (LockMissing, UsageError):
+        return  # a stack that others make, or one without a lock: nothing is known of its packages
+    for pin in sorted(pins, key=lambda pin: f"{STACK}:{pin.artifact().purl}".encode()):
+        one = pin.artifact()
+        facts = (("file", pin.file), ("part-of", STACK))
+        yield Component(f"{STACK}:{one.purl}", "library", pin.name, pin.version, one.purl, (pin.digest,), facts=facts)
+
+
+def _direct(plan: Plan, needs: Needs, said: Said) -> set[str]:
+    """What the app itself asks for: as far as the plan says it; else what no other package needs."""
+    known, packages = owners.refs(plan), by_layout()
+    wanted = {other for others in needs.values() for other in others}
+    roots = {known[n] for n, one in enumerate(plan.artifacts) if one.layout in packages} - wanted
+    return roots | {known[n] for n in said.asked}
+
+
+def _stack(name: str) -> tuple[str, str]:
+    """`debian-12` → `debian`, `12`."""
+    base, _, version = name.rpartition("-")
+    return (base, version) if base and version[:1].isdigit() else (name, "")

@@ -1,0 +1,55 @@
+"""Which component each file of a droplet belongs to: what `ownership` says, down to the packages inside other packages.
+
+A file that nobody accounts for is an error, so that an SBOM is complete or is not made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ...droplet.ownership import APP as THE_APP
+from ...droplet.ownership import NOBODY, Owners, above
+from ...ecosystems.installed import Inner
+from ...errors import BadArchive
+from ...model import Plan
+from .components import APP, GENERATED
+from .contents import Contents
+
+
+def refs(plan: Plan) -> dict[int, str]:
+    """Index of an artifact in the plan → its ref: its package URL, with the digest where two share it."""
+    counts: dict[str, int] = {}
+    for one in plan.artifacts:
+        counts[one.purl] = counts.get(one.purl, 0) + 1
+    return {
+        n: one.purl if counts[one.purl] == 1 else f"{one.purl}#{one.digest}" for n, one in enumerate(plan.artifacts)
+    }
+
+
+def inner_ref(one: Inner) -> str:
+    """The ref of a package inside another one."""
+    return f"{one.purl}#{one.place}"
+
+
+def assign(
+    contents: Contents, plan: Plan, looked: Mapping[int, Mapping[str, Any]], inner: Iterable[Inner], label: str
+) -> dict[str, str]:
+    """Path in the archive → the ref of its owner, for every file and link. Raises BadArchive for a file without one.
+
+    `looked` is what artifacts say of themselves, by index in the plan: those list their files.
+    """
+    listed = {n: [path for paths in facts["files"].values() for path in paths] for n, facts in looked.items()}
+    owners, known = Owners(plan, contents.texts, listed), refs(plan)
+    inside = {one.place: inner_ref(one) for one in inner}
+    places = {place for n, one in enumerate(plan.artifacts) if n not in listed for place in one.paths} | inside.keys()
+    found = {}
+    for one in contents.held:
+        owner = owners.find(one.place, "link" if one.target else "file", one.layer)
+        if owner == NOBODY:
+            raise BadArchive(label, f"holds {one.place}, which nothing in its plan accounts for")
+        if isinstance(owner, str):
+            found[one.path] = APP if owner == THE_APP else GENERATED
+        else:
+            found[one.path] = inside.get(above(one.place, places)) or known[owner]
+    return found

@@ -1,0 +1,1 @@
+"""What is known without asking anybody: what a stack offers, and which stacks a platform takes."""

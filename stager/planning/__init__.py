@@ -1,0 +1,1 @@
+"""From an app's files to its plan: buildpacks, detection, planning, and `stager.lock`."""

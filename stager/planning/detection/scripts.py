@@ -1,0 +1,402 @@
+"""Looks through a command to what it runs, where that is a script of package.json or a Node.js program in the app.
+
+Scripts often need what a build leaves behind (`dist/server.js`, `.next/`). A droplet is made without running the app's
+code, so a start command whose output is not among the files is refused with what to do, instead of failing on the
+platform.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import shlex
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from ...errors import BadManifest, NeedsBuild
+from ...model import Process, Reason
+from ..buildpacks.vocabulary import Buildpack
+from . import nested, outputs
+from .kinds import TOOLS
+from .matching import LONGEST, Facts
+from .modules import MANIFEST, check_alone, program
+
+_RUNNER = re.compile(
+    r"(?:exec\s+)?(?:npm|yarn|pnpm|bun)\s+(?:(?:-s|--silent)\s+)?(?:run(?:-script)?\s+)?(?:(?:-s|--silent|--if-present)\s+)?"
+    r"(?P<script>[A-Za-z0-9_][\w:.-]*)(?:\s+(?:-s|--silent|--(?:\s.*)?))?\Z"
+)
+_SPLIT = re.compile(r"\s*(?:&&|\|\||[;|&\n])\s*")
+_BEFORE = re.compile(r"(?:(?:[A-Za-z_]\w*=\S*|cross-env|cross-env-shell|exec|npx|dotenv|--)\s+)*")
+_NODE = ("node", "nodejs", "nodemon", "tsx", "ts-node", "bun", "pm2-runtime")
+_TAKES_VALUE = (
+    "-r",
+    "--require",
+    "--import",
+    "--loader",
+    "--experimental-loader",
+    "-C",
+    "--conditions",
+    "--watch-path",
+    "--env-file",
+    "--env-file-if-exists",
+)
+_NO_FILE = ("-e", "--eval", "-p", "--print", "-v", "--version", "--test", "-c", "--check")
+_CLEVER = re.compile(r"(?:^|[;&|]\s*)cd\s|`|\$\(|\|\|")
+_DEPTH = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One simple command of a start command, with the script it stands in (empty: the command itself)."""
+
+    text: str
+    script: str = ""
+
+
+def check(facts: Facts, buildpack: Buildpack, process: Process, manager: str, ours: bool) -> None:
+    """Raise NeedsBuild or BadManifest when `process` runs something that is not in the app.
+
+    `ours` says that stager chose the command, so that a development server is refused, too, if the app has a build
+    script.
+    """
+    if MANIFEST not in facts.tree:
+        for file in [_program(step.text) for step in steps(facts, process.command)]:
+            if file and (found := program(facts, file)):
+                check_alone(facts, found)
+        return
+    nested.check(facts, process, texts(facts, process.command))
+    for step in steps(facts, process.command, ours):
+        _check_output(facts, buildpack, step, manager)
+        if ours:
+            _check_development(facts, buildpack, step, manager)
+        _check_program(facts, step, process, manager)
+        _check_kind(step, process, facts)
+        _check_tool(facts, step, process)
+
+
+def is_development(facts: Facts, buildpack: Buildpack, process: Process) -> bool:
+    """Whether the command is a development server."""
+    found = steps(facts, process.command, True) if MANIFEST in facts.tree else []
+    return any(re.search(pattern, step.text) for step in found for pattern in buildpack.development)
+
+
+def steps(facts: Facts, command: str, ours: bool = False, script: str = "", seen: tuple[str, ...] = ()) -> list[Step]:
+    """The simple commands a command line comes to, scripts followed; none when it changes folder or is too clever."""
+    if len(command) > LONGEST or len(seen) > _DEPTH or _CLEVER.search(command):
+        return []
+    found = []
+    for text in _SPLIT.split(command.strip()):
+        runner = _RUNNER.match(text)
+        name = runner["script"] if runner else ""
+        bodies = _bodies(facts, name) if name not in seen else []
+        for part, body in bodies:
+            found += steps(facts, body, ours, part, (*seen, name))
+        if text and not any(part == name for part, _ in bodies):
+            found.append(Step(text, script))
+    return found
+
+
+def texts(facts: Facts, command: str, seen: tuple[str, ...] = ()) -> Iterator[str]:
+    """A command line, and those of all scripts it comes to, whatever else they do."""
+    yield command
+    for part in _SPLIT.split(command.strip()) if len(command) <= LONGEST and len(seen) <= _DEPTH else ():
+        runner = _RUNNER.match(part)
+        for _, body in _bodies(facts, runner["script"]) if runner and runner["script"] not in seen else ():
+            yield from texts(facts, body, (*seen, runner["script"] if runner else ""))
+
+
+def _bodies(facts: Facts, name: str) -> list[tuple[str, str]]:
+    """(script, its line) of what a package manager runs for a script: npm runs `pre` and `post` of each as well."""
+    known = name and MANIFEST in facts.tree and facts.member(MANIFEST, f"scripts.{name}")
+    parts = [f"pre{name}", name, f"post{name}"] if known else []
+    bodies = [(part, facts.member(MANIFEST, f"scripts.{part}")) for part in parts]
+    return [(part, body) for part, body in bodies if isinstance(body, str) and body.strip()]
+
+
+def lines(facts: Facts, processes: Iterable[Process]) -> list[Process]:
+    """The scripts of package.json that the processes run, each line as a process that is named for its script."""
+    if MANIFEST not in facts.tree:
+        return []
+    found = {step.script: step for process in processes for step in steps(facts, process.command) if step.script}
+    texts = ((name, facts.member(MANIFEST, f"scripts.{name}")) for name in found)
+    return [
+        Process(f"scripts.{name}", text, Reason("", MANIFEST, facts.line(MANIFEST, f"scripts.{name}")))
+        for name, text in texts
+        if not _RUNNER.match(text.strip())
+    ]
+
+
+def _check_output(facts: Facts, buildpack: Buildpack, step: Step, manager: str) -> None:
+    for known in buildpack.scripts:
+        if re.search(known.pattern, step.text) and not any(facts.files(path) for path in known.needs):
+            folders = [one.folder for one in built(facts)]
+            elsewhere = [folder for folder in folders if folder != known.output]
+            if not any(path.startswith(folder) for folder in elsewhere for path in facts.tree.files):
+                _needs_build(facts, step, folders[-1:] or [known.output], manager)
+
+
+def _check_development(facts: Facts, buildpack: Buildpack, step: Step, manager: str) -> None:
+    if not facts.member(MANIFEST, "scripts.build"):
+        return
+    if any(re.search(pattern, step.text) for pattern in buildpack.development):
+        why = f"{_where(step)} is a development server, and scripts.build has not run"
+        raise NeedsBuild([(app_name(facts), why)], outputs.keep_and_start(manager, built(facts)))
+
+
+def built(facts: Facts) -> list[outputs.Written]:
+    """What scripts.build writes."""
+    return outputs.written(facts, [step.text for step in steps(facts, "npm run build")])
+
+
+def _needs_build(facts: Facts, step: Step, folders: list[str], manager: str) -> None:
+    if facts.member(MANIFEST, "scripts.build"):
+        why = f"scripts.build writes {folders[0]}, which {_where(step)} needs"
+        raise NeedsBuild([(app_name(facts), why)], outputs.keep(manager, folders))
+
+
+def not_built(facts: Facts, manager: str) -> str:
+    """The hint for an app whose program is what a build would write."""
+    if not facts.member(MANIFEST, "scripts.build"):
+        return (
+            "Ask for Node.js 22.18 or newer, for example by '24' in a file .nvmrc, or commit the program as JavaScript."
+        )
+    main = facts.member(MANIFEST, "main")
+    if isinstance(main, str) and main.strip("./") and not program(facts, main):
+        return outputs.keep(manager, [_output(main)])
+    return outputs.keep_and_start(manager, built(facts))
+
+
+def not_run(facts: Facts) -> list[str]:
+    """Remarks on scripts that other platforms run when they build, where the app may need what they make."""
+    if MANIFEST not in facts.tree:
+        return []
+    names = [
+        name
+        for name in ("heroku-prebuild", "heroku-postbuild", "postinstall")
+        if facts.member(MANIFEST, f"scripts.{name}")
+    ]
+    notes = [f"scripts.{name} is not run: what it makes has to be in the app" for name in names]
+    missing = [one.folder for one in built(facts) if not facts.files(f"{one.folder}**")]
+    how = "where it is needed, run it before staging and keep that in the app"
+    return notes + [f"scripts.build writes {folder}, which is not in the app: {how}" for folder in missing]
+
+
+def _where(step: Step) -> str:
+    return f"scripts.{step.script}" if step.script else "the start command"
+
+
+def _what(step: Step, process: Process) -> str:
+    return f"scripts.{step.script}" if step.script else process.type
+
+
+def app_name(facts: Facts) -> str:
+    """What package.json calls the app; `the app` when it has no name."""
+    name = facts.member(MANIFEST, "name") if MANIFEST in facts.tree else ""
+    return name if isinstance(name, str) and name.strip() else "the app"
+
+
+def _check_program(facts: Facts, step: Step, process: Process, manager: str) -> None:
+    file = _program(step.text)
+    if not file or _in_app(facts, file):
+        return
+    _needs_build(facts, step, [_output(file)], manager)
+    if step.script and facts.member(MANIFEST, f"scripts.pre{step.script}"):
+        return
+    why = f"{_what(step, process)} runs {file}, which is not in the app"
+    hint = "Correct the command, or see that .gitignore does not leave the file out."
+    raise BadManifest(*error(facts, step, process, why, hint))
+
+
+def _output(file: str) -> str:
+    first = posixpath.normpath(file).split("/")[0]
+    return f"{first}/" if "/" in posixpath.normpath(file) or not posixpath.splitext(first)[1] else first
+
+
+def _program(text: str) -> str:
+    """The file in the app that a simple command has Node.js run; empty when it does not, or it cannot be told."""
+    words = list(_words(text))
+    if not words or words[0] not in _NODE:
+        return ""
+    rest = iter(words[2:] if words[:2] in (["bun", "run"], ["tsx", "watch"]) else words[1:])
+    for word in rest:
+        if word in _NO_FILE:
+            return ""
+        if word in _TAKES_VALUE:
+            next(rest, "")
+        elif not word.startswith("-"):
+            return "" if word.startswith("/") or "$" in word or "*" in word or "node_modules" in word else word
+    return ""
+
+
+def _words(text: str) -> Iterator[str]:
+    try:
+        yield from shlex.split(text[len(match[0]) if (match := _BEFORE.match(text)) else 0 :])
+    except ValueError:
+        return
+
+
+def _in_app(facts: Facts, file: str) -> bool:
+    return posixpath.normpath(file).startswith("../") or bool(program(facts, file))
+
+
+def _check_kind(step: Step, process: Process, facts: Facts) -> None:
+    """Refuse a script that shows or runs the app elsewhere; what the author's own command says is done."""
+    tool = next((tool for tool in _tools(step.text) if tool in TOOLS), "") if step.script else ""
+    if tool:
+        what, hint = TOOLS[tool]
+        raise BadManifest(*error(facts, step, process, f"{_what(step, process)} runs {tool}, which {what}", hint))
+
+
+def _check_tool(facts: Facts, step: Step, process: Process) -> None:
+    """Refuse a command whose program or module is a development dependency, which a droplet does not carry."""
+    named = [("runs", tool) for tool in _tools(step.text)] + [("loads", module) for module in _modules(step.text)]
+    for verb, tool in named:
+        packages = _PACKAGES.get(tool, (tool,))
+        if any(name in facts.names or _firm(facts, name) for name in packages):
+            continue
+        package = next((name for name in packages if _has(facts, "devDependencies", name)), "")
+        if package:
+            what = tool if tool == package else f"{tool} of {package}"
+            why = f"{_what(step, process)} {verb} {what}, which is only among devDependencies"
+            raise BadManifest(*error(facts, step, process, why, _move(tool, package)))
+
+
+def error(facts: Facts, step: Step, process: Process, why: str, hint: str) -> tuple[str, str, str, int | None]:
+    """What BadManifest takes for a step: its place is where the line stands that it is a part of."""
+    if step.script:
+        return MANIFEST, why, hint, facts.line(MANIFEST, f"scripts.{step.script}")
+    return process.reason.file or MANIFEST, why, hint, process.reason.line
+
+
+def _move(tool: str, package: str) -> str:
+    if package in _COMPILERS:
+        return f"Run it before staging, keep what it writes in the app, and take {tool} out of the start command."
+    return f"Move {package} to dependencies and make the lock file again."
+
+
+_COMPILERS = (
+    "typescript",
+    "@babel/cli",
+    "@swc/cli",
+    "webpack",
+    "webpack-cli",
+    "vite",
+    "rollup",
+    "esbuild",
+    "tsup",
+    "parcel",
+)
+
+
+def _firm(facts: Facts, name: str) -> bool:
+    return _has(facts, "dependencies", name) or _has(facts, "optionalDependencies", name)
+
+
+_PACKAGES = {
+    "cross-env-shell": ("cross-env",),
+    "run-s": ("npm-run-all", "npm-run-all2"),
+    "run-p": ("npm-run-all", "npm-run-all2"),
+    "npm-run-all": ("npm-run-all", "npm-run-all2"),
+    "tsc": ("typescript",),
+    "tsnd": ("ts-node-dev",),
+    "ts-node-esm": ("ts-node",),
+    "ts-node-transpile-only": ("ts-node",),
+    "dotenv": ("dotenv-cli", "dotenv"),
+    "dotenvx": ("@dotenvx/dotenvx",),
+    "babel": ("@babel/cli", "babel-cli"),
+    "babel-node": ("@babel/node", "babel-cli"),
+    "swc": ("@swc/cli",),
+    "swc-node": ("@swc-node/cli",),
+    "nest": ("@nestjs/cli",),
+    "ng": ("@angular/cli",),
+    "vue-cli-service": ("@vue/cli-service",),
+    "tailwindcss": ("@tailwindcss/cli", "tailwindcss"),
+    "webpack": ("webpack-cli", "webpack"),
+    "gulp": ("gulp-cli", "gulp"),
+    "grunt": ("grunt-cli", "grunt"),
+    "sequelize": ("sequelize-cli",),
+    "remix": ("@remix-run/dev",),
+    "remix-serve": ("@remix-run/serve",),
+    "react-router": ("@react-router/dev",),
+    "react-router-serve": ("@react-router/serve",),
+    "svelte-kit": ("@sveltejs/kit",),
+    "sirv": ("sirv-cli",),
+    "pm2-runtime": ("pm2",),
+    "tsconfig-paths": ("tsconfig-paths",),
+    "strapi": ("@strapi/strapi",),
+    "eleventy": ("@11ty/eleventy",),
+    "shopify": ("@shopify/cli",),
+    "redwood": ("@redwoodjs/core",),
+    "rw": ("@redwoodjs/core",),
+    "rw-serve": ("@redwoodjs/api-server",),
+    "medusa": ("@medusajs/cli", "@medusajs/medusa-cli"),
+    "copyfiles": ("copyfiles",),
+    "panda": ("@pandacss/dev",),
+    "graphql-codegen": ("@graphql-codegen/cli",),
+}
+"""Program → the packages that bring it, where it is not called as its package."""
+_RUNS_TOOLS = ("npx", "bunx", "pnpx")
+_RUNS_OTHERS = ("cross-env", "cross-env-shell", "dotenv", "dotenvx", "env-cmd", "exec", "env", "nyc", "c8")
+
+
+def _tools(text: str) -> list[str]:
+    """The programs of a simple command that packages may bring: its first word, and what that word runs in its turn."""
+    found, rest = [], _plain(text)
+    while rest:
+        word = rest.pop(0)
+        if word in ("npm", "pnpm", "yarn", "bun") and rest[:1] in (["exec"], ["x"], ["dlx"]):
+            word = "npx"
+            del rest[0]
+        if word in _RUNS_TOOLS or word in _RUNS_OTHERS:
+            found += [word] if word not in (*_RUNS_TOOLS, "exec", "env") else []
+            while rest and (rest[0].startswith("-") or "=" in rest[0] or rest[0] == "run"):
+                option = rest.pop(0)
+                if option in ("-p", "-f", "-e", "--package", "--file") and rest:
+                    del rest[0]
+            continue
+        return [*found, word]
+    return found
+
+
+def _plain(text: str) -> list[str]:
+    """The words of a simple command from its program on."""
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        return []
+    first = next((index for index, word in enumerate(words) if not _ASSIGNED.match(word)), len(words))
+    return words[first:]
+
+
+_ASSIGNED = re.compile(r"[A-Za-z_]\w*=")
+_PRELOADS = ("-r", "--require", "--import", "--loader", "--experimental-loader")
+
+
+def _modules(text: str) -> list[str]:
+    """The packages whose modules Node.js is told to load first, on its command line or in NODE_OPTIONS."""
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        return []
+    if not any(word in _NODE for word in words):
+        return []
+    options = [part for word in words for part in word.removeprefix("NODE_OPTIONS=").split()]
+    named = [after for option, after in pairwise(options) if option in _PRELOADS]
+    named += [rest for option in options if (rest := _joined(option))]
+    return [_package(name) for name in named if not name.startswith((".", "/", "#", "$", "node:", "file:"))]
+
+
+def _joined(option: str) -> str:
+    name, _, value = option.partition("=")
+    return value if name in _PRELOADS else ""
+
+
+def _package(module: str) -> str:
+    """The package of a module: `dotenv` of `dotenv/config`, `@swc-node/register` of itself."""
+    return "/".join(module.split("/")[: 2 if module.startswith("@") else 1])
+
+
+def _has(facts: Facts, table: str, name: str) -> bool:
+    found = facts.member(MANIFEST, table)
+    return isinstance(found, dict) and name in found

@@ -1,0 +1,289 @@
+"""Planning: everything an app depends on, pinned. Reads locks, chooses runtimes and start commands, gives a `Plan`.
+
+A plan is a function of the tree's inputs, the shipped data, what indexes answer, and the previous plan, whose runtimes are
+kept while they fit, so that no staging moves a runtime by itself.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from .. import ecosystems, runtimes
+from ..digest import Digest
+from ..ecosystems import ecosystem
+from ..ecosystems.record import LockRequest
+from ..errors import StagerError, Unpinned
+from ..facts import stacks
+from ..files.writing import never
+from ..formats.codec import CODEC
+from ..model import (
+    Artifact,
+    BuildpackPin,
+    Detection,
+    Detections,
+    EnvVar,
+    Locked,
+    Plan,
+    Progress,
+    Reason,
+    Runtime,
+    Stack,
+)
+from ..runtimes.chosen import Chosen
+from ..runtimes.ended import remarks
+from ..runtimes.record import RuntimeRequest
+from ..text.resources import is_input
+from . import above, buildpacks, detection
+from .detection import appconfig, commands, options, versions
+from .inputs import DEFAULT_ARCHITECTURE, DEFAULT_STACK, inputs_of
+
+if TYPE_CHECKING:
+    from ..ecosystems.record import Pages
+    from ..net.indexes import Indexes
+    from ..store import Store
+    from ..tree import SourceTree
+    from .buildpacks.vocabulary import Buildpack
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where planning may look: index pages, and which indexes these are."""
+
+    web: Pages
+    indexes: Indexes
+
+    @classmethod
+    def online(
+        cls,
+        store: Store,
+        indexes: Indexes,
+        tree: SourceTree,
+        offline: bool = False,
+        stop: Callable[[], bool] = never,
+        progress: Progress | None = None,
+    ) -> Sources:
+        """The configured indexes, and those the app names, through the store's page cache; with `offline`, that alone."""
+        from ..fetching.web import Web
+
+        indexes = indexes_for(tree, indexes)
+        return cls(Web(indexes, store, offline=offline, stopping=stop, progress=progress), indexes)
+
+
+def indexes_for(tree: SourceTree, indexes: Indexes) -> Indexes:
+    """The indexes with the registries that the app's own `.npmrc` names; its credentials are not read."""
+    return indexes.with_app_npmrc(tree.read_text(".npmrc")) if ".npmrc" in tree.files else indexes
+
+
+@dataclass(slots=True)
+class _Parts:
+    """What the buildpacks add up to."""
+
+    runtimes: list[Runtime] = field(default_factory=list)
+    artifacts: list[Artifact] = field(default_factory=list)
+    links: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    names: set[str] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
+    hints: list[tuple[str, str]] = field(default_factory=list)
+
+    def add_runtime(self, chosen: Chosen) -> None:
+        self.runtimes.append(chosen.runtime)
+        self.artifacts += chosen.artifacts
+        self.links |= dict(chosen.links)
+        self.files |= dict(chosen.files)
+        self.notes += chosen.notes
+
+    def add_locked(self, locked: Locked) -> None:
+        self.artifacts += locked.artifacts
+        self.links |= dict(locked.links)
+        self.files |= dict(locked.files)
+        self.names |= locked.names
+        self.notes += locked.notes
+        self.hints += locked.hints
+
+
+def plan(
+    tree: SourceTree,
+    *,
+    sources: Sources,
+    stack: str = "",
+    architecture: str = "",
+    only: tuple[str, ...] = (),
+    previous: Plan | None = None,
+) -> Plan:
+    """The plan of a tree.
+
+    `stack` and `architecture` default to the app's `stager.yml`, then to those of `previous`, then to debian-12 on amd64;
+    `only` names buildpacks that take part whatever the files say. Raises SourceError, BuildpackError, FetchError,
+    IntegrityError, and NeedsBuild.
+    """
+    config = appconfig.read(tree)
+    target = stack_of(tree, stack, architecture, previous)
+    found, known, own = detect(tree, only)
+    used = [next(one for one in known if one.name == detected.buildpack) for detected in found.matched]
+    parts = _Parts()
+    for detected, pack in zip(found.matched, used, strict=True):
+        _add(tree, detected, pack, target, config, sources, previous, parts)
+    chosen = commands.choose(tree, known, found, frozenset(parts.names))
+    return Plan(
+        stack=target.name,
+        architecture=target.architecture,
+        codec=CODEC,
+        buildpacks=tuple(
+            BuildpackPin(pack.name, pack.digest, detected.reason, _folder(tree, pack, own))
+            for detected, pack in zip(found.matched, used, strict=True)
+        ),
+        inputs=_inputs(tree, found.matched, used),
+        runtimes=tuple(parts.runtimes),
+        artifacts=_sorted(parts.artifacts),
+        links=tuple(sorted(parts.links.items(), key=_bytes)),
+        files=tuple(sorted(parts.files.items(), key=_bytes)),
+        processes=chosen.processes,
+        env=_environment(used, config),
+        facts=_facts(tree, used, parts),
+        notes=tuple(dict.fromkeys((*found.notes, *remarks(parts.runtimes), *parts.notes, *chosen.notes))),
+        hints=tuple(parts.hints),
+    )
+
+
+def _inputs(
+    tree: SourceTree, matched: Iterable[Detection], used: Iterable[Buildpack]
+) -> tuple[tuple[str, Digest], ...]:
+    """The files that determine the plan: by their names, for any buildpack, and because a manifest includes them."""
+    found = inputs_of(tree)
+    for detected, pack in zip(matched, used, strict=True):
+        found |= {path: file.digest for path, file in tree.files.items() if is_input(path, pack.inputs)}
+        if pack.ecosystem:
+            more = ecosystem(pack.ecosystem).included(tree, detected.lock)
+            found |= {path: tree.files[path].digest for path in more}
+    return tuple((path, Digest(found[path])) for path in sorted(found))
+
+
+def detect(tree: SourceTree, only: tuple[str, ...]) -> tuple[Detections, tuple[Buildpack, ...], dict[str, Buildpack]]:
+    """What takes part; the buildpacks that were asked; and a user's own among them, by the folder that `only` names."""
+    shipped = buildpacks.load_all()
+    names = {one.name for one in shipped}
+    own = {name: buildpacks.load_folder(name) for name in only if name not in names and os.path.isdir(name)}
+    known = (*shipped, *own.values())
+    return detection.detect(tree, known, only=[own[name].name if name in own else name for name in only]), known, own
+
+
+def _folder(tree: SourceTree, pack: Buildpack, own: dict[str, Buildpack]) -> str:
+    """Where a user's own buildpack is, relative to the app's folder; empty for a shipped one."""
+    return next((os.path.relpath(path, tree.root or ".") for path, one in own.items() if one is pack), "")
+
+
+def stack_of(tree: SourceTree, stack: str = "", architecture: str = "", previous: Plan | None = None) -> Stack:
+    """The stack to stage for: the one asked for, else the app's, else that of the plan so far, else the default."""
+    return stacks.load(
+        stack or appconfig.read(tree).stack or (previous.stack if previous else "") or DEFAULT_STACK,
+        architecture or (previous.architecture if previous else "") or DEFAULT_ARCHITECTURE,
+    )
+
+
+def _bytes(item: tuple[str, str]) -> bytes:
+    return item[0].encode()
+
+
+def _sorted(artifacts: Iterable[Artifact]) -> tuple[Artifact, ...]:
+    """Each artifact once, in a fixed order; places of the same file under one layout are joined."""
+    joined: dict[tuple[str, str, str], Artifact] = {}
+    for one in artifacts:
+        key = (one.purl, str(one.digest), one.layout)
+        paths = {*one.paths, *(joined[key].paths if key in joined else ())}
+        joined[key] = replace(one, paths=tuple(sorted(paths, key=str.encode)))
+    return tuple(joined[key] for key in sorted(joined, key=lambda key: tuple(part.encode() for part in key)))
+
+
+def _environment(used: Iterable[Buildpack], config: appconfig.AppConfig) -> tuple[EnvVar, ...]:
+    """The app's own settings win over a buildpack's; sorted by name."""
+    found = {name: EnvVar(name, value, Reason(why)) for pack in used for name, value, why in pack.env}
+    found |= {variable.name: variable for variable in config.env}
+    return tuple(found[name] for name in sorted(found))
+
+
+def _facts(tree: SourceTree, used: Iterable[Buildpack], parts: _Parts) -> tuple[tuple[str, str], ...]:
+    """Options for templates, and what the ecosystems of the app's packages want to know of it."""
+    facts = [fact for pack in used for fact in options.read(tree, pack)]
+    return (*facts, *(fact for one in ecosystems.chosen(parts.artifacts) for fact in one.facts(tree)))
+
+
+# --- what one buildpack adds -----------------------------------------------------------------------------------
+
+
+def _add(
+    tree: SourceTree,
+    detected: Detection,
+    pack: Buildpack,
+    stack: Stack,
+    config: appconfig.AppConfig,
+    sources: Sources,
+    previous: Plan | None,
+    parts: _Parts,
+) -> None:
+    if pack.ecosystem and detected.lock:
+        ecosystem(pack.ecosystem).check_drift(tree, detected.lock)
+    elif pack.ecosystem:
+        _check_unlocked(tree, detected, pack)
+    chosen: dict[str, Chosen] = {}
+    ended = not config.refuses_ended
+    if previous and config.refuses_ended and remarks(previous.runtimes):
+        previous = None
+    for name in versions.runtimes(tree, pack, detected.lock):
+        asked = _asked(tree, name, detected, pack)
+        request = RuntimeRequest(asked, stack, sources.web, sources.indexes, previous, dict(chosen), ended)
+        chosen[name] = runtimes.kind(name).choose(request)
+        parts.add_runtime(chosen[name])
+    if pack.ecosystem and (read := ecosystem(pack.ecosystem).read_lock):
+        lists = {"groups": config.python_groups, "extras": config.python_extras}
+        known = {name: one.runtime.version for name, one in chosen.items()}
+        parts.add_locked(read(LockRequest(tree, detected.lock, stack, known, sources.indexes, sources.web, lists)))
+
+
+def unlocked(tree: SourceTree, detected: Detection, pack: Buildpack) -> list[str]:
+    """The names an app asks for in its manifests when it has no lock of them; empty when it needs no packages.
+
+    Raises BadManifest where only running a manifest could tell, WorkspaceMember where the lock is to be in a folder above.
+    """
+    if detected.lock or not pack.ecosystem:
+        return []
+    names = sorted(ecosystem(pack.ecosystem).declared(tree))
+    if names and tree.root:
+        above.refuse_member(tree.root, pack.ecosystem)
+    return names
+
+
+def _check_unlocked(tree: SourceTree, detected: Detection, pack: Buildpack) -> None:
+    """An app without a lock may be staged only when it needs no packages at all."""
+    if names := unlocked(tree, detected, pack):
+        raise Unpinned(next((path for path in ecosystem(pack.ecosystem).manifests if path in tree), ""), names)
+
+
+def _asked(tree: SourceTree, runtime: str, detected: Detection, pack: Buildpack) -> list[tuple[str, Reason]]:
+    asked = [(wanted, why) for name, wanted, why in detected.versions if name == runtime]
+    return asked + [(wanted, why) for name, wanted, why in made_for(tree, pack, detected.lock) if name == runtime]
+
+
+def made_for(tree: SourceTree, pack: Buildpack, lock: str) -> Sequence[tuple[str, str, Reason]]:
+    """(runtime, wanted, where it says so) that the app's lock was made for."""
+    return ecosystem(pack.ecosystem).requires(tree, lock) if pack.ecosystem and lock else ()
+
+
+def hints(tree: SourceTree, plan: Plan, indexes: Indexes) -> dict[str, str]:
+    """Where the app's own locks say that files are; for a plan from `stager.lock`, which holds no such URLs.
+
+    Only speed depends on it, so a lock that cannot be read gives none.
+    """
+    found, known = dict[str, str](), {one.name: one.version for one in plan.runtimes}
+    for one in ecosystems.chosen(plan.artifacts):
+        try:
+            lock = next(iter(one.find_locks(tree)), "")
+            if one.read_lock and lock in one.locks_with_urls:
+                stack = stacks.load(plan.stack, plan.architecture)
+                found |= dict(one.read_lock(LockRequest(tree, lock, stack, known, indexes)).hints)
+        except StagerError:
+            continue
+    return found

@@ -1,0 +1,24 @@
+"""systemd units for a droplet installed below `/opt/<name>/current`: a service for each process type, and a target for all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...text.templates import fill
+
+ONCE = "release"
+"""A process type that runs once, before a release goes live (Heroku's word): its unit is started by hand."""
+
+
+def units(name: str, facts: Mapping[str, Any]) -> dict[str, str]:
+    """The units by file name, for a droplet with this `launch.json`; `name` is the app's, its user's and its group's."""
+    types = sorted(facts["processes"])
+    services = {f"{name}-{kind}.service": service(name, kind) for kind in types}
+    wanted = " ".join(f"{name}-{kind}.service" for kind in types if kind != ONCE)
+    return {**services, f"{name}.target": fill("plain/target.j2", {"name": name, "wants": wanted})}
+
+
+def service(name: str, kind: str) -> str:
+    """The unit of one process type."""
+    return fill("plain/service.j2", {"name": name, "type": kind, "once": ONCE})
