@@ -164,7 +164,8 @@ def page(place: Path) -> None:
         + b"</body></html>\n",
     }
     asking = (
-        "import sys; from stager.fetching.web import Web; from stager.store import Store; from stager.net.indexes import Indexes; "
+        "import sys; from stager.fetching.web import Web; from stager.store import Store; "
+        "from stager.net.indexes import Indexes; "
         "from stager.ecosystems.pypi.pages import PypiLookup; "
         "indexes = Indexes.from_environment({'PIP_INDEX_URL': sys.argv[1]}, home='/nonexistent'); "
         "lookup = PypiLookup(Web(indexes, Store(sys.argv[2])), indexes); found = lookup.files('project', "

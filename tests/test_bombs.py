@@ -41,7 +41,8 @@ BOMBS = {
 }
 CODE = """
 import sys
-from stager.planning import buildpacks as buildpack, detection, plan as planning; from stager import staging
+from stager import staging
+from stager.planning import buildpacks, detection, plan as planning
 from stager.planning.detection import options
 from stager.ecosystems import npm, pypi
 from stager.errors import StagerError
@@ -61,7 +62,7 @@ tried(lambda: npm.declared(tree)), tried(lambda: pypi.declared(tree))
 tried(lambda: [npm.check_drift(tree, lock) for lock in npm.find_locks(tree)])
 tried(lambda: [pypi.check_drift(tree, lock) for lock in pypi.find_locks(tree)])
 tried(lambda: planning.indexes_for(tree, Indexes.from_environment({}, home="/nowhere")))
-tried(lambda: [options.read(tree, pack) for pack in buildpack.load_all()])
+tried(lambda: [options.read(tree, pack) for pack in buildpacks.load_all()])
 tried(lambda: staging.previous_plan(folder))
 print("done")
 """

@@ -86,7 +86,7 @@ COMMANDS = (
 
 DRIVER = """
 import os, shutil, signal, sys
-sys.path.insert(0, {tests!r})
+sys.path[:0] = [{tests!r}, {tests!r} + "/support"]
 from pathlib import Path
 from test_special_files import COMMANDS, KINDS
 from stager import cli

@@ -216,7 +216,7 @@ def test_the_working_folder_was_removed(words: str, tmp_path: Path) -> None:
     line = f"cd {gone} && rmdir {gone} && exec {sys.executable} -m stager {words} --cache-dir {tmp_path / 's'}"
     if words == "status":
         line = line.partition(" --cache-dir")[0]
-    environ = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parent.parent)}
+    environ = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])}
     done = subprocess.run(["sh", "-c", line], check=False, capture_output=True, text=True, env=environ)
     assert done.returncode in {20, 70}, done.stderr
     assert "Traceback" not in done.stderr

@@ -182,8 +182,8 @@ def code_digest() -> Digest:
 
     The shipped data (`buildpacks`, `boxes`) is not in it: a receipt names what was used of it by digests of its own.
     """
-    here = os.path.dirname(os.path.abspath(__file__))
-    return resources.folder_digest({p: data for p, data in resources.contents(here).items() if p.endswith(".py")})
+    found = resources.contents(resources.PACKAGE)
+    return resources.folder_digest({path: data for path, data in found.items() if path.endswith(".py")})
 
 
 def digest(receipt: bytes) -> Digest:

@@ -20,8 +20,7 @@ from ..files.writing import Output, folder_above
 from ..formats import codec
 from ..formats.tar import BLOCK, END
 from ..store.disk import why
-from ..text import resources
-from ..text.templates import __file__ as _templates
+from ..text import resources, templates
 from ..text.templates import fill
 from . import disks, guest, tree, vmdk
 from .tree import Item
@@ -104,7 +103,7 @@ def _work(store: Store) -> Iterator[str]:
 
 
 def _key(definition: Definition, made: Root, wanted: str) -> str:
-    shapes = resources.folder_digest(resources.contents(os.path.join(os.path.dirname(_templates), "box")))
+    shapes = resources.folder_digest(resources.contents(templates.folder(__file__)))
     tools = "" if wanted == "docker" else disks.memo_key(made)
     rows = [RECIPE, codec.CODEC, wanted, made.digest, made.stack, guest.digest(), shapes, _env(definition), tools]
     return str(sha256(canonical_json(rows)))
@@ -144,7 +143,7 @@ def _pack(order: _Order) -> Box:
     files, metadata = _OWN[order.format](order)
     metadata = {**metadata, "architecture": made.architecture, "provider": provider}
     values = {"mac": "080027" + disks.identity(made).hex[:6].upper()}
-    files["Vagrantfile"] = fill(f"box/Vagrantfile-{provider}.j2", values).encode()
+    files["Vagrantfile"] = fill(__file__, f"Vagrantfile-{provider}.j2", values).encode()
     files["info.json"] = _json(_about(made))
     files["metadata.json"] = _json(metadata)
     with order.making.store.writer() as writer:
@@ -181,7 +180,10 @@ def _docker(order: _Order) -> tuple[dict[str, Content], dict[str, Any]]:
             compressed = Compressed(file.write)
             tree.write(root, made.epoch, compressed.write)
             compressed.close()
-    return {"Dockerfile": fill("box/Dockerfile.j2", {"env": _env(order.definition)}).encode(), "root.tar.gz": out}, {}
+    return {
+        "Dockerfile": fill(__file__, "Dockerfile.j2", {"env": _env(order.definition)}).encode(),
+        "root.tar.gz": out,
+    }, {}
 
 
 def _env(definition: Definition) -> list[list[str]]:
@@ -199,13 +201,13 @@ def _virtualbox(order: _Order) -> tuple[dict[str, Content], dict[str, Any]]:
     disk = "box-disk001.vmdk"
     out, size = _vmdk(order, "streamOptimized", disk)
     values = {"name": order.title, "disk": disk, "size": size, "capacity": disks.SIZE}
-    return {disk: out, "box.ovf": fill("box/box.ovf.j2", values).encode()}, {}
+    return {disk: out, "box.ovf": fill(__file__, "box.ovf.j2", values).encode()}, {}
 
 
 def _vmware(order: _Order) -> tuple[dict[str, Content], dict[str, Any]]:
     disk = "disk.vmdk"
     out, _ = _vmdk(order, "monolithicSparse", disk)
-    return {disk: out, "box.vmx": fill("box/box.vmx.j2", {"name": order.title}).encode()}, {}
+    return {disk: out, "box.vmx": fill(__file__, "box.vmx.j2", {"name": order.title}).encode()}, {}
 
 
 def _vmdk(order: _Order, kind: str, name: str) -> tuple[str, int]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Row = tuple[str, os.stat_result]
 
-FOLDERS = ("archive", "buildpack", "detection", "ecosystems", "runtimes", "store", "tree")
+FOLDERS = ("droplet", "ecosystems", "facts", "files", "formats", "planning", "runtimes", "store", "text", "tree")
 """The packages below `stager/` whose modules make what a memo of a staging holds, beside the modules right there.
 
 A test holds them against imports. The others keep no such result: they plan, which ends in a lock, they fetch what a digest
@@ -49,7 +49,7 @@ def identity(store: Store) -> str:
 
 def read(store: Store) -> str:
     """The hex digest of the rules as the files have them now."""
-    package = os.path.dirname(os.path.abspath(__file__))
+    package = resources.PACKAGE
     rows = _rows(package)
     lines = [f"{path}\n{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}" for path, found in rows]
     stamp = hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,6 +1,6 @@
 """Targets: the platforms a droplet is exported to. Each adds an envelope around the droplet's layers, never a change inside.
 
-A target is one module here with two functions:
+A target is one folder here, whose module `export` has two functions:
 
 - `export(droplet, out, options) -> Exported` writes the platform's format to `out`;
 - `layers(path) -> tuple[str, ...]` reads the diffIDs of the droplet's layers back from what was written.
@@ -42,7 +42,7 @@ class Exported:
 
 
 class Target(Protocol):
-    """What every module of this package offers."""
+    """What the module `export` of every target offers."""
 
     def export(self, droplet: DropletFile, out: str, options: Mapping[str, Any]) -> Exported:
         """Write `droplet` in the platform's format. Raises a TargetError."""
@@ -55,5 +55,5 @@ def load(name: str) -> Target:
     """The target `name`. Raises UsageError when there is no such target."""
     if name not in TARGETS:
         raise UsageError(f"there is no target {name!r}", f"Targets: {', '.join(TARGETS)}.")
-    module: Any = importlib.import_module(f"{__name__}.{name}")
+    module: Any = importlib.import_module(f"{__name__}.{name}.export")
     return module  # type: ignore[no-any-return]

@@ -24,11 +24,14 @@ INPUTS = "inputs.txt"
 """A buildpack's list of input patterns: one a line, `#` starts a comment."""
 
 
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+"""The absolute folder of stager's own modules."""
+
+
 def folder(kind: str) -> str:
     """The absolute folder of `kind` (`buildpacks` or `boxes`): the packaged copy if any, else the checkout's."""
-    here = os.path.dirname(os.path.abspath(__file__))
-    packaged = os.path.join(here, "_data", kind)
-    return packaged if os.path.isdir(packaged) else os.path.join(os.path.dirname(here), kind)
+    packaged = os.path.join(PACKAGE, "_data", kind)
+    return packaged if os.path.isdir(packaged) else os.path.join(os.path.dirname(PACKAGE), kind)
 
 
 def names(kind: str) -> list[str]:

@@ -1,6 +1,6 @@
 """Logins in files that belong to the app, such as a password in an index's URL: they go into the droplet, so people are told.
 
-Only files are read whose names say that they may hold one (see `stager.droplet.remarks`), and only when their bytes are new. What
+Only files are read whose names say that they may hold one (see `droplet.remarks`), and only when their bytes are new. What
 is found is a line and a kind, never the secret itself. Files that are nothing but
 credentials are left out instead (see `ignore`).
 """

@@ -162,7 +162,7 @@ def test_a_low_port_is_not_for_everybody() -> None:
     ]
     done = subprocess.run(
         ["unshare", "--net", *user, sys.executable, "-c", code], capture_output=True, text=True, check=True,
-        env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parent.parent)},
+        env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])},
     )  # fmt: skip
     assert done.stdout == (
         "port 80 of this machine may not be listened on by this user\n"

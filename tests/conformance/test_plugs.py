@@ -14,14 +14,14 @@ NAMES = {*runtimes.MODULES, "nodejs"} - {"npm"}
 _SELF = "stager itself runs on Python, and stages again with another version of it"
 _FORMAT = "of a packaging format, whose record takes it over"
 KNOWN = {
-    "detection/foreign.py": "a package.json is what apps of many languages have for their style sheets",
-    "detection/s2i.py": "holds what two builder images do with their variables",
-    "detection/scripts.py": "reads the scripts of package.json, where these are programs of the shell",
-    "handoff/stackato.py": "reads another platform's words for frameworks",
+    "planning/detection/foreign.py": "a package.json is what apps of many languages have for their style sheets",
+    "planning/detection/s2i.py": "holds what two builder images do with their variables",
+    "planning/detection/scripts.py": "reads the scripts of package.json, where these are programs of the shell",
+    "targets/handoff/stackato.py": "reads another platform's words for frameworks",
     "unexpected.py": _SELF,
-    "verifying/conditions.py": _SELF,
-    "verifying/restaging.py": _SELF,
-    "detection/appconfig.py": _FORMAT,
+    "evidence/verify/conditions.py": _SELF,
+    "evidence/verify/restaging.py": _SELF,
+    "planning/detection/appconfig.py": _FORMAT,
 }
 """Module → why it may name a language all the same."""
 

@@ -151,7 +151,8 @@ DRAINING = "(trap 'sleep 0.8; echo bye; exit' TERM INT; echo up; while :; do sle
 
 def started(droplet: Path, place: Path, command: str, grace: float = 10.0) -> subprocess.Popen[str]:
     """`stager run --command`, with a grace that is short enough to wait for."""
-    code = f"import sys; from stager import cli; from stager.local import running; running.GRACE = {grace}; sys.exit(cli.main())"
+    modules = "import sys; from stager import cli; from stager.local import running; "
+    code = f"{modules}running.GRACE = {grace}; sys.exit(cli.main())"
     words = ["run", str(droplet), "--command", command, "--cache-dir", str(place / "store")]
     return subprocess.Popen([sys.executable, "-c", code, *words], stdout=subprocess.PIPE, text=True)
 

@@ -173,7 +173,7 @@ def in_order(item: ElementTree.Element, namespace: str, needed: set[str]) -> dic
 
 def ovf() -> bytes:
     values = {"name": "debian-12-amd64", "disk": "box-disk001.vmdk", "size": 1, "capacity": disks.SIZE}
-    return fill("box/box.ovf.j2", values).encode()
+    return fill(boxes.__file__, "box.ovf.j2", values).encode()
 
 
 def test_the_ovf_keeps_its_standards_rules() -> None:
@@ -217,7 +217,7 @@ def check_vmx(text: str, folder: Path | None) -> None:
 
 
 def test_the_vmx_keeps_its_rules() -> None:
-    check_vmx(fill("box/box.vmx.j2", {"name": "debian-12-amd64"}), None)
+    check_vmx(fill(boxes.__file__, "box.vmx.j2", {"name": "debian-12-amd64"}), None)
 
 
 # --- the command line --------------------------------------------------------------------------------------------

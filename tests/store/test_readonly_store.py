@@ -24,7 +24,7 @@ from stager.store import Store
 PLAIN_USER = (
     ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all"] if os.geteuid() == 0 else []
 )
-ENVIRON = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parent.parent)}
+ENVIRON = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])}
 LACKS = "The store is read-only and lacks what this needs: make it writable, or choose another with STAGER_CACHE_DIR."
 
 

@@ -122,7 +122,7 @@ def test_the_identity_holds_every_rule_and_the_data(what: str, copy: Path, tmp_p
 
 def test_an_edit_that_keeps_size_and_time_is_seen(copy: Path, tmp_path: Path) -> None:
     """As `rsync` and some editors leave it: the time of the last change of the file itself is looked at, too."""
-    place = copy / "stager" / "tar.py"
+    place = copy / "stager" / "formats" / "tar.py"
     aged(copy)
     before, status = identity(copy, tmp_path), place.stat()
     assert remembered(tmp_path)
@@ -148,7 +148,7 @@ def test_the_same_rules_elsewhere_find_their_memos(app: Path, copy: Path, tmp_pa
         os.utime(path, (1, 1))
     (again / "stager" / "__pycache__").mkdir()
     (again / "stager" / ".rules.py.swp").write_text("an editor's")
-    (again / "stager" / "commands" / "mine.py").write_text("MINE = 1\n")
+    (again / "stager" / "cli" / "commands" / "mine.py").write_text("MINE = 1\n")
     out = tmp_path / f"{copy.name}.tgz"
     done = in_copy(again, "stage", app, "-o", out, "--offline", "--json", store=store).good()
     assert done.document["written"] is False
@@ -156,20 +156,20 @@ def test_the_same_rules_elsewhere_find_their_memos(app: Path, copy: Path, tmp_pa
 
 def test_the_packages_that_are_looked_at_are_all_that_make_memos() -> None:
     """Whatever is imported by a module that keys its memos by the rules, and by what they take in from `staging`."""
-    todo = ["detection.scripts", *(name for name in modules() if "rules" in own_imports(name))]
-    todo = [name for name in todo if name not in ("droplets", "staging")]
+    todo = ["planning.detection.scripts", *(name for name in modules() if "store.rules" in own_imports(name))]
+    todo = [name for name in todo if name not in ("droplet.reader", "staging")]
     seen: set[str] = set()
     while todo:
         name = todo.pop()
         if name not in seen:
             seen.add(name)
             todo += own_imports(name)
-    assert {"tree.walk", "archive.zips", "launch", "codec"} <= seen
+    assert {"tree.walk", "formats.archive.zips", "droplet.launch", "formats.codec"} <= seen
     packages = {name.partition(".")[0] for name in seen if (ROOT / "stager" / name.partition(".")[0]).is_dir()}
     assert packages == set(rules.FOLDERS)
 
 
-IDENTITY = "import sys; from stager.store import rules; from stager.store import Store; print(rules.identity(Store(sys.argv[1])))"
+IDENTITY = "import sys; from stager.store import Store, rules; print(rules.identity(Store(sys.argv[1])))"
 
 
 def identity(path: Path, tmp_path: Path) -> str:
@@ -202,7 +202,7 @@ def test_other_forms_of_an_installation_have_an_identity(form: str, copy: Path, 
         return place
 
     first = made("first")
-    with rewritten(copy / "stager" / "tar.py", *TIMES):
+    with rewritten(copy / "stager" / "formats" / "tar.py", *TIMES):
         second = made("second")
     found = [identity(path, tmp_path) for path in (first, second, first)]
     assert found[0] == found[2] != found[1]
@@ -222,6 +222,6 @@ def test_a_process_has_the_rules_that_it_has_loaded(copy: Path, tmp_path: Path) 
     with subprocess.Popen(command, env=environment, cwd=tmp_path, stdin=-1, stdout=-1, text=True) as child:
         assert child.stdout
         assert child.stdout.readline() == "ready\n"
-        with rewritten(copy / "stager" / "tar.py", *TIMES):
+        with rewritten(copy / "stager" / "formats" / "tar.py", *TIMES):
             out, _ = child.communicate("\n", timeout=60)
     assert out.split() == ["True", "False"]

@@ -15,7 +15,7 @@ import pytest
 from command import Done, stager
 from engine import Engine, need_engine
 
-PINS = Path(__file__).parent.parent / "machine" / "shop.txt"
+PINS = Path(__file__).parent.parent / "local" / "machine" / "shop.txt"
 """The shop's requirements."""
 SHOP = '''\
 """A counter in PostgreSQL and Redis, reached by what the platform binds; the least that shows both work."""

@@ -192,12 +192,12 @@ def _boxes(into: Path, scratch: Path) -> None:
     image.write_layout(image.of(find.load("debian-12"), made, store), str(into / "image"))
     for kind, provider in boxes.PROVIDERS.items():
         files: dict[str, bytes | str] = {
-            "Vagrantfile": fill(f"box/Vagrantfile-{provider}.j2", {"mac": "080027000000"}).encode(),
+            "Vagrantfile": fill(boxes.__file__, f"Vagrantfile-{provider}.j2", {"mac": "080027000000"}).encode(),
             "box.img": bytes(700_000),
             "info.json": b"{}",
         }
         if kind == "docker":
-            files["Dockerfile"] = fill("box/Dockerfile.j2", {"env": []}).encode()
+            files["Dockerfile"] = fill(boxes.__file__, "Dockerfile.j2", {"env": []}).encode()
         with (into / boxes.file_name("debian-12", "amd64", provider)).open("wb") as file:
             if kind == "vmware":
                 compressed = boxes.Compressed(file.write)

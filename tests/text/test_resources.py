@@ -10,7 +10,7 @@ import pytest
 
 from stager.text import resources
 
-CHECKOUT = Path(resources.__file__).parent.parent
+CHECKOUT = Path(resources.__file__).parents[2]
 
 
 def test_a_checkouts_folders() -> None:
@@ -21,7 +21,7 @@ def test_a_checkouts_folders() -> None:
 def test_a_wheels_folders_come_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "stager" / "_data" / "boxes").mkdir(parents=True)
     (tmp_path / "buildpacks").mkdir()
-    monkeypatch.setattr(resources, "__file__", os.fspath(tmp_path / "stager" / "resources.py"))
+    monkeypatch.setattr(resources, "PACKAGE", os.fspath(tmp_path / "stager"))
     assert resources.folder("boxes") == os.fspath(tmp_path / "stager" / "_data" / "boxes")
     assert resources.folder("buildpacks") == os.fspath(tmp_path / "buildpacks")
 
@@ -32,7 +32,7 @@ def test_names() -> None:
 
 
 def test_a_missing_folder_holds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resources, "__file__", os.fspath(tmp_path / "stager" / "resources.py"))
+    monkeypatch.setattr(resources, "PACKAGE", os.fspath(tmp_path / "stager"))
     assert resources.names("boxes") == []
 
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 
+from ...text import templates
 from ...text.templates import fill
 from ..diff import Contents, Difference
 from .model import values
-
-_FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "templates", "report")
 
 
 def render_page(found: Contents, difference: Difference | None = None) -> str:
@@ -22,12 +20,11 @@ def render_page(found: Contents, difference: Difference | None = None) -> str:
     rules = ("default-src 'none'", f"style-src {_hash(style)}", f"script-src {_hash(script)}", "img-src data:")
     policy = "; ".join([*rules, "base-uri 'none'", "form-action 'none'"])
     page = {**values(found, difference), "style": style, "script": script, "policy": policy}
-    return fill("report/report.html.j2", page)
+    return fill(__file__, "report.html.j2", page)
 
 
 def _text(name: str) -> str:
-    with open(os.path.join(_FOLDER, name), encoding="utf-8") as file:
-        return file.read()
+    return templates.read(__file__, name).decode()
 
 
 def _hash(text: str) -> str:

@@ -28,6 +28,7 @@ from ...model import Artifact, Plan
 from ...planning import lockfile
 from ...staging import Settings
 from ...store import Store
+from ...text import resources
 from .conditions import Chosen, Here, choose
 from .copying import copied
 from .findings import shown
@@ -36,7 +37,7 @@ _GRACE = 10.0
 """Seconds that the child has to clean up before it is killed."""
 _TYPED = (2, 20, 30, 40, 50, 60)
 """Exit codes of errors that another try would give again."""
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+_PACKAGE = os.path.dirname(resources.PACKAGE)
 
 
 @dataclass(frozen=True, slots=True)

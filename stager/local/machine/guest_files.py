@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 
 from ...stacks.tree import Item, Tree, write
@@ -12,7 +11,6 @@ from .state import State
 
 EPOCH = 315532801
 """What everything in it is dated, as in a droplet: 1980-01-01T00:00:01Z."""
-_FOLDER = os.path.join(os.path.dirname(os.path.abspath(templates.__file__)), "machine")
 _SCRIPTS = (
     "again", "as", "configure", "finish", "log", "end", "run", "start", "states", "stop", "supervise", "sync", "unpack",
 )  # fmt: skip
@@ -22,8 +20,7 @@ SERVICES = ("postgresql", "redis")
 
 def script(name: str) -> bytes:
     """One of the shipped scripts."""
-    with open(os.path.join(_FOLDER, *name.split("/")), "rb") as file:
-        return file.read()
+    return templates.read(__file__, name)
 
 
 def archive(state: State, app: str) -> bytes:

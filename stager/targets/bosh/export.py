@@ -1,4 +1,4 @@
-"""A BOSH release whose compiled package is the droplet, and whose job runs its processes; see `stager.targets.bosh` for its texts.
+"""A BOSH release whose compiled package is the droplet, and whose job runs its processes; see `release` for its texts.
 
 The archive is one gzip member: the texts are compressed, the droplet lies in it as it is. Options: `name`, `supervisor`
 (`bpm` or `monit`), `stemcell` (`ubuntu-jammy/1.199`).

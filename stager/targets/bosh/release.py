@@ -50,7 +50,8 @@ class Release:
     def manifest(self, job_archive: Digest) -> str:
         """The text of `release.MF`, given the digest of the job's archive; the package's is the droplet's."""
         return fill(
-            "bosh/release.MF.j2",
+            __file__,
+            "release.MF.j2",
             {
                 "name": self.name,
                 "version": self.version,
@@ -81,7 +82,7 @@ def make(name: str, droplet: Digest, facts: Mapping[str, Any], supervisor: str, 
         stemcell=stemcell,
         job=job,
         job_print=job_print,
-        package_print=of_package(fill("bosh/packaging.j2", {}), {"droplet.tgz": droplet}),
+        package_print=of_package(fill(__file__, "packaging.j2", {}), {"droplet.tgz": droplet}),
         notes=_notes(name, facts, supervisor),
     )
 
@@ -117,10 +118,10 @@ def job_files(name: str, droplet: Digest, types: list[str], supervisor: str) -> 
     """The files of the job's archive by name: `job.MF`, `monit`, and the templates."""
     templates = {**SHARED, **TEMPLATES[supervisor]}
     values = {"name": name, "droplet": droplet.hex, "types": types, "templates": sorted(templates.items())}
-    files = {source: fill(f"bosh/{source}.j2", values) for source in templates}
+    files = {source: fill(__file__, f"{source}.j2", values) for source in templates}
     return {
-        "job.MF": fill("bosh/job.MF.j2", values),
-        "monit": fill(f"bosh/monit-{supervisor}.j2", values),
+        "job.MF": fill(__file__, "job.MF.j2", values),
+        "monit": fill(__file__, f"monit-{supervisor}.j2", values),
         **{f"templates/{source}": text for source, text in files.items()},
     }
 

@@ -27,10 +27,10 @@ def cookbook(name: str, droplet: Digest, facts: Mapping[str, Any], url: str) -> 
     node = {"run_list": [f"recipe[{name}]"], name: {"url": url, "sha256": droplet.hex}}
     return {
         "node.json": json.dumps(node, indent=2, sort_keys=True) + "\n",
-        "solo.rb": fill("handoff/solo.rb.j2", {}),
-        f"{book}/attributes/default.rb": fill("handoff/attributes.rb.j2", values),
-        f"{book}/metadata.rb": fill("handoff/metadata.rb.j2", values),
-        f"{book}/recipes/default.rb": fill("handoff/recipe.rb.j2", values),
+        "solo.rb": fill(__file__, "solo.rb.j2", {}),
+        f"{book}/attributes/default.rb": fill(__file__, "attributes.rb.j2", values),
+        f"{book}/metadata.rb": fill(__file__, "metadata.rb.j2", values),
+        f"{book}/recipes/default.rb": fill(__file__, "recipe.rb.j2", values),
     }
 
 
@@ -57,4 +57,4 @@ def _units(name: str, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def capistrano(name: str, droplet: Digest) -> str:
     """The text of `lib/capistrano/tasks/stager.rake`."""
-    return fill("handoff/stager.rake.j2", {"name": name, "droplet": droplet.hex})
+    return fill(__file__, "stager.rake.j2", {"name": name, "droplet": droplet.hex})

@@ -52,7 +52,7 @@ def _bundle(name: str, droplet: DropletFile, archive: Gzip) -> None:
     """A folder named for app and digest: the droplet in stored blocks, the units, the script."""
     folder = f"./{name}-{droplet.digest.hex[:12]}"
     archive.add(folder_entry(folder))
-    script = fill("plain/install.j2", {"name": name, "droplet": droplet.digest.hex})
+    script = fill(__file__, "install.j2", {"name": name, "droplet": droplet.digest.hex})
     archive.add(file_entry(f"{folder}/install", script.encode(), executable=True))
     for file, text in sorted(units(name, droplet.facts).items()):
         archive.add(file_entry(f"{folder}/{file}", text.encode()))

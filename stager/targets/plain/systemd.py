@@ -16,9 +16,9 @@ def units(name: str, facts: Mapping[str, Any]) -> dict[str, str]:
     types = sorted(facts["processes"])
     services = {f"{name}-{kind}.service": service(name, kind) for kind in types}
     wanted = " ".join(f"{name}-{kind}.service" for kind in types if kind != ONCE)
-    return {**services, f"{name}.target": fill("plain/target.j2", {"name": name, "wants": wanted})}
+    return {**services, f"{name}.target": fill(__file__, "target.j2", {"name": name, "wants": wanted})}
 
 
 def service(name: str, kind: str) -> str:
     """The unit of one process type."""
-    return fill("plain/service.j2", {"name": name, "type": kind, "once": ONCE})
+    return fill(__file__, "service.j2", {"name": name, "type": kind, "once": ONCE})

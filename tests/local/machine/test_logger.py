@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from stager.local.machine import guest_files
 from stager.text import templates
 
 pytestmark = [
     pytest.mark.tools,
     pytest.mark.skipif(not shutil.which("bwrap") or not shutil.which("perl"), reason="needs bubblewrap and perl"),
 ]
-SCRIPT = Path(templates.__file__).parent / "machine" / "logger"
+SCRIPT = Path(templates.folder(guest_files.__file__)) / "logger"
 ROOT = [
     "--ro-bind",
     "/usr",
