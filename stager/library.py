@@ -13,23 +13,21 @@ import os
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
-from . import staging
+from . import entry, staging
 from . import targets as formats
 from .calls import relayed
 from .droplet import incremental
 from .droplet.reader import open_droplet
 from .facts import platforms
 from .files import writing
-from .formats.codec import check_known_answer
 from .model import Detections, Droplet, Plan, Progress
 from .net.indexes import Indexes
 from .planning import detection
 from .planning import plan as planning
-from .staging import Settings
+from .settings import Settings
 from .store import Store
 from .store.location import cache_folder
 from .tree import SourceTree
@@ -67,24 +65,14 @@ def stage(
     Raises a StagerError.
     """
     app, out = os.fspath(app), os.fspath(out)
-    settings = _settings(store, environ, offline, jobs, progress, cancel)
-    settings = replace(
-        settings,
-        stack=stack,
-        architecture=architecture,
-        targets=platforms.read(targets),
-        any_stack=any_stack,
-        buildpacks=tuple(buildpacks),
-        locked=locked,
-        save_lock=save_lock,
-    )
-    if plan is None:
-        variables = os.environ if environ is None else environ
-        make = partial(_make_locks, environ=variables) if save_lock else None
-        return staging.stage(app, out, replace(settings, make_locks=make))
-    if settings.targets:
+    settings = _settings(
+        store, environ, offline, jobs, progress, cancel, stack=stack, architecture=architecture,
+        targets=platforms.read(targets), any_stack=any_stack, buildpacks=tuple(buildpacks), locked=locked,
+        save_lock=save_lock, make_locks=partial(_make_locks, environ=_variables(environ)) if save_lock else None,
+    )  # fmt: skip
+    if plan is not None and settings.targets:
         platforms.choose(settings.targets, plan.stack, plan.architecture, asked=plan.stack, app=app)
-    return _stage_planned(app, plan, out, settings)
+    return entry.stage(app, out, settings, plan=plan, measure=True).droplet()
 
 
 @netted
@@ -139,7 +127,8 @@ def assemble(
     app: str | os.PathLike[str], plan: Plan, *, out: str | os.PathLike[str] = "droplet.tgz", store: Store | None = None
 ) -> Droplet:
     """Make the droplet of the app's folder and a plan whose artifacts are in the store. Opens no connection."""
-    return _stage_planned(os.fspath(app), plan, os.fspath(out), _settings(store, None, offline=True))
+    settings = _settings(store, None, offline=True)
+    return entry.stage(os.fspath(app), os.fspath(out), settings, plan=plan, measure=True).droplet()
 
 
 @netted
@@ -171,12 +160,8 @@ def _make_locks(folder: incremental.Folder, settings: Settings, environ: Mapping
     return make_locks(folder, settings, environ)
 
 
-def _stage_planned(app: str, plan: Plan, out: str, settings: Settings) -> Droplet:
-    check_known_answer()
-    with settings.store.lease():
-        folder = incremental.Folder(app, settings.store, stop=settings.stop)
-        incremental.check_locked(folder, plan)
-        return staging.droplet(folder, staging.stage_plan(folder, plan, out, settings), settings.store)
+def _variables(environ: Mapping[str, str] | None) -> Mapping[str, str]:
+    return os.environ if environ is None else environ
 
 
 def _settings(
@@ -186,13 +171,15 @@ def _settings(
     jobs: int = 0,
     progress: Progress | None = None,
     cancel: threading.Event | None = None,
+    **wishes: Any,
 ) -> Settings:
-    variables = os.environ if environ is None else environ
+    variables, show = _variables(environ), relayed(progress) if progress else None
     return Settings(
-        store=store or Store(cache_folder(variables, sys.platform)),
-        indexes=Indexes.from_environment(variables, home=os.path.expanduser("~")),
+        store or Store(cache_folder(variables, sys.platform)),
+        cache(partial(Indexes.from_environment, variables, home=os.path.expanduser("~"))),
         offline=offline,
         jobs=jobs,
-        progress=relayed(progress) if progress else None,
+        reporter=lambda: show,
         cancel=cancel,
+        **wishes,
     )

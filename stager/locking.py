@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from . import fetching, runtimes
-from .droplet.incremental import Folder
+from .droplet.incremental import Folder, aim
 from .ecosystems import ecosystem
 from .ecosystems.record import MakeRequest
 from .errors import LockFailed, NoRuntime, NotCached
@@ -25,7 +25,8 @@ from .planning.detection import versions
 from .planning.layouts import unpacked
 from .resolving import confined
 from .runtimes.record import RuntimeRequest
-from .staging import Settings, aim, buildpacks_of
+from .settings import Settings
+from .staging import buildpacks_of
 from .store import Store
 from .tree import SourceTree
 

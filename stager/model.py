@@ -1,7 +1,8 @@
 """Every noun of stager as a frozen value; read this module first.
 
 The flow: a `SourceTree` (see `tree`) is *detected* as `Detections`, *planned* into a `Plan`, its `Artifact`s are
-*fetched* into the store, and tree and plan are *assembled* into a `Droplet` of `Layer`s. `docs/` has the formats.
+*fetched* into the store, and tree and plan are *assembled* into a `Droplet` of `Layer`s. These two, and what a staging is
+made of, are in `records`, which is quicker to import. `docs/` has the formats.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from .digest import Digest
+from .records import Droplet as Droplet
+from .records import Layer as Layer
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,33 +182,6 @@ class Plan:
     """Remarks for people; not saved and not part of the plan's identity."""
     hints: tuple[tuple[str, str], ...] = field(default=(), compare=False)
     """(digest, URL) where the app's own lock says a file can be had; not saved."""
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """An ordered run of pieces. As an OCI blob it is `digest` and `size`; its uncompressed tar is `diff_id`."""
-
-    name: str
-    digest: Digest
-    diff_id: Digest
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class Droplet:
-    """The app plus everything it needs. `digest` is the SHA-256 of `droplet.tgz`, `size` its bytes."""
-
-    digest: Digest
-    size: int
-    path: str
-    """Where the droplet file was written."""
-    plan: Digest
-    stack: str
-    buildpacks: tuple[str, ...]
-    processes: dict[str, str]
-    env: dict[str, str]
-    layers: tuple[Layer, ...]
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

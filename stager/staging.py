@@ -1,112 +1,43 @@
 """The verbs in order: tree → detect → plan → fetch → assemble → droplet.
 
-`stage` takes the warm path (`restage`) when the folder's lock still fits; otherwise it goes the long way round once and
-then assembles on the same path. Nothing here reads the environment or prints: callers give the store and the
-indexes, and may give a `progress` callback and a `cancel` event.
+`entry.stage` takes the warm path (`droplet.incremental`) when the folder's lock still fits; otherwise it comes here, the long
+way round, which assembles on the same path in the end. Nothing here reads the environment or prints: callers give `Settings`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from . import fetching
-from .digest import Digest
 from .droplet import assembly, incremental
 from .droplet import base as dependencies
-from .droplet.incremental import Folder
+from .droplet.incremental import Folder, aim
 from .ecosystems import by_layout
 from .errors import BadLock, DigestMismatch, LockMissing, LockStale, StoreCorrupt, Unpinned
 from .files import writing
 from .formats.codec import CODEC, check_known_answer
-from .model import Artifact, Droplet, Event, Layer, Plan, Progress
+from .model import Artifact, Plan
 from .net.indexes import Indexes
 from .planning import inputs, lockfile
+from .records import Base, Staged
+from .settings import Settings
 from .store import Store
 from .text.resources import pinned_digest
 from .tree import SourceTree
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How to stage: everything that is not the app.
-
-    `stack` and `architecture` empty mean: what the lock or the app's `stager.yml` says, else the default. For `targets` it
-    is the stack that suits them all, and `any_stack` says that its name does not matter (`platforms.choose`). `locked` demands
-    a lock of stager's that fits (which one: `restage.Folder.aim`). `save_lock` writes the plan to it, once the droplet is
-    made, when it was missing or stale. `jobs` is the number of worker threads, 0 for as many as there are processors.
-    `printed` are the files (device, inode) that this process prints to, which are no source. `make_locks` gives the
-    ecosystem's own lock (name → content) of an app that has none; with `save_lock` it is written into the app's folder,
-    else it is only read. Without it, such an app is refused.
-    """
-
-    store: Store
-    indexes: Indexes
-    stack: str = ""
-    architecture: str = ""
-    targets: tuple[str, ...] = ()
-    any_stack: bool = False
-    buildpacks: tuple[str, ...] = ()
-    locked: bool = False
-    offline: bool = False
-    save_lock: bool = False
-    upgrade: bool = False
-    jobs: int = 0
-    progress: Progress | None = None
-    cancel: threading.Event | None = field(default=None, compare=False)
-    printed: frozenset[tuple[int, int]] = frozenset()
-    make_locks: Callable[[Folder, Settings], dict[str, bytes]] | None = field(default=None, compare=False)
-
-    def stop(self) -> bool:
-        """Whether the caller asked to stop."""
-        return self.cancel is not None and self.cancel.is_set()
-
-    def tell(self, verb: str, what: str, done: int = 0, total: int = 0) -> None:
-        """Report progress."""
-        if self.progress is not None:
-            self.progress(Event(verb, what, done, total))
-
-
-def stage(root: str, out: str, settings: Settings) -> Droplet:
-    """Stage the app in the folder `root` into the droplet file `out`.
-
-    Raises a StagerError (see `errors`) and leaves no droplet then.
-    """
-    with settings.store.lease():
-        folder = Folder(root, settings.store, stop=settings.stop, printed=settings.printed)
-        result = None
-        if not settings.upgrade and not settings.buildpacks:
-            result = incremental.warm(
-                folder, settings.store, out, settings.stack, settings.architecture, settings.stop,
-                settings.targets, settings.any_stack,
-            )  # fmt: skip
-        damaged: set[str] = set()
-        while True:
-            try:
-                return droplet(folder, result or stage_folder(folder, out, settings), settings.store)
-            except assembly.Damaged as found:  # the droplet is whole, but its layers cannot be told from these pieces
-                heal(found, damaged, settings)
-                result = None
-
-
-def aim(folder: Folder, settings: Settings) -> tuple[str, str]:
-    """Turn the folder to the lock of what the settings wish for; the stack and the architecture (see `Folder.aim`)."""
-    return folder.aim(settings.stack, settings.architecture, settings.targets, settings.any_stack)
-
-
-def stage_folder(folder: Folder, out: str, settings: Settings) -> dict[str, Any]:
-    """The long way round: plan when needed, fetch, build the base, assemble. The raw result with `base` and `notes`."""
+def stage_folder(folder: Folder, out: str, settings: Settings) -> Staged:
+    """The long way round: plan when needed, fetch, build the base, assemble."""
     plan = current_plan(folder, settings)
-    result = stage_plan(folder, plan, out, settings)
-    notes = [*folder.notes, *(note for note in plan.notes if note not in result["base"]["notes"])]
+    staged = stage_plan(folder, plan, out, settings)
+    notes = [*folder.notes, *(note for note in plan.notes if note not in staged.base.notes)]
     if settings.save_lock and folder.lock_bytes() != lockfile.dumps(plan).encode():
         save_lock(folder, plan)
         notes.append(f"wrote {folder.lock}, which pins what this droplet is made from; commit it")
-    return {**result, "notes": notes}
+    return staged.after(notes)
 
 
 def current_plan(folder: Folder, settings: Settings) -> Plan:
@@ -235,8 +166,8 @@ def save_lock(folder: Folder, plan: Plan) -> None:
     writing.write(os.path.join(folder.root, folder.lock), data)
 
 
-def stage_plan(folder: Folder, plan: Plan, out: str, settings: Settings) -> dict[str, Any]:
-    """Fetch what a plan needs, build its base, and assemble; the raw result of `restage.assemble` with its base."""
+def stage_plan(folder: Folder, plan: Plan, out: str, settings: Settings) -> Staged:
+    """Fetch what a plan needs, build its base, and assemble."""
     check_known_answer()
     damaged: set[str] = set()
     while True:
@@ -244,7 +175,7 @@ def stage_plan(folder: Folder, plan: Plan, out: str, settings: Settings) -> dict
         try:
             base = make_base(plan, folder, settings)
             settings.tell("assemble", "the app and what it needs")
-            return {**incremental.assemble(folder, base, settings.store, out, settings.stop), "base": base}
+            return incremental.assemble(folder, base, settings.store, out, settings.stop)
         except assembly.Damaged as found:
             heal(found, damaged, settings, plan.artifacts)
 
@@ -268,12 +199,12 @@ def heal(found: assembly.Damaged, damaged: set[str], settings: Settings, artifac
     fetching.distrust(store, artifacts, errors)
 
 
-def make_base(plan: Plan, folder: Folder, settings: Settings) -> dict[str, Any]:
+def make_base(plan: Plan, folder: Folder, settings: Settings) -> Base:
     """The plan's base: remembered and whole, or built from its artifacts, fetching those that are missing."""
     store = settings.store
-    base: dict[str, Any] | None = store.recall("base", incremental.base_key(lockfile.plan_digest(plan), store))
-    linked = store.recall("linked", base["linked"]) if base is not None else None
-    if base is not None and linked is not None and all(store.has(row[0]) for row in _pieces(base)):
+    base = incremental.recall_base(lockfile.plan_digest(plan), store)
+    linked = store.recall("linked", base.linked) if base is not None else None
+    if base is not None and linked is not None and all(store.has(piece.blob) for piece in base.pieces()):
         return base
     jobs = settings.jobs or os.cpu_count() or 1
     with dependencies.Workshop(store, jobs, settings.stop) as workshop:
@@ -335,13 +266,6 @@ def fetch(
     )
 
 
-def _pieces(base: dict[str, Any]) -> Iterator[list[Any]]:
-    """The records of every piece that a base names."""
-    for layer in base["layers"]:
-        yield from layer["pieces"]
-    yield base["envelope"]
-
-
 def _hints(plan: Plan, settings: Settings, tree: SourceTree | None) -> dict[str, str]:
     """Digest → URL of files that are to be fetched, so that no index page need be asked for them."""
     if plan.hints or settings.offline or tree is None:
@@ -360,23 +284,3 @@ def _indexes(settings: Settings, tree: SourceTree | None) -> Indexes:
     from .planning import plan as planning
 
     return planning.indexes_for(tree, settings.indexes)
-
-
-def droplet(folder: Folder, result: dict[str, Any], store: Store) -> Droplet:
-    """The raw result of a staging as a value, with its layers measured."""
-    base = result["base"]
-    rows = incremental.layers_of(base, result["app"], store)
-    layers = tuple(Layer(row["name"], Digest(row["digest"]), Digest(row["diff_id"]), row["size"]) for row in rows)
-    left_out = tuple(f"{path}: {why}" for path, why in folder.tree.left_out)
-    return Droplet(
-        digest=Digest(result["digest"]),
-        size=result["size"],
-        path=result["path"],
-        plan=Digest(base["plan"]),
-        stack=base["stack"],
-        buildpacks=tuple(base["buildpacks"]),
-        processes=base["processes"],
-        env=base["env"],
-        layers=layers,
-        notes=(*result.get("notes", ()), *base["notes"], *result["remarks"], *left_out),
-    )

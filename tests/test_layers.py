@@ -15,7 +15,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "stager"
 
 RANKS = [
-    "names digest errors",
+    "names digest errors frozen",
+    "records",
     "model",
     "files",
     "text",
@@ -31,7 +32,9 @@ RANKS = [
     "stacks",
     "droplet",
     "resolving",
+    "settings",
     "staging",
+    "entry",
     "locking",
     "targets",
     "local",
@@ -221,9 +224,13 @@ WARM = [
     "formats.tar",
     "store",
     "store.rules",
+    "frozen",
+    "records",
     "droplet.incremental",
     "droplet.assembly",
     "formats.codec",
+    "settings",
+    "entry",
     "cli",
     "cli.commands.stage",
 ]

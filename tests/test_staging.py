@@ -12,14 +12,14 @@ import pytest
 from builders import make_npm_tarball
 from servers import Server, serve
 
-from stager import staging
+from stager import entry, staging
 from stager.digest import Digest
 from stager.droplet.incremental import Folder
 from stager.errors import BadLock, Cancelled, DigestMismatch, LockMissing, LockStale, NotCached
 from stager.model import Artifact, Event, Plan, Reason
 from stager.net.indexes import Indexes
 from stager.planning import lockfile
-from stager.staging import Settings
+from stager.settings import Settings
 from stager.store import Store
 
 Stage = Callable[..., str]
@@ -37,11 +37,11 @@ def app(tmp_path: Path) -> Path:
 
 def settings(place: Path, **wishes: object) -> Settings:
     indexes = Indexes.from_environment({}, home=str(place), apt=str(place), system=str(place))
-    return replace(Settings(Store(str(place / "store")), indexes), **wishes)  # type: ignore[arg-type]
+    return Settings(Store(str(place / "store")), lambda: indexes).replace(**wishes)
 
 
 def stage(app: Path, **wishes: object) -> str:
-    return str(staging.stage(str(app), str(app.parent / "droplet.tgz"), settings(app.parent, **wishes)).digest)
+    return str(entry.stage(str(app), str(app.parent / "droplet.tgz"), settings(app.parent, **wishes)).digest)
 
 
 def test_a_first_staging_writes_the_lock_when_asked_and_the_second_needs_it_only(app: Path) -> None:
@@ -56,7 +56,7 @@ def test_a_first_staging_writes_the_lock_when_asked_and_the_second_needs_it_only
 
 
 def test_the_value_says_what_the_droplet_is(app: Path) -> None:
-    droplet = staging.stage(str(app), str(app.parent / "d.tgz"), settings(app.parent))
+    droplet = entry.stage(str(app), str(app.parent / "d.tgz"), settings(app.parent), measure=True).droplet()
     assert droplet.size == (app.parent / "d.tgz").stat().st_size
     assert (droplet.stack, droplet.buildpacks, droplet.processes) == ("debian-12", ("procfile",), {"web": "./serve"})
     assert [layer.name for layer in droplet.layers] == ["skeleton", "app"]
@@ -142,7 +142,7 @@ def test_cancelling_stops_before_anything_is_published(app: Path) -> None:
 
 def test_progress_names_the_verbs(app: Path) -> None:
     seen: list[Event] = []
-    stage(app, progress=seen.append)
+    stage(app, reporter=lambda: seen.append)
     assert seen[0].verb == "plan"
     assert seen[-1].verb == "assemble"
 
@@ -180,7 +180,7 @@ def test_an_apps_npmrc_names_the_registry_of_its_scope(app: Path) -> None:
         (app / ".npmrc").write_text(f"@team:registry={server.url}/team/\n")
         environ = {"npm_config_registry": f"{server.url}/default/"}
         indexes = Indexes.from_environment(environ, home=str(app), apt=str(app), system=str(app))
-        wishes = settings(app.parent, indexes=indexes)
+        wishes = settings(app.parent, configured=lambda: indexes)
         folder = Folder(str(app), wishes.store)
         blobs = staging.fetch(plan, wishes, tree=folder.tree)
         assert blobs == {str(plan.artifacts[0].digest): hashlib.sha256(data).hexdigest()}
@@ -194,8 +194,8 @@ def test_a_tarball_inside_the_app_is_taken_in(app: Path) -> None:
     wishes = settings(app.parent, offline=True)
     folder = Folder(str(app), wishes.store)
     plan = planned(app, package(data, "file:vendor/tool.tgz"))
-    result = staging.stage_plan(folder, plan, str(app.parent / "d.tgz"), wishes)
-    assert any(layer["name"].startswith("npm-") for layer in result["base"]["layers"])
+    staged = staging.stage_plan(folder, plan, str(app.parent / "d.tgz"), wishes)
+    assert any(layer.name.startswith("npm-") for layer in staged.base.layers)
     (app / "vendor/tool.tgz").write_bytes(data + b"x")
     with pytest.raises(DigestMismatch) as caught:
         staging.take_in(plan, Folder(str(app), wishes.store).tree, wishes.store)

@@ -13,24 +13,21 @@ import os
 import zlib
 from functools import partial
 
-from ..digest import key_of
+from ..digest import Digest, key_of
 from ..errors import Cancelled, PathConflict, StoreCorrupt
 from ..files import writing
 from ..formats import codec, tar
+from ..records import Layer, Piece
 from ..store import rules
 from . import linking, pieces
-from .pieces import Piece
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-    from typing import Any
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from ..records import Base
     from ..store import Store
     from ..tree import SourceTree
-
-    Base = dict[str, Any]
-    Known = dict[str, list[Any]]
 
 GROUPING = 32
 """A group of app files ends before every path whose CRC-32 is divisible by this."""
@@ -61,42 +58,48 @@ def groups(tree: SourceTree) -> Iterator[list[str]]:
 
 
 def app_pieces(
-    tree: SourceTree, base: Base, store: Store, known: Known, stop: Callable[[], bool]
-) -> tuple[list[Piece], Known]:
+    tree: SourceTree, base: Base, store: Store, known: Mapping[str, Piece], stop: Callable[[], bool]
+) -> dict[str, Piece]:
     """The app layer's pieces: a skeleton of folders and links, then the groups.
 
-    `known` maps piece keys to records of the last staging of the same folder; the second value replaces it. Raises
+    Each by its key, in their order; `known` are those of the last staging of the same folder. Raises
     PathConflict, UnsafeLinks, Cancelled, and Damaged when what is known of the base is not whole.
     """
     _check_conflicts(tree, base)
-    if not linking.check(tree, base["linked"], store):
+    if not linking.check(tree, base.linked, store):
         raise Damaged
-    shared = set(base["folders"])
+    shared = set(base.folders)
     folders = [path for path in tree.folders() if path not in shared]
-    used: Known = {}
-
-    def piece(key: str, build: Callable[[], Piece]) -> Piece:
-        if stop():
-            raise Cancelled
-        record = known.get(key) or store.recall("group", key)
-        if record is None or not store.has(record[0]):
-            record = build().record()
-            store.remember("group", key, record)
-        used[key] = record
-        return Piece(*record)
-
-    made = []
+    made: dict[str, Piece] = {}
     if folders or tree.links:
-        made.append(
-            piece(
-                rules.key(store, "skeleton", folders, tree.links),
-                lambda: pieces.build((), store, "the app's folders", skeleton(folders, tree.links), stop),
-            )
-        )
+        key = rules.key(store, "skeleton", folders, tree.links)
+        build = partial(pieces.build, (), store, "the app's folders", skeleton(folders, tree.links), stop)
+        made[key] = _piece(key, known, build, store, stop)
     for group in groups(tree):
         key = rules.key(store, "app", [(path, tree.files[path].executable, tree.files[path].digest) for path in group])
-        made.append(piece(key, lambda group=group: pieces.build(_entries(tree, group), store, "the app", stop=stop)))  # type: ignore[misc]
-    return made, used
+        made[key] = _piece(
+            key, known, partial(pieces.build, _entries(tree, group), store, "the app", stop=stop), store, stop
+        )
+    return made
+
+
+def _piece(
+    key: str,
+    known: Mapping[str, Piece],
+    build: Callable[[], tuple[Piece, object]],
+    store: Store,
+    stop: Callable[[], bool],
+) -> Piece:
+    """A piece that is known, or that the store remembers, if it is still there; else it is built."""
+    if stop():
+        raise Cancelled
+    piece = known.get(key)
+    if piece is None and (record := store.recall("group", key)):
+        piece = Piece.from_json(record)
+    if piece is None or not store.has(piece.blob):
+        piece, _ = build()
+        store.remember("group", key, piece.to_json())
+    return piece
 
 
 def skeleton(folders: Iterable[str], links: Mapping[str, str]) -> bytes:
@@ -116,25 +119,25 @@ def _entries(tree: SourceTree, group: list[str]) -> Iterator[tar.Entry]:
 
 def _check_conflicts(tree: SourceTree, base: Base) -> None:
     """No path twice in a droplet: not as two files, nor as a file here and a folder there."""
-    for path in base["files"]:
+    for path in base.files:
         if path in tree.files or path in tree.links:
-            raise PathConflict(path, ("the app", base["files"][path]))
-    for path in base["folders"]:
+            raise PathConflict(path, ("the app", base.files[path]))
+    for path in base.folders:
         if path in tree.files or path in tree.links:
             raise PathConflict(path, ("the app, as a file", "a folder of what the plan adds"))
-    if base["files"]:
+    if base.files:
         for path in tree.folders():
-            if path in base["files"]:
-                raise PathConflict(path, ("the app, as a folder", base["files"][path]))
+            if path in base.files:
+                raise PathConflict(path, ("the app, as a folder", base.files[path]))
 
 
 # --- joining ---------------------------------------------------------------------------------------------------
 
 
 def join(
-    base: Base, app: list[Piece], store: Store, out: str, stop: Callable[[], bool] = writing.never
-) -> tuple[str, int]:
-    """Write the droplet file; its hex SHA-256 and size. Reads, hashes and writes every byte once.
+    base: Base, app: Iterable[Piece], store: Store, out: str, stop: Callable[[], bool] = writing.never
+) -> tuple[str, int, str]:
+    """Write the droplet file; its hex SHA-256, its size, and the `prefix` that its base has. Reads and hashes every byte once.
 
     The base's bytes are the file's beginning, so one hash state serves both: copied where the base ends, it proves
     that no blob of the base has rotted. Raises Damaged for a blob that is missing or wrong, Cancelled, and CannotWrite
@@ -190,71 +193,66 @@ class _Sink:
             raise Damaged(blob) from None
 
 
-def _write(sink: _Sink, base: Base, app: list[Piece], store: Store) -> tuple[str, int]:
+def _write(sink: _Sink, base: Base, app: Iterable[Piece], store: Store) -> tuple[str, int, str]:
     sink.write(codec.HEADER)
-    known = base.get("prefix")
-    for layer in base["layers"]:
-        for record in layer["pieces"]:
-            sink.copy(record[0], record[1], store, check=not known)
+    for layer in base.layers:
+        for piece in layer.pieces:
+            sink.copy(piece.blob, piece.size, store, check=not base.prefix)
     prefix = sink.state.copy().hexdigest()
-    if known and prefix != known and (rotten := _rotten(base, store)):
+    if base.prefix and prefix != base.prefix and (rotten := _rotten(base, store)):
         raise Damaged(*rotten)  # if none is rotten, it is the remembered value that is wrong
-    base["prefix"] = prefix
-    crc, length = base["crc"], base["length"]
-    for piece in [*app, Piece(*base["envelope"])]:
+    crc, length = base.crc, base.length
+    for piece in [*app, base.envelope]:
         sink.copy(piece.blob, piece.size, store, check=True)
         crc, length = codec.crc32_combine(crc, piece.crc, piece.length), length + piece.length
-    sink.write(bytes.fromhex(base["end"]))
+    sink.write(bytes.fromhex(base.end))
     crc = codec.crc32_combine(crc, zlib.crc32(tar.END), len(tar.END))
     sink.write(codec.trailer(crc, length + len(tar.END)))
-    return sink.state.hexdigest(), sink.size
+    return sink.state.hexdigest(), sink.size, prefix
 
 
 def _rotten(base: Base, store: Store) -> list[str]:
     """Which of the base's blobs are damaged."""
     found = []
-    for layer in base["layers"]:
-        for blob, *_ in layer["pieces"]:
-            try:
-                with store.prove(blob):
-                    continue
-            except StoreCorrupt:
-                found.append(str(blob))
+    for piece in base.pieces()[:-1]:
+        try:
+            with store.prove(piece.blob):
+                continue
+        except StoreCorrupt:
+            found.append(piece.blob)
     return found
 
 
 # --- layers ----------------------------------------------------------------------------------------------------
 
 
-def layer_facts(name: str, records: list[list[Any]], store: Store) -> dict[str, Any]:
-    """A layer as an OCI blob: `digest` and `size` of its gzip file, `diff_id` of its tar. Remembered by its pieces."""
-    key = key_of("layer", codec.CODEC, [record[0] for record in records])
+def measured(name: str, joined: Sequence[Piece], store: Store) -> Layer:
+    """A layer of these pieces as an OCI blob: `digest` and `size` of its gzip file, `diff_id` of its tar. Remembered."""
+    key = key_of("layer", codec.CODEC, [piece.blob for piece in joined])
     found = store.recall("layer", key)
     if found is None:
-        found = _measure(records, store)
+        found = _measure(joined, store)
         store.remember("layer", key, found)
-    return {"name": name, **found}
+    digest, diff_id, size = found
+    return Layer(name, Digest(digest), Digest(diff_id), size)
 
 
-def _measure(records: list[list[Any]], store: Store) -> dict[str, Any]:
+def _measure(joined: Sequence[Piece], store: Store) -> tuple[str, str, int]:
     packed, plain = hashlib.sha256(codec.HEADER), hashlib.sha256()
     crc = length = 0
     size = len(codec.HEADER)
-    for blob, count, piece_crc, piece_length in records:
+    for piece in joined:
         decoder = zlib.decompressobj(-15)
         try:
-            for part in store.parts(blob):
+            for part in store.parts(piece.blob):
                 packed.update(part)
                 while part:
                     plain.update(decoder.decompress(part, 4 * BUFFER))
                     part = decoder.unconsumed_tail
         except (StoreCorrupt, zlib.error):
-            raise Damaged(blob) from None
-        crc, length, size = codec.crc32_combine(crc, piece_crc, piece_length), length + piece_length, size + count
+            raise Damaged(piece.blob) from None
+        crc = codec.crc32_combine(crc, piece.crc, piece.length)
+        length, size = length + piece.length, size + piece.size
     end = codec.trailer(crc, length)
     packed.update(end)
-    return {
-        "digest": "sha256:" + packed.hexdigest(),
-        "diff_id": "sha256:" + plain.hexdigest(),
-        "size": size + len(end),
-    }
+    return f"sha256:{packed.hexdigest()}", f"sha256:{plain.hexdigest()}", size + len(end)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..digest import canonical_json
 from ..ecosystems import by_layout, covered, split
@@ -23,19 +23,19 @@ from ..names import WHITEOUT, path_fault
 from ..planning.inputs import grounds
 from ..planning.layouts import unpacked
 from ..planning.lockfile import plan_digest
+from ..records import Base, LayerRecord, Piece
 from ..runtimes import ended, places
 from ..store import Store, rules
 from ..text.resources import pinned_digest
 from . import assembly, launch, linking, pieces, starting, vetting
-from .incremental import base_key
+from .incremental import base_key, remember_base
 from .launch import LAYERS
-from .pieces import Piece
 from .remarks import collisions, told, whose
 
 BUCKETS = 32
 """Packages are spread over this many layers by a hash of their name, so one changed package disturbs one layer."""
-
-Row = tuple[str, int, int, bool]
+if TYPE_CHECKING:
+    from .pieces import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ def place(
         pinned = f"{artifact.digest} ({artifact.size} bytes)"
         raise DigestMismatch(artifact.name, pinned, f"{memo['bytes']} bytes")
     rows = tuple((row[0], row[1], row[2], row[3]) for row in memo["files"])
-    return Placed(artifact, path, blob, Piece(*memo["piece"]), rows, memo["links"], memo["meta"])
+    return Placed(artifact, path, blob, Piece.from_json(memo["piece"]), rows, memo["links"], memo["meta"])
 
 
 def _identity(artifact: Artifact) -> list[str]:
@@ -145,9 +145,9 @@ def _build(
     with unpacked(artifact, path, blob, store) as found:
         gone = set(without)
         entries = sorted((e for e in found.files if e.path not in gone), key=lambda entry: entry.path.encode())
-        piece = pieces.build(entries, store, artifact.filename, stop=stop)
+        piece, listing = pieces.build(entries, store, artifact.filename, stop=stop)
         links = {name: target for name, target in sorted(found.links.items()) if name not in gone}
-        memo = {"piece": piece.record(), "files": piece.listing, "links": links, "meta": found.meta}
+        memo = {"piece": piece.to_json(), "files": listing, "links": links, "meta": found.meta}
         return {**memo, "bytes": found.size}
 
 
@@ -184,8 +184,8 @@ def build_base(
     root: str = "",
     stop: Callable[[], bool] = lambda: False,
     scripts: Iterable[Process] = (),
-) -> dict[str, Any]:
-    """Make the base record of a plan from its placed artifacts and remember it.
+) -> Base:
+    """Make the base of a plan from its placed artifacts and remember it.
 
     `root` is the app's folder, to which a user's own buildpacks are relative; `scripts` are the lines of package.json, an
     input of the plan, that its processes come to.
@@ -197,42 +197,46 @@ def build_base(
     made = decide(plan, placed, store, root, stop)
     links, files, owners = made.links, made.files, made.owners
     folders = _folders(owners)
-    groups, envelope = _grouped(made.placed), _envelope(plan, store)
-    files[LAYERS] = _described(groups, envelope, entries=len(folders) + len(links) + len(files))
-    layers = [_skeleton(folders, links, files, store, stop), *groups]
-    base = {
-        **_facts(plan),
-        **_outside_roots(owners, folders),
-        **envelope,
-        "layers": layers,
-        "notes": [
+    groups, envelope, end = _grouped(made.placed), _envelope(plan, store), b"".join(codec.compress(tar.END))
+    files[LAYERS] = _described(groups, envelope, len(end), entries=len(folders) + len(links) + len(files))
+    layers = (_skeleton(folders, links, files, store, stop), *groups)
+    crc, length = _combined(layers)
+    base = Base(
+        plan=plan_digest(plan),
+        stack=plan.stack,
+        architecture=plan.architecture,
+        buildpacks=tuple(pin.name for pin in plan.buildpacks),
+        processes={process.type: process.command for process in plan.processes},
+        env={variable.name: variable.value for variable in plan.env},
+        runtimes={runtime.name: runtime.version for runtime in plan.runtimes},
+        inputs=dict(plan.inputs),
+        grounds=tuple(grounds(plan)),
+        files={path: owner for path, owner in sorted(owners.items()) if not _inside(path)},
+        folders=tuple(path for path in folders if path and not _inside(path)),
+        roots=tuple(p for p in folders if p.endswith("node_modules") and not _inside(p.rpartition("/")[0])),
+        layers=layers,
+        crc=crc,
+        length=length,
+        envelope=envelope,
+        end=end.hex(),
+        linked=base_key(plan_digest(plan), store),
+        notes=(
             *ended.remarks(plan.runtimes),
             *made.notes,
             *vetting.notes(plan, packages, owners),
             *told(collisions(owners), partial(whose, owners)),
-        ],
-        "starts": starting.unmet(starting.needs((*plan.processes, *scripts)), owners.keys(), plan.stack),
-    }
-    base["crc"], base["length"] = _combined(layers)
-    base["linked"] = base_key(plan_digest(plan), store)
-    store.remember("linked", base["linked"], linking.record(links, owners, owners.keys() - links.keys(), folders))
-    store.remember("plan", plan_digest(plan), files[".stager/stager.lock"])
-    store.remember("base", base_key(plan_digest(plan), store), base)
+        ),
+        starts=starting.unmet(starting.needs((*plan.processes, *scripts)), owners.keys(), plan.stack),
+    )
+    store.remember("linked", base.linked, linking.record(links, owners, owners.keys() - links.keys(), folders))
+    store.remember("plan", base.plan, files[".stager/stager.lock"])
+    remember_base(base, store)
     return base
 
 
-def _facts(plan: Plan) -> dict[str, Any]:
-    return {
-        "plan": plan_digest(plan),
-        "stack": plan.stack,
-        "architecture": plan.architecture,
-        "buildpacks": [pin.name for pin in plan.buildpacks],
-        "processes": {process.type: process.command for process in plan.processes},
-        "env": {variable.name: variable.value for variable in plan.env},
-        "inputs": dict(plan.inputs),
-        "grounds": grounds(plan),
-        "runtimes": {runtime.name: runtime.version for runtime in plan.runtimes},
-    }
+def _inside(path: str) -> bool:
+    """Whether a path is below a place that a source tree never has; the place itself is not: an app may have such a file."""
+    return path.startswith(".stager/") or "node_modules" in path.split("/")[:-1]
 
 
 def _settle(placed: list[Placed], store: Store, stop: Callable[[], bool]) -> tuple[list[Placed], list[str]]:
@@ -354,37 +358,24 @@ def _folders(owners: Iterable[str]) -> list[str]:
     return sorted(folders, key=str.encode)
 
 
-def _outside_roots(owners: Mapping[str, str], folders: Iterable[str]) -> dict[str, Any]:
-    """What the app's own files must be checked against: everything outside places that a source tree never has."""
-
-    def inside(path: str) -> bool:  # the folder itself is not: an app may have a file of its name
-        return path.startswith(".stager/") or "node_modules" in path.split("/")[:-1]
-
-    return {
-        "files": {path: owner for path, owner in sorted(owners.items()) if not inside(path)},
-        "folders": [path for path in folders if path and not inside(path)],
-        "roots": [path for path in folders if path.endswith("node_modules") and not inside(path.rpartition("/")[0])],
-    }
-
-
 def _skeleton(
     folders: list[str], links: Mapping[str, str], files: Mapping[str, str], store: Store, stop: Callable[[], bool]
-) -> dict[str, Any]:
+) -> LayerRecord:
     entries = [
         tar.Entry(path, files[path].encode(), files[path].startswith("#!")) for path in sorted(files, key=str.encode)
     ]
-    piece = pieces.build(entries, store, "the skeleton", assembly.skeleton(folders, links), stop)
-    return {"name": "skeleton", "pieces": [piece.record()]}
+    piece, _ = pieces.build(entries, store, "the skeleton", assembly.skeleton(folders, links), stop)
+    return LayerRecord("skeleton", (piece,))
 
 
-def _grouped(placed: list[Placed]) -> list[dict[str, Any]]:
+def _grouped(placed: list[Placed]) -> list[LayerRecord]:
     layers: dict[str, list[tuple[str, Placed]]] = {}
     for one in placed:
         name = one.artifact.purl.partition("?")[0].rpartition("@")[0]
         layers.setdefault(layer_of(one.artifact, one.path), []).append((name, one))
     runtimes = [one.name for one in places().values()]
     order = sorted(layers, key=lambda name: (runtimes.index(name) if name in runtimes else len(runtimes), name))
-    return [{"name": name, "pieces": [one.piece.record() for one in _in_order(layers[name])]} for name in order]
+    return [LayerRecord(name, tuple(one.piece for one in _in_order(layers[name]))) for name in order]
 
 
 def _in_order(members: list[tuple[str, Placed]]) -> list[Placed]:
@@ -401,36 +392,35 @@ def layer_of(artifact: Artifact, path: str) -> str:
     return f"{name.removeprefix('pkg:').partition('/')[0]}-{bucket:02}"
 
 
-def _combined(layers: list[dict[str, Any]]) -> tuple[int, int]:
+def _combined(layers: Iterable[LayerRecord]) -> tuple[int, int]:
     crc = length = 0
     for layer in layers:
-        for _, _, piece_crc, piece_length in layer["pieces"]:
-            crc, length = codec.crc32_combine(crc, piece_crc, piece_length), length + piece_length
+        for piece in layer.pieces:
+            crc, length = codec.crc32_combine(crc, piece.crc, piece.length), length + piece.length
     return crc, length
 
 
-def _described(groups: list[dict[str, Any]], envelope: dict[str, Any], entries: int) -> str:
+def _described(groups: list[LayerRecord], envelope: Piece, end: int, entries: int) -> str:
     """The droplet's `layers.json`: what a reader needs to cut the file into its layers (docs/droplet-format.md §4)."""
-    _, size, crc, length = envelope["envelope"]
     record = {
-        "end": len(envelope["end"]) // 2,
+        "end": end,
         "entries": entries,
-        "envelope": {"crc": crc, "length": length, "size": size},
-        "layers": [{"name": layer["name"], **_extent(layer)} for layer in groups],
+        "envelope": {"crc": envelope.crc, "length": envelope.length, "size": envelope.size},
+        "layers": [{"name": layer.name, **_extent(layer)} for layer in groups],
     }
     return canonical_json(record).decode()
 
 
-def _extent(layer: dict[str, Any]) -> dict[str, int]:
+def _extent(layer: LayerRecord) -> dict[str, int]:
     crc, length = _combined([layer])
-    return {"crc": crc, "length": length, "size": sum(record[1] for record in layer["pieces"])}
+    return {"crc": crc, "length": length, "size": sum(piece.size for piece in layer.pieces)}
 
 
-def _envelope(plan: Plan, store: Store) -> dict[str, Any]:
-    """What Cloud Foundry's droplet has beside `app/`, and the end of the archive."""
+def _envelope(plan: Plan, store: Store) -> Piece:
+    """What Cloud Foundry's droplet has beside `app/`."""
     info = launch.staging_info(plan).encode()
     extra = b"".join(tar.outside_folder_header(name) for name in ("deps", "logs", "profile.d"))
     extra += tar.outside_file_header("staging_info.yml", len(info)) + info + tar.padding(len(info))
     extra += tar.outside_folder_header("tmp")
-    piece = pieces.build((), store, "the envelope", extra)
-    return {"envelope": piece.record(), "end": b"".join(codec.compress(tar.END)).hex()}
+    piece, _ = pieces.build((), store, "the envelope", extra)
+    return piece

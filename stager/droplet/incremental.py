@@ -11,21 +11,25 @@ import hashlib
 import os
 import time
 
+from ..digest import Digest
 from ..errors import Cancelled, CannotWrite, LockStale, Unreadable, UsageError
 from ..files import limits, regular, writing
 from ..files.writing import never
 from ..names import place_fault
 from ..planning.inputs import DEFAULT_ARCHITECTURE, DEFAULT_STACK, changed_files, changed_inputs
+from ..records import Base, Before, FolderMemo, Last, Piece, Staged, Stamp
 from ..store import rules
 from ..tree import SourceTree
+from ..tree.index import changes
 from . import assembly, remarks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
     from ..model import Plan
+    from ..records import Layer
+    from ..settings import Settings
     from ..store import Store
 
 LOCK = "stager.lock"
@@ -71,12 +75,13 @@ class Folder:
         self.root, self.given = os.path.realpath(root), root
         self.lock, self.command, self.notes = LOCK, "stager lock", ()
         self._store = store
-        self.memo: dict[str, Any] = (store.recall("folder", folder_key(self.root, store)) or {}) if store else {}
-        self.tree = SourceTree.read(root, index=self.memo.get("index"), stop=stop, printed=printed)
+        record = store.recall("folder", folder_key(self.root, store)) if store else None
+        self.memo = FolderMemo.from_json(record) if record else FolderMemo()
+        self.tree = SourceTree.read(root, index=self.memo.index, stop=stop, printed=printed)
 
     def read_again(self, stop: Callable[[], bool] = never, printed: frozenset[tuple[int, int]] = frozenset()) -> None:
         """Read the folder again, after files were written into it."""
-        self.tree = SourceTree.read(self.root, index=self.memo.get("index"), stop=stop, printed=printed)
+        self.tree = SourceTree.read(self.root, index=self.memo.index, stop=stop, printed=printed)
 
     def aim(
         self, stack: str, architecture: str, targets: tuple[str, ...] = (), any_stack: bool = False
@@ -170,7 +175,7 @@ def is_lock(path: str) -> bool:
     return path.startswith("stager.") and path.endswith(".lock") and "/" not in path
 
 
-def find_base(folder: Folder, lock: bytes, store: Store) -> dict[str, Any] | None:
+def find_base(folder: Folder, lock: bytes, store: Store) -> Base | None:
     """The remembered base that a lock's bytes name, if it still fits the folder's files.
 
     Nothing is remembered for a lock with a buildpack of the user's own: that may have changed, and the long way looks.
@@ -178,8 +183,19 @@ def find_base(folder: Folder, lock: bytes, store: Store) -> dict[str, Any] | Non
     if b'\nfolder = "' in lock:
         return None
     digest = "sha256:" + hashlib.sha256(lock).hexdigest()
-    base = store.recall("base", base_key(digest, store))
-    return None if base is None or changed_inputs(base["inputs"], folder.tree, base["grounds"]) else base
+    base = recall_base(digest, store)
+    return None if base is None or changed_inputs(base.inputs, folder.tree, base.grounds) else base
+
+
+def recall_base(plan: str, store: Store) -> Base | None:
+    """The remembered base of the plan with this digest."""
+    record = store.recall("base", base_key(plan, store))
+    return None if record is None else Base.from_json(record)
+
+
+def remember_base(base: Base, store: Store) -> None:
+    """Keep a base for the next staging of its plan."""
+    store.remember("base", base_key(base.plan, store), base.to_json())
 
 
 def check_locked(folder: Folder, plan: Plan) -> None:
@@ -188,9 +204,7 @@ def check_locked(folder: Folder, plan: Plan) -> None:
         raise LockStale(folder.lock, changed, folder.command)
 
 
-def assemble(
-    folder: Folder, base: dict[str, Any], store: Store, out: str, stop: Callable[[], bool] = never
-) -> dict[str, Any]:
+def assemble(folder: Folder, base: Base, store: Store, out: str, stop: Callable[[], bool] = never) -> Staged:
     """Write the folder's droplet to `out` and say what it is.
 
     When tree and base are those of the last time and `out` is still that very file, nothing is written; what is no
@@ -200,37 +214,30 @@ def assemble(
     out = os.path.abspath(out)
     place = writing.final(out)
     keep_source(folder, place)
-    wanted = [str(folder.tree.digest), base["plan"]]
-    last: dict[str, Any] | None = folder.memo.get("last")
-    if base["starts"]:
+    tree, last = str(folder.tree.digest), folder.memo.last
+    if base.starts.needs:
         from . import starting  # here, since most apps start what the plan brings
 
-        starting.check(folder.tree, base["starts"])
-    app, known = assembly.app_pieces(folder.tree, base, store, folder.memo.get("known", {}), stop)
-    same = False
-    if last is not None and last["of"] == wanted and _untouched(place, last, stop):
-        same = True
+        starting.check(folder.tree, base.starts)
+    known = assembly.app_pieces(folder.tree, base, store, folder.memo.known, stop)
+    app = tuple(known.values())
+    same = last is not None and (last.tree, last.plan) == (tree, base.plan) and _untouched(place, last, stop)
+    if last is not None and same:
         writing.sweep(place)
-        digest, size = last["digest"], last["size"]
+        digest, size = last.digest, last.size
     else:
-        had_prefix = "prefix" in base
-        digest, size = assembly.join(base, app, store, out, stop)
-        store.remember("droplet", digest, {"plan": base["plan"], "app": [piece.record() for piece in app]})
-        if not had_prefix:
-            store.remember("base", base_key(base["plan"], store), base)
+        digest, size, prefix = assembly.join(base, app, store, out, stop)
+        store.remember("droplet", digest, [base.plan, [piece.to_json() for piece in app]])
+        if prefix != base.prefix:
+            base = base.replace(prefix=prefix)
+            remember_base(base, store)
     stamp, taken = _stamp(place), time.time_ns()
-    if last is None or not same or (taken - last["taken"] > _YOUNG and not _settled(last)):
-        last = {"of": wanted, "out": stamp, "taken": taken, "digest": digest, "size": size}
-    noted = remarks.remarks(folder.tree, base, folder.memo.get("remarks", {}))
-    _remember(folder, store, known, last, noted)
-    return {
-        "digest": "sha256:" + digest,
-        "size": size,
-        "path": out,
-        "written": not same,
-        "remarks": noted["notes"],
-        "app": [piece.record() for piece in app],
-    }
+    if last is None or not same or (taken - last.taken > _YOUNG and not _settled(last)):
+        last = Last(tree, base.plan, stamp, taken, digest, size)
+    noted = remarks.remarks(folder.tree, base, folder.memo.remarks)
+    _remember(folder, store, FolderMemo(folder.tree.index, known, last, noted, _before(folder, last)))
+    notes = (*base.notes, *noted.notes)
+    return Staged(base, app, Digest(f"sha256:{digest}"), size, out, not same, notes, folder.tree.left_out)
 
 
 def keep_source(folder: Folder, out: str) -> None:
@@ -241,24 +248,34 @@ def keep_source(folder: Folder, out: str) -> None:
         raise UsageError(f"{path} is a file of the app, and would be replaced", "Choose another place with -o.")
 
 
+def keep_foreign(place: str) -> None:
+    """Raise UsageError for an output that would replace a file which stager did not write, CannotWrite for no folder."""
+    there = writing.replaced(place)
+    if there:
+        from ..tree.outputs import wrote  # here, since it is seldom asked
+
+        if not wrote(there):
+            hint = "Choose another place with -o, or remove that file first."
+            raise UsageError(f"{place} is there and was not written by stager; it would be replaced", hint)
+
+
 def is_last(folder: Folder, out: str) -> bool:
     """Whether an output is the very file that the last staging of this folder left."""
-    last = folder.memo.get("last")
-    return bool(last and last["out"] and last["out"] == _stamp(writing.final(os.path.abspath(out))))
+    last = folder.memo.last
+    return last is not None and last.out is not None and last.out == _stamp(writing.final(os.path.abspath(out)))
 
 
-def _settled(last: dict[str, Any]) -> bool:
+def _settled(last: Last) -> bool:
     """Whether a staging was noted so long after its file was written that nothing about it need be noted again."""
-    stamp = last["out"]
-    return stamp is not None and bool(max(stamp[4], stamp[5]) < last["taken"] - _YOUNG)
+    return last.out is not None and last.out.newest < last.taken - _YOUNG
 
 
-def _untouched(out: str, last: dict[str, Any], stop: Callable[[], bool]) -> bool:
+def _untouched(out: str, last: Last, stop: Callable[[], bool]) -> bool:
     """Whether `out` still holds what was written: by its stamp, and by its bytes while the stamp is too young."""
     stamp = _stamp(out)
-    if stamp is None or stamp != last["out"]:
+    if stamp is None or stamp != last.out:
         return False
-    if max(stamp[4], stamp[5]) < last["taken"] - _YOUNG:
+    if stamp.newest < last.taken - _YOUNG:
         return True
     with open(out, "rb", buffering=0) as file:
         state = hashlib.sha256()
@@ -266,107 +283,90 @@ def _untouched(out: str, last: dict[str, Any], stop: Callable[[], bool]) -> bool
             if stop():
                 raise Cancelled
             state.update(part)
-        return bool(state.hexdigest() == last["digest"])
+        return state.hexdigest() == last.digest
 
 
-def _stamp(path: str) -> list[Any] | None:
-    """What changes when a file is touched: place, size and times; None when it is missing."""
+def _stamp(path: str) -> Stamp | None:
+    """The stamp of a file; None when it is missing."""
     try:
         found = os.stat(path)
     except OSError:
         return None
-    return [path, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+    return Stamp(path, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def known_digest(path: str, store: Store) -> str | None:
     """The hex SHA-256 that a file was noted to have, when its stamp says that nobody has touched it since."""
     memo = store.recall("stamp", os.path.realpath(path))
     stamp = _stamp(os.path.realpath(path))
-    if memo is None or stamp is None or memo["stamp"] != stamp:
+    if memo is None or stamp is None or memo[0] != stamp.to_json():
         return None
-    return str(memo["digest"]) if max(stamp[4], stamp[5]) < memo["taken"] - _YOUNG else None
+    return str(memo[2]) if stamp.newest < memo[1] - _YOUNG else None
 
 
 def note_digest(path: str, store: Store, digest: str) -> None:
     """Note a file's digest beside its stamp; call it with the moment's stamp unchanged since the file was read."""
     place = os.path.realpath(path)
+    stamp = _stamp(place)
     try:
-        store.remember("stamp", place, {"stamp": _stamp(place), "taken": time.time_ns(), "digest": digest})
+        store.remember("stamp", place, [stamp and stamp.to_json(), time.time_ns(), digest])
     except CannotWrite:
         return  # a memo may always be missing
 
 
-def _remember(folder: Folder, store: Store, known: assembly.Known, last: dict[str, Any], noted: dict[str, Any]) -> None:
-    memo = {"index": folder.tree.index, "known": known, "last": last, "remarks": noted}
-    before = _before(folder, last)
-    if before is not None:
-        memo["before"] = before
+def _remember(folder: Folder, store: Store, memo: FolderMemo) -> None:
     if memo != folder.memo:
         try:
-            store.remember("folder", folder_key(folder.root, store), memo)
+            store.remember("folder", folder_key(folder.root, store), memo.to_json())
         except CannotWrite:
             return  # a memo may always be missing
     folder.memo = memo
 
 
-def _before(folder: Folder, last: dict[str, Any]) -> dict[str, Any] | None:
-    """The staging before the last that differed from it, with what happened to each file in between; for `explain`."""
-    old: dict[str, Any] | None = folder.memo.get("last")
-    if old is None or old["of"] == last["of"]:
-        return folder.memo.get("before")
-    files = _difference(folder.memo["index"], folder.tree.index)
-    return {"of": old["of"], "digest": old["digest"], "files": dict(sorted(files.items())[:_KEPT])}
+def _before(folder: Folder, last: Last) -> Before | None:
+    """The staging before the last that differed from it; only so many of its files are remembered."""
+    old = folder.memo.last
+    if old is None or (old.tree, old.plan) == (last.tree, last.plan):
+        return folder.memo.before
+    files = changes(folder.memo.index or {}, folder.tree.index)
+    return Before(old.tree, old.plan, old.digest, dict(sorted(files.items())[:_KEPT]))
 
 
-def _difference(old: dict[str, Any], new: dict[str, Any]) -> dict[str, str]:
-    """Path → `came`, `went` or `changed`, by the digests of two indexes of a tree (see `tree.walk`)."""
-    found = {}
-    for folder in {*old["folders"], *new["folders"]}:
-        was, now = old["folders"].get(folder, {}), new["folders"].get(folder, {})
-        if was == now:
-            continue
-        for name in {*was, *now}:
-            before, after = _content(was.get(name, "")), _content(now.get(name, ""))
-            if before != after:
-                path = f"{folder}/{name}".lstrip("/")
-                found[path] = "came" if not before else "went" if not after else "changed"
-    return found
+def measured(staged: Staged, store: Store) -> Staged:
+    """What was staged, with its layers. Raises assembly.Damaged for a piece that is gone or rotten."""
+    return staged.replace(layers=_layers(staged.base, staged.app, store))
 
 
-def _content(record: str) -> str:
-    """A source file's digest, or the kind of a source link; empty for what is left out, and for folders."""
-    return (
-        (record[-71:] if record[0] == "f" else record[:2])
-        if record[1:2] in ("+", "k", "K") and record[0] != "d"
-        else ""
-    )
+def _layers(base: Base, app: tuple[Piece, ...], store: Store) -> tuple[Layer, ...]:
+    joined = [(layer.name, layer.pieces) for layer in base.layers] + ([("app", app)] if app else [])
+    return tuple(assembly.measured(name, of, store) for name, of in joined)
 
 
-def layers_of(base: dict[str, Any], app: list[list[Any]], store: Store) -> list[dict[str, Any]]:
-    """Every layer's name, digest, diffID and size."""
-    layers = [(layer["name"], layer["pieces"]) for layer in base["layers"]]
-    if app:
-        layers.append(("app", app))
-    return [assembly.layer_facts(name, records, store) for name, records in layers]
+def layers_of_droplet(digest: str, store: Store) -> tuple[Layer, ...]:
+    """The layers of a droplet file that this store assembled, by its hex SHA-256; none when it is not known any more."""
+    made = store.recall("droplet", digest)
+    base = recall_base(made[0], store) if made else None
+    if made is None or base is None:
+        return ()
+    try:
+        return _layers(base, tuple(map(Piece.from_json, made[1])), store)
+    except assembly.Damaged:
+        return ()
 
 
-def warm(
-    folder: Folder,
-    store: Store,
-    out: str,
-    stack: str = "",
-    architecture: str = "",
-    stop: Callable[[], bool] = never,
-    targets: tuple[str, ...] = (),
-    any_stack: bool = False,
-) -> dict[str, Any] | None:
-    """Stage again without planning, if that is possible: the result of `assemble` with its base, or None."""
-    stack, architecture = folder.aim(stack, architecture, targets, any_stack)
+def aim(folder: Folder, settings: Settings) -> tuple[str, str]:
+    """Turn the folder to the lock of what the settings wish for; the stack and the architecture (see `Folder.aim`)."""
+    return folder.aim(settings.stack, settings.architecture, settings.targets, settings.any_stack)
+
+
+def warm(folder: Folder, out: str, settings: Settings) -> Staged | None:
+    """Stage again without planning, if that is possible; None when it is not."""
+    stack, architecture = aim(folder, settings)
     lock = folder.lock_bytes()
-    base = find_base(folder, lock, store) if lock is not None else None
-    if base is None or (stack and stack != base["stack"]) or (architecture and architecture != base["architecture"]):
+    base = find_base(folder, lock, settings.store) if lock is not None else None
+    if base is None or (stack and stack != base.stack) or (architecture and architecture != base.architecture):
         return None
     try:
-        return {**assemble(folder, base, store, out, stop), "base": base, "notes": list(folder.notes)}
+        return assemble(folder, base, settings.store, out, settings.stop).after(folder.notes)
     except assembly.Damaged:
         return None

@@ -14,34 +14,16 @@ import zlib
 
 from ..errors import BadArchive, Cancelled, DigestMismatch
 from ..formats import codec, tar
+from ..records import Piece
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from ..store import Store
 
-
-class Piece:
-    """A stored piece: its blob, compressed `size`, and `crc` and `length` of the tar bytes it inflates to.
-
-    `listing` has a row (path, size, CRC-32, executable) for each file when the piece was just built.
-    """
-
-    __slots__ = ("blob", "crc", "length", "listing", "size")
-
-    def __init__(
-        self, blob: str, size: int, crc: int, length: int, listing: Sequence[tuple[str, int, int, bool]] = ()
-    ) -> None:
-        self.blob = blob
-        self.size = size
-        self.crc = crc
-        self.length = length
-        self.listing = listing
-
-    def record(self) -> list[object]:
-        """The piece as a memo holds it."""
-        return [self.blob, self.size, self.crc, self.length]
+    Row = tuple[str, int, int, bool]
+    """A file in a piece: path, size, CRC-32, whether it is executable."""
 
 
 class _Builder:
@@ -88,8 +70,8 @@ class _Builder:
 
 def build(
     entries: Iterable[tar.Entry], store: Store, label: str, extra: bytes = b"", stop: Callable[[], bool] = lambda: False
-) -> Piece:
-    """Write entries (sorted by their path's bytes) as a piece into the store.
+) -> tuple[Piece, list[Row]]:
+    """Write entries (sorted by their path's bytes) as a piece into the store; the piece, and a row a file.
 
     `extra` is raw tar bytes put first (folder and link headers of a skeleton). Raises BadArchive when an
     entry's content is not what its archive claims, DigestMismatch when it has not the stated hash, Cancelled
@@ -100,7 +82,7 @@ def build(
         builder.add(extra)
         listing = [(entry.path, entry.size, _add(builder, entry, label), entry.executable) for entry in entries]
         builder.finish()
-        return Piece(writer.commit(), builder.size, builder.crc, builder.length, listing)
+        return Piece(writer.commit(), builder.size, builder.crc, builder.length), listing
 
 
 def _add(builder: _Builder, entry: tar.Entry, label: str) -> int:

@@ -29,7 +29,7 @@ from ..planning import lockfile
 from ..store import Store
 from ..text import parsing
 from ..text.typed import Node
-from . import assembly, incremental, mistaken
+from . import incremental, mistaken
 from .launch import LAYERS
 from .ownership import APP_LAYER, BEHIND, SKELETON
 
@@ -229,7 +229,8 @@ def _fill(droplet: DropletFile, store: Store | None) -> None:
 def _read(droplet: DropletFile, store: Store | None) -> dict[str, Any]:
     """Everything about the file, as the memo holds it: facts, plan, and [name, part, [digest, diffID]] per layer."""
     texts, parts = cut(droplet)
-    known = _remembered(droplet, store)
+    made = incremental.layers_of_droplet(droplet.digest.hex, store) if store else ()
+    known = {layer.name: [layer.digest, layer.diff_id] for layer in made}
     layers = []
     for name, part in parts:
         ids = known.get(name) or _identify(droplet, part)
@@ -367,19 +368,6 @@ def _identify(droplet: DropletFile, part: Part) -> list[str]:
         plain.update(data)
     packed.update(codec.trailer(part.crc, part.length))
     return [f"sha256:{packed.hexdigest()}", f"sha256:{plain.hexdigest()}"]
-
-
-def _remembered(droplet: DropletFile, store: Store | None) -> dict[str, list[str]]:
-    """What the store that assembled this droplet knows of its layers: name → [digest, diffID]."""
-    memo = store.recall("droplet", droplet.digest.partition(":")[2]) if store else None
-    base = store.recall("base", incremental.base_key(memo["plan"], store)) if store and memo else None
-    if store is None or memo is None or base is None:
-        return {}
-    try:
-        rows = incremental.layers_of(base, memo["app"], store)
-    except assembly.Damaged:
-        return {}
-    return {row["name"]: [row["digest"], row["diff_id"]] for row in rows}
 
 
 # --- inflating -------------------------------------------------------------------------------------------------

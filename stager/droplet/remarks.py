@@ -6,29 +6,31 @@ same again and looks only into files that are new. On the warm path: imports not
 
 from __future__ import annotations
 
+from ..records import Remarks
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from typing import Any
 
+    from ..records import Base
     from ..tree import SourceTree
 
 _MOST = 20
 """Pairs of names that are told; an app that is made of such pairs is told in twenty lines as well."""
 
 
-def remarks(tree: SourceTree, base: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
-    """`notes` on the tree and on it beside the base; plain JSON, to be given as `known` next time."""
-    of = [str(tree.digest), base["plan"]]
-    if known.get("of") == of:
-        return dict(known)
-    logins = _logins(tree, known.get("logins", {}))
+def remarks(tree: SourceTree, base: Base, known: Remarks) -> Remarks:
+    """The remarks on the tree and on it beside the base; `known` are those of the last time."""
+    if (known.tree, known.plan) == (tree.digest, base.plan):
+        return known
+    logins = _logins(tree, known.logins)
     notes = [note for path in sorted(logins) for note in logins[path][2]]
     notes += [f"{path}: {remark}" for path, remark in tree.notes]
     if pairs := _beside(tree, base):
         own = dict.fromkeys((*tree.files, *tree.links), "the app")
         notes += told(pairs, lambda path: whose(own, path) or "what the plan adds")
-    return {"of": of, "notes": notes, "logins": logins}
+    return Remarks(str(tree.digest), base.plan, tuple(notes), logins)
 
 
 # --- logins ----------------------------------------------------------------------------------------------------
@@ -170,9 +172,9 @@ def whose(owners: Mapping[str, str], path: str) -> str:
     return owners.get(path) or next((owner for one, owner in owners.items() if one.startswith(f"{path}/")), "")
 
 
-def _beside(tree: SourceTree, base: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _beside(tree: SourceTree, base: Base) -> list[tuple[str, str]]:
     """Collisions within the app, and of the app with what the plan adds; those of the plan alone are the base's notes."""
-    pairs = collisions([*base["files"], *base["folders"], *base["roots"], *tree.files, *tree.links])
+    pairs = collisions([*base.files, *base.folders, *base.roots, *tree.files, *tree.links])
     if not pairs:
         return []
     own = set(_nodes([*tree.files, *tree.links]))

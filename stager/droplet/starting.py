@@ -9,11 +9,11 @@ from __future__ import annotations
 import posixpath
 
 from ..errors import BadManifest
+from ..records import Unmet
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
-    from typing import Any
 
     from ..model import Process
     from ..text.shell import Simple
@@ -135,14 +135,14 @@ def _argument(words: tuple[str, ...]) -> str:
     return ""
 
 
-def unmet(wanted: Iterable[Need], paths: Collection[str], stack: str) -> dict[str, Any]:
+def unmet(wanted: Iterable[Need], paths: Collection[str], stack: str) -> Unmet:
     """What of it the plan's own files do not meet, with the programs that they bring; empty when nothing is left."""
     from ..runtimes import kinds
 
     folders = {f"{folder}/" for folder in (*FOLDERS, *(one.programs for one in kinds() if one.programs))}
-    programs = sorted({path.rpartition("/")[2] for path in paths if path[: path.rfind("/") + 1] in folders})
-    left = [row for row in wanted if not (row[5] in paths if row[5] else _found(row[4], programs, stack))]
-    return {"needs": left, "programs": programs, "stack": stack} if left else {}
+    programs = tuple(sorted({path.rpartition("/")[2] for path in paths if path[: path.rfind("/") + 1] in folders}))
+    left = tuple(row for row in wanted if not (row[5] in paths if row[5] else _found(row[4], programs, stack)))
+    return Unmet(left, programs, stack) if left else Unmet()
 
 
 def _found(word: str, programs: Collection[str], stack: str) -> bool:
@@ -153,14 +153,14 @@ def _found(word: str, programs: Collection[str], stack: str) -> bool:
     return stack not in _BARE and name not in LANGUAGE
 
 
-def check(tree: SourceTree, starts: dict[str, Any]) -> None:
+def check(tree: SourceTree, starts: Unmet) -> None:
     """Raise BadManifest when the app's files do not meet what is left, either. `starts` is what `unmet` gave."""
     profile = any(path == ".profile" or path.startswith(".profile.d/") for path in tree.files)
-    for need in starts["needs"]:
+    for need in starts.needs:
         kind, path = need[3], tree.resolve(need[5])
         if kind == "program":
             if not profile:  # which may lead to others
-                _refuse_program(need, starts["programs"])
+                _refuse_program(need, starts.programs)
         elif path not in tree.files:
             if not profile and not any(one.startswith(path + "/") for one in tree.files):
                 _refuse_path(need)
@@ -210,7 +210,7 @@ def _refuse_path(need: Need) -> None:
     )
 
 
-def _check_file(tree: SourceTree, need: Need, path: str, starts: dict[str, Any]) -> None:
+def _check_file(tree: SourceTree, need: Need, path: str, starts: Unmet) -> None:
     type_, _, _, kind, word, _ = need
     if kind == "read":
         return
@@ -229,15 +229,15 @@ def _check_file(tree: SourceTree, need: Need, path: str, starts: dict[str, Any])
 _LOOKS = "the CR becomes part of a program's or a file's name"
 
 
-def _check_interpreter(head: bytes, need: Need, path: str, starts: dict[str, Any]) -> None:
+def _check_interpreter(head: bytes, need: Need, path: str, starts: Unmet) -> None:
     words = head[2:].decode("utf-8", "replace").split()
     words = words[1:] if words and posixpath.basename(words[0]) == "env" else words[:1]
     words = [word for word in words if not word.startswith("-") and "=" not in word]
     name = words[0] if words else ""
-    if not name or posixpath.dirname(name) not in ("", *_SYSTEM) or _found(name, starts["programs"], starts["stack"]):
+    if not name or posixpath.dirname(name) not in ("", *_SYSTEM) or _found(name, starts.programs, starts.stack):
         return
     why = f"{need[0]} starts {need[4]}, and its first line asks for {name}, which is not in the droplet"
     base = posixpath.basename(name)
-    inside = base in starts["programs"]
-    hint = f"Write '#!/usr/bin/env {base}'." if inside else _advice(base, starts["programs"])
+    inside = base in starts.programs
+    hint = f"Write '#!/usr/bin/env {base}'." if inside else _advice(base, starts.programs)
     raise BadManifest(path, f"{why}{_whose(base)}", hint, 1)

@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .. import staging
+from .. import entry, staging
 from ..digest import Digest
 from ..droplet import incremental
 from ..droplet.reader import DropletFile
@@ -27,7 +27,7 @@ from .verify.restaging import second_store
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..staging import Settings
+    from ..settings import Settings
     from .provenance.dsse import Envelope
     from .provenance.keys import PrivateKey, PublicKey
 
@@ -68,16 +68,14 @@ def rebuild(droplet: DropletFile, source: str, settings: Settings) -> Digest:
             staging.take_in(plan, folder.tree, settings.store)
             blobs = staging.fetch(plan, settings, tree=folder.tree, prove=True)
             store = second_store(plan, blobs, settings.store, place, pool)
-        wishes = replace(settings, store=store, save_lock=False)
-        with store.lease():
-            found = staging.stage_plan(folder, plan, out, wishes)["digest"]
+        found = entry.stage(source, out, settings.replace(store=store, save_lock=False), plan=plan).digest
     if found != droplet.digest:
         raise NotReproducible(
             droplet.digest,
             found,
             f"Nothing was signed. Run 'stager verify {droplet.name} --source {source}' to see why.",
         )
-    return Digest(found)
+    return found
 
 
 def attest(

@@ -6,7 +6,7 @@ from ..text.resources import input_patterns, is_input
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ..model import Plan
     from ..tree import SourceTree
@@ -34,7 +34,7 @@ def grounds(plan: Plan) -> list[str]:
     return sorted({reason.file for reason in reasons} - {""})
 
 
-def changed_inputs(recorded: dict[str, str], tree: SourceTree, needed: Sequence[str] = ()) -> list[str]:
+def changed_inputs(recorded: Mapping[str, str], tree: SourceTree, needed: Sequence[str] = ()) -> list[str]:
     """The inputs that changed, are new or are gone, and those of the `needed` files that are gone.
 
     A plan records more than names tell: also the files that its manifests include.

@@ -1,21 +1,14 @@
 """Reading an app's folder: every name decided, every file hashed, no link followed, and nothing done twice needlessly.
 
-The *index* is what one reading remembers for the next: for every folder that is in, a table from the names in it to a
-short record. A record's first letter is the kind (`d` folder, `f` file, `l` symbolic link, `o` other), its second the
-decision (see `ignore.judge`), then for hashed files their stamp and digest:
-
-    f+<inode> <size> <mtime, ns> <ctime, ns> sha256:<hex>
-
-A folder whose names and kinds equal the remembered ones, below unchanged ignore files, keeps its decisions; a file
-whose stamp is equal keeps its digest. As git does, a file that changed less than two seconds before it was looked at,
-or in the future, gets no stamp: a second change could leave the same one. What stager has written is told by its first
-bytes whenever a file is hashed (see `outputs`), so an unchanged file costs nothing. The index carries a checksum, and is
-ignored when anything about it is unexpected. This module is on the warm path.
+What one reading remembers for the next is the *index* (see `index`). A folder whose names and kinds equal the remembered
+ones, below unchanged ignore files, keeps its decisions; a file whose stamp is equal keeps its digest. As git does, a file
+that changed less than two seconds before it was looked at, or in the future, gets no stamp: a second change could leave the
+same one. What stager has written is told by its first bytes whenever a file is hashed (see `outputs`), so an unchanged file
+costs nothing. This module is on the warm path.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 import time
@@ -35,6 +28,7 @@ from .fingerprint import (
     stamp,
     unfinished,
 )
+from .index import checksum, usable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,24 +62,6 @@ def _first(pair: tuple[str, os.stat_result]) -> str:
 
 def _kind(status: os.stat_result) -> str:
     return _KINDS.get(status.st_mode & 0o170000, "o")
-
-
-def checksum(folders: dict[str, Records], places: dict[str, str], root: str) -> str:
-    """Detects a damaged index. Raises AttributeError, TypeError or ValueError when it has another shape."""
-    state = hashlib.sha256(root.encode("utf-8", "surrogatepass"))
-    for path, records in folders.items():
-        state.update("\n".join(["", path, *records, *records.values()]).encode())
-    state.update("\n".join(["", *places, *places.values()]).encode("utf-8", "surrogatepass"))
-    return state.hexdigest()
-
-
-def usable(index: Any, root: str) -> bool:
-    """Whether `index` is one of ours, whole, and of this root. The same rules made it: its memo's key says so."""
-    try:
-        found: bool = index["root"] == root and index["checksum"] == checksum(index["folders"], index["places"], root)
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return False
-    return found
 
 
 def folders_of(paths: Iterable[str]) -> set[str]:

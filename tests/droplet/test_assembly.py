@@ -21,9 +21,12 @@ from stager.errors import LockStale, NeedsBuild, PathConflict
 from stager.formats import codec
 from stager.formats.codec import CODEC
 from stager.model import Artifact, BuildpackPin, Plan, Process, Reason
+from stager.net.indexes import Indexes
 from stager.planning.buildpacks import load
 from stager.planning.inputs import inputs_of
 from stager.planning.lockfile import dumps
+from stager.records import Base, Layer, Staged
+from stager.settings import Settings
 from stager.store import Store
 
 WHY = Reason("a test")
@@ -84,7 +87,7 @@ class Bench:
         )
         return replace(plan, **changes)
 
-    def base(self, plan: Plan | None = None, jobs: int = 2) -> dict[str, Any]:
+    def base(self, plan: Plan | None = None, jobs: int = 2) -> Base:
         plan = plan or self.plan()
         with dependencies.Workshop(self.store, jobs) as workshop:
             for artifact in reversed(plan.artifacts):
@@ -92,7 +95,11 @@ class Bench:
             placed = list(workshop.placed(plan.artifacts))
         return dependencies.build_base(plan, placed, self.store)
 
-    def stage(self, base: dict[str, Any] | None = None) -> dict[str, Any]:
+    def settings(self, **wishes: Any) -> Settings:
+        home = str(self.app)
+        return Settings(self.store, lambda: Indexes.from_environment({}, home=home), **wishes)
+
+    def stage(self, base: Base | None = None) -> Staged:
         return incremental.assemble(Folder(str(self.app), self.store), base or self.base(), self.store, str(self.out))
 
     def members(self) -> dict[str, tarfile.TarInfo]:
@@ -119,8 +126,8 @@ def bench(tmp_path: Path) -> Bench:
 def test_a_droplet_is_one_whole_gzip_member(bench: Bench) -> None:
     result = bench.stage()
     data = bench.out.read_bytes()
-    assert result["digest"] == "sha256:" + hashlib.sha256(data).hexdigest()
-    assert result["size"] == len(data)
+    assert result.digest == "sha256:" + hashlib.sha256(data).hexdigest()
+    assert result.size == len(data)
     decoder = zlib.decompressobj(31)
     plain = decoder.decompress(data)
     assert (decoder.eof, decoder.unused_data) == (True, b"")
@@ -162,15 +169,15 @@ def test_big_deflated_members_are_copied_from_the_wheel(bench: Bench) -> None:
 
 
 def test_the_same_bytes_from_another_store_folder_and_number_of_jobs(bench: Bench, tmp_path: Path) -> None:
-    first = bench.stage()["digest"]
+    first = bench.stage().digest
     (tmp_path / "elsewhere").mkdir()
     other = Bench(tmp_path / "elsewhere")
     other.blobs, other.artifacts = bench.blobs, bench.artifacts[::-1]
-    assert other.stage(other.base(jobs=1))["digest"] == first
+    assert other.stage(other.base(jobs=1)).digest == first
 
 
-def records(base: dict[str, Any]) -> dict[str, list[str]]:
-    return {layer["name"]: [piece[0] for piece in layer["pieces"]] for layer in base["layers"]}
+def records(base: Base) -> dict[str, list[str]]:
+    return {layer.name: [piece.blob for piece in layer.pieces] for layer in base.layers}
 
 
 def test_a_changed_package_changes_its_own_layer_and_the_skeleton(bench: Bench) -> None:
@@ -188,13 +195,13 @@ def test_a_changed_package_changes_its_own_layer_and_the_skeleton(bench: Bench) 
 def test_an_edit_touches_one_group_and_an_added_file_shifts_none(bench: Bench) -> None:
     for number in range(300):
         bench.write(f"src/file{number:03}.py", f"N = {number}\n")
-    first = {row[0] for row in bench.stage()["app"]}
+    first = {piece.blob for piece in bench.stage().app}
     bench.write("src/file150.py", "N = -1\n")
-    second = {row[0] for row in bench.stage()["app"]}
+    second = {piece.blob for piece in bench.stage().app}
     assert len(first) > 5
     assert len(second - first) == 1
     bench.write("src/file150a.py", "new\n")
-    third = {row[0] for row in bench.stage()["app"]}
+    third = {piece.blob for piece in bench.stage().app}
     assert len(third - second) <= 2
 
 
@@ -202,22 +209,17 @@ def test_layers_are_the_droplets_bytes(bench: Bench) -> None:
     """Each layer as an OCI blob inflates to its diffID, and the layers' tars are the droplet's beginning."""
     base = bench.base()
     result = bench.stage(base)
-    layers = incremental.layers_of(base, result["app"], bench.store)
+    layers = incremental.measured(result, bench.store).layers
     plain, offset = zlib.decompress(bench.out.read_bytes(), 31), 0
-    runs = [*((layer["name"], layer["pieces"]) for layer in base["layers"]), ("app", result["app"])]
+    runs = [*((layer.name, layer.pieces) for layer in base.layers), ("app", result.app)]
     for (name, pieces), layer in zip(runs, layers, strict=True):
         blob, crc, length = codec.HEADER, 0, 0
-        for digest, _, piece_crc, piece_length in pieces:
-            blob += Path(bench.store.path(digest)).read_bytes()
-            crc, length = codec.crc32_combine(crc, piece_crc, piece_length), length + piece_length
+        for piece in pieces:
+            blob += Path(bench.store.path(piece.blob)).read_bytes()
+            crc, length = codec.crc32_combine(crc, piece.crc, piece.length), length + piece.length
         blob += codec.trailer(crc, length)
         inside = zlib.decompress(blob, 31)
-        assert layer == {
-            "name": name,
-            "digest": "sha256:" + hashlib.sha256(blob).hexdigest(),
-            "diff_id": "sha256:" + hashlib.sha256(inside).hexdigest(),
-            "size": len(blob),
-        }
+        assert layer == Layer(name, sha256(blob), sha256(inside), len(blob))
         assert plain[offset : offset + len(inside)] == inside
         offset += len(inside)
 
@@ -231,7 +233,7 @@ def test_two_artifacts_with_one_path_the_first_keeps_it(bench: Bench) -> None:
     base = bench.base()
     bench.stage(base)
     assert bench.content(".stager/pypi/site-packages/alpha/__init__.py") == b"VALUE = 1\n"
-    assert base["notes"] == [
+    assert list(base.notes) == [
         ".stager/pypi/site-packages/alpha/__init__.py: both alpha@1.0 and zeta@1.0 have it; alpha@1.0's is kept"
     ]
     assert "./app/.stager/pypi/site-packages/same.py" in bench.members()
@@ -280,14 +282,14 @@ def test_a_changed_buildpack_makes_the_lock_stale(bench: Bench) -> None:
 # --- the warm path ---------------------------------------------------------------------------------------------
 
 
-def locked(bench: Bench) -> dict[str, Any]:
+def locked(bench: Bench) -> Base:
     plan = bench.plan()
     (bench.app / "stager.lock").write_text(dumps(plan))
     return bench.base(plan)
 
 
-def warm(bench: Bench) -> dict[str, Any] | None:
-    return incremental.warm(Folder(str(bench.app), bench.store), bench.store, str(bench.out))
+def warm(bench: Bench, **wishes: Any) -> Staged | None:
+    return incremental.warm(Folder(str(bench.app), bench.store), str(bench.out), bench.settings(**wishes))
 
 
 def test_nothing_changed_writes_nothing(bench: Bench) -> None:
@@ -295,7 +297,7 @@ def test_nothing_changed_writes_nothing(bench: Bench) -> None:
     before = bench.out.stat()
     second = warm(bench)
     assert second is not None
-    assert (second["digest"], second["written"]) == (first["digest"], False)
+    assert (second.digest, second.written) == (first.digest, False)
     assert bench.out.stat() == before
 
 
@@ -308,8 +310,8 @@ def test_a_touched_output_is_written_again(bench: Bench) -> None:
     os.utime(bench.out, ns=(found.st_atime_ns, found.st_mtime_ns))
     second = warm(bench)
     assert second is not None
-    assert second["written"]
-    assert hashlib.sha256(bench.out.read_bytes()).hexdigest() == first["digest"].removeprefix("sha256:")
+    assert second.written
+    assert hashlib.sha256(bench.out.read_bytes()).hexdigest() == first.digest.removeprefix("sha256:")
 
 
 def test_droplets_written_into_the_folder_are_no_source(bench: Bench) -> None:
@@ -317,7 +319,7 @@ def test_droplets_written_into_the_folder_are_no_source(bench: Bench) -> None:
 
     def into(name: str) -> str:
         out = str(bench.app / name)
-        return str(incremental.assemble(Folder(str(bench.app), bench.store), base, bench.store, out)["digest"])
+        return str(incremental.assemble(Folder(str(bench.app), bench.store), base, bench.store, out).digest)
 
     first = into("one.tgz")
     (bench.app / ".one.tgz.0123456789ab.part").write_bytes(b"left by a killed staging")
@@ -343,9 +345,8 @@ def test_a_new_input_is_not_warm(bench: Bench) -> None:
 
 def test_another_stack_is_not_warm(bench: Bench) -> None:
     bench.stage(locked(bench))
-    folder = Folder(str(bench.app), bench.store)
-    assert incremental.warm(folder, bench.store, str(bench.out), "debian-13") is None
-    assert incremental.warm(folder, bench.store, str(bench.out), "debian-12", "amd64") is not None
+    assert warm(bench, stack="debian-13") is None
+    assert warm(bench, stack="debian-12", architecture="amd64") is not None
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "remove", "extend"])
@@ -353,7 +354,7 @@ def test_damaged_pieces_never_reach_a_droplet(bench: Bench, damage: str) -> None
     base = locked(bench)
     bench.stage(base)
     bench.stage(base)
-    victim = Path(bench.store.path(base["layers"][-1]["pieces"][0][0]))
+    victim = Path(bench.store.path(base.layers[-1].pieces[0].blob))
     data = victim.read_bytes()
     victim.unlink()
     changed = {

@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 from test_assembly import Bench
 from unpacking import unpack
 
-from stager import staging
+from stager import entry
 from stager.droplet import assembly, incremental, linking
 from stager.droplet.incremental import Folder
 from stager.errors import PathConflict, StagerError, UnsafeLinks
-from stager.net.indexes import Indexes
 from stager.planning.lockfile import dumps
 from stager.store import Store
 from stager.tree import Link, SourceTree
@@ -106,7 +105,7 @@ def test_the_same_on_the_warm_path(name: str, bench: Bench) -> None:
         bench.stage(base)
     link(bench, own)
     with pytest.raises(UnsafeLinks, match=why):
-        incremental.warm(Folder(str(bench.app), bench.store), bench.store, str(bench.out))
+        incremental.warm(Folder(str(bench.app), bench.store), str(bench.out), bench.settings())
 
 
 @pytest.mark.parametrize("name", GOOD)
@@ -114,10 +113,10 @@ def test_links_that_stay_inside(name: str, bench: Bench) -> None:
     plan, own = GOOD[name]
     link(bench, own)
     base = bench.base(bench.plan(links=tuple(sorted(plan.items()))))
-    digest = bench.stage(base)["digest"]
+    digest = bench.stage(base).digest
     assert {path: bench.members()[f"./app/{path}"].linkname for path in (*plan, *own)} == plan | own
     judge(bench, {**plan, **own})
-    assert bench.stage(base)["digest"] == digest
+    assert bench.stage(base).digest == digest
 
 
 def judge(bench: Bench, links: dict[str, str]) -> None:
@@ -161,17 +160,15 @@ def test_a_file_that_comes_later_is_not_passed_through(bench: Bench) -> None:
 def test_a_forgotten_record_is_made_again(bench: Bench, tmp_path: Path) -> None:
     plan = bench.plan(links=tuple(WEB.items()))
     (bench.app / "stager.lock").write_text(dumps(plan))
-    settings_ = staging.Settings(
-        bench.store, Indexes.from_environment({}, home=str(tmp_path)), offline=True, locked=True
-    )
+    settings_ = bench.settings(offline=True, locked=True)
     for artifact in plan.artifacts:
         bench.store.put(bench.blobs[artifact.digest])
-    first = staging.stage(str(bench.app), str(bench.out), settings_)
+    first = entry.stage(str(bench.app), str(bench.out), settings_)
     for file in (tmp_path / "store").rglob("memo/*"):
         if b'"linked"' in file.read_bytes()[:40] or b'"passed"' in file.read_bytes()[:40]:
             file.unlink()
     link(bench, {"q": "shallow"})
-    assert staging.stage(str(bench.app), str(bench.out), settings_).digest != first.digest
+    assert entry.stage(str(bench.app), str(bench.out), settings_).digest != first.digest
 
 
 PLACES = [

@@ -12,9 +12,14 @@ from command import stager
 from test_assembly import Bench
 
 from stager.droplet.remarks import collisions, remarks, wanted
+from stager.records import Base, Piece, Remarks, Unmet
 from stager.tree import Link, SourceTree
 
-BASE: dict[str, Any] = {"plan": "sha256:0", "files": {}, "folders": [], "roots": []}
+BASE = Base(
+    plan="sha256:0", stack="", architecture="", buildpacks=(), processes={}, env={}, runtimes={}, inputs={}, grounds=(),
+    files={}, folders=(), roots=(), layers=(), crc=0, length=0, envelope=Piece("", 0, 0, 0), end="", linked="", notes=(),
+    starts=Unmet(),
+)  # fmt: skip
 GOES = (
     ": a login, which goes into the droplet; keep it in the environment or in your own settings, "
     "or name the file in .stagerignore"
@@ -22,8 +27,7 @@ GOES = (
 
 
 def notes(files: dict[str, Any], **base: Any) -> list[str]:
-    found: list[str] = remarks(SourceTree.of(files), {**BASE, **base}, {})["notes"]
-    return found
+    return list(remarks(SourceTree.of(files), BASE.replace(**base), Remarks()).notes)
 
 
 # --- logins ----------------------------------------------------------------------------------------------------
@@ -167,11 +171,11 @@ def test_it_is_told_by_every_staging_alike(tmp_path: Path) -> None:
 
 def test_known_files_are_not_read_again() -> None:
     tree = SourceTree.of({"requirements.txt": LOGINS["requirements.txt"], "a": "x"})
-    first = remarks(tree, BASE, {})
+    first = remarks(tree, BASE, Remarks())
     again = SourceTree.of({"requirements.txt": LOGINS["requirements.txt"], "a": "y"})
     again._contents["requirements.txt"] = b"changed underfoot"
     second = remarks(again, BASE, first)
-    assert (second["notes"], second["logins"]) == (first["notes"], first["logins"])
+    assert (second.notes, second.logins) == (first.notes, first.logins)
     assert remarks(again, BASE, second) == second
 
 
@@ -215,14 +219,13 @@ def test_links_count_and_many_pairs_are_summed_up() -> None:
 
 
 def test_the_app_beside_what_the_plan_adds() -> None:
-    base = {
-        **BASE,
-        "files": {".profile.d/000.sh": "a generated file"},
-        "folders": [".profile.d", ".stager", "Web"],
-        "roots": ["Web/node_modules"],
-    }
+    base = BASE.replace(
+        files={".profile.d/000.sh": "a generated file"},
+        folders=(".profile.d", ".stager", "Web"),
+        roots=("Web/node_modules",),
+    )
     tree = SourceTree.of({".Stager/x": "x", ".profile.d/000.SH": "x", "Web/NODE_MODULES/y": "x", "web/z": "x"})
-    assert remarks(tree, base, {})["notes"] == [
+    assert list(remarks(tree, base, Remarks()).notes) == [
         f".Stager (the app) and .stager (what the plan adds) {DIFFER}",
         f".profile.d/000.SH (the app) and .profile.d/000.sh (what the plan adds) {DIFFER}",
         f"Web (the app) and web (the app) {DIFFER}",
@@ -235,10 +238,10 @@ def test_packages_beside_each_other(tmp_path: Path) -> None:
     bench.wheel("alpha", "1.0", {"shared/Util.py": b"1"})
     bench.wheel("beta", "1.0", {"shared/util.py": b"2", "Alpha/x.py": b"", "alpha/y.py": b""})
     bench.npm("gamma", {"index.js": b"", "INDEX.js": b""})
-    said = [note for note in bench.base()["notes"] if "differ only" in note]
+    said = [note for note in bench.base().notes if "differ only" in note]
     assert [note.partition(" differ")[0] for note in said] == [
         ".stager/pypi/site-packages/Alpha (beta@1.0) and .stager/pypi/site-packages/alpha (beta@1.0)",
         ".stager/pypi/site-packages/shared/Util.py (alpha@1.0) and .stager/pypi/site-packages/shared/util.py (beta@1.0)",
         "node_modules/gamma/INDEX.js (gamma@1.0.0) and node_modules/gamma/index.js (gamma@1.0.0)",
     ]
-    assert bench.base()["notes"] == bench.base(jobs=1)["notes"]
+    assert bench.base().notes == bench.base(jobs=1).notes

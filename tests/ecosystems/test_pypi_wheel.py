@@ -18,12 +18,12 @@ from builders import DEFLATED, STORED, ZipEntry, make_wheel, make_zip
 
 from stager.digest import Digest, sha256
 from stager.droplet import pieces
-from stager.droplet.pieces import Piece
 from stager.ecosystems.pypi import LAYOUT, unpack
 from stager.errors import BadArchive, DigestMismatch, Mislabelled, UnsafeEntry
 from stager.formats.archive import content_bytes
 from stager.formats.tar import Deflated, Unpacked
 from stager.model import Artifact
+from stager.records import Piece
 from stager.store import Store
 
 PLACE = ".stager/pypi"
@@ -255,7 +255,7 @@ def piece(tmp_path: Path, data: bytes) -> Piece:
     """The wheel as a piece, with every byte of it copied."""
     with opened(tmp_path, data) as found:
         entries = sorted(found.files, key=lambda entry: entry.path.encode())
-        return pieces.build(entries, Store(str(tmp_path / "store")), "demo.whl")
+        return pieces.build(entries, Store(str(tmp_path / "store")), "demo.whl")[0]
 
 
 @pytest.mark.parametrize("algorithm", ["sha256", "sha384", "sha512"])

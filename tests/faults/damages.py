@@ -16,13 +16,13 @@ from pathlib import Path
 from builders import make_npm_tarball, make_wheel
 from servers import Server, serve
 
-from stager import staging
+from stager import entry, staging
 from stager.digest import Digest
 from stager.droplet.incremental import Folder
 from stager.model import Artifact, Plan
 from stager.net.indexes import Indexes
 from stager.planning import lockfile
-from stager.staging import Settings
+from stager.settings import Settings
 from stager.store import Store
 
 NOBODY = 65534
@@ -64,13 +64,13 @@ class Bench:
 
     def stage(self, store: Path, out: Path, *, offline: bool = False) -> str:
         """Stage from the lock; the droplet's digest, from its bytes."""
-        found = staging.stage(str(self.app), str(out), self.settings(store, offline=offline)).digest
+        found = entry.stage(str(self.app), str(out), self.settings(store, offline=offline)).digest
         assert found == "sha256:" + hashlib.sha256(out.read_bytes()).hexdigest()
         return str(found)
 
     def settings(self, store: Path, *, offline: bool = False) -> Settings:
         """How to stage from the lock with a store."""
-        return Settings(Store(str(store)), self.indexes(), locked=True, offline=offline, jobs=2)
+        return Settings(Store(str(store)), self.indexes, locked=True, offline=offline, jobs=2)
 
     def copy(self, place: Path) -> Path:
         """A copy of the store as it was."""
@@ -79,7 +79,7 @@ class Bench:
 
     def names(self) -> set[str]:
         """The blobs that are artifacts."""
-        return set(staging.fetch(self.plan, Settings(Store(str(self.store)), self.indexes(), offline=True)).values())
+        return set(staging.fetch(self.plan, Settings(Store(str(self.store)), self.indexes, offline=True)).values())
 
 
 def _artifacts() -> Iterator[tuple[Artifact, str, bytes]]:
@@ -131,7 +131,9 @@ def bench() -> Iterator[Bench]:
 
 def _plan(app: Path, store: Path, artifacts: list[Artifact]) -> Plan:
     folder = Folder(str(app), Store(str(store)))
-    none = Settings(Store(str(store)), Indexes.from_environment({}, home=str(app), apt=str(app), system=str(app)))
+    none = Settings(
+        Store(str(store)), lambda: Indexes.from_environment({}, home=str(app), apt=str(app), system=str(app))
+    )
     plan = replace(staging.make_plan(folder, None, none), artifacts=tuple(sorted(artifacts, key=lambda one: one.purl)))
     (app / "stager.lock").write_text(lockfile.dumps(plan))
     return plan

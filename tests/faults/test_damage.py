@@ -285,17 +285,17 @@ def test_a_layer_is_never_measured_from_a_damaged_piece(bench: Bench, place: Pat
     """What a droplet's layers are is asked after it was written; damage in between must not be remembered."""
     store = bench.copy(place / "store")
     opened = Store(str(store))
-    base = opened.recall("base", incremental.base_key(lockfile.plan_digest(bench.plan), opened))
+    base = incremental.recall_base(lockfile.plan_digest(bench.plan), opened)
     assert base is not None
-    records = base["layers"][-1]["pieces"]
-    right = assembly.layer_facts("x", records, opened)
+    joined = base.layers[-1].pieces
+    right = assembly.measured("x", joined, opened)
     without_memos(store)
     for kind in ("flip", "zero", "extend", "empty"):
-        KINDS[kind](store / "v1/blobs/sha256" / records[0][0], [], random.Random(kind))
+        KINDS[kind](store / "v1/blobs/sha256" / joined[0].blob, [], random.Random(kind))
         with pytest.raises(assembly.Damaged):
-            assembly.layer_facts("x", records, opened)
+            assembly.measured("x", joined, opened)
         assert bench.stage(store, place / f"{kind}.tgz") == bench.digest
-        assert assembly.layer_facts("x", records, opened) == right
+        assert assembly.measured("x", joined, opened) == right
         without_memos(store)
 
 

@@ -498,7 +498,7 @@ def test_verify_asks_no_memory(app: Path, tmp_path: Path) -> None:
     """A store whose memory is wrong makes a wrong droplet; verify and attest must not ask the same memory."""
     from stager.droplet.incremental import Folder, folder_key
     from stager.store import Store
-    from stager.tree.walk import checksum
+    from stager.tree.index import checksum
 
     store = tmp_path / "store"
     here("lock", app, "--offline", store=store)
@@ -507,12 +507,13 @@ def test_verify_asks_no_memory(app: Path, tmp_path: Path) -> None:
     here("stage", app, "-o", tmp_path / "right.tgz", "--locked", store=store)
     memory = Store(str(store))
     folder = Folder(str(app), memory)
-    index = folder.memo["index"]
+    index = folder.memo.index
+    assert index is not None
     record = index["folders"][""]["A.txt"]
     assert record.startswith("f+")
     index["folders"][""]["A.txt"] = "f-"
     index["checksum"] = checksum(index["folders"], index["places"], index["root"])
-    memory.remember("folder", folder_key(folder.root, memory), folder.memo)
+    memory.remember("folder", folder_key(folder.root, memory), folder.memo.to_json())
     wrong = here("stage", app, "-o", tmp_path / "wrong.tgz", "--locked", store=store)
     assert wrong != here("stage", app, "-o", tmp_path / "y", "--locked", store=tmp_path / "other")
     words = ("--source", app, "--conditions", "umask")

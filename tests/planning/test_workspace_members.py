@@ -16,7 +16,7 @@ from stager.errors import BadManifest, LockFailed, WorkspaceMember
 from stager.locking import make_locks
 from stager.net.indexes import Indexes
 from stager.planning.above import refuse_member
-from stager.staging import Settings
+from stager.settings import Settings
 from stager.store import Store
 from stager.tree import SourceTree
 
@@ -109,7 +109,7 @@ def test_a_member_with_a_lock_of_its_own_or_without_packages_is_an_app(tmp_path:
 
 
 def settings(tmp_path: Path) -> Settings:
-    return Settings(store=Store(str(tmp_path / "store")), indexes=indexes(tmp_path), offline=True)
+    return Settings(store=Store(str(tmp_path / "store")), configured=lambda: indexes(tmp_path), offline=True)
 
 
 def indexes(tmp_path: Path) -> Indexes:

@@ -18,7 +18,7 @@ from stager.net.indexes import Indexes
 from stager.net.indexes.configured import npm_options
 from stager.net.indexes.origins import Credential, Origin
 from stager.resolving import confined
-from stager.staging import Settings
+from stager.settings import Settings
 from stager.store import Store
 from stager.tree import SourceTree
 
@@ -227,7 +227,7 @@ SHAPES: dict[str, dict[str, object]] = {
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_lock_is_npms_own(shape: str, tmp_path: Path, shared_store: Path) -> None:
     indexes = Indexes.from_environment(os.environ, home=str(Path.home()))
-    settings = Settings(Store(str(shared_store)), indexes)
+    settings = Settings(Store(str(shared_store)), lambda: indexes)
     node = tmp_path / "node"
     home = f"{install(str(node), SourceTree.of({'package.json': '{}'}), {'node': (), 'npm': ()}, settings)}/node"
     app = tmp_path / "app"

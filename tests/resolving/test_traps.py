@@ -22,7 +22,7 @@ from stager.locking import install
 from stager.net.indexes import Indexes
 from stager.planning.plan import indexes_for
 from stager.resolving import confined
-from stager.staging import Settings
+from stager.settings import Settings
 from stager.store import Store
 from stager.tree import SourceTree
 
@@ -111,7 +111,7 @@ def test_the_resolver_itself_is_caught(trap: Trap, lock: str, tmp_path: Path, ca
 @pytest.fixture(scope="module")
 def node(shared_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Node and npm as `stager lock` lays them out."""
-    settings = Settings(Store(str(shared_store)), Indexes.from_environment(os.environ, home=str(Path.home())))
+    settings = Settings(Store(str(shared_store)), lambda: Indexes.from_environment(os.environ, home=str(Path.home())))
     place = tmp_path_factory.mktemp("node")
     install(str(place), SourceTree.of({"package.json": "{}"}), {"node": (), "npm": ()}, settings)
     return place

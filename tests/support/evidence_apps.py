@@ -16,7 +16,7 @@ from stager.droplet.incremental import Folder
 from stager.model import Artifact, Plan, Reason, Runtime
 from stager.net.indexes import Indexes
 from stager.planning import lockfile
-from stager.staging import Settings
+from stager.settings import Settings
 from stager.store import Store
 
 SITE = ".stager/pypi/site-packages"
@@ -67,7 +67,7 @@ def settings(place: Path, store: Store) -> Settings:
     """Settings that read nothing of this machine's configuration and open no connection."""
     nowhere = place / "no-configuration"
     indexes = Indexes.from_environment({}, home=str(nowhere), apt=str(nowhere), system=str(nowhere))
-    return Settings(store, indexes, offline=True)
+    return Settings(store, lambda: indexes, offline=True)
 
 
 def stage(situation: Situation, place: Path) -> Staged:
@@ -95,7 +95,7 @@ def stage(situation: Situation, place: Path) -> Staged:
     assert lockfile.loads((app / "stager.lock").read_bytes()) == plan
     out = place / "droplet.tgz"
     made = staging.stage_plan(folder, plan, str(out), wishes)
-    return Staged(situation, app, out, wishes.store, plan, made["digest"])
+    return Staged(situation, app, out, wishes.store, plan, made.digest)
 
 
 # --- packages --------------------------------------------------------------------------------------------------

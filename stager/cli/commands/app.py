@@ -35,14 +35,12 @@ def _detect(arguments: argparse.Namespace) -> int:
 
 
 def _plan(arguments: argparse.Namespace) -> int:
-    from dataclasses import replace
-
     from ...planning.lockfile import dumps
     from ...staging import current_plan
     from ..text import plan_json
 
     store = shared.store(arguments)
-    settings = replace(shared.settings(arguments, store), save_lock=False)
+    settings = shared.settings(arguments, store).replace(save_lock=False)
     folder = shared.folder(arguments, store)
     plan = current_plan(folder, settings)
     shared.tell_rules(arguments, plan)
@@ -55,8 +53,9 @@ def _plan(arguments: argparse.Namespace) -> int:
 
 
 def _lock(arguments: argparse.Namespace) -> int:
+    from ...droplet.incremental import aim
     from ...locking import lock_app
-    from ...staging import aim, make_plan, previous_plan, save_lock
+    from ...staging import make_plan, previous_plan, save_lock
     from ..text import plan_json
 
     store = shared.store(arguments)

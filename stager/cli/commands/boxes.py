@@ -63,6 +63,7 @@ def _catalog_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_catalog(arguments: argparse.Namespace) -> int:
     """Write the catalog of a stack's boxes in a folder, for `vagrant box add`."""
+    from ...droplet.incremental import keep_foreign
     from ...files import writing
     from ...stacks import catalog, lock
 
@@ -71,7 +72,7 @@ def run_catalog(arguments: argparse.Namespace) -> int:
     found = catalog.offers_in(arguments.boxes, definition.name, definition.box.architectures, arguments.url)
     data = catalog.document(definition.name, definition.box.summary, epoch, found)
     path = arguments.output or os.path.join(arguments.boxes, "catalog.json")
-    shared.keep_foreign(path)
+    keep_foreign(path)
     writing.write(path, data)
     version = catalog.version(epoch, found)
     if arguments.json:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ...droplet.reader import DropletFile
-    from ...staging import Settings
     from ...store import Store
     from ...targets.oci.registry.client import Client
     from ...targets.oci.registry.reference import Reference
@@ -38,16 +37,6 @@ def _registry(parser: argparse.ArgumentParser) -> None:
     help_ = "also store it beside this image, which must carry the droplet's layers"
     parser.add_argument("--attach", default="", metavar="IMAGE", help=help_)
     parser.add_argument("--plain-http", action="store_true", help="speak http with a registry elsewhere")
-
-
-def _settings(arguments: argparse.Namespace, store: Store) -> Settings:
-    from ...net.indexes import Indexes
-    from ...staging import Settings
-
-    indexes = Indexes.from_environment(shared.environ(), home=shared.home())
-    return Settings(
-        store, indexes, offline=arguments.offline, progress=shared.progress(arguments), printed=shared.printed()
-    )
 
 
 def _deliver(arguments: argparse.Namespace, data: bytes, told: dict[str, Any]) -> int:
@@ -119,7 +108,7 @@ def _sbom(arguments: argparse.Namespace) -> int:
     store = shared.store(arguments)
     with store.lease(), open_droplet(arguments.droplet, store) as droplet:
         wanted = inventory.outside(droplet.plan)
-        settings = _settings(arguments, store)
+        settings = shared.settings(arguments, store, save_lock=False)
         fetching.fetch(
             wanted, store, indexes=settings.indexes, offline=settings.offline, progress=settings.progress, prove=True
         )
@@ -215,12 +204,12 @@ def _rebuild(arguments: argparse.Namespace, droplet: DropletFile, store: Store) 
     from ...store import Store
 
     if not arguments.fresh:
-        rebuild(droplet, arguments.source, _settings(arguments, store))
+        rebuild(droplet, arguments.source, shared.settings(arguments, store, save_lock=False))
         return
     from ...files import temporary
 
     with temporary.folder("fresh") as folder:
-        rebuild(droplet, arguments.source, _settings(arguments, Store(folder)))
+        rebuild(droplet, arguments.source, shared.settings(arguments, Store(folder), save_lock=False))
 
 
 def _make_key(arguments: argparse.Namespace) -> int:

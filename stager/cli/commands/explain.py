@@ -44,9 +44,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _question(arguments: argparse.Namespace) -> Question:
+    from ...droplet.incremental import aim
     from ...evidence.explain import Question
     from ...planning.plan import detect
-    from ...staging import aim, buildpacks_of, current_plan
+    from ...staging import buildpacks_of, current_plan
 
     store = shared.store(arguments)
     folder = shared.folder(arguments, store)

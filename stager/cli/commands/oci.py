@@ -97,6 +97,7 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> int:
+    from ...droplet.incremental import keep_foreign
     from ...targets.oci import export
     from ...targets.oci.registry.reference import read
 
@@ -104,7 +105,7 @@ def _export(arguments: argparse.Namespace) -> int:
         read(arguments.tag)
     place = arguments.output or ("" if arguments.load else "image.tar")
     if place:
-        shared.keep_foreign(place)
+        keep_foreign(place)
     store = shared.store(arguments)
     if arguments.output:
         writing.keep_apart(arguments.output, *arguments.droplets, arguments.base_root)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from functools import cache, partial
 
 from ...files import writing
 from ...names import visible_json
@@ -17,11 +18,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Mapping, Sequence
-    from typing import TextIO
+    from typing import Any, TextIO
 
     from ...droplet.incremental import Folder
     from ...model import Plan, Progress
-    from ...staging import Settings
+    from ...net.indexes import Indexes
+    from ...settings import Settings
     from ...store import Store
 
     Row = tuple[Callable[[argparse.Namespace], int], Callable[[argparse.ArgumentParser], None]]
@@ -112,24 +114,13 @@ def check_output(arguments: argparse.Namespace) -> None:
 
 def check_places(arguments: argparse.Namespace) -> None:
     """Raise, before any work, when an output cannot be made where it is to be, or would replace what is not stager's."""
+    from ...droplet.incremental import keep_foreign
+
     kept = {getattr(arguments, "image", "")}  # rebase writes over what it reads
     for name in _OUTPUTS:
         place = getattr(arguments, name, "")
         if place and place not in kept and not getattr(arguments, "sees_to_outputs", False):
             keep_foreign(place)
-
-
-def keep_foreign(place: str) -> None:
-    """Raise UsageError for an output that would replace a file which stager did not write, CannotWrite for no folder."""
-    there = writing.replaced(place)
-    if there:
-        from ...tree.outputs import wrote
-
-        if not wrote(there):
-            from ...errors import UsageError
-
-            hint = "Choose another place with -o, or remove that file first."
-            raise UsageError(f"{place} is there and was not written by stager; it would be replaced", hint)
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
@@ -209,28 +200,34 @@ def store(arguments: argparse.Namespace) -> Store:
     return Store(arguments.cache_dir or cache_folder(os.environ, sys.platform))
 
 
-def settings(arguments: argparse.Namespace, store: Store, *, save_lock: bool = True) -> Settings:
-    """What staging needs, from a command that declared `add_planning`."""
-    from ...net.indexes import Indexes
-    from ...staging import Settings
+def settings(arguments: argparse.Namespace, store: Store, *, save_lock: bool = True, **wishes: Any) -> Settings:
+    """What staging needs, from whichever of these arguments a command declared; `wishes` are fields that it sets itself."""
+    from ...settings import Settings
 
+    told = {name: getattr(arguments, word) for name, word in _WISHES.items() if hasattr(arguments, word)}
     return Settings(
-        store=store,
-        indexes=Indexes.from_environment(os.environ, home=home()),
-        stack=arguments.stack,
-        architecture=arguments.arch,
+        store,
+        cache(_indexes),
         targets=targets(arguments),
-        any_stack=getattr(arguments, "any_stack", False),
-        buildpacks=tuple(arguments.buildpack),
-        locked=getattr(arguments, "locked", False),
-        offline=arguments.offline,
+        buildpacks=tuple(getattr(arguments, "buildpack", ())),
         save_lock=save_lock,
-        upgrade=getattr(arguments, "upgrade", False),
-        jobs=getattr(arguments, "jobs", 0),
-        progress=progress(arguments),
+        reporter=cache(partial(progress, arguments)),
         printed=printed(),
         make_locks=_make_locks if save_lock else None,
+        **{**told, **wishes},
     )
+
+
+_WISHES = {name: name for name in ("stack", "any_stack", "locked", "offline", "upgrade", "jobs")} | {
+    "architecture": "arch"
+}
+"""Field of `Settings` → argument."""
+
+
+def _indexes() -> Indexes:
+    from ...net.indexes import Indexes
+
+    return Indexes.from_environment(os.environ, home=home())
 
 
 def targets(arguments: argparse.Namespace) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from ...entry import stage
 from . import shared
 
 TYPE_CHECKING = False
@@ -12,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from ...droplet.incremental import Folder
-    from ...store import Store
+    from ...records import Staged
+    from ...settings import Settings
 
 
 def plain(argv: Sequence[str]) -> argparse.Namespace | None:
@@ -44,38 +45,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Make the droplet and say what it is."""
-    store = shared.store(arguments)
-    with store.lease():
-        folder = shared.folder(arguments, store)
-        result = staged(folder, arguments, store)
-        if arguments.json:
-            shared.print_json(_as_json(folder, result, store))
-        else:
-            _report(folder, result)
-            shared.result(arguments, result["digest"])
+    settings = shared.settings(arguments, shared.store(arguments), keep_foreign=True)
+    staged = stage(arguments.dir, arguments.output, settings, measure=arguments.json)
+    _tell_rules(arguments, staged, settings)
+    if arguments.json:
+        shared.print_json(staged.droplet().as_json())
+    else:
+        _report(staged)
+        shared.result(arguments, staged.digest)
     return 0
-
-
-def staged(folder: Folder, arguments: argparse.Namespace, store: Store) -> dict[str, Any]:
-    """Stage the folder into `arguments.output`: the short way when that is possible, else the long one."""
-    from ...droplet import incremental
-
-    if not incremental.is_last(folder, arguments.output):
-        incremental.keep_source(folder, arguments.output)
-        shared.keep_foreign(arguments.output)
-    result = None
-    if not arguments.buildpack:
-        wishes = {"targets": shared.targets(arguments), "any_stack": arguments.any_stack}
-        result = incremental.warm(folder, store, arguments.output, arguments.stack, arguments.arch, **wishes)
-    if result is None:
-        from ...staging import stage_folder
-
-        result = stage_folder(folder, arguments.output, shared.settings(arguments, store))
-    if arguments.verbose:
-        from ...staging import current_plan
-
-        shared.tell_rules(arguments, current_plan(folder, shared.settings(arguments, store, save_lock=False)))
-    return result
 
 
 def droplet_of(arguments: argparse.Namespace, scratch: str) -> str:
@@ -88,42 +66,35 @@ def droplet_of(arguments: argparse.Namespace, scratch: str) -> str:
         hint = "Give an app's folder, or a droplet; 'stager stage' makes one."
         raise NoDroplet(arguments.dir, hint)
     arguments.output = os.path.join(scratch, "droplet.tgz")
-    store = shared.store(arguments)
-    with store.lease():
-        folder = shared.folder(arguments, store)
-        _report(folder, staged(folder, arguments, store))
-    return str(arguments.output)
+    settings = shared.settings(arguments, shared.store(arguments))
+    staged = stage(arguments.dir, arguments.output, settings)
+    _tell_rules(arguments, staged, settings)
+    _report(staged)
+    return staged.path
 
 
-def _as_json(folder: Folder, result: dict[str, Any], store: Store) -> dict[str, Any]:
-    from ...droplet.incremental import layers_of
+def _tell_rules(arguments: argparse.Namespace, staged: Staged, settings: Settings) -> None:
+    """With `--verbose`, say which rules decided the plan; the store has it since it was staged from."""
+    text = settings.store.recall("plan", staged.base.plan) if arguments.verbose else None
+    if text is not None:
+        from ...planning.lockfile import loads
 
-    base = result["base"]
-    kept = ("plan", "stack", "architecture", "buildpacks", "processes", "env", "runtimes")
-    return {
-        **{key: base[key] for key in kept},
-        **{key: result[key] for key in ("digest", "size", "path", "written")},
-        "layers": layers_of(base, result["app"], store),
-        "left_out": [{"path": path, "reason": why} for path, why in folder.tree.left_out],
-        "notes": [*result.get("notes", ()), *base["notes"], *result["remarks"]],
-    }
+        shared.tell_rules(arguments, loads(text.encode()))
 
 
-def _report(folder: Folder, result: dict[str, Any]) -> None:
-    base = result["base"]
-    shared.warn([*result.get("notes", ()), *base["notes"], *result["remarks"]])
-    for path, why in folder.tree.left_out:
+def _report(staged: Staged) -> None:
+    base = staged.base
+    shared.warn(staged.notes)
+    for path, why in staged.left_out:
         shared.say(f"left out: {path} ({why})")
-    runtimes = ", ".join(f"{name} {version}" for name, version in base["runtimes"].items())
+    runtimes = ", ".join(f"{name} {version}" for name, version in base.runtimes.items())
     shared.say(
-        f"{', '.join(base['buildpacks'])} on {base['stack']}/{base['architecture']}"
-        + (f" with {runtimes}" if runtimes else "")
+        f"{', '.join(base.buildpacks)} on {base.stack}/{base.architecture}" + (f" with {runtimes}" if runtimes else "")
     )
-    for kind, command in base["processes"].items():
+    for kind, command in base.processes.items():
         shared.say(f"  {kind}: {command}")
     shared.say(
-        f"{shared.size_text(result['size'])} in {shared.where(result['path'])}"
-        + ("" if result["written"] else ", unchanged")
+        f"{shared.size_text(staged.size)} in {shared.where(staged.path)}" + ("" if staged.written else ", unchanged")
     )
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ...evidence.verify.conditions import Here
     from ...evidence.verify.reference import Against
     from ...evidence.verify.results import Verdict
-    from ...staging import Settings
+    from ...settings import Settings
 
 _DROPLET = "droplet.tgz"
 
@@ -151,18 +151,7 @@ def _against(arguments: argparse.Namespace) -> Against:
 
 
 def _settings(arguments: argparse.Namespace, cancel: threading.Event) -> Settings:
-    from ...net.indexes import Indexes
-    from ...staging import Settings
-
-    return Settings(
-        store=shared.store(arguments),
-        indexes=Indexes.from_environment(shared.environ(), home=shared.home()),
-        locked=True,
-        offline=arguments.offline,
-        progress=shared.progress(arguments),
-        cancel=cancel,
-        printed=shared.printed(),
-    )
+    return shared.settings(arguments, shared.store(arguments), save_lock=False, locked=True, cancel=cancel)
 
 
 def _here(arguments: argparse.Namespace) -> Here:

@@ -16,7 +16,7 @@ from ...files.writing import Output, never
 from ...formats.tar import END, outside_file_header, padding
 from ...model import Plan
 from ...planning import lockfile
-from ...staging import Settings
+from ...settings import Settings
 from ...store import Store
 from ...text import resources
 from . import BLOBS, FORMAT, INDEX, LOCK

@@ -10,7 +10,6 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from ...droplet import assembly, reader
 from ...droplet.base import layer_of
@@ -18,7 +17,9 @@ from ...errors import StagerError, UsageError
 from ...model import Plan
 from ...planning import lockfile
 from ...planning.inputs import changed_files
+from ...records import Last
 from ...runtimes import MODULES
+from ...tree import index
 from ..diff import Contents, Package, planned, read
 from .answers import Answer, Question, listed
 
@@ -86,60 +87,46 @@ def _apps(found: Contents) -> dict[str, str]:
 
 
 def _of_memo(question: Question) -> Before | None:
-    memo = question.folder.memo
-    last = memo.get("last")
-    if not isinstance(last, dict):
+    memo, last = question.folder.memo, question.folder.memo.last
+    if last is None:
         return None
-    tree, plan_digest = last["of"]
-    plan = _plan_of(last, plan_digest, question)
-    label = f"the last staging (sha256:{last['digest'][:12]}…)"
-    return Before(label, plan_digest, plan, _indexed(memo.get("index") or {}), tree)
+    plan = _plan_of(last.plan, last.digest, question) or _plan_in_file(last)
+    label = f"the last staging (sha256:{last.digest[:12]}…)"
+    return Before(label, last.plan, plan, dict(index.files(memo.index or {})), last.tree)
 
 
 def _before_last(question: Question) -> tuple[Before, dict[str, str]] | None:
     """When nothing changed since the last staging: the one before it, and what happened to the files in between."""
-    memo = question.folder.memo.get("before")
-    if not isinstance(memo, dict):
+    memo = question.folder.memo.before
+    if memo is None:
         return None
-    tree, plan_digest = memo["of"]
-    label = f"the last staging but one (sha256:{memo['digest'][:12]}…)"
-    return Before(label, plan_digest, _plan_of(memo, plan_digest, question), {}, tree), dict(memo["files"])
+    label = f"the last staging but one (sha256:{memo.digest[:12]}…)"
+    return Before(label, memo.plan, _plan_of(memo.plan, memo.digest, question), {}, memo.tree), dict(memo.files)
 
 
-def _indexed(index: Mapping[str, Any]) -> dict[str, str]:
-    """Path → digest of the files that a remembered index of the tree holds (see `tree.walk`)."""
-    found = {}
-    for folder, records in index.get("folders", {}).items():
-        for name, record in records.items():
-            if record[:1] == "f" and record[1:2] not in ("-", "i", "E") and record[-71:-64] == "sha256:":
-                found[f"{folder}/{name}".lstrip("/")] = record[-71:]
-    return found
-
-
-def _plan_of(last: Mapping[str, Any], digest: str, question: Question) -> Plan | None:
-    """The last staging's plan: the folder's lock, what the store remembers of the droplet, or the droplet itself."""
+def _plan_of(digest: str, droplet: str, question: Question) -> Plan | None:
+    """The plan with this digest: the folder's lock, what the store remembers of it, or of the droplet made from it."""
     texts: list[bytes] = []
     if (lock := question.folder.lock_bytes()) is not None:
         texts.append(lock)
     if kept := question.store.recall("plan", digest):
         texts.append(kept.encode())
-    opened = question.store.recall("opened", last["digest"])
+    opened = question.store.recall("opened", droplet)
     if opened is not None:
         texts.append(opened["plan"].encode())
     for text in texts:
         if f"sha256:{hashlib.sha256(text).hexdigest()}" == digest:
             return lockfile.loads(text)
-    return _plan_in_file(last)
+    return None
 
 
-def _plan_in_file(last: Mapping[str, Any]) -> Plan | None:
+def _plan_in_file(last: Last) -> Plan | None:
     """The plan inside the droplet that the last staging wrote, if it is there and still the same."""
-    path = (last.get("out") or [""])[0]
-    if not path or not os.path.isfile(path):
+    if last.out is None or not os.path.isfile(last.out.path):
         return None
     try:
-        with reader.open_droplet(path) as droplet:
-            return droplet.plan if droplet.digest == f"sha256:{last['digest']}" else None
+        with reader.open_droplet(last.out.path) as droplet:
+            return droplet.plan if droplet.digest == f"sha256:{last.digest}" else None
     except StagerError:
         return None
 

@@ -27,9 +27,8 @@ def _last(question: Question) -> str:
     """Where the last staging of the folder wrote its droplet, if that is still there."""
     import os
 
-    last = question.folder.memo.get("last") or {}
-    path = str((last.get("out") or [""])[0])
-    return path if path and os.path.isfile(path) else ""
+    last = question.folder.memo.last
+    return last.out.path if last and last.out and os.path.isfile(last.out.path) else ""
 
 
 def _sizes(found: Contents) -> tuple[Answer, ...]:

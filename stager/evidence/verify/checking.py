@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from ...files.temporary import folder as scratch
 from ...files.writing import Output
-from ...staging import Settings
+from ...settings import Settings
 from .conditions import Here
 from .findings import Comparison
 from .reference import Against, download, result

@@ -34,7 +34,7 @@ from .scanning import digest_of, scan
 
 if TYPE_CHECKING:
     from ...net.indexes import Indexes
-    from ...staging import Settings
+    from ...settings import Settings
     from .restaging import Restaged
 
 _LARGEST = 16 << 30

@@ -26,7 +26,7 @@ from ...files import temporary
 from ...formats.codec import CODEC
 from ...model import Artifact, Plan
 from ...planning import lockfile
-from ...staging import Settings
+from ...settings import Settings
 from ...store import Store
 from ...text import resources
 from .conditions import Chosen, Here, choose

@@ -11,8 +11,8 @@ from ...stacks.build_context import Making
 from . import image
 
 if TYPE_CHECKING:
+    from ...settings import Settings
     from ...stacks.definition import Definition
-    from ...staging import Settings
     from .state import State
 
 _FORMATS = {"docker": "docker", "libvirt": "libvirt", "virtualbox": "virtualbox", "vmware_desktop": "vmware"}

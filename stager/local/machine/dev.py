@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING, Any
 
-from ... import staging
+from ... import entry
 from ...droplet.reader import DropletFile, open_droplet
 from ...errors import ChangedWhileRead, MachineFailed, NoMachine, StagerError
 from ...files import temporary
@@ -145,7 +145,7 @@ class Keeper:
         """Stage again; send every layer that is not in the machine, and the app's own files that have changed."""
         out, previous = self.where.file("next.tgz"), self.where.file("droplet.tgz")
         with self.context.timed("stage"):
-            droplet = staging.stage(self.where.app, out, self.context.settings)
+            staged = entry.stage(self.where.app, out, self.context.settings)
         with (
             open_droplet(previous, self.context.settings.store) as old,
             open_droplet(out, self.context.settings.store) as new,
@@ -162,8 +162,8 @@ class Keeper:
                 self._send(gone, file, _spool(file, parts), restart=False)
         os.replace(out, previous)
         state = replace(
-            self.state, droplet=str(droplet.digest), source=str(tree.digest), files=str(tree.digest),
-            processes=processes(tuple(droplet.processes), _fitting(self.state, droplet.processes)),
+            self.state, droplet=str(staged.digest), source=str(tree.digest), files=str(tree.digest),
+            processes=processes(tuple(staged.base.processes), _fitting(self.state, staged.base.processes)),
         )  # fmt: skip
         with self.context.timed("restart"):
             self._renew(state)

@@ -19,7 +19,7 @@ from .ssh import Guest
 from .state import Place, State
 
 if TYPE_CHECKING:
-    from ...staging import Settings
+    from ...settings import Settings
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from ... import staging
+from ... import entry
 from ...digest import key_of, sha256
 from ...droplet.incremental import Folder
 from ...errors import BadMachine, CannotWrite, MachineFailed, NoMachine, NotReady, StagerError, UsageError
@@ -24,7 +24,7 @@ from .ssh import Guest, config, connected
 from .state import Place, State
 
 if TYPE_CHECKING:
-    from ...model import Droplet
+    from ...records import Staged
 
 _OFF = ("stopped", "shutoff", "poweroff", "not_created")
 _SETTLED = 30.0
@@ -73,7 +73,7 @@ def up(app: str, wanted: Wanted, context: Context) -> Result:
     folder.prepare(where)
     with folder.alone(where), _taken_away(where, context, provider, fresh):
         with context.timed("stage"):
-            droplet, state = _staged(where, old, wanted, context, provider, port)
+            staged, state = _staged(where, old, wanted, context, provider, port)
         stack = boxes.definition(state.box)
         with context.timed("box"):
             state = _boxed(where, stack, state, old, context)
@@ -91,7 +91,9 @@ def up(app: str, wanted: Wanted, context: Context) -> Result:
     with context.timed("ready"):
         verdict = ready(where, state)
     changed = old is None or old.droplet != state.droplet
-    return Result(state, verdict, old is None, changed, vagrantfile.write(where, stack, state), (*droplet.notes, *note))
+    return Result(
+        state, verdict, old is None, changed, vagrantfile.write(where, stack, state), (*_notes(staged), *note)
+    )
 
 
 def _old(where: Place) -> State | None:
@@ -140,20 +142,20 @@ def _taken_away(where: Place, context: Context, provider: str, fresh: bool) -> I
 
 def _staged(
     where: Place, old: State | None, wanted: Wanted, context: Context, provider: str, port: int
-) -> tuple[Droplet, State]:
+) -> tuple[Staged, State]:
     """Stage the app into the machine's folder, and decide what the machine will be."""
     out = where.file("droplet.tgz")
-    droplet = staging.stage(where.app, out, context.settings)
+    staged = entry.stage(where.app, out, context.settings)
     tree = Folder(where.app, context.settings.store).tree
     settings = appconfig.read(tree)
-    base = old or State(provider, droplet.stack, wanted.box or droplet.stack, port)
+    base = old or State(provider, staged.base.stack, wanted.box or staged.base.stack, port)
     if old and wanted.box and wanted.box != old.box:
         raise UsageError(f"this app's machine was made of {old.box}, not {wanted.box}", "Run 'stager destroy' first.")
     scale = dict(wanted.scale) or base.scale
     state = replace(
         base,
-        stack=droplet.stack,
-        architecture=_architecture(droplet),
+        stack=staged.base.stack,
+        architecture=staged.base.architecture,
         like=wanted.like or base.like,
         drain=base.drain if wanted.drain is None else wanted.drain,
         env={**base.env, **wanted.env},
@@ -161,19 +163,16 @@ def _staged(
         services=tuple(sorted(settings.services)),
         secrets={**{name: os.urandom(18).hex() for name in settings.services}, **base.secrets},
         health=checking.health_of(settings.health, "health" in settings.lines, where.app),
-        processes=environment.processes(tuple(droplet.processes), scale),
-        droplet=str(droplet.digest),
+        processes=environment.processes(tuple(staged.base.processes), scale),
+        droplet=str(staged.digest),
         source=str(tree.digest),
         files=str(tree.digest),
     )
-    return droplet, state
+    return staged, state
 
 
-def _architecture(droplet: Droplet) -> str:
-    from ...droplet.reader import open_droplet
-
-    with open_droplet(droplet.path) as opened:
-        return str(opened.facts["architecture"])
+def _notes(staged: Staged) -> tuple[str, ...]:
+    return (*staged.notes, *(f"{path}: {why}" for path, why in staged.left_out))
 
 
 def _boxed(where: Place, stack: Any, state: State, old: State | None, context: Context) -> State:
@@ -330,7 +329,7 @@ def provision(app: str, context: Context) -> Result:
     where, old = running(app, context)
     with folder.alone(where):
         with context.timed("stage"):
-            droplet, state = _staged(where, old, Wanted(), context, old.provider, old.port)
+            staged, state = _staged(where, old, Wanted(), context, old.provider, old.port)
         stack = boxes.definition(state.box)
         state = _boxed(where, stack, state, old, context)
         _write(where, stack, state, Wanted())
@@ -344,7 +343,7 @@ def provision(app: str, context: Context) -> Result:
         folder.save(where, state)
     with context.timed("ready"):
         verdict = ready(where, state)
-    return Result(state, verdict, False, changed, vagrantfile.write(where, stack, state), droplet.notes)
+    return Result(state, verdict, False, changed, vagrantfile.write(where, stack, state), _notes(staged))
 
 
 def halt(app: str, context: Context) -> None:

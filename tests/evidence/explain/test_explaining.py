@@ -566,7 +566,9 @@ def test_a_folder_is_read_once(tmp_path: Path) -> None:
     droplet = stage(tmp_path, {}, {})
     store = Store(str(tmp_path / "store"))
     folder = Folder(str(tmp_path / "app"), store)
-    assert folder.memo["last"]["out"][0] == str(droplet)
+    assert folder.memo.last is not None
+    assert folder.memo.last.out is not None
+    assert folder.memo.last.out.path == str(droplet)
 
 
 def test_after_a_restage_the_layers_are_explained_by_the_staging_before_it(tmp_path: Path) -> None:
