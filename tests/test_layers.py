@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -16,8 +17,7 @@ PACKAGE = Path(__file__).parent.parent / "stager"
 
 RANKS = [
     "names digest errors frozen",
-    "records",
-    "model",
+    "records model",
     "files",
     "text",
     "formats",
@@ -32,10 +32,7 @@ RANKS = [
     "stacks",
     "droplet",
     "resolving",
-    "settings",
-    "staging",
-    "entry",
-    "locking",
+    "settings staging entry locking",
     "targets",
     "local",
     "evidence",
@@ -274,3 +271,31 @@ def test_the_check_sees_what_it_forbids(tmp_path: Path, monkeypatch: pytest.Monk
     assert ("tarfile", False) in imports("tree")
     assert "os.environ" in attributes("tree")
     forget()
+
+
+# --- the page about it
+
+
+def first_cells(heading: str) -> list[list[str]]:
+    """What stands in backticks in the first column of the table under a heading of the page on architecture."""
+    text = (PACKAGE.parent / "docs" / "architecture.md").read_text("utf-8")
+    section = text.partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| ")]
+    return [found for row in rows if (found := re.findall("`([^`]+)`", row))]
+
+
+def test_the_page_on_architecture_has_every_folder_in_its_order() -> None:
+    assert [" ".join(name.rstrip("/") for name in row) for row in first_cells("The rooms")] == RANKS
+
+
+def test_the_page_on_architecture_has_every_kind_of_memo() -> None:
+    kinds = {
+        node.args[0].value
+        for module in modules()
+        for node in ast.walk(parsed(module))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in ("remember", "recall")
+        if node.args and isinstance(node.args[0], ast.Constant)
+    }
+    assert {name for row in first_cells("What is remembered") for name in row} == kinds

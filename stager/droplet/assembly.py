@@ -1,6 +1,6 @@
 """Assembling a droplet: the part that the plan determines, then the app's own files, joined into one gzip member.
 
-What the plan alone determines is a *base* (made by `dependencies`, kept as a memo): layers of pieces with their sizes and
+What the plan alone determines is a *base* (made by `base`, kept as a memo): layers of pieces with their sizes and
 checksums. The app's files are cut into groups at paths chosen by a hash of the path, so that an edit touches one
 group and an added file shifts no other. A restage rebuilds the changed group and joins; it opens no archive, parses no
 lock and makes no socket. This module is on the warm path and imports nothing heavy.

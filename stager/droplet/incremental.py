@@ -102,7 +102,7 @@ class Folder:
         if targets:
             stack, self.notes = self._suiting(targets, own[0], architecture or own[1], stack, any_stack)
         wanted = (stack or own[0], architecture or own[1])
-        if wanted != own and not {"/", "\0"} & set(stack):  # what is no stack's name is told by `box`
+        if wanted != own and not {"/", "\0"} & set(stack):  # what is no stack's name is told by `stacks`
             self.lock = f"stager.{'.'.join(wanted[: 1 if wanted[1] == DEFAULT_ARCHITECTURE else 2])}.lock"
             self.command += "".join(
                 f" {option} {value}"

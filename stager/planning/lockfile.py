@@ -27,7 +27,7 @@ T = TypeVar("T")
 NAME = "stager.lock"
 VERSION = 1
 LAYERS = ".stager/layers.json"
-"""Where a droplet says how long its layers are; written by `dependencies`, which knows."""
+"""Where a droplet says how long its layers are; written by `droplet.base`, which knows."""
 _HEAD = """\
 # What this app is staged from, pinned. Made by stager; commit it. 'stager lock' makes it again after a change.
 version = 1

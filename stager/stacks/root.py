@@ -1,8 +1,8 @@
 """Making a stack's root filesystem: exactly the locked packages, installed by dpkg, as a canonical tar in the store.
 
 The packages are fetched into the store and checked against the lock. mmdebstrap then installs them from a folder, without a
-network, in namespaces of their own. What it gives is cleaned (`normal`), completed with what the definition says,
-checked against what the stack promises (`promise`), and written as one canonical tar (`tree`), whose SHA-256 is the root's
+network, in namespaces of their own. What it gives is cleaned (`normalise`), completed with what the definition says,
+checked against what the stack promises (`guarantees`), and written as one canonical tar (`tree`), whose SHA-256 is the root's
 digest.
 """
 

@@ -1,7 +1,7 @@
 """YAML read strictly: every scalar is a string, and nothing is guessed.
 
 `3.10` stays `"3.10"`, `no` stays `"no"`, `012` stays `"012"`: what a value means is decided by whoever asks for it (see
-`checked`). Duplicate keys, anchors, aliases, tags and second documents are refused, so a document means what it shows.
+`typed`). Duplicate keys, anchors, aliases, tags and second documents are refused, so a document means what it shows.
 """
 
 from __future__ import annotations

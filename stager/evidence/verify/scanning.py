@@ -1,6 +1,6 @@
 """Reading a droplet file that may be anything: how far it can be read, what is there, and what is wrong with it.
 
-`droplets` refuses what is no whole droplet; here every file gives a `Scan`, because a damaged or foreign one has to be
+`droplet.reader` refuses what is no whole droplet; here every file gives a `Scan`, because a damaged or foreign one has to be
 compared as well. Sizes are bounded, so that a hostile file costs no more than a few droplets.
 """
 

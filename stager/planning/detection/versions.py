@@ -33,7 +33,7 @@ _EXACTNESS = re.compile(r"v?=?\s*\d+(?:\.\d+)?(\.\d+)?\Z")
 def requested(tree: SourceTree, runtime: str) -> tuple[Request, ...]:
     """Every request for `runtime` in the app, the most specific first, then by the precedence of its file.
 
-    A request is a version, its beginning, or a range, worded as `wanted` accepts it; all can be met together. Raises
+    A request is a version, its beginning, or a range, worded as `version_requests` accepts it; all can be met together. Raises
     BadManifest for a file that cannot be read, VersionError for a version that is malformed, unknown or at its end of
     life where `stager.yml` refuses those, and Ambiguous when files contradict each other.
     """
