@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from ..errors import NoRuntime
-from ..model import Artifact, Runtime, Stack
+from ..model import Artifact, Runtime
 from . import node
 from .archives import recipe
-from .chosen import Asked, Chosen, all_accept, asked_text, check_needs, first_place, kept, reason
+from .chosen import Chosen, all_accept, asked_text, check_needs, first_place, kept, reason
 from .published import check_package, newest_of, npm_request, packument, pinned, semver
-from .record import Layout, RuntimeKind
+from .record import Layout, RuntimeKind, RuntimeRequest
 from .version_files import member, mise, package_manager, plain, tool_versions
 from .version_requests import Request
-
-if TYPE_CHECKING:
-    from ..ecosystems.deb_index import Web
-    from ..model import Plan
 
 NAME, PLACE = "bun", ".stager/bun"
 PACKAGES = {"amd64": "@oven/bun-linux-x64-baseline", "arm64": "@oven/bun-linux-aarch64"}
 
 
-def choose_bun(asked: Asked, stack: Stack, web: Web, registry: str, previous: Plan | None = None) -> Chosen:
-    """The bun for an app on `stack`: the newest that satisfies the requests. Parameters and errors as `choose_node`."""
-    requests = [npm_request(NAME, text, why, {}) for text, why in asked]
+def choose(ask: RuntimeRequest) -> Chosen:
+    """The newest bun that satisfies the requests. Raises VersionError, NoRuntime, FetchError."""
+    stack = ask.stack
+    requests = [npm_request(NAME, text, why, {}) for text, why in ask.asked]
     glibc = node.release_table().extra[NAME]
     check_needs(NAME, asked_text(requests), stack, glibc, frozenset())
-    if found := kept(previous, NAME, stack, requests, frozenset({"bun/1"})):
+    if found := kept(ask, NAME, requests, "bun/1"):
         return _bun(found[0].version, glibc, requests, found[1])
     package = PACKAGES[stack.architecture]
-    published = packument(web, registry, package)
+    published = packument(ask.web, ask.registry, package)
     version = newest_of(version for version in published if all_accept(requests, version))
     if not version:
         raise NoRuntime(NAME, asked_text(requests), stack.name, [newest_of(published) or "none"], first_place(requests))
@@ -50,7 +46,7 @@ RUNTIME = RuntimeKind(
     place=PLACE,
     programs=f"{PLACE}/bin",
     layouts={"bun/1": Layout(_unpack, r"pkg:npm/.+", "MIT")},
-    choose=lambda ask: choose_bun(ask.asked, ask.stack, ask.web, ask.indexes.npm(), ask.previous),
+    choose=choose,
     rule="the newest release that every request allows",
     example="bun run server.ts",
     parse=lambda text, reason: npm_request(NAME, text, reason, {}),

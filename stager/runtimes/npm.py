@@ -4,40 +4,34 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from ..ecosystems import npmrange
 from ..errors import VersionError
-from ..model import Artifact, Runtime, Stack
+from ..model import Artifact, Runtime
 from . import node
 from .archives import recipe
-from .chosen import Asked, Chosen, all_accept, asked_text, first_place, kept, reason
+from .chosen import Chosen, all_accept, asked_text, first_place, kept, reason
 from .published import check_package, line_of, newest_of, npm_request, packument, pinned, semver
-from .record import Layout, RuntimeKind
+from .record import Layout, RuntimeKind, RuntimeRequest
 from .version_files import member, package_manager
 from .version_requests import Request
-
-if TYPE_CHECKING:
-    from ..ecosystems.deb_index import Web
-    from ..model import Plan
 
 NAME = "npm"
 PLACE = f"{node.PLACE}/lib/node_modules/npm"
 _LINKS = tuple((f"{node.PLACE}/bin/{name}", f"../lib/node_modules/npm/bin/{name}-cli.js") for name in ("npm", "npx"))
 
 
-def choose_npm(
-    node_version: str, asked: Asked, stack: Stack, web: Web, registry: str, previous: Plan | None = None
-) -> Chosen:
-    """The npm command for an app on Node `node_version`: of the major that Node is shipped with unless asked otherwise.
+def choose(ask: RuntimeRequest) -> Chosen:
+    """The npm command for an app on the Node beside it: of the major that Node is shipped with unless asked otherwise.
 
     Raises VersionError when no version satisfies the requests and runs on that Node, FetchError for the registry.
     """
-    requests = [npm_request(NAME, text, why, {}) for text, why in asked]
-    found = kept(previous, NAME, stack, requests, frozenset({"npm-cli/1"}))
+    node_version, previous = ask.beside[node.NAME].runtime.version, ask.previous
+    requests = [npm_request(NAME, text, why, {}) for text, why in ask.asked]
+    found = kept(ask, NAME, requests, "npm-cli/1")
     if found and previous and any((r.name, r.version) == (node.NAME, node_version) for r in previous.runtimes):
         return _npm(found[0].version, requests, found[1])
-    published = packument(web, registry, "npm")
+    published = packument(ask.web, ask.registry, "npm")
     fitting = [v for v in published if all_accept(requests, v) and _runs_on(published[v].engines, node_version)]
     table, line = node.release_table(), line_of(node_version)
     known = line in table.supported or line in table.ended
@@ -75,9 +69,7 @@ RUNTIME = RuntimeKind(
     name=NAME,
     title="npm",
     layouts={"npm-cli/1": Layout(_unpack, r"pkg:npm/npm")},
-    choose=lambda ask: choose_npm(
-        ask.beside[node.NAME].runtime.version, ask.asked, ask.stack, ask.web, ask.indexes.npm(), ask.previous
-    ),
+    choose=choose,
     rule="of the major version that the chosen Node is shipped with, unless engines.npm asks otherwise",
     commands=node.MANAGERS,
     instead="Write it with 'npm run', which the droplet has, or give what the script runs.",

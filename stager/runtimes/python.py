@@ -9,22 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..ecosystems.deb_index import DebianMirrors, Index, Web, merged, select
+from ..ecosystems.deb_index import Index, select
 from ..errors import StagerError
 from ..facts import stacks
 from ..model import Artifact, Runtime, Stack
 from . import python_files, releases, standalone
-from .chosen import Asked, Chosen, all_accept, check_needs, debs, kept, package_name, reason, refusal
-from .record import Candidate, Layout, RuntimeKind
+from .chosen import Chosen, all_accept, check_needs, debs, kept, package_name, reason, refusal
+from .record import Candidate, Layout, RuntimeKind, RuntimeRequest
 from .specifiers import parse
-from .version_files import Asked as Wish
-from .version_files import Facts, Reader, member, mise, plain, tool_versions
+from .version_files import Asked, Facts, Reader, member, mise, plain, tool_versions
 from .version_requests import Request
-
-if TYPE_CHECKING:
-    from ..model import Plan
 
 NAME, PLACE = "python", ".stager/python"
 _releases = partial(releases.read, "python")
@@ -38,40 +34,29 @@ _PATCHES = range(100)
 """Patch releases that a line may have; used to ask whether a request admits any of a line."""
 
 
-def choose_python(
-    asked: Asked,
-    stack: Stack,
-    web: Web,
-    debian: DebianMirrors,
-    previous: Plan | None = None,
-    now: int | None = None,
-    *,
-    ended: bool = True,
-) -> Chosen:
-    """The Python for an app on `stack`.
+def choose(ask: RuntimeRequest) -> Chosen:
+    """The stack's own Python, else a build by python-build-standalone; one past its end of life when no other fits.
 
-    `previous` is the plan in `stager.lock`, whose Python is kept while it fits; `now` (seconds since 1970) is only used
-    to remark on an outdated index. A line past its end of life is taken only when no other fits, and never without
-    `ended`. Raises VersionError for a request that is malformed, unknown, without a build or at odds with another,
-    NoRuntime when the version exists but not for this stack, IntegrityError and FetchError for the index.
+    Raises VersionError for a request that is malformed, unknown, without a build or at odds with another, NoRuntime when the
+    version exists but not for this stack, IntegrityError and FetchError for the index.
     """
-    requests = [parse(text, why) for text, why in asked]
-    own = stacks.read(stack.name)
-    index = cache(lambda: merged(web, debian, own.suite, stack.architecture, own.keyring, now))
+    requests = [parse(text, why) for text, why in ask.asked]
+    own = stacks.read(ask.stack.name)
+    packages = own.sets.get(NAME) if ask.stack.suite else None
+    index = cache(lambda: ask.debian(own.suite, own.keyring))
     return (
-        _kept(previous, stack, own, requests)
-        or _from_suite(requests, stack, own, index)
-        or _from_standalone(requests, stack, own, index, ended)
+        _kept(ask, packages, requests)
+        or _from_suite(requests, ask.stack, packages, index)
+        or _from_standalone(requests, ask, packages, index)
     )
 
 
-def _kept(previous: Plan | None, stack: Stack, own: stacks.Box, requests: Sequence[Request]) -> Chosen | None:
+def _kept(ask: RuntimeRequest, packages: stacks.PackageSet | None, requests: Sequence[Request]) -> Chosen | None:
     """The earlier plan's Python, unless the box has changed which packages belong to it."""
-    found = kept(previous, NAME, stack, requests, frozenset({"deb-python/1", "pbs/1"}))
+    found = kept(ask, NAME, requests, "deb-python/1", "pbs/1")
     if not found:
         return None
     runtime, artifacts = found
-    packages = own.sets.get(NAME) if stack.suite else None
     expected = (packages.packages if runtime.source == _SUITE else packages.data) if packages else ()
     if {package_name(item) for item in artifacts if item.layout == "deb-python/1"} != set(expected):
         return None
@@ -79,10 +64,9 @@ def _kept(previous: Plan | None, stack: Stack, own: stacks.Box, requests: Sequen
 
 
 def _from_suite(
-    requests: Sequence[Request], stack: Stack, own: stacks.Box, index: Callable[[], Index]
+    requests: Sequence[Request], stack: Stack, packages: stacks.PackageSet | None, index: Callable[[], Index]
 ) -> Chosen | None:
     """The Debian suite's Python, if it satisfies the requests; the index is only read when it may."""
-    packages = own.sets.get(NAME) if stack.suite else None
     if packages is None or not _may_fit(requests, packages.version):
         return None
     stanzas = select(index(), packages.packages)
@@ -95,11 +79,12 @@ def _from_suite(
 
 
 def _from_standalone(
-    requests: Sequence[Request], stack: Stack, own: stacks.Box, index: Callable[[], Index], ended: bool
+    requests: Sequence[Request], ask: RuntimeRequest, packages: stacks.PackageSet | None, index: Callable[[], Index]
 ) -> Chosen:
     """The newest fitting build; of several lines the default one first, then the newest."""
-    table = _releases()
-    lines = sorted(table.supported, key=lambda line: line != table.default) + (table.longest_kept() if ended else [])
+    stack, table = ask.stack, _releases()
+    lines = sorted(table.supported, key=lambda line: line != table.default)
+    lines += table.longest_kept() if ask.ended else []
     found = next(
         (item for line in lines for item in standalone.builds(line, stack) if all_accept(requests, item[0])), None
     )
@@ -109,7 +94,6 @@ def _from_standalone(
     check_needs(NAME, version, stack, table.extra["standalone"], frozenset(), _where(requests))
     data: tuple[Artifact, ...] = ()
     notes: tuple[str, ...] = ()
-    packages = own.sets.get(NAME) if stack.suite else None
     if packages and packages.data:
         data, notes = debs(select(index(), packages.data), "deb-python/1", PLACE), index().notes
     return _chosen(version, _STANDALONE, table.extra["standalone"], requests, (artifact, *data), notes)
@@ -158,13 +142,13 @@ def _may_fit(requests: Sequence[Request], line: str) -> bool:
 # --- what asks for it ------------------------------------------------------------------------------------------
 
 
-def _setup_cfg(facts: Facts) -> Iterator[Wish]:
+def _setup_cfg(facts: Facts) -> Iterator[Asked]:
     """`python_requires` of setup.cfg, where no pyproject.toml says it."""
     file = "setup.cfg"
     found = re.search(r"^python_requires\s*=\s*(.+)$", facts.text(file), re.MULTILINE) if file in facts.tree else None
     standard = "pyproject.toml" in facts.tree and facts.member("pyproject.toml", "project.requires-python")
     if found and not standard:
-        yield Wish(found[1].strip(), file, facts.text(file).count("\n", 0, found.start()) + 1, "range")
+        yield Asked(found[1].strip(), file, facts.text(file).count("\n", 0, found.start()) + 1, "range")
 
 
 def _virtualenv(read: Reader) -> Reader:
@@ -226,7 +210,7 @@ RUNTIME = RuntimeKind(
             lambda artifact, indexes: standalone.pbs_url(artifact, indexes.pbs or None),
         ),
     },
-    choose=lambda ask: choose_python(ask.asked, ask.stack, ask.web, ask.debian, ask.previous, ended=ask.ended),
+    choose=choose,
     rule="the stack's own Python comes first when every request allows it; else the newest fitting build by "
     "python-build-standalone, of the default line {default} first",
     readers=("python", "python3"),

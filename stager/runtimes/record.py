@@ -10,7 +10,7 @@ from .version_requests import beginning
 
 if TYPE_CHECKING:
     from ..ecosystems import Unpack
-    from ..ecosystems.deb_index import DebianMirrors, Web
+    from ..ecosystems.deb_index import Index, Web
     from ..model import Artifact, Plan, Reason, Runtime, Stack
     from ..net.indexes import Indexes
     from .chosen import Asked, Chosen
@@ -35,11 +35,16 @@ class RuntimeRequest:
     """Whether a line past its end of life may be taken when no other fits."""
 
     @property
-    def debian(self) -> DebianMirrors:
-        """The Debian archive of the stack's suite and its security archive."""
-        from ..ecosystems.deb_index import DebianMirrors
+    def registry(self) -> str:
+        """The npm registry's base URL."""
+        return self.indexes.npm()
 
-        return DebianMirrors(*self.indexes.debian(self.stack.suite))
+    def debian(self, suite: str, keyring: bytes) -> Index:
+        """The index of a Debian suite with its security archive. Raises IntegrityError, FetchError."""
+        from ..ecosystems.deb_index import DebianMirrors, merged
+
+        mirrors = DebianMirrors(*self.indexes.debian(self.stack.suite))
+        return merged(self.web, mirrors, suite, self.stack.architecture, keyring)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import pytest
 from builders import make_deb
+from choosing import choose_nginx, choose_python
 from debian_archive import live, real_mirrors
 from elf_builder import AARCH64, X86_64, make_elf
 
@@ -27,8 +28,6 @@ from stager.formats.tar import Unpacked
 from stager.model import Artifact, Stack
 from stager.planning.layouts import recipe
 from stager.runtimes.chosen import Chosen
-from stager.runtimes.nginx import choose_nginx
-from stager.runtimes.python import choose_python
 
 TRIPLET = "x86_64-linux-gnu"
 PROGRAM = make_elf(needed=["libz.so.1", "libc.so.6"], interpreter="/lib64/ld-linux-x86-64.so.2")

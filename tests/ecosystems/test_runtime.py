@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from apps_fixture import npm_registry
 from builders import TarEntry, compress, make_tar
+from choosing import choose_bun, choose_node, choose_npm
 from debian_archive import live
 from elf_builder import make_elf
 
@@ -19,10 +20,7 @@ from stager.formats.archive import content_bytes
 from stager.model import Artifact, Reason
 from stager.planning.layouts import recipe
 from stager.runtimes import releases
-from stager.runtimes.bun import choose_bun
 from stager.runtimes.chosen import Chosen
-from stager.runtimes.node import choose_node
-from stager.runtimes.npm import choose_npm
 
 PROGRAM = make_elf(needed=["libc.so.6"], interpreter="/lib64/ld-linux-x86-64.so.2")
 MANIFEST = b'{"name": "demo", "version": "1.0.0"}'

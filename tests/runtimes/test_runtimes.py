@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from choosing import choose_bun, choose_nginx, choose_node, choose_npm, choose_python
 from debian_archive import MIRRORS, Pages, keyring, publish, stanza
 
 from stager.digest import Digest
@@ -13,12 +14,7 @@ from stager.errors import BadSignature, NoRuntime, StagerError, Unreachable, Ver
 from stager.facts import stacks
 from stager.model import Artifact, Plan, Reason, Runtime, Stack
 from stager.runtimes import releases
-from stager.runtimes.bun import choose_bun
 from stager.runtimes.chosen import Chosen
-from stager.runtimes.nginx import choose_nginx
-from stager.runtimes.node import choose_node
-from stager.runtimes.npm import choose_npm
-from stager.runtimes.python import choose_python
 from stager.runtimes.standalone import pbs_url
 
 DEBIAN, UBUNTU, REDHAT = stacks.load("debian-12"), stacks.load("heroku-24"), stacks.load("ubi9")
@@ -102,12 +98,6 @@ def test_it_is_taken_when_it_satisfies_everything(archive: Pages, texts: list[st
     chosen = choose_python(asked(*texts), DEBIAN, archive, MIRRORS)
     assert (chosen.runtime.source, chosen.runtime.version) == ("debian", "3.11.2")
     assert chosen.runtime.reason == Reason(f"the stack's own Python, which satisfies '{texts[0]}'", "a.toml", 1)
-
-
-def test_an_outdated_index_is_remarked_on(archive: Pages) -> None:
-    chosen = choose_python([], DEBIAN, archive, MIRRORS, now=1795827183)
-    assert len(chosen.notes) == 1
-    assert chosen.notes[0].startswith("the index of bookworm-security was valid until ")
 
 
 def test_an_index_signed_by_others_stops_the_choice() -> None:

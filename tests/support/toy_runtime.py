@@ -31,10 +31,10 @@ _lines = partial(releases.read, NAME)
 
 def _choose(ask: RuntimeRequest) -> Chosen:
     requests = [beginning(text, why) for text, why in ask.asked]
-    if found := kept(ask.previous, NAME, ask.stack, requests, frozenset({"toy/1"})):
+    if found := kept(ask, NAME, requests, "toy/1"):
         runtime, artifacts = found
         return Chosen(Runtime(NAME, runtime.version, "toys", (0, 0), reason("a toy", requests)), artifacts)
-    index = json.loads(ask.web.get(f"{ask.indexes.npm()}/toy/index.json"))
+    index = json.loads(ask.web.get(f"{ask.registry}/toy/index.json"))
     fits = [version for version in index if all_accept(requests, version)]
     if not fits:
         raise NoRuntime(NAME, asked_text(requests), ask.stack.name, sorted(index), first_place(requests))

@@ -10,6 +10,7 @@ from typing import Any
 
 from ... import __version__
 from ...model import Plan, Reason
+from ...runtimes import known
 from ..diff import Contents, Difference, Item
 from ..diff.rendering import file_groups, groups
 from ..diff.wording import SIGNS, change_text, file_text, growth_text, shown, size_text, verdict
@@ -56,8 +57,13 @@ def _facts(found: Contents, items: Sequence[Item]) -> list[Values]:
         facts.append(("Layers", str(len(found.layers))))
     if found.plan is not None:
         facts.append(("Stack", f"{found.plan.stack}/{found.plan.architecture}"))
-        facts += [(one.name.capitalize(), one.version) for one in found.plan.runtimes]
+        facts += [(_title(one.name), one.version) for one in found.plan.runtimes]
     return [{"name": shown(name), "value": shown(value)} for name, value in facts]
+
+
+def _title(runtime: str) -> str:
+    own = known(runtime)
+    return own.title if own else runtime
 
 
 # --- sizes -----------------------------------------------------------------------------------------------------

@@ -1,0 +1,46 @@
+"""Runtimes as planning chooses them, for tests that say which mirrors and registry there are."""
+
+from __future__ import annotations
+
+from stager import runtimes
+from stager.ecosystems.deb_index import DebianMirrors, Web
+from stager.model import Plan, Reason, Runtime, Stack
+from stager.net.indexes import Indexes
+from stager.runtimes.chosen import Asked, Chosen
+from stager.runtimes.record import RuntimeRequest
+
+
+def choose_python(
+    asked: Asked, stack: Stack, web: Web, debian: DebianMirrors, previous: Plan | None = None, *, ended: bool = True
+) -> Chosen:
+    """The Python for an app."""
+    return runtimes.kind("python").choose(RuntimeRequest(asked, stack, web, _at(debian), previous, ended=ended))
+
+
+def choose_nginx(stack: Stack, web: Web, debian: DebianMirrors, previous: Plan | None = None) -> Chosen:
+    """The nginx for an app."""
+    return runtimes.kind("nginx").choose(RuntimeRequest((), stack, web, _at(debian), previous))
+
+
+def choose_node(
+    asked: Asked, stack: Stack, web: Web, registry: str, previous: Plan | None = None, *, ended: bool = True
+) -> Chosen:
+    """The Node for an app."""
+    indexes = Indexes(npm_registry=registry)
+    return runtimes.kind("node").choose(RuntimeRequest(asked, stack, web, indexes, previous, ended=ended))
+
+
+def choose_npm(node: str, asked: Asked, stack: Stack, web: Web, registry: str, previous: Plan | None = None) -> Chosen:
+    """The npm for an app on a version of Node."""
+    beside = {"node": Chosen(Runtime("node", node, "npm", (0, 0), Reason("a test")), ())}
+    indexes = Indexes(npm_registry=registry)
+    return runtimes.kind("npm").choose(RuntimeRequest(asked, stack, web, indexes, previous, beside))
+
+
+def choose_bun(asked: Asked, stack: Stack, web: Web, registry: str, previous: Plan | None = None) -> Chosen:
+    """The bun for an app."""
+    return runtimes.kind("bun").choose(RuntimeRequest(asked, stack, web, Indexes(npm_registry=registry), previous))
+
+
+def _at(debian: DebianMirrors) -> Indexes:
+    return Indexes(debian_mirror=debian.archive, debian_security_mirror=debian.security)
