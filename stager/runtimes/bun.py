@@ -49,6 +49,7 @@ RUNTIME = RuntimeKind(
     choose=choose,
     rule="the newest release that every request allows",
     example="bun run server.ts",
+    signs=("bun.lock", "bun.lockb"),
     parse=lambda text, reason: npm_request(NAME, text, reason, {}),
     sources=(
         plain(".bun-version", "1.3"),

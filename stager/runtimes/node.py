@@ -115,9 +115,11 @@ RUNTIME = RuntimeKind(
     layouts={"node/1": Layout(_unpack, r"pkg:npm/[^/@]+", "MIT")},
     choose=choose,
     rule="the newest release of the newest long-term line that every request allows and the stack can run",
+    interpreter=NAME,
     commands=frozenset({"node", "npm", "npx"}) | MANAGERS,
     wish="Add a package.json, so that Node.js is in the droplet.",
     example="node server.js",
+    signs=("package.json", "*.js", "*.mjs", "*.ts"),
     parse=_parse,
     sources=(
         member("package.json", "engines.node", "range"),

@@ -213,10 +213,12 @@ RUNTIME = RuntimeKind(
     choose=choose,
     rule="the stack's own Python comes first when every request allows it; else the newest fitting build by "
     "python-build-standalone, of the default line {default} first",
+    interpreter=r"python[\d.]*",
     readers=("python", "python3"),
     commands=frozenset({"python", "python3", "pip"}),
     wish="Add a requirements.txt or a pyproject.toml, so that Python is in the droplet.",
     example="python main.py",
+    signs=("requirements*.txt", "pyproject.toml", "Pipfile", "setup.*", "*.py"),
     parse=parse,
     sources=_SOURCES,
     releases=_releases,

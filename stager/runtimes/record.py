@@ -96,6 +96,8 @@ class RuntimeKind:
     """The folder of the app that is its own, with a layer of its own; empty for a part of another runtime."""
     programs: str = ""
     """The folder on the search path that holds its programs."""
+    interpreter: str = ""
+    """A regular expression of the names of the program that runs an app's own programs."""
     readers: tuple[str, ...] = ()
     """Its programs whose first plain word is a file that they read."""
     commands: frozenset[str] = frozenset()
@@ -106,6 +108,8 @@ class RuntimeKind:
     """How to start them where it is there but has no such program, as a sentence."""
     example: str = ""
     """A start command, for people."""
+    signs: tuple[str, ...] = ()
+    """Path patterns of the files for which that is the example, where nothing says more."""
     parse: Callable[[str, Reason], Request] = beginning
     """A request's text as a test of versions. Raises VersionError."""
     sources: tuple[Reader, ...] = ()

@@ -200,7 +200,8 @@ def _given_already(found: Process, given: Iterable[Process], parties: Sequence[_
 def _runs(party: _Party, process: Process) -> set[str]:
     """The simple commands of a process; one interpreter has several names, and options that change nothing here."""
     found = [step.text for step in scripts.steps(party.facts, process.command)]
-    return {re.sub(r"^(?:python[\d.]*|node)(?: -[a-zA-Z]+)*(?= )", "run", text) for text in found}
+    names = "|".join(one.interpreter for one in runtimes.kinds() if one.interpreter)
+    return {re.sub(rf"^(?:{names})(?: -[a-zA-Z]+)*(?= )", "run", text) for text in found}
 
 
 # --- what the rules say ----------------------------------------------------------------------------------------

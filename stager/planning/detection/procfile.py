@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import BadManifest
 from ...model import Process, Reason
+from ...runtimes import kinds
 
 if TYPE_CHECKING:
     from ...tree import SourceTree
@@ -19,17 +20,12 @@ NAME = "Procfile"
 TYPE = re.compile(r"[A-Za-z0-9_-]{1,63}\Z")
 _QUOTED = re.compile(r"""(["'])([^"'\\]*\s[^"'\\]*)\1\Z""")
 """A whole command in quotes, as YAML's writers put it: for a shell it would be one word, and no program's name has spaces."""
-_PROGRAMS = (
-    (("bun.lock", "bun.lockb"), "bun run server.ts"),
-    (("package.json", "*.js", "*.mjs", "*.ts"), "node server.js"),
-    (("requirements*.txt", "pyproject.toml", "Pipfile", "setup.*", "*.py"), "python main.py"),
-)
-"""Files of a language, and how a program of it is started, for an example."""
 
 
 def _line(tree: SourceTree) -> str:
     """What a line is, with an example in the app's own language."""
-    command = next((command for names, command in _PROGRAMS if any(tree.glob(name) for name in names)), "./server")
+    found = [one.example for one in kinds() if any(tree.glob(sign) for sign in one.signs)]
+    command = found[-1] if found else "./server"  # the last: bun's lock lies beside a package.json
     return f"A line is a process type, a colon and a command, such as 'web: {command}'."
 
 
