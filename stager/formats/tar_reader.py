@@ -21,6 +21,8 @@ _MOST_KEPT = 1 << 26
 """The largest file whose bytes are kept, in bytes; a larger one is passed over as if nobody had asked for it."""
 MOST = 32 << 20
 """The bytes of a kept file beyond which it is none of ours: a list of 300,000 files is shorter."""
+_ROOM = 128 << 20
+"""The bytes of all files that are kept at once; the lists of 1,000,000 files are smaller."""
 _LONGEST = 1 << 20
 """The largest extended header that is read, in bytes."""
 
@@ -52,28 +54,36 @@ class Entry:
 
 
 class _Bounded(list[bytes]):
-    """The parts of a kept file; one that is too large is let go of instead of filling the memory."""
+    """The parts of a kept file; one that is too large, or one too many, is let go of instead of filling the memory."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, room: list[int]) -> None:
         super().__init__()
         self._left = most
+        self._room = room
 
     def append(self, part: bytes) -> None:
         """Keep a part, unless there are too many already."""
         self._left -= len(part)
-        if self._left >= 0:
+        self._room[0] -= len(part)
+        if self._left >= 0 and self._room[0] >= 0:
             super().append(part)
         else:
+            self._room[0] += sum(map(len, self)) + len(part)
+            self._left = -1
             self.clear()
 
 
 class Keep(dict[str, list[bytes]]):
-    """Which files' bytes `read_entries` is to keep: it asks by name, and the names are not known before."""
+    """Which files' bytes `read_entries` is to keep: it asks by name, and the names are not known before.
+
+    One of more than `most` bytes comes empty, and so does one that would be too much with those that are kept already.
+    """
 
     def __init__(self, wanted: Callable[[str], bool], most: int = MOST) -> None:
         super().__init__()
         self._wanted = wanted
         self._most = most
+        self._room = [_ROOM]
 
     def __bool__(self) -> bool:
         return True
@@ -82,13 +92,15 @@ class Keep(dict[str, list[bytes]]):
         """A list for the file's bytes, or None. A path that comes twice counts as it came last."""
         if not self._wanted(key):
             return None
-        self[key] = _Bounded(self._most)
+        self._room[0] += sum(map(len, super().get(key) or ()))
+        self[key] = _Bounded(self._most, self._room)
         return self[key]
 
     def taken(self) -> dict[str, bytes]:
         """The files that have been kept since this was last asked, by name; they are let go of."""
         found = {name: b"".join(parts) for name, parts in self.items()}
         self.clear()
+        self._room[0] = _ROOM
         return found
 
 

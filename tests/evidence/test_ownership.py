@@ -20,11 +20,10 @@ from stager.droplet.ownership import NOBODY, Owners
 from stager.droplet.reader import open_droplet
 from stager.evidence import diff
 from stager.evidence.diff import Contents, compare
+from stager.evidence.diff.meeting import meet
 from stager.evidence.report.model import values
 from stager.evidence.sbom import inventory, owners
-from stager.evidence.verify.scanning import scan
 from stager.evidence.verify.where import Where
-from stager.formats.tar import ROOT
 from stager.store import Store
 from stager.store.stored import resolve
 from stager.tree import SourceTree
@@ -96,8 +95,9 @@ def by_diff(found: Contents, other: Contents) -> Answers:
 
 def by_verify(droplet: Path, paths: Iterable[str]) -> Answers:
     with open_droplet(str(droplet)) as opened:
-        place = Where(scan(str(droplet)), opened.plan)
-    return {path: place.package(ROOT + path) for path in paths}
+        found = diff.read(str(droplet), "as far as possible")
+        place = Where(found, meet(found.walk(), ()), opened.plan)
+    return {path: place.package(path) for path in paths}
 
 
 def by_sbom(droplet: Path, store: Store) -> Answers:

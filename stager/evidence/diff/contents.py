@@ -16,6 +16,7 @@ from ...digest import Digest
 from ...droplet.ownership import APP, BASE, SKELETON, Owners
 from ...formats.tar import GID, MTIME, UID
 from ...model import Artifact, Plan
+from .gzipped import Gzipped
 
 LAUNCH = ".stager/launch.json"
 """What a droplet launches, and what it is for: a file of its skeleton."""
@@ -86,7 +87,7 @@ class LayerPart:
     are asked for. Either may be empty where it cannot be had.
     """
 
-    __slots__ = ("_diff_id", "_digest", "_items", "_read", "_tar", "extent", "forms", "name", "records", "size")
+    __slots__ = ("_diff_id", "_digest", "_items", "_read", "_tar", "end", "extent", "forms", "name", "records", "size")
 
     def __init__(
         self,
@@ -105,6 +106,8 @@ class LayerPart:
         self.extent = extent
         self.records: dict[str, bytes] = {}
         """Small files that say which package the layer's other files belong to, by path."""
+        self.end = 0
+        """Where in its tar the last entry ends, once they have been read."""
         self.forms = ""
         """A digest of all entries' headers and contents, once they have been read."""
         self._diff_id = diff_id
@@ -121,6 +124,7 @@ class LayerPart:
         state = hashlib.sha256()
         for item in self._read(records):
             state.update(item.form + item.content + item.end.to_bytes(8, "little"))
+            self.end = item.end
             yield item
         self.records, self.forms = records, state.hexdigest()
 
@@ -222,6 +226,8 @@ class Contents:
 
     archive: Callable[[], Iterator[bytes]] | None = None
     """The uncompressed archive, read again; None where there is not one."""
+    gzip: Gzipped | None = None
+    """How the file is, when it was to be read as far as possible: known once its entries have been walked through."""
 
     @property
     def has_files(self) -> bool:
@@ -241,6 +247,11 @@ class Contents:
         """Every entry of every part, in order; all are read. Raises BadArchive."""
         for part in self.parts():
             yield from part.items
+
+    def walk(self) -> Iterator[Item]:
+        """The same, none of which is held."""
+        for part in self.parts():
+            yield from part.walk()
 
     def records(self) -> dict[str, bytes]:
         """The package records of the parts that have been read, by path."""

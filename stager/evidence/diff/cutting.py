@@ -22,11 +22,14 @@ from ...text.typed import Node
 from .contents import Contents, Extent, Item, LayerPart, total
 from .entries_of import FACTS, LOOKING, Kept, files, read
 from .facts import facets
+from .gzipped import Gzipped, digest_of
 
 _BUFFER = 1 << 20
 _HEAD = len(codec.HEADER)
 _LAST = len(codec.trailer(0, 0))
 _ENVELOPE = "envelope"
+MOST_ENTRIES = 1_000_000
+"""Entries that are read of a file that may be damaged."""
 
 
 def droplet(path: str, digest: Digest) -> Contents:
@@ -57,6 +60,34 @@ def _fetch(parts: Iterable[LayerPart], label: str, paths: Collection[str], most:
     for part in parts:
         if part.looked_into:
             yield from files(part.tar(), label, paths, most)
+
+
+def as_far_as_possible(path: str) -> Contents:
+    """What a file holds that should be a droplet and may be anything, in one part. Nothing but Unreadable is raised."""
+    gzip = Gzipped(path)
+    part = LayerPart("", lambda kept: _entries(gzip, kept))
+    label, size = os.path.basename(path), os.path.getsize(path)
+    return Contents(
+        "droplet", label, digest_of(path), size, rest=part, gzip=gzip, archive=lambda: Gzipped(path).parts()
+    )
+
+
+def _entries(gzip: Gzipped, kept: Kept) -> Iterator[Item]:
+    """The entries that can be read; then the rest of the file, for what is to be said of it."""
+    stream, count, damage = gzip.parts(), 0, ""
+    try:
+        for count, one in enumerate(read(stream, "it", kept)):
+            if count >= MOST_ENTRIES:
+                damage = f"it has more than {MOST_ENTRIES} entries"
+                break
+            yield one
+    except BadArchive as error:
+        damage = error.message.removeprefix("it: ")
+    except (ValueError, OverflowError, RecursionError, MemoryError):
+        damage = "it has a header beyond measure"
+    for _ in stream:
+        pass
+    gzip.damage = gzip.damage or damage
 
 
 def packing(path: str) -> dict[str, str]:

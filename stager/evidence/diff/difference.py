@@ -7,7 +7,6 @@ and what a platform puts beside the app folder. Between two kinds of things the 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +15,9 @@ from itertools import chain
 from ...droplet.ownership import ENVELOPE
 from .contents import Contents, Item, LayerPart
 from .cutting import same_bytes
+from .gzipped import first_difference
+from .meeting import Meeting, meet, path_key
+from .meeting import fields as unlike
 from .planned import Change, facets, tables
 
 EQUAL, IN_ENVELOPE, IN_CONTENT = "equal", "envelope", "content"
@@ -90,7 +92,7 @@ def compare(a: Contents, b: Contents, *, content_only: bool = False) -> Differen
     rows, only_a, only_b = _share(a, b)
     files: list[FileChange] = []
     if a.has_files and b.has_files and (a.digest != b.digest or not alike):
-        met = _met(_chosen(a, only_a, b.whole), _chosen(b, only_b, a.whole))
+        met = meet(_chosen(a, only_a, b.whole), _chosen(b, only_b, a.whole))
         files = [*_files(met, a.owners(), b.owners(), alike)]
         changes += [*_repeated(met)]
         if a.kind != "folder" and b.kind != "folder":
@@ -167,15 +169,6 @@ def _equal(one: LayerPart, other: LayerPart) -> bool:
 # --- files -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Met:
-    """What two archives come to side by side: their paths in order, and by path the entries that are not alike on both."""
-
-    old: list[str]
-    new: list[str]
-    unlike: dict[str, tuple[Item | None, Item | None]]
-
-
 def _chosen(side: Contents, parts: Iterable[LayerPart], whole: bool) -> Iterable[Item]:
     """The entries to compare: all of these parts, or the app's own when the other side has no more."""
     if whole or not side.whole:
@@ -183,31 +176,10 @@ def _chosen(side: Contents, parts: Iterable[LayerPart], whole: bool) -> Iterable
     return side.of_app([item for part in parts for item in part.items])
 
 
-def _met(before: Iterable[Item], after: Iterable[Item]) -> _Met:
-    """Two archives of 200,000 entries: those of one are held, and of the other what is not like them."""
-    found = _Met([], [], {})
-    held: dict[str, Item] = {}
-    for item in before:
-        held[item.path] = item  # of a path that comes twice, the last one counts
-        found.old.append(item.path)
-    seen = set[str]()
-    for item in after:
-        one = held.get(item.path)
-        path = one.path if one else item.path
-        seen.add(path)
-        found.new.append(path)
-        if one is None or _fields(one, item):
-            found.unlike[path] = one, item
-        else:
-            found.unlike.pop(path, None)
-    found.unlike.update({path: (one, None) for path, one in held.items() if path not in seen})
-    return found
-
-
-def _files(met: _Met, owner_a: Owner, owner_b: Owner, alike: bool) -> Iterator[FileChange]:
-    for path in sorted(met.unlike, key=_bytes):
+def _files(met: Meeting, owner_a: Owner, owner_b: Owner, alike: bool) -> Iterator[FileChange]:
+    for path in sorted(met.unlike, key=path_key):
         one, other = met.unlike[path]
-        fields = _fields(one, other) if one and other else ()
+        fields = unlike(one, other) if one and other else ()
         owner = owner_b(other) if other else owner_a(one) if one else ""
         quiet = path.startswith("/") and (owner == ENVELOPE or not alike)
         quiet = quiet or (bool(fields) and all(name in _QUIET for name, _, _ in fields))
@@ -215,59 +187,21 @@ def _files(met: _Met, owner_a: Owner, owner_b: Owner, alike: bool) -> Iterator[F
         yield FileChange(path, how, owner, quiet, fields, one, other)
 
 
-def _bytes(path: str) -> bytes:
-    return path.encode("utf-8", "surrogateescape")
-
-
 _QUIET = ("permissions", "owner", "owner's name", "time", "header")
 """Fields of the envelope."""
 
 
-def _fields(a: Item, b: Item) -> tuple[tuple[str, str, str], ...]:
-    """What differs between two entries of one path, as (field, before, after)."""
-    if a.form and (a.form, a.content) == (b.form, b.content):
-        return ()
-    found = [
-        ("kind", a.kind, b.kind),
-        ("content", f"sha256:{a.sha256}", f"sha256:{b.sha256}"),
-        ("target", a.link, b.link),
-        ("executable", _yes(a), _yes(b)),
-        ("permissions", f"{a.mode:04o}", f"{b.mode:04o}"),
-        ("owner", f"{a.uid}:{a.gid}", f"{b.uid}:{b.gid}"),
-        ("owner's name", f"{a.uname}:{a.gname}", f"{b.uname}:{b.gname}"),
-        ("time", str(a.mtime), str(b.mtime)),
-    ]
-    differing = tuple(row for row in found if row[1] != row[2])
-    if not differing and a.form and b.form and a.form != b.form:
-        return (("header", a.form.hex(), b.form.hex()),)
-    return differing
+def _repeated(met: Meeting) -> Iterator[Change]:
+    """Paths that an archive holds more than once: readers disagree about them."""
+    for path, old, new in met.repeated():
+        yield Change("repeated", path, "changed", f"{old} times", f"{new} times")
 
 
-def _yes(item: Item) -> str:
-    return "yes" if item.executable else "no"
-
-
-def _repeated(met: _Met) -> Iterator[Change]:
-    """Paths that an archive holds more than once, unless both do equally often: readers disagree about them."""
-    if met.old == met.new:
-        return
-    counts = Counter(met.old), Counter(met.new)
-    for path in sorted({*counts[0], *counts[1]}, key=_bytes):
-        old, new = counts[0].get(path, 0), counts[1].get(path, 0)
-        if old != new and max(old, new) > 1:
-            yield Change("repeated", path, "changed", f"{old} times", f"{new} times")
-
-
-def _order(met: _Met) -> Iterator[Change]:
+def _order(met: Meeting) -> Iterator[Change]:
     """The first entry that stands elsewhere among those that both sides have."""
-    if met.old == met.new:
-        return
-    common = set(met.old) & set(met.new)
-    rows = [list(dict.fromkeys(path for path in some if path in common)) for some in (met.old, met.new)]
-    for one, other in zip(*rows, strict=True):
-        if one != other:
-            yield Change("order", other, "changed", f"after {one}", f"before {one}", envelope=True)
-            return
+    if found := met.displaced():
+        _, one, other = found
+        yield Change("order", other, "changed", f"after {one}", f"before {one}", envelope=True)
 
 
 # --- the envelope ----------------------------------------------------------------------------------------------
@@ -299,7 +233,7 @@ def _hidden(a: Contents, b: Contents) -> Iterator[Change]:
     """Where two archives of equal entries differ nevertheless: in the filling behind an entry, or at the end."""
     if a.archive is None or b.archive is None:
         return
-    at = _first_difference(a.archive(), b.archive())
+    at = first_difference(a.archive(), b.archive())
     if at is None:
         return
     end = 0
@@ -311,20 +245,6 @@ def _hidden(a: Contents, b: Contents) -> Iterator[Change]:
                 yield Change("padding", item.path, "changed", "", f"byte {at} of the archive", envelope=True)
                 return
     yield Change("padding", "the end of the archive", "changed", "", f"byte {at} of the archive", envelope=True)
-
-
-def _first_difference(a: Iterator[bytes], b: Iterator[bytes]) -> int | None:
-    """The offset of the first byte in which two streams differ; None when they are equal."""
-    one, other = filter(None, a), filter(None, b)  # a part may be empty before the end
-    at, left, right = 0, b"", b""
-    while True:
-        left, right = left or next(one, b""), right or next(other, b"")
-        size = min(len(left), len(right))
-        if not size:
-            return at if left or right else None
-        if left[:size] != right[:size]:
-            return at + next(index for index in range(size) if left[index] != right[index])
-        at, left, right = at + size, left[size:], right[size:]
 
 
 def _less(table: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:

@@ -26,6 +26,12 @@ def place(name: str) -> str:
     return plain.removeprefix("app/") if plain.startswith("app/") else f"/{plain}"
 
 
+def name_of(item: Item) -> str:
+    """How an entry is called in a droplet's archive."""
+    name = f".{item.path}" if item.outside else f"./app/{item.path}".removesuffix("/")
+    return f"{name}/" if item.kind == "folder" else name
+
+
 def is_record(name: str) -> bool:
     """Whether a file says what others are: the droplet's own records, and wheels' lists of files (PEP 376)."""
     path = place(name)
@@ -38,9 +44,11 @@ def read(parts: Iterable[bytes], label: str, kept: Kept, layer: str = "") -> Ite
     Raises BadArchive.
     """
     keep = Keep(is_record)
-    for entry in read_entries(parts, label, keep=keep):
-        yield item(entry, layer)
-    kept |= {place(name): data for name, data in keep.taken().items()}
+    try:
+        for entry in read_entries(parts, label, keep=keep):
+            yield item(entry, layer)
+    finally:
+        kept |= {place(name): data for name, data in keep.taken().items()}
 
 
 _USUAL = {number: number for number in (UID, MTIME, 0o664, 0o775)}

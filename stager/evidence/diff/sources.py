@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
 
 from ...digest import Digest
 from ...droplet import mistaken
@@ -26,12 +27,19 @@ _HINT = (
 _BOX, _LAYOUT, _SAVED = "metadata.json", "oci-layout", "manifest.json"
 
 
-def read(path: str) -> Contents:
+Damaged = Literal["refuse", "as far as possible"]
+
+
+def read(path: str, damaged: Damaged = "refuse") -> Contents:
     """What `path` holds, be it a droplet, slug, image, box, plan or folder; files are hashed only where they must be.
+
+    What should be a droplet may also be read `as far as possible`: then nothing but Unreadable is raised.
 
     Raises UsageError for what is none of these, Unreadable, BadArchive, BadLock, and for a folder what `SourceTree.read`
     raises.
     """
+    if damaged != "refuse":
+        return cutting.as_far_as_possible(path)
     path = os.path.abspath(path)
     label = os.path.basename(path)
     if os.path.isdir(path):

@@ -11,25 +11,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from ...errors import StagerError
+from ...formats.tar import BLOCK, ROOT
 from ...model import Plan
 from ...planning.lockfile import loads
 from ...text import parsing
+from ..diff import Contents, Item, read
+from ..diff.gzipped import Gzipped, digest_of, file_parts, first_difference, tar_position
+from ..diff.meeting import Meeting, meet
 from . import fields
 from .findings import LEVELS, MOST, Comparison, Finding, shown
 from .plans import plan_findings
-from .scanning import (
-    LAYERS,
-    LOCK,
-    Inflating,
-    Scan,
-    digest_of,
-    end_of,
-    file_parts,
-    first_difference,
-    scan,
-    tar_position,
-)
-from .where import Where
+from .where import LAYERS, LOCK, Where
 
 _SLACK = 1 << 30
 _PACKING = ("mtime", "mode", "owner", "header", "compressor", "trailing bytes")
@@ -44,12 +36,22 @@ def compare(droplet: str, rebuilt: str, *, known: Mapping[str, str] | None = Non
     digests = str(digest_of(droplet)), str(digest_of(rebuilt))
     if digests[0] == digests[1]:
         return Comparison(*digests)
-    right = scan(rebuilt)
-    left = scan(droplet, 4 * right.length + _SLACK)
-    plan = _plan(right.texts.get(LOCK))
-    place = Where(right, plan)
-    ordered = _ordered(list(_findings(left, right, place, known or {})))
+    left, right = (read(path, "as far as possible") for path in (droplet, rebuilt))
+
+    def limited() -> Iterator[Item]:
+        """The droplet's entries: by now it is known how many bytes there should be."""
+        _gzip(left).most = 4 * _gzip(right).length + _SLACK
+        yield from left.walk()
+
+    met = meet(right.walk(), limited())
+    place = Where(right, met, _plan(right.records().get(LOCK)))
+    ordered = _ordered(list(_findings(left, right, met, place, known or {})))
     return Comparison(*digests, tuple(ordered[:MOST]), dict(Counter(one.cause for one in ordered)))
+
+
+def _gzip(side: Contents) -> Gzipped:
+    assert side.gzip is not None  # it was read as far as possible
+    return side.gzip
 
 
 def _ordered(found: list[Finding]) -> list[Finding]:
@@ -72,23 +74,25 @@ def _of_packing(one: Finding) -> bool:
     return one.cause in _PACKING or (one.cause == "order" and one.level == "entry")
 
 
-def _findings(left: Scan, right: Scan, place: Where, known: Mapping[str, str]) -> Iterator[Finding]:
+def _findings(
+    left: Contents, right: Contents, met: Meeting, place: Where, known: Mapping[str, str]
+) -> Iterator[Finding]:
     count = 0
-    for one in _all(left, right, place, known):
+    for one in _all(left, right, met, place, known):
         count += 1
         yield one
     if not count:
         yield from _bytes(left, right, place)
 
 
-def _all(left: Scan, right: Scan, place: Where, known: Mapping[str, str]) -> Iterator[Finding]:
-    if left.damage:
+def _all(left: Contents, right: Contents, met: Meeting, place: Where, known: Mapping[str, str]) -> Iterator[Finding]:
+    if _gzip(left).damage:
         yield _damage(left, right, place)
     plans = list(_plans(left, right))
     yield from plans
-    if not left.entries:
+    if not met.after:
         return
-    yield from _layered(fields.compare(left, right, place, known), left, right, bool(plans))
+    yield from _layered(fields.compare(met, left, right, place, known), left, right, bool(plans))
     yield from _envelope(left, right)
 
 
@@ -102,36 +106,36 @@ def _plan(text: bytes | None) -> Plan | None:
         return None
 
 
-def _plans(left: Scan, right: Scan) -> Iterator[Finding]:
-    texts = left.texts.get(LOCK), right.texts.get(LOCK)
-    if texts[0] == texts[1] or (texts[0] is None and left.damage):
+def _plans(left: Contents, right: Contents) -> Iterator[Finding]:
+    texts = left.records().get(LOCK), right.records().get(LOCK)
+    if texts[0] == texts[1] or (texts[0] is None and _gzip(left).damage):
         return
     plans = _plan(texts[0]), _plan(texts[1])
     if plans[0] and plans[1]:
-        yield from plan_findings(plans[0], plans[1], LOCK)
+        yield from plan_findings(plans[0], plans[1], ROOT + LOCK)
     elif texts[0] is None:
-        yield Finding("plan", "missing entry", LOCK, "it carries no plan: it is no droplet of stager")
+        yield Finding("plan", "missing entry", ROOT + LOCK, "it carries no plan: it is no droplet of stager")
     else:
-        yield Finding("plan", "different input", LOCK, "the plan it carries cannot be read")
+        yield Finding("plan", "different input", ROOT + LOCK, "the plan it carries cannot be read")
 
 
 # --- layers ----------------------------------------------------------------------------------------------------
 
 
-def _layered(found: Iterator[Finding], left: Scan, right: Scan, planned: bool) -> Iterator[Finding]:
+def _layered(found: Iterator[Finding], left: Contents, right: Contents, planned: bool) -> Iterator[Finding]:
     """The entries' findings. The layer table and the plan follow from the rest, and count only when nothing else differs."""
     rest: list[Finding] = []
     derived: list[Finding] = []
     for one in found:
-        (derived if one.path in (LAYERS, LOCK) and one.level == "byte" else rest).append(one)
+        (derived if one.path in (ROOT + LAYERS, ROOT + LOCK) and one.level == "byte" else rest).append(one)
     yield from rest
     if rest or planned:
         return
     for one in derived:
-        yield _cut(one, left, right) if one.path == LAYERS else one
+        yield _cut(one, left, right) if one.path == ROOT + LAYERS else one
 
 
-def _cut(one: Finding, left: Scan, right: Scan) -> Finding:
+def _cut(one: Finding, left: Contents, right: Contents) -> Finding:
     """Only the layer table differs: the same entries were compressed otherwise, cut otherwise, or wrongly described."""
     tables = _table(left), _table(right)
     names = [[row[0] for row in table] for table in tables]
@@ -147,10 +151,10 @@ def _cut(one: Finding, left: Scan, right: Scan) -> Finding:
     return replace(one, cause="compressor", what=what, layer=shown(name), package="")
 
 
-def _table(of: Scan) -> list[tuple[str, int, int, int]]:
+def _table(of: Contents) -> list[tuple[str, int, int, int]]:
     """Each layer's name, compressed size, length and CRC-32 as a droplet states them."""
     try:
-        document = parsing.json(of.texts.get(LAYERS, b"{}"))
+        document = parsing.json(of.records().get(LAYERS, b"{}"))
         rows = [*document["layers"][:200], {"name": "the envelope", **document["envelope"]}]
         found = [(str(row["name"])[:40], int(row["size"]), int(row["length"]), int(row["crc"])) for row in rows]
         return [*found, ("the end of the archive", int(document["end"]), 0, 0)]
@@ -161,32 +165,37 @@ def _table(of: Scan) -> list[tuple[str, int, int, int]]:
 # --- what lies outside the entries -----------------------------------------------------------------------------
 
 
-def _damage(left: Scan, right: Scan, place: Where) -> Finding:
+def _damage(left: Contents, right: Contents, place: Where) -> Finding:
     """A file that cannot be read whole, with the first entry that is not as it should be."""
-    cause = "truncated" if left.cut and left.size < right.size else "damaged"
-    path = "[gzip header]"
-    if left.members:
-        raw = first_difference(file_parts(left.path), file_parts(right.path))
-        tar = first_difference(Inflating(left.path, left.length).parts(), Inflating(right.path).parts())
-        path = _at(right, max(tar, tar_position(right.path, raw)), "[end of the file]")
-    return place.finding("byte", cause, path, left.damage)
+    gzip = _gzip(left)
+    cause = "truncated" if gzip.cut and left.size < right.size else "damaged"
+    if not gzip.members:
+        return _at(None, "[gzip header]", cause, place, gzip.damage)
+    raw = first_difference(file_parts(gzip.path), file_parts(_gzip(right).path)) or 0
+    short = Gzipped(gzip.path, gzip.length)
+    tar = first_difference(short.parts(), Gzipped(_gzip(right).path).parts())
+    offset = max(gzip.length if tar is None else tar, tar_position(_gzip(right).path, raw))
+    return _at(place.at(offset), "[end of the file]", cause, place, gzip.damage)
 
 
-def _at(of: Scan, offset: int, otherwise: str) -> str:
-    entry = of.at(offset)
-    return entry.name if entry else otherwise
+def _at(item: Item | None, otherwise: str, cause: str, place: Where, what: str, *values: str) -> Finding:
+    """A finding in the bytes: at an entry, or at what is none."""
+    if item is None:
+        return Finding("byte", cause, otherwise, shown(what), *values)
+    return place.finding("byte", cause, item, what, *values)
 
 
-def _envelope(left: Scan, right: Scan) -> Iterator[Finding]:
+def _envelope(left: Contents, right: Contents) -> Iterator[Finding]:
     """What the gzip file has around the deflate stream."""
-    if left.header != right.header:
-        yield from _gzip_header(left.header, right.header)
-    if left.trailing:
-        what = f"{left.trailing} bytes follow the end of the gzip file"
+    gzip, header = _gzip(left), _gzip(right).header
+    if gzip.header != header:
+        yield from _gzip_header(gzip.header, header)
+    if gzip.trailing:
+        what = f"{gzip.trailing} bytes follow the end of the gzip file"
         yield Finding("byte", "trailing bytes", "[end of the file]", what)
-    if left.members > 1:
-        what = f"it is {left.members} gzip members in a row; some readers stop after the first"
-        yield Finding("byte", "compressor", "[gzip]", what, "members", str(left.members), "1")
+    if gzip.members > 1:
+        what = f"it is {gzip.members} gzip members in a row; some readers stop after the first"
+        yield Finding("byte", "compressor", "[gzip]", what, "members", str(gzip.members), "1")
 
 
 _GZIP = (
@@ -211,31 +220,30 @@ def _gzip_header(a: bytes, b: bytes) -> Iterator[Finding]:
         yield Finding("field", "header", "[gzip header]", what, "gzip name", a[10:60].hex(), b[10:60].hex())
 
 
-def _bytes(left: Scan, right: Scan, place: Where) -> Iterator[Finding]:
+def _bytes(left: Contents, right: Contents, place: Where) -> Iterator[Finding]:
     """No entry, no field and no header differs, but the files do: between the entries, at the end, or the compressor."""
-    if left.tar != right.tar:
-        at = first_difference(Inflating(left.path).parts(), Inflating(right.path).parts())
+    gzips = _gzip(left), _gzip(right)
+    if gzips[0].tar != gzips[1].tar:
+        at = first_difference(*(Gzipped(gzip.path).parts() for gzip in gzips)) or 0
         yield _between(at, left, right, place)
         return
-    at = first_difference(file_parts(left.path), file_parts(right.path))
-    path = _at(right, tar_position(right.path, at), "[end of the archive]")
+    at = first_difference(*(file_parts(gzip.path) for gzip in gzips)) or 0
     what = f"the same content was compressed otherwise, from byte {at} of the file on"
-    yield place.finding("byte", "compressor", path, what, "deflate", f"{left.size} bytes", f"{right.size} bytes")
+    item = place.at(tar_position(gzips[1].path, at))
+    values = "deflate", f"{left.size} bytes", f"{right.size} bytes"
+    yield _at(item, "[end of the archive]", "compressor", place, what, *values)
 
 
-def _between(at: int, left: Scan, right: Scan, place: Where) -> Finding:
-    entry = right.at(at) or left.at(at)
-    if entry is None:
-        what = f"the end of the archive is {left.length - _end(left)} bytes, not {right.length - _end(right)}"
-        if left.length == right.length:
+def _between(at: int, left: Contents, right: Contents, place: Where) -> Finding:
+    item = place.at(at)
+    if item is None:
+        rests = [_gzip(side).length - (side.rest.end if side.rest else 0) for side in (left, right)]
+        what = f"the end of the archive is {rests[0]} bytes, not {rests[1]}"
+        if rests[0] == rests[1]:
             what = "the end of the archive is not only zeros"
         return Finding("byte", "trailing bytes", "[end of the archive]", what, "end")
-    if at < entry.offset:
+    if at < item.end - BLOCK - item.size - -item.size % BLOCK:
         what = f"another extended header in front of it, from byte {at} of the archive on"
-        return place.finding("field", "header", entry.name, what, "extended header")
+        return place.finding("field", "header", item, what, "extended header")
     what = f"the padding after its content is not zeros, at byte {at} of the archive"
-    return place.finding("byte", "header", entry.name, what, "padding")
-
-
-def _end(of: Scan) -> int:
-    return end_of(of.entries[-1]) if of.entries else 0
+    return place.finding("byte", "header", item, what, "padding")

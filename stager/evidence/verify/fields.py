@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
-from ...formats.tar_reader import Entry
+from ...errors import BadArchive
+from ...formats.tar_reader import Entry, Keep, read_entries
+from ..diff import Contents, Item
+from ..diff.entries_of import name_of, place
+from ..diff.meeting import Meeting
 from .contents import explain
 from .findings import Finding
-from .scanning import Scan, contents_of
 from .where import Where
 
 _OPENED = 40
 """So many differing files are opened to see why; beyond, only that they differ is said."""
+_CLOSELY = 1000
+"""So many entries that are unlike are looked at to the last bit of their headers; of the rest, the fields are told."""
 _BIG = 16 << 20
 """A file of more bytes is not opened."""
 _RAW = (
@@ -35,70 +40,70 @@ _RAW = (
 """A ustar header's fields (POSIX.1-1988, `tar.h`), the checksum last, since it follows from the others."""
 
 
-def compare(left: Scan, right: Scan, place: Where, known: Mapping[str, str]) -> Iterator[Finding]:
-    """Every difference between the entries of two archives, in the order of the second one's."""
-    a, b = _first(left), _first(right)
-    damaged = bool(left.damage)
-    yield from _repeated(left, right, place)
-    yield from _missing(a, b, place, damaged)
-    yield from _moved(a, b, place)
-    changed: list[str] = []
-    for name, entry in b.items():
-        if name in a:
-            yield from _entry(a[name], entry, place)
-            if _content(a[name]) != _content(entry):
-                changed.append(name)
-    yield from _contents(changed, left, right, a, b, place, known)
+def compare(
+    met: Meeting, droplet: Contents, rebuilt: Contents, place: Where, known: Mapping[str, str]
+) -> Iterator[Finding]:
+    """Every difference between the entries of two archives, in the order of the rebuilt one's, which `met` has first."""
+    yield from _repeated(met, place)
+    yield from _missing(met, bool(droplet.gzip and droplet.gzip.damage), place)
+    yield from _moved(met, place)
+    both = {path: pair for path in met.held if (pair := met.unlike.get(path)) and pair[1]}
+    changed = [path for path, pair in both.items() if _content(pair[0]) != _content(pair[1])]
+    small = [path for path in changed if all(item and item.size <= _BIG for item in both[path])]
+    opened, closely = set(small[:_OPENED]), set(list(both)[:_CLOSELY])
+    one, other = look(droplet, closely, opened), look(rebuilt, closely, opened)
+    for path, (b, a) in both.items():
+        assert a is not None
+        assert b is not None
+        entries = one.entries.get(path), other.entries.get(path)
+        yield from _entry(entries[0], entries[1], b, place) if entries[0] and entries[1] else _fields(a, b, b, place)
+    for path in changed:
+        b, a = both[path]
+        assert a is not None
+        assert b is not None
+        if a.kind == b.kind:  # another one has been told already
+            yield _changed(a, b, one.contents.get(path), other.contents.get(path), place, known)
 
 
-def _first(of: Scan) -> dict[str, Entry]:
-    found: dict[str, Entry] = {}
-    for entry in of.entries:
-        found.setdefault(entry.name, entry)
-    return found
-
-
-def _content(entry: Entry) -> tuple[str, int]:
-    return (entry.sha256, entry.size) if entry.kind == "file" else ("", 0)
+def _content(item: Item | None) -> tuple[bytes, int]:
+    return (item.content, item.size) if item and item.kind == "file" else (b"", 0)
 
 
 # --- which entries there are -----------------------------------------------------------------------------------
 
 
-def _repeated(left: Scan, right: Scan, place: Where) -> Iterator[Finding]:
-    counts, expected = (Counter(entry.name for entry in of.entries) for of in (left, right))
-    for name, count in counts.items():
-        if count > 1 and count != expected[name]:
+def _repeated(met: Meeting, place: Where) -> Iterator[Finding]:
+    for path, expected, count in met.repeated():
+        if count > 1:
+            item = met.held.get(path) or next(item for item in met.unlike[path] if item)
             what = f"it occurs {count} times"
-            yield place.finding("entry", "duplicate entry", name, what, "count", str(count), str(expected[name]))
+            yield place.finding("entry", "duplicate entry", item, what, "count", str(count), str(expected))
 
 
-def _missing(a: Mapping[str, Entry], b: Mapping[str, Entry], place: Where, damaged: bool) -> Iterator[Finding]:
+def _missing(met: Meeting, damaged: bool, place: Where) -> Iterator[Finding]:
     """Entries that only one archive has. Of a damaged one nothing is said beyond the last entry that could be read."""
-    names = list(b)
-    known = [index for index, name in enumerate(names) if name in a]
-    until = known[-1] if damaged and known else len(names)
-    extra = {_content(entry): name for name, entry in a.items() if name not in b and entry.size}
-    for name in names[:until]:
-        if name not in a:
-            moved = extra.get(_content(b[name]))
-            what = (
-                f"the droplet does not have it; its content is at {moved}" if moved else "the droplet does not have it"
-            )
-            yield place.finding("entry", "missing entry", name, what, "", "", b[name].kind)
-    for name in a:
-        if name not in b:
-            yield place.finding("entry", "extra entry", name, "the source does not give it", "", a[name].kind, "")
+    there = set(met.after)
+    known = [index for index, path in enumerate(met.before) if path in there]
+    until = known[-1] if damaged and known else len(met.before)
+    extra = [item for expected, item in met.unlike.values() if item and not expected]
+    contents = {_content(item): item for item in extra if item.size}
+    for path in met.before[:until]:
+        if path not in there:
+            item = met.held[path]
+            moved = contents.get(_content(item))
+            what = "the droplet does not have it" + (f"; its content is at {name_of(moved)}" if moved else "")
+            yield place.finding("entry", "missing entry", item, what, "", "", item.kind)
+    for item in extra:
+        yield place.finding("entry", "extra entry", item, "the source does not give it", "", item.kind, "")
 
 
-def _moved(a: Mapping[str, Entry], b: Mapping[str, Entry], place: Where) -> Iterator[Finding]:
+def _moved(met: Meeting, place: Where) -> Iterator[Finding]:
     """The first place at which the entries that both have come in another order."""
-    one, other = [name for name in a if name in b], [name for name in b if name in a]
-    for mine, its in zip(one, other, strict=True):
-        if mine != its:
-            what = f"it comes where {its} should"
-            yield place.finding("entry", "order", mine, what, "position", str(one.index(its)), str(other.index(its)))
-            return
+    if found := met.displaced():
+        at, its, mine = found
+        what = f"it comes where {name_of(met.held[its])} should"
+        there = [path for path in dict.fromkeys(met.before) if path in set(met.after)].index(mine)
+        yield place.finding("entry", "order", met.held[mine], what, "position", str(at), str(there))
 
 
 # --- which fields differ ---------------------------------------------------------------------------------------
@@ -116,21 +121,25 @@ _CAUSES = {
 _PAX = {**_CAUSES, "atime": "mtime", "ctime": "mtime", "linkpath": "link target"}
 
 
-def _entry(a: Entry, b: Entry, place: Where) -> Iterator[Finding]:
-    found = 0
-    for field, cause in _CAUSES.items():
-        one, other = getattr(a, field), getattr(b, field)
-        if one != other:
-            found += 1
-            yield _field(b.name, field, cause, _value(field, one), _value(field, other), place)
+def _entry(a: Entry, b: Entry, at: Item, place: Where) -> Iterator[Finding]:
+    told = list(_fields(a, b, at, place))
+    yield from told
+    found = len(told)
     records = dict(a.pax), dict(b.pax)
     for key in sorted({*records[0], *records[1]}):
         if records[0].get(key) != records[1].get(key) and not (found and key == "linkpath") and _counts(key, records):
             found += 1
             one, other = (record.get(key, "absent") for record in records)
-            yield _field(b.name, f"PAX {key}", _PAX.get(key, "header"), one, other, place)
+            yield _field(at, f"PAX {key}", _PAX.get(key, "header"), one, other, place)
     if not found and a.header != b.header and a.size == b.size:
-        yield from _raw(a, b, place)
+        yield from _raw(a, b, at, place)
+
+
+def _fields(a: Entry | Item, b: Entry | Item, at: Item, place: Where) -> Iterator[Finding]:
+    for field, cause in _CAUSES.items():
+        one, other = getattr(a, field), getattr(b, field)
+        if one != other:
+            yield _field(at, field, cause, _value(field, one), _value(field, other), place)
 
 
 def _counts(key: str, records: tuple[Mapping[str, str], Mapping[str, str]]) -> bool:
@@ -142,43 +151,56 @@ def _value(field: str, value: object) -> str:
     return f"{value:04o}" if field == "mode" else str(value)
 
 
-def _field(name: str, field: str, cause: str, one: str, other: str, place: Where) -> Finding:
+def _field(at: Item, field: str, cause: str, one: str, other: str, place: Where) -> Finding:
     what = f"its {field} is {one or 'empty'}, not {other or 'empty'}"
-    return place.finding("field", cause, name, what, field, one, other)
+    return place.finding("field", cause, at, what, field, one, other)
 
 
-def _raw(a: Entry, b: Entry, place: Where) -> Iterator[Finding]:
+def _raw(a: Entry, b: Entry, at: Item, place: Where) -> Iterator[Finding]:
     """The same values, written in another way."""
     for field, start, end in _RAW:
         one, other = a.header[start:end], b.header[start:end]
         if one != other:
             values = [data.rstrip(b"\0").decode("latin-1") for data in (one, other)]
             what = f"its header's {field} is written in another way"
-            yield place.finding("field", "header", b.name, what, field, *values)
+            yield place.finding("field", "header", at, what, field, *values)
             return
 
 
 # --- which contents differ -------------------------------------------------------------------------------------
 
 
-def _contents(
-    names: list[str],
-    left: Scan,
-    right: Scan,
-    a: Mapping[str, Entry],
-    b: Mapping[str, Entry],
-    place: Where,
-    known: Mapping[str, str],
-) -> Iterator[Finding]:
-    small = {name for name in names if a[name].kind == b[name].kind and max(a[name].size, b[name].size) <= _BIG}
-    opened = set([name for name in names if name in small][:_OPENED])
-    data = (contents_of(left.path, opened), contents_of(right.path, opened)) if opened else ({}, {})
-    for name in names:
-        if a[name].kind != b[name].kind:
-            continue  # said already
-        if name in data[0] and name in data[1]:
-            why = explain(name, data[0][name], data[1][name], known, verbatim=place.verbatim(name))
-            yield place.finding("byte", why.cause, name, why.what, why.place, why.droplet, why.rebuilt)
-        else:
-            sizes = f"{a[name].size} bytes", f"{b[name].size} bytes"
-            yield place.finding("byte", "different input", name, "the content differs", "content", *sizes)
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """What a closer look at an archive gives, by path."""
+
+    entries: dict[str, Entry]
+    contents: dict[str, bytes]
+
+
+def look(of: Contents, closely: set[str], opened: set[str]) -> _Looked:
+    """Some entries with their headers, and some contents, as far as the archive can be read."""
+    found = _Looked({}, {})
+    keep = Keep(lambda name: place(name) in opened, _BIG)
+    wanted = closely | opened
+    try:
+        for entry in read_entries(of.archive() if of.archive and wanted else (), "it", contents=False, keep=keep):
+            if (path := place(entry.name)) in wanted:
+                found.entries[path] = entry
+            if len(found.entries) == len(wanted):
+                break
+    except (BadArchive, ValueError, OverflowError, RecursionError, MemoryError):
+        pass  # what is damaged has been told
+    contents = {place(name): data for name, data in keep.taken().items()}
+    found.contents.update({path: data for path, data in contents.items() if found.entries[path].size == len(data)})
+    return found
+
+
+def _changed(
+    a: Item, b: Item, droplet: bytes | None, rebuilt: bytes | None, place: Where, known: Mapping[str, str]
+) -> Finding:
+    if droplet is None or rebuilt is None:
+        sizes = f"{a.size} bytes", f"{b.size} bytes"
+        return place.finding("byte", "different input", b, "the content differs", "content", *sizes)
+    why = explain(b.path, droplet, rebuilt, known, verbatim=place.verbatim(b.path))
+    return place.finding("byte", why.cause, b, why.what, why.place, why.droplet, why.rebuilt)

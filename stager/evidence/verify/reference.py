@@ -27,10 +27,10 @@ from ...errors import (
     Unreachable,
     UsageError,
 )
-from ...formats.tar import ROOT
 from ...model import Layer
+from ..diff import read as read_contents
+from ..diff.gzipped import digest_of
 from .findings import Comparison, Finding, shown
-from .scanning import digest_of, scan
 
 if TYPE_CHECKING:
     from ...net.indexes import Indexes
@@ -173,8 +173,10 @@ def _whole(path: str, again: Restaged) -> Comparison:
 
 def _is_droplet(path: str) -> bool:
     """Whether a file means to be a droplet: gzip, with the envelope that exports for other platforms leave out."""
-    found = scan(path)
-    return bool(found.members) and (bool(found.damage) or any(not one.name.startswith(ROOT) for one in found.entries))
+    found = read_contents(path, "as far as possible")
+    outside = [item for item in found.walk() if item.outside]
+    assert found.gzip is not None
+    return bool(found.gzip.members) and bool(found.gzip.damage or outside)
 
 
 def _exported(path: str) -> tuple[str, tuple[str, ...]] | None:

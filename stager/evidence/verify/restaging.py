@@ -128,10 +128,12 @@ def _plan(folder: Folder, droplet: str) -> tuple[Plan, tuple[str, ...]]:
 
 
 def _carried(droplet: str) -> bytes | None:
-    from .scanning import LOCK, contents_of
+    from ..diff import read
+    from .fields import look
+    from .where import LOCK
 
     try:
-        return contents_of(droplet, {LOCK}).get(LOCK)
+        return look(read(droplet, "as far as possible"), set(), {LOCK}).contents.get(LOCK)
     except Unreadable:
         return None
 

@@ -1,4 +1,4 @@
-"""Where a path of a droplet is and whose it is: its layer, the package that brings it, and whether its content is a copy.
+"""Where an entry of a droplet is and whose it is: its layer, the package that brings it, and whether its content is a copy.
 
 Read from the droplet that was staged just now, which can be trusted, and from its plan.
 """
@@ -6,72 +6,76 @@ Read from the droplet that was staged just now, which can be trusted, and from i
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from functools import cached_property
 
-from ...droplet.ownership import APP, APP_LAYER, BEHIND, NOBODY, RECORD, SKELETON, STAGER, Owners
-from ...formats.tar import ROOT
+from ...droplet.ownership import APP, APP_LAYER, NOBODY, SKELETON, STAGER, Owners
 from ...model import Plan
 from ...text import parsing
+from ..diff import Contents, Item
+from ..diff.entries_of import name_of
+from ..diff.meeting import Meeting
 from .findings import Finding, shown
-from .scanning import LAYERS, Scan, contents_of, end_of
 
+LOCK, LAYERS = ".stager/stager.lock", ".stager/layers.json"
 _MADE = re.compile(r"/(?:RECORD|INSTALLER|REQUESTED|direct_url\.json)$|\.pyc$|^\.stager/pypi/bin/|^\.profile\.d/000-")
 """What staging itself writes into a package's place; everything else there is a copy out of the artifact."""
 
 
 class Where:
-    """Answers for the paths in the archive `of`, whose plan is `plan`."""
+    """Answers for the entries of `rebuilt`, which are the first side of `met` and whose plan is `plan`."""
 
-    def __init__(self, of: Scan, plan: Plan | None) -> None:
-        self._of = of
-        self._plan = plan
-        bounds = _bounds(of)
-        ends, names = [end for _, end in bounds], [*(name for name, _ in bounds), APP_LAYER if bounds else ""]
-        self._entries = {
-            entry.name: (names[bisect_right(ends, entry.offset)] if entry.name.startswith(ROOT) else BEHIND, entry.kind)
-            for entry in of.entries
-        }
+    def __init__(self, rebuilt: Contents, met: Meeting, plan: Plan | None) -> None:
+        self._held = met.held
+        bounds = _bounds(rebuilt, met)
+        self._ends = [end for _, end in bounds]
+        self._names = [*(name for name, _ in bounds), APP_LAYER if bounds else ""]
+        self._owners = Owners(plan, rebuilt.records())
 
     @cached_property
-    def _owners(self) -> Owners:
-        """Reads the archive once more, since wheels' lists of files are seldom needed."""
-        names = {name for name in self._entries if name.endswith(RECORD)}
-        found = contents_of(self._of.path, names) if names else {}
-        return Owners(self._plan, {name.removeprefix(ROOT): data for name, data in found.items()})
+    def _starts(self) -> list[int]:
+        ends = [item.end for item in self._held.values()]
+        return [0, *ends[:-1]]
 
-    def layer(self, name: str) -> str:
+    def at(self, offset: int) -> Item | None:
+        """The entry that a byte of the tar belongs to, extended headers included; None behind the last one."""
+        index = bisect_right(self._starts, offset) - 1
+        found = list(self._held.values())[index] if self._held else None
+        return found if found and offset < found.end else None
+
+    def layer(self, path: str) -> str:
         """The layer an entry lies in; empty for the envelope, and for what this archive does not have."""
-        layer, _ = self._entries.get(name, ("", ""))
-        return "" if layer == BEHIND else layer
+        item = self._held.get(path)
+        return "" if item is None or item.outside else self._names[bisect_left(self._ends, item.end)]
 
-    def package(self, name: str) -> str:
+    def package(self, path: str) -> str:
         """Whose an entry is, as `ownership` says; empty for the envelope's."""
-        if not name.startswith(ROOT):
+        if path.startswith("/"):
             return ""
-        _, kind = self._entries.get(name, ("", "file"))
-        return self._owners.of(name.removeprefix(ROOT).rstrip("/"), kind, self.layer(name))
+        item, layer = self._held.get(path), self.layer(path)
+        return self._owners.of(path, item.kind if item else "file", layer)
 
-    def verbatim(self, name: str) -> bool:
+    def verbatim(self, path: str) -> bool:
         """Whether an entry's content is copied as it is from the source or from an artifact, so only these can differ."""
-        if _MADE.search(name.removeprefix(ROOT)) or self.layer(name) in ("", SKELETON):
+        if _MADE.search(path) or self.layer(path) in ("", SKELETON):
             return False
-        return self.layer(name) == APP_LAYER or self.package(name) not in (APP, STAGER, NOBODY)
+        return self.layer(path) == APP_LAYER or self.package(path) not in (APP, STAGER, NOBODY)
 
     def finding(
-        self, level: str, cause: str, name: str, what: str, where: str = "", droplet: str = "", rebuilt: str = ""
+        self, level: str, cause: str, at: Item, what: str, where: str = "", droplet: str = "", rebuilt: str = ""
     ) -> Finding:
         """A finding at an entry, with its layer and package filled in and everything fit to be shown."""
         values = (shown(what), shown(where), shown(droplet), shown(rebuilt))
-        return Finding(level, cause, shown(name, 400), *values, self.layer(name), shown(self.package(name)))
+        package = shown(self.package(at.path))
+        return Finding(level, cause, shown(name_of(at), 400), *values, self.layer(at.path), package)
 
 
-def _bounds(of: Scan) -> list[tuple[str, int]]:
+def _bounds(rebuilt: Contents, met: Meeting) -> list[tuple[str, int]]:
     """Every layer's name and the tar's byte after it, in order; the app's layer, which comes last, is not among them."""
     try:
-        table = parsing.json(of.texts.get(LAYERS, b"{}"))
+        table = parsing.json(rebuilt.records().get(LAYERS, b"{}"))
         count = int(table["entries"])
-        bounds = [(SKELETON, end_of(of.entries[count - 1]))]
+        bounds = [(SKELETON, met.held[met.before[count - 1]].end)]
         for row in table["layers"]:
             bounds.append((str(row["name"]), bounds[-1][1] + int(row["length"])))
         return bounds

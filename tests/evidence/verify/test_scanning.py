@@ -14,8 +14,11 @@ from hypothesis import strategies as some
 from made_droplets import stage
 
 from stager.errors import Unreadable
+from stager.evidence.diff import read
+from stager.evidence.diff.gzipped import first_difference, header_size
 from stager.evidence.verify.causes import compare
-from stager.evidence.verify.scanning import LOCK, first_difference, header_size, scan
+from stager.evidence.verify.where import LOCK
+from stager.formats.tar import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +49,8 @@ HOSTILE = {
     ),
     "names that are no UTF-8": packed(make_tar([TarEntry(b"./app/\xff\xfe\x80", b"1")])),
     "malformed PAX": packed(make_tar([TarEntry("p", b"9999 path=x\n", b"x"), TarEntry("x", b"1")])),
-    "two plans": packed(make_tar([TarEntry(LOCK, b"x"), TarEntry(LOCK, b"version = 1\n")])),
-    "a plan that is deep": packed(make_tar([TarEntry(LOCK, b"a = " + b"[" * 50_000)])),
+    "two plans": packed(make_tar([TarEntry(ROOT + LOCK, b"x"), TarEntry(ROOT + LOCK, b"version = 1\n")])),
+    "a plan that is deep": packed(make_tar([TarEntry(ROOT + LOCK, b"a = " + b"[" * 50_000)])),
     "layers that are deep": packed(make_tar([TarEntry("./app/.stager/layers.json", b"[" * 100_000)])),
     "layers that are wrong": packed(
         make_tar([TarEntry("./app/.stager/layers.json", b'{"layers":[{"name":1}],"entries":1e999}')])
@@ -80,13 +83,24 @@ def test_a_bomb_stops_early(droplet: Path, tmp_path: Path) -> None:
 
 def test_a_huge_plan_is_not_kept(tmp_path: Path) -> None:
     path = tmp_path / "plan.tgz"
-    path.write_bytes(packed(make_tar([TarEntry(LOCK, bytes(40 << 20))])))
-    assert len(scan(str(path)).texts[LOCK]) <= 32 << 20
+    path.write_bytes(packed(make_tar([TarEntry(ROOT + LOCK, bytes(40 << 20))])))
+    found = read(str(path), "as far as possible")
+    assert [item.path for item in found.items()] == [LOCK]
+    assert found.records() == {LOCK: b""}
+
+
+def test_many_lists_are_not_kept(tmp_path: Path) -> None:
+    path = tmp_path / "lists.tgz"
+    names = [f"{ROOT}.stager/pypi/site-packages/p{n}.dist-info/RECORD" for n in range(9)]
+    path.write_bytes(gzip.compress(make_tar([TarEntry(name, bytes(20 << 20)) for name in names]), 1, mtime=0))
+    found = read(str(path), "as far as possible")
+    assert len(list(found.items())) == 9
+    assert sorted(map(len, found.records().values())) == [0] * 3 + [20 << 20] * 6
 
 
 def test_a_missing_file() -> None:
     with pytest.raises(Unreadable):
-        scan("/nonexistent/droplet.tgz")
+        read("/nonexistent/droplet.tgz", "as far as possible")
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -107,7 +121,8 @@ def test_first_difference_does_not_depend_on_the_parts(one: bytes, other: bytes,
     def parts(data: bytes, size: int) -> list[bytes]:
         return [data[at : at + size] for at in range(0, len(data), size)]
 
-    same = next((i for i, (x, y) in enumerate(zip(one, other, strict=False)) if x != y), min(len(one), len(other)))
+    until = min(len(one), len(other))
+    same = next((i for i in range(until) if one[i] != other[i]), None if one == other else until)
     assert first_difference(iter(parts(one, a)), iter(parts(other, b))) == same
 
 

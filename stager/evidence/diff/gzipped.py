@@ -1,7 +1,6 @@
-"""Reading a droplet file that may be anything: how far it can be read, what is there, and what is wrong with it.
+"""A gzip file as it is: whole, cut short, damaged, of several members, with something behind its end (RFC 1952).
 
-`droplet.reader` refuses what is no whole droplet; here every file gives a `Scan`, because a damaged or foreign one has to be
-compared as well. Sizes are bounded, so that a hostile file costs no more than a few droplets.
+Nothing of it is refused: what was found is told, and what could be inflated is given.
 """
 
 from __future__ import annotations
@@ -9,30 +8,23 @@ from __future__ import annotations
 import hashlib
 import os
 import zlib
-from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from ...digest import Digest
-from ...errors import BadArchive, Unreadable
+from ...droplet.reader import drained
+from ...errors import Unreadable
 from ...files import regular
-from ...formats.tar import BLOCK, ROOT
-from ...formats.tar_reader import Entry, read_entries
 
-LOCK, LAYERS = f"{ROOT}.stager/stager.lock", f"{ROOT}.stager/layers.json"
-MOST_ENTRIES = 1_000_000
 MOST_BYTES = 1 << 36
 """A tar of more bytes than this is not read to its end (64 GiB)."""
 _BUFFER = 1 << 18
-_OUT = 1 << 20
-_KEPT = 32 << 20
 
 
-class Inflating:
-    """One gzip file being inflated, member by member (RFC 1952); what was found stays in the attributes.
+class Gzipped:
+    """One gzip file being inflated, member by member; what was found stays in the attributes.
 
-    `header` is the first member's header, `members` their number, `trailing` the bytes after the last, `cut` whether the
-    file ends too early, `damage` a sentence when something is wrong.
+    `header` is the first member's header, `members` their number, `trailing` the bytes after the last, `length` those of what
+    was inflated, `cut` whether the file ends too early, `damage` a sentence when something is wrong.
     """
 
     def __init__(self, path: str, most: int = MOST_BYTES) -> None:
@@ -44,6 +36,12 @@ class Inflating:
         self.damage = ""
         self._crc = 0
         self._size = 0
+        self._state = hashlib.sha256()
+
+    @property
+    def tar(self) -> str:
+        """The SHA-256 of what was inflated."""
+        return self._state.hexdigest()
 
     def parts(self) -> Iterator[bytes]:
         """The uncompressed bytes as far as they can be had. Raises Unreadable when the file cannot be opened."""
@@ -88,12 +86,13 @@ class Inflating:
         self._check(source.take(8))
 
     def _decoded(self, decoder: zlib._Decompress, part: bytes) -> Iterator[bytes]:
-        while part and not decoder.eof and self.length <= self.most:
-            data = decoder.decompress(part, _OUT)
-            part = decoder.unconsumed_tail
+        for data in drained(decoder, part):
             self._crc, self._size = zlib.crc32(data, self._crc), self._size + len(data)
+            self._state.update(data)
             self.length += len(data)
             yield data
+            if self.length > self.most:
+                return
 
     def _check(self, trailer: bytes) -> None:
         if len(trailer) < 8:
@@ -158,89 +157,7 @@ def header_size(data: bytes) -> int:
     return at if at <= len(data) else 0
 
 
-@dataclass(frozen=True, slots=True)
-class Scan:
-    """A droplet file as it is. `entries` go as far as the tar could be read; `length` and `tar` (SHA-256) are its bytes'.
-
-    `damage` is empty when gzip and tar are whole; `damaged_at` is the tar's byte from which on nothing is known.
-    `texts` holds the plan and the layer table by entry name, where they are there.
-    """
-
-    path: str
-    digest: Digest
-    size: int
-    header: bytes
-    members: int
-    trailing: int
-    length: int
-    tar: str
-    entries: tuple[Entry, ...] = field(repr=False)
-    damage: str = ""
-    cut: bool = False
-    damaged_at: int = -1
-    texts: dict[str, bytes] = field(default_factory=dict, repr=False)
-
-    def starts(self) -> list[int]:
-        """Where each entry begins in the tar, extended headers included."""
-        return [0, *(end_of(entry) for entry in self.entries[:-1])] if self.entries else []
-
-    def at(self, offset: int) -> Entry | None:
-        """The entry that a byte of the tar belongs to; None after the last one."""
-        index = bisect_right(self.starts(), offset) - 1
-        return self.entries[index] if index >= 0 and offset < end_of(self.entries[index]) else None
-
-
-def end_of(entry: Entry) -> int:
-    """The tar's byte after an entry's content and padding."""
-    return entry.offset + BLOCK + entry.size + -entry.size % BLOCK
-
-
-def scan(path: str, most: int = MOST_BYTES) -> Scan:
-    """Read a droplet file as far as it goes. Raises Unreadable when it cannot be opened, and nothing else."""
-    gzip = Inflating(path, most)
-    state = hashlib.sha256()
-    kept: dict[str, list[bytes]] = {LOCK: _Bounded(), LAYERS: _Bounded()}
-    texts: dict[str, bytes] = {}
-    entries: list[Entry] = []
-    damage, damaged_at = "", -1
-    stream = _hashed(gzip.parts(), state)
-    try:
-        for entry in read_entries(stream, "it", keep=kept):
-            entries.append(entry)
-            if entry.name in kept:  # of a repeated one, the first counts
-                texts[entry.name] = b"".join(kept.pop(entry.name))
-            if len(entries) > MOST_ENTRIES:
-                damage = f"it has more than {MOST_ENTRIES} entries"
-                break
-    except BadArchive as error:
-        damage = error.message.removeprefix("it: ")
-    except (ValueError, OverflowError, RecursionError, MemoryError):
-        damage = "it has a header beyond measure"
-    if damage:
-        damaged_at = end_of(entries[-1]) if entries else 0
-    for _ in stream:
-        pass
-    return Scan(
-        path,
-        digest_of(path),
-        os.path.getsize(path),
-        gzip.header,
-        gzip.members,
-        gzip.trailing,
-        gzip.length,
-        state.hexdigest(),
-        tuple(entries),
-        gzip.damage or damage,
-        gzip.cut,
-        damaged_at,
-        texts,
-    )
-
-
-def _hashed(parts: Iterator[bytes], state: hashlib._Hash) -> Iterator[bytes]:
-    for part in parts:
-        state.update(part)
-        yield part
+# --- whole files -------------------------------------------------------------------------------------------------
 
 
 def digest_of(path: str) -> Digest:
@@ -252,17 +169,14 @@ def digest_of(path: str) -> Digest:
         raise Unreadable(path, error.strerror or str(error)) from None
 
 
-# --- where two files differ ------------------------------------------------------------------------------------
-
-
-def first_difference(one: Iterator[bytes], other: Iterator[bytes]) -> int:
-    """The first byte at which two streams differ, or the length of the shorter one."""
+def first_difference(one: Iterator[bytes], other: Iterator[bytes]) -> int | None:
+    """The first byte at which two streams differ, which may be the length of the shorter one; None when they are equal."""
     at, a, b = 0, b"", b""
     while True:
         a, b = a or _next(one), b or _next(other)
         count = min(len(a), len(b))
         if not count:
-            return at
+            return at if a or b else None
         if a[:count] != b[:count]:
             return at + next(i for i in range(count) if a[i] != b[i])
         at, a, b = at + count, a[count:], b[count:]
@@ -287,37 +201,7 @@ def tar_position(path: str, offset: int) -> int:
     decoder, done = zlib.decompressobj(31), 0
     for part in file_parts(path):
         part, offset = part[:offset], offset - len(part)
-        while part:
-            done += len(decoder.decompress(part, _OUT))
-            part = decoder.unconsumed_tail
+        done += sum(map(len, drained(decoder, part)))
         if offset <= 0:
             break
     return done
-
-
-class _Bounded(list[bytes]):
-    """Parts of a content, of which no more than 32 MiB are kept."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._left = _KEPT
-
-    def append(self, part: bytes) -> None:
-        if self._left > 0:
-            super().append(part[: self._left])
-            self._left -= len(part)
-
-
-def contents_of(path: str, names: set[str]) -> dict[str, bytes]:
-    """The contents of some of a file's entries, as far as it can be read; of a repeated name, the first."""
-    kept: dict[str, list[bytes]] = {name: _Bounded() for name in names}
-    found: dict[str, bytes] = {}
-    try:
-        for entry in read_entries(Inflating(path).parts(), "it", contents=False, keep=kept):
-            if entry.name in kept:
-                found[entry.name] = b"".join(kept.pop(entry.name))
-            if not kept:
-                break
-    except (BadArchive, ValueError, OverflowError, RecursionError, MemoryError):
-        return found
-    return found
