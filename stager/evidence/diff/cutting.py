@@ -66,10 +66,9 @@ def as_far_as_possible(path: str) -> Contents:
     """What a file holds that should be a droplet and may be anything, in one part. Nothing but Unreadable is raised."""
     gzip = Gzipped(path)
     part = LayerPart("", lambda kept: _entries(gzip, kept))
+    digest = digest_of(path)
     label, size = os.path.basename(path), os.path.getsize(path)
-    return Contents(
-        "droplet", label, digest_of(path), size, rest=part, gzip=gzip, archive=lambda: Gzipped(path).parts()
-    )
+    return Contents("droplet", label, digest, size, rest=part, gzip=gzip, archive=lambda: Gzipped(path).parts())
 
 
 def _entries(gzip: Gzipped, kept: Kept) -> Iterator[Item]:

@@ -44,14 +44,18 @@ def compare(
     met: Meeting, droplet: Contents, rebuilt: Contents, place: Where, known: Mapping[str, str]
 ) -> Iterator[Finding]:
     """Every difference between the entries of two archives, in the order of the rebuilt one's, which `met` has first."""
-    yield from _repeated(met, place)
-    yield from _missing(met, bool(droplet.gzip and droplet.gzip.damage), place)
-    yield from _moved(met, place)
     both = {path: pair for path in met.held if (pair := met.unlike.get(path)) and pair[1]}
+    extra = {path: item for path, (expected, item) in met.unlike.items() if item and not expected}
     changed = [path for path, pair in both.items() if _content(pair[0]) != _content(pair[1])]
     small = [path for path in changed if all(item and item.size <= _BIG for item in both[path])]
-    opened, closely = set(small[:_OPENED]), set(list(both)[:_CLOSELY])
-    one, other = look(droplet, closely, opened), look(rebuilt, closely, opened)
+    opened, closely = set(small[:_OPENED]), set([*both, *extra][:_CLOSELY])
+    one, other = look(droplet, closely, opened), look(rebuilt, closely - extra.keys(), opened)
+    yield from _repeated(met, place)
+    yield from _missing(met, extra, bool(droplet.gzip and droplet.gzip.damage), place)
+    for path, item in extra.items():
+        name = one.entries[path].name if path in one.entries else name_of(item)
+        yield place.finding("entry", "extra entry", item, "the source does not give it", "", item.kind, "", name=name)
+    yield from _moved(met, place)
     for path, (b, a) in both.items():
         assert a is not None
         assert b is not None
@@ -80,21 +84,18 @@ def _repeated(met: Meeting, place: Where) -> Iterator[Finding]:
             yield place.finding("entry", "duplicate entry", item, what, "count", str(count), str(expected))
 
 
-def _missing(met: Meeting, damaged: bool, place: Where) -> Iterator[Finding]:
-    """Entries that only one archive has. Of a damaged one nothing is said beyond the last entry that could be read."""
+def _missing(met: Meeting, extra: Mapping[str, Item], damaged: bool, place: Where) -> Iterator[Finding]:
+    """Entries that the droplet has not. Of a damaged one nothing is said beyond the last entry that could be read."""
     there = set(met.after)
     known = [index for index, path in enumerate(met.before) if path in there]
     until = known[-1] if damaged and known else len(met.before)
-    extra = [item for expected, item in met.unlike.values() if item and not expected]
-    contents = {_content(item): item for item in extra if item.size}
+    contents = {_content(item): item for item in extra.values() if item.size}
     for path in met.before[:until]:
         if path not in there:
             item = met.held[path]
             moved = contents.get(_content(item))
             what = "the droplet does not have it" + (f"; its content is at {name_of(moved)}" if moved else "")
             yield place.finding("entry", "missing entry", item, what, "", "", item.kind)
-    for item in extra:
-        yield place.finding("entry", "extra entry", item, "the source does not give it", "", item.kind, "")
 
 
 def _moved(met: Meeting, place: Where) -> Iterator[Finding]:

@@ -62,12 +62,24 @@ class Where:
         return self.layer(path) == APP_LAYER or self.package(path) not in (APP, STAGER, NOBODY)
 
     def finding(
-        self, level: str, cause: str, at: Item, what: str, where: str = "", droplet: str = "", rebuilt: str = ""
+        self,
+        level: str,
+        cause: str,
+        at: Item,
+        what: str,
+        where: str = "",
+        droplet: str = "",
+        rebuilt: str = "",
+        *,
+        name: str = "",
     ) -> Finding:
-        """A finding at an entry, with its layer and package filled in and everything fit to be shown."""
+        """A finding at an entry, with its layer and package filled in and everything fit to be shown.
+
+        `name` is what the archive calls the entry, where that may be otherwise than in a droplet.
+        """
         values = (shown(what), shown(where), shown(droplet), shown(rebuilt))
         package = shown(self.package(at.path))
-        return Finding(level, cause, shown(name_of(at), 400), *values, self.layer(at.path), package)
+        return Finding(level, cause, shown(name or name_of(at), 400), *values, self.layer(at.path), package)
 
 
 def _bounds(rebuilt: Contents, met: Meeting) -> list[tuple[str, int]]:
