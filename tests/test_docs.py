@@ -19,8 +19,9 @@ from apps_fixture import materialise
 from command import free_port, stager
 
 from stager.cli.commands import GROUPS, MODULES
+from stager.ecosystems import ecosystems
 from stager.local.health import Verdict
-from stager.planning.detection.appconfig import HEALTH_KEYS, KEYS, PYTHON_KEYS, SERVICES
+from stager.planning.detection.appconfig import HEALTH_KEYS, KEYS, SERVICES
 from stager.targets.cloudfoundry.promote import Promoted
 from stager.targets.cloudfoundry.push import Pushed
 from stager.targets.cloudfoundry.rollback import RolledBack
@@ -196,7 +197,9 @@ def test_every_error_says_what_to_do() -> None:
 
 
 def test_every_key_of_stager_yml_is_explained() -> None:
-    keys = {*KEYS, *(f"health.{key}" for key in HEALTH_KEYS), *(f"python.{key}" for key in PYTHON_KEYS)}
+    keys = {*KEYS, *(f"health.{key}" for key in HEALTH_KEYS)}
+    for one in ecosystems():
+        keys |= {one.section, *(f"{one.section}.{key}" for key in one.options)} if one.section else set()
     page = PAGES["reference/stager-yml.md"]
     assert first_cells(page) == keys
     assert f"a list of {', '.join(f'`{name}`' for name in SERVICES)}" in page

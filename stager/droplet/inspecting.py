@@ -12,7 +12,7 @@ from typing import Any
 from ..formats.tar import ROOT
 from ..formats.tar_reader import Keep
 from ..store import Store
-from .ownership import NOBODY, RECORD, Owners
+from .ownership import NOBODY, Owners, list_test
 from .reader import DropletFile, open_droplet
 
 _SHOWN = ("plan", "stack", "architecture", "buildpacks", "runtimes", "processes", "env")
@@ -46,7 +46,7 @@ def inspect(path: str, store: Store | None = None) -> dict[str, Any]:
 def _sizes(droplet: DropletFile) -> dict[str, tuple[int, int]]:
     """Owner → the bytes of its files in the app folder, and how many they are.
 
-    One entry is held at a time, since there may be 200,000; but what only the list of a wheel in the same layer can tell is
+    One entry is held at a time, since there may be 200,000; but what only the list of a package in the same layer can tell is
     held until that layer ends.
     """
     plan, found = droplet.plan, dict[str, tuple[int, int]]()
@@ -56,7 +56,8 @@ def _sizes(droplet: DropletFile) -> dict[str, tuple[int, int]]:
         found[owner] = before[0] + size, before[1] + 1
 
     owners = Owners(plan, {})
-    lists = Keep(lambda name: name.startswith(f"{ROOT}.stager/") and name.endswith(RECORD))
+    is_list = list_test()
+    lists = Keep(lambda name: name.startswith(f"{ROOT}.stager/") and is_list(name.removeprefix(ROOT)))
     for layer, entries in groupby(droplet.layered(contents=False, keep=lists), key=itemgetter(0)):
         waiting = []
         for _, entry in entries:

@@ -3,17 +3,17 @@
 Assembly decides it (`base`): of several packages that bring one path, the first in the plan's order has it; what is
 generated, the plan's links and those to packages' commands are stager's own. Here the same is read back from a finished
 droplet, for every command that tells it: by the plan, by the layer a path lies in (docs/droplet-format.md §4), and by the
-lists of files that wheels leave behind (RECORD, PEP 376). A path costs a look or two into a table.
+lists of files that packages leave behind where they share a place (RECORD of wheels, PEP 376). A path costs a look or two into
+a table.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from .. import runtimes
+from ..ecosystems import by_layout, ecosystems
+from ..ecosystems.record import Listing
 from ..model import Artifact, Plan
 from ..tree.ignore import FILLED_BY_STAGING
 
@@ -23,20 +23,22 @@ NOBODY = "no package"
 """Whose a file is that lies where packages do and that none of them brings. Assembly leaves none."""
 SKELETON, APP_LAYER, BEHIND = "skeleton", "app", "envelope"
 """Names of a droplet's first layer and its last, and of what lies behind the layers: Cloud Foundry's own files."""
-RECORD = ".dist-info/RECORD"
-"""How the path of a wheel's list of its files ends."""
 _OWN, _EVERYWHERE = FILLED_BY_STAGING
 _GENERATED = (".profile.d/000-env.sh", ".profile.d/000-stager-")
 _ENVELOPE = ("/deps", "/logs", "/profile.d", "/staging_info.yml", "/tmp")  # noqa: S108 - a name in the droplet
-_PYTHON = f"{_OWN}/pypi"
+
+
+Claim = tuple[int, Iterable[str], str]
+"""Index of a package in the plan, the paths that it lists, and the folder below which the folders of these are its as well."""
 
 
 class Owners:
     """Answers for one droplet.
 
-    `records` are files of its packages by path in the app folder, wheels' RECORDs among them: at least those in the layers
-    that will be asked about. `listed` are the files and links of each Debian package, by its index in the plan, for whoever
-    knows them, since a droplet does not say; without it they are their runtime's. Without a `plan`, folders' names tell.
+    `records` are files of its packages by path in the app folder, their lists (`list_test`) among them: at least those in the
+    layers that will be asked about. `listed` are the files and links of each Debian package, by its index in the plan, for
+    whoever knows them, since a droplet does not say; without it they are their runtime's. Without a `plan`, folders' names
+    tell.
     """
 
     def __init__(
@@ -49,27 +51,26 @@ class Owners:
         self._generated = {path for path, _ in plan.files} if plan is not None else set[str]()
         self._linked = {path for path, _ in plan.links} if plan is not None else set[str]()
         self._places: dict[str, int] = {}
-        self._shared = {_PYTHON}
+        self._shared = {one.place for one in _listings()}
         self._listed: dict[str, int] = {}
+        sharing = {layout for layout, one in by_layout().items() if one.listing}
         for index, one in enumerate(artifacts):
-            if one.layout.startswith("wheel/") or (listed is not None and index in listed):
+            if one.layout in sharing or (listed is not None and index in listed):
                 self._shared.update(one.paths)
             else:
                 for place in one.paths:
                     self._places.setdefault(place, index)
-        for index, place, folder in wheels(artifacts, records) if self._known else self._unplanned(records):
-            self._claim(index, _rows(place, records[f"{folder}/RECORD"]), f"{_site(place)}/")
+        for index, paths, below in _claims(artifacts, records) if self._known else self._unplanned(records):
+            self._claim(index, paths, below)
         for index, paths in (listed or {}).items():
             self._claim(index, paths)
 
-    def _unplanned(self, records: Mapping[str, bytes]) -> Iterator[tuple[int, str, str]]:
-        """The wheels that there seem to be, as `wheels` does; they are called as their folders."""
-        for record in sorted(records):
-            folder, _, file = record.rpartition("/")
-            site, _, name = folder.rpartition("/")
-            if site == _site(_PYTHON) and file == "RECORD":
-                self._names.append(name.removesuffix(".dist-info").replace("-", "@", 1))
-                yield len(self._names) - 1, _PYTHON, folder
+    def _unplanned(self, records: Mapping[str, bytes]) -> Iterator[Claim]:
+        """The packages that there seem to be, as `_claims` gives them; they are called as their lists are."""
+        for one in _listings():
+            for name, paths, below in one.unplanned(records):
+                self._names.append(name)
+                yield len(self._names) - 1, paths, below
 
     def _claim(self, index: int, paths: Iterable[str], below: str = "\0") -> None:
         """An artifact has what it lists, unless an earlier one lists it too; so with the folders above `below` a folder."""
@@ -129,49 +130,23 @@ def above(path: str, places: Collection[str]) -> str:
     return path
 
 
-# --- wheels ----------------------------------------------------------------------------------------------------
+# --- packages that share a place -------------------------------------------------------------------------------
 
 
-def wheels(artifacts: Sequence[Artifact], files: Iterable[str]) -> Iterator[tuple[int, str, str]]:
-    """Index, place and `.dist-info` folder of each wheel of a plan that has a RECORD among `files`, in the plan's order.
-
-    Only a folder beside the modules themselves is a wheel's: packages carry others' inside, as data.
-    """
-    folders: dict[tuple[str, str], str] = {}
-    for path in sorted(files):
-        folder, _, file = path.rpartition("/")
-        if file == "RECORD" and folder.endswith(".dist-info"):
-            site, _, name = folder.removesuffix(".dist-info").rpartition("/")
-            project, _, version = name.rpartition("-")
-            folders[site, f"{normal(project)}@{version}"] = folders[site, normal(project)] = folder
-    for index, one in enumerate(artifacts):
-        project, _, version = one.name.rpartition("@")
-        exact = f"{normal(project)}@{version}"  # a plan may hold two versions
-        for place in one.paths if one.layout.startswith("wheel/") else ():
-            found = folders.get((_site(place), exact)) or folders.get((_site(place), normal(project)))
-            if found:
-                yield index, place, found
+def list_test() -> Callable[[str], bool]:
+    """A test of paths in the app folder: whether one is that of a package's list of its files."""
+    tests = tuple(one.is_list for one in _listings())
+    return lambda path: any(test(path) for test in tests)
 
 
-def normal(project: str) -> str:
-    """A Python project's name as indexes compare it (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", project).lower()
+def _listings() -> list[Listing]:
+    return [one.listing for one in ecosystems() if one.listing]
 
 
-def _site(place: str) -> str:
-    """The folder of modules of wheels that are placed there."""
-    return f"{place}/site-packages"
-
-
-def _rows(place: str, record: bytes) -> Iterator[str]:
-    """The paths in the app folder that a RECORD lists, without what cannot be read and what leads out of the place."""
-    site = _site(place)
-    try:
-        for row in csv.reader(io.StringIO(record.decode("utf-8", "surrogateescape"), newline="")):
-            path, above = row[0] if row else "", site
-            while path.startswith("../"):
-                path, above = path[3:], above.rpartition("/")[0]
-            if path and len(above) >= len(place):
-                yield f"{above}/{path}"
-    except csv.Error:
-        return
+def _claims(artifacts: Iterable[Artifact], records: Mapping[str, bytes]) -> Iterator[Claim]:
+    """What packages list, by ecosystem, then in the plan's order."""
+    numbered = list(enumerate(artifacts))
+    for one in ecosystems():
+        own = [(index, artifact) for index, artifact in numbered if artifact.layout in one.layouts]
+        if own and one.listing:
+            yield from one.listing.claims(own, records)

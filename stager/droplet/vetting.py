@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from urllib.parse import unquote
 
-from ..ecosystems import ecosystems
+from ..ecosystems import ecosystems, of_purl
 from ..ecosystems.record import Ecosystem, Laid
 from ..errors import BadLock
 from ..model import Plan
@@ -43,7 +43,7 @@ def _check_runtimes(plan: Plan) -> None:
         words, version = map(unquote, one.purl.partition("?")[0].partition("@")[::2])
         if own is None or own.name not in stated or not re.fullmatch(own.layouts[one.layout].itself, words):
             continue
-        if one.layout.startswith("deb-"):
-            version = (version.rpartition("-")[0] or version).rpartition(":")[2]
+        if kind := of_purl(one):
+            version = kind.upstream(version)
         if re.split(r"[+~]", version)[0] != stated[own.name]:
             raise BadLock("stager.lock", f"it states {own.name} {stated[own.name]}, but its artifact is {one.name}")

@@ -21,6 +21,11 @@ def _order(version: str) -> Any:
     return Version(version)
 
 
+def _upstream(version: str) -> str:
+    """Debian Policy 5.6.12: `[epoch:]upstream[-revision]`."""
+    return (version.rpartition("-")[0] or version).rpartition(":")[2]
+
+
 def _locate(wanted: Wanted) -> Iterator[str]:
     """A pool file of the mirror; security updates have an archive of their own.
 
@@ -58,6 +63,7 @@ ECOSYSTEM = Ecosystem(
     name="deb",
     title="Debian",
     order=_order,
+    upstream=_upstream,
     locate=_locate,
     gone="The mirror has replaced it by a newer build: run 'stager lock --upgrade' and commit the result.",
     page=_page,

@@ -50,7 +50,7 @@ class LockRequest:
     pages: Pages | None = None
     """None when no index may be asked: then NotCached says what would have been."""
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Lists of names that the app's `stager.yml` gives for its runtimes."""
+    """Lists of names that the ecosystem's section of `stager.yml` gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +175,8 @@ class Ecosystem:
     """Where an artifact may be: URLs, the best first; what costs a request is asked when the ones before have failed."""
     gone: str
     """How to mend a pin that its index no longer has."""
+    upstream: Callable[[str], str] = lambda version: version
+    """The version of what is packaged, out of that of the package."""
     scoped: bool = False
     """Whether the namespace of its package URLs is a part of the name that people know."""
     page: Callable[[Indexes], str] | None = None
@@ -190,6 +192,10 @@ class Ecosystem:
     """Manifests that may name the members of a workspace, the one that wins first; each member has the last."""
     starts_member: str = ""
     """A Procfile's line that starts one `{member}`."""
+    section: str = ""
+    """Its section of `stager.yml`; empty for none."""
+    options: tuple[str, ...] = ()
+    """The keys of that section, each a list of names."""
     vendored: str = ""
     """The folder in which its tools install, which is never taken from an app."""
 
@@ -224,6 +230,8 @@ class Ecosystem:
     """Layout of an artifact → its recipe; a recipe never changes its output."""
     listing: Listing | None = None
     """None where each package fills its place alone."""
+    makes: Callable[[str], bool] = lambda _: False
+    """Whether a path in the app folder is of what unpacking writes; all else at a package's place is copied out of it."""
     links: Callable[[Sequence[Laid], Sequence[tuple[str, str]]], dict[str, str]] = lambda *_: {}
     """Links that the laid packages want, beside the plan's: path → relative target."""
     check: Callable[[Plan, Sequence[Laid]], None] = _none

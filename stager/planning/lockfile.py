@@ -14,6 +14,7 @@ from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 from ..digest import Digest, sha256
+from ..ecosystems import by_layout
 from ..errors import BadLock
 from ..files import limits
 from ..model import Artifact, BuildpackPin, EnvVar, Plan, Process, Reason, Runtime
@@ -116,8 +117,6 @@ OWN = (
     ".profile.d/000-env.sh",
 )
 """What stager makes itself in every droplet (see `launch`): nothing of a plan stands there, above it or below it."""
-_ALONE = ("npm/1",)
-"""Layouts of which one artifact fills its place; the others' are shared."""
 _DEPTH = 64
 """Parts of a path; as for archives."""
 _LARGEST = 1 << 50
@@ -383,6 +382,7 @@ def _url(node: Node) -> str:
 
 def _placed(rows: list[tuple[Node, Artifact]]) -> tuple[Artifact, ...]:
     """The artifacts, none of them twice, no package twice in one place, and no two in a place that one fills."""
+    alone = {name for name, one in by_layout().items() if one.listing is None}
     seen, filled, packages = set(), dict[str, str](), dict[tuple[str, str], str]()
     for node, one in rows:
         if (one.purl, one.digest, one.layout) in seen:
@@ -393,7 +393,7 @@ def _placed(rows: list[tuple[Node, Artifact]]) -> tuple[Artifact, ...]:
             if package in packages:
                 node.fail(f"{one.purl} is to be at {path!r}, where another file of the package is: {packages[package]}")
             packages[package] = f"{one.purl} ({one.digest[:19]}…)"
-        for path in one.paths if one.layout in _ALONE else ():
+        for path in one.paths if one.layout in alone else ():
             if path in filled:
                 node.at("paths").fail(f"the path {path!r} is also that of {filled[path]}")
             filled[path] = one.purl

@@ -238,7 +238,7 @@ def _add(
         chosen[name] = runtimes.kind(name).choose(request)
         parts.add_runtime(chosen[name])
     if pack.ecosystem and (read := ecosystem(pack.ecosystem).read_lock):
-        lists = {"groups": config.python_groups, "extras": config.python_extras}
+        lists = config.lists.get(pack.ecosystem, {})
         known = {name: one.runtime.version for name, one in chosen.items()}
         parts.add_locked(read(LockRequest(tree, detected.lock, stack, known, sources.indexes, sources.web, lists)))
 

@@ -12,7 +12,6 @@ RECORDS = ("ecosystems", "runtimes")
 NAMES = {*runtimes.MODULES, "nodejs"} - {"npm"}
 """Runtimes, and the buildpack that is called otherwise."""
 _SELF = "stager itself runs on Python, and stages again with another version of it"
-_FORMAT = "of a packaging format, whose record takes it over"
 KNOWN = {
     "planning/detection/foreign.py": "a package.json is what apps of many languages have for their style sheets",
     "planning/detection/s2i.py": "holds what two builder images do with their variables",
@@ -21,7 +20,6 @@ KNOWN = {
     "unexpected.py": _SELF,
     "evidence/verify/conditions.py": _SELF,
     "evidence/verify/restaging.py": _SELF,
-    "planning/detection/appconfig.py": _FORMAT,
 }
 """Module → why it may name a language all the same."""
 

@@ -45,7 +45,7 @@ def test_everything() -> None:
         EnvVar("WEB_CONCURRENCY", "2", Reason("stager.yml sets it", "stager.yml", 7)),
         EnvVar("EMPTY", "", Reason("stager.yml sets it", "stager.yml", 8)),
     )
-    assert (found.python_groups, found.python_extras) == (("postgres",), ("s3",))
+    assert found.lists == {"pypi": {"groups": ("postgres",), "extras": ("s3",)}}
     assert found.reason("stack") == Reason("stager.yml says so", "stager.yml", 1)
 
 
@@ -69,7 +69,7 @@ def test_services_and_health() -> None:
         (
             "colour: red\n",
             "stager.yml:1",
-            "colour: unknown key; known here: stack, buildpacks, processes, env, python, services, health, end_of_life",
+            "colour: unknown key; known here: stack, buildpacks, processes, env, services, health, end_of_life, python",
         ),
         (
             "services: [mysql]\n",

@@ -279,6 +279,11 @@ def _unplanned(lists: Mapping[str, bytes]) -> Iterator[tuple[str, Iterator[str],
     return unplanned(lists)
 
 
+def _makes(path: str) -> bool:
+    made = ("/RECORD", "/INSTALLER", "/REQUESTED", "/direct_url.json", ".pyc")
+    return path.endswith(made) or path.startswith(f"{PLACE}/bin/")
+
+
 def _tells(path: str) -> bool:
     return path.endswith((".dist-info/METADATA", ".dist-info/RECORD"))
 
@@ -301,6 +306,8 @@ ECOSYSTEM = Ecosystem(
     manifests=("pyproject.toml", "requirements.txt", "requirements.in", "Pipfile", "setup.cfg", "setup.py"),
     workspaces=("pyproject.toml",),
     starts_member="web: cd {member} && python main.py",
+    section="python",
+    options=("groups", "extras"),
     find_locks=find_locks,
     read_lock=_read,
     check_drift=check_drift,
@@ -314,6 +321,7 @@ ECOSYSTEM = Ecosystem(
     layouts={LAYOUT: unpack},
     listing=Listing(_is_list, _claims, _unplanned, PLACE),
     notes=_notes,
+    makes=_makes,
     tells=_tells,
     inventory=_inventory,
 )

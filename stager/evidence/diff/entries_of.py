@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
-from ...droplet.ownership import RECORD
+from ...droplet.ownership import list_test
 from ...formats.archive import Limits
 from ...formats.tar import BLOCK, MTIME, UID
 from ...formats.tar_reader import Entry, Keep, read_entries
@@ -32,10 +32,15 @@ def name_of(item: Item) -> str:
     return f"{name}/" if item.kind == "folder" else name
 
 
-def is_record(name: str) -> bool:
-    """Whether a file says what others are: the droplet's own records, and wheels' lists of files (PEP 376)."""
-    path = place(name)
-    return path in FACTS or path == "/staging_info.yml" or path.endswith(RECORD)
+def record_test() -> Callable[[str], bool]:
+    """A test of names: whether a file says what others are, as the droplet's own records and packages' lists of files do."""
+    is_list = list_test()
+
+    def is_record(name: str) -> bool:
+        path = place(name)
+        return path in FACTS or path == "/staging_info.yml" or is_list(path)
+
+    return is_record
 
 
 def read(parts: Iterable[bytes], label: str, kept: Kept, layer: str = "") -> Iterator[Item]:
@@ -43,7 +48,7 @@ def read(parts: Iterable[bytes], label: str, kept: Kept, layer: str = "") -> Ite
 
     Raises BadArchive.
     """
-    keep = Keep(is_record)
+    keep = Keep(record_test())
     try:
         for entry in read_entries(parts, label, keep=keep):
             yield item(entry, layer)

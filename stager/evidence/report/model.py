@@ -85,7 +85,7 @@ def _treemap(found: Contents, rows: Mapping[str, Sequence[Item]]) -> Values:
         ],
         "legend": [
             {"kind": kind, "name": title, "size": size_text(used[kind]), "share": _share(used[kind], whole)}
-            for kind, title in sizes.KINDS.items()
+            for kind, title in sizes.headings().items()
             if kind in used
         ],
         "empty": not nodes,

@@ -5,18 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from ...droplet.ownership import APP, BASE, ENVELOPE, NOBODY, STAGER
+from ...ecosystems import by_layout, ecosystems
 from ..diff import Contents, Item
 from ..diff.wording import shown, size_text
 from .treemap import Node
 
-KINDS = {
-    "runtime": "Runtimes",
-    "pypi": "Python packages",
-    "npm": "npm packages",
-    "app": "The app's own files",
-    "other": "Everything else",
-}
-"""What a file may be part of, with its heading, in the order of the legend."""
 _SPLIT = 0.06
 """An owner of more than this share of the whole is shown by its folders."""
 _NEARLY = 0.9
@@ -38,14 +31,16 @@ def by_owner(found: Contents) -> dict[str, list[Item]]:
     return rows
 
 
+def headings() -> dict[str, str]:
+    """What a file may be part of, with its heading, in the order of the legend."""
+    packages = {one.name: f"{one.title} packages" for one in ecosystems() if one.layouts}
+    return {"runtime": "Runtimes", **packages, "app": "The app's own files", "other": "Everything else"}
+
+
 def kinds(found: Contents) -> Mapping[str, str]:
     """Owner → kind, for the packages of the plan."""
-    named = {"wheel/": "pypi", "npm/": "npm"}
-    plan = found.plan
-    return {
-        one.name: next((kind for start, kind in named.items() if one.layout.startswith(start)), "other")
-        for one in (plan.artifacts if plan else ())
-    }
+    named = {layout: one.name for layout, one in by_layout().items()}
+    return {one.name: named.get(one.layout, "other") for one in (found.plan.artifacts if found.plan else ())}
 
 
 def kind_of(owner: str, known: Mapping[str, str]) -> str:
@@ -79,7 +74,7 @@ def tree(found: Contents, rows: Mapping[str, Sequence[Item]]) -> list[Node]:
                 _title(title, sum(o.size for o in nodes)),
             )
         )
-        for kind, title in KINDS.items()
+        for kind, title in headings().items()
         if (nodes := grouped.get(kind)) and any(one.size for one in nodes)
     ]
 

@@ -5,11 +5,11 @@ Read from the droplet that was staged just now, which can be trusted, and from i
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left, bisect_right
 from functools import cached_property
 
 from ...droplet.ownership import APP, APP_LAYER, NOBODY, SKELETON, STAGER, Owners
+from ...ecosystems import ecosystems
 from ...model import Plan
 from ...text import parsing
 from ..diff import Contents, Item
@@ -18,15 +18,15 @@ from ..diff.meeting import Meeting
 from .findings import Finding, shown
 
 LOCK, LAYERS = ".stager/stager.lock", ".stager/layers.json"
-_MADE = re.compile(r"/(?:RECORD|INSTALLER|REQUESTED|direct_url\.json)$|\.pyc$|^\.stager/pypi/bin/|^\.profile\.d/000-")
-"""What staging itself writes into a package's place; everything else there is a copy out of the artifact."""
+_MADE = ".profile.d/000-"
+"""How the paths begin of what staging writes for every runtime."""
 
 
 class Where:
     """Answers for the entries of `rebuilt`, which are the first side of `met` and whose plan is `plan`."""
 
     def __init__(self, rebuilt: Contents, met: Meeting, plan: Plan | None) -> None:
-        self._held = met.held
+        self._held, self._kinds = met.held, ecosystems()
         bounds = _bounds(rebuilt, met)
         self._ends = [end for _, end in bounds]
         self._names = [*(name for name, _ in bounds), APP_LAYER if bounds else ""]
@@ -57,7 +57,8 @@ class Where:
 
     def verbatim(self, path: str) -> bool:
         """Whether an entry's content is copied as it is from the source or from an artifact, so only these can differ."""
-        if _MADE.search(path) or self.layer(path) in ("", SKELETON):
+        made = path.startswith(_MADE) or any(one.makes(path) for one in self._kinds)
+        if made or self.layer(path) in ("", SKELETON):
             return False
         return self.layer(path) == APP_LAYER or self.package(path) not in (APP, STAGER, NOBODY)
 

@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ...ecosystems import ecosystems
 from ...errors import BadManifest, StagerError
 from ...model import EnvVar, Process, Reason
 from ...text.typed import Node
@@ -30,12 +31,11 @@ if TYPE_CHECKING:
     from ...tree import SourceTree
 
 NAME = "stager.yml"
-KEYS = ("stack", "buildpacks", "processes", "env", "python", "services", "health", "end_of_life")
-"""What `stager.yml` may have; docs/reference/stager-yml.md explains each."""
+KEYS = ("stack", "buildpacks", "processes", "env", "services", "health", "end_of_life")
+"""What `stager.yml` may have, beside ecosystems' sections; docs/reference/stager-yml.md explains each."""
 HEALTH_KEYS = ("path", "command", "timeout")
 SERVICES = ("postgresql", "redis")
 """What a box can run beside the app."""
-PYTHON_KEYS = ("groups", "extras")
 _END = ("warn", "refuse")
 _ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _OWN = ("HOME", "PORT")
@@ -60,8 +60,8 @@ class AppConfig:
     buildpacks: tuple[str, ...] = ()
     processes: tuple[Process, ...] = ()
     env: tuple[EnvVar, ...] = ()
-    python_groups: tuple[str, ...] = ()
-    python_extras: tuple[str, ...] = ()
+    lists: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    """Ecosystem → the lists of names that its section gives, by key."""
     services: tuple[str, ...] = ()
     health: Health = Health()
     refuses_ended: bool = False
@@ -80,17 +80,14 @@ def read(tree: SourceTree) -> AppConfig:
         return AppConfig()
     document = parse(_text(tree.read_whole(NAME)), NAME, _bad)
     root = document.root
-    _only(root, KEYS)
-    python = root.get("python")
-    if python is not None:
-        _only(python, PYTHON_KEYS)
+    sections = {one.section: one for one in ecosystems() if one.section}
+    _only(root, (*KEYS, *sections))
     return AppConfig(
         stack=_word(root, "stack"),
         buildpacks=_names(root, "buildpacks"),
         processes=_processes(root, document),
         env=_env(root, document),
-        python_groups=_names(python, "groups") if python else (),
-        python_extras=_names(python, "extras") if python else (),
+        lists={one.name: _lists(root.at(name), one.options) for name, one in sections.items() if name in root.value},
         services=_services(root),
         health=_health(root),
         refuses_ended=_end_of_life(root) == "refuse",
@@ -123,6 +120,11 @@ def _word(root: Node, key: str) -> str:
     if key in root.value and not value.strip():
         root.at(key).fail("must not be empty")
     return value
+
+
+def _lists(node: Node, keys: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    _only(node, keys)
+    return {key: _names(node, key) for key in keys}
 
 
 def _names(node: Node, key: str) -> tuple[str, ...]:
