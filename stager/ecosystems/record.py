@@ -205,6 +205,8 @@ class Ecosystem:
     """What a lock comes to. Raises SourceError, NeedsBuild, FetchError, IntegrityError. None where it has no locks."""
     check_drift: Callable[[SourceTree, str], None] = _none
     """Raise LockStale when the lock is out of step with its manifest, as its own tool would say."""
+    manager: Callable[[SourceTree], str] = lambda _: ""
+    """The package manager that a manifest names; empty for none. Raises BadManifest."""
     check_manager: Callable[[SourceTree, str, Mapping[str, str]], None] = _none
     """Raise Ambiguous when the app asks for another package manager than the one that wrote its lock; the buildpack's
     managers are lock's name → manager."""

@@ -144,6 +144,12 @@ def _read(request: LockRequest) -> Locked:
     return read_lock(request.tree, request.lock, request.stack, registry_hosts=hosts, lookup=lookup)
 
 
+def _manager(tree: SourceTree) -> str:
+    from .managers import manager
+
+    return manager(tree)
+
+
 def _check_manager(tree: SourceTree, lock: str, managers: Mapping[str, str]) -> None:
     from .managers import check
 
@@ -263,6 +269,7 @@ ECOSYSTEM = Ecosystem(
     find_locks=find_locks,
     read_lock=_read,
     check_drift=check_drift,
+    manager=_manager,
     check_manager=_check_manager,
     declared=declared,
     members=members,

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from stager.tree import SourceTree
 
 
+def manager(tree: SourceTree) -> str:
+    """The one that `packageManager` names; empty for none. Raises BadManifest."""
+    value = documents.package_json(tree, "package.json").value.get("packageManager") if "package.json" in tree else None
+    return value.partition("@")[0] if isinstance(value, str) else ""
+
+
 def check(tree: SourceTree, lock: str, managers: Mapping[str, str]) -> None:
     """Refuse a lock of one package manager when package.json asks for another. Raises Ambiguous, BadManifest."""
     writer = managers.get(lock.rpartition("/")[2])

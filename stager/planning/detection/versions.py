@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ...ecosystems import ecosystem
 from ...errors import Ambiguous, VersionError
 from ...model import Reason
 from ...runtimes import kind, version_requests
@@ -81,12 +82,11 @@ def runtimes(tree: SourceTree, buildpack: Buildpack, lock: str) -> tuple[str, ..
 
 
 def manager(tree: SourceTree, buildpack: Buildpack, lock: str) -> str:
-    """The package manager: the one that writes the lock, else the one package.json names, else the usual one."""
+    """The package manager: the one that writes the lock, else the one that the app names, else the usual one."""
     known = dict(buildpack.managers)
     named = known.get(lock.rpartition("/")[2], "")
-    if not named and known and "package.json" in tree:
-        value = Facts(tree).member("package.json", "packageManager")
-        named = value.partition("@")[0] if isinstance(value, str) else ""
+    if not named and known and buildpack.ecosystem:
+        named = ecosystem(buildpack.ecosystem).manager(tree)
     return named if named in known.values() else next(iter(known.values()), "")
 
 
