@@ -27,6 +27,7 @@ KNOWN = {
     "net/indexes/configured.py": "names the place of runtimes that are on no package index",
     "stacks/lock.py": "pins the packages that a stack's own root file system is made of",
     "planning/detection/foreign.py": "a package.json is what apps of many languages have for their style sheets",
+    "planning/detection/outputs.py": "advises who has a build script in package.json and names no package manager",
     "planning/detection/s2i.py": "holds what two builder images do with their variables",
     "planning/detection/scripts.py": "reads the scripts of package.json, where these are programs of the shell",
     "targets/handoff/stackato.py": "reads another platform's words for frameworks",
