@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from ..errors import InvalidDefinition, StagerError, UsageError
 from ..files import limits, regular
 from ..model import Stack
-from ..text import resources, yamltext
+from ..text import resources
 from ..text.typed import Node
 
 ARCHITECTURES = ("amd64", "arm64")
@@ -105,6 +105,8 @@ def parse(name: str, text: str, keyrings: str, file: str = "") -> Box:
 
     `file` is what errors call the text. The sections `root`, `vagrant` and `services` are read by `stacks.reading`.
     """
+    from ..text import yamltext  # here, since most commands read no definition
+
     top = yamltext.parse(text, file or f"boxes/{name}/box.yml", invalid).root
     archive = top.get("archive")
     return Box(

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 
 from ..errors import InvalidDefinition, StagerError
-from ..text import resources, yamltext
+from ..text import resources
 from ..text.typed import Node
 
 _KEYS = ("supported", "ended", "default", "codenames")
@@ -64,6 +64,8 @@ def read(buildpack: str) -> Releases:
 
 def parse(text: str, file: str) -> Releases:
     """The table that the YAML `text` holds; `file` names it in errors. Raises InvalidDefinition."""
+    from ..text import yamltext  # here, since most commands read no definition
+
     top = yamltext.parse(text, file, _invalid).root
     lines = {name: _line(top.at("supported"), name) for name in top.table("supported")}
     found = Releases(
