@@ -14,16 +14,18 @@ from typing import TYPE_CHECKING
 from . import fetching, runtimes
 from .droplet.incremental import Folder, aim
 from .ecosystems import ecosystem
+from .ecosystems.errors import LockFailed
 from .ecosystems.record import MakeRequest
-from .errors import LockFailed, NoRuntime, NotCached
 from .facts import stacks
 from .files import writing
 from .formats.archive import content_chunks
 from .model import Artifact, Detection, Reason, Stack
+from .net.errors import NotCached
 from .planning import inputs, plan
 from .planning.detection import versions
 from .planning.layouts import unpacked
 from .resolving import confined
+from .runtimes.errors import NoRuntime
 from .runtimes.record import RuntimeRequest
 from .settings import Settings
 from .staging import buildpacks_of

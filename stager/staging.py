@@ -16,7 +16,7 @@ from .droplet import assembly, incremental
 from .droplet import base as dependencies
 from .droplet.incremental import Folder, aim
 from .ecosystems import by_layout
-from .errors import BadLock, DigestMismatch, LockMissing, LockStale, StoreCorrupt, Unpinned
+from .errors import BadLock, LockMissing, LockStale, Unpinned
 from .files import writing
 from .formats.codec import CODEC, check_known_answer
 from .model import Artifact, Plan
@@ -25,6 +25,7 @@ from .planning import inputs, lockfile
 from .records import Base, Staged
 from .settings import Settings
 from .store import Store
+from .store.errors import DigestMismatch, StoreCorrupt
 from .text.resources import pinned_digest
 from .tree import SourceTree
 

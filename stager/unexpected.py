@@ -16,7 +16,8 @@ from typing import ParamSpec, TypeVar
 
 from . import __version__
 from .calls import CallerFailed, checked
-from .errors import CannotRead, CannotWrite, InternalError, NoFolder, OutOfMemory, StagerError
+from .errors import CannotWrite, InternalError, NoFolder, OutOfMemory, StagerError
+from .store.errors import CannotRead
 
 P = ParamSpec("P")
 R = TypeVar("R")

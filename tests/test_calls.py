@@ -12,8 +12,9 @@ from small_droplets import PROCFILE, small_droplet
 
 import stager
 from stager import library
-from stager.errors import InternalError, NotCached, UsageError
+from stager.errors import InternalError, UsageError
 from stager.model import Event
+from stager.net.errors import NotCached
 from stager.store import Store
 from stager.tree import SourceTree
 

@@ -12,10 +12,11 @@ from builders import TarEntry, make_deb, make_npm_tarball, make_tar, make_wheel
 from test_assembly import Bench
 from trees import lay_out
 
-from stager.errors import UnsafeEntry, UnsafePath
 from stager.formats.archive import Archive, read_deb, read_tar, read_zip
+from stager.formats.errors import UnsafeEntry
 from stager.names import characters_fault, fault, path_fault, printable, printable_lines, visible_json
 from stager.tree import Executable, Link, SourceTree
+from stager.tree.errors import UnsafePath
 
 WHY = "begins with '.wh.', by which image layers remove files"
 

@@ -15,12 +15,14 @@ from servers import Server, serve
 from stager import entry, staging
 from stager.digest import Digest
 from stager.droplet.incremental import Folder
-from stager.errors import BadLock, Cancelled, DigestMismatch, LockMissing, LockStale, NotCached
+from stager.errors import BadLock, Cancelled, LockMissing, LockStale
 from stager.model import Artifact, Event, Plan, Reason
+from stager.net.errors import NotCached
 from stager.net.indexes import Indexes
 from stager.planning import lockfile
 from stager.settings import Settings
 from stager.store import Store
+from stager.store.errors import DigestMismatch
 
 Stage = Callable[..., str]
 

@@ -13,7 +13,8 @@ import pytest
 from command import PROGRAM, stager
 
 from stager import SourceTree, Store, cli, library
-from stager.errors import BadLock, CannotRead, CannotWrite, InternalError, OutOfMemory, StagerError, Unreadable
+from stager.errors import BadLock, CannotWrite, InternalError, OutOfMemory, StagerError, Unreadable
+from stager.store.errors import CannotRead
 from stager.unexpected import netted, typed
 
 SECRET = "hunter2-in-a-message"

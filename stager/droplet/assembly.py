@@ -14,12 +14,14 @@ import zlib
 from functools import partial
 
 from ..digest import Digest, key_of
-from ..errors import Cancelled, PathConflict, StoreCorrupt
+from ..errors import Cancelled
 from ..files import writing
 from ..formats import codec, tar
 from ..records import Layer, Piece
 from ..store import rules
+from ..store.errors import StoreCorrupt
 from . import linking, pieces
+from .errors import PathConflict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from ..digest import canonical_json
 from ..ecosystems import by_layout, covered, split
 from ..ecosystems.record import Laid
-from ..errors import DigestMismatch, LockStale, PathConflict, StoreCorrupt, UnsafeEntry
+from ..errors import LockStale
 from ..formats import codec, tar
+from ..formats.errors import UnsafeEntry
 from ..model import Artifact, BuildpackPin, Plan, Process
 from ..names import WHITEOUT, path_fault
 from ..planning.inputs import grounds
@@ -26,8 +27,10 @@ from ..planning.lockfile import plan_digest
 from ..records import Base, LayerRecord, Piece
 from ..runtimes import ended, places
 from ..store import Store, rules
+from ..store.errors import DigestMismatch, StoreCorrupt
 from ..text.resources import pinned_digest
 from . import assembly, launch, linking, pieces, starting, vetting
+from .errors import PathConflict
 from .incremental import base_key, remember_base
 from .launch import LAYERS
 from .remarks import collisions, told, whose

@@ -8,7 +8,7 @@ On the warm path: what was found for the same plan and the same links of the app
 from __future__ import annotations
 
 from ..digest import key_of
-from ..errors import UnsafeLinks
+from .errors import UnsafeLinks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

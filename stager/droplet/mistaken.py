@@ -11,9 +11,10 @@ import errno
 import os
 import zlib
 
-from ..errors import NoDroplet, NotADroplet, StagerError, Unreadable
+from ..errors import StagerError, Unreadable
 from ..files import regular
 from ..tree import outputs
+from .errors import NoDroplet, NotADroplet
 
 _HEAD = 1 << 18
 """Bytes at a file's start that are looked at."""

@@ -12,9 +12,11 @@ import hashlib
 import os
 import zlib
 
-from ..errors import BadArchive, Cancelled, DigestMismatch
+from ..errors import Cancelled
 from ..formats import codec, tar
+from ..formats.errors import BadArchive
 from ..records import Piece
+from ..store.errors import DigestMismatch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -18,9 +18,10 @@ from itertools import accumulate
 from typing import Any
 
 from ..digest import Digest
-from ..errors import BadArchive, CannotWrite, NotADroplet, Unreadable
+from ..errors import CannotWrite, Unreadable
 from ..files import regular
 from ..formats import codec
+from ..formats.errors import BadArchive
 from ..formats.tar import BLOCK, ROOT
 from ..formats.tar_reader import Entry, Sink, read_entries
 from ..model import Layer, Plan
@@ -30,6 +31,7 @@ from ..store import Store
 from ..text import parsing
 from ..text.typed import Node
 from . import incremental, mistaken
+from .errors import NotADroplet
 from .launch import LAYERS
 from .ownership import APP_LAYER, BEHIND, SKELETON
 

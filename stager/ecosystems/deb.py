@@ -13,11 +13,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote
 
-from ..errors import BadArchive, CodecChanged, Mislabelled
 from ..files import temporary
 from ..formats import elf
 from ..formats.archive import content_bytes, read_control, read_deb
+from ..formats.errors import BadArchive, CodecChanged
 from ..formats.tar import Entry, Unpacked
+from .errors import Mislabelled
 
 if TYPE_CHECKING:
     from ..formats.archive import Held, Member

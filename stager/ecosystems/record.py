@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from ..errors import LockFailed
     from ..formats.archive import Held
     from ..formats.tar import Unpacked
     from ..model import Artifact, Locked, Plan, Reason, Stack
     from ..net.indexes import Indexes
     from ..tree import SourceTree
+    from .errors import LockFailed
     from .graph import Graph
     from .installed import Installed, Said
 

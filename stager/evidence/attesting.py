@@ -17,9 +17,10 @@ from .. import entry, staging
 from ..digest import Digest
 from ..droplet import incremental
 from ..droplet.reader import DropletFile
-from ..errors import BadEvidence, NotAttested, NotReproducible, UsageError
+from ..errors import NotReproducible, UsageError
 from ..files import temporary
 from . import receipt
+from .errors import BadEvidence, NotAttested
 from .provenance import dsse, statement
 from .provenance.statement import BUILDER, Claim
 from .verify.restaging import second_store

@@ -16,13 +16,14 @@ from .. import __version__
 from ..digest import Digest, canonical_json, sha256
 from ..droplet.reader import DropletFile
 from ..ecosystems.deb import PATCHELF
-from ..errors import BadArchive, BadEvidence
+from ..formats.errors import BadArchive
 from ..formats.tar import ROOT
 from ..formats.tar_reader import Entry, read_entries
 from ..model import Plan
 from ..planning.lockfile import plan_digest
 from ..text import resources
 from ..tree import File, SourceTree
+from .errors import BadEvidence
 from .provenance.dsse import document
 
 VERSION = 1

@@ -7,8 +7,10 @@ already is found without importing anything of the network.
 
 from __future__ import annotations
 
-from ..errors import DamagedArtifact, NotCached, StoreCorrupt
+from ..net.errors import NotCached
+from ..store.errors import StoreCorrupt
 from ..store.stored import distrust, resolve, search
+from .errors import DamagedArtifact
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

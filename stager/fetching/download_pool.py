@@ -10,11 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ..errors import BadLock, Cancelled, DigestMismatch, FetchError, Gone, NotFound
+from ..errors import BadLock, Cancelled, FetchError
 from ..model import Event
+from ..net.errors import Gone, NotFound
 from ..net.patience import Patience, Tries, host_of
 from ..net.session import Session
 from ..store.disk import forget
+from ..store.errors import DigestMismatch
 from ..store.stored import resolve
 from .downloading import Download, worst
 from .locating import gone, locate

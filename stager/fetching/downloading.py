@@ -12,10 +12,12 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..errors import Cancelled, DigestMismatch, FetchError, NotFound, Unreachable
+from ..errors import Cancelled, FetchError
 from ..net.addresses import Refused
+from ..net.errors import NotFound, Unreachable
 from ..net.patience import Again, Tries, again, host_of, number
 from ..net.session import Request, Response, Session
+from ..store.errors import DigestMismatch
 from .transport import ACCESS, step
 
 if TYPE_CHECKING:

@@ -14,12 +14,13 @@ from io import BytesIO
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from ..errors import BadSettings, NotCached, NotFound, TooLarge, Unreachable
 from ..files import temporary
 from ..model import Event, Progress
 from ..net.addresses import Refused
+from ..net.errors import BadSettings, NotCached, NotFound, Unreachable
 from ..net.patience import Again, Patience, Tries, again, date, host_of
 from ..net.session import HOPS, Session, ended, failure, redirect
+from .errors import TooLarge
 from .transport import ACCESS, headers_for
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import zlib
 
-from ..errors import BadArchive, CodecChanged
+from .errors import BadArchive, CodecChanged
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from ..errors import BadArchive
+from .errors import BadArchive
 from .tar import BLOCK
 
 Sink = Callable[[bytes], object]

@@ -19,12 +19,14 @@ from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from ..droplet import mistaken
+from ..droplet.errors import NotADroplet
 from ..droplet.reader import launch_facts
-from ..errors import CannotWrite, LaunchFailed, NotADroplet, PortForbidden, PortTaken
+from ..errors import CannotWrite
 from ..files.programs import PATH, signal_group
 from ..files.temporary import folder, tidy
 from ..formats.archive import Archive, content_bytes, content_chunks, read_tar
 from ..text.typed import whole
+from .errors import LaunchFailed, PortForbidden, PortTaken
 from .listening import Astray, by
 
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
-from ..errors import BadSettings, Cancelled
+from ..errors import Cancelled
 from .addresses import Policy, Refused, glance, is_plain, open_connection
+from .errors import BadSettings
 from .guard import Guard, Watched
 from .indexes.origins import Origin
 from .patience import Again, Patience, host_of

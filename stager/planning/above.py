@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 
 from ..ecosystems import ecosystem
-from ..errors import StagerError, WorkspaceMember
+from ..errors import StagerError
 from ..files import limits, regular
 from ..tree import SourceTree
+from .errors import WorkspaceMember
 
 _MOST = 16
 """Folders above that are looked at; a repository's own folder is the last in any case."""

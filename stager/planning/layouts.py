@@ -33,8 +33,9 @@ def unpacked(artifact: Artifact, path: str, blob: str, store: Store) -> Iterator
 
     Raises DamagedArtifact for other bytes, and what the recipe raises.
     """
-    from ..errors import DamagedArtifact, StoreCorrupt
+    from ..fetching.errors import DamagedArtifact
     from ..formats.archive import Held
+    from ..store.errors import StoreCorrupt
 
     try:
         with store.prove(blob, artifact.digest) as descriptor:

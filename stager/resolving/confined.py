@@ -17,8 +17,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from shutil import which
 
+from ..ecosystems.errors import LockFailed
 from ..ecosystems.record import APP, HOME
-from ..errors import Cancelled, CannotWrite, LockFailed
+from ..errors import Cancelled, CannotWrite
 from ..files import limits, regular
 from ..files.programs import PATH, signal_group
 from ..files.temporary import folder as temporary

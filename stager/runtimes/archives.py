@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..errors import BadArchive
 from ..formats.archive import read_tar
+from ..formats.errors import BadArchive
 from ..formats.tar import Entry, Unpacked
 
 if TYPE_CHECKING:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..errors import NoRuntime
 from ..model import Artifact, Runtime
 from . import node
 from .archives import recipe
 from .chosen import Chosen, all_accept, asked_text, check_needs, first_place, kept, reason
+from .errors import NoRuntime
 from .published import check_package, newest_of, npm_request, packument, pinned, semver
 from .record import Layout, RuntimeKind, RuntimeRequest
 from .version_files import member, mise, package_manager, plain, tool_versions

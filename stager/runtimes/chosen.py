@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from packageurl import PackageURL
 
-from ..errors import NoRuntime, StagerError, UsageError, VersionError
+from ..errors import StagerError, UsageError
 from ..facts import stacks
 from ..model import Artifact, Reason, Runtime, Stack
+from .errors import NoRuntime, VersionError
 from .releases import Releases
 from .version_requests import Request
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ..ecosystems import deb
 from ..ecosystems.deb_index import select
-from ..errors import NoRuntime
 from ..facts import stacks
 from ..model import Artifact, Runtime
 from .chosen import Chosen, check_needs, debs, kept, package_name, reason
+from .errors import NoRuntime
 from .record import Layout, RuntimeKind, RuntimeRequest
 
 NAME, PLACE = "nginx", ".stager/nginx"

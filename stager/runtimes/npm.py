@@ -6,11 +6,11 @@ import re
 from collections.abc import Sequence
 
 from ..ecosystems import npmrange
-from ..errors import VersionError
 from ..model import Artifact, Runtime
 from . import node
 from .archives import recipe
 from .chosen import Chosen, all_accept, asked_text, first_place, kept, reason
+from .errors import VersionError
 from .published import check_package, line_of, newest_of, npm_request, packument, pinned, semver
 from .record import Layout, RuntimeKind, RuntimeRequest
 from .version_files import member, package_manager

@@ -17,11 +17,14 @@ from packageurl import PackageURL
 
 from ..digest import Digest
 from ..ecosystems import npmrange
-from ..errors import BadArchive, StagerError, Unreachable, VersionError
+from ..errors import StagerError
+from ..formats.errors import BadArchive
 from ..model import Artifact
+from ..net.errors import Unreachable
 from ..text import parsing
 from ..text.typed import Node
 from .archives import inside
+from .errors import VersionError
 from .version_requests import Request, place, short
 
 if TYPE_CHECKING:

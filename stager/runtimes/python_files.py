@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from ..ecosystems import deb
-from ..errors import Mislabelled
+from ..ecosystems.errors import Mislabelled
 from ..formats.archive import content_bytes
 from ..formats.tar import Entry
 from . import archives

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..errors import VersionError
+from .errors import VersionError
 from .version_requests import Request, place, short
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from urllib.parse import quote, unquote
 from packageurl import PackageURL
 
 from ..digest import Digest
-from ..errors import Unreachable
 from ..model import Artifact, Stack
+from ..net.errors import Unreachable
 
 PLACE = ".stager/python"
 _BUILD = re.compile(r"cpython-(\d+\.\d+\.\d+)\+(\d{8})-[a-z0-9_-]+-(install_only(?:_stripped)?)\.tar\.gz")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..errors import VersionError
+from .errors import VersionError
 
 if TYPE_CHECKING:
     from ..model import Reason

@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from .. import fetching
-from ..errors import BadArchive, BadLock, CannotWrite, Gone
+from ..errors import BadLock, CannotWrite
+from ..formats.errors import BadArchive
+from ..net.errors import Gone
 from ..store.disk import why
 from . import sandbox
 from .lock import NAME, Pin

@@ -14,9 +14,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..digest import Digest, canonical_json, sha256
-from ..errors import CannotWrite, NoRoom, ProgramMissing, StackFailed, UsageError
+from ..errors import CannotWrite, UsageError
+from ..files.errors import ProgramMissing
 from ..store.disk import why
 from . import ext4, guest, tools, tree
+from .errors import NoRoom, StackFailed
 
 if TYPE_CHECKING:
     from ..store import Store

@@ -12,8 +12,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 
-from ..errors import StackFailed
 from . import tools
+from .errors import StackFailed
 from .tree import Item, Tree
 
 FEATURES = (

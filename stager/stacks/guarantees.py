@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ..errors import StackFailed
 from ..formats import elf
+from .errors import StackFailed
 
 if TYPE_CHECKING:
     from .definition import Definition

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ..digest import Digest
-from ..errors import StackFailed
 from ..text import render, resources
+from .errors import StackFailed
 from .normalise import tree_path
 from .tree import Item, Tree
 

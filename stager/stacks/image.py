@@ -13,12 +13,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ..digest import Digest, canonical_json
-from ..errors import NotBuilt, StoreCorrupt
 from ..files.filling import FolderOutput
 from ..files.writing import Output, folder_above
 from ..formats import codec
 from ..model import Layer
+from ..store.errors import StoreCorrupt
 from . import find, lock, root
+from .errors import NotBuilt
 
 if TYPE_CHECKING:
     from ..store import Store

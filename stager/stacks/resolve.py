@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..ecosystems import deb_index
-from ..errors import UnknownPackage, UsageError
+from ..errors import UsageError
+from .errors import UnknownPackage
 from .lock import Lock, Pin
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def _date(release: str, suite: str) -> str:
     from datetime import UTC
     from email.utils import parsedate_to_datetime
 
-    from ..errors import Unreachable
+    from ..net.errors import Unreachable
 
     found = re.search(r"^Date:[ \t]*(.*)$", release, re.MULTILINE)
     try:

@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..digest import Digest, canonical_json, sha256
-from ..errors import NotBuilt, UsageError
+from ..errors import UsageError
 from . import debs, guarantees, normalise, sandbox, scripts, tree
 from .build_context import temporary
+from .errors import NotBuilt
 from .lock import Lock, Pin
 
 if TYPE_CHECKING:

@@ -18,9 +18,11 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from shutil import which
 
-from ..errors import Cancelled, CannotWrite, NoRoom, NoSandbox, ProgramMissing, StackFailed
+from ..errors import Cancelled, CannotWrite
 from ..files import temporary
+from ..files.errors import NoSandbox, ProgramMissing
 from ..text.telling import telling
+from .errors import NoRoom, StackFailed
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where programs of the system are looked for; never in the user's own PATH."""

@@ -12,10 +12,11 @@ import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ..errors import CannotWrite, StackFailed
+from ..errors import CannotWrite
 from ..store.disk import why
 from . import normalise, sandbox, tree
 from .build_context import temporary
+from .errors import StackFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,8 +8,10 @@ import subprocess
 import threading
 from collections.abc import Mapping, Sequence
 
-from ..errors import Cancelled, CannotWrite, ProgramMissing, StackFailed
+from ..errors import Cancelled, CannotWrite
+from ..files.errors import ProgramMissing
 from . import sandbox
+from .errors import StackFailed
 
 PACKAGES = {
     "mke2fs": "e2fsprogs",

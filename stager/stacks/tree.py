@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from ..errors import BadArchive
+from ..formats.errors import BadArchive
 from ..formats.tar import BLOCK, END
 from ..formats.tar_reader import read_entries
 

@@ -18,10 +18,11 @@ import json
 import os
 import stat
 
-from ..errors import CannotRead, CannotWrite, DigestMismatch, StoreCorrupt
+from ..errors import CannotWrite
 from ..names import place_fault
 from . import disk
 from .disk import CREATE, READ, forget, unwritable, why
+from .errors import CannotRead, DigestMismatch, StoreCorrupt
 from .locks import GC_WAIT, Exclusive, Lease
 
 TYPE_CHECKING = False

@@ -11,7 +11,8 @@ import os
 import stat
 import time
 
-from ..errors import CannotRead, CannotWrite, StoreUnsafe
+from ..errors import CannotWrite
+from .errors import CannotRead, StoreUnsafe
 
 CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 """How an unfinished file is opened: it is new and ours, whatever lies at its path."""

@@ -13,8 +13,9 @@ import os
 import time
 from _thread import allocate_lock
 
-from ..errors import Cancelled, CannotWrite, StoreBusy
+from ..errors import Cancelled, CannotWrite
 from .disk import READ_ONLY, unwritable, why
+from .errors import StoreBusy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

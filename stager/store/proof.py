@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 
-from ..errors import StoreCorrupt
 from . import disk
+from .errors import StoreCorrupt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

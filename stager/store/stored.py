@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..digest import key_of
-from ..errors import StoreCorrupt
+from .errors import StoreCorrupt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

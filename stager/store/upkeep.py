@@ -16,10 +16,11 @@ from collections.abc import Iterable, Iterator, Set
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import CannotRead, CannotWrite, StoreBusy, UsageError
+from ..errors import CannotWrite, UsageError
 from ..model import Event, Progress
 from ..text.typed import whole
 from .disk import DAMAGE, boot_id, hash_of
+from .errors import CannotRead, StoreBusy
 from .locks import GC_WAIT, lock_file, wait_for
 
 if TYPE_CHECKING:

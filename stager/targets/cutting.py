@@ -13,8 +13,9 @@ from itertools import chain
 from typing import Any
 
 from ..droplet.launch import LAYERS
-from ..errors import BadArchive, Unreadable
+from ..errors import Unreadable
 from ..files import regular
+from ..formats.errors import BadArchive
 from ..formats.tar import BLOCK, END, ROOT
 from ..formats.tar_reader import read_entries
 from ..text import parsing

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from .. import targets
 from ..droplet.reader import DropletFile, open_droplet
-from ..errors import Cancelled, DigestMismatch, StagerError, UsageError
+from ..errors import Cancelled, StagerError, UsageError
 from ..files import temporary
+from ..store.errors import DigestMismatch
 
 if TYPE_CHECKING:
     from ..model import Progress

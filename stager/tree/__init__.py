@@ -26,10 +26,11 @@ import stat
 import time
 
 from ..digest import Digest
-from ..errors import BadManifest, ChangedWhileRead, Unreadable, UnsafePath
+from ..errors import BadManifest, ChangedWhileRead, Unreadable
 from ..files.limits import most
 from ..files.writing import never
 from ..names import place_fault
+from .errors import UnsafePath
 from .fingerprint import FILE_FLAGS, FOLDER_FLAGS, File, encoded, failure
 from .walk import Walk, folders_of
 

@@ -7,8 +7,9 @@ import hashlib
 import os
 import stat
 
-from ..errors import AppTooLarge, Cancelled, ChangedWhileRead, StagerError, Unreadable, UnsafePath
+from ..errors import Cancelled, ChangedWhileRead, StagerError, Unreadable
 from ..files.writing import never
+from .errors import AppTooLarge, UnsafePath
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

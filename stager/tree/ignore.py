@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from ..errors import UnsafePath
+from .errors import UnsafePath
 from .fingerprint import encoded
 from .gitignore import Patterns
 from .names import check_name

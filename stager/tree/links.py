@@ -6,8 +6,8 @@ platform and a link that leads out would show what happens to be there.
 
 from __future__ import annotations
 
-from ..errors import UnsafePath
 from ..names import LONGEST_PATH, characters_fault, printable
+from .errors import UnsafePath
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

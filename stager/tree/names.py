@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..errors import UnsafePath
 from ..names import LONGEST_PATH, fault, printable
+from .errors import UnsafePath
 
 
 def check_name(path: str) -> None:

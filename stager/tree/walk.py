@@ -13,8 +13,9 @@ import os
 import sys
 import time
 
-from ..errors import AppTooLarge, Cancelled, ChangedWhileRead, Unreadable, UnsafePath
+from ..errors import Cancelled, ChangedWhileRead, Unreadable
 from ..files.writing import never
+from .errors import AppTooLarge, UnsafePath
 from .fingerprint import (
     FOLDER_FLAGS,
     LARGEST_TREE,

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from stager.errors import Ambiguous, BadManifest, NeedsBuild, NoProcess, StagerError, UsageError
+from stager.errors import Ambiguous, BadManifest, NeedsBuild, StagerError, UsageError
 from stager.planning import detection
 from stager.planning.buildpacks import load_all
 from stager.planning.detection import commands
+from stager.planning.errors import NoProcess
 from stager.tree import SourceTree
 
 Files = dict[str, str]

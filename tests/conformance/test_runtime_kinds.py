@@ -15,13 +15,15 @@ import pytest
 
 from stager import ecosystems, runtimes
 from stager.digest import sha256
-from stager.errors import StagerError, Unreachable, VersionError
+from stager.errors import StagerError
 from stager.facts import stacks as box
 from stager.model import Artifact, Reason, Runtime
+from stager.net.errors import Unreachable
 from stager.net.indexes import Indexes
 from stager.planning import buildpacks, layouts
 from stager.runtimes import ended
 from stager.runtimes.chosen import Chosen
+from stager.runtimes.errors import VersionError
 from stager.runtimes.record import RuntimeKind, RuntimeRequest
 from stager.runtimes.version_requests import Request
 from stager.text.resources import is_input

@@ -16,8 +16,9 @@ from builders import make_npm_tarball, make_wheel
 from stager.digest import Digest, sha256
 from stager.droplet import assembly, incremental, launch
 from stager.droplet import base as dependencies
+from stager.droplet.errors import PathConflict
 from stager.droplet.incremental import Folder
-from stager.errors import LockStale, NeedsBuild, PathConflict
+from stager.errors import LockStale, NeedsBuild
 from stager.formats import codec
 from stager.formats.codec import CODEC
 from stager.model import Artifact, BuildpackPin, Plan, Process, Reason

@@ -16,8 +16,9 @@ from apps_fixture import materialise
 import stager
 from stager.droplet.incremental import known_digest
 from stager.droplet.reader import open_droplet
-from stager.errors import BadArchive, Unreadable
+from stager.errors import Unreadable
 from stager.formats import codec
+from stager.formats.errors import BadArchive
 from stager.store import Store
 
 

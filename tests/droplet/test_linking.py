@@ -15,8 +15,9 @@ from unpacking import unpack
 
 from stager import entry
 from stager.droplet import assembly, incremental, linking
+from stager.droplet.errors import PathConflict, UnsafeLinks
 from stager.droplet.incremental import Folder
-from stager.errors import PathConflict, StagerError, UnsafeLinks
+from stager.errors import StagerError
 from stager.planning.lockfile import dumps
 from stager.store import Store
 from stager.tree import Link, SourceTree

@@ -20,10 +20,11 @@ from elf_builder import AARCH64, X86_64, make_elf
 from stager.digest import sha256
 from stager.ecosystems import deb
 from stager.ecosystems.deb_index import merged
-from stager.errors import BadArchive, CodecChanged, Mislabelled
+from stager.ecosystems.errors import Mislabelled
 from stager.facts import stacks
 from stager.formats import elf
 from stager.formats.archive import content_bytes
+from stager.formats.errors import BadArchive, CodecChanged
 from stager.formats.tar import Unpacked
 from stager.model import Artifact, Stack
 from stager.planning.layouts import recipe

@@ -7,8 +7,11 @@ import pytest
 from debian_archive import MIRRORS, Pages, keyring, live, publish, real_mirrors, signed, stanza
 
 from stager.ecosystems.deb_index import Index, Stanza, closure, merged, packages, select, verify
-from stager.errors import BadSignature, DigestMismatch, NotCached, StagerError, Unreachable
+from stager.ecosystems.errors import BadSignature
+from stager.errors import StagerError
 from stager.facts import stacks
+from stager.net.errors import NotCached, Unreachable
+from stager.store.errors import DigestMismatch
 
 MIRROR = "https://deb.example/debian"
 RELEASE = f"{MIRROR}/dists/bookworm/InRelease"

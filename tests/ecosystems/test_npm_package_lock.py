@@ -9,8 +9,10 @@ import pytest
 from npm_cases import AMD64, ARM64, Registry, digest, sri, tree
 
 from stager.ecosystems import npm
-from stager.errors import BadLock, BadManifest, DigestMismatch, NeedsBuild, NotCached, StagerError, Unpinned
+from stager.errors import BadLock, BadManifest, NeedsBuild, StagerError, Unpinned
 from stager.model import Artifact, Locked, Stack
+from stager.net.errors import NotCached
+from stager.store.errors import DigestMismatch
 
 LOCK = "package-lock.json"
 

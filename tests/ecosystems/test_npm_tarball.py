@@ -10,10 +10,12 @@ import pytest
 from npm_cases import AMD64, ARM64, artifact, pack
 
 from stager.ecosystems import covered, npm
+from stager.ecosystems.errors import Mislabelled
 from stager.ecosystems.npm.bins import bin_links, tidy
 from stager.ecosystems.npm.natives import needs_build
-from stager.errors import BadArchive, Mislabelled, StagerError, UnsafeEntry
+from stager.errors import StagerError
 from stager.formats.archive import content_bytes
+from stager.formats.errors import BadArchive, UnsafeEntry
 
 PLACE = "node_modules/tool"
 

@@ -10,8 +10,10 @@ import pytest
 
 from stager.ecosystems.pypi import IndexFile, Target, normalise_index, read_lock, requires_python
 from stager.ecosystems.pypi.lookup import Keep
-from stager.errors import BadLock, DigestMismatch, Gone, NeedsBuild, NotCached, Unpinned
+from stager.errors import BadLock, NeedsBuild, Unpinned
 from stager.model import Locked, Stack
+from stager.net.errors import Gone, NotCached
+from stager.store.errors import DigestMismatch
 from stager.tree import SourceTree
 
 INDEX = "https://index.example/simple"

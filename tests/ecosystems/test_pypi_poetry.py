@@ -9,8 +9,9 @@ import pytest
 from stager.ecosystems.pypi import IndexFile, Target, read_lock, requires_python
 from stager.ecosystems.pypi.constraints import accepts, alternatives
 from stager.ecosystems.pypi.lookup import Keep
-from stager.errors import BadLock, BadManifest, NeedsBuild, NotCached, Unpinned
+from stager.errors import BadLock, BadManifest, NeedsBuild, Unpinned
 from stager.model import Locked, Stack
+from stager.net.errors import NotCached
 from stager.tree import SourceTree
 
 TARGET = Target(Stack("debian-12", "amd64", (2, 36), "debian"), (3, 11), "3.11.2")

@@ -8,8 +8,9 @@ from stager.ecosystems.pypi import IndexFile, Target
 from stager.ecosystems.pypi.lookup import Keep
 from stager.ecosystems.pypi.pins import File, Pin, Reading, select
 from stager.ecosystems.pypi.unbuilt import SIBLINGS, why
-from stager.errors import NeedsBuild, Unreachable
+from stager.errors import NeedsBuild
 from stager.facts import stacks
+from stager.net.errors import Unreachable
 
 TARGET = Target(stacks.load("debian-12", "amd64"), (3, 11), "3.11.2")
 HASH = "sha256:" + "a" * 64

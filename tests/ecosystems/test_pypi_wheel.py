@@ -18,13 +18,15 @@ from builders import DEFLATED, STORED, ZipEntry, make_wheel, make_zip
 
 from stager.digest import Digest, sha256
 from stager.droplet import pieces
+from stager.ecosystems.errors import Mislabelled
 from stager.ecosystems.pypi import LAYOUT, unpack
-from stager.errors import BadArchive, DigestMismatch, Mislabelled, UnsafeEntry
 from stager.formats.archive import content_bytes
+from stager.formats.errors import BadArchive, UnsafeEntry
 from stager.formats.tar import Deflated, Unpacked
 from stager.model import Artifact
 from stager.records import Piece
 from stager.store import Store
+from stager.store.errors import DigestMismatch
 
 PLACE = ".stager/pypi"
 INFO = "demo_pkg-1.0.dist-info"

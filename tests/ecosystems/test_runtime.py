@@ -13,10 +13,11 @@ from debian_archive import live
 from elf_builder import make_elf
 
 from stager.digest import sha256
-from stager.errors import BadArchive, Mislabelled
+from stager.ecosystems.errors import Mislabelled
 from stager.facts import stacks
 from stager.formats import elf
 from stager.formats.archive import content_bytes
+from stager.formats.errors import BadArchive
 from stager.model import Artifact, Reason
 from stager.planning.layouts import recipe
 from stager.runtimes import releases

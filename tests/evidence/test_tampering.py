@@ -15,8 +15,9 @@ from evidence_apps import SITUATIONS, Staged, stage
 
 from stager.digest import canonical_json
 from stager.droplet.reader import open_droplet
-from stager.errors import BadEvidence, NotAttested, UsageError
+from stager.errors import UsageError
 from stager.evidence import attesting, receipt
+from stager.evidence.errors import BadEvidence, NotAttested
 from stager.evidence.provenance import dsse, keys, statement
 
 Value = dict[str, Any]

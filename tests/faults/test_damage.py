@@ -17,13 +17,17 @@ from damages import KINDS, Bench
 
 from stager.digest import key_of
 from stager.droplet import assembly, incremental, vetting
+from stager.ecosystems.errors import Mislabelled
 from stager.ecosystems.pypi import wheel
-from stager.errors import BadLock, DamagedArtifact, DigestMismatch, Mislabelled, NotCached, StoreCorrupt
+from stager.errors import BadLock
 from stager.evidence.bundle import exporting, importing
+from stager.fetching.errors import DamagedArtifact
 from stager.formats.archive import Archive, Held, read_zip
 from stager.model import Reason, Runtime
+from stager.net.errors import NotCached
 from stager.planning import lockfile
 from stager.store import Store
+from stager.store.errors import DigestMismatch, StoreCorrupt
 
 QUICK, ALL = 48, 300
 

@@ -23,12 +23,14 @@ from servers import Answer, Server
 
 from stager import fetching
 from stager.digest import Digest
-from stager.errors import BadLock, BadSettings, Cancelled, DigestMismatch, Gone, NotCached, StagerError, Unreachable
+from stager.errors import BadLock, Cancelled, StagerError
 from stager.model import Artifact, Event
+from stager.net.errors import BadSettings, Gone, NotCached, Unreachable
 from stager.net.indexes import Indexes
 from stager.net.indexes.origins import Origin
 from stager.net.patience import Patience
 from stager.store import Store
+from stager.store.errors import DigestMismatch
 
 SECRET = "canary-3f9a"
 BODY = bytes(range(256)) * 4096  # 1 MiB

@@ -11,8 +11,8 @@ import pytest
 
 from stager.ecosystems.pypi import simple
 from stager.ecosystems.pypi.simple import read_page
-from stager.errors import Unreachable
 from stager.net import streaming
+from stager.net.errors import Unreachable
 from stager.net.streaming import entries
 
 PAGE = "https://index.example/simple/app/"

@@ -18,8 +18,10 @@ from stager.ecosystems.npm.packuments import NpmLookup
 from stager.ecosystems.pypi.lookup import IndexFile
 from stager.ecosystems.pypi.pages import PypiLookup
 from stager.ecosystems.pypi.simple import read_page
-from stager.errors import NotCached, NotFound, StagerError, TooLarge, Unreachable
+from stager.errors import StagerError
+from stager.fetching.errors import TooLarge
 from stager.fetching.web import Web
+from stager.net.errors import NotCached, NotFound, Unreachable
 from stager.net.indexes import Indexes
 from stager.net.indexes.origins import Origin
 from stager.net.patience import Patience

@@ -22,9 +22,10 @@ from builders import (
     raw_deflate,
 )
 
-from stager.errors import BadArchive, StagerError, UnsafeEntry
+from stager.errors import StagerError
 from stager.formats.archive import Archive, content_bytes, content_chunks, crc32, read_deb, read_tar, read_zip
 from stager.formats.archive import stream as archive_stream
+from stager.formats.errors import BadArchive, UnsafeEntry
 from stager.formats.tar import Deflated, Span
 
 LABEL = "demo_1.0-1_amd64.deb"

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 from builders import TarEntry, compress, make_npm_tarball, make_tar, octal, pax, pax_record
 
-from stager.errors import BadArchive, CannotWrite, StagerError, UnsafeEntry
+from stager.errors import CannotWrite, StagerError
 from stager.formats.archive import LIMITS, Limits, content_bytes, read_tar
 from stager.formats.archive import stream as archive_stream
+from stager.formats.errors import BadArchive, UnsafeEntry
 
 LABEL = "demo-1.0.tgz"
 Found = dict[str, bytes | str]

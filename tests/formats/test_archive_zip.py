@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from builders import DESCRIPTOR, STORED, UTF8, ZipEntry, make_wheel, make_zip, raw_deflate
 
-from stager.errors import BadArchive, StagerError, UnsafeEntry
+from stager.errors import StagerError
 from stager.formats.archive import LIMITS, Limits, content_bytes, read_zip
+from stager.formats.errors import BadArchive, UnsafeEntry
 
 LABEL = "demo-1.0-py3-none-any.whl"
 BODY = b"print('hello, hello, hello, hello')\n"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from stager.errors import BadArchive, CodecChanged
 from stager.formats import codec, inflate
+from stager.formats.errors import BadArchive, CodecChanged
 from stager.formats.tar import Deflated
 
 NOISE = random.Random(7).randbytes(120_000)

@@ -9,8 +9,8 @@ from elf_builder import AARCH64, RPATH, STRTAB, VERNEED, VERNEEDNUM, make_elf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stager.errors import BadArchive
 from stager.formats import elf
+from stager.formats.errors import BadArchive
 
 FULL = {
     "needed": ("libz.so.1", "libc.so.6"),

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from stager.errors import BadArchive
+from stager.formats.errors import BadArchive
 from stager.formats.tar_reader import read_entries
 
 TYPES = {"file": b"0", "folder": b"5", "link": b"2", "hardlink": b"1", "other": b"6"}

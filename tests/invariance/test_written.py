@@ -25,8 +25,9 @@ from written import stager as here
 
 from stager.cli.commands import MODULES
 from stager.cli.commands.arguments import parser_of
-from stager.errors import AppTooLarge, Unreadable
+from stager.errors import Unreadable
 from stager.tree import SourceTree
+from stager.tree.errors import AppTooLarge
 from stager.tree.fingerprint import LARGEST_FILE
 from stager.tree.outputs import SECRET, WRITTEN
 

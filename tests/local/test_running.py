@@ -18,10 +18,10 @@ from command import PROGRAM, stager
 from isolated import MISSES, STAYS
 from small_droplets import small_droplet
 
-from stager.errors import LaunchFailed, PortTaken
 from stager.files import temporary as temporary_folders
 from stager.files import writing
 from stager.local import running
+from stager.local.errors import LaunchFailed, PortTaken
 
 
 @pytest.fixture(scope="module")

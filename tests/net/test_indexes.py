@@ -14,10 +14,11 @@ import pytest
 
 from stager.digest import Digest
 from stager.ecosystems.pypi.lookup import IndexFile
-from stager.errors import BadManifest, BadSettings, NotFound, Unreachable
+from stager.errors import BadManifest
 from stager.fetching.locating import locate
 from stager.model import Artifact
 from stager.net import indexes as indexes_module
+from stager.net.errors import BadSettings, NotFound, Unreachable
 from stager.net.indexes import Indexes, default_debian, default_npm, default_pypi
 from stager.net.indexes.origins import Origin
 

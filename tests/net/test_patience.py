@@ -18,13 +18,17 @@ import servers
 from asking import SHORT, Asking
 from servers import Server
 
-from stager.errors import Cancelled, PlatformUnavailable, RegistryDown, StagerError, TooLarge, Unreachable
+from stager.errors import Cancelled, StagerError
 from stager.fetching import web
+from stager.fetching.errors import TooLarge
 from stager.fetching.web import Web
+from stager.net.errors import Unreachable
 from stager.net.indexes import Indexes
 from stager.net.indexes.origins import Origin
 from stager.net.patience import Again, Patience, Tries, date, number, seconds, within
 from stager.store import Store
+from stager.targets.errors import PlatformUnavailable
+from stager.targets.oci.errors import RegistryDown
 from stager.targets.oci.registry.token import _seconds
 
 Outcomes = dict[str, tuple[Any, float]]

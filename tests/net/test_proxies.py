@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from places import LITERALS, Resolver
 
-from stager.errors import StagerError, Unreachable
+from stager.errors import StagerError
 from stager.fetching.web import Web
+from stager.net.errors import Unreachable
 from stager.net.indexes import Indexes
 from stager.net.patience import Patience
 from stager.net.session import Request, Session

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from stager.errors import Ambiguous, BadManifest, CommittedFiles, NotDetected, StagerError, UsageError, VersionError
+from stager.errors import Ambiguous, BadManifest, StagerError, UsageError
 from stager.model import Detections, Reason
 from stager.planning import detection
 from stager.planning.buildpacks import load, load_all, load_folder
+from stager.planning.errors import CommittedFiles, NotDetected
+from stager.runtimes.errors import VersionError
 from stager.tree import Executable, Link, SourceTree
 
 Files = dict[str, str | Link | Executable]

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from stager.ecosystems.errors import LockFailed
 from stager.ecosystems.pypi import check_drift, included
 from stager.ecosystems.pypi import resolver as python
-from stager.errors import BadManifest, LockFailed, LockStale
+from stager.errors import BadManifest, LockStale
 from stager.model import Detection, Reason
 from stager.net.indexes import Indexes
 from stager.planning import detection, inputs, plan

@@ -7,10 +7,11 @@ from contextlib import suppress
 
 import pytest
 
-from stager.errors import Ambiguous, BadManifest, StagerError, VersionError
+from stager.errors import Ambiguous, BadManifest, StagerError
 from stager.planning import detection
 from stager.planning.buildpacks import load
 from stager.planning.detection import versions
+from stager.runtimes.errors import VersionError
 from stager.tree import SourceTree
 
 Files = dict[str, str | bytes]

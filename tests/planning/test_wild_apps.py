@@ -6,10 +6,11 @@ import json
 
 import pytest
 
-from stager.errors import BadManifest, NoProcess, NotDetected
+from stager.errors import BadManifest
 from stager.planning import detection
 from stager.planning.buildpacks import load_all
 from stager.planning.detection import commands
+from stager.planning.errors import NoProcess, NotDetected
 from stager.tree import SourceTree
 
 Files = dict[str, str]

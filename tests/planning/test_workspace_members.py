@@ -9,13 +9,15 @@ import pytest
 from command import stager
 
 from stager.droplet.incremental import Folder
+from stager.ecosystems.errors import LockFailed
 from stager.ecosystems.npm import resolver as npm
 from stager.ecosystems.pypi import declared
 from stager.ecosystems.pypi import resolver as python
-from stager.errors import BadManifest, LockFailed, WorkspaceMember
+from stager.errors import BadManifest
 from stager.locking import make_locks
 from stager.net.indexes import Indexes
 from stager.planning.above import refuse_member
+from stager.planning.errors import WorkspaceMember
 from stager.settings import Settings
 from stager.store import Store
 from stager.tree import SourceTree

@@ -28,8 +28,8 @@ from builders import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stager.errors import BadArchive, UnsafeEntry
 from stager.formats.archive import Archive, content_bytes, crc32, read_deb, read_tar, read_zip
+from stager.formats.errors import BadArchive, UnsafeEntry
 
 Found = dict[str, bytes | str]
 REFUSALS = (BadArchive, UnsafeEntry)

@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from trees import Content, aged, git, lay_out, read, result
 
-from stager.errors import UnsafePath
 from stager.tree import Executable, Link, SourceTree
+from stager.tree.errors import UnsafePath
 from stager.tree.gitignore import Patterns
 
 LOOSE = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])

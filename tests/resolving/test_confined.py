@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from servers import Server, serve
 
-from stager.errors import Cancelled, LockFailed
+from stager.ecosystems.errors import LockFailed
+from stager.errors import Cancelled
 from stager.net.indexes import Indexes
 from stager.net.indexes.origins import Origin
 from stager.resolving import confined

@@ -10,11 +10,14 @@ from choosing import choose_bun, choose_nginx, choose_node, choose_npm, choose_p
 from debian_archive import MIRRORS, Pages, keyring, publish, stanza
 
 from stager.digest import Digest
-from stager.errors import BadSignature, NoRuntime, StagerError, Unreachable, VersionError
+from stager.ecosystems.errors import BadSignature
+from stager.errors import StagerError
 from stager.facts import stacks
 from stager.model import Artifact, Plan, Reason, Runtime, Stack
+from stager.net.errors import Unreachable
 from stager.runtimes import releases
 from stager.runtimes.chosen import Chosen
+from stager.runtimes.errors import NoRuntime, VersionError
 from stager.runtimes.standalone import pbs_url
 
 DEBIAN, UBUNTU, REDHAT = stacks.load("debian-12"), stacks.load("heroku-24"), stacks.load("ubi9")

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stager.errors import VersionError
 from stager.model import Reason
+from stager.runtimes.errors import VersionError
 from stager.runtimes.published import npm_request
 from stager.runtimes.specifiers import parse
 

@@ -16,8 +16,10 @@ from pathlib import Path
 import pytest
 
 from stager.digest import sha256
-from stager.errors import CannotWrite, ProgramMissing, StackFailed, UsageError
+from stager.errors import CannotWrite, UsageError
+from stager.files.errors import ProgramMissing
 from stager.stacks import disks, ext4, guest, tools, vmdk
+from stager.stacks.errors import StackFailed
 from stager.stacks.root import Root
 from stager.stacks.tree import Item, Tree
 

@@ -12,12 +12,14 @@ from debian_archive import MIRRORS
 from made import BOX, EPOCH, archive, folder
 
 from stager.digest import Digest
-from stager.errors import CannotWrite, LockMissing, NotBuilt, StoreCorrupt
+from stager.errors import CannotWrite, LockMissing
 from stager.stacks import find, image, lock, resolve, root, tree
+from stager.stacks.errors import NotBuilt
 from stager.stacks.image import BaseImage
 from stager.stacks.root import Root
 from stager.stacks.tree import Item, Tree
 from stager.store import Store
+from stager.store.errors import StoreCorrupt
 
 TEXT = BOX.replace("  locale: C\n", '  locale: C\n  env: {PATH: "/usr/bin:/bin"}\n')
 

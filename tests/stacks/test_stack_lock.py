@@ -9,8 +9,11 @@ from debian_archive import MIRRORS, Pages, publish, stanza
 from made import BOX, EPOCH, archive, definition, folder
 
 from stager.digest import Digest
-from stager.errors import BadLock, BadSignature, LockMissing, LockStale, UnknownPackage, Unreachable, UsageError
+from stager.ecosystems.errors import BadSignature
+from stager.errors import BadLock, LockMissing, LockStale, UsageError
+from stager.net.errors import Unreachable
 from stager.stacks import find, lock, resolve
+from stager.stacks.errors import UnknownPackage
 from stager.stacks.lock import Lock, Pin
 from stager.stacks.root import stack_digest
 

@@ -19,26 +19,20 @@ import pytest
 from command import PROGRAM, stager
 from made import built
 
-from stager.errors import (
-    CannotWrite,
-    DamagedArtifact,
-    DigestMismatch,
-    FetchError,
-    Gone,
-    NoRoom,
-    NoSandbox,
-    ProgramMissing,
-    StackFailed,
-    StagerError,
-)
+from stager.errors import CannotWrite, FetchError, StagerError
+from stager.fetching.errors import DamagedArtifact
+from stager.files.errors import NoSandbox, ProgramMissing
+from stager.net.errors import Gone
 from stager.net.indexes import Indexes
 from stager.stacks import debs, lock, root, sandbox, scripts, tree
 from stager.stacks.build_context import Making, temporary
 from stager.stacks.definition import Definition, Step
+from stager.stacks.errors import NoRoom, StackFailed
 from stager.stacks.lock import Lock
 from stager.stacks.root import Root
 from stager.stacks.tree import Tree
 from stager.store import Store
+from stager.store.errors import DigestMismatch
 
 pytestmark = [pytest.mark.tools, pytest.mark.network]
 

@@ -12,8 +12,9 @@ import pytest
 from elf_builder import make_elf
 from made import BOX, EPOCH, definition
 
-from stager.errors import BadArchive, StackFailed
+from stager.formats.errors import BadArchive
 from stager.stacks import guarantees, normalise, tree
+from stager.stacks.errors import StackFailed
 from stager.stacks.tree import Item, Tree
 
 LONG = "a" * 90 + "/" + "b" * 150 + "/" + "c" * 40

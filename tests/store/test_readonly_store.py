@@ -18,8 +18,8 @@ from command import PROGRAM, Done
 from small_droplets import PROCFILE, small_droplet
 
 from stager import cli
-from stager.errors import StoreBusy
 from stager.store import Store
+from stager.store.errors import StoreBusy
 
 PLAIN_USER = (
     ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all"] if os.geteuid() == 0 else []

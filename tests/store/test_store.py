@@ -16,18 +16,10 @@ from typing import Any
 
 import pytest
 
-from stager.errors import (
-    Cancelled,
-    CannotWrite,
-    DigestMismatch,
-    StagerError,
-    StoreBusy,
-    StoreCorrupt,
-    StoreUnsafe,
-    UsageError,
-)
+from stager.errors import Cancelled, CannotWrite, StagerError, UsageError
 from stager.model import Event
 from stager.store import Store, locks
+from stager.store.errors import DigestMismatch, StoreBusy, StoreCorrupt, StoreUnsafe
 
 FORK = get_context("fork")
 

@@ -13,7 +13,7 @@ import pysequoia
 import requests
 
 from stager.ecosystems.deb_index import DebianMirrors
-from stager.errors import Unreachable
+from stager.net.errors import Unreachable
 from stager.net.indexes import Indexes
 
 MIRRORS = DebianMirrors("https://deb.example/debian/", "https://deb.example/security")

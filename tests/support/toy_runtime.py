@@ -11,12 +11,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from stager.digest import Digest
-from stager.errors import Mislabelled, NoRuntime
+from stager.ecosystems.errors import Mislabelled
 from stager.formats.archive import content_bytes
 from stager.model import Artifact, Runtime, Stack
 from stager.runtimes import releases
 from stager.runtimes.archives import inside, recipe
 from stager.runtimes.chosen import Chosen, all_accept, asked_text, first_place, kept, reason
+from stager.runtimes.errors import NoRuntime
 from stager.runtimes.record import Candidate, Layout, RuntimeKind, RuntimeRequest
 from stager.runtimes.version_files import plain
 from stager.runtimes.version_requests import beginning

@@ -21,11 +21,13 @@ from command import ask, free_port, stager
 from small_droplets import PROCFILE, small_droplet
 
 from stager.droplet.reader import open_droplet
-from stager.errors import BadArchive, Unfit, UsageError
+from stager.errors import UsageError
 from stager.facts.platforms import STEMCELLS
+from stager.formats.errors import BadArchive
 from stager.targets import load
 from stager.targets.bosh import export
 from stager.targets.bosh.release import stemcell_for
+from stager.targets.errors import Unfit
 
 HERE = Path(__file__).parent
 

@@ -26,10 +26,12 @@ from command import free_port, stager
 from unpacking import unpack
 
 from stager.droplet.reader import DropletFile, open_droplet
-from stager.errors import CannotWrite, StagerError, TooLarge, Unfit
+from stager.errors import CannotWrite, StagerError
+from stager.fetching.errors import TooLarge
 from stager.model import Droplet
 from stager.store import Store
 from stager.targets.cloudfoundry import export, preflight
+from stager.targets.errors import Unfit
 
 FILES = {"Procfile": "web: ./serve\nworker: ./work\n", "serve": "#!/bin/sh\n", "work": "#!/bin/sh\n"}
 

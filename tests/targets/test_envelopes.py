@@ -16,7 +16,8 @@ import pytest
 from small_droplets import small_droplet
 
 from stager.droplet.reader import open_droplet
-from stager.errors import BadArchive, CannotWrite
+from stager.errors import CannotWrite
+from stager.formats.errors import BadArchive
 from stager.targets.cutting import gunzipped, layer_ids
 from stager.targets.envelopes import Gzip, packed, publishing
 

@@ -18,7 +18,8 @@ from command import ask, free_port, stager
 from small_droplets import small_droplet
 
 from stager.droplet.reader import open_droplet
-from stager.errors import BadArchive, CannotWrite, Unreadable
+from stager.errors import CannotWrite, Unreadable
+from stager.formats.errors import BadArchive
 from stager.targets import load
 from stager.targets.heroku import export
 

@@ -16,7 +16,8 @@ from command import ask, free_port, stager
 from small_droplets import PROCFILE, small_droplet
 
 from stager.droplet.reader import open_droplet
-from stager.errors import BadArchive, UsageError
+from stager.errors import UsageError
+from stager.formats.errors import BadArchive
 from stager.targets import load
 from stager.targets.plain import export
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from trees import Files, git, lay_out, read
 
-from stager.errors import BadManifest, UnsafePath
+from stager.errors import BadManifest
+from stager.tree.errors import UnsafePath
 from stager.tree.gitignore import LARGEST, Patterns
 from stager.tree.ignore import Rules, always_out, judge, secret_content, secret_name, wants_look
 

@@ -14,8 +14,9 @@ from tempfile import TemporaryDirectory
 import pytest
 from trees import KEY, Files, aged, environment, git, lay_out, read, refusal, sha256, tree_of
 
-from stager.errors import AppTooLarge, BadManifest, ChangedWhileRead, Unreadable, UnsafePath
+from stager.errors import BadManifest, ChangedWhileRead, Unreadable
 from stager.tree import Executable, File, Link, SourceTree, walk
+from stager.tree.errors import AppTooLarge, UnsafePath
 
 CHANGED = "the file changed while it was being staged"
 STOP = "Stop what is writing to it and stage again, or add it to .stagerignore."

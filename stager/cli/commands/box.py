@@ -88,8 +88,9 @@ def run_list(arguments: argparse.Namespace) -> int:
 
 
 def _row(name: str, store: Store) -> dict[str, Any]:
-    from ...errors import NotBuilt, StagerError
+    from ...errors import StagerError
     from ...stacks import find, lock, root
+    from ...stacks.errors import NotBuilt
 
     definition = find.load(name)
     found, built, packages = definition.box, {}, 0

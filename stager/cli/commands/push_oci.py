@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 
 from ...droplet import mistaken
-from ...errors import BadImage, UsageError
+from ...errors import UsageError
 from ...files import regular
+from ...targets.errors import BadImage
 from . import shared
 from .oci import image_arguments, image_options, open_droplets
 

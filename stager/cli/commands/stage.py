@@ -61,7 +61,7 @@ def droplet_of(arguments: argparse.Namespace, scratch: str) -> str:
     if os.path.isfile(arguments.dir):
         return str(arguments.dir)
     if not os.path.exists(arguments.dir):
-        from ...errors import NoDroplet
+        from ...droplet.errors import NoDroplet
 
         hint = "Give an app's folder, or a droplet; 'stager stage' makes one."
         raise NoDroplet(arguments.dir, hint)

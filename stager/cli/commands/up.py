@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ...errors import Cancelled, NoMachine, TargetError, UsageError
+from ...errors import Cancelled, TargetError, UsageError
+from ...local.errors import NoMachine
 from . import shared
 from .values import number, scale, seconds, tcp_port, variable
 

@@ -14,8 +14,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote
 
-from stager.errors import BadLock, NotCached, Unpinned
+from stager.errors import BadLock, Unpinned
 from stager.model import Locked, Stack
+from stager.net.errors import NotCached
 
 from . import collect, cures, layout
 from .berry_lock import Entry, Table, catalogs, entries, linker

@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from stager.errors import BadLock, NotCached
+from stager.errors import BadLock
+from stager.net.errors import NotCached
 from stager.text.typed import Node
 
 from .names import check_name

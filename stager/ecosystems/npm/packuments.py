@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from stager.errors import NotFound, Unreachable
+from stager.net.errors import NotFound, Unreachable
 from stager.net.streaming import entries
 
 if TYPE_CHECKING:

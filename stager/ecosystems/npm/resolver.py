@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from stager.ecosystems.errors import LockFailed
 from stager.ecosystems.record import APP, HOME
-from stager.errors import BadManifest, LockFailed, NeedsBuild
+from stager.errors import BadManifest, NeedsBuild
 from stager.net.indexes import Indexes
 from stager.net.indexes.configured import NPM_AGES, npm_options, npmrc
 from stager.net.indexes.origins import PORTS, Origin

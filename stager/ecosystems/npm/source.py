@@ -14,7 +14,8 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from packageurl.contrib.purl2url import get_download_url
 
 from stager.digest import ALGORITHMS, Digest
-from stager.errors import BadLock, DigestMismatch
+from stager.errors import BadLock
+from stager.store.errors import DigestMismatch
 
 from .names import folder, tarball_path
 

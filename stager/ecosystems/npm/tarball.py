@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from stager.errors import BadArchive, Mislabelled, UnsafeEntry
+from stager.ecosystems.errors import Mislabelled
 from stager.formats.archive import Archive, Held, content_bytes, content_chunks, read_tar
+from stager.formats.errors import BadArchive, UnsafeEntry
 from stager.formats.tar import Deflated, Entry, Span, Unpacked
 from stager.model import Artifact
 

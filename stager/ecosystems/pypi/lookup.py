@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
-from stager.errors import BadLock, DigestMismatch, Gone, NotCached
+from stager.errors import BadLock
+from stager.net.errors import Gone, NotCached
+from stager.store.errors import DigestMismatch
 
 from .pins import File, Pin, digest_of, is_foreign, normalise, normalise_index
 from .target import Target

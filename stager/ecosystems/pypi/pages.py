@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from stager.errors import NotFound
+from stager.net.errors import NotFound
 
 from .lookup import IndexFile, Keep
 from .simple import JSON, read_page

@@ -20,8 +20,10 @@ from urllib.parse import quote, unquote
 
 from packaging.utils import canonicalize_name
 
+from stager.ecosystems.errors import LockFailed
 from stager.ecosystems.record import APP
-from stager.errors import BadManifest, BadSettings, LockFailed, NeedsBuild
+from stager.errors import BadManifest, NeedsBuild
+from stager.net.errors import BadSettings
 from stager.net.indexes import Indexes, default_pypi, uv_program
 from stager.text.source_lines import line_of, toml_line
 from stager.text.typed import Node

@@ -9,7 +9,7 @@ from io import BytesIO
 from typing import IO, Any
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
-from stager.errors import Unreachable
+from stager.net.errors import Unreachable
 from stager.net.streaming import STEP, entries
 
 from .lookup import IndexFile, Keep

@@ -21,8 +21,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from stager.errors import BadArchive, Mislabelled, UnsafeEntry
+from stager.ecosystems.errors import Mislabelled
 from stager.formats.archive import Archive, Held, Member, content_bytes, content_chunks, read_zip
+from stager.formats.errors import BadArchive, UnsafeEntry
 from stager.formats.tar import Deflated, Entry, Span, Unpacked
 from stager.model import Artifact
 

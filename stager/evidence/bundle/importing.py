@@ -16,16 +16,18 @@ from ... import staging
 from ...digest import Digest, canonical_json
 from ...droplet import mistaken
 from ...droplet.incremental import Folder, check_locked
-from ...errors import BadBundle, BadLock, DigestMismatch, StagerError, Unreadable
+from ...errors import BadLock, StagerError, Unreadable
 from ...formats.archive import LIMITS, Archive, Limits, Member, content_bytes, content_chunks, read_tar
 from ...formats.codec import CODEC
 from ...formats.tar import END, outside_file_header, padding
 from ...model import Artifact, Plan
 from ...planning import lockfile
 from ...store import Store
+from ...store.errors import DigestMismatch
 from ...text import parsing
 from ...text.resources import pinned_digest
 from ...text.typed import Node
+from ..errors import BadBundle
 from . import BLOBS, FORMAT, INDEX, LOCK
 
 BUNDLE = Limits(bytes=1 << 40, entries=LIMITS.entries)

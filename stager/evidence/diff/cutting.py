@@ -13,10 +13,11 @@ from dataclasses import replace
 
 from ...digest import Digest
 from ...droplet import reader
-from ...errors import BadArchive, StagerError, Unreadable
+from ...errors import StagerError, Unreadable
 from ...files import regular
 from ...formats import codec
 from ...formats.archive.stream import decompressed
+from ...formats.errors import BadArchive
 from ...text import parsing
 from ...text.typed import Node
 from .contents import Contents, Extent, Item, LayerPart, total

@@ -14,9 +14,9 @@ from dataclasses import replace
 from typing import Any
 
 from ...digest import Digest
-from ...errors import BadArchive
 from ...files import regular
 from ...formats.archive.stream import decompressed
+from ...formats.errors import BadArchive
 from ...formats.tar_reader import Entry, Keep, read_entries
 from ...text import parsing
 from ...text.typed import Node

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...digest import canonical_json
-from ...errors import BadEvidence, StagerError
+from ...errors import StagerError
 from ...text import parsing
 from ...text.typed import Node
+from ..errors import BadEvidence
 
 if TYPE_CHECKING:
     from .keys import PrivateKey, PublicKey

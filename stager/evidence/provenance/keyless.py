@@ -9,8 +9,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from ...errors import BadEvidence, Unreachable, UsageError
+from ...errors import UsageError
+from ...net.errors import Unreachable
 from ...net.patience import Patience, within
+from ..errors import BadEvidence
 from .dsse import IN_TOTO
 
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"

@@ -13,8 +13,9 @@ import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ...errors import BadEvidence, CannotWrite, Unreadable, UsageError
+from ...errors import CannotWrite, Unreadable, UsageError
 from ...files import limits, regular, writing
+from ..errors import BadEvidence
 
 if TYPE_CHECKING:
     from types import ModuleType

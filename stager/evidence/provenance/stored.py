@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ...errors import BadEvidence
 from ...targets.oci.labels import droplet_order
+from ..errors import BadEvidence
 from .dsse import LARGEST
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ...droplet.reader import DropletFile
 from ...ecosystems import ecosystems
-from ...errors import BadArchive
+from ...formats.errors import BadArchive
 from ...formats.tar import ROOT
 
 _LARGEST = 32 << 20

@@ -10,11 +10,14 @@ from ...droplet.reader import DropletFile
 from ...ecosystems import ECOSYSTEMS, by_layout, ecosystem, ecosystems, kind_of, of_purl
 from ...ecosystems.installed import Inner, Installed, Node, Said
 from ...ecosystems.licence import Licence
-from ...errors import DamagedArtifact, LockMissing, NotCached, StoreCorrupt, UsageError
+from ...errors import LockMissing, UsageError
+from ...fetching.errors import DamagedArtifact
 from ...formats.archive import Held
 from ...model import Artifact, Plan
+from ...net.errors import NotCached
 from ...planning.layouts import recipe
 from ...runtimes import known, of_layout
+from ...store.errors import StoreCorrupt
 from ...store.stored import resolve
 from ..receipt import check_plan, source
 from . import contents, owners

@@ -11,7 +11,7 @@ from typing import Any
 from ...droplet.ownership import APP as THE_APP
 from ...droplet.ownership import NOBODY, Owners, above
 from ...ecosystems.installed import Inner
-from ...errors import BadArchive
+from ...formats.errors import BadArchive
 from ...model import Plan
 from .components import APP, GENERATED
 from .contents import Contents

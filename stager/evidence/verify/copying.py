@@ -13,10 +13,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from ...droplet.incremental import Folder
-from ...errors import CannotRebuild, CannotWrite
+from ...errors import CannotWrite
 from ...model import Plan
 from ...planning import lockfile
 from ...tree.ignore import OWN_FILES
+from ..errors import CannotRebuild
 from .conditions import Change, Chosen
 from .findings import shown
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from ...errors import BadArchive
+from ...formats.errors import BadArchive
 from ...formats.tar_reader import Entry, Keep, read_entries
 from ..diff import Contents, Item
 from ..diff.entries_of import name_of, place

@@ -15,19 +15,13 @@ from urllib.parse import urlsplit
 
 from ...digest import Digest
 from ...droplet import mistaken
+from ...droplet.errors import NoDroplet, NotADroplet
 from ...droplet.reader import DropletFile, open_droplet
-from ...errors import (
-    BadArchive,
-    CannotWrite,
-    NoDroplet,
-    NotADroplet,
-    NotFound,
-    StagerError,
-    TooLarge,
-    Unreachable,
-    UsageError,
-)
+from ...errors import CannotWrite, StagerError, UsageError
+from ...fetching.errors import TooLarge
+from ...formats.errors import BadArchive
 from ...model import Layer
+from ...net.errors import NotFound, Unreachable
 from ..diff import read as read_contents
 from ..diff.gzipped import digest_of
 from .findings import Comparison, Finding, shown

@@ -21,14 +21,16 @@ from dataclasses import dataclass
 from ... import staging
 from ...droplet import incremental
 from ...droplet.incremental import Folder
-from ...errors import Cancelled, CannotRebuild, CannotWrite, DigestMismatch, LockMissing, Unreadable
+from ...errors import Cancelled, CannotWrite, LockMissing, Unreadable
 from ...files import temporary
 from ...formats.codec import CODEC
 from ...model import Artifact, Plan
 from ...planning import lockfile
 from ...settings import Settings
 from ...store import Store
+from ...store.errors import DigestMismatch
 from ...text import resources
+from ..errors import CannotRebuild
 from .conditions import Chosen, Here, choose
 from .copying import copied
 from .findings import shown

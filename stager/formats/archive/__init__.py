@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from ...errors import BadArchive
+from ..errors import BadArchive
 from .content import content_bytes, content_chunks, crc32, read_at
 from .members import LIMITS, Archive, Held, Limits, Member, open_blob
 from .stream import open_stream

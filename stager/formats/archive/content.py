@@ -10,7 +10,7 @@ import os
 import zlib
 from collections.abc import Iterator
 
-from ...errors import BadArchive
+from ..errors import BadArchive
 from ..tar import Deflated, Parts, Span
 
 CHUNK = 1 << 20

@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ...errors import BadArchive
 from ...files import regular
+from ..errors import BadArchive
 from ..tar import Deflated, Span
 
 

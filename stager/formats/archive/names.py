@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from ...errors import UnsafeEntry
 from ...names import WHITEOUT, characters_fault
+from ..errors import UnsafeEntry
 from .members import Limits, Member
 
 _DRIVE = re.compile("[A-Za-z]:")

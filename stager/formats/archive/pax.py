@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from ...errors import BadArchive
+from ..errors import BadArchive
 
 _MEANT = frozenset({b"path", b"linkpath", b"size"})
 _NUMBERS = {

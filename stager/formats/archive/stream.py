@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from typing import Protocol
 
-from ...errors import BadArchive, CannotWrite
+from ...errors import CannotWrite
+from ..errors import BadArchive
 from ..tar import Span
 from .content import read_at, read_up_to
 from .members import Held, Limits

@@ -10,7 +10,7 @@ import zlib
 from contextlib import ExitStack
 from typing import NoReturn
 
-from ...errors import BadArchive, UnsafeEntry
+from ..errors import BadArchive, UnsafeEntry
 from ..tar import BLOCK
 from .content import content_chunks
 from .members import LIMITS, Archive, Held, Limits, Member, open_blob

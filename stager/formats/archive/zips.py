@@ -12,7 +12,7 @@ import struct
 from contextlib import ExitStack
 from typing import NoReturn
 
-from ...errors import BadArchive, UnsafeEntry
+from ..errors import BadArchive, UnsafeEntry
 from ..tar import Deflated, Span
 from .content import content_bytes, crc32, read_at, read_up_to
 from .members import LIMITS, Archive, Held, Limits, Member, open_blob

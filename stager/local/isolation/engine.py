@@ -18,10 +18,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from ...digest import canonical_json, sha256
-from ...errors import EngineFailed, LaunchFailed, PortTaken, UsageError
+from ...errors import UsageError
 from ...files.temporary import tidy
 from ...formats import tar
+from ...targets.errors import EngineFailed
 from .. import listening, running
+from ..errors import LaunchFailed, PortTaken
 from . import environment
 from .environment import APP, DROPLET, GID, UID
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ...droplet.reader import DropletFile
-from ...errors import LaunchFailed
+from ..errors import LaunchFailed
 
 APP = "/app"
 """Where the droplet's app folder is; `/home/vcap/app` leads there, as on Cloud Foundry `/app` leads to that."""

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...digest import Digest
-from ...errors import NotBuilt, StoreCorrupt, UsageError
+from ...errors import UsageError
 from ...stacks import find, image, lock, root
+from ...stacks.errors import NotBuilt
+from ...store.errors import StoreCorrupt
 from . import roots
 
 if TYPE_CHECKING:

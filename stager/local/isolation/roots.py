@@ -21,11 +21,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...digest import Digest
-from ...errors import BadArchive, BadImage, CannotWrite, StoreCorrupt
+from ...errors import CannotWrite
 from ...files import regular
+from ...formats.errors import BadArchive
 from ...stacks import tree
 from ...stacks.build_context import temporary
 from ...store import disk
+from ...store.errors import StoreCorrupt
+from ...targets.errors import BadImage
 
 if TYPE_CHECKING:
     from ...stacks.tree import Tree

@@ -19,12 +19,13 @@ from dataclasses import dataclass, replace
 from shutil import which
 from typing import TYPE_CHECKING
 
-from ...errors import CannotIsolate, ProgramMissing
 from ...files import programs
+from ...files.errors import ProgramMissing
 from ...files.temporary import folder as scratch
 from ...files.temporary import tidy
 from ...store.disk import write
 from .. import running
+from ..errors import CannotIsolate
 from . import environment, memory, sandbox
 from .sandbox import Sandbox, Top
 

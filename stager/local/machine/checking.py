@@ -8,10 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from shlex import quote
 
-from ...errors import BadMachine, StagerError
+from ...errors import StagerError
 from ...planning.detection.appconfig import Health
 from ...text.typed import whole
 from .. import health
+from ..errors import BadMachine
 from ..health import CRITICAL, OK, UNKNOWN, WARNING, Verdict
 from .environment import FIRST_PORT
 from .ports import HOST

@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from ... import entry
 from ...droplet.reader import DropletFile, open_droplet
-from ...errors import ChangedWhileRead, MachineFailed, NoMachine, StagerError
+from ...errors import ChangedWhileRead, StagerError
 from ...files import temporary
 from ...formats.tar import BLOCK, END, ROOT
 from ...formats.tar_reader import read_entries
@@ -25,6 +25,7 @@ from ...planning.inputs import inputs_of
 from ...stacks.tree import Item, header
 from ...text.telling import telling
 from ...tree import SourceTree
+from ..errors import MachineFailed, NoMachine
 from . import guest_files
 from . import state as folder
 from .environment import processes

@@ -16,8 +16,10 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...errors import MachineFailed, ProgramMissing, Refused, UsageError
+from ...errors import UsageError
 from ...files import programs
+from ...files.errors import ProgramMissing
+from ..errors import MachineFailed, Refused
 
 if TYPE_CHECKING:
     from .state import Place

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ...errors import NoMachine, StagerError
+from ...errors import StagerError
 from ...files import limits, programs, regular
+from ..errors import NoMachine
 from . import driver, providers
 from . import state as folder
 from .ssh import Guest

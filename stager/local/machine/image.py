@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...digest import canonical_json, sha256
-from ...errors import EngineFailed
 from ...formats.tar import BLOCK, END
 from ...stacks.tree import Item, Tree, header, write
+from ...targets.errors import EngineFailed
 from . import guest_files
 from .providers import engine, first_line
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from ...errors import MachineFailed, NotReady
+from ..errors import MachineFailed, NotReady
 from . import checking, logs
 from .checking import Row
 from .ssh import Guest

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 
-from ...errors import PortForbidden, PortInUse, UsageError
+from ...errors import UsageError
+from ..errors import PortForbidden, PortInUse
 from ..running import free_port
 
 HOST = "127.0.0.1"

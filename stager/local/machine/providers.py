@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from typing import Any
 
-from ...errors import EngineFailed, NoProvider, UsageError
+from ...errors import UsageError
 from ...files import programs
+from ...targets.errors import EngineFailed
 from .. import doctor
+from ..errors import NoProvider
 
 PROVIDERS = ("docker", "libvirt", "virtualbox", "vmware_desktop")
 _NO_SDK, _SDK = "containers need the docker SDK", "stager[docker]"

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from shlex import quote
 from typing import IO, Any
 
-from ...errors import MachineFailed, NoMachine, ProgramMissing
 from ...files import programs, temporary
+from ...files.errors import ProgramMissing
 from ...text.telling import telling
+from ..errors import MachineFailed, NoMachine
 
 AS = "/usr/lib/stager/as"
 LAUNCH = "/app/.stager/bin/launch"

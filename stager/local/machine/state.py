@@ -24,12 +24,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ...digest import canonical_json
-from ...errors import BadMachine, CannotWrite, MachineBusy, NoMachine, Unreadable
+from ...errors import CannotWrite, Unreadable
 from ...files import limits, regular, writing
 from ...planning.detection.appconfig import Health
 from ...store.disk import why
 from ...text import parsing
 from ...text.typed import Node
+from ..errors import BadMachine, MachineBusy, NoMachine
 
 EJECTED = "ejected"
 _MADE, _SEAL = "made", "seal"

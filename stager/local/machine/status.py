@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...droplet import incremental
-from ...errors import BadMachine, NoMachine, StagerError, Unreadable
+from ...errors import StagerError, Unreadable
+from ..errors import BadMachine, NoMachine
 from ..health import UNKNOWN, Verdict
 from . import checking, driving, logs
 from . import state as folder

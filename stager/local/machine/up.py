@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from ... import entry
 from ...digest import key_of, sha256
 from ...droplet.incremental import Folder
-from ...errors import BadMachine, CannotWrite, MachineFailed, NoMachine, NotReady, StagerError, UsageError
+from ...errors import CannotWrite, StagerError, UsageError
 from ...files import limits, regular
 from ...planning.detection import appconfig
+from ..errors import BadMachine, MachineFailed, NoMachine, NotReady
 from ..health import OK, WARNING, Verdict, wait
 from . import boxes, checking, environment, guest_files, logs, ports, providers, vagrantfile
 from . import state as folder
@@ -223,7 +224,7 @@ def _key(where: Place) -> None:
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=30)
     except OSError:
-        from ...errors import ProgramMissing
+        from ...files.errors import ProgramMissing
 
         raise ProgramMissing("ssh-keygen", "make the machine's key", "openssh-client") from None
     if done.returncode:

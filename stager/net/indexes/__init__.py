@@ -17,8 +17,9 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from urllib.parse import quote, urlsplit
 
-from ...errors import BadManifest, BadSettings
+from ...errors import BadManifest
 from ..addresses import Policy, allowances, is_local, is_plain
+from ..errors import BadSettings
 from .apt_sources import AptSource
 from .origins import PORTS, Credential, Origin
 

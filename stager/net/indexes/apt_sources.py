@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from ...errors import BadSettings
 from ...files import limits, regular
+from ..errors import BadSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from ...errors import BadSettings
 from ...files import limits, regular
 from ...text import parsing
+from ..errors import BadSettings
 from .apt_sources import AptSource, apt_sources
 from .origins import Credential, Origin
 

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...ecosystems import ecosystem, ecosystems
-from ...errors import Ambiguous, BadManifest, CommittedFiles, NotDetected, UsageError
+from ...errors import Ambiguous, BadManifest, UsageError
 from ...model import Detection, Detections, Reason
 from ..buildpacks import load_all
 from ..buildpacks.definition import nearest
 from ..buildpacks.vocabulary import CLAIMS, Buildpack, DetectRule
+from ..errors import CommittedFiles, NotDetected
 from . import appconfig, foreign, procfile, versions
 from .matching import Facts, Match, fill, first, match
 from .similar import similar

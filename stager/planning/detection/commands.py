@@ -15,9 +15,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ... import runtimes
-from ...errors import Ambiguous, BadManifest, NeedsBuild, NoProcess, UsageError
+from ...errors import Ambiguous, BadManifest, NeedsBuild, UsageError
 from ...model import Detection, Detections, Process, Reason
 from ..buildpacks.vocabulary import Buildpack, Server, StartRule
+from ..errors import NoProcess
 from . import appconfig, elsewhere, foreign, kinds, procfile, s2i, scripts, unfit, versions
 from .matching import Facts, Match, fill, installed, search
 

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ...ecosystems import ecosystem
-from ...errors import Ambiguous, VersionError
+from ...errors import Ambiguous
 from ...model import Reason
 from ...runtimes import kind, version_requests
+from ...runtimes.errors import VersionError
 from ...runtimes.releases import Releases
 from ...runtimes.version_files import Asked, no_version
 from ...runtimes.version_requests import place

@@ -11,10 +11,10 @@ from typing import Any
 
 from ...digest import sha256
 from ...droplet.reader import DropletFile
-from ...errors import BadArchive
 from ...files.writing import never
 from ...formats import tar
 from ...formats.archive import content_chunks, read_tar
+from ...formats.errors import BadArchive
 from .. import Exported
 from ..cutting import gunzipped, layer_ids
 from ..envelopes import Gzip, file_entry, folder_entry, name_of, packed, publishing

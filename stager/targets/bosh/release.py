@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...digest import Digest
-from ...errors import Unfit, UsageError
+from ...errors import UsageError
 from ...facts.platforms import STEMCELLS, command
 from ...text.templates import fill
+from ..errors import Unfit
 from .fingerprint import of_job, of_package
 
 ONCE = "release"

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from urllib.parse import quote, urlencode, urlsplit
 
 from ...digest import Digest
-from ...errors import Rejected, StagerError
+from ...errors import StagerError
 from ...text.typed import Node
+from ..errors import Rejected
 from .login import PLATFORM
 from .session import Session, details
 from .wire import Answer

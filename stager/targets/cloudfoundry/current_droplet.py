@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ...digest import Digest
 from ...droplet.reader import open_droplet
-from ...errors import Rejected
+from ..errors import Rejected
 from .api import Api, App, RemoteDroplet
 from .login import PLATFORM
 from .promote import Place, find_app

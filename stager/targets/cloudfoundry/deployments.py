@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...errors import Cancelled, DeployFailed, PlatformUnavailable, Rejected, StagerError, TookTooLong
+from ...errors import Cancelled, StagerError
 from ...text.typed import Node
+from ..errors import DeployFailed, PlatformUnavailable, Rejected, TookTooLong
 from .api import Api, App, Instance
 
 STRATEGIES = ("rolling", "restart")

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...droplet.reader import DropletFile
-from ...errors import DigestMismatch
 from ...files.writing import never
+from ...store.errors import DigestMismatch
 from .. import Exported
 from ..cutting import file_parts, gunzipped, layer_ids
 from ..envelopes import publishing

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from ...errors import LoginFailed, StagerError
+from ...errors import StagerError
 from ...files import limits, regular
 from ...text import parsing
 from ...text.typed import Node
+from ..errors import LoginFailed
 
 PLATFORM = "Cloud Foundry"
 _HINT = "Run 'cf login', or set CF_API, CF_USERNAME and CF_PASSWORD (or CF_CLIENT_ID and CF_CLIENT_SECRET)."

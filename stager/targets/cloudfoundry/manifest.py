@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...errors import BadManifest, TooLarge, UsageError
+from ...errors import BadManifest, UsageError
+from ...fetching.errors import TooLarge
 from ...files import regular
 from . import rules, variables
 from .yamlvalues import Value, read

@@ -13,13 +13,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...droplet.reader import DropletFile
-from ...errors import BadArchive, CannotWrite, TooLarge, Unfit, Unreadable
+from ...errors import CannotWrite, Unreadable
 from ...facts import platforms, stacks
+from ...fetching.errors import TooLarge
 from ...files import regular
+from ...formats.errors import BadArchive
 from ...formats.tar_reader import Entry, read_entries
 from ...store import Store
 from ...text import parsing
 from ...text.typed import whole
+from ..errors import Unfit
 from .login import PLATFORM
 
 LARGEST = 1536 << 20

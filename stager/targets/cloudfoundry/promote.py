@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ...digest import Digest
-from ...errors import DigestMismatch, Rejected, Unfit
+from ...store.errors import DigestMismatch
+from ..errors import Rejected, Unfit
 from .api import Api, App, RemoteDroplet
 from .deployments import How, run_droplet
 from .login import PLATFORM

@@ -11,9 +11,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ...droplet.reader import DropletFile
-from ...errors import Rejected, StagerError, TooLarge, Unfit
+from ...errors import StagerError
 from ...facts.platforms import PLATFORMS, command
+from ...fetching.errors import TooLarge
 from ...store import Store
+from ..errors import Rejected, Unfit
 from . import rules
 from .api import Api, App, RemoteDroplet
 from .deployments import How, idle, run_droplet

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...errors import Rejected
 from ...text.typed import Node
+from ..errors import Rejected
 from .api import Api, App, RemoteDroplet
 from .deployments import How, run_droplet
 from .login import PLATFORM

@@ -11,11 +11,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from ...errors import Cancelled, LoginFailed, PlatformUnavailable, Rejected, StagerError, TookTooLong, TooLarge
+from ...errors import Cancelled, StagerError
+from ...fetching.errors import TooLarge
 from ...model import Event
 from ...net.patience import Again, Tries, again, number, sleep
 from ...net.session import Request, Response
 from ...text.redaction import Secrets
+from ..errors import LoginFailed, PlatformUnavailable, Rejected, TookTooLong
 from .login import PLATFORM
 from .settings import Settings
 from .uaa import Tokens

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from ...errors import LoginFailed, StagerError
+from ...errors import StagerError
 from ...net.patience import host_of
 from ...text.redaction import Secrets
+from ..errors import LoginFailed
 from .login import PLATFORM, Login, refusal
 from .wire import Answer, Wire
 

@@ -10,7 +10,9 @@ import os
 from collections.abc import Callable, Mapping
 
 from ...digest import Digest
-from ...errors import DigestMismatch, PlatformUnavailable, Rejected, Unreadable
+from ...errors import Unreadable
+from ...store.errors import DigestMismatch
+from ..errors import PlatformUnavailable, Rejected
 from .api import Api, App, RemoteDroplet
 from .login import PLATFORM
 from .wire import Answer

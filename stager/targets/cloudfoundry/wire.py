@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from ...errors import PlatformUnavailable, TooLarge
+from ...fetching.errors import TooLarge
 from ...net.addresses import Refused
 from ...net.indexes.origins import Origin
 from ...net.patience import Again, host_of
 from ...net.session import Request, Response, Session, Step
 from ...text import parsing
+from ..errors import PlatformUnavailable
 from .settings import Settings
 
 _LARGEST = 32 << 20

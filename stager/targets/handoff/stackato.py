@@ -21,10 +21,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...digest import canonical_json
-from ...errors import BadManifest, NotImportable, StagerError, Unreadable, UsageError
+from ...errors import BadManifest, StagerError, Unreadable, UsageError
 from ...files import limits, regular, writing
 from ...text.typed import Node
 from ...text.yamltext import Document, parse
+from .errors import NotImportable
 
 NAME = "stackato.yml"
 _BUILDPACKS = {"python": "python", "nodejs": "nodejs", "node": "nodejs", "staticfile": "static", "static": "static"}

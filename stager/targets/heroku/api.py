@@ -13,13 +13,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from ...errors import LoginFailed, PlatformUnavailable, Rejected
 from ...net.addresses import Refused
 from ...net.indexes.origins import Origin
 from ...net.patience import Again, Patience, Tries, again, host_of, sleep
 from ...net.session import Request, Response, Session
 from ...text import parsing
 from ...text.redaction import Secrets
+from ..errors import LoginFailed, PlatformUnavailable, Rejected
 from .login import Login, secure
 
 if TYPE_CHECKING:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...errors import PlatformUnavailable, Unfit, UsageError
+from ...errors import UsageError
 from ...facts import platforms, stacks
 from ...text.typed import Node
+from ..errors import PlatformUnavailable, Unfit
 from .api import Api
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{1,29}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

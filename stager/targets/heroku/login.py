@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from ...errors import LoginFailed
+from ..errors import LoginFailed
 
 _HOST = "heroku.com"
 _DOMAIN = re.compile(r"[a-z0-9][a-z0-9.-]*|[0-9a-f:]+:[0-9a-f:]*")

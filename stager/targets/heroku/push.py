@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ...digest import Digest
-from ...errors import DeployFailed, DigestMismatch, PlatformUnavailable, Rejected, TookTooLong, TooLarge
+from ...fetching.errors import TooLarge
+from ...store.errors import DigestMismatch
+from ..errors import DeployFailed, PlatformUnavailable, Rejected, TookTooLong
 from .api import Api, Expired, Unsure
 from .apps import Release, check_fits, checked_name, checked_slug, current, node, release_of
 from .apps import slug as read_slug

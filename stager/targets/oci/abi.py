@@ -16,11 +16,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...digest import key_of
-from ...errors import BadArchive, BadImage, CannotWrite, WrongArchitecture, WrongBase
+from ...errors import CannotWrite
 from ...formats import elf
+from ...formats.errors import BadArchive
 from ...formats.tar_reader import Entry, read_entries
 from ...store import Store
 from ...text import resources
+from ..errors import BadImage
+from .errors import WrongArchitecture, WrongBase
 from .image import Base, Blob
 from .inflating import plain
 

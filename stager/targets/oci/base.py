@@ -11,11 +11,14 @@ from dataclasses import replace
 from typing import Any
 
 from ...digest import key_of
-from ...errors import BadImage, CannotWrite, LockMissing, NotBuilt, Unreadable, UsageError, WrongArchitecture
+from ...errors import CannotWrite, LockMissing, Unreadable, UsageError
 from ...files import regular, temporary
 from ...formats import codec
+from ...stacks.errors import NotBuilt
 from ...store import Store
+from ..errors import BadImage
 from . import abi
+from .errors import WrongArchitecture
 from .image import LAYER, Base, Blob
 from .inflating import gunzip
 from .labels import CREATED

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ...errors import EngineFailed, UsageError
+from ...errors import UsageError
+from ..errors import EngineFailed
 from .image import Shipment
 from .layout import archive
 

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ...errors import BadImage
+from ..errors import BadImage
 from .image import Blob
 
 _BUFFER = 1 << 22

@@ -10,8 +10,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from ...errors import BadImage, UsageError
+from ...errors import UsageError
 from ...store import Store
+from ..errors import BadImage
 from . import abi, base
 from .image import Blob, Image, compose, shipment
 from .labels import Recipe, droplet_order, read_recipe

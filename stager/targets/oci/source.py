@@ -15,12 +15,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...droplet import mistaken
-from ...errors import BadArchive, BadImage, DigestMismatch, StagerError, Unreadable
+from ...errors import StagerError, Unreadable
 from ...files import regular
+from ...formats.errors import BadArchive
 from ...formats.tar import BLOCK
 from ...formats.tar_reader import read_entries
+from ...store.errors import DigestMismatch
 from ...text import parsing
 from ...text.typed import Node
+from ..errors import BadImage
 from .image import LAYER, Blob
 from .registry.descriptors import INDEXES, LARGEST, Descriptor, Manifest, check, read_manifest
 

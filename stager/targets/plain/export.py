@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...droplet.reader import DropletFile
-from ...errors import BadArchive, UsageError
+from ...errors import UsageError
 from ...files.writing import never
 from ...formats import tar
 from ...formats.archive import content_chunks, read_tar
+from ...formats.errors import BadArchive
 from ...text.templates import fill
 from .. import Exported
 from ..cutting import file_parts, gunzipped, layer_ids

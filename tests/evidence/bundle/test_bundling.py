@@ -24,11 +24,13 @@ from evidence_apps import SITUATIONS, Staged, settings, stage
 from stager import staging
 from stager.digest import canonical_json
 from stager.droplet.incremental import Folder
-from stager.errors import BadBundle, DigestMismatch, LockStale, StagerError, StoreCorrupt
+from stager.errors import LockStale, StagerError
 from stager.evidence.bundle.exporting import export
 from stager.evidence.bundle.importing import load
+from stager.evidence.errors import BadBundle
 from stager.formats.tar import END, outside_file_header, padding
 from stager.store import Store
+from stager.store.errors import DigestMismatch, StoreCorrupt
 from stager.tree import SourceTree
 
 Members = dict[str, bytes]

@@ -17,10 +17,11 @@ from made_droplets import stage
 
 from stager.digest import Digest
 from stager.droplet.reader import open_droplet
-from stager.errors import BadArchive, BadLock, Unreadable, UsageError
+from stager.errors import BadLock, Unreadable, UsageError
 from stager.evidence import diff
 from stager.evidence.diff import compare, read, rendering
 from stager.evidence.diff.versions import direction
+from stager.formats.errors import BadArchive
 from stager.formats.tar_reader import Entry, read_entries
 from stager.model import Reason
 from stager.planning import lockfile

@@ -20,8 +20,9 @@ from evidence_apps import SITUATIONS, Staged, settings, stage
 
 from stager.digest import Digest
 from stager.droplet.reader import open_droplet
-from stager.errors import BadEvidence, CannotWrite, LockStale, NotReproducible, StagerError, Unreadable, UsageError
+from stager.errors import CannotWrite, LockStale, NotReproducible, StagerError, Unreadable, UsageError
 from stager.evidence import attesting, receipt
+from stager.evidence.errors import BadEvidence
 from stager.evidence.provenance import dsse, keyless, keys, statement
 from stager.store import Store
 from stager.tree import SourceTree

@@ -12,9 +12,10 @@ from evidence_apps import SITUATIONS, Staged, stage
 from registry_server import Proxy, Registry, private_registry
 
 from stager.droplet.reader import open_droplet
-from stager.errors import BadEvidence, NotFound
 from stager.evidence import attesting
+from stager.evidence.errors import BadEvidence
 from stager.evidence.provenance import keys, stored
+from stager.net.errors import NotFound
 from stager.targets.oci.registry.client import Client
 from stager.targets.oci.registry.reference import Reference, parse
 from stager.targets.oci.registry.referrers import fallback_tag, referrers

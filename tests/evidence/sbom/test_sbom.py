@@ -28,11 +28,12 @@ from stager.droplet.reader import open_droplet
 from stager.ecosystems import deb_copyright
 from stager.ecosystems.licence import Licence
 from stager.ecosystems.npm import inventory as npm_packages
-from stager.errors import BadArchive, NotCached
 from stager.evidence import receipt, sbom
 from stager.evidence.sbom import contents, inventory, owners
 from stager.evidence.sbom.components import Component, Inventory, uuid5
 from stager.formats import codec
+from stager.formats.errors import BadArchive
+from stager.net.errors import NotCached
 from stager.stacks import find, lock
 from stager.store import Store
 from stager.text import resources

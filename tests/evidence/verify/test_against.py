@@ -13,8 +13,9 @@ from patched import build, prepared
 from servers import Server, serve, status
 
 from stager import cli
+from stager.droplet.errors import NoDroplet
 from stager.droplet.reader import open_droplet
-from stager.errors import NoDroplet, Unreadable, UsageError
+from stager.errors import Unreadable, UsageError
 from stager.evidence.verify.reference import Against, read
 from stager.targets import load
 from stager.targets.oci.registry.descriptors import MANIFEST, digest_of

@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 
 from stager.digest import Digest, sha256
-from stager.errors import BadArchive, BadImage, StoreCorrupt
+from stager.formats.errors import BadArchive
 from stager.local.isolation import roots
 from stager.local.isolation.roots import RootFolder
 from stager.store import Store
+from stager.store.errors import StoreCorrupt
+from stager.targets.errors import BadImage
 
 Row = tuple[str, bytes, str | bytes, int]
 SHELL: Row = ("bin/sh", tarfile.REGTYPE, b"#!\n", 0o755)

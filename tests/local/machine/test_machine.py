@@ -16,9 +16,9 @@ from command import stager
 from machine_bench import make_shop
 
 from stager.cli import main
-from stager.errors import (
+from stager.errors import CannotWrite, UsageError
+from stager.local.errors import (
     BadMachine,
-    CannotWrite,
     MachineBusy,
     MachineFailed,
     NoMachine,
@@ -26,7 +26,6 @@ from stager.errors import (
     NotReady,
     PortInUse,
     Refused,
-    UsageError,
 )
 from stager.local.machine import (
     boxes,

@@ -18,11 +18,11 @@ from command import PROGRAM, Done, stager
 from spelled import encodings
 
 from stager.droplet.reader import DropletFile
-from stager.errors import Rejected
 from stager.model import Droplet
 from stager.targets.cloudfoundry import manifest, variables
 from stager.targets.cloudfoundry.push import Wishes, push_all
 from stager.targets.cloudfoundry.settings import Settings
+from stager.targets.errors import Rejected
 
 CANARY = 'cAn4ry/"pa+ss w=rd&ü\\'
 OTHER = "0ther-Canary-4711"

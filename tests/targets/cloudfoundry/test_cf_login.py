@@ -19,12 +19,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from stager.errors import LoginFailed, PlatformUnavailable, Rejected
 from stager.net.indexes import Indexes
 from stager.targets.cloudfoundry.api import Api
 from stager.targets.cloudfoundry.login import Login, find_login, refusal
 from stager.targets.cloudfoundry.session import Session
 from stager.targets.cloudfoundry.settings import Settings, Waiting
+from stager.targets.errors import LoginFailed, PlatformUnavailable, Rejected
 
 Made = Callable[..., Settings]
 FILE = {

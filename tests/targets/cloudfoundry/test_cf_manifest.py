@@ -12,7 +12,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stager.errors import BadManifest, TooLarge, UsageError
+from stager.errors import BadManifest, UsageError
+from stager.fetching.errors import TooLarge
 from stager.targets.cloudfoundry import variables
 from stager.targets.cloudfoundry.manifest import AppManifest, choose, find, load, parse, render, secrets
 from stager.targets.cloudfoundry.yamlvalues import read

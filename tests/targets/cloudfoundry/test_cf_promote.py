@@ -9,9 +9,10 @@ from cf_server import CloudFoundry
 from cf_state import current
 
 from stager.droplet.reader import open_droplet
-from stager.errors import DigestMismatch, PlatformUnavailable, Rejected, TooLarge, Unfit
+from stager.fetching.errors import TooLarge
 from stager.model import Droplet
 from stager.net.indexes import Indexes
+from stager.store.errors import DigestMismatch
 from stager.targets.cloudfoundry.api import Api
 from stager.targets.cloudfoundry.current_droplet import compare_deployed, deployed
 from stager.targets.cloudfoundry.deployments import How
@@ -21,6 +22,7 @@ from stager.targets.cloudfoundry.push import Wishes, push_all
 from stager.targets.cloudfoundry.rollback import rollback
 from stager.targets.cloudfoundry.settings import Settings
 from stager.targets.cloudfoundry.yamlvalues import Value
+from stager.targets.errors import PlatformUnavailable, Rejected, Unfit
 
 Made = Callable[..., Settings]
 QUICK = How(patience=1.0)

@@ -17,19 +17,10 @@ from cf_state import current
 from small_droplets import small_droplet
 
 from stager.droplet.reader import DropletFile, open_droplet
-from stager.errors import (
-    Cancelled,
-    DeployFailed,
-    DigestMismatch,
-    LoginFailed,
-    PlatformUnavailable,
-    Rejected,
-    StagerError,
-    TookTooLong,
-    TooLarge,
-    Unfit,
-)
+from stager.errors import Cancelled, StagerError
+from stager.fetching.errors import TooLarge
 from stager.model import Droplet, Event
+from stager.store.errors import DigestMismatch
 from stager.targets.cloudfoundry import manifest, upload
 from stager.targets.cloudfoundry.deployments import How
 from stager.targets.cloudfoundry.manifest import AppManifest
@@ -37,6 +28,7 @@ from stager.targets.cloudfoundry.preflight import check
 from stager.targets.cloudfoundry.push import Pushed, Wishes, check_app, push_all
 from stager.targets.cloudfoundry.settings import Settings, Waiting
 from stager.targets.cloudfoundry.yamlvalues import Value
+from stager.targets.errors import DeployFailed, LoginFailed, PlatformUnavailable, Rejected, TookTooLong, Unfit
 
 Made = Callable[..., Settings]
 BARE_WAITING = Waiting(connect=2.0, read=2.0, waits=(0.01,) * 4, longest_wait=0.05, polls=(0.005, 0.01), job=2.0)

@@ -8,8 +8,9 @@ import pytest
 import yaml
 from command import stager as run
 
-from stager.errors import BadManifest, NotImportable, StagerError, Unreadable, UsageError
+from stager.errors import BadManifest, StagerError, Unreadable, UsageError
 from stager.planning.detection import appconfig
+from stager.targets.handoff.errors import NotImportable
 from stager.targets.handoff.stackato import convert, import_app
 from stager.tree import SourceTree
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stager.errors import LoginFailed
+from stager.targets.errors import LoginFailed
 from stager.targets.heroku.login import Login, address, find
 
 CANARY = "HRKU-c4n4ry-5ecret"

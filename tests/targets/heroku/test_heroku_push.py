@@ -13,19 +13,11 @@ from heroku_server import App, Fault, Heroku
 from small_droplets import small_droplet
 
 from stager.droplet.inspecting import inspect
-from stager.errors import (
-    DeployFailed,
-    LoginFailed,
-    PlatformUnavailable,
-    Rejected,
-    StagerError,
-    TookTooLong,
-    TooLarge,
-    Unfit,
-    UsageError,
-)
+from stager.errors import StagerError, UsageError
+from stager.fetching.errors import TooLarge
 from stager.net.indexes import Indexes
 from stager.net.patience import Patience
+from stager.targets.errors import DeployFailed, LoginFailed, PlatformUnavailable, Rejected, TookTooLong, Unfit
 from stager.targets.heroku import push
 from stager.targets.heroku.api import Api
 from stager.targets.heroku.login import Login

@@ -13,9 +13,10 @@ from image_files import LIBC, LOADER, X86_64, glibc, layer, make_library
 from small_droplets import small_droplet
 
 from stager.droplet.reader import open_droplet
-from stager.errors import StagerError, WrongBase
+from stager.errors import StagerError
 from stager.store import Store
 from stager.targets.oci import abi, export
+from stager.targets.oci.errors import WrongBase
 from stager.targets.oci.image import LAYER, Blob
 
 

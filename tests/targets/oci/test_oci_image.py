@@ -13,19 +13,14 @@ from small_droplets import small_droplet
 from unpacking import unpack
 
 from stager.droplet.reader import open_droplet
-from stager.errors import (
-    BadImage,
-    CannotWrite,
-    DigestMismatch,
-    NotBuilt,
-    StagerError,
-    Unreadable,
-    UsageError,
-    WrongArchitecture,
-)
+from stager.errors import CannotWrite, StagerError, Unreadable, UsageError
+from stager.stacks.errors import NotBuilt
 from stager.store import Store
+from stager.store.errors import DigestMismatch
 from stager.targets import Exported
+from stager.targets.errors import BadImage
 from stager.targets.oci import export as oci
+from stager.targets.oci.errors import WrongArchitecture
 
 
 @pytest.fixture(scope="module")

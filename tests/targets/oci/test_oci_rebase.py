@@ -14,8 +14,10 @@ from image_files import AARCH64, base_layout, docker_archive, glibc, layer, read
 from small_droplets import small_droplet
 
 from stager.droplet.reader import open_droplet
-from stager.errors import BadImage, UsageError, WrongArchitecture, WrongBase
+from stager.errors import UsageError
+from stager.targets.errors import BadImage
 from stager.targets.oci import export
+from stager.targets.oci.errors import WrongArchitecture, WrongBase
 from stager.targets.oci.rebase import Rebased, rebase
 
 

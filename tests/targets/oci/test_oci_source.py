@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 from image_files import base_layout, digest, glibc, layer, tar_of
 
-from stager.errors import BadImage, DigestMismatch, StagerError, Unreadable
+from stager.errors import StagerError, Unreadable
+from stager.store.errors import DigestMismatch
+from stager.targets.errors import BadImage
 from stager.targets.oci.inflating import plain
 from stager.targets.oci.source import Found, Source, images
 

@@ -13,21 +13,20 @@ from registry_contract import Asked, ContractRegistry, Request, on
 from registry_images import HERE, access, content, image, index
 from registry_server import noise
 
-from stager.errors import (
+from stager.errors import Cancelled, StagerError
+from stager.formats.errors import BadArchive
+from stager.model import Event
+from stager.net.errors import NotFound
+from stager.store import Store
+from stager.store.errors import DigestMismatch
+from stager.targets.oci.errors import (
     AccessDenied,
-    BadArchive,
     BadReference,
-    Cancelled,
-    DigestMismatch,
-    NotFound,
     RegistryDown,
     RegistryError,
     RegistryFull,
     RegistryRefused,
-    StagerError,
 )
-from stager.model import Event
-from stager.store import Store
 from stager.targets.oci.registry.access import Access
 from stager.targets.oci.registry.client import Client
 from stager.targets.oci.registry.descriptors import MANIFEST, Descriptor, digest_of

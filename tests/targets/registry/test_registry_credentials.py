@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from registry_images import logins_of
 
-from stager.errors import BadSettings
+from stager.net.errors import BadSettings
 from stager.targets.oci.registry.credentials import Login
 
 HOST = "registry.example:5000"

@@ -15,7 +15,8 @@ from registry_contract import Asked, ContractRegistry, Request, on
 from registry_images import HERE, access, image, logins_of
 from registry_server import docker_config, noise
 
-from stager.errors import AccessDenied, RegistryDown, RegistryRefused, StagerError
+from stager.errors import StagerError
+from stager.targets.oci.errors import AccessDenied, RegistryDown, RegistryRefused
 from stager.targets.oci.registry.client import Client
 from stager.targets.oci.registry.descriptors import digest_of
 from stager.targets.oci.registry.layouts import LayoutSink

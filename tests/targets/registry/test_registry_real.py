@@ -27,7 +27,7 @@ from registry_server import (
     private_registry,
 )
 
-from stager.errors import AccessDenied, BadReference, RegistryFull
+from stager.targets.oci.errors import AccessDenied, BadReference, RegistryFull
 from stager.targets.oci.registry.client import Client
 from stager.targets.oci.registry.descriptors import MANIFEST, Descriptor, digest_of
 from stager.targets.oci.registry.layouts import LayoutSink

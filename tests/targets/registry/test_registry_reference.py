@@ -7,7 +7,8 @@ import sys
 import pytest
 from docker.auth import INDEX_NAME, INDEX_URL
 
-from stager.errors import BadReference, UsageError
+from stager.errors import UsageError
+from stager.targets.oci.errors import BadReference
 from stager.targets.oci.registry.reference import Reference, parse
 
 SHA = "sha256:" + "ab" * 32

@@ -17,10 +17,10 @@ import pytest
 from registry_contract import ContractRegistry, on
 from registry_images import QUICK, access, image
 
-from stager.errors import RegistryDown, RegistryError
 from stager.net.addresses import Refused
 from stager.net.indexes import Indexes
 from stager.net.session import Request, Session
+from stager.targets.oci.errors import RegistryDown, RegistryError
 from stager.targets.oci.registry.client import Client, connect
 from stager.targets.oci.registry.push import push
 from stager.targets.oci.registry.reference import parse

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ....errors import AccessDenied, NotFound, RegistryFull, RegistryRefused
 from ....net.addresses import Refused
+from ....net.errors import NotFound
 from ....net.patience import Again, again
 from ....text.redaction import Secrets
+from ..errors import AccessDenied, RegistryFull, RegistryRefused
 
 _LARGEST = 1 << 16
 _HTTPS = "HTTPS"

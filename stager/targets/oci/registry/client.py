@@ -17,12 +17,14 @@ from functools import partial
 from typing import Any, Self, TypeVar
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
-from ....errors import Cancelled, DigestMismatch, RegistryDown
+from ....errors import Cancelled
 from ....net.addresses import Refused
 from ....net.indexes.origins import Origin
 from ....net.patience import Again, Tries, host_of, number
 from ....net.session import Request, Response
+from ....store.errors import DigestMismatch
 from ....text.redaction import Secrets
+from ..errors import RegistryDown
 from . import descriptors
 from .access import Access
 from .answers import denied, problem

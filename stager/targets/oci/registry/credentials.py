@@ -15,8 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ....errors import BadSettings, StagerError
+from ....errors import StagerError
 from ....files import limits, programs, regular
+from ....net.errors import BadSettings
 from ....text import parsing
 from ....text.typed import Node
 

@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ....errors import BadArchive, DigestMismatch, StagerError
+from ....errors import StagerError
+from ....formats.errors import BadArchive
+from ....store.errors import DigestMismatch
 from ....text import parsing
 from ....text.typed import Node
 

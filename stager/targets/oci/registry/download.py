@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from ....errors import DigestMismatch, RegistryDown
 from ....net.addresses import Refused
 from ....net.patience import Again
+from ....store.errors import DigestMismatch
+from ..errors import RegistryDown
 from .descriptors import LIED, hasher, short
 
 if TYPE_CHECKING:

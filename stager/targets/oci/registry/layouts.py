@@ -7,9 +7,11 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
-from ....errors import BadArchive, CannotWrite, DigestMismatch, UsageError
+from ....errors import CannotWrite, UsageError
 from ....files import regular
 from ....files.writing import Output, folder_above
+from ....formats.errors import BadArchive
+from ....store.errors import DigestMismatch
 from .descriptors import INDEXES, LARGEST, Descriptor, Manifest, canonical, check, read_manifest
 from .push import Image
 from .upload import Blob

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from ....errors import BadArchive, NotFound
+from ....formats.errors import BadArchive
 from ....model import Event
+from ....net.errors import NotFound
 from .descriptors import INDEXES, Descriptor, Manifest
 from .parallel import Several
 

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ....errors import BadArchive, BadReference
+from ....formats.errors import BadArchive
 from ....model import Event
+from ..errors import BadReference
 from .descriptors import MANIFEST, Manifest, digest_of, read_manifest
 from .parallel import Several
 from .upload import Blob, upload

@@ -10,8 +10,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ....errors import BadArchive, NotFound, RegistryRefused
+from ....formats.errors import BadArchive
+from ....net.errors import NotFound
 from ....text.typed import Node
+from ..errors import RegistryRefused
 from .descriptors import EMPTY, EMPTY_TYPE, INDEX, MANIFEST, Descriptor, canonical, digest_of, read_descriptor
 from .upload import Blob, upload
 

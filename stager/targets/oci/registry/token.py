@@ -16,12 +16,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
-from ....errors import AccessDenied
 from ....net.addresses import Refused
 from ....net.indexes.origins import Origin
 from ....net.patience import again, host_of
 from ....net.session import Request
 from ....text.redaction import Secrets
+from ..errors import AccessDenied
 from .credentials import Login
 from .wire import Wire, is_loopback
 

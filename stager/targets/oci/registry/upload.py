@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ....errors import DigestMismatch, RegistryDown, RegistryRefused
 from ....net.addresses import Refused
 from ....net.patience import Again
 from ....net.session import PIECE
+from ....store.errors import DigestMismatch
+from ..errors import RegistryDown, RegistryRefused
 from .client import query
 from .descriptors import LIED, digest_of, short
 
