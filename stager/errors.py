@@ -1,8 +1,8 @@
-"""Every error stager raises and all of its user-facing wording.
+"""What every error of stager is, the families, and the errors of the core; those of a folder are in its own `errors`.
 
-A raise site gives data; the sentence is built here, so that one file shows how stager speaks. Each error says
-what happened, where (file and line when there is one) and the edit or command that mends it. The class decides the
-process exit code and whether trying again can help. This module imports nothing but `names`: it is on the warm path.
+A class says who has to act, has a stable `code` that scripts may look for, and a hint unless the site gives a better one; the
+site gives the data and the reason. Every error says what happened, where (file and line when there is one), and the edit or
+command that mends it. The family decides the exit status. This module imports nothing but `names`: it is on the warm path.
 """
 
 from __future__ import annotations

@@ -125,10 +125,10 @@ def error_codes(before: str) -> str:
         "Two statuses have no code: `stager diff` exits with 1 when the two differ, and a command whose output nobody reads "
         "any more exits with 141.",
     ]
-    every = sorted(leaves(stager.errors.StagerError), key=lambda kind: kind.exit_code)
+    every = sorted(set(leaves(stager.errors.StagerError)), key=lambda kind: (kind.exit_code, kind.code))
     for status in sorted({kind.exit_code for kind in every}):
         rows = [
-            f"| {_cell(kind)} | {meaning(kind)} | {remedies.get(kind.__name__, '')} |"
+            f"| {_cell(kind)} | {meaning(kind)} | {remedies.get(kind.code, '')} |"
             for kind in every
             if kind.exit_code == status
         ]
@@ -155,7 +155,7 @@ def leaves(kind: type[stager.errors.StagerError]) -> Iterator[type[stager.errors
 
 
 def _cell(kind: type[stager.errors.StagerError]) -> str:
-    return f"`{kind.__name__}`{' *again*' if kind.retryable else ''}"
+    return f"`{kind.code}`{' *again*' if kind.retryable else ''}"
 
 
 def meaning(kind: type[stager.errors.StagerError]) -> str:

@@ -128,10 +128,6 @@ class _Final(Unreachable):
 
     retryable = False
 
-    @property
-    def code(self) -> str:
-        return "Unreachable"
-
 
 class _Body:
     """The bytes so far, their hashes, and what the server says about the rest."""
