@@ -299,7 +299,7 @@ def known_digest(path: str, store: Store) -> str | None:
     """The hex SHA-256 that a file was noted to have, when its stamp says that nobody has touched it since."""
     memo = store.recall("stamp", os.path.realpath(path))
     stamp = _stamp(os.path.realpath(path))
-    if memo is None or stamp is None or memo[0] != stamp.to_json():
+    if not isinstance(memo, list) or stamp is None or memo[0] != stamp.to_json():  # stager 0.1.0 noted tables
         return None
     return str(memo[2]) if stamp.newest < memo[1] - _YOUNG else None
 
@@ -345,8 +345,7 @@ def _layers(base: Base, app: tuple[Piece, ...], store: Store) -> tuple[Layer, ..
 def layers_of_droplet(digest: str, store: Store) -> tuple[Layer, ...]:
     """The layers of a droplet file that this store assembled, by its hex SHA-256; none when it is not known any more."""
     made = store.recall("droplet", digest)
-    base = recall_base(made[0], store) if made else None
-    if made is None or base is None:
+    if not isinstance(made, list) or (base := recall_base(made[0], store)) is None:  # stager 0.1.0 noted a table
         return ()
     try:
         return _layers(base, tuple(map(Piece.from_json, made[1])), store)

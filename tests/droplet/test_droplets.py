@@ -113,6 +113,16 @@ def test_damage_is_a_typed_error_or_harmless(staged: tuple[stager.Droplet, Store
         list(droplet.entries())
 
 
+def test_what_stager_0_1_0_noted_of_a_file_is_passed_over(staged: tuple[stager.Droplet, Store], tmp_path: Path) -> None:
+    made, _ = staged
+    store = Store(str(tmp_path / "store"))
+    digest = made.digest.partition(":")[2]
+    store.remember("stamp", os.path.realpath(made.path), {"stamp": [], "taken": 1, "digest": digest})
+    store.remember("droplet", digest, {"plan": "0" * 64, "app": []})
+    with open_droplet(made.path, store) as droplet:
+        assert droplet.layers == made.layers
+
+
 def test_an_untouched_file_is_not_hashed_again_and_a_touched_one_is(
     staged: tuple[stager.Droplet, Store], tmp_path: Path
 ) -> None:
