@@ -20,6 +20,8 @@ _MOST = 16
 
 def refuse_member(root: str, name: str) -> None:
     """Raise WorkspaceMember when `root` is a member of a workspace of the ecosystem `name` in a folder above."""
+    if not ecosystem(name).workspaces:
+        return
     folder, member = root, ""
     for steps in range(1, _MOST + 1):
         parent, base = os.path.split(folder)

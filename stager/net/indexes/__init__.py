@@ -46,6 +46,8 @@ class Indexes:
     debian_security_mirror: str = ""
     pbs: str = ""
     """Where python-build-standalone's releases are; the folder above the release's date."""
+    others: Mapping[str, str] = field(default_factory=dict)
+    """Ecosystem → its index, for those that have no field of their own here."""
     trusted: frozenset[Origin] = frozenset()
     """Origins the operator named: these may be http, and may be private addresses."""
     allowed: tuple[str, ...] = ()
@@ -89,6 +91,13 @@ class Indexes:
         security = [source for source in self.apt if source.is_debian and source.suite.endswith("-security")]
         archive = self.debian_mirror or _first(main, suite) or default_debian()
         return archive, self.debian_security_mirror or _first(security, f"{suite}-security") or f"{archive}-security"
+
+    def other(self, name: str) -> str:
+        """The index of an ecosystem that has no field of its own. Raises BadSettings when none is configured."""
+        if name not in self.others:
+            variable = f"STAGER_INDEX_{name.upper()}"
+            raise BadSettings(variable, f"the index of {name} packages is not known", f"Set {variable} to it.")
+        return self.others[name]
 
     def with_app_npmrc(self, text: str, file: str = ".npmrc") -> Indexes:
         """These indexes with the registries an app's own `.npmrc` names; its credentials are not even read.

@@ -72,6 +72,7 @@ def read(environ: Mapping[str, str], home: str, apt: str, system: str) -> dict[s
         "npm_options": npm_options(npm),
         **_debian(reading, environ, apt),
         "pbs": _pbs(reading, environ, uv),
+        "others": _others(reading, environ),
         "trusted": frozenset(reading.trusted),
         "credentials": tuple(reading.credentials),
         "proxies": proxies,
@@ -203,6 +204,15 @@ def _netrc(reading: _Reading, environ: Mapping[str, str], home: str, indexes: It
 def _pbs(reading: _Reading, environ: Mapping[str, str], uv: Mapping[str, Any]) -> str:
     value = environ.get("UV_PYTHON_INSTALL_MIRROR") or uv.get("python-install-mirror", "")
     return reading.url(str(value), "UV_PYTHON_INSTALL_MIRROR") if value else ""
+
+
+def _others(reading: _Reading, environ: Mapping[str, str]) -> dict[str, str]:
+    """Where ecosystems' indexes are whose own tools' configuration is not read: `STAGER_INDEX_NAME`."""
+    named = {name: value for name, value in sorted(environ.items()) if name.startswith(_INDEX) and value}
+    return {name.removeprefix(_INDEX).lower(): reading.url(value, name) for name, value in named.items()}
+
+
+_INDEX = "STAGER_INDEX_"
 
 
 # --- npm --------------------------------------------------------------------------------------------------------------
