@@ -10,12 +10,12 @@ from .droplet import assembly, incremental
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .model import Plan
+    from .model import LockedPlan
     from .records import Staged
     from .settings import Settings
 
 
-def stage(app: str, out: str, settings: Settings, *, plan: Plan | None = None, measure: bool = False) -> Staged:
+def stage(app: str, out: str, settings: Settings, *, plan: LockedPlan | None = None, measure: bool = False) -> Staged:
     """Stage the app in the folder `app` into the droplet file `out`; with a `plan`, exactly that is staged.
 
     With `measure` the result has its layers. Blobs of the store that turn out to be damaged are made or fetched again. Raises
@@ -41,11 +41,11 @@ def stage(app: str, out: str, settings: Settings, *, plan: Plan | None = None, m
                 quick = False
 
 
-def _staged(folder: incremental.Folder, plan: Plan | None, out: str, settings: Settings) -> Staged:
+def _staged(folder: incremental.Folder, plan: LockedPlan | None, out: str, settings: Settings) -> Staged:
     from . import staging  # here, since a warm restage needs none of it
 
     if plan is None:
         return staging.stage_folder(folder, out, settings)
-    folder.aim(plan.stack, plan.architecture)
-    incremental.check_locked(folder, plan)
+    folder.aim(plan.plan.stack, plan.plan.architecture)
+    incremental.check_locked(folder, plan.plan)
     return staging.stage_plan(folder, plan, out, settings)

@@ -25,7 +25,7 @@ from .facts import platforms
 from .files import writing
 from .model import Detections, Droplet, Plan, Progress
 from .net.indexes import Indexes
-from .planning import detection
+from .planning import detection, lockfile
 from .planning import plan as planning
 from .settings import Settings
 from .store import Store
@@ -72,7 +72,8 @@ def stage(
     )  # fmt: skip
     if plan is not None and settings.targets:
         platforms.choose(settings.targets, plan.stack, plan.architecture, asked=plan.stack, app=app)
-    return entry.stage(app, out, settings, plan=plan, measure=True).droplet()
+    given = None if plan is None else lockfile.locked(plan)
+    return entry.stage(app, out, settings, plan=given, measure=True).droplet()
 
 
 @netted
@@ -128,7 +129,7 @@ def assemble(
 ) -> Droplet:
     """Make the droplet of the app's folder and a plan whose artifacts are in the store. Opens no connection."""
     settings = _settings(store, None, offline=True)
-    return entry.stage(os.fspath(app), os.fspath(out), settings, plan=plan, measure=True).droplet()
+    return entry.stage(os.fspath(app), os.fspath(out), settings, plan=lockfile.locked(plan), measure=True).droplet()
 
 
 @netted

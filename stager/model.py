@@ -185,6 +185,18 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class LockedPlan:
+    """A plan as it is saved: the `text` of its lock, and that text's SHA-256, which is the plan's identity.
+
+    Made once, when a plan is made or a lock is read (`planning.lockfile`), and carried from there.
+    """
+
+    plan: Plan
+    text: str
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """Progress of long work: `done` of `total` (bytes or items; total 0 when unknown) of `what` in `verb`."""
 

@@ -19,7 +19,7 @@ from .ecosystems import by_layout
 from .errors import BadLock, LockMissing, LockStale, Unpinned
 from .files import writing
 from .formats.codec import CODEC, check_known_answer
-from .model import Artifact, Plan
+from .model import Artifact, LockedPlan, Plan
 from .net.indexes import Indexes
 from .planning import inputs, lockfile
 from .records import Base, Staged
@@ -32,16 +32,16 @@ from .tree import SourceTree
 
 def stage_folder(folder: Folder, out: str, settings: Settings) -> Staged:
     """The long way round: plan when needed, fetch, build the base, assemble."""
-    plan = current_plan(folder, settings)
-    staged = stage_plan(folder, plan, out, settings)
-    notes = [*folder.notes, *(note for note in plan.notes if note not in staged.base.notes)]
-    if settings.save_lock and folder.lock_bytes() != lockfile.dumps(plan).encode():
-        save_lock(folder, plan)
+    locked = current_plan(folder, settings)
+    staged = stage_plan(folder, locked, out, settings)
+    notes = [*folder.notes, *(note for note in locked.plan.notes if note not in staged.base.notes)]
+    if settings.save_lock and folder.lock_bytes() != locked.text.encode():
+        save_lock(folder, locked)
         notes.append(f"wrote {folder.lock}, which pins what this droplet is made from; commit it")
     return staged.after(notes)
 
 
-def current_plan(folder: Folder, settings: Settings) -> Plan:
+def current_plan(folder: Folder, settings: Settings) -> LockedPlan:
     """The plan in force: the folder's lock when it fits, else a new one that keeps the old one's runtime pins.
 
     Raises LockMissing or LockStale with `settings.locked`.
@@ -51,16 +51,16 @@ def current_plan(folder: Folder, settings: Settings) -> Plan:
     if settings.locked:
         if previous is None:
             raise LockMissing(folder.lock, folder.command)
-        incremental.check_locked(folder, previous)
+        incremental.check_locked(folder, previous.plan)
     if (
         previous
         and not settings.upgrade
         and not (settings.buildpacks and not settings.locked)
-        and fits(previous, folder.tree, stack, architecture)
+        and fits(previous.plan, folder.tree, stack, architecture)
     ):
         return previous
     if settings.locked:
-        changed = _changed(previous, folder.tree, stack, architecture) if previous else []
+        changed = _changed(previous.plan, folder.tree, stack, architecture) if previous else []
         raise LockStale(folder.lock, changed or ["the command line"], folder.command)
     return make_plan(folder, previous, settings)
 
@@ -82,7 +82,7 @@ def _changed(plan: Plan, tree: SourceTree, stack: str, architecture: str) -> lis
     ]
 
 
-def previous_plan(folder: Folder, *, forgiving: bool = False) -> Plan | None:
+def previous_plan(folder: Folder, *, forgiving: bool = False) -> LockedPlan | None:
     """The plan that the folder's lock in force holds, None without a lock. A broken one is BadLock, or None if `forgiving`."""
     data = folder.lock_bytes()
     if data is None:
@@ -103,18 +103,19 @@ def buildpacks_of(folder: Folder, settings: Settings) -> tuple[str, ...]:
     Detection knows the shipped ones alone, so without this a lock could not be made again without the first command's options.
     """
     previous = None if settings.buildpacks else previous_plan(folder, forgiving=True)
-    if previous is None or not any(pin.folder for pin in previous.buildpacks):
+    pins = previous.plan.buildpacks if previous else ()
+    if not any(pin.folder for pin in pins):
         return settings.buildpacks
-    return tuple(os.path.join(folder.root, pin.folder) if pin.folder else pin.name for pin in previous.buildpacks)
+    return tuple(os.path.join(folder.root, pin.folder) if pin.folder else pin.name for pin in pins)
 
 
-def make_plan(folder: Folder, previous: Plan | None, settings: Settings) -> Plan:
+def make_plan(folder: Folder, previous: LockedPlan | None, settings: Settings) -> LockedPlan:
     """Detect and plan anew. The runtimes that `previous` pins stay unless `settings.upgrade`.
 
     Where the ecosystem's own lock is missing, it is made (see `Settings`). Raises Unpinned when it may or can not be.
     """
     try:
-        return _planned(folder, previous, settings)
+        return lockfile.locked(_planned(folder, previous, settings))
     except Unpinned as missing:
         made = _made_locks(folder, settings, missing)
     if settings.save_lock:
@@ -126,7 +127,7 @@ def make_plan(folder: Folder, previous: Plan | None, settings: Settings) -> Plan
         folder.tree = folder.tree.with_files(made)
         how = "the app has no lock of its packages; 'stager stage' makes {}, as it was made for this"
     plan = _planned(folder, previous, settings)
-    return replace(plan, notes=(*(how.format(name) for name in made), *plan.notes))
+    return lockfile.locked(replace(plan, notes=(*(how.format(name) for name in made), *plan.notes)))
 
 
 def _made_locks(folder: Folder, settings: Settings, missing: Unpinned) -> dict[str, bytes]:
@@ -143,7 +144,7 @@ def _made_locks(folder: Folder, settings: Settings, missing: Unpinned) -> dict[s
     return made
 
 
-def _planned(folder: Folder, previous: Plan | None, settings: Settings) -> Plan:
+def _planned(folder: Folder, previous: LockedPlan | None, settings: Settings) -> Plan:
     from .planning import plan as planning  # here, since most stagings have a plan
 
     settings.tell("plan", "reading locks and indexes")
@@ -156,25 +157,25 @@ def _planned(folder: Folder, previous: Plan | None, settings: Settings) -> Plan:
         stack=stack,
         architecture=architecture,
         only=buildpacks_of(folder, settings),
-        previous=None if settings.upgrade else previous,
+        previous=previous.plan if previous and not settings.upgrade else None,
     )
 
 
-def save_lock(folder: Folder, plan: Plan) -> None:
+def save_lock(folder: Folder, locked: LockedPlan) -> None:
     """Write the plan to the lock in force, whole or not at all. Raises BadLock for what could not be read again."""
-    data = lockfile.dumps(plan).encode()
-    lockfile.loads(data)
-    writing.write(os.path.join(folder.root, folder.lock), data)
+    lockfile.check(locked)
+    writing.write(os.path.join(folder.root, folder.lock), locked.text.encode())
 
 
-def stage_plan(folder: Folder, plan: Plan, out: str, settings: Settings) -> Staged:
+def stage_plan(folder: Folder, locked: LockedPlan, out: str, settings: Settings) -> Staged:
     """Fetch what a plan needs, build its base, and assemble."""
     check_known_answer()
+    plan = locked.plan
     damaged: set[str] = set()
     while True:
         take_in(plan, folder.tree, settings.store)
         try:
-            base = make_base(plan, folder, settings)
+            base = make_base(locked, folder, settings)
             settings.tell("assemble", "the app and what it needs")
             return incremental.assemble(folder, base, settings.store, out, settings.stop)
         except assembly.Damaged as found:
@@ -200,10 +201,10 @@ def heal(found: assembly.Damaged, damaged: set[str], settings: Settings, artifac
     fetching.distrust(store, artifacts, errors)
 
 
-def make_base(plan: Plan, folder: Folder, settings: Settings) -> Base:
+def make_base(locked: LockedPlan, folder: Folder, settings: Settings) -> Base:
     """The plan's base: remembered and whole, or built from its artifacts, fetching those that are missing."""
-    store = settings.store
-    base = incremental.recall_base(lockfile.plan_digest(plan), store)
+    plan, store = locked.plan, settings.store
+    base = incremental.recall_base(locked.digest, store)
     linked = store.recall("linked", base.linked) if base is not None else None
     if base is not None and linked is not None and all(store.has(piece.blob) for piece in base.pieces()):
         return base
@@ -218,7 +219,7 @@ def make_base(plan: Plan, folder: Folder, settings: Settings) -> Base:
     from .planning.detection import matching, scripts  # here, since YAML comes with it
 
     lines = scripts.lines(matching.Facts(folder.tree), plan.processes)
-    return dependencies.build_base(plan, placed, store, folder.root, settings.stop, lines)
+    return dependencies.build_base(locked, placed, store, folder.root, settings.stop, lines)
 
 
 def take_in(plan: Plan, tree: SourceTree, store: Store) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,6 +26,7 @@ from stager.planning import lockfile
 from stager.settings import Settings
 from stager.store import Store
 from stager.store.errors import DigestMismatch
+from stager.text import resources
 
 Stage = Callable[..., str]
 
@@ -51,7 +55,7 @@ def test_a_first_staging_writes_the_lock_when_asked_and_the_second_needs_it_only
     assert not (app / "stager.lock").exists()
     first = stage(app, save_lock=True)
     text = (app / "stager.lock").read_text()
-    assert lockfile.dumps(lockfile.loads(text.encode())) == text
+    assert lockfile.loads(text.encode()).text == text
     assert first == without
     assert stage(app, locked=True, offline=True) == first
     assert hashlib.sha256((app.parent / "droplet.tgz").read_bytes()).hexdigest() == first.removeprefix("sha256:")
@@ -85,7 +89,7 @@ def test_what_a_command_rests_on_must_still_be_there(app: Path) -> None:
     """The module that a server serves is no input, since every edit would change the plan; that it is there is one."""
     stage(app, save_lock=True)
     (app / "shop.py").write_text("app = 1\n")
-    plan = lockfile.loads((app / "stager.lock").read_bytes())
+    plan = lockfile.loads((app / "stager.lock").read_bytes()).plan
     served = tuple(replace(one, reason=Reason("serves shop", "shop.py", 1)) for one in plan.processes)
     (app / "stager.lock").write_text(lockfile.dumps(replace(plan, processes=served)))
     first = stage(app, locked=True)
@@ -95,7 +99,7 @@ def test_what_a_command_rests_on_must_still_be_there(app: Path) -> None:
         stage(app, locked=True)
     assert caught.value.data["changed"] == ["shop.py"]
     stage(app, save_lock=True)
-    assert lockfile.loads((app / "stager.lock").read_bytes()).processes == plan.processes
+    assert lockfile.loads((app / "stager.lock").read_bytes()).plan.processes == plan.processes
 
 
 def test_locked_for_another_stack_wants_its_lock(app: Path) -> None:
@@ -165,7 +169,7 @@ def test_two_threads_may_stage_the_same_folder(app: Path) -> None:
 
 def planned(app: Path, artifact: Artifact) -> Plan:
     folder = Folder(str(app), Store(str(app.parent / "store")))
-    return replace(staging.make_plan(folder, None, settings(app.parent)), artifacts=(artifact,))
+    return replace(staging.make_plan(folder, None, settings(app.parent)).plan, artifacts=(artifact,))
 
 
 def package(data: bytes, url: str = "") -> Artifact:
@@ -196,7 +200,7 @@ def test_a_tarball_inside_the_app_is_taken_in(app: Path) -> None:
     wishes = settings(app.parent, offline=True)
     folder = Folder(str(app), wishes.store)
     plan = planned(app, package(data, "file:vendor/tool.tgz"))
-    staged = staging.stage_plan(folder, plan, str(app.parent / "d.tgz"), wishes)
+    staged = staging.stage_plan(folder, lockfile.locked(plan), str(app.parent / "d.tgz"), wishes)
     assert any(layer.name.startswith("npm-") for layer in staged.base.layers)
     (app / "vendor/tool.tgz").write_bytes(data + b"x")
     with pytest.raises(DigestMismatch) as caught:
@@ -212,7 +216,7 @@ def test_offline_names_what_is_missing(app: Path) -> None:
     plan = planned(app, package(b"never made"))
     wishes = settings(app.parent, offline=True)
     with pytest.raises(NotCached) as caught:
-        staging.stage_plan(Folder(str(app), wishes.store), plan, str(app.parent / "d.tgz"), wishes)
+        staging.stage_plan(Folder(str(app), wishes.store), lockfile.locked(plan), str(app.parent / "d.tgz"), wishes)
     assert caught.value.data["names"] == ["@team/tool@1.0.0"]
     assert not (app.parent / "d.tgz").exists()
 
@@ -228,6 +232,48 @@ def test_a_users_own_buildpack_is_a_folder(app: Path, tmp_path: Path) -> None:
     )
     wishes = {"buildpacks": (str(own),), "save_lock": True}
     first = stage(app, **wishes)
-    pin = lockfile.loads((app / "stager.lock").read_bytes()).buildpacks[0]
+    pin = lockfile.loads((app / "stager.lock").read_bytes()).plan.buildpacks[0]
     assert (pin.name, pin.folder) == ("perl", "../perl")
     assert stage(app) == first
+
+
+COUNTED = """
+import collections, json, sys
+from stager import entry
+from stager.net.indexes import Indexes
+from stager.planning import buildpacks, lockfile
+from stager.planning.detection import appconfig, procfile
+from stager.settings import Settings
+from stager.store import Store
+from stager.text import resources
+from stager.text import yamltext
+
+place, count = sys.argv[1], collections.Counter()
+code = {
+    lockfile.dumps.__code__: lambda frame: "the plan as text",
+    yamltext.parse.__code__: lambda frame: frame.f_locals["file"],
+    procfile._read.__code__: lambda frame: "Procfile",
+}
+
+def called(frame, event, _):
+    if event == "call" and frame.f_code in code:
+        count[code[frame.f_code](frame)] += 1
+
+indexes = Indexes.from_environment({}, home=place, apt=place, system=place)
+sys.setprofile(called)
+entry.stage(f"{place}/app", f"{place}/d.tgz", Settings(Store(f"{place}/store"), lambda: indexes, save_lock=True))
+sys.setprofile(None)
+print(json.dumps(count))
+"""
+
+
+def test_a_cold_staging_reads_each_thing_once_and_writes_the_plan_once(app: Path) -> None:
+    """Values are carried: this staging plans, saves the lock, builds the base and assembles."""
+    (app / "stager.yml").write_text("env: {GREETING: hello}\n")
+    done = subprocess.run([sys.executable, "-c", COUNTED, str(app.parent)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert {name: count for name, count in found.items() if count != 1} == {}
+    packs = [f"{name}/buildpack.yml" for name in resources.names("buildpacks")]
+    assert found.keys() >= {"the plan as text", "Procfile", "stager.yml", *packs}
+    assert (app / "stager.lock").exists()

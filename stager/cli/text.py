@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..model import Detections, Plan, Reason
-from ..planning.lockfile import plan_digest
+from ..model import Detections, LockedPlan, Plan, Reason
 
 
 def _reason(reason: Reason) -> dict[str, Any]:
@@ -53,10 +52,11 @@ def rules_text(plan: Plan) -> str:
     return "\n".join(f"{what}: {reason}" for what, reason in rows)
 
 
-def plan_json(plan: Plan) -> dict[str, Any]:
+def plan_json(locked: LockedPlan) -> dict[str, Any]:
     """The document of `stager plan --json`."""
+    plan = locked.plan
     return {
-        "digest": str(plan_digest(plan)),
+        "digest": str(locked.digest),
         "stack": plan.stack,
         "architecture": plan.architecture,
         "codec": plan.codec,

@@ -19,11 +19,10 @@ from ..ecosystems.record import Laid
 from ..errors import LockStale
 from ..formats import codec, tar
 from ..formats.errors import UnsafeEntry
-from ..model import Artifact, BuildpackPin, Plan, Process
+from ..model import Artifact, BuildpackPin, LockedPlan, Plan, Process
 from ..names import WHITEOUT, path_fault
 from ..planning.inputs import grounds
 from ..planning.layouts import unpacked
-from ..planning.lockfile import plan_digest
 from ..records import Base, LayerRecord, Piece
 from ..runtimes import ended, places
 from ..store import Store, rules
@@ -171,17 +170,17 @@ class Decided:
 
 
 def decide(
-    plan: Plan, placed: list[Placed], store: Store, root: str = "", stop: Callable[[], bool] = lambda: False
+    locked: LockedPlan, placed: list[Placed], store: Store, root: str = "", stop: Callable[[], bool] = lambda: False
 ) -> Decided:
     """Give each path one owner, as `build_base` wants it; `ownership` reads it back. Raises what `build_base` does."""
     placed, notes = _settle(placed, store, stop)
-    links, whose = _links(plan, placed)
-    files = _generated(plan, root, store) | {LAYERS: ""}
+    links, whose = _links(locked.plan, placed)
+    files = _generated(locked, root, store) | {LAYERS: ""}
     return Decided(placed, links, files, _owners(placed, whose, files), notes)
 
 
 def build_base(
-    plan: Plan,
+    locked: LockedPlan,
     placed: list[Placed],
     store: Store,
     root: str = "",
@@ -195,9 +194,9 @@ def build_base(
 
     Raises what `vetting.check` raises, PathConflict, and what building a piece raises.
     """
-    packages = _laid(placed)
+    plan, packages = locked.plan, _laid(placed)
     vetting.check(plan, packages)
-    made = decide(plan, placed, store, root, stop)
+    made = decide(locked, placed, store, root, stop)
     links, files, owners = made.links, made.files, made.owners
     folders = _folders(owners)
     groups, envelope, end = _grouped(made.placed), _envelope(plan, store), b"".join(codec.compress(tar.END))
@@ -205,7 +204,7 @@ def build_base(
     layers = (_skeleton(folders, links, files, store, stop), *groups)
     crc, length = _combined(layers)
     base = Base(
-        plan=plan_digest(plan),
+        plan=locked.digest,
         stack=plan.stack,
         architecture=plan.architecture,
         buildpacks=tuple(pin.name for pin in plan.buildpacks),
@@ -222,7 +221,7 @@ def build_base(
         length=length,
         envelope=envelope,
         end=end.hex(),
-        linked=base_key(plan_digest(plan), store),
+        linked=base_key(locked.digest, store),
         notes=(
             *ended.remarks(plan.runtimes),
             *made.notes,
@@ -232,7 +231,7 @@ def build_base(
         starts=starting.unmet(starting.needs((*plan.processes, *scripts)), owners.keys(), plan.stack),
     )
     store.remember("linked", base.linked, linking.record(links, owners, owners.keys() - links.keys(), folders))
-    store.remember("plan", base.plan, files[".stager/stager.lock"])
+    store.remember("plan", locked.digest, locked.text)
     remember_base(base, store)
     return base
 
@@ -295,8 +294,8 @@ def _links(plan: Plan, placed: list[Placed]) -> tuple[dict[str, str], dict[str, 
     return links, whose
 
 
-def _generated(plan: Plan, root: str, store: Store) -> dict[str, str]:
-    files = launch.launch_files(plan, plan_digest(plan))
+def _generated(locked: LockedPlan, root: str, store: Store) -> dict[str, str]:
+    plan, files = locked.plan, launch.launch_files(locked)
     _join(files, "stager", dict(plan.files), "the plan")
     values = {
         "stack": plan.stack,

@@ -9,10 +9,9 @@ from __future__ import annotations
 import json
 import re
 
-from ..digest import Digest, canonical_json
-from ..model import Plan
+from ..digest import canonical_json
+from ..model import LockedPlan, Plan
 from ..planning.lockfile import LAYERS as LAYERS
-from ..planning.lockfile import dumps
 
 LAUNCH = """\
 #!/bin/sh
@@ -67,13 +66,14 @@ _ESCAPED = re.compile("[<>&\\x7f-\\x9f\\u2028\\u2029\\ufeff\\ufffe\\uffff]")
 """What Go's encoder escapes, and what may stand in JSON as it is and not in YAML, as which the launcher reads it."""
 
 
-def launch_files(plan: Plan, plan_digest: Digest) -> dict[str, str]:
+def launch_files(locked: LockedPlan) -> dict[str, str]:
     """Droplet path → text of everything launch needs, for the given plan."""
+    plan = locked.plan
     facts = {
         "architecture": plan.architecture,
         "buildpacks": [pin.name for pin in plan.buildpacks],
         "env": {variable.name: variable.value for variable in plan.env},
-        "plan": plan_digest,
+        "plan": locked.digest,
         "glibc": "{}.{}".format(*max((runtime.glibc for runtime in plan.runtimes), default=(0, 0))),
         "processes": {process.type: process.command for process in plan.processes},
         "runtimes": {runtime.name: runtime.version for runtime in plan.runtimes},
@@ -82,7 +82,7 @@ def launch_files(plan: Plan, plan_digest: Digest) -> dict[str, str]:
     files = {
         ".stager/bin/launch": LAUNCH,
         ".stager/launch.json": canonical_json(facts).decode(),
-        ".stager/stager.lock": dumps(plan),
+        ".stager/stager.lock": locked.text,
     }
     for process in plan.processes:
         files[f".stager/processes/{process.type}"] = process.command + "\n"

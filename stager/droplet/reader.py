@@ -24,7 +24,7 @@ from ..formats import codec
 from ..formats.errors import BadArchive
 from ..formats.tar import BLOCK, ROOT
 from ..formats.tar_reader import Entry, Sink, read_entries
-from ..model import Layer, Plan
+from ..model import Layer, LockedPlan, Plan
 from ..names import fault
 from ..planning import lockfile
 from ..store import Store
@@ -112,6 +112,11 @@ class DropletFile(Packed):
     @property
     def plan(self) -> Plan:
         """The plan that the droplet was made from, as it carries it. Raises BadLock."""
+        return self.locked.plan
+
+    @property
+    def locked(self) -> LockedPlan:
+        """That plan with its text and digest. Raises BadLock."""
         return lockfile.loads(self.plan_text.encode())
 
     def blob(self, layer: Layer) -> Iterator[bytes]:

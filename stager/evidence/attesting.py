@@ -59,7 +59,8 @@ def rebuild(droplet: DropletFile, source: str, settings: Settings) -> Digest:
     The source is read anew, and of the store only artifacts are used, each proved by its digest. Raises LockStale when the
     folder is not what the plan was made from, NotReproducible when the bytes differ, and what staging raises.
     """
-    plan = droplet.plan
+    locked = droplet.locked
+    plan = locked.plan
     with temporary.folder("attest") as place, ThreadPoolExecutor(4, "attest") as pool:
         out = os.path.join(place, "droplet.tgz")
         folder = incremental.Folder(source, stop=settings.stop, printed=settings.printed)
@@ -69,7 +70,7 @@ def rebuild(droplet: DropletFile, source: str, settings: Settings) -> Digest:
             staging.take_in(plan, folder.tree, settings.store)
             blobs = staging.fetch(plan, settings, tree=folder.tree, prove=True)
             store = second_store(plan, blobs, settings.store, place, pool)
-        found = entry.stage(source, out, settings.replace(store=store, save_lock=False), plan=plan).digest
+        found = entry.stage(source, out, settings.replace(store=store, save_lock=False), plan=locked).digest
     if found != droplet.digest:
         raise NotReproducible(
             droplet.digest,

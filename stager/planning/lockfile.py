@@ -17,7 +17,7 @@ from ..digest import Digest, sha256
 from ..ecosystems import by_layout
 from ..errors import BadLock
 from ..files import limits
-from ..model import Artifact, BuildpackPin, EnvVar, Plan, Process, Reason, Runtime
+from ..model import Artifact, BuildpackPin, EnvVar, LockedPlan, Plan, Process, Reason, Runtime
 from ..names import LONGEST_PATH, characters_fault, fault, path_fault
 from ..text import parsing
 from ..text.typed import Node, Steps, whole
@@ -55,9 +55,15 @@ def dumps(plan: Plan) -> str:
     return "\n".join(part for part in parts if part)
 
 
+def locked(plan: Plan) -> LockedPlan:
+    """The plan with its lock's text and its digest."""
+    text = dumps(plan)
+    return LockedPlan(plan, text, sha256(text.encode()))
+
+
 def plan_digest(plan: Plan) -> Digest:
-    """The plan's identity: the SHA-256 of its lock's bytes."""
-    return sha256(dumps(plan).encode())
+    """The digest of a plan that comes without its lock."""
+    return locked(plan).digest
 
 
 def _scalars(plan: Plan) -> list[tuple[str, str]]:
@@ -127,14 +133,37 @@ _PURL = (
 )
 
 
-def loads(data: bytes, file: str = NAME) -> Plan:
+def loads(data: bytes, file: str = NAME) -> LockedPlan:
     """The plan that the bytes of a lock hold. Raises BadLock with the place of what is wrong."""
+    plan = _read(data, file)
+    _compare(dumps(plan), data, file)
+    return LockedPlan(plan, data.decode(), sha256(data))
+
+
+def check(plan: LockedPlan) -> None:
+    """Raise BadLock for a plan whose lock could not be read again as that very plan."""
+    found = _read(plan.text.encode(), NAME)
+    if (
+        found != plan.plan
+    ):  # equal plans have equal texts; others may, too: a place may be in a reason's file or its line
+        _compare(dumps(found), plan.text.encode(), NAME)
+
+
+def _compare(written: str, data: bytes, file: str) -> None:
+    """Raise BadLock for a lock that is not as `dumps` writes it."""
+    if written.encode() != data:
+        pairs = enumerate(zip(written.encode().split(b"\n"), data.split(b"\n"), strict=False), 1)
+        line = next((number for number, (wanted, got) in pairs if wanted != got), None)
+        raise BadLock(file, "was changed by hand or by a merge", "Run 'stager lock' and commit the result.", line)
+
+
+def _read(data: bytes, file: str) -> Plan:
     parsed = _parse(data, file)
     document = Node(parsed, file, find=lambda steps: _line(data.decode(), steps))
     version = document.int("version")
     if version != VERSION:
         raise BadLock(file, f"lock version {version} is not one this stager reads", "Run 'stager lock'.")
-    plan = Plan(
+    return Plan(
         stack=_word(document, "stack", _WORD),
         architecture=_word(document, "architecture", "|".join(ARCHITECTURES)),
         codec=_word(document, "codec", r"[A-Za-z0-9][A-Za-z0-9./_+-]{0,63}"),
@@ -148,12 +177,6 @@ def loads(data: bytes, file: str = NAME) -> Plan:
         env=_alone((_read_variable(node) for node in document.list("env")), document, "name"),
         facts=tuple((name, _text_of(node)) for name, node in document.table("facts").items()),
     )
-    written = dumps(plan).encode()
-    if written != data:
-        pairs = enumerate(zip(written.split(b"\n"), data.split(b"\n"), strict=False), 1)
-        line = next((number for number, (wanted, got) in pairs if wanted != got), None)
-        raise BadLock(file, "was changed by hand or by a merge", "Run 'stager lock' and commit the result.", line)
-    return plan
 
 
 def _parse(data: bytes, file: str) -> dict[str, object]:

@@ -55,7 +55,12 @@ def read_patterns(path: str) -> list[str]:
     file = os.path.join(path, INPUTS)
     if not os.path.lexists(file):
         return []
-    text = _read(file, limits.SETTINGS).decode("utf-8", "replace")
+    return patterns(_read(file, limits.SETTINGS))
+
+
+def patterns(data: bytes) -> list[str]:
+    """The input patterns in the bytes of such a file."""
+    text = data.decode("utf-8", "replace")
     return [found for line in text.split("\n") if (found := line.partition("#")[0].strip())]
 
 

@@ -37,7 +37,9 @@ from .walk import Walk, folders_of
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from typing import Any, BinaryIO
+    from typing import Any, BinaryIO, TypeVar
+
+    T = TypeVar("T")
 
 __all__ = ["Executable", "File", "Link", "SourceTree"]
 
@@ -66,6 +68,7 @@ class SourceTree:
     __slots__ = (
         "_contents",
         "_digest",
+        "_found",
         "_kept",
         "_named",
         "environments",
@@ -103,6 +106,7 @@ class SourceTree:
         self._contents: dict[str, bytes] = {}
         self._named: dict[str, list[str] | str] | None = None
         self._digest: Digest | None = None
+        self._found: dict[object, Any] = {}
 
     @classmethod
     def read(
@@ -236,6 +240,13 @@ class SourceTree:
         except UnicodeDecodeError as error:
             line = data.count(b"\n", 0, error.start) + 1
             raise BadManifest(path, "this file is not UTF-8 text", f"Save {path} as UTF-8.", line) from None
+
+    def once(self, read: Callable[[SourceTree], T]) -> T:
+        """What a function reads from this tree, which is a value: found out once, however many ask. Raises what it raises."""
+        if read not in self._found:
+            self._found[read] = read(self)
+        found: T = self._found[read]
+        return found
 
     # --- names ---
 

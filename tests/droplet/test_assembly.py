@@ -23,6 +23,7 @@ from stager.formats import codec
 from stager.formats.codec import CODEC
 from stager.model import Artifact, BuildpackPin, Plan, Process, Reason
 from stager.net.indexes import Indexes
+from stager.planning import lockfile
 from stager.planning.buildpacks import load
 from stager.planning.inputs import inputs_of
 from stager.planning.lockfile import dumps
@@ -94,7 +95,7 @@ class Bench:
             for artifact in reversed(plan.artifacts):
                 workshop.add(artifact, self.store.put(self.blobs[artifact.digest]))
             placed = list(workshop.placed(plan.artifacts))
-        return dependencies.build_base(plan, placed, self.store)
+        return dependencies.build_base(lockfile.locked(plan), placed, self.store)
 
     def settings(self, **wishes: Any) -> Settings:
         home = str(self.app)

@@ -16,7 +16,7 @@ from stager.digest import sha256
 from stager.droplet import launch
 from stager.formats.codec import CODEC
 from stager.model import BuildpackPin, EnvVar, Plan, Process, Reason
-from stager.planning.lockfile import plan_digest
+from stager.planning.lockfile import locked, plan_digest
 
 WHY = Reason("a test")
 PLAN = Plan(
@@ -43,7 +43,7 @@ SHELLS = [name for name in ("sh", "dash", "bash") if shutil.which(name)]
 def app(tmp_path: Path) -> Path:
     """An unpacked droplet's app folder, in a path with a space."""
     root = tmp_path / "home of it" / "app"
-    for path, text in launch.launch_files(PLAN, plan_digest(PLAN)).items():
+    for path, text in launch.launch_files(locked(PLAN)).items():
         file = root / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
@@ -132,7 +132,7 @@ def test_it_works_through_a_link_and_replaces_itself(app: Path, tmp_path: Path) 
 
 
 def test_launch_json_holds_the_facts() -> None:
-    facts = json.loads(launch.launch_files(PLAN, plan_digest(PLAN))[".stager/launch.json"])
+    facts = json.loads(launch.launch_files(locked(PLAN))[".stager/launch.json"])
     assert facts["plan"] == plan_digest(PLAN)
     assert facts["processes"]["fails"] == "exit 7"
     assert (facts["stack"], facts["architecture"], facts["glibc"]) == ("debian-12", "amd64", "0.0")

@@ -40,11 +40,12 @@ OWN = ("a generated file", "a link of the plan", "the command of a package")
 def decided(app: Path, droplet: Path, store: Store) -> Answers:
     """Who has which path, as assembly says it, in the words that people read."""
     with open_droplet(str(droplet)) as opened:
-        plan = opened.plan
+        locked = opened.locked
+    plan = locked.plan
     blobs = resolve(store, plan.artifacts)
     pairs = [(one, path) for one in plan.artifacts for path in one.paths]
     placed = [base.place(one, path, blobs[one.digest], store) for one, path in pairs]
-    made = base.decide(plan, placed, store, str(app)).owners
+    made = base.decide(locked, placed, store, str(app)).owners
     tree = SourceTree.read(str(app))
     return {path: in_words(path, owner) for path, owner in made.items()} | dict.fromkeys(
         [*tree.files, *tree.links], "the app"

@@ -222,7 +222,7 @@ def unaccounted(trace: Trace, known: Known, out: Path) -> list[str]:
 def emptied(store: Path, into: Path, plan: Path) -> Path:
     """A store with the plan's artifacts and nothing that was made of them, so that everything is read and made again."""
     old, new = Store(str(store)), Store(str(into))
-    for one in lockfile.loads(plan.read_bytes()).artifacts:
+    for one in lockfile.loads(plan.read_bytes()).plan.artifacts:
         ((digest, name),) = resolve(old, [one]).items()
         new.put(Path(old.path(name)).read_bytes())
         new.remember("artifact", digest, name)

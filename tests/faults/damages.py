@@ -134,7 +134,9 @@ def _plan(app: Path, store: Path, artifacts: list[Artifact]) -> Plan:
     none = Settings(
         Store(str(store)), lambda: Indexes.from_environment({}, home=str(app), apt=str(app), system=str(app))
     )
-    plan = replace(staging.make_plan(folder, None, none), artifacts=tuple(sorted(artifacts, key=lambda one: one.purl)))
+    plan = replace(
+        staging.make_plan(folder, None, none).plan, artifacts=tuple(sorted(artifacts, key=lambda one: one.purl))
+    )
     (app / "stager.lock").write_text(lockfile.dumps(plan))
     return plan
 

@@ -11,7 +11,7 @@ import pytest
 from stager.digest import Digest, sha256
 from stager.errors import BadLock
 from stager.formats.codec import CODEC
-from stager.model import Artifact, BuildpackPin, EnvVar, Plan, Process, Reason, Runtime
+from stager.model import Artifact, BuildpackPin, EnvVar, LockedPlan, Plan, Process, Reason, Runtime
 from stager.planning import lockfile
 
 DIGEST = sha256(b"x")
@@ -44,8 +44,7 @@ PLAN = Plan(
 
 def test_it_reads_back_as_the_same_plan_and_the_same_bytes() -> None:
     text = lockfile.dumps(PLAN)
-    assert lockfile.loads(text.encode()) == PLAN
-    assert lockfile.dumps(lockfile.loads(text.encode())) == text
+    assert lockfile.loads(text.encode()) == LockedPlan(PLAN, text, sha256(text.encode()))
 
 
 def test_it_looks_like_this() -> None:
@@ -224,7 +223,7 @@ def test_an_input_that_no_app_may_have(path: str) -> None:
     """But a backslash: Linux has files of such names."""
     data = lockfile.dumps(replace(PLAN, inputs=((path, DIGEST),))).encode()
     if SPOILED_PATHS[path] == "has a backslash":
-        assert lockfile.loads(data).inputs[0][0] == path
+        assert lockfile.loads(data).plan.inputs[0][0] == path
         return
     with pytest.raises(BadLock, match=re.escape(SPOILED_PATHS[path])):
         lockfile.loads(data)
@@ -262,7 +261,7 @@ def test_no_artifact_twice_and_no_place_for_two_packages() -> None:
         lockfile.loads(lockfile.dumps(replace(PLAN, artifacts=(one, replace(one, paths=("node_modules/z",))))).encode())
     wheel = PLAN.artifacts[0]
     beside = replace(wheel, purl="pkg:pypi/jinja2@3.1.0")
-    assert len(lockfile.loads(lockfile.dumps(replace(PLAN, artifacts=(wheel, beside))).encode()).artifacts) == 2
+    assert len(lockfile.loads(lockfile.dumps(replace(PLAN, artifacts=(wheel, beside))).encode()).plan.artifacts) == 2
 
 
 @pytest.mark.parametrize(
@@ -287,11 +286,11 @@ def test_a_place_has_one_file_of_a_package(other: dict[str, object]) -> None:
 
 def test_a_tarball_whose_version_no_lock_knows_can_be_pinned() -> None:
     plan = replace(PLAN, artifacts=(replace(PLAN.artifacts[1], purl="pkg:npm/%40a/b"),))
-    assert lockfile.loads(lockfile.dumps(plan).encode()) == plan
+    assert lockfile.loads(lockfile.dumps(plan).encode()).plan == plan
 
 
 def test_stagers_own_files_are_those_that_it_makes() -> None:
     from stager.droplet.launch import launch_files
 
-    made = {*launch_files(PLAN, DIGEST), ".stager/layers.json"}
+    made = {*launch_files(lockfile.locked(PLAN)), ".stager/layers.json"}
     assert [path for path in made if not any(f"{path}/".startswith(f"{own}/") for own in lockfile.OWN)] == []

@@ -65,8 +65,7 @@ PLANS = st.builds(
 @given(PLANS)
 def test_a_plan_survives_the_round_trip(plan: Plan) -> None:
     text = lockfile.dumps(plan)
-    assert lockfile.loads(text.encode()) == plan
-    assert lockfile.dumps(lockfile.loads(text.encode())) == text
+    assert lockfile.loads(text.encode()) == lockfile.locked(plan)
 
 
 @settings(max_examples=80, deadline=None)
@@ -89,7 +88,7 @@ def test_a_changed_byte_is_noticed(plan: Plan, place: int, value: int) -> None:
         return
     data[place] = value
     try:
-        changed = lockfile.loads(bytes(data))
+        changed = lockfile.loads(bytes(data)).plan
     except BadLock:
         return
     assert lockfile.plan_digest(changed) != lockfile.plan_digest(plan)

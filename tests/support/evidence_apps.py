@@ -83,7 +83,7 @@ def stage(situation: Situation, place: Path) -> Staged:
     wishes = settings(place, Store(str(place / "store")))
     folder = Folder(str(app), wishes.store)
     plan = replace(
-        staging.make_plan(folder, None, wishes),
+        staging.make_plan(folder, None, wishes).plan,
         artifacts=tuple(sorted((one.artifact for one in situation.packages), key=lambda a: (a.purl, str(a.digest)))),
         links=tuple(sorted(situation.links.items())),
         runtimes=tuple(Runtime(name, "3.11.2", "test", (2, 31), Reason("asked for")) for name in situation.runtimes),
@@ -91,10 +91,10 @@ def stage(situation: Situation, place: Path) -> Staged:
     )
     for one in situation.packages:
         wishes.store.remember("artifact", one.artifact.digest, wishes.store.put(one.data))
-    staging.save_lock(folder, plan)
-    assert lockfile.loads((app / "stager.lock").read_bytes()) == plan
+    staging.save_lock(folder, lockfile.locked(plan))
+    assert lockfile.loads((app / "stager.lock").read_bytes()).plan == plan
     out = place / "droplet.tgz"
-    made = staging.stage_plan(folder, plan, str(out), wishes)
+    made = staging.stage_plan(folder, lockfile.locked(plan), str(out), wishes)
     return Staged(situation, app, out, wishes.store, plan, made.digest)
 
 

@@ -35,20 +35,19 @@ def _detect(arguments: argparse.Namespace) -> int:
 
 
 def _plan(arguments: argparse.Namespace) -> int:
-    from ...planning.lockfile import dumps
     from ...staging import current_plan
     from ..text import plan_json
 
     store = shared.store(arguments)
     settings = shared.settings(arguments, store).replace(save_lock=False)
     folder = shared.folder(arguments, store)
-    plan = current_plan(folder, settings)
-    shared.tell_rules(arguments, plan)
+    locked = current_plan(folder, settings)
+    shared.tell_rules(arguments, locked.plan)
     if arguments.json:
-        shared.print_json(plan_json(plan))
+        shared.print_json(plan_json(locked))
     else:
-        sys.stdout.write(visible_json(dumps(plan)))
-        shared.warn([*folder.notes, *plan.notes])
+        sys.stdout.write(visible_json(locked.text))
+        shared.warn([*folder.notes, *locked.plan.notes])
     return 0
 
 
@@ -64,14 +63,14 @@ def _lock(arguments: argparse.Namespace) -> int:
         shared.say(f"made {made}")
     folder = shared.folder(arguments, store)
     aim(folder, settings)
-    plan = make_plan(folder, previous_plan(folder, forgiving=True), settings)
-    save_lock(folder, plan)
-    shared.tell_rules(arguments, plan)
+    locked = make_plan(folder, previous_plan(folder, forgiving=True), settings)
+    save_lock(folder, locked)
+    shared.tell_rules(arguments, locked.plan)
     if arguments.json:
-        shared.print_json(plan_json(plan))
+        shared.print_json(plan_json(locked))
     else:
-        shared.warn([*folder.notes, *plan.notes])
-        _report_lock(plan, folder.lock)
+        shared.warn([*folder.notes, *locked.plan.notes])
+        _report_lock(locked.plan, folder.lock)
     return 0
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ...evidence.explain import Answer, Question
-    from ...model import Detections
+    from ...model import Detections, LockedPlan
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -59,16 +59,14 @@ def _question(arguments: argparse.Namespace) -> Question:
         return detect(folder.tree, buildpacks_of(folder, settings))[0]
 
     @cache
-    def plan() -> object:
+    def locked() -> LockedPlan:
         return current_plan(folder, settings)
 
     def from_lock() -> bool:
-        from ...planning.lockfile import dumps
-
         lock = folder.lock_bytes()
-        return lock is not None and lock.replace(b"\r\n", b"\n") == dumps(plan()).encode()  # type: ignore[arg-type]
+        return lock is not None and lock.replace(b"\r\n", b"\n") == locked().text.encode()
 
-    return Question(folder, store, detections, plan, from_lock, arguments.name, arguments.droplet)  # type: ignore[arg-type]
+    return Question(folder, store, detections, locked, from_lock, arguments.name, arguments.droplet)
 
 
 def _print(found: Iterable[tuple[str, tuple[Answer, ...]]]) -> None:

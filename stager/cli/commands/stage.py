@@ -79,7 +79,7 @@ def _tell_rules(arguments: argparse.Namespace, staged: Staged, settings: Setting
     if text is not None:
         from ...planning.lockfile import loads
 
-        shared.tell_rules(arguments, loads(text.encode()))
+        shared.tell_rules(arguments, loads(text.encode()).plan)
 
 
 def _report(staged: Staged) -> None:

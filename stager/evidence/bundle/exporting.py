@@ -14,8 +14,7 @@ from ...droplet.incremental import Folder, keep_source
 from ...errors import UsageError
 from ...files.writing import Output, never
 from ...formats.tar import END, outside_file_header, padding
-from ...model import Plan
-from ...planning import lockfile
+from ...model import LockedPlan, Plan
 from ...settings import Settings
 from ...store import Store
 from ...text import resources
@@ -44,13 +43,14 @@ def export(root: str, out: str, settings: Settings) -> Exported:
     with settings.store.lease():
         folder = Folder(root, settings.store, stop=settings.stop, printed=settings.printed)
         keep_source(folder, out)
-        plan = staging.current_plan(folder, settings)
+        locked = staging.current_plan(folder, settings)
+        plan = locked.plan
         _check_buildpacks(plan)
         staging.take_in(plan, folder.tree, settings.store)
         blobs = staging.fetch(plan, settings, tree=folder.tree, prove=True)
-        exported = write(plan, blobs, settings.store, out, settings.stop)
-        if settings.save_lock and folder.lock_bytes() != lockfile.dumps(plan).encode():
-            staging.save_lock(folder, plan)
+        exported = write(locked, blobs, settings.store, out, settings.stop)
+        if settings.save_lock and folder.lock_bytes() != locked.text.encode():
+            staging.save_lock(folder, locked)
         return exported
 
 
@@ -61,26 +61,28 @@ def _check_buildpacks(plan: Plan) -> None:
             raise UsageError(message, "Copy it into the app's folder, so that the source carries it.")
 
 
-def write(plan: Plan, blobs: dict[str, str], store: Store, out: str, stop: Callable[[], bool] = never) -> Exported:
+def write(
+    locked: LockedPlan, blobs: dict[str, str], store: Store, out: str, stop: Callable[[], bool] = never
+) -> Exported:
     """Write the bundle of a plan whose artifacts are in the store; `blobs` maps each digest to its blob's SHA-256.
 
     Raises StoreCorrupt for a blob that is not what its name says, CannotWrite.
     """
     state, size = hashlib.sha256(), 0
     with Output(out, stop=stop) as output:
-        for part in _parts(plan, blobs, store):
+        for part in _parts(locked, blobs, store):
             state.update(part)
             size += len(part)
             output.write(part)
     digest = Digest(f"sha256:{state.hexdigest()}")
-    return Exported(out, digest, size, lockfile.plan_digest(plan), len(set(blobs.values())))
+    return Exported(out, digest, size, locked.digest, len(set(blobs.values())))
 
 
-def _parts(plan: Plan, blobs: dict[str, str], store: Store) -> Iterator[bytes]:
+def _parts(locked: LockedPlan, blobs: dict[str, str], store: Store) -> Iterator[bytes]:
     names = sorted(set(blobs.values()))
     sizes = {name: _size(name, store) for name in names}
-    yield from _member(INDEX, canonical_json(index(plan, blobs, sizes)))
-    yield from _member(LOCK, lockfile.dumps(plan).encode())
+    yield from _member(INDEX, canonical_json(index(locked, blobs, sizes)))
+    yield from _member(LOCK, locked.text.encode())
     for name in names:
         yield outside_file_header(BLOBS + name, sizes[name])
         yield from store.parts(name)  # hashed: a bundle must not carry damage to another machine
@@ -88,12 +90,13 @@ def _parts(plan: Plan, blobs: dict[str, str], store: Store) -> Iterator[bytes]:
     yield END
 
 
-def index(plan: Plan, blobs: dict[str, str], sizes: dict[str, int]) -> dict[str, Any]:
+def index(locked: LockedPlan, blobs: dict[str, str], sizes: dict[str, int]) -> dict[str, Any]:
     """`bundle.json`: what is in the bundle, and what it was made for."""
+    plan = locked.plan
     box = os.path.join(resources.folder("boxes"), plan.stack)
     return {
         "bundle": FORMAT,
-        "plan": lockfile.plan_digest(plan),
+        "plan": locked.digest,
         "codec": plan.codec,
         "stager": __version__,
         "stack": {

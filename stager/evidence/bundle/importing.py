@@ -20,7 +20,7 @@ from ...errors import BadLock, StagerError, Unreadable
 from ...formats.archive import LIMITS, Archive, Limits, Member, content_bytes, content_chunks, read_tar
 from ...formats.codec import CODEC
 from ...formats.tar import END, outside_file_header, padding
-from ...model import Artifact, Plan
+from ...model import Artifact, LockedPlan, Plan
 from ...planning import lockfile
 from ...store import Store
 from ...store.errors import DigestMismatch
@@ -59,13 +59,14 @@ def load(path: str, store: Store, root: str = "") -> Imported:
     _check_kind(path, label)
     with store.lease(), read_tar(path, label, "", BUNDLE) as archive:
         index = _index(archive)
-        plan = _plan(archive, index)
+        locked = _plan(archive, index)
+        plan = locked.plan
         _check_fit(plan, index, label)
         blobs = _blobs(archive, index, plan)
         _check_form(path, archive, index)
-        written = _give(plan, root, store, label) if root else ""
+        written = _give(locked, root, store, label) if root else ""
         new = sum(_store(archive, member, name, artifacts, store) for name, (member, artifacts) in blobs.items())
-        return Imported(lockfile.plan_digest(plan), len(blobs), new, written)
+        return Imported(locked.digest, len(blobs), new, written)
 
 
 def _check_kind(path: str, label: str) -> None:
@@ -105,14 +106,14 @@ def _index(archive: Archive) -> Node:
     return node
 
 
-def _plan(archive: Archive, index: Node) -> Plan:
+def _plan(archive: Archive, index: Node) -> LockedPlan:
     try:
-        plan = lockfile.loads(_small(archive, LOCK))
+        locked = lockfile.loads(_small(archive, LOCK))
     except BadLock as error:
         raise BadBundle(archive.label, f"its {LOCK} cannot be read: {error.message}") from None
-    if lockfile.plan_digest(plan) != index.str("plan"):
+    if locked.digest != index.str("plan"):
         raise BadBundle(archive.label, f"its {LOCK} is not the plan {index.str('plan')[:80]} that its index names")
-    return plan
+    return locked
 
 
 def _check_fit(plan: Plan, index: Node, label: str) -> None:
@@ -206,16 +207,16 @@ def _store(archive: Archive, member: Member, name: str, artifacts: list[Artifact
     return not known
 
 
-def _give(plan: Plan, root: str, store: Store, label: str) -> str:
+def _give(locked: LockedPlan, root: str, store: Store, label: str) -> str:
     """Write the plan to an app that has none; the file's path, or nothing when the app has this very plan."""
     folder = Folder(root, store)
-    folder.aim(plan.stack, plan.architecture)
-    check_locked(folder, plan)
+    folder.aim(locked.plan.stack, locked.plan.architecture)
+    check_locked(folder, locked.plan)
     there = folder.lock_bytes()
     if there is None:
-        staging.save_lock(folder, plan)
+        staging.save_lock(folder, locked)
         return os.path.join(folder.root, folder.lock)
-    if there.replace(b"\r\n", b"\n") != lockfile.dumps(plan).encode():
+    if there.replace(b"\r\n", b"\n") != locked.text.encode():
         hint = "Move that file away to use the bundle's, or make a bundle of this app."
         raise BadBundle(label, f"pins another plan than the app's {folder.lock}", hint)
     return ""

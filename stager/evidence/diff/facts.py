@@ -20,7 +20,7 @@ def facets(kept: Kept, label: str) -> dict[str, Any]:
     notes = []
     try:
         if FACTS[1] in kept:
-            found |= of_plan(lockfile.loads(kept[FACTS[1]], f"{label}: {FACTS[1]}"))
+            found |= of_plan(lockfile.loads(kept[FACTS[1]], f"{label}: {FACTS[1]}").plan)
         else:
             notes.append("it carries no plan of stager: packages and runtimes are not known")
     except StagerError as error:

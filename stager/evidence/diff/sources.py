@@ -89,7 +89,7 @@ def _folder(path: str, label: str) -> Contents:
     if not os.path.lexists(lock):
         found.notes = ("it has no stager.lock: packages and runtimes are not known",)
         return found
-    plan = lockfile.loads(_lock(lock).replace(b"\r\n", b"\n"))
+    plan = lockfile.loads(_lock(lock).replace(b"\r\n", b"\n")).plan
     for name, value in of_plan(plan).items():
         setattr(found, name, value)
     return found
@@ -108,7 +108,7 @@ def _lock(path: str) -> bytes:
 def _plan(path: str, label: str, digest: Digest) -> Contents:
     data = _lock(path)
     try:
-        plan = lockfile.loads(data.replace(b"\r\n", b"\n"), label)
+        plan = lockfile.loads(data.replace(b"\r\n", b"\n"), label).plan
     except BadLock:
         if b"[[buildpack]]" in data[:4096] or label == lockfile.NAME:
             raise

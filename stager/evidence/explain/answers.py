@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ...model import Detections, Plan, Reason
+from ...model import Detections, LockedPlan, Plan, Reason
 
 if TYPE_CHECKING:
     from ...droplet.incremental import Folder
@@ -30,18 +30,22 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What topics may look at. `detections` and `plan` detect and plan when they are asked; they raise what that raises."""
+    """What topics may look at. `detections` and `locked` detect and plan when they are asked; they raise what that raises."""
 
     folder: Folder
     store: Store
     detections: Callable[[], Detections]
-    plan: Callable[[], Plan]
+    locked: Callable[[], LockedPlan]
     plan_from_lock: Callable[[], bool]
     """Whether that plan is the one in the folder's `stager.lock`."""
     name: str = ""
     """The package asked about."""
     droplet: str = ""
     """A droplet file to look into, or to compare with."""
+
+    def plan(self) -> Plan:
+        """The plan in force."""
+        return self.locked().plan
 
     @property
     def tree(self) -> SourceTree:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ...droplet import assembly, reader
 from ...droplet.base import layer_of
 from ...errors import StagerError, UsageError
-from ...model import Plan
+from ...model import LockedPlan, Plan
 from ...planning import lockfile
 from ...planning.inputs import changed_files
 from ...records import Last
@@ -46,11 +46,11 @@ def answer(question: Question) -> tuple[Answer, ...]:
         return (Answer("all", text, (hint, "--droplet FILE compares with a droplet you have"), {"known": False}),)
     files = _changed(before.files, {path: file.digest for path, file in question.tree.files.items()})
     try:
-        plan: Plan | None = question.plan()
+        plan: LockedPlan | None = question.locked()
         failure = ""
     except StagerError as error:
         plan, failure = None, error.message
-    if not question.droplet and not files and plan is not None and lockfile.plan_digest(plan) == before.plan_digest:
+    if not question.droplet and not files and plan is not None and plan.digest == before.plan_digest:
         earlier = _before_last(question)
         if earlier is not None and before.tree == question.tree.digest:
             before, files = earlier
@@ -116,7 +116,7 @@ def _plan_of(digest: str, droplet: str, question: Question) -> Plan | None:
         texts.append(opened["plan"].encode())
     for text in texts:
         if f"sha256:{hashlib.sha256(text).hexdigest()}" == digest:
-            return lockfile.loads(text)
+            return lockfile.loads(text).plan
     return None
 
 
@@ -134,8 +134,8 @@ def _plan_in_file(last: Last) -> Plan | None:
 # --- the whole -------------------------------------------------------------------------------------------------
 
 
-def _whole(before: Before, files: Mapping[str, str], plan: Plan | None, question: Question) -> Answer:
-    same_plan = plan is not None and lockfile.plan_digest(plan) == before.plan_digest
+def _whole(before: Before, files: Mapping[str, str], plan: LockedPlan | None, question: Question) -> Answer:
+    same_plan = plan is not None and plan.digest == before.plan_digest
     data = {"known": True, "since": before.label, "files": dict(files), "plan_changed": not same_plan}
     quiet = not files and (not before.tree or before.tree == question.tree.digest)
     if quiet and same_plan:
@@ -165,20 +165,20 @@ def _inputs(before: Before, question: Question) -> str:
 
 
 def _layers(
-    before: Before, files: Mapping[str, str], plan: Plan | None, failure: str, question: Question
+    before: Before, files: Mapping[str, str], plan: LockedPlan | None, failure: str, question: Question
 ) -> Iterator[Answer]:
     if plan is None:
         text = "What the plan's layers will hold is not known: there is no plan of the app as it is now."
         yield Answer("plan", text, (failure,), {"made": None})
-    elif lockfile.plan_digest(plan) == before.plan_digest:
-        names = ["skeleton", *_contents(plan)]
+    elif plan.digest == before.plan_digest:
+        names = ["skeleton", *_contents(plan.plan)]
         for name in names:
             yield Answer(name, f"{name} is reused: the plan is the same.", data={"layer": name, "made": False})
     elif before.plan is None:
         text = "The plan changed, but the earlier one is gone with its droplet: which package changed cannot be told."
         yield Answer("plan", text, ("--droplet FILE compares with a droplet you have",), {"made": None})
     else:
-        yield from _of_plans(before.plan, plan, question)
+        yield from _of_plans(before.plan, plan.plan, question)
     yield _app(files, before, question)
 
 

@@ -101,7 +101,7 @@ def _all(left: Contents, right: Contents, met: Meeting, place: Where, known: Map
 
 def _plan(text: bytes | None) -> Plan | None:
     try:
-        return loads(text) if text is not None else None
+        return loads(text).plan if text is not None else None
     except StagerError:
         return None
 

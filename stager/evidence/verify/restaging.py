@@ -122,7 +122,7 @@ def _plan(folder: Folder, droplet: str) -> tuple[Plan, tuple[str, ...]]:
         if data is None:
             raise LockMissing(folder.lock, folder.command)
         notes = ("the source has no stager.lock; the plan that the droplet carries was used",)
-    plan = lockfile.loads(data.replace(b"\r\n", b"\n"), folder.lock)
+    plan = lockfile.loads(data.replace(b"\r\n", b"\n"), folder.lock).plan
     if plan.codec != CODEC:
         why = f"the lock asks for the codec {plan.codec}, and this stager has {CODEC}"
         raise CannotRebuild(why, "Verify with the version of stager that made the droplet.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import lru_cache
 
 from ...errors import InvalidDefinition, StagerError
 from ...model import BuildpackPin
@@ -65,7 +66,13 @@ def generated(buildpack: Buildpack, values: Mapping[str, object]) -> dict[str, s
 def load_folder(path: str, *, shipped: bool = False) -> Buildpack:
     """A buildpack from any folder, such as a user's own. Raises InvalidDefinition with file, line and what is wrong."""
     contents = resources.contents(path, follow=shipped)
-    name = os.path.basename(os.path.abspath(path))
+    return _parsed(os.path.basename(os.path.abspath(path)), tuple(sorted(contents.items())))
+
+
+@lru_cache(maxsize=32)
+def _parsed(name: str, files: tuple[tuple[str, bytes], ...]) -> Buildpack:
+    """The buildpack that these files are, path and bytes: parsed once, however many ask for it."""
+    contents = dict(files)
     file = f"{name}/{resources.DEFINITIONS['buildpacks']}"
     text = contents.get("buildpack.yml")
     if text is None:
@@ -76,7 +83,7 @@ def load_folder(path: str, *, shipped: bool = False) -> Buildpack:
         if key.startswith("templates/")
     }
     root = parse(_text(text, file), file, _invalid).root
-    inputs = tuple(sorted(set(resources.read_patterns(path)), key=str.encode))
+    inputs = tuple(sorted(set(resources.patterns(contents.get(resources.INPUTS, b""))), key=str.encode))
     return build(root, name, inputs, templates, resources.folder_digest(contents))
 
 

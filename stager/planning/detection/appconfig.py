@@ -76,6 +76,10 @@ class AppConfig:
 
 def read(tree: SourceTree) -> AppConfig:
     """The app's settings. Raises BadManifest, with the line, for anything that is not as described above."""
+    return tree.once(_read)
+
+
+def _read(tree: SourceTree) -> AppConfig:
     if NAME not in tree:
         return AppConfig()
     document = parse(_text(tree.read_whole(NAME)), NAME, _bad)

@@ -31,6 +31,10 @@ def _line(tree: SourceTree) -> str:
 
 def read(tree: SourceTree) -> tuple[Process, ...]:
     """The processes in the order of the file; none when there is no Procfile. Raises BadManifest with the line."""
+    return tree.once(_read)
+
+
+def _read(tree: SourceTree) -> tuple[Process, ...]:
     if NAME not in tree:
         return ()
     found: dict[str, Process] = {}

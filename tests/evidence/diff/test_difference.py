@@ -250,7 +250,7 @@ def test_boxes(tmp_path: Path) -> None:
 
 def test_plans(droplets: tuple[Path, Path], tmp_path: Path) -> None:
     lock = droplets[0].parent / "app" / "stager.lock"
-    plan = lockfile.loads(lock.read_bytes())
+    plan = lockfile.loads(lock.read_bytes()).plan
 
     def other(**changes: Any) -> Path:
         path = tmp_path / "other.lock"
