@@ -14,6 +14,7 @@ from typing import Any
 from .errors import UsageError
 from .model import Droplet, Event, Plan
 from .store import Store
+from .targets import Options
 from .tree import SourceTree
 
 
@@ -81,6 +82,7 @@ _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "target": _TEXT,
     "stack": _TEXT,
     "architecture": _TEXT,
+    "options": (_of(Options, _NONE), "the Options of its target"),
     "buildpacks": (_texts, "a list or tuple of str"),
     "targets": (_texts, "a list or tuple of str"),
     "any_stack": _FLAG,

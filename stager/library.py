@@ -18,7 +18,7 @@ from typing import Any
 
 from . import entry, staging
 from . import targets as formats
-from .calls import relayed
+from .calls import CallerFailed, relayed
 from .droplet import incremental
 from .droplet.reader import open_droplet
 from .facts import platforms
@@ -30,6 +30,7 @@ from .planning import plan as planning
 from .settings import Settings
 from .store import Store
 from .store.location import cache_folder
+from .targets.record import Platform
 from .tree import SourceTree
 from .unexpected import netted
 
@@ -138,21 +139,35 @@ def export(
     target: str,
     out: str | os.PathLike[str],
     *,
+    options: formats.Options | None = None,
     store: Store | None = None,
     cancel: threading.Event | None = None,
-    **options: Any,
+    **named: Any,
 ) -> formats.Exported:
     """Write a droplet, or a droplet file, in a target's format (`stager.targets.TARGETS`) to `out`.
 
-    `options` are the target's own, as `stager export TARGET --help` names them. What a `store` remembers spares
-    inflating the droplet. Raises UsageError for an unknown target, BadArchive for what is no droplet, a TargetError,
-    Cancelled.
+    `options` are the target's own, such as `targets.bosh.export.BoshOptions(supervisor="monit")`; or name them one by one
+    (`supervisor="monit"`). What a `store` remembers spares inflating the droplet. Raises UsageError for an unknown target or
+    option, TypeError for options of another kind, BadArchive for what is no droplet, a TargetError, Cancelled.
     """
+    platform = formats.load(target)
+    options = _options(platform, options, named)
     out, path = os.fspath(out), droplet.path if isinstance(droplet, Droplet) else os.fspath(droplet)
     writing.keep_apart(out, path)
     with open_droplet(path, store) as opened:
-        stop = {"stop": cancel.is_set} if cancel else {}
-        return formats.load(target).export(opened, out, {**options, **stop})
+        return platform.export(opened, out, options, store=store, stop=cancel.is_set if cancel else writing.never)
+
+
+def _options(platform: Platform[Any], given: formats.Options | None, named: Mapping[str, object]) -> formats.Options:
+    """The options of a call. Raises UsageError, and a TypeError that reaches the caller as it is."""
+    if given is not None and (named or not isinstance(given, platform.options)):
+        message = f"export(): options must be {platform.options.__name__}, and no other is named beside them"
+        raise CallerFailed(TypeError(message))
+    try:
+        found: formats.Options = given or platform.options.read(named, platform.name)
+    except TypeError as error:
+        raise CallerFailed(error) from None
+    return found
 
 
 def _make_locks(folder: incremental.Folder, settings: Settings, environ: Mapping[str, str]) -> dict[str, bytes]:

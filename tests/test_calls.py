@@ -31,6 +31,7 @@ WRONG: dict[str, list[Any]] = {
     "out": [1, b"out", None],
     "droplet": [1, b"droplet.tgz", None],
     "target": [1, b"oci", None],
+    "options": [{"supervisor": "monit"}, "x", 1],
     "tree": ["app", None, 1],
     "plan": ["stager.lock", 1],
     "previous": ["stager.lock", 1],
@@ -66,7 +67,7 @@ def test_a_wrong_kind_is_told_by_its_name(verb: str, tmp_path: Path, monkeypatch
 
     monkeypatch.chdir(tmp_path)
     function = getattr(library, verb)
-    parameters = [name for name in inspect.signature(function).parameters if name != "options"]
+    parameters = [name for name in inspect.signature(function).parameters if name != "named"]
     assert {*parameters} <= {*WRONG}
     for name in parameters:
         for value in WRONG[name]:

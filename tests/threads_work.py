@@ -60,6 +60,7 @@ def every_verb(app: str, folder: str, store: str) -> Callable[[int], object]:
         from stager.droplet import inspecting, reader
         from stager.evidence import diff, receipt, report, sbom
         from stager.evidence.sbom import inventory
+        from stager.targets.oci.export import OciOptions
 
         own = stager.Store(os.path.join(folder, "store" if store == "one" else f"store-{number}"))
         tree = stager.SourceTree.read(app)
@@ -67,9 +68,12 @@ def every_verb(app: str, folder: str, store: str) -> Callable[[int], object]:
         out = os.path.join(folder, f"{number}.tgz")
         made = [stager.stage(app, out=out, store=own).digest for _ in range(2)]
         made += [stager.stage(app, out=out, plan=plan, store=own).digest]
+        wanted = {"oci": OciOptions(base="scratch")}
         exported = [
-            stager.export(out, target, os.path.join(folder, f"{number}.{target}"), store=own, base="scratch").digest
-            for target in ("heroku", "cloudfoundry", "plain", "oci")
+            stager.export(
+                out, target, os.path.join(folder, f"{number}.{target}"), store=own, options=wanted.get(target)
+            ).digest
+            for target in ("heroku", "cloudfoundry", "tar", "oci")
         ]
         with reader.open_droplet(out, own) as opened:
             told = [receipt.dumps(receipt.make(opened)), sbom.dumps(inventory.take(opened, own, "x"), "cyclonedx")]

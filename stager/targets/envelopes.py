@@ -11,12 +11,13 @@ import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
 
 from ..digest import Digest
 from ..errors import UsageError
 from ..files.writing import Output, never
 from ..formats import codec, tar
+from .record import Options, option
 
 _STORED = 65535
 """The most bytes of a stored block."""
@@ -140,12 +141,15 @@ def packed(files: Mapping[str, tuple[str, bool]]) -> bytes:
 # --- options ---------------------------------------------------------------------------------------------------
 
 
-def name_of(options: Mapping[str, Any]) -> str:
-    """The app's name for generated files: the option `name`, else `app`. Raises UsageError for one that cannot be."""
-    name = str(options.get("name") or "app")
-    if not _NAME.fullmatch(name):
-        raise UsageError(
-            f"{name!r} cannot be the app's name",
-            "Give --name of 1 to 48 lower-case letters, digits and '-', beginning with a letter.",
-        )
-    return name
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedOptions(Options):
+    """Options of a target whose generated files carry the app's name."""
+
+    name: str = option("app", "the app's name in what is generated (app)", "NAME")
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise UsageError(
+                f"{self.name!r} cannot be the app's name",
+                "Give --name of 1 to 48 lower-case letters, digits and '-', beginning with a letter.",
+            )

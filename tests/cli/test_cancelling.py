@@ -12,8 +12,7 @@ from small_droplets import small_droplet
 
 import stager
 from stager.errors import Cancelled
-
-TARGETS = ["heroku", "cloudfoundry", "plain", "oci", "openshift", "bosh"]
+from stager.targets import TARGETS, load
 
 
 class Nth(threading.Event):
@@ -84,10 +83,12 @@ def test_a_staging_stops_wherever_it_is(app: Path, tmp_path: Path, state: str) -
 def test_an_export_stops_wherever_it_is(target: str, tmp_path: Path) -> None:
     droplet = small_droplet(tmp_path, {"noise.txt": os.urandom(300_000).hex()})
     out, before = tmp_path / "out", names(tmp_path)
+    known = load(target).options.__dataclass_fields__
+    told = {name: value for name, value in {"base": "scratch", "image": "host/team/app"}.items() if name in known}
     for number in range(1, 200):
         asked = Nth(number)
         try:
-            stager.export(str(droplet), target, str(out), cancel=asked, base="scratch", image="host/team/app")
+            stager.export(str(droplet), target, str(out), cancel=asked, options=load(target).options(**told))
         except Cancelled:
             assert names(tmp_path) == before
         else:

@@ -5,6 +5,7 @@ A new target is tested here without new test code.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 from collections.abc import Iterator
@@ -15,7 +16,9 @@ import pytest
 from apps_fixture import materialise
 
 import stager
-from stager import targets
+from stager import cli, targets
+from stager.cli.commands import MODULES
+from stager.cli.commands.arguments import parser_of
 from stager.droplet.reader import DropletFile, open_droplet
 from stager.errors import StagerError, UsageError
 from stager.store import Store
@@ -45,7 +48,79 @@ def droplet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DropletFile]:
 
 
 def export(target: str, droplet: DropletFile, out: Path) -> targets.Exported:
-    return targets.load(target).export(droplet, str(out), OPTIONS.get(target, {}))
+    platform = targets.load(target)
+    return platform.export(droplet, str(out), platform.options.read(OPTIONS.get(target, {}), target))
+
+
+# --- records and options -----------------------------------------------------------------------------------------
+
+
+def shown(target: str) -> list[dataclasses.Field[Any]]:
+    """The options of a target that are arguments of its command."""
+    return [field for field in dataclasses.fields(targets.load(target).options) if "help" in field.metadata]
+
+
+@pytest.mark.parametrize("target", targets.TARGETS)
+def test_a_record_is_its_command(target: str) -> None:
+    """`plain` is an older name, which the command line never had."""
+    platform = targets.load(target)
+    assert platform.name == target
+    if target == "plain":
+        return
+    assert MODULES[f"export {target}"][1] == platform.summary
+    declared = {action.dest: action for action in parser_of(f"export {target}")._actions}
+    assert declared["output"].help.endswith(f"({platform.output})")  # type: ignore[union-attr]
+    for field in shown(target):
+        action = declared[field.name]
+        assert field.metadata["help"] in str(action.help)
+        assert (action.default or None) == (None if field.default is dataclasses.MISSING else field.default or None)
+
+
+@pytest.mark.parametrize("target", targets.TARGETS)
+def test_an_option_that_is_none_is_refused_and_nothing_written(
+    target: str, droplet: DropletFile, tmp_path: Path
+) -> None:
+    known = [field.name for field in dataclasses.fields(targets.load(target).options)]
+    for name in ["nonsense", *(name[:-1] + name[-1] * 2 for name in known)]:
+        with pytest.raises(UsageError) as caught:
+            stager.export(droplet.path, target, tmp_path / "out", **{**OPTIONS.get(target, {}), name: "x"})
+        assert caught.value.message == f"the target {target} has no option {name!r}"
+        assert caught.value.hint.endswith(f"It takes {', '.join(known)}." if known else "It takes none.")
+        assert name == "nonsense" or f"Did you mean {name[:-1]}? " in caught.value.hint
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("target", targets.TARGETS)
+def test_a_value_of_another_kind_is_a_type_error(target: str, droplet: DropletFile, tmp_path: Path) -> None:
+    for field in dataclasses.fields(targets.load(target).options):
+        with pytest.raises(TypeError, match=f"{target}: {field.name} must be "):
+            stager.export(droplet.path, target, tmp_path / "out", **{**OPTIONS.get(target, {}), field.name: object()})
+    with pytest.raises(TypeError, match="options must be"):
+        stager.export(droplet.path, target, tmp_path / "out", options=targets.Options(), name="x")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("target", [target for target in targets.TARGETS if target != "plain"])
+def test_the_command_and_the_library_write_the_same(
+    target: str, droplet: DropletFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values: dict[type, Any] = {str: "a", int: 5000, bool: True}
+    told, words = dict(OPTIONS.get(target, {})), list[str]()
+    for field in shown(target):
+        if field.name in ("port", "source", "revision", "replicas", "app", "writable_root") or field.name == "name":
+            told[field.name] = values[type(field.default)]
+    for field in shown(target):
+        if field.name in told:
+            option = field.metadata.get("name") or "--" + field.name.replace("_", "-")
+            words += [option] if told[field.name] is True else [option, str(told[field.name])]
+    by_library = stager.export(droplet.path, target, tmp_path / "library", **told)
+    command = ["export", target, droplet.path, "-o", str(tmp_path / "command"), *words]
+    assert cli.main([*command, "--cache-dir", str(tmp_path / "store")]) == 0
+    assert tree_digest(tmp_path / "command") == tree_digest(Path(by_library.path))
+    assert capsys.readouterr().out
+
+
+# --- what is written ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("target", targets.TARGETS)

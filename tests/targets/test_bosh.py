@@ -42,7 +42,7 @@ def droplet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def exported(droplet: Path, out: Path, **options: str) -> Path:
     with open_droplet(str(droplet)) as opened:
-        made = export.export(opened, str(out), {"name": "shop", **options})
+        made = export.export(opened, str(out), export.BoshOptions(name="shop", **options))
         assert made.layers == tuple(layer.diff_id for layer in opened.layers)
     assert made.digest == "sha256:" + hashlib.sha256(out.read_bytes()).hexdigest()
     return out
@@ -176,7 +176,7 @@ def test_known_stemcells_are_in_order() -> None:
 )
 def test_options_that_cannot_be(options: dict[str, str], droplet: Path, tmp_path: Path) -> None:
     with open_droplet(str(droplet)) as opened, pytest.raises(UsageError):
-        export.export(opened, str(tmp_path / "x.tgz"), options)
+        export.export(opened, str(tmp_path / "x.tgz"), export.BoshOptions(**options))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -52,7 +52,7 @@ def droplet(staged: Droplet) -> Iterator[DropletFile]:
 
 def test_the_export_is_the_droplet_and_holds_its_layers(droplet: DropletFile, staged: Droplet, tmp_path: Path) -> None:
     out = tmp_path / "cf.tgz"
-    made = export.export(droplet, str(out), {})
+    made = export.export(droplet, str(out))
     ids = tuple(layer.diff_id for layer in staged.layers)
     assert out.read_bytes() == Path(staged.path).read_bytes()
     assert (made.target, made.path, made.digest, made.size) == ("cloudfoundry", str(out), staged.digest, staged.size)
@@ -88,9 +88,9 @@ def test_what_the_store_assembled_itself_is_not_inflated_again(tmp_path: Path, m
 
 def test_an_export_that_cannot_be_written(droplet: DropletFile, tmp_path: Path) -> None:
     with pytest.raises(CannotWrite):
-        export.export(droplet, str(tmp_path / "no" / "cf.tgz"), {})
+        export.export(droplet, str(tmp_path / "no" / "cf.tgz"))
     with pytest.raises(TooLarge):
-        export.export(droplet, str(tmp_path / "cf.tgz"), {"limit": 10})
+        export.export(droplet, str(tmp_path / "cf.tgz"), export.CloudFoundryOptions(limit=10))
     assert not os.listdir(tmp_path)
 
 

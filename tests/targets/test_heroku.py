@@ -37,7 +37,7 @@ def droplet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def slug(droplet: Path) -> Path:
     out = droplet.parent / "slug.tgz"
     with open_droplet(str(droplet)) as opened:
-        made = export.export(opened, str(out), {})
+        made = export.export(opened, str(out))
         assert made.layers == tuple(layer.diff_id for layer in opened.layers)
     assert made.digest == "sha256:" + hashlib.sha256(out.read_bytes()).hexdigest()
     assert made.size == out.stat().st_size
@@ -129,10 +129,10 @@ def test_another_byte_is_another_layer(slug: Path, tmp_path: Path) -> None:
 
 def test_places_that_cannot_be_written(droplet: Path, tmp_path: Path) -> None:
     with open_droplet(str(droplet)) as opened, pytest.raises(CannotWrite):
-        export.export(opened, str(tmp_path / "none" / "slug.tgz"), {})
+        export.export(opened, str(tmp_path / "none" / "slug.tgz"))
     (tmp_path / "slug.tgz").mkdir()
     with open_droplet(str(droplet)) as opened, pytest.raises(CannotWrite):
-        export.export(opened, str(tmp_path / "slug.tgz"), {})
+        export.export(opened, str(tmp_path / "slug.tgz"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["slug.tgz"]
     with pytest.raises(Unreadable):
         export.layers(str(tmp_path / "none"))

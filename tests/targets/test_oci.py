@@ -250,7 +250,7 @@ def test_umoci_unpacks_the_droplets_files(images: dict[str, Path], name: str, tm
         pytest.skip("owners can only be given by root")
     droplet = images[name].with_suffix(".tgz")
     with open_droplet(str(droplet)) as opened:
-        export.export(opened, str(tmp_path / "image"), {"base": "scratch", "name": "x:latest"})
+        export.export(opened, str(tmp_path / "image"), export.OciOptions(base="scratch", name="x:latest"))
     program("umoci", "unpack", "--image", f"{tmp_path}/image:latest", tmp_path / "bundle")
     assert unpacked(tmp_path / "bundle" / "rootfs") == of_droplet(droplet)
 
@@ -305,7 +305,7 @@ def test_the_command_writes_what_it_says(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--label", "x"], "--label 'x' has no value"),
+        (["--label", "x"], "argument --label: 'x' has no value"),
         (["--label", "x=1", "--label", "x=2"], "--label 'x' is given twice"),
         (["--base", "debian-13"], "stager box build debian-13"),
         (["--base", "nothing-such"], "no such file and no such stack"),

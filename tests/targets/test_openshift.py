@@ -92,7 +92,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def export(droplet: Path, out: Path, **options: Any) -> dict[str, dict[str, Any]]:
     """Export, and read every manifest back by its path."""
     with open_droplet(str(droplet)) as opened:
-        openshift.export(opened, str(out), {"base": "scratch", "image": "reg.example/team/shop", **options})
+        told = {"base": "scratch", "image": "reg.example/team/shop", **options}
+        openshift.export(opened, str(out), openshift.OpenShiftOptions(**told))
     return {str(path.relative_to(out)): yaml.safe_load(path.read_text("utf-8")) for path in sorted(out.rglob("*.yaml"))}
 
 

@@ -33,7 +33,7 @@ def droplet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def exported(droplet: Path, form: str) -> Path:
     out = droplet.parent / f"shop.{form}"
     with open_droplet(str(droplet)) as opened:
-        made = export.export(opened, str(out), {"form": form, "name": "shop"})
+        made = export.export(opened, str(out), export.PlainOptions(form=form, name="shop"))
         assert made.layers == tuple(layer.diff_id for layer in opened.layers)
     data = out.read_bytes()
     assert (made.digest, made.size) == ("sha256:" + hashlib.sha256(data).hexdigest(), len(data))
@@ -96,7 +96,7 @@ def test_what_cannot_be(droplet: Path, tar: Path, systemd: Path, tmp_path: Path)
     with open_droplet(str(droplet)) as opened:
         for options in ({"form": "rpm"}, {"name": "a/b"}, {"name": "x" * 49}):
             with pytest.raises(UsageError):
-                export.export(opened, str(tmp_path / "x"), options)
+                export.export(opened, str(tmp_path / "x"), export.PlainOptions(**options))
     cases = {
         "cut tar": tar.read_bytes()[:-512],
         "cut": systemd.read_bytes()[:-4],

@@ -1,11 +1,10 @@
-"""`stager export|push|promote|rollback cloudfoundry`."""
+"""`stager push|promote|rollback cloudfoundry`."""
 
 from __future__ import annotations
 
 import sys
 
 from . import shared
-from .exporting import add_export, export
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,10 +24,6 @@ _ENV = (
 
 
 # --- arguments -------------------------------------------------------------------------------------------------
-
-
-def _export_arguments(parser: argparse.ArgumentParser) -> None:
-    add_export(parser, "cloudfoundry.tgz")
 
 
 def _target_arguments(parser: argparse.ArgumentParser) -> None:
@@ -91,10 +86,6 @@ def _rollback_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 # --- commands --------------------------------------------------------------------------------------------------
-
-
-def _export(arguments: argparse.Namespace) -> int:
-    return export("cloudfoundry", arguments, {"store": shared.store(arguments)})
 
 
 def _push(arguments: argparse.Namespace) -> int:
@@ -226,7 +217,6 @@ class _Steps:
 
 
 COMMANDS: dict[str, shared.Row] = {
-    "export cloudfoundry": (_export, _export_arguments),
     "push cloudfoundry": (_push, _push_arguments),
     "promote cloudfoundry": (_promote, _promote_arguments),
     "rollback cloudfoundry": (_rollback, _rollback_arguments),

@@ -18,7 +18,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     help_ = "the droplet file (droplet.tgz), or an app's folder"
     parser.add_argument("dir", nargs="?", default="droplet.tgz", metavar="DROPLET|DIR", help=help_)
     shared.add_choices(parser)
-    aim = "oci=HOST/NAME:TAG, cloudfoundry=APP, heroku=APP, or openshift|bosh|plain=FILE; may be repeated"
+    aim = "oci=HOST/NAME:TAG, cloudfoundry=APP, heroku=APP, openshift=DIR, or bosh|tar|systemd=FILE; may be repeated"
     parser.add_argument("--to", action="append", default=[], metavar="TARGET=WHERE", help=aim)
     parser.add_argument("--base", default="", metavar="BASE", help="the image's base, as for export oci")
     parser.add_argument("--base-root", default="", metavar="FILE", help="a root filesystem's tar as the image's base")
@@ -33,7 +33,8 @@ def _run(arguments: argparse.Namespace) -> int:
     import threading
 
     from ...files import temporary
-    from ...targets.deploying import Aim, Context, deploy
+    from ...targets.deploying import Aim, deploy
+    from ...targets.record import Deployment
     from .stage import droplet_of
 
     aims = [Aim.read(text) for text in arguments.to]
@@ -42,13 +43,18 @@ def _run(arguments: argparse.Namespace) -> int:
     if not arguments.stack and not arguments.targets:  # an app is staged for what it is deployed to
         arguments.targets = [aim.target for aim in aims]
     cancel = threading.Event()
-    context = Context(
+    context = Deployment(
         shared.environ(),
         shared.home(),
         shared.store(arguments),
-        {**_options(arguments), "manifest": arguments.manifest or _manifest(aims)},
-        shared.progress(arguments),
-        cancel,
+        base=arguments.base,
+        base_root=arguments.base_root,
+        image=arguments.image,
+        manifest=arguments.manifest or _manifest(aims),
+        any_stack=arguments.any_stack,
+        plain_http=arguments.plain_http,
+        progress=shared.progress(arguments),
+        cancel=cancel,
     )
     with temporary.folder("deploy") as scratch:
         try:
@@ -57,11 +63,6 @@ def _run(arguments: argparse.Namespace) -> int:
             cancel.set()
             raise
     return _report(arguments, outcomes)
-
-
-def _options(arguments: argparse.Namespace) -> dict[str, object]:
-    kept = ("base", "base_root", "image", "any_stack", "plain_http")
-    return {key: getattr(arguments, key) for key in kept}
 
 
 def _manifest(aims: object) -> str:

@@ -1,10 +1,12 @@
-"""`stager export tar`, `systemd`, `chef`, `capistrano`, and `stager import stackato`."""
+"""`stager export chef` and `capistrano`, and `stager import stackato`."""
 
 from __future__ import annotations
 
 from ...files import writing
+from ...targets.envelopes import NamedOptions
 from . import shared
-from .exporting import add_export, add_name, export
+from .export import add_export
+from .options import add_options, options_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,35 +14,18 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def _tar_arguments(parser: argparse.ArgumentParser) -> None:
-    add_export(parser, "app.tar")
-
-
-def _tar(arguments: argparse.Namespace) -> int:
-    return export("plain", arguments, {"form": "tar"})
-
-
-def _systemd_arguments(parser: argparse.ArgumentParser) -> None:
-    add_export(parser, "systemd.tgz")
-    add_name(parser)
-
-
-def _systemd(arguments: argparse.Namespace) -> int:
-    return export("plain", arguments, {"form": "systemd", "name": arguments.name})
-
-
 def _chef_arguments(parser: argparse.ArgumentParser) -> None:
     add_export(parser, "chef.tgz")
-    add_name(parser)
+    add_options(parser, NamedOptions)
     parser.add_argument("--url", required=True, metavar="URL", help="where machines fetch the droplet from")
 
 
 def _chef(arguments: argparse.Namespace) -> int:
-    from ...targets.envelopes import name_of, packed
+    from ...targets.envelopes import packed
     from ...targets.handoff.deployers import cookbook
 
+    name = options_of(arguments, NamedOptions).name
     with _droplet(arguments) as droplet:
-        name = name_of({"name": arguments.name})
         files = cookbook(name, droplet.digest, droplet.facts, arguments.url)
         data = packed({f"./{name}-chef/{path}": (text, False) for path, text in files.items()})
         return _publish(arguments, data, droplet.digest)
@@ -48,15 +33,15 @@ def _chef(arguments: argparse.Namespace) -> int:
 
 def _capistrano_arguments(parser: argparse.ArgumentParser) -> None:
     add_export(parser, "stager.rake")
-    add_name(parser)
+    add_options(parser, NamedOptions)
 
 
 def _capistrano(arguments: argparse.Namespace) -> int:
-    from ...targets.envelopes import name_of
     from ...targets.handoff.deployers import capistrano
 
+    name = options_of(arguments, NamedOptions).name
     with _droplet(arguments) as droplet:
-        text = capistrano(name_of({"name": arguments.name}), droplet.digest)
+        text = capistrano(name, droplet.digest)
         return _publish(arguments, text.encode(), droplet.digest)
 
 
@@ -94,8 +79,6 @@ def _import(arguments: argparse.Namespace) -> int:
 
 
 COMMANDS: dict[str, shared.Row] = {
-    "export tar": (_tar, _tar_arguments),
-    "export systemd": (_systemd, _systemd_arguments),
     "export chef": (_chef, _chef_arguments),
     "export capistrano": (_capistrano, _capistrano_arguments),
     "import stackato": (_import, shared.add_folder),

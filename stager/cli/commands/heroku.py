@@ -1,11 +1,10 @@
-"""`stager export heroku`, `stager push heroku`, `stager promote heroku`."""
+"""`stager push heroku`, `stager promote heroku`."""
 
 from __future__ import annotations
 
 import sys
 
 from . import shared
-from .exporting import export
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,16 +13,6 @@ if TYPE_CHECKING:
 
     from ...targets.heroku.api import Api
     from ...targets.heroku.push import Live
-
-
-def _export_arguments(parser: argparse.ArgumentParser) -> None:
-    shared.add_droplet(parser)
-    shared.add_output(parser, "slug.tgz", "the slug file (slug.tgz)")
-    shared.add_any_stack(parser)
-
-
-def _export(arguments: argparse.Namespace) -> int:
-    return export("heroku", arguments, {})
 
 
 def _push_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,7 +50,7 @@ def _offer(arguments: argparse.Namespace, path: str) -> Any:
     from ...targets.heroku.push import Offer, weigh
 
     with open_droplet(arguments.droplet, shared.store(arguments)) as droplet:
-        made = heroku.export(droplet, path, {})
+        made = heroku.export(droplet, path)
         offer = Offer.of(path, made.size, made.digest, droplet.digest, droplet.facts, arguments.commit)
     if note := weigh(made.size, lambda: inspect(arguments.droplet)["packages"]):
         shared.warn([note])
@@ -115,7 +104,6 @@ def _promote(arguments: argparse.Namespace) -> int:
 
 
 COMMANDS: dict[str, shared.Row] = {
-    "export heroku": (_export, _export_arguments),
     "push heroku": (_push, _push_arguments),
     "promote heroku": (_promote, _promote_arguments),
 }

@@ -6,7 +6,10 @@ from contextlib import ExitStack
 
 from ...errors import UsageError
 from ...files import writing
+from ...targets.oci.base import BaseOptions
+from ...targets.oci.export import ImageOptions, OciOptions
 from . import shared
+from .options import add_options, options_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,59 +25,13 @@ if TYPE_CHECKING:
 # --- what images are made of -----------------------------------------------------------------------------------
 
 
-def image_arguments(parser: argparse.ArgumentParser) -> None:
+def image_arguments(parser: argparse.ArgumentParser, kind: type[ImageOptions] = ImageOptions) -> None:
     """Declare the droplet files and what decides an image's bytes."""
-    from .values import pair, tcp_port
-
     parser.add_argument(
         "droplets", nargs="*", default=["droplet.tgz"], metavar="DROPLET", help="droplet files, one an architecture"
     )
-    parser.add_argument(
-        "--base", default="", metavar="BASE", help="FILE@sha256:… (a layout or archive), a stack's name, or scratch"
-    )
-    parser.add_argument("--base-root", default="", metavar="FILE", help="a root filesystem's tar as the base")
-    _base_name(parser)
-    _allow_missing(parser)
-    parser.add_argument(
-        "--port", type=tcp_port, default=8080, metavar="N", help="the port web listens on, unless PORT is set (8080)"
-    )
-    parser.add_argument("--source", default="", metavar="URL", help="where the app's source is kept")
-    parser.add_argument("--revision", default="", metavar="ID", help="the source's version, such as a commit")
-    parser.add_argument(
-        "--label", action="append", type=pair, default=[], metavar="NAME=VALUE",
-        help="a label of the image; may be repeated",
-    )  # fmt: skip
-
-
-def _base_name(parser: argparse.ArgumentParser) -> None:
-    help_ = "the base's name in its registry, so that a lifecycle's rebaser swaps it without force"
-    parser.add_argument("--base-name", default="", metavar="NAME", help=help_)
-
-
-def _allow_missing(parser: argparse.ArgumentParser) -> None:
-    help_ = "a library or symbol version that the app does without; may be repeated"
-    parser.add_argument("--allow-missing", action="append", default=[], metavar="NAME", help=help_)
+    add_options(parser, kind)
     shared.add_any_stack(parser)
-
-
-def image_options(arguments: argparse.Namespace, store: Store) -> dict[str, Any]:
-    """The options of `targets.oci` that `image_arguments` declared."""
-    return {
-        **{key: getattr(arguments, key) for key in ("base", "base_root", "base_name", "port", "source", "revision")},
-        "allow_missing": tuple(arguments.allow_missing),
-        "labels": table(arguments.label, "--label"),
-        "store": store,
-    }
-
-
-def table(pairs: Sequence[tuple[str, str]], option: str) -> dict[str, str]:
-    """`NAME=VALUE` arguments as a table. Raises UsageError for a name given twice."""
-    found: dict[str, str] = {}
-    for name, value in pairs:
-        if name in found:
-            raise UsageError(f"{option} {name!r} is given twice", "Leave one out.")
-        found[name] = value
-    return found
 
 
 def open_droplets(paths: Sequence[str], store: Store, keep: ExitStack) -> list[DropletFile]:
@@ -88,11 +45,9 @@ def open_droplets(paths: Sequence[str], store: Store, keep: ExitStack) -> list[D
 
 
 def _export_arguments(parser: argparse.ArgumentParser) -> None:
-    image_arguments(parser)
+    image_arguments(parser, OciOptions)
     help_ = "where to write it: an archive when it ends with .tar, else a layout folder (image.tar)"
     shared.add_output(parser, "", help_, metavar="FILE|DIR")
-    parser.add_argument("--format", choices=["layout", "archive"], default="", help="whatever the name ends with")
-    parser.add_argument("-t", "--tag", default="", metavar="NAME", help="the image's name, such as host/team/app:1.2")
     parser.add_argument("--load", action="store_true", help="load it into the container engine of DOCKER_HOST")
 
 
@@ -101,8 +56,9 @@ def _export(arguments: argparse.Namespace) -> int:
     from ...targets.oci import export
     from ...targets.oci.registry.reference import read
 
-    if arguments.tag:
-        read(arguments.tag)
+    options = options_of(arguments, OciOptions)
+    if options.name:
+        read(options.name)
     place = arguments.output or ("" if arguments.load else "image.tar")
     if place:
         keep_foreign(place)
@@ -110,14 +66,13 @@ def _export(arguments: argparse.Namespace) -> int:
     if arguments.output:
         writing.keep_apart(arguments.output, *arguments.droplets, arguments.base_root)
     with store.lease(), ExitStack() as keep:
-        options = {**image_options(arguments, store), "name": arguments.tag, "format": arguments.format}
         droplets = open_droplets(arguments.droplets, store, keep)
         shipped, notes = export.build(droplets, options, keep)
         document: dict[str, Any] = _facts(shipped, notes)
         if arguments.load:
             from ...targets.oci.engine import load
 
-            document["loaded"] = load(shipped, arguments.tag, shared.environ())
+            document["loaded"] = load(shipped, options.name, shared.environ())
         if place:
             made = export.write(shipped, place, options)
             document["file"] = {"path": made.path, "digest": made.digest, "size": made.size}
@@ -145,7 +100,7 @@ def _report(document: dict[str, Any], arguments: argparse.Namespace) -> None:
         return
     shared.warn(document["notes"])
     if "loaded" in document:
-        shared.say(f"loaded as {arguments.tag or document['loaded']}")
+        shared.say(f"loaded as {arguments.name or document['loaded']}")
     if "file" in document:
         shared.say(f"wrote {shared.where(document['file']['path'])}")
     shared.result(arguments, document["digest"])
@@ -160,8 +115,8 @@ def _rebase_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--onto", default="", metavar="BASE", help="FILE@sha256:…, or a stack's name")
     parser.add_argument("--onto-root", default="", metavar="FILE", help="a root filesystem's tar as the base")
-    _base_name(parser)
-    _allow_missing(parser)
+    add_options(parser, BaseOptions, without=("base", "base_root"))
+    shared.add_any_stack(parser)
     shared.add_output(parser, "", "where to write it (the image itself)", metavar="FILE|DIR")
 
 
@@ -171,12 +126,12 @@ def _rebase(arguments: argparse.Namespace) -> int:
     if not arguments.onto and not arguments.onto_root:
         raise UsageError("no base is named", "Write --onto with a stack's name or FILE@sha256:…")
     store = shared.store(arguments)
-    options = {
-        "base": arguments.onto,
-        "base_root": arguments.onto_root,
-        "base_name": arguments.base_name,
-        "allow_missing": tuple(arguments.allow_missing),
-    }
+    options = BaseOptions(
+        base=arguments.onto,
+        base_root=arguments.onto_root,
+        base_name=arguments.base_name,
+        allow_missing=tuple(arguments.allow_missing),
+    )
     with store.lease():
         done = rebase(arguments.image, arguments.output or arguments.image, options, store)
     if arguments.json:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
+from ...targets.openshift import export as openshift
+from ...targets.openshift.export import OpenShiftOptions
 from . import shared
-from .oci import image_arguments, image_options, open_droplets, table
+from .oci import image_arguments, open_droplets
+from .options import options_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,22 +16,9 @@ if TYPE_CHECKING:
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    from .values import number, variable
-
-    image_arguments(parser)
+    image_arguments(parser, OpenShiftOptions)
     option = parser.add_argument
     shared.add_output(parser, "openshift", "the folder to write (openshift)", metavar="DIR")
-    option("--image", default="", metavar="IMAGE", help="where the image will be, such as host/team/app")
-    option("--app", default="", metavar="APP", help="the app's name in manifests (the repository's last part)")
-    help_ = "a variable, readable in the manifests; may be repeated"
-    option("--env", action="append", type=variable, default=[], metavar="NAME=VALUE", help=help_)
-    option("--secret", default="", metavar="NAME", help="a Secret whose keys become variables")
-    option("--host", default="", metavar="HOST", help="the host name of Route and Ingress")
-    option("--probe-path", default="", metavar="/PATH", help="what probes ask for (only whether the port is open)")
-    option("--replicas", type=number(), default=1, metavar="N", help="processes of each type (1)")
-    option("--cpu", default="", metavar="AMOUNT", help="CPU to request, such as 250m")
-    option("--memory", default="", metavar="AMOUNT", help="memory to request and allow, such as 256Mi")
-    option("--writable-root", action="store_true", help="the app writes outside /tmp")
     option(
         "--s2i-builder",
         type=shared.output,
@@ -44,18 +34,10 @@ def _export(arguments: argparse.Namespace) -> int:
         return _builder(arguments)
     import dataclasses
 
-    from ...targets.openshift import export
-
-    store = shared.store(arguments)
+    options, store = options_of(arguments, OpenShiftOptions), shared.store(arguments)
     with store.lease(), ExitStack() as keep:
-        kept = ("image", "app", "secret", "host", "probe_path", "replicas", "cpu", "memory", "writable_root")
-        options = {
-            **image_options(arguments, store),
-            **{key: getattr(arguments, key) for key in kept},
-            "env": table(arguments.env, "--env"),
-        }
         first, *more = open_droplets(arguments.droplets, store, keep)
-        made = export.export(first, arguments.output, {**options, "more": more})
+        made = openshift.export(first, arguments.output, options, more=more, store=store)
     if arguments.json:
         shared.print_json(dataclasses.asdict(made))
     else:

@@ -8,8 +8,10 @@ from ...droplet import mistaken
 from ...errors import UsageError
 from ...files import regular
 from ...targets.errors import BadImage
+from ...targets.oci.export import ImageOptions
 from . import shared
-from .oci import image_arguments, image_options, open_droplets
+from .oci import image_arguments, open_droplets
+from .options import options_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,7 +89,7 @@ def _open(arguments: argparse.Namespace, keep: ExitStack) -> tuple[Image, tuple[
     if all(_is_droplet(path) for path in arguments.droplets):
         return _of_droplets(arguments, keep)
     made = [
-        name for name in ("base", "base_root", "base_name", "source", "revision", "label") if getattr(arguments, name)
+        name for name in ("base", "base_root", "base_name", "source", "revision", "labels") if getattr(arguments, name)
     ]
     wrong = next((path for path in arguments.droplets if not _is_droplet(path)), "")
     if not os.path.isdir(wrong) and (found := mistaken.what_is(wrong)) not in _IMAGES:
@@ -120,7 +122,9 @@ def _of_droplets(arguments: argparse.Namespace, keep: ExitStack) -> tuple[Image,
     from ...targets.oci.export import build, transferable
 
     store = shared.store(arguments)
-    shipped, notes = build(open_droplets(arguments.droplets, store, keep), image_options(arguments, store), keep)
+    shipped, notes = build(
+        open_droplets(arguments.droplets, store, keep), options_of(arguments, ImageOptions), keep, store
+    )
     return transferable(shipped), notes
 
 

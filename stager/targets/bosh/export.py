@@ -1,31 +1,55 @@
 """A BOSH release whose compiled package is the droplet, and whose job runs its processes; see `release` for its texts.
 
-The archive is one gzip member: the texts are compressed, the droplet lies in it as it is. Options: `name`, `supervisor`
-(`bpm` or `monit`), `stemcell` (`ubuntu-jammy/1.199`).
+The archive is one gzip member: the texts are compressed, the droplet lies in it as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ...digest import sha256
 from ...droplet.reader import DropletFile
+from ...errors import UsageError
 from ...files.writing import never
 from ...formats import tar
 from ...formats.archive import content_chunks, read_tar
 from ...formats.errors import BadArchive
-from .. import Exported
 from ..cutting import gunzipped, layer_ids
-from ..envelopes import Gzip, file_entry, folder_entry, name_of, packed, publishing
-from .release import Release, make
+from ..envelopes import Gzip, NamedOptions, file_entry, folder_entry, packed, publishing
+from ..record import Exported, Platform, option
+from .release import TEMPLATES, Release, check_stemcell, make
+
+if TYPE_CHECKING:
+    from ...store import Store
 
 
-def export(droplet: DropletFile, out: str, options: Mapping[str, Any]) -> Exported:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoshOptions(NamedOptions):
+    """Who keeps the processes running, and the stemcell that the release names."""
+
+    supervisor: str = option("bpm", "what keeps the processes running (bpm)", choices=tuple(TEMPLATES))
+    stemcell: str = option("", "the stemcell line (the oldest whose glibc is enough)", "OS/VERSION")
+
+    def __post_init__(self) -> None:
+        NamedOptions.__post_init__(self)
+        if self.supervisor not in TEMPLATES:
+            raise UsageError(f"there is no supervisor {self.supervisor!r}", f"One of: {', '.join(TEMPLATES)}.")
+        check_stemcell(self.stemcell)
+
+
+def export(
+    droplet: DropletFile,
+    out: str,
+    options: BoshOptions = BoshOptions(),
+    *,
+    store: Store | None = None,  # noqa: ARG001
+    stop: Callable[[], bool] = never,
+) -> Exported:
     """Write the release to `out`. Raises UsageError, Unfit, CannotWrite."""
-    supervisor, stemcell = str(options.get("supervisor") or "bpm"), str(options.get("stemcell") or "")
-    release = make(name_of(options), droplet.digest, droplet.facts, supervisor, stemcell)
-    with publishing(out, options.get("stop", never)) as sink:
+    release = make(options.name, droplet.digest, droplet.facts, options.supervisor, options.stemcell)
+    with publishing(out, stop) as sink:
         archive = Gzip(sink.write)
         _fill(archive, release, droplet)
         archive.finish()
@@ -57,3 +81,8 @@ def packaged_layers(path: str, folder: str) -> tuple[str, ...]:
         if len(found) != 1:
             raise BadArchive(path, f"has {len(found)} files in {folder}, not one droplet")
         return layer_ids(gunzipped(content_chunks(found[0].content, label=path), path), path)
+
+
+BOSH = Platform(
+    "bosh", "write a BOSH release whose compiled package is the droplet", BoshOptions, export, layers, "release.tgz"
+)

@@ -69,10 +69,8 @@ class Release:
 def make(name: str, droplet: Digest, facts: Mapping[str, Any], supervisor: str, stemcell: str) -> Release:
     """The release of a droplet with this digest and `launch.json`, for a stemcell or the one that fits.
 
-    Raises UsageError for an unknown supervisor or a malformed stemcell, Unfit when its glibc is too old.
+    Raises UsageError for a droplet without processes, Unfit when the stemcell's glibc is too old.
     """
-    if supervisor not in TEMPLATES:
-        raise UsageError(f"there is no supervisor {supervisor!r}", f"One of: {', '.join(TEMPLATES)}.")
     stemcell = stemcell_for(facts, stemcell)
     job = job_files(name, droplet, supervised(facts), supervisor)
     job_print = of_job(job)
@@ -88,11 +86,15 @@ def make(name: str, droplet: Digest, facts: Mapping[str, Any], supervisor: str, 
     )
 
 
+def check_stemcell(asked: str) -> None:
+    """Raise UsageError for what names no stemcell, `<os>/<version>`; nothing at all is right."""
+    if asked and not _STEMCELL.fullmatch(asked):
+        raise UsageError(f"{asked!r} names no stemcell", "Write its operating system and version: ubuntu-jammy/1.199.")
+
+
 def stemcell_for(facts: Mapping[str, Any], asked: str) -> str:
     """The stemcell, `<os>/<version>`, that a droplet's release is for: the one asked for, else the oldest line that fits."""
     needed = _version(str(facts.get("glibc", "")))
-    if asked and not _STEMCELL.fullmatch(asked):
-        raise UsageError(f"{asked!r} names no stemcell", "Write its operating system and version: ubuntu-jammy/1.199.")
     line = asked.partition("/")[0] or next((name for name, glibc in STEMCELLS.items() if glibc >= needed), "")
     if not line or STEMCELLS.get(line, needed) < needed:
         text = f"it needs glibc {needed[0]}.{needed[1]}"

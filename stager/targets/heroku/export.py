@@ -6,20 +6,33 @@ A slug is a tar.gz whose files lie under `./app`; what lies beside is ignored. T
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ...droplet.reader import DropletFile
+from ...files import temporary
 from ...files.writing import never
 from ...formats import tar
-from .. import Exported
+from ...store.errors import DigestMismatch
 from ..cutting import file_parts, gunzipped, layer_ids
 from ..envelopes import Gzip, publishing
+from ..record import Deployment, Exported, Held, Options, Platform
+
+if TYPE_CHECKING:
+    from ...store import Store
 
 
-def export(droplet: DropletFile, out: str, options: Mapping[str, Any]) -> Exported:
-    """Write the slug to `out`; there are no options. Raises CannotWrite."""
-    with publishing(out, options.get("stop", never)) as sink:
+def export(
+    droplet: DropletFile,
+    out: str,
+    options: Options = Options(),  # noqa: ARG001,B008 - there are none
+    *,
+    store: Store | None = None,  # noqa: ARG001
+    stop: Callable[[], bool] = never,
+) -> Exported:
+    """Write the slug to `out`. Raises CannotWrite."""
+    with publishing(out, stop) as sink:
         slug = Gzip(sink.write)
         for layer in droplet.layers:
             part = droplet.parts[layer.name]
@@ -33,3 +46,28 @@ def export(droplet: DropletFile, out: str, options: Mapping[str, Any]) -> Export
 def layers(path: str) -> tuple[str, ...]:
     """The diffIDs of the droplet's layers in a slug. Raises Unreadable, BadArchive."""
     return layer_ids(gunzipped(file_parts(path), path), path)
+
+
+def deploy(droplet: DropletFile, where: str, context: Deployment) -> Held:
+    """Release it on an app; the slug that runs states its SHA-256, and that slug's layers are read back from the file."""
+    from ...net.indexes import Indexes
+    from . import apps
+    from .api import Api
+    from .login import find
+    from .push import Offer, Waiting, push
+
+    network = Indexes.from_environment(context.environ, home=context.home)
+    stopping = context.cancel.is_set if context.cancel is not None else never
+    api = Api(find(context.environ, context.home), network, stopping=stopping)
+    with temporary.folder("slug") as folder:
+        made = export(droplet, os.path.join(folder, "slug.tgz"))
+        offer = Offer.of(made.path, made.size, made.digest, droplet.digest, droplet.facts)
+        live = push(api, where, offer, Waiting(), any_stack=context.any_stack, targets=context.targets)
+        running = apps.slug(api, where, live.slug)
+        if running.checksum != offer.checksum:
+            raise DigestMismatch(f"heroku={where}", offer.checksum, running.checksum or "no checksum")
+        held = layers(made.path)
+    return Held(f"{live.app} v{live.version}", held, "the app's slug has the checksum of the one with these layers")
+
+
+HEROKU = Platform("heroku", "write a Heroku slug", Options, export, layers, "slug.tgz", deploy)

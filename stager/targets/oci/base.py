@@ -7,7 +7,7 @@ import os
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...digest import key_of
@@ -17,6 +17,7 @@ from ...formats import codec
 from ...stacks.errors import NotBuilt
 from ...store import Store
 from ..errors import BadImage
+from ..record import Options, option
 from . import abi
 from .errors import WrongArchitecture
 from .image import LAYER, Base, Blob
@@ -33,28 +34,39 @@ _BUFFER = 1 << 20
 _MEMO = "root/1"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseOptions(Options):
+    """What lies below a droplet's layers. With neither `base` nor `base_root`, the stack's own image is taken when
+    `stager box build` has put it into the store."""
+
+    base: str = option("", "FILE@sha256:… (a layout or archive), a stack's name, or scratch", "BASE")
+    base_root: str = option("", "a root filesystem's tar as the base", "FILE")
+    base_name: str = option(
+        "", "the base's name in its registry, so that a lifecycle's rebaser swaps it without force", "NAME"
+    )
+    allow_missing: Sequence[str] = option((), "a library or symbol version that the app does without", "NAME")
+
+    def __post_init__(self) -> None:
+        if self.base and self.base_root:
+            raise UsageError("--base and --base-root exclude each other", "Give one of them.")
+
+
 def choose(
-    stack: str, architecture: str, options: Mapping[str, Any], keep: ExitStack, store: Store | None = None
+    stack: str, architecture: str, options: BaseOptions, keep: ExitStack, store: Store | None = None
 ) -> tuple[Base, tuple[str, ...]]:
     """The base that `options` name, for an architecture, and remarks about it; `keep` closes what it is read from.
 
-    `base` is `FILE@sha256:…`, a stack's name, or `scratch`; `base_root` a tar. With neither, the stack's own image is
-    taken when `stager box build` has put it into the store. `base_name` is what the base is called in its registry.
     Raises UsageError, NotBuilt, BadImage, DigestMismatch, WrongArchitecture.
     """
-    found, notes = _chosen(stack, architecture, options, keep, store)
-    published = str(options.get("base_name") or "")
-    if published and not found.layers:
+    found, notes = _chosen(stack, architecture, options.base, options.base_root, keep, store)
+    if options.base_name and not found.layers:
         raise UsageError("--base-name names a base, and there is none", "Choose one with --base or --base-root.")
-    return replace(found, published=published), notes
+    return replace(found, published=options.base_name), notes
 
 
 def _chosen(
-    stack: str, architecture: str, options: Mapping[str, Any], keep: ExitStack, store: Store | None
+    stack: str, architecture: str, wanted: str, root: str, keep: ExitStack, store: Store | None
 ) -> tuple[Base, tuple[str, ...]]:
-    wanted, root = str(options.get("base") or ""), str(options.get("base_root") or "")
-    if wanted and root:
-        raise UsageError("--base and --base-root exclude each other", "Give one of them.")
     if root:
         return of_root(root, keep, store), ()
     if wanted == SCRATCH:

@@ -5,10 +5,9 @@ An image is composed of its recipe and a base, so going to another base and back
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
 
 from ...errors import UsageError
 from ...store import Store
@@ -31,13 +30,13 @@ class Rebased:
     notes: tuple[str, ...]
 
 
-def rebase(path: str, out: str, options: Mapping[str, Any], store: Store | None = None) -> Rebased:
+def rebase(path: str, out: str, options: base.BaseOptions, store: Store | None = None) -> Rebased:
     """Put the image file `path` on the base that `options` name (see `base.choose`), and write it to `out`.
 
     It is written in the form it has, with the name it has. Raises BadImage, WrongBase, WrongArchitecture, NotBuilt,
     CannotWrite; nothing is written then.
     """
-    if not (options.get("base") or options.get("base_root")):
+    if not (options.base or options.base_root):
         raise UsageError("no base is named", "Write --onto with a stack's name or FILE@sha256:…")
     with ExitStack() as keep:
         source = keep.enter_context(Source(path))
@@ -58,12 +57,12 @@ def rebase(path: str, out: str, options: Mapping[str, Any], store: Store | None 
 
 
 def _moved(
-    found: Found, path: str, options: Mapping[str, Any], keep: ExitStack, store: Store | None
+    found: Found, path: str, options: base.BaseOptions, keep: ExitStack, store: Store | None
 ) -> tuple[Image, tuple[str, ...]]:
     recipe = read_recipe(found.labels, path)
     own = own_of(found, recipe, path)
     below, notes = base.choose(recipe.stack, recipe.architecture, options, keep, store)
-    more = abi.check(below, own, recipe.architecture, store, options.get("allow_missing") or ())
+    more = abi.check(below, own, recipe.architecture, store, options.allow_missing)
     return compose(recipe, own, below), (*notes, *more)
 
 

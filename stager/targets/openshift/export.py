@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from typing import Any
 
 from ...digest import Digest, key_of
@@ -26,9 +27,9 @@ from ...formats.tar import ROOT
 from ...formats.tar_reader import read_entries
 from ...planning.detection import s2i
 from ...store import Store
-from .. import Exported
 from ..oci import export as oci
 from ..oci.layout import write_layout
+from ..record import Exported, Platform, option
 from .kubernetes import Wishes, manifests, named, yaml_text
 
 _OTHERS = "something that 'stager export openshift' did not write is there"
@@ -38,20 +39,61 @@ _HOST = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9]
 _QUANTITY = re.compile(r"(?=[0-9.]*[1-9])[0-9]+(\.[0-9]+)?(m|[kMGTPE]i?)?")
 
 
-def export(droplet: DropletFile, out: str, options: Mapping[str, Any]) -> Exported:
-    """Write image and manifests to the folder `out`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenShiftOptions(oci.ImageOptions):
+    """What the manifests say."""
 
-    Options: `image` (the repository the image will be pushed to, demanded), `app` (the app's name; the repository's last
-    part), `env`, `secret`, `host`, `probe_path`, `replicas`, `cpu`, `memory`, `writable_root`, and those of `oci`.
-    Raises UsageError, BadManifest for an app's `.s2i/environment`, a TargetError; nothing is written then.
+    image: str = option("", "where the image will be, such as host/team/app", "IMAGE")
+    app: str = option("", "the app's name in manifests (the repository's last part)", "APP")
+    env: Mapping[str, str] = option({}, "a variable, readable in the manifests", "NAME=VALUE", variables=True)
+    secret: str = option("", "a Secret whose keys become variables", "NAME")
+    host: str = option("", "the host name of Route and Ingress", "HOST")
+    probe_path: str = option("", "what probes ask for (only whether the port is open)", "/PATH")
+    replicas: int = option(1, "processes of each type (1)", "N", least=1, most=10**9)
+    cpu: str = option("", "CPU to request, such as 250m", "AMOUNT")
+    memory: str = option("", "memory to request and allow, such as 256Mi", "AMOUNT")
+    writable_root: bool = option(False, "the app writes outside /tmp")
+    name: str = ""
+    """The image's name in its layout."""
+
+    def __post_init__(self) -> None:
+        oci.ImageOptions.__post_init__(self)
+        _check_repository(self.image)
+        _check_variables(self.env)
+        if self.probe_path and not self.probe_path.startswith("/"):
+            what = f"the probe's path {self.probe_path!r} does not begin with /"
+            raise UsageError(what, "Write --probe-path /healthz.")
+        named(self.called, "app's name")
+        named(self.secret, "secret", _HOST)
+        named(self.host, "host", _HOST)
+        named(self.cpu, "amount of CPU", _QUANTITY)
+        named(self.memory, "amount of memory", _QUANTITY)
+
+    @property
+    def called(self) -> str:
+        """The app's name in manifests."""
+        return self.app or self.image.rpartition("/")[2]
+
+
+def export(
+    droplet: DropletFile,
+    out: str,
+    options: OpenShiftOptions,
+    *,
+    more: Sequence[DropletFile] = (),
+    store: Store | None = None,
+    stop: Callable[[], bool] = never,
+) -> Exported:
+    """Write image and manifests to the folder `out`; `more` as for `oci.export`.
+
+    Raises BadManifest for an app's `.s2i/environment`, a TargetError; nothing is written then.
     """
     with ExitStack() as keep:
-        shipped, notes = oci.build((droplet, *options.get("more", ())), options, keep)
-        wishes = wishes_of(droplet, shipped.top.digest, options)
+        shipped, notes = oci.build((droplet, *more), options, keep, store)
+        wishes = wishes_of(droplet, shipped.top.digest, options, store)
         documents = dict(manifests(droplet.facts["processes"], wishes))
         with FolderOutput(out, os.path.join("image", "oci-layout"), _OTHERS) as part:
-            name, stop = str(options.get("name") or ""), options.get("stop", never)
-            write_layout(shipped, os.path.join(part, "image"), name, stop)
+            write_layout(shipped, os.path.join(part, "image"), options.name, stop)
             _write(part, documents)
     notes = (f"image {wishes.image}", *notes)
     return Exported("openshift", out, Digest(shipped.top.digest), shipped.top.size, shipped.images[0].own, notes)
@@ -73,26 +115,20 @@ def _write(folder: str, documents: Mapping[str, Mapping[str, Any]]) -> None:
 # --- what is wished --------------------------------------------------------------------------------------------
 
 
-def wishes_of(droplet: DropletFile, digest: str, options: Mapping[str, Any]) -> Wishes:
-    """The wishes in `options`, checked. Raises UsageError and BadManifest."""
-    image = _repository(str(options.get("image") or ""))
-    env = {**s2i_environment(droplet, options.get("store")), **_variables(options.get("env") or {})}
-    replicas = int(options.get("replicas") or 1)
-    path = str(options.get("probe_path") or "")
-    if path and not path.startswith("/"):
-        raise UsageError(f"the probe's path {path!r} does not begin with /", "Write --probe-path /healthz.")
+def wishes_of(droplet: DropletFile, digest: str, options: OpenShiftOptions, store: Store | None = None) -> Wishes:
+    """What decides the manifests. Raises BadManifest."""
     return Wishes(
-        name=named(str(options.get("app") or image.rpartition("/")[2]), "app's name"),
-        image=f"{image}@{digest}",
-        port=oci.port_of(options),
-        env=env,
-        secret=named(str(options.get("secret") or ""), "secret", _HOST),
-        host=named(str(options.get("host") or ""), "host", _HOST),
-        probe_path=path,
-        replicas=replicas,
-        cpu=named(str(options.get("cpu") or ""), "amount of CPU", _QUANTITY),
-        memory=named(str(options.get("memory") or ""), "amount of memory", _QUANTITY),
-        writable_root=bool(options.get("writable_root")),
+        name=options.called,
+        image=f"{options.image}@{digest}",
+        port=options.port,
+        env={**s2i_environment(droplet, store), **options.env},
+        secret=options.secret,
+        host=options.host,
+        probe_path=options.probe_path,
+        replicas=options.replicas,
+        cpu=options.cpu,
+        memory=options.memory,
+        writable_root=options.writable_root,
         annotations={
             "stager.droplet.digest": str(droplet.digest),
             "stager.plan.digest": str(droplet.facts["plan"]),
@@ -101,20 +137,18 @@ def wishes_of(droplet: DropletFile, digest: str, options: Mapping[str, Any]) -> 
     )
 
 
-def _repository(image: str) -> str:
-    """The repository, without a tag or digest. Raises UsageError."""
+def _check_repository(image: str) -> None:
+    """Raise UsageError for what is no repository without a tag or digest."""
     last = image.rpartition("/")[2]
     if not image or "@" in image or ":" in last or not _IMAGE.fullmatch(image):
         what = f"--image {image!r} is no repository" if image else "no repository is named"
         raise UsageError(what, "Write --image host/team/app, without a tag: manifests name the image by digest.")
-    return image
 
 
-def _variables(env: Mapping[str, str]) -> Mapping[str, str]:
+def _check_variables(env: Mapping[str, str]) -> None:
     for name in env:
         if not _VARIABLE.fullmatch(name) or name == "PORT":
             raise UsageError(f"--env {name!r} cannot be set", "Names are letters, digits and _; PORT is set by --port.")
-    return env
 
 
 def s2i_environment(droplet: DropletFile, store: Store | None = None) -> dict[str, str]:
@@ -144,3 +178,13 @@ def _s2i_text(droplet: DropletFile, store: Store | None) -> str:
         with suppress(CannotWrite):  # a memo may always be missing
             store.remember("s2i", key, text)
     return text
+
+
+OPENSHIFT = Platform(
+    "openshift",
+    "write the image with OpenShift and Kubernetes manifests",
+    OpenShiftOptions,
+    export,
+    layers,
+    "openshift",
+)

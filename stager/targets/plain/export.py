@@ -1,14 +1,15 @@
 """A droplet for a bare Debian machine.
 
-The option `form` chooses what is written. `tar`: the layers as one uncompressed tar, for whatever unpacks it. `systemd`: a
-tar.gz of the droplet as it is, a unit for each process type, and an install script that checks the digest before it unpacks
-and switches by a rename. Option `name`: the app's name.
+The target `tar` writes the layers as one uncompressed tar, for whatever unpacks it; `systemd` a tar.gz of the droplet as it
+is, a unit for each process type, and an install script that checks the digest before it unpacks and switches by a rename.
+`plain` is their older name, with a `form`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from ...droplet.reader import DropletFile
 from ...errors import UsageError
@@ -17,36 +18,81 @@ from ...formats import tar
 from ...formats.archive import content_chunks, read_tar
 from ...formats.errors import BadArchive
 from ...text.templates import fill
-from .. import Exported
 from ..cutting import file_parts, gunzipped, layer_ids
-from ..envelopes import Gzip, Sink, file_entry, folder_entry, name_of, publishing
+from ..envelopes import Gzip, NamedOptions, Sink, file_entry, folder_entry, publishing
+from ..record import Exported, Options, Platform
 from .systemd import ONCE, units
+
+if TYPE_CHECKING:
+    from ...store import Store
 
 FORMS = ("tar", "systemd")
 _DROPLET = "droplet.tgz"
 
 
-def export(droplet: DropletFile, out: str, options: Mapping[str, Any]) -> Exported:
-    """Write the tar, or the installable archive. Raises UsageError, BadArchive, CannotWrite."""
-    form = str(options.get("form") or FORMS[0])
-    if form not in FORMS:
-        raise UsageError(f"there is no form {form!r}", f"One of: {', '.join(FORMS)}.")
-    name = name_of(options)
-    with publishing(out, options.get("stop", never)) as sink:
-        if form == "tar":
-            _tar(droplet, sink)
-        else:
-            _bundle(name, droplet, Gzip(sink.write))
-    once = form == "systemd" and ONCE in droplet.facts["processes"]
-    notes = (f"'{ONCE}' is started by hand: systemctl start {name}-{ONCE}.service",) if once else ()
-    return Exported("plain", out, sink.digest, sink.size, tuple(layer.diff_id for layer in droplet.layers), notes)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlainOptions(NamedOptions):
+    """Which of the two is written."""
+
+    form: str = FORMS[0]
+
+    def __post_init__(self) -> None:
+        NamedOptions.__post_init__(self)
+        if self.form not in FORMS:
+            raise UsageError(f"there is no form {self.form!r}", f"One of: {', '.join(FORMS)}.")
 
 
-def _tar(droplet: DropletFile, sink: Sink) -> None:
-    for layer in droplet.layers:
-        for part in droplet.tar(layer):
-            sink.write(part)
-    sink.write(tar.END)
+def export_tar(
+    droplet: DropletFile,
+    out: str,
+    options: Options = Options(),  # noqa: ARG001,B008 - there are none
+    *,
+    store: Store | None = None,  # noqa: ARG001
+    stop: Callable[[], bool] = never,
+) -> Exported:
+    """Write the layers as one tar. Raises BadArchive, CannotWrite."""
+    with publishing(out, stop) as sink:
+        for layer in droplet.layers:
+            for part in droplet.tar(layer):
+                sink.write(part)
+        sink.write(tar.END)
+    return _exported("tar", droplet, out, sink)
+
+
+def export_systemd(
+    droplet: DropletFile,
+    out: str,
+    options: NamedOptions = NamedOptions(),  # noqa: B008 - it is frozen
+    *,
+    store: Store | None = None,  # noqa: ARG001
+    stop: Callable[[], bool] = never,
+) -> Exported:
+    """Write the installable archive. Raises CannotWrite."""
+    with publishing(out, stop) as sink:
+        _bundle(options.name, droplet, Gzip(sink.write))
+    once = ONCE in droplet.facts["processes"]
+    note = f"'{ONCE}' is started by hand: systemctl start {options.name}-{ONCE}.service"
+    return _exported("systemd", droplet, out, sink, (note,) if once else ())
+
+
+def export(
+    droplet: DropletFile,
+    out: str,
+    options: PlainOptions = PlainOptions(),
+    *,
+    store: Store | None = None,
+    stop: Callable[[], bool] = never,
+) -> Exported:
+    """Write what `options.form` names. Raises as that does."""
+    if options.form == "tar":
+        made = export_tar(droplet, out, store=store, stop=stop)
+    else:
+        made = export_systemd(droplet, out, NamedOptions(name=options.name), store=store, stop=stop)
+    return replace(made, target="plain")
+
+
+def _exported(target: str, droplet: DropletFile, out: str, sink: Sink, notes: tuple[str, ...] = ()) -> Exported:
+    return Exported(target, out, sink.digest, sink.size, tuple(layer.diff_id for layer in droplet.layers), notes)
 
 
 def _bundle(name: str, droplet: DropletFile, archive: Gzip) -> None:
@@ -73,3 +119,10 @@ def layers(path: str) -> tuple[str, ...]:
         if len(found) != 1:
             raise BadArchive(path, f"has {len(found)} files {_DROPLET}, not one")
         return layer_ids(gunzipped(content_chunks(found[0].content, label=path), path), path)
+
+
+TAR = Platform("tar", "write the app's files as one plain tar", Options, export_tar, layers, "app.tar")
+SYSTEMD = Platform(
+    "systemd", "write an installable archive with systemd units", NamedOptions, export_systemd, layers, "systemd.tgz"
+)
+PLAIN = Platform("plain", "the older name of tar and systemd", PlainOptions, export, layers, "app.tar")

@@ -117,9 +117,9 @@ def test_a_file(made: tuple[Path, Path, Path], tmp_path: Path) -> None:
 def test_an_exported_file(target: str, made: tuple[Path, Path, Path], tmp_path: Path) -> None:
     app, _, out = made
     exported = tmp_path / ("image.tar" if target == "oci" else "slug.tgz")
-    options = {"base": "scratch"} if target == "oci" else {}
+    platform, options = load(target), {"base": "scratch"} if target == "oci" else {}
     with open_droplet(str(out)) as droplet:
-        load(target).export(droplet, str(exported), options)
+        platform.export(droplet, str(exported), platform.options.read(options, target))
     code, found = check(made, exported)
     assert (code, found["equal"]) == (0, True), found
     (app / "main.py").write_text("other\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from elf_builder import AARCH64 as ARM
@@ -128,11 +129,11 @@ def test_a_layers_facts_are_remembered_by_its_diff_id(tmp_path: Path) -> None:
     assert sorted(facts.files) == sorted([LIBC, LOADER])
 
 
-def refused(droplet: Path, tmp_path: Path, base: Mapping[str, bytes | str], **options: object) -> StagerError:
+def refused(droplet: Path, tmp_path: Path, base: Mapping[str, bytes | str], **options: Any) -> StagerError:
     root = tmp_path / "root.tar"
     root.write_bytes(layer(base))
     with open_droplet(str(droplet)) as opened, pytest.raises(StagerError) as caught:
-        export.export(opened, str(tmp_path / "image"), {"base_root": str(root), **options})
+        export.export(opened, str(tmp_path / "image"), export.OciOptions(base_root=str(root), **options))
     assert not (tmp_path / "image").exists()
     return caught.value
 
@@ -151,7 +152,7 @@ def test_an_export_onto_a_base_that_is_too_old_is_refused(tmp_path: Path) -> Non
     assert isinstance(refused(droplet, tmp_path, glibc(31), allow_missing=("libz.so.1",)), WrongBase)
     (tmp_path / "root.tar").write_bytes(layer(glibc(36)))
     with open_droplet(str(droplet)) as opened:
-        wishes = {"base_root": f"{tmp_path}/root.tar", "allow_missing": ("libz.so.1",)}
+        wishes = export.OciOptions(base_root=f"{tmp_path}/root.tar", allow_missing=("libz.so.1",))
         assert export.export(opened, str(tmp_path / "image"), wishes).layers
 
 
@@ -159,7 +160,7 @@ def test_a_root_that_is_no_tar_is_refused(tmp_path: Path) -> None:
     droplet = small_droplet(tmp_path)
     (tmp_path / "root.tar").write_bytes(b"no tar at all" * 100)
     with open_droplet(str(droplet)) as opened, pytest.raises(StagerError) as caught:
-        export.export(opened, str(tmp_path / "image"), {"base_root": f"{tmp_path}/root.tar"})
+        export.export(opened, str(tmp_path / "image"), export.OciOptions(base_root=f"{tmp_path}/root.tar"))
     assert caught.value.code == "BadImage"
     assert caught.value.where == f"{tmp_path}/root.tar"
 

@@ -30,7 +30,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def export(droplet: Path, out: Path, **options: Any) -> Exported:
     with open_droplet(str(droplet)) as opened:
-        return oci.export(opened, str(out), {"base": "scratch", **options})
+        store = options.pop("store", None)
+        return oci.export(opened, str(out), oci.OciOptions(**{"base": "scratch", **options}), store=store)
 
 
 def test_the_layers_are_the_droplets_own_blobs(made: Path, tmp_path: Path) -> None:
@@ -334,11 +335,12 @@ def test_two_droplets_become_one_index(made: Path, tmp_path: Path) -> None:
     app = made.parent / "app"
     other = str(tmp_path / "arm.tgz")
     stager.stage(str(app), out=other, store=stager.Store(str(tmp_path / "store")), architecture="arm64")
+    scratch = oci.OciOptions(base="scratch")
     with open_droplet(str(made)) as one, open_droplet(other) as two:
-        first = oci.export(one, str(tmp_path / "a"), {"base": "scratch", "more": (two,)})
-        second = oci.export(two, str(tmp_path / "b"), {"base": "scratch", "more": (one,)})
+        first = oci.export(one, str(tmp_path / "a"), scratch, more=(two,))
+        second = oci.export(two, str(tmp_path / "b"), scratch, more=(one,))
         with pytest.raises(UsageError, match="two droplets are for one architecture"):
-            oci.export(one, str(tmp_path / "c"), {"base": "scratch", "more": (one,)})
+            oci.export(one, str(tmp_path / "c"), scratch, more=(one,))
     assert first.digest == second.digest
     (row,) = json.loads((tmp_path / "a" / "index.json").read_text())["manifests"]
     assert row["mediaType"] == "application/vnd.oci.image.index.v1+json"

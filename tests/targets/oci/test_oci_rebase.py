@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from stager.droplet.reader import open_droplet
 from stager.errors import UsageError
 from stager.targets.errors import BadImage
 from stager.targets.oci import export
+from stager.targets.oci.base import BaseOptions
 from stager.targets.oci.errors import WrongArchitecture, WrongBase
 from stager.targets.oci.rebase import Rebased, rebase
 
@@ -38,10 +40,10 @@ class Scene:
             "arm": self.base("arm", [glibc(41, AARCH64)], architecture="arm64"),
         }
         with open_droplet(str(droplet)) as opened:
-            wishes = {"base": self.bases["A"], "source": "https://git.example/app", "name": "reg.example/app:7"}
+            wishes = export.OciOptions(base=self.bases["A"], source="https://git.example/app", name="reg.example/app:7")
             export.export(opened, str(place / "image"), wishes)
             export.export(opened, str(place / "image.tar"), wishes)
-            export.export(opened, str(place / "B-direct"), {**wishes, "base": self.bases["B"]})
+            export.export(opened, str(place / "B-direct"), replace(wishes, base=self.bases["B"]))
         droplet.unlink()
         shutil.rmtree(place / "app")
 
@@ -51,7 +53,7 @@ class Scene:
 
     def rebase(self, onto: str, image: str = "image", out: str = "") -> Rebased:
         place = str(self.place / image)
-        return rebase(place, str(self.place / out) if out else place, {"base": self.bases[onto]})
+        return rebase(place, str(self.place / out) if out else place, BaseOptions(base=self.bases[onto]))
 
     def files(self, name: str) -> dict[str, bytes]:
         folder = self.place / name
@@ -144,7 +146,7 @@ def test_a_recipe_that_does_not_fit_its_layers_is_refused(scene: Scene) -> None:
 
 def test_a_base_must_be_named(scene: Scene) -> None:
     with pytest.raises(UsageError, match="no base is named"):
-        rebase(str(scene.place / "image"), str(scene.place / "image"), {})
+        rebase(str(scene.place / "image"), str(scene.place / "image"), BaseOptions())
 
 
 def test_what_docker_saved_again_is_still_rebased(scene: Scene, tmp_path: Path) -> None:
