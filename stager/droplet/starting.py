@@ -175,14 +175,23 @@ def _refuse_program(need: Need, programs: Collection[str]) -> None:
     raise BadManifest(file or "the command", f"{why}{_whose(name)}", _advice(name, programs), int(line or 0) or None)
 
 
+def _language(name: str) -> str:
+    """The language that a program is of, when stager has none such; else empty."""
+    from ..runtimes import kinds
+
+    language = LANGUAGE.get(name, "")
+    return "" if any(one.title == language for one in kinds()) else language
+
+
 def _whose(name: str) -> str:
-    return f": it is {LANGUAGE[name]}'s, and stager has no {LANGUAGE[name]}" if name in LANGUAGE else ""
+    language = _language(name)
+    return f": it is {language}'s, and stager has no {language}" if language else ""
 
 
 def _advice(name: str, programs: Collection[str]) -> str:
     from ..runtimes import kinds
 
-    if name in LANGUAGE:
+    if _language(name):
         return (
             "Start a program that the app brings, built before staging, or stage the app where its language is known."
         )

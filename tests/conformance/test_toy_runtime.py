@@ -8,13 +8,21 @@ import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import toy_runtime
 from builders import TarEntry, compress, make_tar
 from command import Done, stager
 from servers import Server, serve
+
+from stager import runtimes
+from stager.droplet import starting
+from stager.errors import BadManifest
+from stager.planning.detection import foreign
+from stager.tree import SourceTree
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = b'#!/bin/sh\necho "toy $(cat "${0%/bin/toy}/VERSION") runs $1"\n'
@@ -175,3 +183,20 @@ def test_an_app_that_starts_it_without_having_it_is_told_how(code: Path, server:
     (toy.app / "Procfile").write_text("web: toy other\n")
     refused = toy.run("stage", toy.app, "-o", toy.droplet)
     assert "Add a main.toy, so that Toy is in the droplet." in refused.err
+
+
+def test_a_language_that_a_runtime_brings_is_no_longer_foreign(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tables of languages that stager does not know need no edit when it learns one of them."""
+    tree = SourceTree.of({"shard.yml": b""})
+    starts = starting.unmet([["web", "Procfile", "1", "program", "crystal", ""]], (), "debian-12")
+    assert foreign.found(tree) == [("shard.yml", "Crystal")]
+    with pytest.raises(BadManifest, match="it is Crystal's, and stager has no Crystal"):
+        starting.check(tree, starts)
+    record = replace(toy_runtime.RUNTIME, title="Crystal", commands=frozenset({"crystal"}))
+    monkeypatch.setitem(runtimes.MODULES, "toy", "toy_runtime")
+    monkeypatch.setattr(toy_runtime, "RUNTIME", record)
+    assert foreign.found(tree) == []
+    with pytest.raises(BadManifest) as caught:
+        starting.check(tree, starts)
+    assert caught.value.message == "web starts crystal, which is not in the droplet"
+    assert caught.value.hint == record.wish

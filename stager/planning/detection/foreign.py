@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ...model import Reason
+from ...runtimes import kinds
 from . import appconfig
 from .matching import Facts
 from .modules import program
@@ -102,9 +103,10 @@ def found(tree: SourceTree) -> list[tuple[str, str]]:
 
 
 def _first(tree: SourceTree, patterns: Mapping[str, str]) -> list[tuple[str, str]]:
+    own = {one.title for one in kinds()}
     first: dict[str, str] = {}
     for pattern, language in patterns.items():
-        if language not in first and (paths := tree.glob(pattern)):
+        if language not in first and language not in own and (paths := tree.glob(pattern)):
             first[language] = paths[0]
     return [(file, language) for language, file in first.items()]
 
