@@ -231,10 +231,10 @@ def _rotten(base: Base, store: Store) -> list[str]:
 def measured(name: str, joined: Sequence[Piece], store: Store) -> Layer:
     """A layer of these pieces as an OCI blob: `digest` and `size` of its gzip file, `diff_id` of its tar. Remembered."""
     key = key_of("layer", codec.CODEC, [piece.blob for piece in joined])
-    found = store.recall("layer", key)
+    found = store.recall("measured", key)
     if found is None:
         found = _measure(joined, store)
-        store.remember("layer", key, found)
+        store.remember("measured", key, found)
     digest, diff_id, size = found
     return Layer(name, Digest(digest), Digest(diff_id), size)
 

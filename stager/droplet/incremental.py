@@ -227,7 +227,7 @@ def assemble(folder: Folder, base: Base, store: Store, out: str, stop: Callable[
         digest, size = last.digest, last.size
     else:
         digest, size, prefix = assembly.join(base, app, store, out, stop)
-        store.remember("droplet", digest, [base.plan, [piece.to_json() for piece in app]])
+        store.remember("made", digest, [base.plan, [piece.to_json() for piece in app]])
         if prefix != base.prefix:
             base = base.replace(prefix=prefix)
             remember_base(base, store)
@@ -297,9 +297,9 @@ def _stamp(path: str) -> Stamp | None:
 
 def known_digest(path: str, store: Store) -> str | None:
     """The hex SHA-256 that a file was noted to have, when its stamp says that nobody has touched it since."""
-    memo = store.recall("stamp", os.path.realpath(path))
+    memo = store.recall("noted", os.path.realpath(path))
     stamp = _stamp(os.path.realpath(path))
-    if not isinstance(memo, list) or stamp is None or memo[0] != stamp.to_json():  # stager 0.1.0 noted tables
+    if memo is None or stamp is None or memo[0] != stamp.to_json():
         return None
     return str(memo[2]) if stamp.newest < memo[1] - _YOUNG else None
 
@@ -309,7 +309,7 @@ def note_digest(path: str, store: Store, digest: str) -> None:
     place = os.path.realpath(path)
     stamp = _stamp(place)
     try:
-        store.remember("stamp", place, [stamp and stamp.to_json(), time.time_ns(), digest])
+        store.remember("noted", place, [stamp and stamp.to_json(), time.time_ns(), digest])
     except CannotWrite:
         return  # a memo may always be missing
 
@@ -344,8 +344,8 @@ def _layers(base: Base, app: tuple[Piece, ...], store: Store) -> tuple[Layer, ..
 
 def layers_of_droplet(digest: str, store: Store) -> tuple[Layer, ...]:
     """The layers of a droplet file that this store assembled, by its hex SHA-256; none when it is not known any more."""
-    made = store.recall("droplet", digest)
-    if not isinstance(made, list) or (base := recall_base(made[0], store)) is None:  # stager 0.1.0 noted a table
+    made = store.recall("made", digest)
+    if made is None or (base := recall_base(made[0], store)) is None:
         return ()
     try:
         return _layers(base, tuple(map(Piece.from_json, made[1])), store)

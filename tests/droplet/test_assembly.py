@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from builders import make_npm_tarball, make_wheel
 
-from stager.digest import Digest, sha256
+from stager.digest import Digest, key_of, sha256
 from stager.droplet import assembly, incremental, launch
 from stager.droplet import base as dependencies
 from stager.droplet.errors import PathConflict
@@ -224,6 +224,18 @@ def test_layers_are_the_droplets_bytes(bench: Bench) -> None:
         assert layer == Layer(name, sha256(blob), sha256(inside), len(blob))
         assert plain[offset : offset + len(inside)] == inside
         offset += len(inside)
+
+
+def test_what_stager_0_1_0_noted_of_a_layer_is_passed_over(bench: Bench) -> None:
+    """It kept a table under another kind of memo: neither reads what the other wrote, though they share a store."""
+    result = bench.stage()
+    right = incremental.measured(result, bench.store).layers
+    for path in Path(bench.store.root, "v1", "memo").iterdir():
+        path.unlink()
+    for layer in [*(one.pieces for one in result.base.layers), result.app]:
+        table = {"digest": "sha256:" + "0" * 64, "diff_id": "sha256:" + "0" * 64, "size": 1}
+        bench.store.remember("layer", key_of("layer", CODEC, [piece.blob for piece in layer]), table)
+    assert incremental.measured(result, bench.store).layers == right
 
 
 # --- conflicts -------------------------------------------------------------------------------------------------

@@ -134,13 +134,13 @@ def test_an_untouched_file_is_not_hashed_again_and_a_touched_one_is(
     with open_droplet(str(path), store):
         assert known_digest(str(path), store) is None, "so young a file may change again within its stamp's resolution"
     os.utime(path, (1_000_000_000, 1_000_000_000))
-    memo = store.recall("stamp", str(path))
+    memo = store.recall("noted", str(path))
     assert memo is not None
     stamp = [
         str(path),
         *(getattr(path.stat(), f"st_{name}") for name in ("dev", "ino", "size", "mtime_ns", "ctime_ns")),
     ]
-    store.remember("stamp", str(path), [stamp, stamp[5] + 3_000_000_000, memo[2]])
+    store.remember("noted", str(path), [stamp, stamp[5] + 3_000_000_000, memo[2]])
     assert known_digest(str(path), store) == made.digest.partition(":")[2]
     path.write_bytes(data + b"x")
     assert known_digest(str(path), store) is None

@@ -68,7 +68,7 @@ def check(droplet: DropletFile, *, limit: int = LARGEST, store: Store | None = N
     hex_ = droplet.digest.rpartition(":")[2]
     known = store.recall("cloudfoundry-fit", hex_) if store else None
     if known is None:
-        made_here = store is not None and store.recall("droplet", hex_) is not None
+        made_here = store is not None and store.recall("made", hex_) is not None
         known = _as_assembled(droplet) if made_here else _read(droplet)
         if store:
             with suppress(CannotWrite):  # a memo may always be missing
