@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from ..ecosystems import npmrange
+from ..errors import UsageError
 from ..model import Artifact, Runtime
 from . import node
 from .archives import recipe
@@ -26,6 +27,9 @@ def choose(ask: RuntimeRequest) -> Chosen:
 
     Raises VersionError when no version satisfies the requests and runs on that Node, FetchError for the registry.
     """
+    if node.NAME not in ask.beside:
+        message = "npm runs on Node, and the buildpack names no runtime 'node' before it"
+        raise UsageError(message, "Write 'runtimes: [node, npm]' in its buildpack.yml.")
     node_version, previous = ask.beside[node.NAME].runtime.version, ask.previous
     requests = [npm_request(NAME, text, why, {}) for text, why in ask.asked]
     found = kept(ask, NAME, requests, "npm-cli/1")

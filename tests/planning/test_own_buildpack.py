@@ -106,3 +106,19 @@ def test_a_folder_with_a_shipped_buildpacks_name_does_not_hide_it(app: Path) -> 
     (app / "Procfile").write_text("web: perl app.pl\n")
     done = stager("plan", "--buildpack", "procfile", "--json", store=app.parent / "store", cwd=app).good()
     assert [pack["name"] for pack in done.document["buildpacks"]] == ["procfile"]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("runtimes: [perl]", "no runtime is called 'perl'"),
+        ("runtimes: [npm]", "npm runs on Node, and the buildpack names no runtime 'node' before it"),
+        ("ecosystem: pypi", "Python packages run on Python, and the buildpack names no runtime 'python'"),
+    ],
+)
+def test_a_runtime_that_cannot_be_is_told(app: Path, line: str, said: str) -> None:
+    (app / "requirements.txt").write_text(f"six==1.16.0 --hash=sha256:{'0' * 64}\n")
+    with (app / "perl/buildpack.yml").open("a") as file:
+        file.write(f"{line}\n")
+    refused = stager("plan", app, "--buildpack", app / "perl", "--json", store=app.parent / "store")
+    assert refused.document["error"]["message"] == said

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from stager.ecosystems.record import Ecosystem, Laid, Listing, LockRequest, MakeRequest, Wanted, Workplace
-from stager.errors import LockMissing, NeedsBuild
+from stager.errors import LockMissing, NeedsBuild, UsageError
 from stager.model import Artifact, Locked
 
 from .lookup import IndexFile, Lookup, resolve
@@ -189,7 +189,10 @@ def _read(request: LockRequest) -> Locked:
 
     if not request.lock:
         return Locked((), files=app_files(request.tree, ()))
-    version = request.runtimes["python"]
+    version = request.runtimes.get("python", "")
+    if not version:
+        message = "Python packages run on Python, and the buildpack names no runtime 'python'"
+        raise UsageError(message, "Write 'runtimes: [python]' in its buildpack.yml.")
     major, minor = (int(part) for part in version.split(".")[:2])
     return read_lock(
         request.tree,
