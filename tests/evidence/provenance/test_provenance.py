@@ -76,7 +76,7 @@ def test_the_receipt_names_every_input(name: str, tmp_path: Path) -> None:
 
 def test_another_process_writes_the_same_receipt(staged: Staged) -> None:
     code = (
-        "import sys\nfrom stager import receipt\nfrom stager.droplet.reader import open_droplet\n"
+        "import sys\nfrom stager.evidence import receipt\nfrom stager.droplet.reader import open_droplet\n"
         "with open_droplet(sys.argv[1]) as droplet:\n    sys.stdout.buffer.write(receipt.dumps(receipt.make(droplet)))\n"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "99", "TZ": "Asia/Kathmandu"}

@@ -117,7 +117,7 @@ def test_the_sha1_of_a_file_of_any_size_is_that_of_its_bytes(tmp_path: Path) -> 
 def test_two_processes_with_other_hash_seeds_write_equal_documents(name: str, tmp_path: Path) -> None:
     staged = stage(SITUATIONS[name](), tmp_path)
     code = (
-        "import sys\nfrom stager import sbom\nfrom stager.droplet.reader import open_droplet\n"
+        "import sys\nfrom stager.evidence import sbom\nfrom stager.droplet.reader import open_droplet\n"
         "from stager.evidence.sbom import inventory\nfrom stager.store import Store\n"
         "store = Store(sys.argv[2])\n"
         "with open_droplet(sys.argv[1]) as droplet:\n    found = inventory.take(droplet, store)\n"
