@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import threading
+from importlib.util import find_spec
 from typing import Any, TextIO
 
 from ..model import Event, Progress
@@ -25,11 +26,11 @@ _BYTES = ("push", "pull")
 
 
 def reporter(stream: TextIO, *, sources: bool = False) -> Progress:
-    """A progress callback that writes to `stream`: a live bar when that is a terminal, else a line a verb.
+    """A progress callback that writes to `stream`: a bar on a terminal where rich is installed, else a line a verb.
 
     With `sources`, lines that say of each file and page where it came from.
     """
-    if sources or not stream.isatty():
+    if sources or not stream.isatty() or find_spec("rich") is None:
         return _Lines(stream, sources).tell
     bars = _Bars(stream)
     atexit.register(bars.close)  # an error may end the work anywhere; the terminal must not stay without its cursor
