@@ -22,6 +22,7 @@ from ..errors import CannotWrite, Unreadable
 from ..files import regular
 from ..formats import codec
 from ..formats.errors import BadArchive
+from ..formats.gunzip import drained, inflated
 from ..formats.tar import BLOCK, ROOT
 from ..formats.tar_reader import Entry, Sink, read_entries
 from ..model import Layer, LockedPlan, Plan
@@ -377,34 +378,7 @@ def _identify(droplet: DropletFile, part: Part) -> list[str]:
     return [f"sha256:{packed.hexdigest()}", f"sha256:{plain.hexdigest()}"]
 
 
-# --- inflating -------------------------------------------------------------------------------------------------
-
-
-def inflated(parts: Iterable[bytes], label: str, *, open_end: bool = False) -> Iterator[bytes]:
-    """The bytes that a raw deflate stream holds, in parts of at most 1 MiB.
-
-    With `open_end` the stream is runs without a final block. Raises BadArchive for anything else.
-    """
-    decoder = zlib.decompressobj(-15)
-    try:
-        for part in parts:
-            if decoder.eof:
-                break
-            yield from drained(decoder, part)
-        yield decoder.flush()
-    except zlib.error:
-        raise BadArchive(label, "its compressed data is damaged") from None
-    if decoder.eof is open_end:
-        raise BadArchive(label, "its compressed data is cut short" if not open_end else "ends where it should not")
-
-
-def drained(decoder: zlib._Decompress, data: bytes) -> Iterator[bytes]:
-    """All that `data` makes the decoder give, in parts of at most 1 MiB. Raises zlib.error."""
-    out = b""
-    while (data or len(out) == _BUFFER) and not decoder.eof:
-        out = decoder.decompress(data, _BUFFER)
-        data = decoder.unconsumed_tail
-        yield out
+# --- checking --------------------------------------------------------------------------------------------------
 
 
 def _measure(parts: Iterable[bytes]) -> tuple[int, int]:

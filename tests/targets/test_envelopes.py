@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 from small_droplets import small_droplet
 
+from stager.droplet.cutting import layer_ids
 from stager.droplet.reader import open_droplet
 from stager.errors import CannotWrite
 from stager.formats.errors import BadArchive
-from stager.targets.cutting import gunzipped, layer_ids
+from stager.formats.gunzip import gunzipped
 from stager.targets.envelopes import Gzip, packed, publishing
 
 NOISE = random.Random(7).randbytes(300_000)

@@ -189,7 +189,7 @@ def _signers(arguments: argparse.Namespace) -> int:
         from ...evidence.provenance.keys import read_public
     except ImportError:
         raise UsageError("this stager cannot check attestations", "Install stager[sign].") from None
-    from ...evidence.diff.gzipped import digest_of
+    from ...files.whole import digest_of
 
     digest = str(digest_of(_against(arguments).path))
     attestations = [(path, _read(path)) for path in arguments.attestation]

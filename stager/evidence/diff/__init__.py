@@ -9,7 +9,7 @@ itself (docs/droplet-format.md §5: every piece is a run of deflate blocks of it
 its own record of layers does not fit its bytes, the whole file is inflated from its start instead.
 """
 
-from .contents import Contents, Item, LayerPart, Package
+from ...droplet.contents import Contents, Item, LayerPart, Package
 from .difference import Difference, FileChange, compare
 from .planned import Change
 from .sources import read, read_both

@@ -12,10 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 
+from ...droplet.contents import Contents, Item, LayerPart
+from ...droplet.contents_reader import same_bytes
 from ...droplet.ownership import ENVELOPE
-from .contents import Contents, Item, LayerPart
-from .cutting import same_bytes
-from .gzipped import first_difference
+from ...files.whole import first_difference
 from .meeting import Meeting, meet, path_key
 from .meeting import fields as unlike
 from .planned import Change, facets, tables

@@ -10,9 +10,9 @@ import os
 import subprocess
 from collections.abc import Iterable
 
+from ...droplet.contents import Contents
 from ...errors import CannotWrite, UsageError
 from ...files import programs, temporary
-from .contents import Contents
 from .difference import Difference
 from .wording import shown
 

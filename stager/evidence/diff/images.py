@@ -14,15 +14,14 @@ from dataclasses import replace
 from typing import Any
 
 from ...digest import Digest
+from ...droplet.contents import LOOKING, Contents, Extent, Kept, LayerPart, files, item, read
+from ...droplet.contents_reader import facets
 from ...files import regular
 from ...formats.archive.stream import decompressed
 from ...formats.errors import BadArchive
 from ...formats.tar_reader import Entry, Keep, read_entries
 from ...text import parsing
 from ...text.typed import Node
-from .contents import Contents, Extent, LayerPart
-from .entries_of import LOOKING, Kept, files, item, read
-from .facts import facets
 
 _MOST = 4 << 20
 """Bytes of an index, manifest or config that are read (image-spec: registries accept at least 4 MiB)."""

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from .contents import Item
+from ...droplet.contents import Item
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from ...droplet.contents import Contents, Package
 from ...model import Plan
 from ...planning.lockfile import plan_digest
-from .contents import Contents, Package
 from .versions import direction, key
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from ...droplet.contents import Contents, Item
 from ...droplet.ownership import APP
-from .contents import Contents, Item
 from .difference import Difference, FileChange, LayerRow
 from .planned import Change
 from .wording import SIGNS, change_text, file_text, growth_text, name_of, shown, size_text, verdict

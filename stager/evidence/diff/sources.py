@@ -8,15 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 from ...digest import Digest
+from ...droplet import contents_reader as cutting
 from ...droplet import mistaken
+from ...droplet.contents import Contents, Item, LayerPart, of_plan
 from ...errors import BadLock, Unreadable, UsageError
 from ...files import limits, regular
 from ...formats.tar import BLOCK
 from ...formats.tar_reader import read_entries
 from ...planning import lockfile
 from ...tree import SourceTree
-from . import cutting, images
-from .contents import Contents, Item, LayerPart, of_plan
+from . import images
 
 _GZIP = b"\x1f\x8b"
 _MODES = {False: 0o664, True: 0o775}

@@ -64,7 +64,7 @@ def _says(why: str, one: Process) -> bool:
 
 def _installed(plan: Plan) -> frozenset[str]:
     """The names of all packages, as start rules know them."""
+    from ...droplet.contents import Package
     from ...ecosystems import by_layout
-    from ..diff.contents import Package
 
     return frozenset(Package.of(artifact).name for artifact in plan.artifacts if artifact.layout in by_layout())

@@ -11,12 +11,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from ...errors import StagerError
+from ...files.whole import digest_of, first_difference
+from ...files.whole import parts as file_parts
+from ...formats.gunzip import Gzipped, tar_position
 from ...formats.tar import BLOCK, ROOT
 from ...model import Plan
 from ...planning.lockfile import loads
 from ...text import parsing
 from ..diff import Contents, Item, read
-from ..diff.gzipped import Gzipped, digest_of, file_parts, first_difference, tar_position
 from ..diff.meeting import Meeting, meet
 from . import fields
 from .findings import LEVELS, MOST, Comparison, Finding, shown

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from ...droplet.contents import name_of, place
 from ...formats.errors import BadArchive
 from ...formats.tar_reader import Entry, Keep, read_entries
 from ..diff import Contents, Item
-from ..diff.entries_of import name_of, place
 from ..diff.meeting import Meeting
 from .contents import explain
 from .findings import Finding

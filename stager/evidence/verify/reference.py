@@ -19,11 +19,11 @@ from ...droplet.errors import NoDroplet, NotADroplet
 from ...droplet.reader import DropletFile, open_droplet
 from ...errors import CannotWrite, StagerError, UsageError
 from ...fetching.errors import TooLarge
+from ...files.whole import digest_of
 from ...formats.errors import BadArchive
 from ...model import Layer
 from ...net.errors import NotFound, Unreachable
 from ..diff import read as read_contents
-from ..diff.gzipped import digest_of
 from .findings import Comparison, Finding, shown
 
 if TYPE_CHECKING:

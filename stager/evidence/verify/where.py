@@ -8,12 +8,12 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from functools import cached_property
 
+from ...droplet.contents import name_of
 from ...droplet.ownership import APP, APP_LAYER, NOBODY, SKELETON, STAGER, Owners
 from ...ecosystems import ecosystems
 from ...model import Plan
 from ...text import parsing
 from ..diff import Contents, Item
-from ..diff.entries_of import name_of
 from ..diff.meeting import Meeting
 from .findings import Finding, shown
 

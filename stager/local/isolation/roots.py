@@ -14,7 +14,6 @@ import hashlib
 import os
 import shutil
 import stat
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from ...digest import Digest
 from ...errors import CannotWrite
 from ...files import regular
 from ...formats.errors import BadArchive
+from ...formats.gunzip import gunzipped
 from ...stacks import tree
 from ...stacks.build_context import temporary
 from ...store import disk
@@ -91,18 +91,11 @@ def _digest(fd: int) -> Digest:
 
 
 def _inflate(source: int, target: int, path: str) -> None:
-    decoder = zlib.decompressobj(31)
     try:
-        while part := os.read(source, _BUFFER):
-            while part and not decoder.eof:
-                disk.write(target, decoder.decompress(part, 4 * _BUFFER))
-                part = decoder.unconsumed_tail
-    except zlib.error:
-        raise BadImage(path, "its compressed data is damaged") from None
+        for part in gunzipped(iter(lambda: os.read(source, _BUFFER), b""), path, BadImage, more=True):
+            disk.write(target, part)
     except OSError as error:
         raise CannotWrite(f"the root filesystem {path}", disk.why(error)) from None
-    if not decoder.eof:
-        raise BadImage(path, "its compressed data is cut short")
 
 
 # --- unpacking -------------------------------------------------------------------------------------------------

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...digest import sha256
+from ...droplet.cutting import layer_ids
 from ...droplet.reader import DropletFile
 from ...errors import UsageError
 from ...files.writing import never
 from ...formats import tar
 from ...formats.archive import content_chunks, read_tar
 from ...formats.errors import BadArchive
-from ..cutting import gunzipped, layer_ids
+from ...formats.gunzip import gunzipped
 from ..envelopes import Gzip, NamedOptions, file_entry, folder_entry, packed, publishing
 from ..record import Exported, Platform, option
 from .release import TEMPLATES, Release, check_stemcell, make

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ...droplet.cutting import layer_ids
 from ...droplet.reader import DropletFile
+from ...files import whole
 from ...files.writing import never
+from ...formats.gunzip import gunzipped
 from ...store.errors import DigestMismatch
-from ..cutting import file_parts, gunzipped, layer_ids
 from ..envelopes import publishing
 from ..record import Deployment, Exported, Held, Options, Platform
 from .preflight import LARGEST, check
@@ -43,7 +45,7 @@ def export(
     """
     found = check(droplet, limit=options.limit, store=store)
     with publishing(out, stop) as sink:
-        for part in file_parts(droplet.path):
+        for part in whole.parts(droplet.path):
             sink.write(part)
         if sink.digest != droplet.digest:
             hint = "It changed while it was read; export again."
@@ -54,7 +56,7 @@ def export(
 
 def layers(path: str) -> tuple[str, ...]:
     """The diffIDs of the droplet's layers in an exported file. Raises Unreadable, BadArchive."""
-    return layer_ids(gunzipped(file_parts(path), path), path)
+    return layer_ids(gunzipped(whole.parts(path), path), path)
 
 
 def deploy(droplet: DropletFile, where: str, context: Deployment) -> Held:

@@ -6,18 +6,17 @@ launcher needs is looked at here: the folders beside the app, `staging_info.yml`
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from ...droplet.reader import DropletFile
-from ...errors import CannotWrite, Unreadable
+from ...errors import CannotWrite
 from ...facts import platforms, stacks
 from ...fetching.errors import TooLarge
-from ...files import regular
-from ...formats.errors import BadArchive
+from ...files.whole import parts
+from ...formats.gunzip import gunzipped
 from ...formats.tar_reader import Entry, read_entries
 from ...store import Store
 from ...text import parsing
@@ -95,19 +94,7 @@ def _read(droplet: DropletFile) -> dict[str, Any]:
 
 def _unpacked(path: str, name: str) -> Iterator[bytes]:
     """The archive, unpacked as the platform does it: one gzip member (RFC 1952) up to its checksum."""
-    decoder = zlib.decompressobj(31)
-    try:
-        with regular.opened(path) as file:
-            while not decoder.eof and (part := file.read(1 << 20)):
-                while part and not decoder.eof:
-                    yield decoder.decompress(part, 1 << 22)
-                    part = decoder.unconsumed_tail
-    except OSError as error:
-        raise Unreadable(path, error.strerror or str(error), "Name a droplet file.") from None
-    except zlib.error:
-        raise BadArchive(name, "its compressed data is damaged") from None
-    if not decoder.eof:
-        raise BadArchive(name, "its compressed data is cut short")
+    return gunzipped(parts(path, "Name a droplet file."), name, more=True)
 
 
 def _looked_at(name: str, entries: Iterable[Entry]) -> int:

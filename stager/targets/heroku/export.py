@@ -10,12 +10,13 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ...droplet.cutting import layer_ids
 from ...droplet.reader import DropletFile
-from ...files import temporary
+from ...files import temporary, whole
 from ...files.writing import never
 from ...formats import tar
+from ...formats.gunzip import gunzipped
 from ...store.errors import DigestMismatch
-from ..cutting import file_parts, gunzipped, layer_ids
 from ..envelopes import Gzip, publishing
 from ..record import Deployment, Exported, Held, Options, Platform
 
@@ -45,7 +46,7 @@ def export(
 
 def layers(path: str) -> tuple[str, ...]:
     """The diffIDs of the droplet's layers in a slug. Raises Unreadable, BadArchive."""
-    return layer_ids(gunzipped(file_parts(path), path), path)
+    return layer_ids(gunzipped(whole.parts(path), path), path)
 
 
 def deploy(droplet: DropletFile, where: str, context: Deployment) -> Held:

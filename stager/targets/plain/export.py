@@ -11,14 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ...droplet.cutting import layer_ids
 from ...droplet.reader import DropletFile
 from ...errors import UsageError
+from ...files import whole
 from ...files.writing import never
 from ...formats import tar
 from ...formats.archive import content_chunks, read_tar
 from ...formats.errors import BadArchive
+from ...formats.gunzip import gunzipped
 from ...text.templates import fill
-from ..cutting import file_parts, gunzipped, layer_ids
 from ..envelopes import Gzip, NamedOptions, Sink, file_entry, folder_entry, publishing
 from ..record import Exported, Options, Platform
 from .systemd import ONCE, units
@@ -111,9 +113,9 @@ def _bundle(name: str, droplet: DropletFile, archive: Gzip) -> None:
 
 def layers(path: str) -> tuple[str, ...]:
     """The diffIDs of the droplet's layers in either form. Raises BadArchive, Unreadable."""
-    first = next(iter(file_parts(path)), b"")
+    first = next(iter(whole.parts(path)), b"")
     if not first.startswith(b"\x1f\x8b"):
-        return layer_ids(file_parts(path), path)
+        return layer_ids(whole.parts(path), path)
     with read_tar(path, path, "gz") as archive:
         found = [member for member in archive.members if member.name.endswith(f"/{_DROPLET}") and not member.is_link]
         if len(found) != 1:

@@ -15,9 +15,10 @@ from made_droplets import stage
 
 from stager.errors import Unreadable
 from stager.evidence.diff import read
-from stager.evidence.diff.gzipped import first_difference, header_size
 from stager.evidence.verify.causes import compare
 from stager.evidence.verify.where import LOCK
+from stager.files.whole import first_difference
+from stager.formats.gunzip import header_size
 from stager.formats.tar import ROOT
 
 

@@ -1,6 +1,6 @@
-"""A gzip file as it is: whole, cut short, damaged, of several members, with something behind its end (RFC 1952).
+"""Deflate streams and gzip files as streams of parts (RFC 1951, 1952): whole ones, runs without an end, and damaged ones.
 
-Nothing of it is refused: what was found is told, and what could be inflated is given.
+What inflates the pieces that droplets are made of, and members of foreign archives, is in `inflate` and `archive`.
 """
 
 from __future__ import annotations
@@ -8,16 +8,69 @@ from __future__ import annotations
 import hashlib
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-from ...digest import Digest
-from ...droplet.reader import drained
-from ...errors import Unreadable
-from ...files import regular
+from ..errors import Unreadable
+from ..files import regular
+from ..files.whole import parts as file_parts
+from .errors import BadArchive
 
 MOST_BYTES = 1 << 36
 """A tar of more bytes than this is not read to its end (64 GiB)."""
-_BUFFER = 1 << 18
+_BUFFER = 1 << 20
+_READ = 1 << 18
+
+
+def inflated(parts: Iterable[bytes], label: str, *, open_end: bool = False) -> Iterator[bytes]:
+    """The bytes that a raw deflate stream holds, in parts of at most 1 MiB.
+
+    With `open_end` the stream is runs without a final block. Raises BadArchive for anything else.
+    """
+    decoder = zlib.decompressobj(-15)
+    try:
+        for part in parts:
+            if decoder.eof:
+                break
+            yield from drained(decoder, part)
+        yield decoder.flush()
+    except zlib.error:
+        raise BadArchive(label, "its compressed data is damaged") from None
+    if decoder.eof is open_end:
+        raise BadArchive(label, "its compressed data is cut short" if not open_end else "ends where it should not")
+
+
+def drained(decoder: zlib._Decompress, data: bytes) -> Iterator[bytes]:
+    """All that `data` makes the decoder give, in parts of at most 1 MiB. Raises zlib.error."""
+    out = b""
+    while (data or len(out) == _BUFFER) and not decoder.eof:
+        out = decoder.decompress(data, _BUFFER)
+        data = decoder.unconsumed_tail
+        yield out
+
+
+def gunzipped(
+    parts: Iterable[bytes], label: str, fail: Callable[[str, str], Exception] = BadArchive, *, more: bool = False
+) -> Iterator[bytes]:
+    """What the one member of a gzip file holds; its checksum and its exact end are checked, and `fail` makes the error.
+
+    With `more`, what follows the member is passed over.
+    """
+    decoder = zlib.decompressobj(31)
+    try:
+        for part in parts:
+            behind = part if decoder.eof else b""
+            yield from drained(decoder, part)
+            if (behind or decoder.unused_data) and not more:
+                raise fail(label, "has bytes after its end")
+            if decoder.eof and more:
+                break
+    except zlib.error:
+        raise fail(label, "its compressed data is damaged") from None
+    if not decoder.eof:
+        raise fail(label, "its compressed data is cut short")
+
+
+# --- as far as possible ----------------------------------------------------------------------------------------
 
 
 class Gzipped:
@@ -70,7 +123,7 @@ class Gzipped:
     def _member(self, source: _Input) -> Iterator[bytes]:
         decoder, self._crc, self._size = zlib.decompressobj(-15), 0, 0
         while not decoder.eof:
-            part = source.take(_BUFFER)
+            part = source.take(_READ)
             if not part:
                 self.cut, self.damage = True, "its compressed data is cut short"
                 return
@@ -112,7 +165,7 @@ class _Input:
         self.position = 0
 
     def _fill(self, count: int) -> None:
-        while len(self._held) < count and (more := os.read(self._fd, _BUFFER)):
+        while len(self._held) < count and (more := os.read(self._fd, _READ)):
             self._held += more
 
     def peek(self, count: int) -> bytes:
@@ -135,7 +188,7 @@ class _Input:
     def rest(self) -> int:
         """How many bytes are left; they are read and forgotten."""
         count = len(self._held)
-        while more := os.read(self._fd, _BUFFER):
+        while more := os.read(self._fd, _READ):
             count += len(more)
         return count
 
@@ -155,45 +208,6 @@ def header_size(data: bytes) -> int:
             at = end + 1
     at += 2 if flags & 2 else 0
     return at if at <= len(data) else 0
-
-
-# --- whole files -------------------------------------------------------------------------------------------------
-
-
-def digest_of(path: str) -> Digest:
-    """The SHA-256 of a whole file. Raises Unreadable."""
-    try:
-        with regular.opened(path) as file:
-            return Digest("sha256:" + hashlib.file_digest(file, "sha256").hexdigest())
-    except OSError as error:
-        raise Unreadable(path, error.strerror or str(error)) from None
-
-
-def first_difference(one: Iterator[bytes], other: Iterator[bytes]) -> int | None:
-    """The first byte at which two streams differ, which may be the length of the shorter one; None when they are equal."""
-    at, a, b = 0, b"", b""
-    while True:
-        a, b = a or _next(one), b or _next(other)
-        count = min(len(a), len(b))
-        if not count:
-            return at if a or b else None
-        if a[:count] != b[:count]:
-            return at + next(i for i in range(count) if a[i] != b[i])
-        at, a, b = at + count, a[count:], b[count:]
-
-
-def _next(parts: Iterator[bytes]) -> bytes:
-    return next((part for part in parts if part), b"")
-
-
-def file_parts(path: str) -> Iterator[bytes]:
-    """A file's raw bytes. Raises Unreadable."""
-    try:
-        with regular.opened(path) as file:
-            while part := file.read(_BUFFER):
-                yield part
-    except OSError as error:
-        raise Unreadable(path, error.strerror or str(error)) from None
 
 
 def tar_position(path: str, offset: int) -> int:

@@ -10,20 +10,22 @@ import hashlib
 import os
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
+from typing import Any
 
-from ...digest import Digest
-from ...droplet import reader
-from ...errors import StagerError, Unreadable
-from ...files import regular
-from ...formats import codec
-from ...formats.archive.stream import decompressed
-from ...formats.errors import BadArchive
-from ...text import parsing
-from ...text.typed import Node
-from .contents import Contents, Extent, Item, LayerPart, total
-from .entries_of import FACTS, LOOKING, Kept, files, read
-from .facts import facets
-from .gzipped import Gzipped, digest_of
+from ..digest import Digest
+from ..errors import StagerError, Unreadable
+from ..files import regular
+from ..files.whole import digest_of
+from ..formats import codec
+from ..formats.archive.stream import decompressed
+from ..formats.errors import BadArchive
+from ..formats.gunzip import Gzipped, inflated
+from ..planning import lockfile
+from ..text import parsing
+from ..text.typed import Node
+from . import reader
+from .contents import FACTS, LOOKING, Contents, Extent, Item, Kept, LayerPart, files, of_plan, total
+from .contents import read as read_items
 
 _BUFFER = 1 << 20
 _HEAD = len(codec.HEADER)
@@ -76,7 +78,7 @@ def _entries(gzip: Gzipped, kept: Kept) -> Iterator[Item]:
     """The entries that can be read; then the rest of the file, for what is to be said of it."""
     stream, count, damage = gzip.parts(), 0, ""
     try:
-        for count, one in enumerate(read(stream, "it", kept)):
+        for count, one in enumerate(read_items(stream, "it", kept)):
             if count >= MOST_ENTRIES:
                 damage = f"it has more than {MOST_ENTRIES} entries"
                 break
@@ -137,7 +139,7 @@ def _layer(path: str, label: str, name: str, part: reader.Part) -> LayerPart:
 
     return LayerPart(
         name,
-        lambda kept: read(checked(extent, label), label, kept, name),
+        lambda kept: read_items(checked(extent, label), label, kept, name),
         digest=lambda: blob_digest(extent),
         size=part.size + _HEAD + _LAST,
         extent=extent,
@@ -152,9 +154,11 @@ def _behind(path: str, label: str, offset: int, size: int) -> LayerPart:
     extent = Extent(path, offset, size)
 
     def tar() -> Iterator[bytes]:
-        return reader.inflated(raw(extent), label, open_end=True)
+        return inflated(raw(extent), label, open_end=True)
 
-    return LayerPart(_ENVELOPE, lambda kept: read(tar(), label, kept, _ENVELOPE), size=size, extent=extent, tar=tar)
+    return LayerPart(
+        _ENVELOPE, lambda kept: read_items(tar(), label, kept, _ENVELOPE), size=size, extent=extent, tar=tar
+    )
 
 
 def blob_digest(extent: Extent) -> str:
@@ -211,7 +215,7 @@ def gunzipped(path: str, label: str) -> Iterator[bytes]:
 def _read_through(path: str, label: str, digest: Digest) -> Contents:
     """Everything, inflated once; cut by the tar's own offsets where the archive says how long its layers are."""
     kept: Kept = {}
-    items = tuple(read(gunzipped(path, label), label, kept))
+    items = tuple(read_items(gunzipped(path, label), label, kept))
     kind = "droplet" if any(item.outside for item in items) else "slug"
     if not any(item.path == "" or not item.outside for item in items):
         raise BadArchive(label, "holds no app folder")
@@ -310,3 +314,36 @@ def _marks(path: str, label: str, sizes: list[int]) -> list[str]:
                 found.append(f"sha256:{state.hexdigest()}")
                 state, left = hashlib.sha256(), next(stretch, 0)
     return [*found, *[""] * (len(sizes) - len(found))]
+
+
+# --- what it says of itself ------------------------------------------------------------------------------------
+
+
+def facets(kept: Kept, label: str) -> dict[str, Any]:
+    """Plan, processes and environment, as arguments of `Contents`; with notes on what is missing or cannot be read.
+
+    A damaged record must not hide where the damage is, so it costs its facet and is noted, and the files still are compared.
+    """
+    found: dict[str, Any] = {}
+    notes = []
+    try:
+        if FACTS[1] in kept:
+            found |= of_plan(lockfile.loads(kept[FACTS[1]], f"{label}: {FACTS[1]}").plan)
+        else:
+            notes.append("it carries no plan of stager: packages and runtimes are not known")
+    except StagerError as error:
+        notes.append(f"the plan it carries cannot be read: {error.message}")
+    try:
+        if FACTS[0] in kept:
+            facts = reader.launch_facts(kept[FACTS[0]], label)
+            found["processes"] = _texts(facts["processes"])
+            found["env"] = _texts(facts.get("env"))
+    except StagerError as error:
+        notes.append(f"what it launches cannot be read: {error.message}")
+    return {**found, "notes": tuple(notes)}
+
+
+def _texts(table: object) -> dict[str, str]:
+    """The members of a table that are texts."""
+    pairs = table.items() if isinstance(table, dict) else ()
+    return {str(name): value for name, value in pairs if isinstance(value, str)}

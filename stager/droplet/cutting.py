@@ -12,14 +12,12 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
-from ..droplet.launch import LAYERS
-from ..errors import Unreadable
-from ..files import regular
 from ..formats.errors import BadArchive
 from ..formats.tar import BLOCK, END, ROOT
 from ..formats.tar_reader import read_entries
 from ..text import parsing
 from ..text.typed import Node
+from .launch import LAYERS
 
 _LARGEST = 1 << 26
 """The most bytes of a skeleton, and of an envelope, that are held in memory."""
@@ -116,33 +114,3 @@ def _app(envelope: int, crc: int, held: bytearray, stream: Iterator[bytes], labe
         state.update(held)
         count += len(held)
     return "sha256:" + state.hexdigest() if count else ""
-
-
-# --- where the tar comes from ----------------------------------------------------------------------------------
-
-
-def file_parts(path: str) -> Iterator[bytes]:
-    """The bytes of a file. Raises Unreadable."""
-    try:
-        with regular.opened(path) as file:
-            while part := file.read(1 << 20):
-                yield part
-    except OSError as error:
-        raise Unreadable(path, error.strerror or str(error), "Name a file that stager exported.") from None
-
-
-def gunzipped(parts: Iterable[bytes], label: str) -> Iterator[bytes]:
-    """What one gzip member holds; its checksum and its exact end are checked. Raises BadArchive."""
-    decoder = zlib.decompressobj(31)
-    try:
-        for part in parts:
-            while part and not decoder.eof:
-                yield decoder.decompress(part, 1 << 22)
-                part = decoder.unconsumed_tail or decoder.unused_data
-            if part:
-                raise BadArchive(label, "has bytes after its end")
-        yield decoder.flush()
-    except zlib.error:
-        raise BadArchive(label, "its compressed data is damaged") from None
-    if not decoder.eof:
-        raise BadArchive(label, "its compressed data is cut short")
