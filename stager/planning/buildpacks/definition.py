@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...digest import Digest
+from ...ecosystems import ECOSYSTEMS
+from ...runtimes import MODULES
 from ...text.typed import Node
 from .vocabulary import CLAIMS, KINDS, Buildpack, Condition, DetectRule, Option, Refusal, Script, Server, StartRule
 
@@ -41,15 +43,15 @@ def build(root: Node, folder: str, inputs: tuple[str, ...], templates: Mapping[s
     return Buildpack(
         name=_name(root, folder),
         version=root.str("version"),
-        ecosystem=root.str("ecosystem", ""),
+        ecosystem=_ecosystem(root),
         looks_for=root.str("looks_for"),
         digest=digest,
         inputs=inputs,
         detect=tuple(_detect(node) for node in root.list("detect")),
         refuse=tuple(_refusal(node) for node in root.list("refuse")),
-        runtimes=_strings(root, "runtimes"),
+        runtimes=_runtimes(root, "runtimes"),
         managers=tuple(_texts(root, "managers").items()),
-        alternatives=tuple((key, _strings(root.at("alternatives"), key)) for key in root.table("alternatives")),
+        alternatives=tuple((key, _runtimes(root.at("alternatives"), key)) for key in root.table("alternatives")),
         env=tuple(_env(name, node) for name, node in root.table("env").items()),
         start=tuple(_start(node, servers) for node in root.list("start")),
         servers=servers,
@@ -133,6 +135,21 @@ def _strings(node: Node, key: str) -> tuple[str, ...]:
     if found is not None and isinstance(found.value, str):
         return (found.value,)
     return tuple(node.strings(key))
+
+
+def _runtimes(node: Node, key: str) -> tuple[str, ...]:
+    found = _strings(node, key)
+    for name in found:
+        if name not in MODULES:
+            node.at(key).fail(f"no runtime is called {name!r}{nearest(name, tuple(MODULES))}")
+    return found
+
+
+def _ecosystem(root: Node) -> str:
+    name = str(root.str("ecosystem", ""))
+    if name and name not in ECOSYSTEMS:
+        root.at("ecosystem").fail(f"no ecosystem is called {name!r}{nearest(name, tuple(ECOSYSTEMS))}")
+    return name
 
 
 def _pattern(node: Node) -> str:
