@@ -55,6 +55,8 @@ def cli() -> str:
         MADE,
         "`stager COMMAND --help` prints the same. Options may come before or after the other arguments. "
         "[errors.md](errors.md) explains the exit statuses, [json.md](json.md) what `--json` prints.",
+        "`source <(stager completion bash)` lets bash complete commands, options and paths; `stager completion zsh` and "
+        "`fish` are for those. `stager help --man` prints the manual page. Both need the extra `stager[completion]`.",
         " · ".join(f"[{name}](#stager-{name.replace(' ', '-')})" for name in parsers),
         "| every command takes | |\n|---|---|\n" + "".join(_row(action) for action in shared),
     ]

@@ -18,7 +18,7 @@ from .. import targets
 from ..droplet.reader import DropletFile, open_droplet
 from ..errors import Cancelled, StagerError, UsageError
 from ..store.errors import DigestMismatch
-from .record import Deployment, Held, Platform
+from .record import Deployment, Held, Options, Platform
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +66,28 @@ class Outcome:
         }
 
 
+def prepared(aims: Sequence[Aim], context: Deployment) -> Deployment:
+    """The deployment to these aims. Raises UsageError, before any work, for what could not succeed at one of them."""
+    if len(set(aims)) < len(aims):
+        raise UsageError("an aim is given twice", "Give each once.")
+    for aim in aims:
+        if check := targets.load(aim.target).check:
+            check(aim.where)
+    context = replace(
+        context, image=context.image or _repository(aims), targets=tuple(dict.fromkeys(aim.target for aim in aims))
+    )
+    for aim in aims:
+        _options(targets.load(aim.target), context)
+    return context
+
+
 def deploy(path: str, aims: Sequence[Aim], context: Deployment) -> list[Outcome]:
     """Bring the droplet file to every aim, at the same time; one outcome an aim, in their order.
 
-    Raises UsageError when an aim is given twice, and what opening the droplet raises; what a target raises is its outcome.
+    `context` is what `prepared` gave. Raises what opening the droplet raises; what a target raises is its outcome.
     """
-    if len(set(aims)) < len(aims):
-        raise UsageError("an aim is given twice", "Give each once.")
     with open_droplet(path, context.store):
         pass  # so that what is no droplet is said once, and its digests are remembered for all
-    context = replace(
-        context,
-        image=context.image or _repository(aims),
-        targets=tuple(dict.fromkeys(aim.target for aim in aims)),
-    )
     with ThreadPoolExecutor(len(aims) or 1, "deploy") as pool:
         return list(pool.map(lambda aim: _one(path, aim, context), aims))
 
@@ -106,11 +114,16 @@ def _short(layers: Sequence[str]) -> str:
 
 
 def _written(platform: Platform[Any], droplet: DropletFile, where: str, context: Deployment) -> Held:
-    """A format that is a file or folder here; its options are those of the deployment that it knows."""
-    known = {field.name for field in fields(platform.options)} & {field.name for field in fields(context)}
-    options = platform.options(**{name: getattr(context, name) for name in known})
-    made = platform.export(droplet, where, options, store=context.store)
+    """A format that is a file or folder here."""
+    made = platform.export(droplet, where, _options(platform, context), store=context.store)
     return Held(made.digest, platform.layers(made.path), "read back from what was written")
+
+
+def _options(platform: Platform[Any], context: Deployment) -> Options:
+    """A target's options: those of the deployment that it knows."""
+    known = {field.name for field in fields(platform.options)} & {field.name for field in fields(context)}
+    found: Options = platform.options(**{name: getattr(context, name) for name in known})
+    return found
 
 
 def _repository(aims: Sequence[Aim]) -> str:

@@ -138,3 +138,5 @@ class Platform(Generic[O_co]):
     output: str
     """What the export is called when nobody names it."""
     deploy: Callable[[DropletFile, str, Deployment], Held] | None = None
+    check: Callable[[str], object] | None = None
+    """Raises UsageError when `where` can be no place there, before any work."""

@@ -121,3 +121,21 @@ def test_no_aim_and_the_same_aim_twice_are_refused(droplet: Path, tmp_path: Path
     done = deploy(tmp_path, droplet, "--to", "plain=x.tar", "--to", "plain=x.tar")
     assert (done.code, "given twice" in done.err) == (2, True)
     assert not (tmp_path / "x.tar").exists()
+
+
+@pytest.mark.parametrize(
+    ("aims", "why"),
+    [
+        (("oci=Bad:Tag:",), "names no image"),
+        (("tar=x.tar", "openshift=out"), "no repository is named"),
+        (("tar=x.tar", "oci=h.invalid/x", "--base", "a", "--base-root", "b"), "exclude each other"),
+    ],
+)
+def test_what_cannot_succeed_is_told_before_an_app_is_staged(
+    aims: tuple[str, ...], why: str, tmp_path: Path, droplet: Path
+) -> None:
+    words = [word if word.startswith("--") or "=" not in word else f"--to={word}" for word in aims]
+    done = stager("deploy", droplet.parent / "app", *words, store=tmp_path / "store", cwd=tmp_path)
+    assert (done.code, done.out) == (2, "")
+    assert why in done.err
+    assert list(tmp_path.iterdir()) == []

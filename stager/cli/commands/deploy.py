@@ -33,7 +33,7 @@ def _run(arguments: argparse.Namespace) -> int:
     import threading
 
     from ...files import temporary
-    from ...targets.deploying import Aim, deploy
+    from ...targets.deploying import Aim, deploy, prepared
     from ...targets.record import Deployment
     from .stage import droplet_of
 
@@ -56,6 +56,7 @@ def _run(arguments: argparse.Namespace) -> int:
         progress=shared.progress(arguments),
         cancel=cancel,
     )
+    context = prepared(aims, context)
     with temporary.folder("deploy") as scratch:
         try:
             outcomes = deploy(droplet_of(arguments, scratch), aims, context)

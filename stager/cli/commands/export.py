@@ -8,10 +8,8 @@ from functools import partial
 
 from ...files import writing
 from ...targets import load
-from . import shared
+from . import MODULES, shared
 from .options import add_options, options_of
-
-PLATFORMS = ("cloudfoundry", "heroku", "bosh", "tar", "systemd")
 
 
 def _configure(name: str, parser: argparse.ArgumentParser) -> None:
@@ -47,5 +45,7 @@ def add_export(parser: argparse.ArgumentParser, output: str) -> None:
 
 
 COMMANDS: dict[str, shared.Row] = {
-    f"export {name}": (partial(_run, name), partial(_configure, name)) for name in PLATFORMS
+    words: (partial(_run, words.partition(" ")[2]), partial(_configure, words.partition(" ")[2]))
+    for words, (module, _) in MODULES.items()
+    if module == "export"
 }

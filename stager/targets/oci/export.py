@@ -18,6 +18,7 @@ from .image import Blob, Image, Shipment, compose, own_layers, shipment
 from .labels import PORT, droplet_order, read_recipe, recipe_of
 from .layout import write_archive, write_layout
 from .rebase import own_of
+from .registry.reference import parse
 from .source import Source, images
 
 if TYPE_CHECKING:
@@ -147,7 +148,6 @@ def deploy(droplet: DropletFile, where: str, context: Deployment) -> Held:
     from .registry.access import Access
     from .registry.client import connect
     from .registry.push import push
-    from .registry.reference import parse
 
     reference = parse(where)
     wishes = {"plain_http": context.plain_http, "cancel": context.cancel}
@@ -164,4 +164,4 @@ def deploy(droplet: DropletFile, where: str, context: Deployment) -> Held:
     return Held(pushed.reference, held, "the registry's manifest names the droplet's own blobs")
 
 
-OCI = Platform("oci", "write an OCI image", OciOptions, export, layers, "image.tar", deploy)
+OCI = Platform("oci", "write an OCI image", OciOptions, export, layers, "image.tar", deploy, parse)
