@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ECOSYSTEMS = {
     "pypi": "stager.ecosystems.pypi",
     "npm": "stager.ecosystems.npm",
-    "deb": "stager.ecosystems.debian",
+    "deb": "stager.ecosystems.deb",
 }
 """Name → the module with its record, `ECOSYSTEM`; in the order in which they are told."""
 

@@ -227,6 +227,9 @@ class Ecosystem:
     """The lock that `make_lock` would make. Raises LockFailed for one that only another tool makes."""
     make_lock: Callable[[MakeRequest, Workplace], bytes] | None = None
     """A lock by the ecosystem's own resolver. Raises NeedsBuild, LockFailed, BadManifest. None where there is none."""
+    advice: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Lock → words for advice when its resolver failed: the `manifest` to correct, the `command` that makes the lock without
+    stager, the `settings` that hold a login, the `cafile` setting, and `listed`, a command that shows a package's versions."""
 
     layouts: Mapping[str, Unpack] = field(default_factory=dict)
     """Layout of an artifact → its recipe; a recipe never changes its output."""

@@ -15,7 +15,7 @@ from typing import Any
 from .. import __version__
 from ..digest import Digest, canonical_json, sha256
 from ..droplet.reader import DropletFile
-from ..ecosystems.deb import PATCHELF
+from ..ecosystems.deb.files import PATCHELF
 from ..formats.errors import BadArchive
 from ..formats.tar import ROOT
 from ..formats.tar_reader import Entry, read_entries

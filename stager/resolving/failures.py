@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 
-_MANIFESTS = {"uv.lock": "pyproject.toml", "pylock.toml": "requirements.txt", "package-lock.json": "package.json"}
-_ALONE = {
-    "uv.lock": "uv lock",
-    "pylock.toml": "uv pip compile requirements.txt --format pylock.toml -o pylock.toml",
-    "package-lock.json": "npm install --package-lock-only",
+from ..ecosystems import ecosystems
+
+_USUAL = {
+    "manifest": "the manifest",
+    "command": "its own tool",
+    "settings": "the index's URL",
+    "cafile": "SSL_CERT_FILE",
+    "listed": "its own tool",
 }
-_SETTINGS = {"package-lock.json": ".npmrc (//HOST/:_authToken=…)"}
-_CAFILE = {"package-lock.json": "cafile in .npmrc"}
-_LISTED = {"package-lock.json": "npm view NAME versions"}
+"""What is said where an ecosystem has no words of its own (`Ecosystem.advice`)."""
 _CAUSES = (
     (
         r"certificate|SELF_SIGNED_CERT|UNABLE_TO_(?:GET_ISSUER|VERIFY)|CERT_HAS_EXPIRED|UnknownIssuer",
@@ -67,15 +68,8 @@ def hint(lock: str, said: str, kept_off: bool) -> str:
     again = "Then run 'stager lock' again."
     if kept_off:
         return f"Name that place in this machine's own configuration if it is to be asked, or remove what asks for it. {again}"
+    words = {**_USUAL, **next((one.advice[lock] for one in ecosystems() if lock in one.advice), {})}
     text = next((text for pattern, text in _CAUSES if re.search(pattern, said)), "")
     if not text:
-        return (
-            f"If that does not say what to change, make {lock} with '{_ALONE.get(lock, 'its own tool')}' and commit it."
-        )
-    filled = text.format(
-        manifest=_MANIFESTS.get(lock, "the manifest"),
-        settings=_SETTINGS.get(lock, "a netrc file or the index's URL in pip.conf or uv.toml"),
-        cafile=_CAFILE.get(lock, "SSL_CERT_FILE"),
-        listed=_LISTED.get(lock, "pip index versions NAME"),
-    )
-    return f"{filled} {again}"
+        return f"If that does not say what to change, make {lock} with '{words['command']}' and commit it."
+    return f"{text.format(**words)} {again}"

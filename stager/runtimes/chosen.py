@@ -16,7 +16,7 @@ from .releases import Releases
 from .version_requests import Request
 
 if TYPE_CHECKING:
-    from ..ecosystems.deb_index import Stanza
+    from ..ecosystems.deb.index import Stanza
     from .record import RuntimeRequest
 
 Asked = Sequence[tuple[str, Reason]]

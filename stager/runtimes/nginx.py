@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..ecosystems import deb
-from ..ecosystems.deb_index import select
+from ..ecosystems.deb import files as deb
+from ..ecosystems.deb.index import select
 from ..facts import stacks
 from ..model import Artifact, Runtime
 from .chosen import Chosen, check_needs, debs, kept, package_name, reason

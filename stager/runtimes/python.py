@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from typing import Any
 
-from ..ecosystems.deb_index import Index, select
+from ..ecosystems.deb.index import Index, select
 from ..errors import StagerError
 from ..facts import stacks
 from ..model import Artifact, Runtime, Stack

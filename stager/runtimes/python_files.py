@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from ..ecosystems import deb
+from ..ecosystems.deb import files as deb
 from ..ecosystems.errors import Mislabelled
 from ..formats.archive import content_bytes
 from ..formats.tar import Entry

@@ -10,7 +10,7 @@ from .version_requests import beginning
 
 if TYPE_CHECKING:
     from ..ecosystems import Unpack
-    from ..ecosystems.deb_index import Index, Web
+    from ..ecosystems.deb.index import Index, Web
     from ..model import Artifact, Plan, Reason, Runtime, Stack
     from ..net.indexes import Indexes
     from .chosen import Asked, Chosen
@@ -41,7 +41,7 @@ class RuntimeRequest:
 
     def debian(self, suite: str, keyring: bytes) -> Index:
         """The index of a Debian suite with its security archive. Raises IntegrityError, FetchError."""
-        from ..ecosystems.deb_index import DebianMirrors, merged
+        from ..ecosystems.deb.index import DebianMirrors, merged
 
         mirrors = DebianMirrors(*self.indexes.debian(self.stack.suite))
         return merged(self.web, mirrors, suite, self.stack.architecture, keyring)

@@ -11,13 +11,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..ecosystems import deb_index
+from ..ecosystems.deb import index as deb_index
 from ..errors import UsageError
 from .errors import UnknownPackage
 from .lock import Lock, Pin
 
 if TYPE_CHECKING:
-    from ..ecosystems.deb_index import DebianMirrors, Index, Stanza, Web
+    from ..ecosystems.deb.index import DebianMirrors, Index, Stanza, Web
     from .definition import Definition, Part
 
 _RELATION = re.compile(r"\s*([a-z0-9][a-z0-9+.-]*)(?::[a-z0-9-]+)?\s*(?:\(\s*(<<|<=|=|>=|>>)\s*([^)\s]+)\s*\))?\s*")

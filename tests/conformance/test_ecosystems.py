@@ -209,6 +209,7 @@ def test_who_needs_whom_is_one_kind_of_value(one: Ecosystem) -> None:
 @every
 def test_a_lock_is_made_under_a_name_that_is_read(one: Ecosystem) -> None:
     assert (one.lock_name is None) == (one.make_lock is None)
+    assert set(one.advice) <= set(one.locks)
     if one.lock_name is None:
         return
     tree = SourceTree.of(dict.fromkeys(one.manifests[:1], "{}" if one.manifests[0].endswith(".json") else ""))

@@ -50,7 +50,7 @@ def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "tests" / "support" / "toy_ecosystem", place / "stager" / "ecosystems" / "toy")
     registry = place / "stager" / "ecosystems" / "__init__.py"
-    line = '    "deb": "stager.ecosystems.debian",\n'
+    line = '    "deb": "stager.ecosystems.deb",\n'
     text = registry.read_text()
     assert line in text
     registry.write_text(text.replace(line, f'{line}    "toy": "stager.ecosystems.toy",\n'))

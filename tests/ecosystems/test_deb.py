@@ -18,8 +18,8 @@ from debian_archive import live, real_mirrors
 from elf_builder import AARCH64, X86_64, make_elf
 
 from stager.digest import sha256
-from stager.ecosystems import deb
-from stager.ecosystems.deb_index import merged
+from stager.ecosystems.deb import files as deb
+from stager.ecosystems.deb.index import merged
 from stager.ecosystems.errors import Mislabelled
 from stager.facts import stacks
 from stager.formats import elf

@@ -6,7 +6,7 @@ import re
 import pytest
 from debian_archive import MIRRORS, Pages, keyring, live, publish, real_mirrors, signed, stanza
 
-from stager.ecosystems.deb_index import Index, Stanza, closure, merged, packages, select, verify
+from stager.ecosystems.deb.index import Index, Stanza, closure, merged, packages, select, verify
 from stager.ecosystems.errors import BadSignature
 from stager.errors import StagerError
 from stager.facts import stacks

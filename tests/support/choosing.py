@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stager import runtimes
-from stager.ecosystems.deb_index import DebianMirrors, Web
+from stager.ecosystems.deb.index import DebianMirrors, Web
 from stager.model import Plan, Reason, Runtime, Stack
 from stager.net.indexes import Indexes
 from stager.runtimes.chosen import Asked, Chosen

@@ -12,7 +12,7 @@ from functools import cache
 import pysequoia
 import requests
 
-from stager.ecosystems.deb_index import DebianMirrors
+from stager.ecosystems.deb.index import DebianMirrors
 from stager.net.errors import Unreachable
 from stager.net.indexes import Indexes
 

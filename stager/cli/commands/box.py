@@ -139,7 +139,7 @@ def run_lock(arguments: argparse.Namespace) -> int:
 def _pin(definition: Definition, arguments: argparse.Namespace) -> Lock:
     import time
 
-    from ...ecosystems.deb_index import DebianMirrors
+    from ...ecosystems.deb.index import DebianMirrors
     from ...fetching.web import Web
     from ...net.indexes import Indexes
     from ...stacks import resolve

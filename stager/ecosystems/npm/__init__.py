@@ -253,6 +253,16 @@ def _inventory(installed: Installed) -> Said:
     return inventory(installed)
 
 
+_ADVICE = {
+    "package-lock.json": {
+        "manifest": "package.json",
+        "command": "npm install --package-lock-only",
+        "settings": ".npmrc (//HOST/:_authToken=…)",
+        "cafile": "cafile in .npmrc",
+        "listed": "npm view NAME versions",
+    }
+}
+
 ECOSYSTEM = Ecosystem(
     name="npm",
     title="npm",
@@ -277,6 +287,7 @@ ECOSYSTEM = Ecosystem(
     needs=_needs,
     lock_name=_lock_name,
     make_lock=_make_lock,
+    advice=_ADVICE,
     layouts={LAYOUT: unpack},
     links=_links,
     check=_check,

@@ -297,6 +297,19 @@ def _inventory(installed: Installed) -> Said:
     return inventory(installed)
 
 
+_SHARED = {
+    "settings": "a netrc file or the index's URL in pip.conf or uv.toml",
+    "listed": "pip index versions NAME",
+}
+_ADVICE = {
+    "uv.lock": {"manifest": "pyproject.toml", "command": "uv lock", **_SHARED},
+    "pylock.toml": {
+        "manifest": "requirements.txt",
+        "command": "uv pip compile requirements.txt --format pylock.toml -o pylock.toml",
+        **_SHARED,
+    },
+}
+
 ECOSYSTEM = Ecosystem(
     name="pypi",
     title="Python",
@@ -321,6 +334,7 @@ ECOSYSTEM = Ecosystem(
     needs=_needs,
     lock_name=_lock_name,
     make_lock=_make_lock,
+    advice=_ADVICE,
     layouts={LAYOUT: unpack},
     listing=Listing(_is_list, _claims, _unplanned, PLACE),
     notes=_notes,

@@ -67,4 +67,5 @@ def _installed(plan: Plan) -> frozenset[str]:
     from ...droplet.contents import Package
     from ...ecosystems import by_layout
 
-    return frozenset(Package.of(artifact).name for artifact in plan.artifacts if artifact.layout in by_layout())
+    packages = by_layout()
+    return frozenset(Package.of(artifact).name for artifact in plan.artifacts if artifact.layout in packages)

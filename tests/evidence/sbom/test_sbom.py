@@ -25,7 +25,7 @@ from evidence_apps import SITUATIONS, Situation, Staged, stage
 
 from stager.digest import Digest
 from stager.droplet.reader import open_droplet
-from stager.ecosystems import deb_copyright
+from stager.ecosystems.deb import copyright as deb_copyright
 from stager.ecosystems.licence import Licence
 from stager.ecosystems.npm import inventory as npm_packages
 from stager.evidence import receipt, sbom

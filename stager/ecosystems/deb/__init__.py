@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from .record import Ecosystem, Wanted
+from ..record import Ecosystem, Wanted
 
 if TYPE_CHECKING:
-    from ..formats.archive import Held
-    from ..model import Artifact
-    from ..net.indexes import Indexes
-    from .installed import Installed, Said
-    from .record import Unpack
+    from ...formats.archive import Held
+    from ...model import Artifact
+    from ...net.indexes import Indexes
+    from ..installed import Installed, Said
+    from ..record import Unpack
 
 
 def _order(version: str) -> Any:
@@ -31,7 +31,7 @@ def _locate(wanted: Wanted) -> Iterator[str]:
 
     What apt happens to be configured with may be a partial mirror, so the default archive comes after it.
     """
-    from ..net.indexes import default_debian, joined
+    from ...net.indexes import default_debian, joined
 
     name, indexes = wanted.artifact.filename, wanted.indexes
     security = name.startswith("pool/updates/")
@@ -42,19 +42,19 @@ def _locate(wanted: Wanted) -> Iterator[str]:
 
 
 def _page(indexes: Indexes) -> str:
-    from ..net.indexes import joined
+    from ...net.indexes import joined
 
     return joined(indexes.debian("bookworm")[0], "dists/bookworm/InRelease")
 
 
 def _look(artifact: Artifact, held: Held, recipe: Unpack) -> dict[str, Any]:
-    from .deb_copyright import look
+    from .copyright import look
 
     return look(artifact, held, recipe)
 
 
 def _inventory(installed: Installed) -> Said:
-    from .deb_copyright import inventory
+    from .copyright import inventory
 
     return inventory(installed)
 

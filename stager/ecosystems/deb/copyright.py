@@ -13,14 +13,14 @@ from urllib.parse import unquote
 
 from stager.formats.archive import Archive, Held, content_bytes, read_deb
 
-from .installed import Said
-from .licence import Licence, expression, named
+from ..installed import Said
+from ..licence import Licence, expression, named
 
 if TYPE_CHECKING:
     from stager.model import Artifact
 
-    from .installed import Installed
-    from .record import Unpack
+    from ..installed import Installed
+    from ..record import Unpack
 
 _LARGEST = 8 << 20
 _DOC = re.compile(r"usr/share/doc/([^/]+)(?:/copyright)?")

