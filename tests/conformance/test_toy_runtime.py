@@ -177,6 +177,13 @@ def test_it_is_in_the_bill_of_materials(toy: Toy) -> None:
     assert needs["runtime:toy"] == ["pkg:generic/toy@1.10.0"]
 
 
+def test_it_is_reported(toy: Toy, tmp_path: Path) -> None:
+    toy.run("report", toy.droplet, "-o", tmp_path / "report.html").good()
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "<dt>Toy</dt><dd><bdi>1.10.0</bdi></dd>" in page
+    assert "Runtimes" in page
+
+
 def test_an_app_that_starts_it_without_having_it_is_told_how(code: Path, server: Server, tmp_path: Path) -> None:
     toy = Toy(code, server, tmp_path)
     (toy.app / "main.toy").rename(toy.app / "other")
