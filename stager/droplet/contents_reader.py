@@ -26,6 +26,7 @@ from ..text.typed import Node
 from . import reader
 from .contents import FACTS, LOOKING, Contents, Extent, Item, Kept, LayerPart, files, of_plan, total
 from .contents import read as read_items
+from .cutting import layer_ids
 
 _BUFFER = 1 << 20
 _HEAD = len(codec.HEADER)
@@ -258,8 +259,12 @@ def _assign(
     count, sizes = lengths
     *spans, (_, outer) = _spans(items, count, sizes)
     inner = [(name, part) for name, part in spans if part]
-    ends = [part[-1].end for _, part in inner]
-    marks = _marks(path, label, [end - before for before, end in zip([0, *ends], ends, strict=False)])
+    try:
+        marks = layer_ids(gunzipped(path, label), label)
+    except BadArchive:
+        marks = ()
+    if len(marks) != len(inner):  # it is not what it says
+        marks = ("",) * len(inner)
     found.layers = tuple(
         _ready(name, part, kept if not index else {}, diff_id)
         for index, ((name, part), diff_id) in enumerate(zip(inner, marks, strict=True))
@@ -297,23 +302,6 @@ def _spans(items: tuple[Item, ...], count: int, sizes: list[tuple[str, int]]) ->
     first = next((index for index in range(at, len(items)) if items[index].outside), len(items))
     yield named("app", items[at:first])
     yield named(_ENVELOPE, items[first:])
-
-
-def _marks(path: str, label: str, sizes: list[int]) -> list[str]:
-    """The digests of consecutive stretches of a file's tar: its layers' diffIDs."""
-    found: list[str] = []
-    stretch = iter(sizes)
-    state, left = hashlib.sha256(), next(stretch, 0)
-    for part in gunzipped(path, label):
-        view = memoryview(part)
-        while view and len(found) < len(sizes):
-            state.update(view[:left])
-            taken = min(left, len(view))
-            view, left = view[taken:], left - taken
-            if not left:
-                found.append(f"sha256:{state.hexdigest()}")
-                state, left = hashlib.sha256(), next(stretch, 0)
-    return [*found, *[""] * (len(sizes) - len(found))]
 
 
 # --- what it says of itself ------------------------------------------------------------------------------------

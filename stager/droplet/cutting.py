@@ -10,14 +10,12 @@ import hashlib
 import zlib
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Any
 
 from ..formats.errors import BadArchive
-from ..formats.tar import BLOCK, END, ROOT
-from ..formats.tar_reader import read_entries
-from ..text import parsing
+from ..formats.tar import END
 from ..text.typed import Node
 from .launch import LAYERS
+from .reader import record_of, skeleton
 
 _LARGEST = 1 << 26
 """The most bytes of a skeleton, and of an envelope, that are held in memory."""
@@ -47,31 +45,10 @@ def _skeleton(stream: Iterator[bytes], label: str) -> tuple[Node, int, bytearray
             held.extend(part)
             yield part
 
-    kept: dict[str, list[bytes]] = {ROOT + LAYERS: []}
-    record: dict[str, Any] = {}
-    seen = end = 0
-    for entry in read_entries(tapped(), label, contents=False, keep=kept):
-        seen += 1
-        end = entry.offset + BLOCK + -(-entry.size // BLOCK) * BLOCK
-        if entry.name == ROOT + LAYERS:
-            record = _json(b"".join(kept[entry.name]), label)
-        if seen == record.get("entries") or end > _LARGEST:
-            break
-    if not record or seen != record.get("entries"):
-        raise BadArchive(label, f"does not begin with a skeleton that {LAYERS} describes")
+    texts, end = skeleton(tapped(), label)
     while len(held) < end:
         held += _next(stream, label)
-    return Node(record, LAYERS, fail_with=lambda _, why: BadArchive(label, why)), end, held
-
-
-def _json(text: bytes, label: str) -> dict[str, Any]:
-    try:
-        found = parsing.json(text)
-    except (ValueError, RecursionError):
-        found = None
-    if isinstance(found, dict):
-        return found
-    raise BadArchive(label, f"{LAYERS} is no JSON table")
+    return record_of(texts, label), end, held
 
 
 def _next(stream: Iterator[bytes], label: str) -> bytes:

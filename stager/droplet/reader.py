@@ -281,26 +281,33 @@ def _json(text: bytes, label: str) -> Any:
 
 def cut(droplet: Packed) -> tuple[dict[str, bytes], Iterator[tuple[str, Part]]]:
     """The small files that describe a droplet, and its layers' places in order, which are worked out as they are taken."""
-    texts, length = _skeleton(droplet)
-    record = Node(_json(texts[LAYERS], droplet.name), LAYERS, fail_with=lambda _, why: BadArchive(droplet.name, why))
-    return texts, _parts(droplet, record, length)
+    texts, length = skeleton(droplet.inflated(), droplet.name)
+    return texts, _parts(droplet, record_of(texts, droplet.name), length)
 
 
-def _skeleton(droplet: Packed) -> tuple[dict[str, bytes], int]:
-    """The small files that describe the droplet, and the length of its skeleton's tar."""
+def skeleton(tar: Iterable[bytes], label: str) -> tuple[dict[str, bytes], int]:
+    """The small files that describe a droplet, by path in the app folder, and the length of its skeleton's tar.
+
+    Raises BadArchive.
+    """
     kept: dict[str, list[bytes]] = {ROOT + path: [] for path in _FACTS}
     count = seen = end = 0
-    for entry in read_entries(droplet.inflated(), droplet.name, contents=False, keep=kept):
+    for entry in read_entries(tar, label, contents=False, keep=kept):
         seen += 1
         end = entry.offset + BLOCK + (entry.size + BLOCK - 1) // BLOCK * BLOCK
         if entry.name == ROOT + LAYERS:
-            found = _json(b"".join(kept[entry.name]), droplet.name)
+            found = _json(b"".join(kept[entry.name]), label)
             count = found.get("entries", 0) if isinstance(found, dict) else 0
         if seen == count or end > _SMALL:
             break
     if not count or seen != count or not all(kept.values()):
-        raise BadArchive(droplet.name, "is no droplet, or one of an older format: its skeleton does not describe it")
+        raise BadArchive(label, "is no droplet, or one of an older format: its skeleton does not describe it")
     return {path: b"".join(kept[ROOT + path]) for path in _FACTS}, end
+
+
+def record_of(texts: Mapping[str, bytes], label: str) -> Node:
+    """What a droplet says of its layers. Raises BadArchive."""
+    return Node(_json(texts[LAYERS], label), LAYERS, fail_with=lambda _, why: BadArchive(label, why))
 
 
 def _parts(droplet: Packed, record: Node, length: int) -> Iterator[tuple[str, Part]]:
