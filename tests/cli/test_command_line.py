@@ -6,6 +6,7 @@ import argparse
 import json
 import shlex
 import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from command import Done
 from hypothesis import given
 from hypothesis import strategies as some
 from small_droplets import small_droplet
+from test_layers import HEAVY
 
 from stager import cli
 from stager.cli.commands import EXAMPLES, GROUPS, MODULES, SECTIONS
@@ -252,6 +254,21 @@ def test_the_quick_parser_reads_what_is_written_plainly() -> None:
     assert found is not None
     assert vars(found) == long(line)
     assert plain(["stage"]) is not None
+
+
+def test_a_warm_restage_imports_nothing_heavy(stager: Run, tmp_path: Path) -> None:
+    """Deferred imports count, too: they are made while the command runs."""
+    small_droplet(tmp_path)
+    for _ in range(2):
+        stager("stage", "app", "-o", "d.tgz", "-q").good()
+    code = (
+        "import sys; before = set(sys.modules); from stager import cli; "
+        "code = cli.main(['stage', 'app', '-o', 'd.tgz', '-q']); print(code, *sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    words = done.stdout.splitlines()[-1].split()
+    assert "stager.droplet.incremental" in words
+    assert {*words} & HEAVY <= {"re"}, "json brings it"
 
 
 # --- what commands do with them --------------------------------------------------------------------------------

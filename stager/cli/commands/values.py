@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import re
 
-from ...text.typed import whole
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentTypeError
@@ -89,6 +87,13 @@ def scale(text: str) -> list[tuple[str, int]]:
     if not all(kind and count is not None for kind, count in rows):
         raise wrong(f"{text!r} is not TYPE=N, such as worker=2")
     return [(kind, count or 0) for kind, count in rows]
+
+
+def whole(text: str) -> int | None:
+    """`typed.whole`, imported when there is a number to read: a plain command line seldom has one."""
+    from ...text import typed
+
+    return typed.whole(text)
 
 
 def wrong(message: str) -> ArgumentTypeError:
