@@ -75,7 +75,8 @@ def _export(arguments: argparse.Namespace) -> int:
             document["loaded"] = load(shipped, options.name, shared.environ())
         if place:
             made = export.write(shipped, place, options)
-            document["file"] = {"path": made.path, "digest": made.digest, "size": made.size}
+            document["path"] = made.path
+            document["file"] = {"path": made.path, "digest": made.digest, "size": made.size}  # as it was called
     _report(document, arguments)
     return 0
 
