@@ -31,7 +31,8 @@ from ..files.limits import most
 from ..files.writing import never
 from ..names import place_fault
 from .errors import UnsafePath
-from .fingerprint import FILE_FLAGS, FOLDER_FLAGS, File, encoded, failure
+from .fingerprint import File, encoded, failure
+from .heads import FILE_FLAGS, FOLDER_FLAGS
 from .walk import Walk, folders_of
 
 TYPE_CHECKING = False

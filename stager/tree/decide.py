@@ -10,8 +10,9 @@ from collections.abc import Callable
 
 from ..errors import ChangedWhileRead
 from ..files.writing import never
-from .fingerprint import DIGEST, HEAD, digest_in, encoded, fingerprint
+from .fingerprint import DIGEST, digest_in, encoded, fingerprint
 from .gitignore import LARGEST, Patterns
+from .heads import HEAD
 from .ignore import OWN_FILES, Rules, judge, secret_content
 from .outputs import PRINTED, SECRET, folder_mark, folder_output
 

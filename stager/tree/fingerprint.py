@@ -10,29 +10,20 @@ import stat
 from ..errors import Cancelled, ChangedWhileRead, StagerError, Unreadable
 from ..files.writing import never
 from .errors import AppTooLarge, UnsafePath
+from .heads import FILE_FLAGS, likely
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FOLDER_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY | os.O_NOFOLLOW
-FILE_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-"""Without O_NONBLOCK, opening a pipe that took a file's place would wait for a writer."""
 DIGEST = len("sha256:") + 64
 """The length of a digest as text."""
 TRIES = 3
 LARGEST_FILE, LARGEST_TREE = 2 << 30, 4 << 30
 """Bytes of one file, and of all files together. Checked against the stated size, so that a sparse file costs nothing."""
-HEAD = 64 * 1024
-"""Bytes of a file that are searched for credentials, and by which stager's own outputs are told."""
 _CHUNK = 1 << 20
 _OWNER_MAY_RUN = 0o100
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE, errno.ENXIO)
-
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class File:
@@ -166,27 +157,6 @@ def _hash(fd: int, size: int, keep: int, data: bytes, stop: Callable[[], bool]) 
 
 
 # --- what stager writes ----------------------------------------------------------------------------------------
-
-_STARTS = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"-----BEGIN PRIVATE KEY-----", b"stager: ")
-_TEXTS = (b"<!DOCTYPE html>", b"<?xml ", b"apiVersion: ", b"# ")
-_DOCUMENTS = (
-    b'{"artifacts":[', b'{"$schema":"http://cyclonedx.org/', b'{"SPDXID":', b'{"description":', b'{"_type":', b'{"payload":',
-    b'{"mediaType":"application/vnd.dev.sigstore.', b'{"architecture":"', b'{"against":"',
-)  # fmt: skip
-
-
-def likely(head: bytes) -> bool:
-    """Whether a file with these first bytes may be an output of stager, so that `outputs` has to be asked."""
-    if head[:1] == b"{":
-        return squeezed(head[:400]).startswith(_DOCUMENTS)
-    if head.startswith(_TEXTS):
-        return b"stager" in head[:4096] or b"Capistrano 3" in head[:100]
-    return head.startswith(_STARTS) or head[257:262] == b"ustar"
-
-
-def squeezed(text: bytes) -> bytes:
-    """A JSON text without white space, so that it does not matter how it was printed."""
-    return text.translate(None, b" \t\r\n")
 
 
 def _output(head: bytes, path: str) -> str:

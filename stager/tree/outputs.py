@@ -2,7 +2,7 @@
 
 Told by how a file begins, so that a copy, another name, another compressor's gzip and a file that was cut short or
 appended to are told alike; see docs/source.md for each format. The rule is a function of the bytes: no store, no memo, and
-not the command that runs has a say. Imported only for files whose first bytes are `likely` (see `fingerprint`).
+not the command that runs has a say. Imported only for files whose first bytes are `likely` (see `heads`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ..formats import tar
-from .fingerprint import FILE_FLAGS, FOLDER_FLAGS, squeezed
+from .heads import FILE_FLAGS, FOLDER_FLAGS, squeezed
 
 WRITTEN = "written by stager: "
 PRINTED = "what this very command prints goes there"
@@ -29,7 +29,7 @@ STORE = {"blobs", "locks", "memo", "tmp", "trash"}
 """The folders of a store's `v1` (see `store`)."""
 
 _HEAD = 1 << 20
-"""Bytes at the start of a file that decide (as in `fingerprint`)."""
+"""Bytes at the start of a file that decide (as in `heads`)."""
 _INFLATED = 256 * 1024
 """Bytes at the start of what a compressed file holds that are looked at."""
 _DEEP = 3

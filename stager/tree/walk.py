@@ -17,7 +17,6 @@ from ..errors import Cancelled, ChangedWhileRead, Unreadable
 from ..files.writing import never
 from .errors import AppTooLarge, UnsafePath
 from .fingerprint import (
-    FOLDER_FLAGS,
     LARGEST_TREE,
     File,
     digest_in,
@@ -29,6 +28,7 @@ from .fingerprint import (
     stamp,
     unfinished,
 )
+from .heads import FOLDER_FLAGS
 from .index import checksum, usable
 
 TYPE_CHECKING = False

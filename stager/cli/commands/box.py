@@ -7,6 +7,7 @@ import os
 
 from ...files import writing
 from . import shared
+from .stacks import definition_of, stack_arguments
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,15 +25,6 @@ if TYPE_CHECKING:
 
 FORMATS = ("all", "root", "oci", "docker", "libvirt", "virtualbox", "vmware")
 """What `box build --format` knows; `root` and `oci` are built without it."""
-
-
-def stack_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of every command about one stack."""
-    parser.add_argument("stack", nargs="?", default="", metavar="STACK", help="a stack's name, or its folder (./mine)")
-    parser.add_argument("--box", default="", metavar="DIR", help="the folder of a stack of your own")
-    parser.add_argument(
-        "--offline", action="store_true", help="open no connection; what is not in the store is an error"
-    )
 
 
 def _lock_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,16 +49,6 @@ def _build_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--again", action="store_true", help="build even when the store has the result")
     parser.add_argument("--fetch-only", action="store_true", help="only bring the packages into the store")
     parser.add_argument("--jobs", type=number(1, 1024), default=8, metavar="N", help="packages fetched at once (8)")
-
-
-def definition_of(arguments: argparse.Namespace) -> Definition:
-    """The stack that the command line names. Raises UsageError and InvalidDefinition."""
-    from ...errors import UsageError
-    from ...stacks import find
-
-    if bool(arguments.stack) == bool(arguments.box):
-        raise UsageError("which stack?", "Name one ('stager box list' shows them), or a folder with --box DIR.")
-    return find.load(arguments.stack or os.path.join(arguments.box, ""))
 
 
 # --- list ------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from . import shared
-from .box import definition_of, stack_arguments
+from .stacks import definition_of, stack_arguments
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
