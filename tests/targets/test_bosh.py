@@ -200,7 +200,7 @@ def rendered(template: bytes, folder: Path, **properties: Any) -> str:
     (folder / "properties.json").write_text(json.dumps(given))
     command = [
         "ruby",
-        str(HERE.parent / "bosh" / "render.rb"),
+        str(HERE / "bosh" / "render.rb"),
         str(folder / "template"),
         str(folder / "properties.json"),
     ]
