@@ -36,9 +36,10 @@ from stager.targets.cloudfoundry.session import Session as CfSession
 from stager.targets.cloudfoundry.settings import Settings, Waiting
 from stager.targets.heroku.api import Api as Heroku
 from stager.targets.heroku.login import Login as HerokuLogin
+from stager.targets.oci.image import Blob
 from stager.targets.oci.registry.access import Access
 from stager.targets.oci.registry.client import Client
-from stager.targets.oci.registry.upload import Blob, upload
+from stager.targets.oci.registry.upload import upload
 
 ZERO = "0" * 64
 SHORT = {"connect": 0.5, "read": 0.5, "waits": (0.0, 0.0), "grace": 5.0}

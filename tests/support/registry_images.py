@@ -12,11 +12,10 @@ from registry_server import noise
 
 from stager.net.indexes import Indexes
 from stager.net.patience import Patience
+from stager.targets.oci.image import Blob, Image
 from stager.targets.oci.registry.access import Access
 from stager.targets.oci.registry.credentials import Logins
 from stager.targets.oci.registry.descriptors import INDEX, MANIFEST, Descriptor, canonical, digest_of
-from stager.targets.oci.registry.push import Image
-from stager.targets.oci.registry.upload import Blob
 
 QUICK = Patience(connect=5.0, read=5.0, waits=(0.01, 0.02, 0.03), longest_wait=1.5, grace=20.0)
 HERE = Indexes(allowed=("127.0.0.0/8",))
@@ -34,21 +33,19 @@ def image(*layers: bytes, architecture: str = "amd64", packed: bool = False) -> 
     rows = [Descriptor.of(blob, LAYER + "+gzip" * packed).as_json() for blob in blobs]
     manifest: dict[str, Any] = {"schemaVersion": 2, "mediaType": MANIFEST, "layers": rows}
     manifest["config"] = Descriptor.of(config, CONFIG).as_json()
-    return Image(canonical(manifest), tuple(Blob.of(data) for data in (config, *blobs)))
+    return Image.of(canonical(manifest), tuple(Blob.of(data) for data in (config, *blobs)))
 
 
 def index(*images: tuple[str, Image]) -> Image:
     """An index of (platform, image)."""
-    rows = [
-        Descriptor(MANIFEST, one.digest, len(one.manifest), platform=platform).as_json() for platform, one in images
-    ]
+    rows = [Descriptor(MANIFEST, one.digest, len(one.raw), platform=platform).as_json() for platform, one in images]
     raw = canonical({"schemaVersion": 2, "mediaType": INDEX, "manifests": rows})
-    return Image(raw, (), INDEX, tuple(one for _, one in images))
+    return Image.of(raw, (), INDEX, tuple(one for _, one in images))
 
 
 def content(blob: Blob) -> bytes:
     """A blob's bytes."""
-    return b"".join(blob.open(0))
+    return b"".join(blob.read())
 
 
 def access(config: Path | None = None, **fields: Any) -> Access:

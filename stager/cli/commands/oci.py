@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ...droplet.reader import DropletFile
     from ...store import Store
-    from ...targets.oci.image import Shipment
+    from ...targets.oci.compose import Shipment
 
 
 # --- what images are made of -----------------------------------------------------------------------------------
@@ -85,14 +85,14 @@ def _facts(shipped: Shipment, notes: Sequence[str]) -> dict[str, Any]:
     images = [
         {
             "architecture": image.recipe.architecture,
-            "digest": image.manifest.digest,
+            "digest": image.image.digest,
             "droplet": image.recipe.droplet,
             "layers": list(image.own),
-            "base_layers": len(image.layers) - len(image.own),
+            "base_layers": len(image.image.blobs) - 1 - len(image.own),
         }
         for image in shipped.images
     ]
-    return {"digest": shipped.top.digest, "images": images, "notes": list(notes)}
+    return {"digest": shipped.image.digest, "images": images, "notes": list(notes)}
 
 
 def _report(document: dict[str, Any], arguments: argparse.Namespace) -> None:

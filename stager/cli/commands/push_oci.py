@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
     from typing import Any
 
+    from ...targets.oci.image import Image
     from ...targets.oci.registry.access import Access
-    from ...targets.oci.registry.push import Image, Pushed
+    from ...targets.oci.registry.push import Pushed
 
 _GZIP = b"\x1f\x8b"
 _IMAGES = ("", "an image archive", mistaken.TAR)
@@ -119,13 +120,13 @@ def _is_droplet(path: str) -> bool:
 
 
 def _of_droplets(arguments: argparse.Namespace, keep: ExitStack) -> tuple[Image, tuple[str, ...]]:
-    from ...targets.oci.export import build, transferable
+    from ...targets.oci.export import build
 
     store = shared.store(arguments)
     shipped, notes = build(
         open_droplets(arguments.droplets, store, keep), options_of(arguments, ImageOptions), keep, store
     )
-    return transferable(shipped), notes
+    return shipped.image, notes
 
 
 # --- what it came to -------------------------------------------------------------------------------------------

@@ -23,8 +23,9 @@ from ...formats.tar_reader import Entry, read_entries
 from ...store import Store
 from ...text import resources
 from ..errors import BadImage
+from .compose import Base
 from .errors import WrongArchitecture, WrongBase
-from .image import Base, Blob
+from .image import Blob
 from .inflating import plain
 
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}

@@ -19,8 +19,9 @@ from ...store import Store
 from ..errors import BadImage
 from ..record import Options, option
 from . import abi
+from .compose import LAYER, Base
 from .errors import WrongArchitecture
-from .image import LAYER, Base, Blob
+from .image import Blob
 from .inflating import gunzip
 from .labels import CREATED
 from .source import Found, Source, document, images

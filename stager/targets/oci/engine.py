@@ -7,7 +7,7 @@ from typing import Any
 
 from ...errors import UsageError
 from ..errors import EngineFailed
-from .image import Shipment
+from .compose import Shipment
 from .layout import archive
 
 

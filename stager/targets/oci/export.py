@@ -14,7 +14,7 @@ from ...errors import UsageError
 from ...files.writing import final, never
 from ..record import Deployment, Exported, Held, Platform, option
 from . import abi, base
-from .image import Blob, Image, Shipment, compose, own_layers, shipment
+from .compose import Composed, Shipment, compose, own_layers, shipment
 from .labels import PORT, droplet_order, read_recipe, recipe_of
 from .layout import write_archive, write_layout
 from .rebase import own_of
@@ -23,7 +23,6 @@ from .source import Source, images
 
 if TYPE_CHECKING:
     from ...store import Store
-    from .registry.push import Image as Transferable
 
 FORMATS = ("layout", "archive")
 
@@ -94,7 +93,7 @@ def build(
 
 def _image(
     droplet: DropletFile, options: ImageOptions, keep: ExitStack, store: Store | None
-) -> tuple[Image, tuple[str, ...]]:
+) -> tuple[Composed, tuple[str, ...]]:
     recipe = recipe_of(
         droplet, port=options.port, source=options.source, revision=options.revision, labels=options.labels
     )
@@ -109,12 +108,12 @@ def write(
 ) -> Exported:
     """Write an image in the format that the options or the name ask for."""
     form = options.format or ("archive" if out.endswith(".tar") or not final(out) else "layout")
-    digest, size = shipped.top.digest, shipped.top.size
+    digest, size = shipped.image.digest, shipped.image.manifest.size
     if form == "archive":
         digest, size = write_archive(shipped, out, options.name, stop)
     else:
         write_layout(shipped, out, options.name, stop)
-    notes = (f"image {shipped.top.digest}", *notes)
+    notes = (f"image {shipped.image.digest}", *notes)
     return Exported("oci", os.fspath(out), Digest(digest), size, shipped.images[0].own, notes)
 
 
@@ -124,23 +123,6 @@ def layers(path: str) -> tuple[str, ...]:
         found = images(source)[0]
         recipe = read_recipe(found.labels, path)
         return tuple(layer.diff_id for layer in own_of(found, recipe, path))
-
-
-def transferable(shipped: Shipment) -> Transferable:
-    """A shipment as the registry package pushes it."""
-    from .registry.push import Image as Transferable
-    from .registry.upload import Blob as Upload
-
-    def blob(one: Blob) -> Upload:
-        return Upload.streamed(one.digest, one.size, one.read)
-
-    images = tuple(
-        Transferable(b"".join(one.manifest.read()), (blob(one.config), *map(blob, one.layers)))
-        for one in shipped.images
-    )
-    if len(images) == 1:
-        return images[0]
-    return Transferable(b"".join(shipped.top.read()), (), shipped.top.media_type, images)
 
 
 def deploy(droplet: DropletFile, where: str, context: Deployment) -> Held:
@@ -156,7 +138,7 @@ def deploy(droplet: DropletFile, where: str, context: Deployment) -> Held:
     with ExitStack() as keep:
         shipped, _ = build((droplet,), options, keep, context.store)
         client = keep.enter_context(connect(reference, access))
-        pushed = push(client, reference, transferable(shipped))
+        pushed = push(client, reference, shipped.image)
         blobs = [blob.digest for blob in client.manifest(reference.repository, pushed.digest).blobs]
     ids: dict[str, str] = {layer.digest: layer.diff_id for layer in droplet.layers}
     there = [str(ids[digest]) for digest in blobs if digest in ids]

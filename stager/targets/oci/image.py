@@ -1,25 +1,15 @@
-"""An image as values: config, manifest and index around a droplet's layers and a base's.
+"""Images, wherever their bytes lie: in a droplet, the store, a layout, an archive, or memory.
 
-Pure: the same droplet on the same base gives the same bytes. Everything that comes from the droplet is in one `Recipe`,
-which the image carries as a label, so that an image can be composed again on another base from itself alone.
+One noun for what is composed, written as a layout or an archive, loaded into an engine, and pushed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...droplet.reader import DropletFile
-from ...model import Layer
-from .labels import CREATED, HOME, PATH, Recipe, annotations_of, image_order, labels_of
-from .registry.descriptors import INDEX, MANIFEST, canonical, digest_of
-
-CONFIG = "application/vnd.oci.image.config.v1+json"
-LAYER = "application/vnd.oci.image.layer.v1.tar"
-ENTRYPOINT = "/app/.stager/bin/launch"
-USER = "2000:0"
-"""Numeric, as OpenShift and `runAsNonRoot` demand; group 0 may write wherever the owner may."""
+from .registry.descriptors import MANIFEST, digest_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,152 +23,52 @@ class Blob:
     diff_id: str = ""
     """Of a layer: the digest of its uncompressed tar."""
 
+    @classmethod
+    def of(cls, data: bytes, media_type: str = "application/octet-stream") -> Blob:
+        """A blob in memory."""
+        return cls(digest_of(data), len(data), media_type, lambda: iter((data,)))
+
     @property
     def descriptor(self) -> dict[str, Any]:
         """What names it in a manifest or index."""
         return {"mediaType": self.media_type, "digest": self.digest, "size": self.size}
 
-
-@dataclass(frozen=True, slots=True)
-class Base:
-    """What lies below the droplet's layers. `name` is for people and never written; `digest` is its manifest's.
-
-    All but `name` and `architecture` are empty for `scratch`; a plain root has no `digest`.
-    """
-
-    name: str
-    architecture: str
-    digest: str = ""
-    layers: tuple[Blob, ...] = ()
-    env: tuple[str, ...] = ()
-    labels: Mapping[str, str] = field(default_factory=dict)
-    history: tuple[Mapping[str, Any], ...] = ()
-    variant: str = ""
-    published: str = ""
-    """The name under which others pull it, as the exporter says."""
-
-    @property
-    def top(self) -> str:
-        """The diffID of its last layer, empty without layers."""
-        return self.layers[-1].diff_id if self.layers else ""
+    def behind(self, offset: int) -> Iterator[bytes]:
+        """Its bytes from an offset on; what lies before is read and dropped."""
+        for part in self.read():
+            if offset < len(part):
+                yield part[offset:]
+            offset = max(0, offset - len(part))
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One architecture's image. `layers` are the base's, then the droplet's in the image's order; `recipe` names these."""
+    """A manifest with its blobs (configuration first, then layers in order), or an index with its images."""
 
-    recipe: Recipe
-    config: Blob
     manifest: Blob
-    layers: tuple[Blob, ...]
-    variant: str = ""
+    blobs: tuple[Blob, ...] = ()
+    images: tuple[Image, ...] = ()
+
+    @classmethod
+    def of(
+        cls, raw: bytes, blobs: tuple[Blob, ...] = (), media_type: str = MANIFEST, images: tuple[Image, ...] = ()
+    ) -> Image:
+        """The image of a manifest's or an index's bytes."""
+        return cls(Blob.of(raw, media_type), blobs, images)
 
     @property
-    def own(self) -> tuple[str, ...]:
-        """The diffIDs of the droplet's layers, in the droplet's order."""
-        return tuple(diff_id for _, diff_id in self.recipe.layers)
+    def digest(self) -> str:
+        """The digest of the manifest or index."""
+        return self.manifest.digest
 
     @property
-    def blobs(self) -> tuple[Blob, ...]:
-        """Everything the image is made of, layers first: an upload in this order never names what is not there."""
-        return (*self.layers, self.config, self.manifest)
+    def raw(self) -> bytes:
+        """The bytes of the manifest or index."""
+        return b"".join(self.manifest.read())
 
     @property
-    def platform(self) -> dict[str, str]:
-        """The image's platform, as an index states it."""
-        found = {"architecture": self.recipe.architecture, "os": "linux"}
-        return {**found, "variant": self.variant} if self.variant else found
-
-
-@dataclass(frozen=True, slots=True)
-class Shipment:
-    """What is exported as one: an image, or several architectures' below an index. `top` is the manifest or the index."""
-
-    images: tuple[Image, ...]
-    top: Blob
-
-    @property
-    def blobs(self) -> tuple[Blob, ...]:
+    def everything(self) -> tuple[Blob, ...]:
         """Every blob once, in an order in which nothing is named before it is there."""
-        found = {blob.digest: blob for image in self.images for blob in image.blobs}
-        return tuple({**found, self.top.digest: self.top}.values())
-
-
-def document(data: bytes, media_type: str) -> Blob:
-    """A blob of bytes in memory."""
-    return Blob(digest_of(data), len(data), media_type, lambda: iter((data,)))
-
-
-def own_layers(droplet: DropletFile) -> tuple[Blob, ...]:
-    """The droplet's layers as blobs: its very bytes."""
-    return tuple(_own_layer(droplet, layer) for layer in droplet.layers)
-
-
-def _own_layer(droplet: DropletFile, layer: Layer) -> Blob:
-    return Blob(layer.digest, layer.size, LAYER + "+gzip", lambda: droplet.blob(layer), layer.diff_id)
-
-
-def compose(recipe: Recipe, own: Sequence[Blob], base: Base) -> Image:
-    """The image of the droplet's layers `own`, given in the droplet's order, on a base."""
-    layers = (*base.layers, *(own[place] for place in image_order(recipe.names)))
-    config = document(canonical(_config(recipe, layers, base)), CONFIG)
-    manifest = {
-        "schemaVersion": 2,
-        "mediaType": MANIFEST,
-        "config": config.descriptor,
-        "layers": [layer.descriptor for layer in layers],
-        "annotations": annotations_of(recipe, base.digest),
-    }
-    return Image(recipe, config, document(canonical(manifest), MANIFEST), layers, base.variant)
-
-
-def shipment(images: Sequence[Image]) -> Shipment:
-    """One image as it is; several below an index, in the order of their architectures' names."""
-    if len(images) == 1:
-        return Shipment(tuple(images), images[0].manifest)
-    ordered = sorted(images, key=lambda image: (image.recipe.architecture, image.variant))
-    rows = [{**image.manifest.descriptor, "platform": image.platform} for image in ordered]
-    index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": rows}
-    return Shipment(tuple(ordered), document(canonical(index), INDEX))
-
-
-def _config(recipe: Recipe, layers: Sequence[Blob], base: Base) -> dict[str, Any]:
-    found = {
-        "architecture": recipe.architecture,
-        "os": "linux",
-        "created": CREATED,
-        "config": _settings(recipe, base),
-        "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]},
-        "history": [*base.history, *_history(recipe)],
-    }
-    return {**found, "variant": base.variant} if base.variant else found
-
-
-def _settings(recipe: Recipe, base: Base) -> dict[str, Any]:
-    settings: dict[str, Any] = {
-        "User": USER,
-        "WorkingDir": HOME,
-        "Entrypoint": [ENTRYPOINT],
-        "Cmd": [recipe.default] if recipe.default else [],
-        "Env": _environment(recipe, base.env),
-        "Labels": labels_of(recipe, base.digest, base.top, base.labels, base.published),
-    }
-    if recipe.default == "web":
-        settings["ExposedPorts"] = {f"{recipe.port}/tcp": {}}
-    return settings
-
-
-def _environment(recipe: Recipe, base: Sequence[str]) -> list[str]:
-    """The base's variables, and those every process needs. The plan's own are set by launch, where `$HOME` is known."""
-    found = dict(entry.split("=", 1) for entry in base if "=" in entry)
-    found.setdefault("PATH", PATH)
-    found.setdefault("LANG", "C.UTF-8")
-    found.update(HOME=HOME, PORT=str(recipe.port))
-    if recipe.default not in ("", "web"):
-        found["CNB_PROCESS_TYPE"] = recipe.default  # where readers of io.buildpacks labels look for the default process
-    return [f"{name}={value}" for name, value in found.items()]
-
-
-def _history(recipe: Recipe) -> Iterator[dict[str, str]]:
-    for place in image_order(recipe.names):
-        yield {"created": CREATED, "created_by": f"stager: layer {recipe.names[place]}"}
+        below = [blob for image in self.images for blob in image.everything]
+        found = {blob.digest: blob for blob in (*below, *self.blobs, self.manifest)}
+        return tuple(found.values())

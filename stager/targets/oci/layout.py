@@ -15,7 +15,7 @@ from ...errors import Cancelled, CannotWrite
 from ...files.filling import FolderOutput
 from ...files.writing import Output, never
 from ...formats import tar
-from .image import Image, Shipment
+from .compose import Composed, Shipment
 from .registry.descriptors import INDEX, canonical
 
 LAYOUT = canonical({"imageLayoutVersion": "1.0.0"})
@@ -27,7 +27,7 @@ def index(shipment: Shipment, name: str = "") -> bytes:
 
     `org.opencontainers.image.ref.name` is the tag (image-layout.md), `io.containerd.image.name` the whole name.
     """
-    entry: dict[str, Any] = shipment.top.descriptor
+    entry: dict[str, Any] = shipment.image.manifest.descriptor
     if len(shipment.images) == 1:
         entry["platform"] = shipment.images[0].platform
     if name:
@@ -47,9 +47,9 @@ def docker_manifest(shipment: Shipment, name: str = "") -> bytes:
     return canonical(rows)  # type: ignore[arg-type]
 
 
-def _docker_row(image: Image, tags: list[str] | None) -> dict[str, Any]:
-    layers = [_place(layer.digest) for layer in image.layers]
-    return {"Config": _place(image.config.digest), "Layers": layers, "RepoTags": tags}
+def _docker_row(image: Composed, tags: list[str] | None) -> dict[str, Any]:
+    config, *layers = (_place(blob.digest) for blob in image.image.blobs)
+    return {"Config": config, "Layers": layers, "RepoTags": tags}
 
 
 def _place(digest: str) -> str:
@@ -63,7 +63,7 @@ def write_layout(shipment: Shipment, out: str, name: str = "", stop: Callable[[]
     """Write a layout folder at `out`, replacing an older layout. Raises CannotWrite, Cancelled, leaving what was there."""
     with FolderOutput(out, "oci-layout", "something that is no image layout is there") as folder:
         os.makedirs(os.path.join(folder, "blobs", "sha256"))
-        for blob in shipment.blobs:
+        for blob in shipment.image.everything:
             _write(os.path.join(folder, _place(blob.digest)), blob.read(), stop)
         _write(os.path.join(folder, "index.json"), (index(shipment, name),))
         _write(os.path.join(folder, "oci-layout"), (LAYOUT,))
@@ -94,7 +94,7 @@ def archive(shipment: Shipment, name: str = "") -> Iterator[bytes]:
         yield from _member(path, len(data), (data,))
     for folder in _FOLDERS:
         yield tar.header(folder.encode(), 0, True, b"5")
-    for blob in sorted(shipment.blobs, key=lambda blob: blob.digest):
+    for blob in sorted(shipment.image.everything, key=lambda blob: blob.digest):
         yield from _member(_place(blob.digest), blob.size, blob.read())
     yield tar.END
 

@@ -13,7 +13,8 @@ from ...errors import UsageError
 from ...store import Store
 from ..errors import BadImage
 from . import abi, base
-from .image import Blob, Image, compose, shipment
+from .compose import Composed, compose, shipment
+from .image import Blob
 from .labels import Recipe, droplet_order, read_recipe
 from .layout import write_archive, write_layout
 from .source import Found, Source, images
@@ -26,7 +27,7 @@ class Rebased:
     path: str
     before: str
     digest: str
-    images: tuple[Image, ...]
+    images: tuple[Composed, ...]
     notes: tuple[str, ...]
 
 
@@ -53,12 +54,12 @@ def rebase(path: str, out: str, options: base.BaseOptions, store: Store | None =
             write_layout(shipped, out, name)
         else:
             write_archive(shipped, out, name)
-    return Rebased(out, before, shipped.top.digest, shipped.images, tuple(dict.fromkeys(notes)))
+    return Rebased(out, before, shipped.image.digest, shipped.images, tuple(dict.fromkeys(notes)))
 
 
 def _moved(
     found: Found, path: str, options: base.BaseOptions, keep: ExitStack, store: Store | None
-) -> tuple[Image, tuple[str, ...]]:
+) -> tuple[Composed, tuple[str, ...]]:
     recipe = read_recipe(found.labels, path)
     own = own_of(found, recipe, path)
     below, notes = base.choose(recipe.stack, recipe.architecture, options, keep, store)

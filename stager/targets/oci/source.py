@@ -24,7 +24,8 @@ from ...store.errors import DigestMismatch
 from ...text import parsing
 from ...text.typed import Node
 from ..errors import BadImage
-from .image import LAYER, Blob
+from .compose import LAYER
+from .image import Blob
 from .registry.descriptors import INDEXES, LARGEST, Descriptor, Manifest, check, read_manifest
 
 _BUFFER = 1 << 20

@@ -90,13 +90,15 @@ def export(
     """
     with ExitStack() as keep:
         shipped, notes = oci.build((droplet, *more), options, keep, store)
-        wishes = wishes_of(droplet, shipped.top.digest, options, store)
+        wishes = wishes_of(droplet, shipped.image.digest, options, store)
         documents = dict(manifests(droplet.facts["processes"], wishes))
         with FolderOutput(out, os.path.join("image", "oci-layout"), _OTHERS) as part:
             write_layout(shipped, os.path.join(part, "image"), options.name, stop)
             _write(part, documents)
     notes = (f"image {wishes.image}", *notes)
-    return Exported("openshift", out, Digest(shipped.top.digest), shipped.top.size, shipped.images[0].own, notes)
+    return Exported(
+        "openshift", out, Digest(shipped.image.digest), shipped.image.manifest.size, shipped.images[0].own, notes
+    )
 
 
 def layers(path: str) -> tuple[str, ...]:

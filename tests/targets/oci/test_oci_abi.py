@@ -17,8 +17,9 @@ from stager.droplet.reader import open_droplet
 from stager.errors import StagerError
 from stager.store import Store
 from stager.targets.oci import abi, export
+from stager.targets.oci.compose import LAYER
 from stager.targets.oci.errors import WrongBase
-from stager.targets.oci.image import LAYER, Blob
+from stager.targets.oci.image import Blob
 
 
 def blob(files: Mapping[str, bytes | str]) -> Blob:

@@ -27,15 +27,16 @@ from stager.targets.oci.errors import (
     RegistryFull,
     RegistryRefused,
 )
+from stager.targets.oci.image import Blob, Image
 from stager.targets.oci.registry.access import Access
 from stager.targets.oci.registry.client import Client
 from stager.targets.oci.registry.descriptors import MANIFEST, Descriptor, digest_of
 from stager.targets.oci.registry.layouts import LayoutSink, image_of
 from stager.targets.oci.registry.pull import StoreSink, pull
-from stager.targets.oci.registry.push import Image, Pushed, push
+from stager.targets.oci.registry.push import Pushed, push
 from stager.targets.oci.registry.reference import parse
 from stager.targets.oci.registry.referrers import attach, fallback_tag, referrers
-from stager.targets.oci.registry.upload import Blob, upload
+from stager.targets.oci.registry.upload import upload
 from stager.targets.oci.source import Source
 
 BIG = noise(1_000_000, 7)
@@ -72,7 +73,7 @@ def test_push_then_pull_gives_equal_bytes(registry: ContractRegistry, tmp_path: 
     with Source(str(tmp_path / "layout")) as source:
         again = image_of(source, "1")
     assert got.moved == done.moved
-    assert again.manifest == made.manifest
+    assert again.raw == made.raw
     assert not list((tmp_path / "layout").rglob("*.part"))
     for blob in made.blobs:
         assert (tmp_path / "layout" / "blobs" / blob.digest.replace(":", "/")).read_bytes() == content(blob)
@@ -147,7 +148,7 @@ def test_the_digest_in_a_name_must_be_the_images(registry: ContractRegistry) -> 
 def test_a_manifest_that_names_other_blobs_is_not_pushed(registry: ContractRegistry) -> None:
     made = image(BIG)
     with pytest.raises(BadArchive, match="names other blobs"):
-        pushed(registry, Image(made.manifest, made.blobs[:1]))
+        pushed(registry, Image.of(made.raw, made.blobs[:1]))
     assert registry.asked == []
 
 
@@ -201,7 +202,7 @@ def test_a_registry_may_ask_for_larger_parts(registry: ContractRegistry) -> None
 @pytest.mark.parametrize("streamed", [False, True])
 def test_an_upload_that_is_cut_goes_on_where_it_was(registry: ContractRegistry, streamed: bool) -> None:
     registry.spoilers.append(on("PATCH", "/uploads/", cut_after(70_000), 3, 5))
-    blob = Blob.of(BIG) if not streamed else Blob.streamed(digest_of(BIG), len(BIG), lambda: parts_of(BIG))
+    blob = Blob.of(BIG) if not streamed else Blob(digest_of(BIG), len(BIG), "", lambda: parts_of(BIG))
     with Client(registry.host, access(chunk=CHUNK)) as client:
         assert upload(client, "team/app", blob) == "uploaded"
     assert registry.blobs["team/app", blob.digest] == BIG
@@ -278,7 +279,7 @@ def test_a_proxy_that_limits_bodies_gets_smaller_parts(registry: ContractRegistr
 
 
 def test_a_blob_that_ends_early_is_not_pushed(registry: ContractRegistry) -> None:
-    blob = Blob(digest_of(BIG), len(BIG), lambda offset: iter([BIG[offset:500_000]]))
+    blob = Blob(digest_of(BIG), len(BIG), "", lambda: iter([BIG[:500_000]]))
     with pytest.raises(DigestMismatch, match="got 500000 bytes"), Client(registry.host, access()) as client:
         upload(client, "team/app", blob)
     assert registry.blobs == {}
@@ -295,7 +296,7 @@ def test_memory_stays_flat_however_large_the_blob(registry: ContractRegistry) ->
         request.say(201)
 
     registry.spoilers.append(on("PUT", "/uploads/", swallow))
-    blob = Blob("sha256:" + "1" * 64, size, lambda offset: (piece for _ in range(size >> 20)))
+    blob = Blob("sha256:" + "1" * 64, size, "", lambda: (piece for _ in range(size >> 20)))
     with Client(registry.host, access(chunk=size)) as client:
         upload(client, "team/app", Blob.of(SMALL))  # imports
         tracemalloc.start()
@@ -403,14 +404,14 @@ def test_a_manifest_by_digest_must_have_it(registry: ContractRegistry) -> None:
     made = image(SMALL)
     pushed(registry, made)
     kind, _ = registry.manifests["team/app", made.digest]
-    registry.manifests["team/app", made.digest] = (kind, image(BIG).manifest)
+    registry.manifests["team/app", made.digest] = (kind, image(BIG).raw)
     with pytest.raises(DigestMismatch), Client(registry.host, access()) as client:
         client.manifest("team/app", made.digest)
 
 
 def test_a_manifest_by_tag_must_have_the_digest_that_comes_with_it(registry: ContractRegistry) -> None:
     def lie(request: Request) -> None:
-        request.say(200, image(SMALL).manifest, Docker_Content_Digest=OTHER, Content_Type=MANIFEST)
+        request.say(200, image(SMALL).raw, Docker_Content_Digest=OTHER, Content_Type=MANIFEST)
 
     registry.spoilers.append(on("GET", "/manifests/", lie))
     with pytest.raises(DigestMismatch), Client(registry.host, access()) as client:
@@ -592,7 +593,7 @@ def test_artifacts_are_attached_and_found_again(registry: ContractRegistry, api:
     registry.referrers = api
     made = image(SMALL)
     pushed(registry, made)
-    subject = Descriptor(MANIFEST, made.digest, len(made.manifest))
+    subject = Descriptor(MANIFEST, made.digest, len(made.raw))
     with Client(registry.host, access()) as client:
         assert referrers(client, "team/app", made.digest) == ()
         one = attach(
@@ -618,7 +619,7 @@ def test_a_list_that_others_write_at_the_same_time(registry: ContractRegistry) -
     registry.referrers = False
     made = image(SMALL)
     pushed(registry, made)
-    subject = Descriptor(MANIFEST, made.digest, len(made.manifest))
+    subject = Descriptor(MANIFEST, made.digest, len(made.raw))
     tag = fallback_tag(made.digest)
     with Client(registry.host, access()) as client:
         other = attach(client, "team/app", subject, BILL, [("text/plain", b"other")])

@@ -17,6 +17,7 @@ from registry_server import docker_config, noise
 
 from stager.errors import StagerError
 from stager.targets.oci.errors import AccessDenied, RegistryDown, RegistryRefused
+from stager.targets.oci.image import Blob
 from stager.targets.oci.registry.client import Client
 from stager.targets.oci.registry.descriptors import digest_of
 from stager.targets.oci.registry.layouts import LayoutSink
@@ -24,7 +25,7 @@ from stager.targets.oci.registry.pull import pull
 from stager.targets.oci.registry.push import push
 from stager.targets.oci.registry.reference import parse
 from stager.targets.oci.registry.token import challenges
-from stager.targets.oci.registry.upload import Blob, upload
+from stager.targets.oci.registry.upload import upload
 
 USER, CANARY = "ada", "kanarien+vogel/42=geheim"
 BASIC = "Basic " + b64encode(f"{USER}:{CANARY}".encode()).decode()

@@ -28,6 +28,7 @@ from registry_server import (
 )
 
 from stager.targets.oci.errors import AccessDenied, BadReference, RegistryFull
+from stager.targets.oci.image import Blob
 from stager.targets.oci.registry.client import Client
 from stager.targets.oci.registry.descriptors import MANIFEST, Descriptor, digest_of
 from stager.targets.oci.registry.layouts import LayoutSink
@@ -35,7 +36,7 @@ from stager.targets.oci.registry.pull import pull
 from stager.targets.oci.registry.push import push
 from stager.targets.oci.registry.reference import parse
 from stager.targets.oci.registry.referrers import attach, fallback_tag, referrers
-from stager.targets.oci.registry.upload import Blob, upload
+from stager.targets.oci.registry.upload import upload
 
 pytestmark = pytest.mark.tools
 BIG, SMALL = noise(6_000_000, 1), noise(3_000, 2)
@@ -73,7 +74,7 @@ def test_push_pull_and_push_again(registry: Registry, proxy: Proxy, tmp_path: Pa
         assert proxy.methods()[before:] == ["HEAD"]
         sink = LayoutSink(str(tmp_path / "layout"))
         got = pull(client, reference, sink)
-    assert got.root.raw == made.manifest
+    assert got.root.raw == made.raw
     for blob in made.blobs:
         assert (tmp_path / "layout" / "blobs" / blob.digest.replace(":", "/")).read_bytes() == content(blob)
     assert {blob.digest for blob in made.blobs} <= registry.blobs()
@@ -209,7 +210,7 @@ def test_basic_authentication(tmp_path: Path) -> None:
         right = docker_config(tmp_path / "right", guarded.host)
         with Client(guarded.host, access(right)) as client:
             assert push(client, reference, made).digest == made.digest
-            assert pull(client, reference, LayoutSink(str(tmp_path / "layout"))).root.raw == made.manifest
+            assert pull(client, reference, LayoutSink(str(tmp_path / "layout"))).root.raw == made.raw
 
 
 @pytest.mark.parametrize("identity", ["", "refresh-me/if+you=can"])
@@ -226,7 +227,7 @@ def test_token_authentication(tmp_path: Path, identity: str) -> None:
             assert push(client, reference, made).digest == made.digest
         assert len(tokens.given) == 1
         with Client(guarded.host, access(config, indexes=HERE)) as client:
-            assert pull(client, reference, LayoutSink(str(tmp_path / "layout"))).root.raw == made.manifest
+            assert pull(client, reference, LayoutSink(str(tmp_path / "layout"))).root.raw == made.raw
         assert tokens.asked[-1]["scope"] in (["repository:team/app:pull"], "repository:team/app:pull")
         with pytest.raises(AccessDenied, match="without a login"), Client(guarded.host, access(indexes=HERE)) as client:
             push(client, reference, made)
@@ -262,7 +263,7 @@ def test_a_token_that_runs_out_in_the_middle_of_an_upload(tmp_path: Path) -> Non
 def test_artifacts_beside_an_image(registry: Registry) -> None:
     """distribution 2.8 has no referrers API: the list is a tag."""
     made = image(noise(1_000, 31))
-    subject = Descriptor(MANIFEST, made.digest, len(made.manifest))
+    subject = Descriptor(MANIFEST, made.digest, len(made.raw))
     with Client(registry.host, access()) as client:
         push(client, parse(f"{registry.host}/signed/app:1"), made)
         one = attach(client, "signed/app", subject, "application/vnd.example.signature", [("text/plain", b"one")])

@@ -21,10 +21,11 @@ from stager.net.addresses import Refused
 from stager.net.indexes import Indexes
 from stager.net.session import Request, Session
 from stager.targets.oci.errors import RegistryDown, RegistryError
+from stager.targets.oci.image import Blob
 from stager.targets.oci.registry.client import Client, connect
 from stager.targets.oci.registry.push import push
 from stager.targets.oci.registry.reference import parse
-from stager.targets.oci.registry.upload import Blob, upload
+from stager.targets.oci.registry.upload import upload
 
 NAME = "registry.example"
 

@@ -12,12 +12,11 @@ from ....files import regular
 from ....files.writing import Output, folder_above
 from ....formats.errors import BadArchive
 from ....store.errors import DigestMismatch
+from ..image import Blob, Image
+from ..layout import LAYOUT
 from .descriptors import INDEXES, LARGEST, Descriptor, Manifest, canonical, check, read_manifest
-from .push import Image
-from .upload import Blob
 
 _NAME = "org.opencontainers.image.ref.name"
-_VERSION = b'{"imageLayoutVersion":"1.0.0"}'
 _DEEPEST = 2
 _BUFFER = 1 << 20
 
@@ -62,11 +61,11 @@ def _image(source: Reader, descriptor: Descriptor, depth: int) -> Image:
     raw = _document(source, descriptor)
     manifest = read_manifest(raw, descriptor.media_type, f"{source.name}/{_path(descriptor.digest)}")
     if manifest.media_type not in INDEXES:
-        return Image(raw, tuple(_blob(source, one) for one in manifest.blobs), manifest.media_type)
+        return Image.of(raw, tuple(_blob(source, one) for one in manifest.blobs), manifest.media_type)
     if depth > _DEEPEST:
         raise BadArchive(source.name, "holds indexes within indexes")
     children = tuple(_image(source, child, depth + 1) for child in manifest.children)
-    return Image(raw, (), manifest.media_type, children)
+    return Image.of(raw, (), manifest.media_type, children)
 
 
 def _document(source: Reader, descriptor: Descriptor) -> bytes:
@@ -82,7 +81,7 @@ def _blob(source: Reader, descriptor: Descriptor) -> Blob:
     path = _path(descriptor.digest)
     if not source.has(path) or source.size(path) != descriptor.size:
         raise BadArchive(source.name, f"has no {path} of {descriptor.size} bytes")
-    return Blob.streamed(descriptor.digest, descriptor.size, lambda: source.chunks(path))
+    return Blob(descriptor.digest, descriptor.size, descriptor.media_type, lambda: source.chunks(path))
 
 
 def _path(digest: str) -> str:
@@ -139,7 +138,7 @@ class LayoutSink:
             for name, one in sorted(roots.items())
         ]
         rows = [one.as_json() for one in (*kept, *new)]
-        self._write("oci-layout", iter([_VERSION]))
+        self._write("oci-layout", iter([LAYOUT]))
         self._write("index.json", iter([canonical({"schemaVersion": 2, "manifests": rows})]))
 
     def _entries(self) -> tuple[Descriptor, ...]:

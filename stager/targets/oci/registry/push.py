@@ -14,28 +14,14 @@ from typing import TYPE_CHECKING
 from ....formats.errors import BadArchive
 from ....model import Event
 from ..errors import BadReference
-from .descriptors import MANIFEST, Manifest, digest_of, read_manifest
+from ..image import Blob, Image
+from .descriptors import Manifest, read_manifest
 from .parallel import Several
-from .upload import Blob, upload
+from .upload import upload
 
 if TYPE_CHECKING:
     from .client import Client
     from .reference import Reference
-
-
-@dataclass(frozen=True, slots=True)
-class Image:
-    """What is pushed: a manifest's bytes with its blobs (configuration and layers), or an index's with its images."""
-
-    manifest: bytes
-    blobs: tuple[Blob, ...] = ()
-    media_type: str = MANIFEST
-    images: tuple[Image, ...] = ()
-
-    @property
-    def digest(self) -> str:
-        """The digest of the manifest."""
-        return digest_of(self.manifest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +52,7 @@ def push(client: Client, reference: Reference, image: Image, *, mount_from: Sequ
         raise BadReference(str(reference), f"the image that is pushed has the digest {digest}")
     blobs = _all_blobs(image)
     client.will_push(reference.repository, *mount_from)
-    pushed = Pushed(reference.at(digest), digest, len(image.manifest), names=(reference.tag or digest,))
+    pushed = Pushed(reference.at(digest), digest, image.manifest.size, names=(reference.tag or digest,))
     if client.manifest_digest(reference.repository, reference.tag or digest) == digest:
         if client.access.progress:
             client.access.progress(Event("push", "unchanged", 1, 1))
@@ -94,13 +80,13 @@ def _all_blobs(image: Image) -> list[Blob]:
 
 
 def _read(image: Image) -> Manifest:
-    return read_manifest(image.manifest, image.media_type, image.digest)
+    return read_manifest(image.raw, image.manifest.media_type, image.digest)
 
 
 def _store(client: Client, repository: str, image: Image, name: str) -> None:
     for child in image.images:
         _store(client, repository, child, child.digest)
-    client.put_manifest(repository, name, image.manifest, image.media_type)
+    client.put_manifest(repository, name, image.raw, image.manifest.media_type)
 
 
 class _Work:

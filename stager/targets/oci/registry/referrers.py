@@ -14,8 +14,9 @@ from ....formats.errors import BadArchive
 from ....net.errors import NotFound
 from ....text.typed import Node
 from ..errors import RegistryRefused
+from ..image import Blob
 from .descriptors import EMPTY, EMPTY_TYPE, INDEX, MANIFEST, Descriptor, canonical, digest_of, read_descriptor
-from .upload import Blob, upload
+from .upload import upload
 
 if TYPE_CHECKING:
     from .client import Client

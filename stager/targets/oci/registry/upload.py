@@ -17,35 +17,15 @@ from ....net.patience import Again
 from ....net.session import PIECE
 from ....store.errors import DigestMismatch
 from ..errors import RegistryDown, RegistryRefused
+from ..image import Blob
 from .client import query
-from .descriptors import LIED, digest_of, short
+from .descriptors import LIED, short
 
 if TYPE_CHECKING:
     from .client import Client
 
 _LEAST = 256 << 10
 """Bytes of a part below which a registry that finds it too large is given up."""
-Opener = Callable[[int], Iterator[bytes]]
-"""Makes the bytes of a blob from an offset on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Blob:
-    """Content to be pushed: its digest, its size in bytes, and what reads it from an offset on, any number of times."""
-
-    digest: str
-    size: int
-    open: Opener
-
-    @classmethod
-    def of(cls, data: bytes) -> Blob:
-        """A blob in memory."""
-        return cls(digest_of(data), len(data), lambda offset: iter([data[offset:]]))
-
-    @classmethod
-    def streamed(cls, digest: str, size: int, whole: Callable[[], Iterator[bytes]]) -> Blob:
-        """A blob that can only be read from its beginning; what lies before an offset is read and dropped."""
-        return cls(digest, size, lambda offset: _skipped(whole(), offset))
 
 
 def upload(
@@ -246,7 +226,7 @@ class _Source:
     def read(self, start: int, count: int) -> Iterator[bytes]:
         """Exactly `count` bytes from `start`. Raises DigestMismatch when the blob ends before."""
         if start != self._place:
-            self._parts, self._rest, self._place = iter(self._blob.open(start)), memoryview(b""), start
+            self._parts, self._rest, self._place = iter(self._blob.behind(start)), memoryview(b""), start
         end = start + count
         while self._place < end:
             self._client.keep_going()
@@ -273,10 +253,3 @@ def _end_of(header: str | None) -> int | None:
         return None
     last = int(found[1])
     return last + 1 if last else 0
-
-
-def _skipped(parts: Iterator[bytes], offset: int) -> Iterator[bytes]:
-    for part in parts:
-        if offset < len(part):
-            yield part[offset:]
-        offset = max(0, offset - len(part))
