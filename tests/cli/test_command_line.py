@@ -212,6 +212,15 @@ def test_other_shells_and_man_get_all_commands(stager: Run) -> None:
         assert "max-in-flight" in text
 
 
+def test_what_needs_a_library_says_which_extra_has_it(stager: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    monkeypatch.setitem(sys.modules, "argparse_manpage.manpage", None)
+    for words in (("completion", "bash"), ("help", "--man")):
+        done = stager(*words)
+        assert (done.code, done.out) == (2, "")
+        assert "is not installed here [UsageError]\n  Install stager with its extra: stager[completion].\n" in done.err
+
+
 # --- the quick parser ------------------------------------------------------------------------------------------
 
 WORDS = """

@@ -26,7 +26,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--manifest", default="", metavar="FILE", help="Cloud Foundry's manifest (manifest.yml if there)"
     )
-    parser.add_argument("--plain-http", action="store_true", help="speak http with a registry elsewhere")
+    shared.add_plain_http(parser)
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -29,7 +29,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--offline", action="store_true", help="do not ask the package indexes")
+    shared.add_offline(parser, "do not ask the package indexes")
 
 
 COMMANDS: dict[str, shared.Row] = {"doctor": (_doctor, _arguments)}

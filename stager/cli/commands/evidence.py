@@ -36,7 +36,7 @@ def _output(parser: argparse.ArgumentParser) -> None:
 def _registry(parser: argparse.ArgumentParser) -> None:
     help_ = "also store it beside this image, which must carry the droplet's layers"
     parser.add_argument("--attach", default="", metavar="IMAGE", help=help_)
-    parser.add_argument("--plain-http", action="store_true", help="speak http with a registry elsewhere")
+    shared.add_plain_http(parser)
 
 
 def _deliver(arguments: argparse.Namespace, data: bytes, told: dict[str, Any]) -> int:
@@ -92,9 +92,7 @@ def _sbom_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--name", default="droplet", metavar="NAME", help="what the document calls the droplet (droplet)"
     )
-    parser.add_argument(
-        "--offline", action="store_true", help="open no connection for Debian packages' copyright files"
-    )
+    shared.add_offline(parser, "open no connection for Debian packages' copyright files")
     _registry(parser)
     _output(parser)
 
@@ -157,9 +155,7 @@ def _attest_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--make-key", default="", metavar="FILE", help="make a key, and its public half in FILE.pub")
     parser.add_argument("--builder", default="", metavar="URL", help="who built it, such as your CI system's address")
     parser.add_argument("--fresh", action="store_true", help="use nothing of the store: fetch everything again")
-    parser.add_argument(
-        "--offline", action="store_true", help="open no connection; what is not in the store is an error"
-    )
+    shared.add_offline(parser)
     parser.add_argument("--sigstore", action="store_true", help="sign with this identity, through sigstore")
     parser.add_argument("--identity-token", default="", metavar="FILE", help="an identity token for --sigstore")
     _registry(parser)

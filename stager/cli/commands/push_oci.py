@@ -43,7 +43,7 @@ def _registry_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mount-from", action="append", default=[], metavar="NAME", help="a repository there that has layers already"
     )
-    parser.add_argument("--plain-http", action="store_true", help="speak http with a registry elsewhere")
+    shared.add_plain_http(parser)
     parser.add_argument(
         "--chunk-size", type=number(), default=0, metavar="BYTES", help="of one request of an upload (32 MiB)"
     )

@@ -164,10 +164,20 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--buildpack", action="append", default=[], metavar="NAME", help="use this buildpack; may be repeated"
     )
-    parser.add_argument(
-        "--offline", action="store_true", help="open no connection; what is not in the store is an error"
-    )
+    add_offline(parser)
     parser.add_argument("--locked", action="store_true", help="fail when stager.lock is missing or stale")
+
+
+def add_offline(
+    parser: argparse.ArgumentParser, help_: str = "open no connection; what is not in the store is an error"
+) -> None:
+    """Declare `--offline`."""
+    parser.add_argument("--offline", action="store_true", help=help_)
+
+
+def add_plain_http(parser: argparse.ArgumentParser) -> None:
+    """Declare `--plain-http`, for commands that speak with a registry."""
+    parser.add_argument("--plain-http", action="store_true", help="speak http with a registry elsewhere")
 
 
 def add_any_stack(parser: argparse.ArgumentParser, help_: str = "") -> None:

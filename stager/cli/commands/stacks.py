@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from . import shared
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
@@ -15,9 +17,7 @@ def stack_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of every command about one stack."""
     parser.add_argument("stack", nargs="?", default="", metavar="STACK", help="a stack's name, or its folder (./mine)")
     parser.add_argument("--box", default="", metavar="DIR", help="the folder of a stack of your own")
-    parser.add_argument(
-        "--offline", action="store_true", help="open no connection; what is not in the store is an error"
-    )
+    shared.add_offline(parser)
 
 
 def definition_of(arguments: argparse.Namespace) -> Definition:

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 def _context(arguments: argparse.Namespace) -> Context:
     from ...local.machine.driving import Context
 
-    arguments.buildpack = getattr(arguments, "buildpack", [])
-    for name, default in (("stack", ""), ("arch", ""), ("offline", False), ("quiet", False)):
-        setattr(arguments, name, getattr(arguments, name, default))
     settings = shared.settings(arguments, shared.store(arguments))
     environ = {**shared.environ(), "HOME": shared.home()}
     return Context(settings, environ, (lambda _: None) if arguments.quiet else shared.say)

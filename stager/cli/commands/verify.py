@@ -39,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--keep", type=shared.output, default="", metavar="FILE", help="keep what was staged again, if it differs"
     )
     parser.add_argument("--junit", type=shared.output, default="", metavar="FILE", help="write a JUnit report as well")
-    parser.add_argument("--offline", action="store_true", help="open no connection; artifacts come from the store")
+    shared.add_offline(parser)
     _attested(parser)
 
 
