@@ -26,14 +26,18 @@ if TYPE_CHECKING:
     Unpack = Callable[[str | Held, Artifact, str], Unpacked]
 
 
-class Pages(Protocol):
-    """Index pages by URL, through the one HTTP layer; both raise a FetchError."""
+class Web(Protocol):
+    """Index pages by URL, through the one HTTP layer."""
 
     def get(self, url: str, *, accept: str = "") -> bytes:
-        """The page's bytes."""
+        """The page's bytes. Raises a FetchError."""
+
+
+class Pages(Web, Protocol):
+    """The same, also as open files."""
 
     def opened(self, url: str, *, accept: str = "") -> AbstractContextManager[IO[bytes]]:
-        """The page as an open file, as it may be large."""
+        """The page as a file, as it may be large. Raises a FetchError."""
 
 
 @dataclass(frozen=True, slots=True)

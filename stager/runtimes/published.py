@@ -28,7 +28,7 @@ from .errors import VersionError
 from .version_requests import Request, place, short
 
 if TYPE_CHECKING:
-    from ..ecosystems.deb.index import Web
+    from ..ecosystems.record import Web
     from ..formats.archive import Archive
     from ..model import Reason
 

@@ -10,7 +10,8 @@ from .version_requests import beginning
 
 if TYPE_CHECKING:
     from ..ecosystems import Unpack
-    from ..ecosystems.deb.index import Index, Web
+    from ..ecosystems.deb.index import Index
+    from ..ecosystems.record import Web
     from ..model import Artifact, Plan, Reason, Runtime, Stack
     from ..net.indexes import Indexes
     from .chosen import Asked, Chosen

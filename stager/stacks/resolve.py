@@ -17,7 +17,8 @@ from .errors import UnknownPackage
 from .lock import Lock, Pin
 
 if TYPE_CHECKING:
-    from ..ecosystems.deb.index import DebianMirrors, Index, Stanza, Web
+    from ..ecosystems.deb.index import DebianMirrors, Index, Stanza
+    from ..ecosystems.record import Web
     from .definition import Definition, Part
 
 _RELATION = re.compile(r"\s*([a-z0-9][a-z0-9+.-]*)(?::[a-z0-9-]+)?\s*(?:\(\s*(<<|<=|=|>=|>>)\s*([^)\s]+)\s*\))?\s*")

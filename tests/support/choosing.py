@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from stager import runtimes
-from stager.ecosystems.deb.index import DebianMirrors, Web
+from stager.ecosystems.deb.index import DebianMirrors
+from stager.ecosystems.record import Web
 from stager.model import Plan, Reason, Runtime, Stack
 from stager.net.indexes import Indexes
 from stager.runtimes.chosen import Asked, Chosen

@@ -10,7 +10,7 @@ import lzma
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ...digest import Digest, sha256
 from ...errors import FetchError
@@ -21,15 +21,10 @@ from ..errors import BadSignature
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..record import Web
+
 LARGEST = 1 << 29
 """Uncompressed bytes of an index beyond which it is refused; Debian's main is a tenth of that."""
-
-
-class Web(Protocol):
-    """Index pages by URL, through the one HTTP layer."""
-
-    def get(self, url: str, *, accept: str = "") -> bytes:
-        """The body. Raises a FetchError."""
 
 
 @dataclass(frozen=True, slots=True)
