@@ -323,15 +323,8 @@ def facets(kept: Kept, label: str) -> dict[str, Any]:
         notes.append(f"the plan it carries cannot be read: {error.message}")
     try:
         if FACTS[0] in kept:
-            facts = reader.launch_facts(kept[FACTS[0]], label)
-            found["processes"] = _texts(facts["processes"])
-            found["env"] = _texts(facts.get("env"))
+            launch = reader.launch_info(kept[FACTS[0]], label)
+            found |= {"processes": launch.processes, "env": launch.env}
     except StagerError as error:
         notes.append(f"what it launches cannot be read: {error.message}")
     return {**found, "notes": tuple(notes)}
-
-
-def _texts(table: object) -> dict[str, str]:
-    """The members of a table that are texts."""
-    pairs = table.items() if isinstance(table, dict) else ()
-    return {str(name): value for name, value in pairs if isinstance(value, str)}

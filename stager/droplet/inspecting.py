@@ -25,13 +25,13 @@ def inspect(path: str, store: Store | None = None) -> dict[str, Any]:
     """
     with open_droplet(path, store) as droplet:
         sizes = _sizes(droplet)
-        facts = {key: droplet.facts.get(key) for key in _SHOWN}
+        said = droplet.launch.to_json()
         return {
             "digest": droplet.digest,
             "size": droplet.size,
             "unpacked": sum(size for size, _ in sizes.values()),
             "files": sum(count for _, count in sizes.values()),
-            **facts,
+            **{key: said[key] for key in _SHOWN},
             "layers": [
                 {"name": one.name, "digest": one.digest, "diff_id": one.diff_id, "size": one.size}
                 for one in droplet.layers

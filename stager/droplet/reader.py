@@ -26,14 +26,13 @@ from ..formats.gunzip import drained, inflated
 from ..formats.tar import BLOCK, ROOT
 from ..formats.tar_reader import Entry, Sink, read_entries
 from ..model import Layer, LockedPlan, Plan
-from ..names import fault
 from ..planning import lockfile
 from ..store import Store
 from ..text import parsing
 from ..text.typed import Node
 from . import incremental, mistaken
 from .errors import NotADroplet
-from .launch import LAYERS
+from .launch import LAYERS, LaunchInfo
 from .ownership import APP_LAYER, BEHIND, SKELETON
 
 _FACTS = (".stager/launch.json", LAYERS, ".stager/stager.lock")
@@ -88,15 +87,15 @@ class Packed:
 class DropletFile(Packed):
     """An open droplet file; use as a context manager. Made by `open_droplet`.
 
-    `digest` and `size` are the file's; `facts` is its `launch.json`; `layers` are in the order of the archive.
+    `digest` and `size` are the file's; `launch` is its `launch.json`; `layers` are in the order of the archive.
     Methods raise BadArchive when the file's bytes are not what its own records say.
     """
 
     def __init__(self, path: str, fd: int, digest: Digest, size: int) -> None:
         super().__init__(path, fd, size)
         self.digest = digest
-        self.facts: dict[str, Any] = {}
         self.plan_text = ""
+        self.launch: LaunchInfo
         self.parts: dict[str, Part] = {}
         self.layers: tuple[Layer, ...] = ()
 
@@ -226,7 +225,7 @@ def _fill(droplet: DropletFile, store: Store | None) -> None:
         if store:
             with suppress(CannotWrite):  # a memo may always be missing
                 store.remember("opened", key, memo)
-    droplet.facts, droplet.plan_text = memo["facts"], memo["plan"]
+    droplet.launch, droplet.plan_text = LaunchInfo.from_json(memo["facts"], droplet.name), memo["plan"]
     droplet.parts = {name: Part(*part) for name, part, _ in memo["layers"]}
     droplet.layers = tuple(
         Layer(name, Digest(ids[0]), Digest(ids[1]), part[1] + len(codec.HEADER) + _LAST)
@@ -243,33 +242,13 @@ def _read(droplet: DropletFile, store: Store | None) -> dict[str, Any]:
     for name, part in parts:
         ids = known.get(name) or _identify(droplet, part)
         layers.append([name, [part.offset, part.size, part.crc, part.length], ids])
-    facts = launch_facts(texts[_FACTS[0]], droplet.name)
+    facts = launch_info(texts[_FACTS[0]], droplet.name).to_json()
     return {"facts": facts, "plan": texts[_FACTS[2]].decode("utf-8", "replace"), "layers": layers}
 
 
-def launch_facts(text: bytes, label: str) -> dict[str, Any]:
-    """The contents of a droplet's `launch.json`. Raises BadArchive for what stager does not write."""
-    facts = _json(text, label)
-    node = Node(facts, "its launch.json", fail_with=lambda file, why: BadArchive(label, f"{file}: {why}"))
-    for key, pattern in _WORDS.items():
-        if not re.fullmatch(pattern, node.str(key)):
-            node.at(key).fail("is not what stager writes")
-    for key, pattern in _TABLES.items():
-        for name, value in node.at(key).members():
-            if not isinstance(value.value, str) or "\0" in value.value or not re.fullmatch(pattern, name):
-                value.fail("is not what stager writes")
-    if any(part in ("", ".", "..") or "/" in part or fault(part) for part in node.strings("buildpacks")):
-        node.at("buildpacks").fail("is not what stager writes")
-    return dict(facts)
-
-
-_WORDS = {
-    "architecture": "amd64|arm64", "glibc": r"[0-9]{1,4}\.[0-9]{1,4}", "plan": "sha256:[0-9a-f]{64}",
-    "stack": r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}",
-}  # fmt: skip
-_TABLES = {
-    "processes": "[A-Za-z0-9_-]{1,63}", "env": "[A-Za-z_][A-Za-z0-9_]{0,254}", "runtimes": "[A-Za-z0-9._+-]{1,64}",
-}  # fmt: skip
+def launch_info(text: bytes, label: str) -> LaunchInfo:
+    """What a droplet's `launch.json` says. Raises BadArchive for what stager does not write."""
+    return LaunchInfo.from_json(_json(text, label), label)
 
 
 def _json(text: bytes, label: str) -> Any:

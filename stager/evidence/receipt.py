@@ -144,7 +144,7 @@ def _encodable(text: str, label: str) -> None:
 
 def check_plan(droplet: DropletFile, plan: Plan) -> None:
     """The plan that a droplet carries must be the one it says it was made from."""
-    stated = droplet.facts.get("plan")
+    stated = droplet.launch.plan
     if stated != plan_digest(plan):
         raise BadArchive(droplet.name, f"carries the plan {plan_digest(plan)}, but says it was made from {stated}")
 

@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 
 from ..droplet import mistaken
 from ..droplet.errors import NotADroplet
-from ..droplet.reader import launch_facts
+from ..droplet.launch import LaunchInfo
+from ..droplet.reader import launch_info
 from ..errors import CannotWrite
 from ..files.programs import PATH, signal_group
 from ..files.temporary import folder, tidy
@@ -37,7 +38,7 @@ LAST = 1.0
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def unpack(droplet: str, into: str) -> dict[str, Any]:
+def unpack(droplet: str, into: str) -> LaunchInfo:
     """Unpack a droplet file below the folder `into`; the contents of its `launch.json`.
 
     Raises NoDroplet, NotADroplet, BadArchive or UnsafeEntry for a file that is no droplet, CannotWrite when there is no room.
@@ -49,16 +50,16 @@ def unpack(droplet: str, into: str) -> dict[str, Any]:
                 _place(os.path.join(into, member.name), member)
         except OSError as error:
             raise CannotWrite(into, error.strerror or str(error)) from None
-        return droplet_facts(archive, droplet)
+        return droplet_launch(archive, droplet)
 
 
-def droplet_facts(archive: Archive, droplet: str) -> dict[str, Any]:
-    """The contents of a droplet's `launch.json`. Raises BadArchive for an archive that is no droplet."""
+def droplet_launch(archive: Archive, droplet: str) -> LaunchInfo:
+    """What a droplet's `launch.json` says. Raises BadArchive for an archive that is no droplet."""
     name = os.path.basename(droplet)
     launch = archive.get("app/.stager/launch.json")
     if launch is None or launch.is_link:
         raise NotADroplet(name, "it has no app/.stager/launch.json")
-    return launch_facts(content_bytes(launch.content), name)
+    return launch_info(content_bytes(launch.content), name)
 
 
 def _place(path: str, member: Any) -> None:
@@ -73,7 +74,7 @@ def _place(path: str, member: Any) -> None:
             file.write(part)
 
 
-def check_host(facts: Mapping[str, Any], again: str = "") -> None:
+def check_host(launch: LaunchInfo, again: str = "") -> None:
     """Raise LaunchFailed when this host cannot run the droplet: other machine, other system, or too old a glibc.
 
     `again` is the command that was typed; the error says how to give it so that the droplet runs all the same.
@@ -81,14 +82,14 @@ def check_host(facts: Mapping[str, Any], again: str = "") -> None:
     if platform.system() != "Linux":
         raise LaunchFailed("", f"droplets run on Linux, this is {platform.system()}", _elsewhere(again, "docker"))
     machine = _MACHINES.get(platform.machine(), platform.machine())
-    if facts.get("architecture", machine) != machine:
-        why = f"the droplet is for {facts['architecture']}, this host is {machine}"
+    if launch.architecture != machine:
+        why = f"the droplet is for {launch.architecture}, this host is {machine}"
         hint = f"{_elsewhere(again, 'docker', 'stack')} Both need that architecture emulated here (qemu-user-static)."
         raise LaunchFailed("", why, hint)
-    needed, have = _version(str(facts.get("glibc", "0.0"))), _version(platform.libc_ver()[1] or "0.0")
+    needed, have = launch.glibc, _version(platform.libc_ver()[1] or "0.0")
     if needed > have and needed > (0, 0):
         text = f"it needs glibc {needed[0]}.{needed[1]}, this host has {have[0]}.{have[1]}"
-        hint = f"{_elsewhere(again, 'stack', 'docker')} It was staged for {facts['stack']}."
+        hint = f"{_elsewhere(again, 'stack', 'docker')} It was staged for {launch.stack}."
         raise LaunchFailed("", text, hint)
 
 
@@ -126,13 +127,13 @@ def chosen_port(port: int, *, by_user: bool = True) -> int:
 
 
 @contextmanager
-def unpacked(droplet: str, again: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """A temporary folder with the droplet unpacked: (its app folder, its launch facts). Removed at the end."""
+def unpacked(droplet: str, again: str = "") -> Iterator[tuple[str, LaunchInfo]]:
+    """A temporary folder with the droplet unpacked: (its app folder, its `launch.json`). Removed at the end."""
     with folder("app") as place:
-        facts = unpack(droplet, place)
-        check_host(facts, again)
+        launch = unpack(droplet, place)
+        check_host(launch, again)
         os.mkdir(os.path.join(place, "tmp"), 0o700) if not os.path.isdir(os.path.join(place, "tmp")) else None
-        yield os.path.join(place, "app"), facts
+        yield os.path.join(place, "app"), launch
 
 
 def environment(app: str, port: int, extra: Mapping[str, str]) -> dict[str, str]:
@@ -160,9 +161,9 @@ def run(
     the port, `astray(ports)` when it listens on others instead; `again` is for `check_host`. Raises LaunchFailed when the
     host cannot run it or there is no such type, and PortTaken.
     """
-    with stoppable(), unpacked(droplet, again) as (app, facts):
-        if process not in facts["processes"] and not shell:
-            known = ", ".join(sorted(facts["processes"])) or "none"
+    with stoppable(), unpacked(droplet, again) as (app, launch):
+        if process not in launch.processes and not shell:
+            known = ", ".join(sorted(launch.processes)) or "none"
             raise LaunchFailed(
                 process, f"the droplet has no such process type; it has: {known}", "Choose one of these."
             )

@@ -72,7 +72,7 @@ def test_the_skeletons_end_is_found_wherever_the_parts_that_are_read_are_cut(
 def test_facts_plan_and_files_are_read(staged: tuple[stager.Droplet, Store]) -> None:
     made, _ = staged
     with open_droplet(made.path) as droplet:
-        assert droplet.facts["processes"] == made.processes
+        assert droplet.launch.processes == made.processes
         assert droplet.plan.stack == made.stack
         assert droplet.read("Procfile").startswith(b"web:")
         with pytest.raises(BadArchive, match="no file nothing"):

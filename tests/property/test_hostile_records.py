@@ -20,7 +20,7 @@ from small_droplets import small_droplet
 from test_assembly import Bench
 from test_lockfile import PLAN
 
-from stager.droplet.reader import launch_facts, open_droplet
+from stager.droplet.reader import launch_info, open_droplet
 from stager.errors import BadLock, StagerError
 from stager.local.running import unpack
 from stager.model import Plan
@@ -208,12 +208,14 @@ def test_launch_facts_are_what_they_are_used_as(data: st.DataObject, droplet: by
         document = json.loads(archive.extractfile("./app/.stager/launch.json").read())  # type: ignore[union-attr]
     spoiled = data.draw(nasty_documents(document))
     try:
-        facts = launch_facts(json.dumps(spoiled).encode(), "a droplet")
+        launch = launch_info(json.dumps(spoiled).encode(), "a droplet")
     except StagerError:
         return
-    assert os.sep not in facts["stack"]
-    assert facts["stack"] not in (".", "..")
-    assert all(isinstance(value, str) for key in ("processes", "env", "runtimes") for value in facts[key].values())
+    assert os.sep not in launch.stack
+    assert launch.stack not in (".", "..")
+    assert all(
+        isinstance(value, str) for table in (launch.processes, launch.env, launch.runtimes) for value in table.values()
+    )
 
 
 def test_the_nasty_list_is_refused_somewhere(tmp_path: Path) -> None:

@@ -138,24 +138,24 @@ def test_another_supervisor_is_another_version(droplet: Path, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("glibc", "asked", "stemcell"),
     [
-        ("0.0", "", "ubuntu-jammy/1"),
-        ("2.35", "", "ubuntu-jammy/1"),
-        ("2.36", "", "ubuntu-noble/1"),
-        ("2.36", "ubuntu-noble/1.5", "ubuntu-noble/1.5"),
-        ("2.36", "suse-next/9", "suse-next/9"),
+        ((0, 0), "", "ubuntu-jammy/1"),
+        ((2, 35), "", "ubuntu-jammy/1"),
+        ((2, 36), "", "ubuntu-noble/1"),
+        ((2, 36), "ubuntu-noble/1.5", "ubuntu-noble/1.5"),
+        ((2, 36), "suse-next/9", "suse-next/9"),
     ],
 )
-def test_the_oldest_stemcell_that_fits(glibc: str, asked: str, stemcell: str) -> None:
-    assert stemcell_for({"glibc": glibc}, asked) == stemcell
+def test_the_oldest_stemcell_that_fits(glibc: tuple[int, int], asked: str, stemcell: str) -> None:
+    assert stemcell_for(glibc, asked) == stemcell
 
 
 @pytest.mark.parametrize(
     ("glibc", "asked", "again"),
-    [("2.36", "ubuntu-jammy/1.199", "stager stage --stack cflinuxfs4"), ("2.99", "", "stager stage --for bosh")],
+    [(36, "ubuntu-jammy/1.199", "stager stage --stack cflinuxfs4"), (99, "", "stager stage --for bosh")],
 )
-def test_a_stemcell_that_is_too_old(glibc: str, asked: str, again: str) -> None:
-    with pytest.raises(Unfit, match=f"it needs glibc {glibc}") as caught:
-        stemcell_for({"glibc": glibc}, asked)
+def test_a_stemcell_that_is_too_old(glibc: int, asked: str, again: str) -> None:
+    with pytest.raises(Unfit, match=f"it needs glibc 2.{glibc}") as caught:
+        stemcell_for((2, glibc), asked)
     assert caught.value.hint == f"Name a newer stemcell with --stemcell, or run '{again}' in the app's folder."
 
 

@@ -102,7 +102,7 @@ class Copy:
 
     def __init__(self, original: DropletFile, path: Path) -> None:
         self.path, self.name, self.size = str(path), path.name, path.stat().st_size
-        self.digest, self.facts, self.layers = original.digest, original.facts, original.layers
+        self.digest, self.launch, self.layers = original.digest, original.launch, original.layers
 
 
 Change = Callable[[tarfile.TarInfo, bytes], "tuple[tarfile.TarInfo, bytes] | None"]

@@ -200,7 +200,7 @@ def dyno(slug: Path, folder: Path, command: str, port: int, **variables: str) ->
 @pytest.mark.tools
 def test_it_starts_as_a_dyno_does(droplet: Path, slug: Path, tmp_path: Path) -> None:
     with open_droplet(str(droplet)) as opened:
-        command = opened.facts["processes"]["web"]
+        command = opened.launch.processes["web"]
     port = free_port()
     with dyno(slug, tmp_path, command, port) as process:
         status, body = ask(port, "/", process)

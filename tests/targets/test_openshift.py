@@ -174,7 +174,7 @@ def test_every_manifest_names_the_exported_image_by_digest(made: Path, tmp_path:
         wanted = tuple(str(layer.diff_id) for layer in droplet.layers)
         annotations = {
             "stager.droplet.digest": str(droplet.digest),
-            "stager.plan.digest": droplet.facts["plan"],
+            "stager.plan.digest": droplet.launch.plan,
             "stager.stack": "debian-12",
         }
     assert load("openshift").layers(str(tmp_path / "out")) == wanted

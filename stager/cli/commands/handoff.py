@@ -26,7 +26,7 @@ def _chef(arguments: argparse.Namespace) -> int:
 
     name = options_of(arguments, NamedOptions).name
     with _droplet(arguments) as droplet:
-        files = cookbook(name, droplet.digest, droplet.facts, arguments.url)
+        files = cookbook(name, droplet.digest, droplet.launch, arguments.url)
         data = packed({f"./{name}-chef/{path}": (text, False) for path, text in files.items()})
         return _publish(arguments, data, droplet.digest)
 

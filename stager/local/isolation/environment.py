@@ -86,7 +86,7 @@ def command(droplet: DropletFile, process: str, shell: str = "") -> tuple[str, .
     """What starts a process type, or a shell command in its place. Raises LaunchFailed when there is no such type."""
     if shell:
         return (LAUNCH, "--", "/bin/sh", "-c", shell)
-    known = droplet.facts["processes"]
+    known = droplet.launch.processes
     if process not in known:
         why = f"the droplet has no such process type; it has: {', '.join(sorted(known)) or 'none'}"
         raise LaunchFailed(process, why, "Choose one of these.")

@@ -35,7 +35,7 @@ class Wanted:
 
 def wanted(droplet: DropletFile, making: Making, tell: Callable[[str], None]) -> Wanted:
     """The stack that a droplet was staged for."""
-    return Wanted(droplet.facts["stack"], droplet.facts.get("architecture", "amd64"), making, tell)
+    return Wanted(droplet.launch.stack, droplet.launch.architecture, making, tell)
 
 
 def made(want: Wanted) -> tuple[Root, tuple[tuple[str, str], ...]]:

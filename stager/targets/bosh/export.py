@@ -49,7 +49,7 @@ def export(
     stop: Callable[[], bool] = never,
 ) -> Exported:
     """Write the release to `out`. Raises UsageError, Unfit, CannotWrite."""
-    release = make(options.name, droplet.digest, droplet.facts, options.supervisor, options.stemcell)
+    release = make(options.name, droplet.digest, droplet.launch, options.supervisor, options.stemcell)
     with publishing(out, stop) as sink:
         archive = Gzip(sink.write)
         _fill(archive, release, droplet)

@@ -8,11 +8,11 @@ for; a droplet needs no more of a stemcell than its glibc, so the oldest line th
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from ...digest import Digest
+from ...droplet.launch import LaunchInfo
 from ...errors import UsageError
 from ...facts.platforms import STEMCELLS, command
 from ...text.templates import fill
@@ -66,13 +66,13 @@ class Release:
         )
 
 
-def make(name: str, droplet: Digest, facts: Mapping[str, Any], supervisor: str, stemcell: str) -> Release:
+def make(name: str, droplet: Digest, launch: LaunchInfo, supervisor: str, stemcell: str) -> Release:
     """The release of a droplet with this digest and `launch.json`, for a stemcell or the one that fits.
 
     Raises UsageError for a droplet without processes, Unfit when the stemcell's glibc is too old.
     """
-    stemcell = stemcell_for(facts, stemcell)
-    job = job_files(name, droplet, supervised(facts), supervisor)
+    stemcell = stemcell_for(launch.glibc, stemcell)
+    job = job_files(name, droplet, supervised(launch.processes), supervisor)
     job_print = of_job(job)
     return Release(
         name=name,
@@ -82,7 +82,7 @@ def make(name: str, droplet: Digest, facts: Mapping[str, Any], supervisor: str, 
         job=job,
         job_print=job_print,
         package_print=of_package(fill(__file__, "packaging.j2", {}), {"droplet.tgz": droplet}),
-        notes=_notes(name, facts, supervisor),
+        notes=_notes(name, launch, supervisor),
     )
 
 
@@ -92,9 +92,8 @@ def check_stemcell(asked: str) -> None:
         raise UsageError(f"{asked!r} names no stemcell", "Write its operating system and version: ubuntu-jammy/1.199.")
 
 
-def stemcell_for(facts: Mapping[str, Any], asked: str) -> str:
-    """The stemcell, `<os>/<version>`, that a droplet's release is for: the one asked for, else the oldest line that fits."""
-    needed = _version(str(facts.get("glibc", "")))
+def stemcell_for(needed: tuple[int, int], asked: str) -> str:
+    """The stemcell, `<os>/<version>`, for a droplet that needs this glibc: the one asked for, or the oldest that fits."""
     line = asked.partition("/")[0] or next((name for name, glibc in STEMCELLS.items() if glibc >= needed), "")
     if not line or STEMCELLS.get(line, needed) < needed:
         text = f"it needs glibc {needed[0]}.{needed[1]}"
@@ -104,14 +103,9 @@ def stemcell_for(facts: Mapping[str, Any], asked: str) -> str:
     return asked or f"{line}/1"
 
 
-def _version(text: str) -> tuple[int, int]:
-    first, _, second = text.partition(".")
-    return (int(first), int(second)) if first.isdecimal() and second.isdecimal() else (0, 0)
-
-
-def supervised(facts: Mapping[str, Any]) -> list[str]:
+def supervised(processes: Iterable[str]) -> list[str]:
     """The process types that are kept running, `web` first. Raises UsageError when there are none."""
-    types = sorted((kind for kind in facts["processes"] if kind != ONCE), key=lambda kind: (kind != "web", kind))
+    types = sorted((kind for kind in processes if kind != ONCE), key=lambda kind: (kind != "web", kind))
     if not types:
         raise UsageError("the droplet has no process that could be kept running", "Add one to the app's Procfile.")
     return types
@@ -129,12 +123,12 @@ def job_files(name: str, droplet: Digest, types: list[str], supervisor: str) -> 
     }
 
 
-def _notes(name: str, facts: Mapping[str, Any], supervisor: str) -> tuple[str, ...]:
+def _notes(name: str, launch: LaunchInfo, supervisor: str) -> tuple[str, ...]:
     notes = []
     if supervisor == "bpm":
         notes.append("the instance group needs the job 'bpm' of the release 'bpm' besides")
-    if ONCE in facts["processes"]:
+    if ONCE in launch.processes:
         notes.append(f"process type '{ONCE}' is not supervised: run '/var/vcap/jobs/{name}/bin/start {ONCE}' by hand")
-    if facts.get("architecture", "amd64") != "amd64":
-        notes.append(f"the droplet is for {facts['architecture']}; the usual stemcells are for amd64")
+    if launch.architecture != "amd64":
+        notes.append(f"the droplet is for {launch.architecture}; the usual stemcells are for amd64")
     return tuple(notes)

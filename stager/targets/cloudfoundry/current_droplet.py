@@ -83,11 +83,11 @@ def compare_deployed(settings: Settings, app: str, droplet_path: str, *, downloa
         different = []
         if found.digest != droplet.digest:
             different.append(f"the droplet is {found.digest}")
-        types = tuple(sorted(droplet.facts["processes"]))
+        types = tuple(sorted(droplet.launch.processes))
         if found.process_types and found.process_types != types:
             different.append(
                 f"the process types are {', '.join(found.process_types) or 'none'}, not {', '.join(types)}"
             )
-        if found.plan and found.plan != droplet.facts.get("plan"):
+        if found.plan and found.plan != droplet.launch.plan:
             different.append(f"the plan is {found.plan}")
         return Compared(found.app, droplet.digest, found.digest, found.how, not different, tuple(different))

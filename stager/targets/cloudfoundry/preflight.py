@@ -20,7 +20,6 @@ from ...formats.gunzip import gunzipped
 from ...formats.tar_reader import Entry, read_entries
 from ...store import Store
 from ...text import parsing
-from ...text.typed import whole
 from ..errors import Unfit
 from .login import PLATFORM
 
@@ -78,7 +77,7 @@ def check(droplet: DropletFile, *, limit: int = LARGEST, store: Store | None = N
 def _as_assembled(droplet: DropletFile) -> dict[str, Any]:
     """What `_read` finds in bytes that this store's own assembly wrote, by their digest; the size counts the headers, too."""
     unpacked = sum(part.length for part in droplet.parts.values())
-    return {"start": str(droplet.facts["processes"].get("web", "")), "unpacked": unpacked}
+    return {"start": droplet.launch.processes.get("web", ""), "unpacked": unpacked}
 
 
 def _read(droplet: DropletFile) -> dict[str, Any]:
@@ -137,8 +136,7 @@ def _climbs(entry: Entry) -> bool:
 
 
 def _judged(droplet: DropletFile, start: str, unpacked: int) -> Checked:
-    facts = droplet.facts
-    processes = {str(kind): str(command) for kind, command in facts["processes"].items()}
+    processes = droplet.launch.processes
     if not processes:
         hint = "Name its start command after 'web:' in a Procfile, and stage again."
         raise Unfit(droplet.name, PLATFORM, "it has no process and therefore no start command", hint)
@@ -152,8 +150,8 @@ def _judged(droplet: DropletFile, start: str, unpacked: int) -> Checked:
     notes = (
         () if start else ("the droplet has no process web; the platform starts one of each app unless told otherwise",)
     )
-    glibc = _version(str(facts.get("glibc", "0.0")))
-    return Checked(droplet.name, str(facts["stack"]), glibc, processes, start, unpacked, notes)
+    launch = droplet.launch
+    return Checked(droplet.name, launch.stack, launch.glibc, processes, start, unpacked, notes)
 
 
 def _start_command(info: str, name: str) -> str:
@@ -166,11 +164,6 @@ def _start_command(info: str, name: str) -> str:
     except (ValueError, KeyError, TypeError, RecursionError):
         pass
     raise Unfit(name, PLATFORM, "its staging_info.yml is not the one line of JSON that the launcher reads", _AGAIN)
-
-
-def _version(text: str) -> tuple[int, int]:
-    major, _, minor = text.partition(".")
-    return whole(major) or 0, whole(minor) or 0
 
 
 def check_stack(

@@ -95,7 +95,7 @@ def push(api: Api, droplet: DropletFile, checked: Checked, manifest: AppManifest
     session.tell("applying the manifest")
     _apply(api, space, render(manifest, stack), made)
     found, uploaded = _on_platform(api, app, droplet, checked)
-    said = description(droplet.digest, str(droplet.facts.get("plan", "")), str(droplet.facts["stack"]))
+    said = description(droplet.digest, droplet.launch.plan, droplet.launch.stack)
     api.describe("droplets", found.guid, *said)
     action = run_droplet(api, app, found.guid, wishes.how)
     api.describe("apps", app.guid, *said)

@@ -7,23 +7,29 @@ switched by a rename. They hold no droplet, only its digest; what they fetch or 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from ...digest import Digest
+from ...droplet.launch import LaunchInfo
 from ...errors import UsageError
 from ...text.templates import fill
 from ..plain.systemd import ONCE, units
 
 
-def cookbook(name: str, droplet: Digest, facts: Mapping[str, Any], url: str) -> dict[str, str]:
+def cookbook(name: str, droplet: Digest, launch: LaunchInfo, url: str) -> dict[str, str]:
     """The files of a folder for `chef-client --local-mode`: `solo.rb`, `node.json`, and the cookbook below `cookbooks/`.
 
     `url` is where machines fetch the droplet. Raises UsageError when it cannot be one, or would store a password.
     """
     _check(url)
     book = f"cookbooks/{name}"
-    values = {"name": name, "droplet": droplet.hex, "url": _ruby(url), "version": "1.0.0", "units": _units(name, facts)}
+    values = {
+        "name": name,
+        "droplet": droplet.hex,
+        "url": _ruby(url),
+        "version": "1.0.0",
+        "units": _units(name, launch),
+    }
     node = {"run_list": [f"recipe[{name}]"], name: {"url": url, "sha256": droplet.hex}}
     return {
         "node.json": json.dumps(node, indent=2, sort_keys=True) + "\n",
@@ -46,9 +52,9 @@ def _ruby(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def _units(name: str, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _units(name: str, launch: LaunchInfo) -> list[dict[str, Any]]:
     rows = []
-    for file, text in sorted(units(name, facts).items()):
+    for file, text in sorted(units(name, launch.processes).items()):
         once = file == f"{name}-{ONCE}.service"
         action = "[:create]" if once else "[:create, :enable, :start]"
         rows.append({"file": file, "text": text, "action": action, "restart": file.endswith(".service") and not once})

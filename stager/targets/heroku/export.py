@@ -62,7 +62,7 @@ def deploy(droplet: DropletFile, where: str, context: Deployment) -> Held:
     api = Api(find(context.environ, context.home), network, stopping=stopping)
     with temporary.folder("slug") as folder:
         made = export(droplet, os.path.join(folder, "slug.tgz"))
-        offer = Offer.of(made.path, made.size, made.digest, droplet.digest, droplet.facts)
+        offer = Offer.of(made.path, made.size, made.digest, droplet.digest, droplet.launch)
         live = push(api, where, offer, Waiting(), any_stack=context.any_stack, targets=context.targets)
         running = apps.slug(api, where, live.slug)
         if running.checksum != offer.checksum:

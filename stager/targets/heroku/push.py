@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ...digest import Digest
+from ...droplet.launch import LaunchInfo
 from ...fetching.errors import TooLarge
 from ...store.errors import DigestMismatch
 from ..errors import DeployFailed, PlatformUnavailable, Rejected, TookTooLong
@@ -46,31 +47,24 @@ class Offer:
     """The lowest that the droplet's files run with."""
 
     @classmethod
-    def of(
-        cls, path: str, size: int, digest: Digest, droplet: str, facts: Mapping[str, Any], commit: str = ""
-    ) -> Offer:
+    def of(cls, path: str, size: int, digest: Digest, droplet: str, launch: LaunchInfo, commit: str = "") -> Offer:
         """The offer of the slug file at `path`, for a droplet with this digest and `launch.json`."""
         return cls(
             path=path,
             size=size,
             sha256=digest.hex,
-            stack=facts["stack"],
-            buildpacks=tuple(facts["buildpacks"]),
-            processes=facts["processes"],
+            stack=launch.stack,
+            buildpacks=launch.buildpacks,
+            processes=launch.processes,
             droplet=droplet,
             commit=commit,
-            glibc=_glibc(str(facts.get("glibc", ""))),
+            glibc=launch.glibc,
         )
 
     @property
     def checksum(self) -> str:
         """As Heroku writes it."""
         return f"SHA256:{self.sha256}"
-
-
-def _glibc(text: str) -> tuple[int, int]:
-    major, _, minor = text.partition(".")
-    return (int(major), int(minor)) if major.isdecimal() and minor.isdecimal() else (0, 0)
 
 
 @dataclass(frozen=True, slots=True)

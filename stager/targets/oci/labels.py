@@ -82,12 +82,12 @@ def droplet_order(found: Sequence[str], names: Sequence[str], own: Sequence[str]
 
 def recipe_of(droplet: DropletFile, **wishes: Any) -> Recipe:
     """The recipe of a droplet; `wishes` are `port`, `source`, `revision` and `labels`."""
-    facts, plan = droplet.facts, droplet.plan
+    plan = droplet.plan
     return Recipe(
         architecture=plan.architecture,
         stack=plan.stack,
         droplet=droplet.digest,
-        plan=str(facts.get("plan", "")),
+        plan=str(droplet.launch.plan),
         buildpacks=tuple((pin.name, str(pin.digest)) for pin in plan.buildpacks),
         processes={process.type: process.command for process in plan.processes},
         layers=tuple((layer.name, str(layer.diff_id)) for layer in droplet.layers),

@@ -91,7 +91,7 @@ def export(
     with ExitStack() as keep:
         shipped, notes = oci.build((droplet, *more), options, keep, store)
         wishes = wishes_of(droplet, shipped.image.digest, options, store)
-        documents = dict(manifests(droplet.facts["processes"], wishes))
+        documents = dict(manifests(droplet.launch.processes, wishes))
         with FolderOutput(out, os.path.join("image", "oci-layout"), _OTHERS) as part:
             write_layout(shipped, os.path.join(part, "image"), options.name, stop)
             _write(part, documents)
@@ -133,8 +133,8 @@ def wishes_of(droplet: DropletFile, digest: str, options: OpenShiftOptions, stor
         writable_root=options.writable_root,
         annotations={
             "stager.droplet.digest": str(droplet.digest),
-            "stager.plan.digest": str(droplet.facts["plan"]),
-            "stager.stack": str(droplet.facts["stack"]),
+            "stager.plan.digest": str(droplet.launch.plan),
+            "stager.stack": str(droplet.launch.stack),
         },
     )
 

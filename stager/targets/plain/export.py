@@ -72,7 +72,7 @@ def export_systemd(
     """Write the installable archive. Raises CannotWrite."""
     with publishing(out, stop) as sink:
         _bundle(options.name, droplet, Gzip(sink.write))
-    once = ONCE in droplet.facts["processes"]
+    once = ONCE in droplet.launch.processes
     note = f"'{ONCE}' is started by hand: systemctl start {options.name}-{ONCE}.service"
     return _exported("systemd", droplet, out, sink, (note,) if once else ())
 
@@ -103,7 +103,7 @@ def _bundle(name: str, droplet: DropletFile, archive: Gzip) -> None:
     archive.add(folder_entry(folder))
     script = fill(__file__, "install.j2", {"name": name, "droplet": droplet.digest.hex})
     archive.add(file_entry(f"{folder}/install", script.encode(), executable=True))
-    for file, text in sorted(units(name, droplet.facts).items()):
+    for file, text in sorted(units(name, droplet.launch.processes).items()):
         archive.add(file_entry(f"{folder}/{file}", text.encode()))
     archive.add(tar.header(f"{folder}/{_DROPLET}".encode(), droplet.size, False))
     archive.stored(droplet.whole())

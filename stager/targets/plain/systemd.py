@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from ...text.templates import fill
 
@@ -11,9 +10,9 @@ ONCE = "release"
 """A process type that runs once, before a release goes live (Heroku's word): its unit is started by hand."""
 
 
-def units(name: str, facts: Mapping[str, Any]) -> dict[str, str]:
-    """The units by file name, for a droplet with this `launch.json`; `name` is the app's, its user's and its group's."""
-    types = sorted(facts["processes"])
+def units(name: str, processes: Iterable[str]) -> dict[str, str]:
+    """The units by file name, for a droplet with these process types; `name` is the app's, its user's and its group's."""
+    types = sorted(processes)
     services = {f"{name}-{kind}.service": service(name, kind) for kind in types}
     wanted = " ".join(f"{name}-{kind}.service" for kind in types if kind != ONCE)
     return {**services, f"{name}.target": fill(__file__, "target.j2", {"name": name, "wants": wanted})}

@@ -94,10 +94,10 @@ def test_app_and_droplet_carry_plan_and_digest(
 ) -> None:
     done = push()
     expected = {
-        "labels": {"stager-droplet": droplet.digest.hex[:32], "stager-plan": droplet.facts["plan"][7:39]},
+        "labels": {"stager-droplet": droplet.digest.hex[:32], "stager-plan": droplet.launch.plan[7:39]},
         "annotations": {
             "stager-droplet-digest": droplet.digest,
-            "stager-plan-digest": droplet.facts["plan"],
+            "stager-plan-digest": droplet.launch.plan,
             "stager-stack": "cflinuxfs4",
         },
     }

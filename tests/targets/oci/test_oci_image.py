@@ -91,7 +91,7 @@ def test_readers_of_buildpack_labels_find_processes_and_layers(made: Path, tmp_p
     }
     assert (labels["io.buildpacks.stack.id"], labels["team"]) == ("debian-12", "blue")
     with open_droplet(str(made)) as droplet:
-        said = {"stager.droplet.digest": str(droplet.digest), "stager.plan.digest": droplet.facts["plan"]}
+        said = {"stager.droplet.digest": str(droplet.digest), "stager.plan.digest": droplet.launch.plan}
     assert labels.items() >= said.items()
     assert manifest["annotations"] == {
         "org.opencontainers.image.created": "1980-01-01T00:00:01Z",
