@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import shlex
 import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from builders import make_npm_tarball
 from command import Done
 from hypothesis import given
 from hypothesis import strategies as some
+from servers import Server, serve
 from small_droplets import small_droplet
 from test_layers import HEAVY
 
@@ -24,7 +28,10 @@ from stager.cli.commands import EXAMPLES, GROUPS, MODULES, SECTIONS
 from stager.cli.commands import help as helping
 from stager.cli.commands.arguments import Parser, parser_of
 from stager.cli.commands.stage import plain
+from stager.digest import Digest
 from stager.errors import UsageError
+from stager.model import Artifact
+from stager.planning import lockfile
 
 COMMON = ("--json", "-q", "--quiet", "-v", "--verbose", "--cache-dir")
 NAMES = """
@@ -336,3 +343,21 @@ def test_verbose_says_which_rule_decided(stager: Run, tmp_path: Path) -> None:
         assert "buildpack procfile: Procfile names the processes (Procfile:1)\n" in done.err
         assert "process web: " in done.err
         assert "process web: " not in stager(*words, "app").good().err
+
+
+def test_verbose_says_what_was_fetched_from_where(stager: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small_droplet(tmp_path)
+    stager("lock", "app").good()
+    data = make_npm_tarball("left", {"index.js": b"// left\n"})
+    digest = Digest("sha512:" + hashlib.sha512(data).hexdigest())
+    lock = tmp_path / "app" / "stager.lock"
+    artifact = Artifact("pkg:npm/left@1.0.0", "left-1.0.0.tgz", digest, "npm/1", ("node_modules/left",))
+    lock.write_text(lockfile.dumps(replace(lockfile.loads(lock.read_bytes()).plan, artifacts=(artifact,))))
+    with Server() as server:
+        server.routes["/left/-/left-1.0.0.tgz"] = serve(data)
+        monkeypatch.setenv("npm_config_registry", server.url)
+        for words, told in ((("-v",), True), (("-v",), False), (("-q", "-v"), False)):
+            done = stager("stage", "app", "--locked", "-o", "d.tgz", *words).good()
+            assert ("\n  left@1.0.0 from 127.0.0.1\n" in done.err) == told  # fetched once; then it is in the store
+            assert "process web: " in done.err
+    assert server.paths() == ["/left/-/left-1.0.0.tgz"]
