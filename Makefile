@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench clean
+.PHONY: help demo test check docs bench clean
 
 help: ## show what can be made
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile
@@ -27,6 +27,9 @@ check: $(STAMP) ## lint, format and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+docs: $(STAMP) ## the documentation as a site, in build/site
+	$(BIN)/mkdocs build --quiet --strict --config-file .ci/mkdocs.yml
 
 bench: $(STAMP) ## measure, beside other tools in the same run
 	$(BIN)/python benchmarks/run.py

@@ -7,6 +7,8 @@ import dataclasses
 import importlib.util
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -332,3 +334,19 @@ def test_a_promise_that_is_not_kept_is_found() -> None:
 
 def test_only_commands_that_exist_are_promised() -> None:
     assert not [command for command in promised() if command not in {*MODULES, "any command"}]
+
+
+def test_the_site_is_made_whole(tmp_path: Path) -> None:
+    """Every page is in it, no link leads nowhere, and it fetches nothing from other hosts."""
+    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--config-file", ".ci/mkdocs.yml"]
+    done = subprocess.run(
+        [*command, "--site-dir", tmp_path], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    pages = [path.relative_to(ROOT / "docs").with_suffix("") for path in (ROOT / "docs").rglob("*.md")]
+    missing = [page for page in pages if page.name != "README" and not (tmp_path / page / "index.html").is_file()]
+    assert missing == []
+    texts = [path.read_text("utf-8") for path in tmp_path.rglob("*.html")]
+    assert [
+        found for text in texts for found in re.findall(r'<(?:script|link|img)[^>]+(?:src|href)="https?:[^"]+', text)
+    ] == []
