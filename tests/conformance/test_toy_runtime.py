@@ -110,6 +110,13 @@ def test_it_is_detected(toy: Toy) -> None:
     assert (found["buildpack"], found["versions"]) == ("toy", [{"runtime": "toy", "wanted": "1", "reason": why}])
 
 
+def test_an_app_of_it_below_is_pointed_at(code: Path, server: Server, tmp_path: Path) -> None:
+    toy = Toy(code, server, tmp_path)
+    (toy.app / "shop").mkdir()
+    (toy.app / "main.toy").rename(toy.app / "shop" / "main.toy")
+    assert "shop" in toy.run("detect", toy.app).err
+
+
 def test_it_is_planned(toy: Toy) -> None:
     found = toy.told("plan", toy.app)
     assert [(one["name"], one["version"]) for one in found["runtimes"]] == [("toy", "1.10.0")]

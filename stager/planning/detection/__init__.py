@@ -61,7 +61,7 @@ def detect(tree: SourceTree, buildpacks: Sequence[Buildpack] | None = None, *, o
     if not chosen or beside:
         looked_for = [(one.name, one.looks_for) for one in known] if beside else rejected
         helpers = list(zip(chosen, beside, strict=True)) if beside else []
-        apps, pages = ([], []) if others else _inside(tree)
+        apps, pages = ([], []) if others else _inside(tree, known)
         others = others or ([] if apps or pages or foreign.site(tree) else foreign.sources(tree))
         raise NotDetected(looked_for, found, others, helpers, apps, pages, foreign.site(tree))
     matched = [one for one in known if one.name in chosen]
@@ -74,13 +74,16 @@ def detect(tree: SourceTree, buildpacks: Sequence[Buildpack] | None = None, *, o
 
 _TEMPLATE = re.compile(r"\{\{|\{%|<%|\A---")
 """What a page has that a program still has to fill in."""
-_APP = ("package.json", "requirements.txt", "pyproject.toml", "Pipfile", "manage.py", "Procfile", "Staticfile")
+_APP = "manage.py"
+"""What makes a folder an app without being its manifest."""
 
 
-def _inside(tree: SourceTree) -> tuple[list[str], list[str]]:
+def _inside(tree: SourceTree, known: Sequence[Buildpack]) -> tuple[list[str], list[str]]:
     """Folders of an app that nothing recognises: those with an app of their own, and those with a site's first page."""
-    apps = {path.rpartition("/")[0] for name in _APP for path in tree.glob(f"*/{name}")}
-    apps |= {path.rpartition("/")[0] for name in _APP for path in ([] if apps else tree.glob(f"*/*/{name}"))}
+    rules = [rule for one in known for rule in one.detect if rule.claim in (CLAIMS[0], CLAIMS[-1])]
+    names = {_APP, *(name for rule in rules for name in rule.when.files if not {"/", "*"} & {*name})}
+    apps = {path.rpartition("/")[0] for name in names for path in tree.glob(f"*/{name}")}
+    apps |= {path.rpartition("/")[0] for name in names for path in ([] if apps else tree.glob(f"*/*/{name}"))}
     facts = Facts(tree)
     whole = [path for path in tree.glob("*/index.html") if not _TEMPLATE.search(facts.text(path))]
     pages = {path.rpartition("/")[0] for path in whole} - apps
