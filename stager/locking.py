@@ -103,7 +103,8 @@ def install(place: str, tree: SourceTree, asked: Mapping[str, Asked], settings: 
 
     They run here, so they come from the operator's indexes, never from one that the app names.
     """
-    stack, chosen = _host_stack(next(iter(asked))), dict[str, Chosen]()
+    stack = _host_stack(next(iter(asked)))
+    chosen: dict[str, Chosen] = {}
     web = _sources(tree, settings).web
     for name, wanted in asked.items():
         request = RuntimeRequest(wanted, stack, web, settings.indexes, beside=dict(chosen))
