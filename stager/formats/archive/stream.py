@@ -122,14 +122,18 @@ def decompressed(fd: int, start: int, length: int, compression: str, label: str,
     """
     source = _Source(fd, start, length, label)
     total = 0
-    for piece in _expand(source, compression, label, limits.entries) if compression else source:
+    for piece in expand(source, compression, label, limits.entries) if compression else source:
         total += len(piece)
         if total > (cap := limits.cap(source.taken)):
             raise BadArchive(label, f"unpacks to more than {cap} bytes, the limit for its size")
         yield piece
 
 
-def _expand(pieces: Iterable[bytes], compression: str, label: str, most: int) -> Iterator[bytes]:
+def expand(pieces: Iterable[bytes], compression: str, label: str, most: int) -> Iterator[bytes]:
+    """What pieces come to that are compressed as `compression` (gz, xz, bz2 or zst), in pieces of at most 1 MiB.
+
+    There may be `most` compressed members. Raises BadArchive.
+    """
     make, failure = _format(compression, label)
     state, count, padding = make(), 1, False
     for data in pieces:
