@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -27,6 +28,23 @@ KINDS = ("droplet", "slug", "image", "box", "plan", "folder")
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """What most entries of a layer have in common: of 200,000 files there are a few."""
+
+    kind: str
+    mode: int
+    uid: int = UID
+    gid: int = GID
+    uname: str = ""
+    gname: str = ""
+    mtime: int = MTIME
+    layer: str = ""
+
+
+_look = lru_cache(4096)(Look)
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
     """One entry: a file, folder or link.
 
@@ -36,20 +54,59 @@ class Item:
     """
 
     path: str
-    kind: str
-    mode: int
+    look: Look
     size: int = 0
     content: bytes = b""
     link: str = ""
-    uid: int = UID
-    gid: int = GID
-    uname: str = ""
-    gname: str = ""
-    mtime: int = MTIME
     form: bytes = b""
-    layer: str = ""
     end: int = 0
     """Where in its tar the entry ends."""
+
+    def within(self, layer: str) -> Item:
+        """The same in a layer of this name."""
+        look = self.look
+        of = (look.kind, look.mode, look.uid, look.gid, look.uname, look.gname, look.mtime, layer)
+        return replace(self, look=_look(*of))
+
+    @property
+    def kind(self) -> str:
+        """See `Look`."""
+        return self.look.kind
+
+    @property
+    def mode(self) -> int:
+        """See `Look`."""
+        return self.look.mode
+
+    @property
+    def uid(self) -> int:
+        """See `Look`."""
+        return self.look.uid
+
+    @property
+    def gid(self) -> int:
+        """See `Look`."""
+        return self.look.gid
+
+    @property
+    def uname(self) -> str:
+        """See `Look`."""
+        return self.look.uname
+
+    @property
+    def gname(self) -> str:
+        """See `Look`."""
+        return self.look.gname
+
+    @property
+    def mtime(self) -> int:
+        """See `Look`."""
+        return self.look.mtime
+
+    @property
+    def layer(self) -> str:
+        """See `Look`."""
+        return self.look.layer
 
     @property
     def sha256(self) -> str:
@@ -338,31 +395,20 @@ def read(parts: Iterable[bytes], label: str, kept: Kept, layer: str = "") -> Ite
         kept |= {place(name): data for name, data in keep.taken().items()}
 
 
-_USUAL = {number: number for number in (UID, MTIME, 0o664, 0o775)}
-"""What most of 200,000 entries say in their headers, to be held once."""
-
-
-def item(entry: Entry, layer: str = "") -> Item:
-    """An archive's entry in the model."""
-    mode = entry.mode & 0o7777
+def item(entry: Entry, layer: str = "", *, formed: bool = True) -> Item:
+    """An archive's entry in the model; unless `formed` without what only comparing two archives asks for."""
     state = hashlib.sha256(entry.header)
     for key, value in entry.pax:
         state.update(f"{key}={value}\0".encode("utf-8", "surrogateescape"))
+    mode = entry.mode & 0o7777
     return Item(
         place(entry.name),
-        entry.kind,
-        _USUAL.get(mode, mode),
+        _look(entry.kind, mode, entry.uid, entry.gid, entry.uname, entry.gname, entry.mtime, layer),
         entry.size,
         bytes.fromhex(entry.sha256),
         entry.link,
-        _USUAL.get(entry.uid, entry.uid),
-        entry.gid,
-        entry.uname,
-        entry.gname,
-        _USUAL.get(entry.mtime, entry.mtime),
-        state.digest()[:8],
-        layer,
-        entry.offset + BLOCK + entry.size + -entry.size % BLOCK,
+        state.digest()[:8] if formed else b"",
+        entry.offset + BLOCK + entry.size + -entry.size % BLOCK if formed else 0,
     )
 
 

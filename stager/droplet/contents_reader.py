@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import replace
 from typing import Any
 
 from ..digest import Digest
@@ -290,7 +289,7 @@ def _spans(items: tuple[Item, ...], count: int, sizes: list[tuple[str, int]]) ->
     """The entries of each layer, cut where the running length says; then the app's, then the envelope's."""
 
     def named(name: str, part: tuple[Item, ...]) -> tuple[str, tuple[Item, ...]]:
-        return name, tuple(replace(item, layer=name) for item in part)
+        return name, tuple(item.within(name) for item in part)
 
     yield named("skeleton", items[:count])
     at, until = count, items[count - 1].end if 0 < count <= len(items) else 0

@@ -10,7 +10,7 @@ from typing import Literal
 from ...digest import Digest
 from ...droplet import contents_reader as cutting
 from ...droplet import mistaken
-from ...droplet.contents import Contents, Item, LayerPart, of_plan
+from ...droplet.contents import Contents, Item, LayerPart, Look, of_plan
 from ...errors import BadLock, Unreadable, UsageError
 from ...files import limits, regular
 from ...formats.tar import BLOCK
@@ -74,13 +74,13 @@ def _folder(path: str, label: str) -> Contents:
         blobs = images.of_folder(path, label)
         return images.image(blobs, None, sum(extent.size for extent in blobs.extents.values()))
     tree = SourceTree.read(path)
+    looks = {mode: Look("file", mode, layer="app") for mode in _MODES.values()}
     items = [
-        Item(
-            name, "file", _MODES[file.executable], file.size, bytes.fromhex(file.digest.partition(":")[2]), layer="app"
-        )
+        Item(name, looks[_MODES[file.executable]], file.size, bytes.fromhex(file.digest.partition(":")[2]))
         for name, file in tree.files.items()
     ]
-    items += [Item(name, "link", _MODES[True], link=target, layer="app") for name, target in tree.links.items()]
+    link = Look("link", _MODES[True], layer="app")
+    items += [Item(name, link, link=target) for name, target in tree.links.items()]
     part = LayerPart("app", lambda _: items, size=sum(item.size for item in items))
     found = Contents("folder", label, tree.digest, part.size, rest=part, whole=False)
     found.fetch = lambda paths, most: (

@@ -6,8 +6,8 @@ import hashlib
 from dataclasses import dataclass, field
 
 from ...digest import Digest
+from ...droplet.contents import Item, name_of
 from ...ecosystems.licence import UNSTATED, Licence
-from .contents import Held
 
 APP, GENERATED, STACK = "app", "generated", "stack"
 """Refs of what is there once in every droplet: the app's own files, what stager generates, the stack it is for."""
@@ -15,30 +15,31 @@ APP, GENERATED, STACK = "app", "generated", "stack"
 
 @dataclass(frozen=True, slots=True)
 class FileRow:
-    """A file or link of a droplet, and the ref of its owner."""
+    """A file or link of a droplet, the ref of its owner, and a file's SHA-1, only because SPDX 2.3 demands it."""
 
-    held: Held
+    item: Item
     owner: str
+    digest1: bytes = b""
 
     @property
     def path(self) -> str:
         """The path in the archive without `./` (`app/server.js`)."""
-        return self.held.path
+        return name_of(self.item).removeprefix("./")
 
     @property
     def sha256(self) -> str:
         """The hex digest of a file; empty for a link."""
-        return self.held.sha256.hex()
+        return self.item.sha256
 
     @property
     def sha1(self) -> str:
-        """The same, only because SPDX 2.3 demands it."""
-        return self.held.sha1.hex()
+        """The hex SHA-1 of a file; empty for a link."""
+        return self.digest1.hex()
 
     @property
     def target(self) -> str:
         """Where a symbolic link leads; empty for a file."""
-        return self.held.target
+        return self.item.link
 
 
 @dataclass(frozen=True, slots=True)

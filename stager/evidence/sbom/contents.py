@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ...droplet.contents import Item, item
 from ...droplet.reader import DropletFile
 from ...ecosystems import ecosystems
 from ...formats.errors import BadArchive
@@ -18,29 +19,11 @@ _MOST = 512 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """A file or link: its path in the archive without `./`, the layer it is in, its size, where it leads; and its digests, as
-    bytes, since there may be 200,000 of them.
-    """
-
-    path: str
-    layer: str
-    size: int
-    sha256: bytes
-    sha1: bytes
-    target: str
-
-    @property
-    def place(self) -> str:
-        """The path in the app folder; of the envelope's files, nothing."""
-        return self.path.removeprefix("app/") if self.path.startswith("app/") else ""
-
-
-@dataclass(frozen=True, slots=True)
 class Contents:
-    """All files and links by their order in the archive, and the metadata files' texts by place."""
+    """All files and links in their order, the SHA-1 of each (empty for a link), and the metadata files' texts by path."""
 
-    held: tuple[Held, ...]
+    items: tuple[Item, ...]
+    sha1: tuple[bytes, ...]
     texts: dict[str, bytes]
 
 
@@ -81,26 +64,27 @@ class _Tap:
 
 def read(droplet: DropletFile) -> Contents:
     """Read a droplet. Raises BadArchive when a path is there twice, is not UTF-8, or is no file, folder or link."""
-    held: dict[str, Held] = {}
-    folders, texts, tap = set[str](), dict[str, bytes](), _Tap(droplet.name)
+    items, sha1, texts = list[Item](), list[bytes](), dict[str, bytes]()
+    seen, tap = set[str](), _Tap(droplet.name)
     for layer, entry in droplet.layered(also=tap.begin):
         _check(entry.name, entry.kind, droplet.name)
         _encodable(entry.link, droplet.name)
-        path = entry.name.removeprefix("./")
-        if path in held or path in folders:
+        one = item(entry, layer, formed=False)
+        if one.path in seen:
             raise BadArchive(droplet.name, f"has {entry.name} twice")
-        if entry.kind == "folder":
-            folders.add(path)
+        seen.add(one.path)
+        if one.kind == "folder":
             continue
-        sha1 = b""
-        if entry.kind == "file":
-            if not entry.size:
+        digest = b""
+        if one.kind == "file":
+            if not one.size:
                 tap.begin(entry.name)
-            sha1, text = tap.end()
+            digest, text = tap.end()
             if text is not None:
-                texts[path.removeprefix("app/")] = text
-        held[path] = Held(path, layer, entry.size, bytes.fromhex(entry.sha256), sha1, entry.link)
-    return Contents(tuple(held.values()), texts)
+                texts[one.path] = text
+        items.append(one)
+        sha1.append(digest)
+    return Contents(tuple(items), tuple(sha1), texts)
 
 
 def _check(name: str, kind: str, label: str) -> None:

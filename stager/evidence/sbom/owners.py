@@ -35,7 +35,7 @@ def inner_ref(one: Inner) -> str:
 def assign(
     contents: Contents, plan: Plan, looked: Mapping[int, Mapping[str, Any]], inner: Iterable[Inner], label: str
 ) -> dict[str, str]:
-    """Path in the archive → the ref of its owner, for every file and link. Raises BadArchive for a file without one.
+    """Path → the ref of its owner, for every file and link. Raises BadArchive for a file without one.
 
     `looked` is what artifacts say of themselves, by index in the plan: those list their files.
     """
@@ -44,12 +44,12 @@ def assign(
     inside = {one.place: inner_ref(one) for one in inner}
     places = {place for n, one in enumerate(plan.artifacts) if n not in listed for place in one.paths} | inside.keys()
     found = {}
-    for one in contents.held:
-        owner = owners.find(one.place, "link" if one.target else "file", one.layer)
+    for one in contents.items:
+        owner = owners.find(one.path, one.kind, one.layer)
         if owner == NOBODY:
-            raise BadArchive(label, f"holds {one.place}, which nothing in its plan accounts for")
+            raise BadArchive(label, f"holds {one.path}, which nothing in its plan accounts for")
         if isinstance(owner, str):
             found[one.path] = APP if owner == THE_APP else GENERATED
         else:
-            found[one.path] = inside.get(above(one.place, places)) or known[owner]
+            found[one.path] = inside.get(above(one.path, places)) or known[owner]
     return found

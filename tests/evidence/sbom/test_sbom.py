@@ -192,10 +192,10 @@ def test_the_order_in_which_things_are_found_does_not_show(staged: Staged) -> No
     assert files == sorted(files, key=lambda row: row.path.encode())
     with open_droplet(str(staged.path)) as droplet:
         held = contents.read(droplet)
-        shuffled = list(held.held)
+        shuffled = list(held.items)
         random.Random(7).shuffle(shuffled)
         texts = dict(sorted(held.texts.items(), reverse=True))
-        mixed = contents.Contents(tuple(shuffled), texts)
+        mixed = contents.Contents(tuple(shuffled), held.sha1, texts)
         plan = droplet.plan
         looked = inventory.look(plan, staged.store)
         said = inventory.ask(plan, held, looked)
@@ -208,9 +208,11 @@ def test_a_file_that_nothing_accounts_for_is_an_error(tmp_path: Path) -> None:
     made = stage(SITUATIONS["two wheels"](), tmp_path)
     with open_droplet(str(made.path)) as droplet:
         held, plan = contents.read(droplet), droplet.plan
-    stray = replace(held.held[-2], path="app/.stager/pypi/site-packages/stray.py", layer="pypi-01")
+    stray = replace(held.items[-2].within("pypi-01"), path=".stager/pypi/site-packages/stray.py")
     with pytest.raises(BadArchive) as caught:
-        owners.assign(contents.Contents((*held.held, stray), held.texts), plan, {}, [], "droplet.tgz")
+        owners.assign(
+            contents.Contents((*held.items, stray), (*held.sha1, b""), held.texts), plan, {}, [], "droplet.tgz"
+        )
     where = ".stager/pypi/site-packages/stray.py"
     assert caught.value.message == f"droplet.tgz: holds {where}, which nothing in its plan accounts for"
 
