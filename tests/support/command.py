@@ -1,4 +1,4 @@
-"""Run stager as users do: its command line in a process of its own, with an environment that a test decides."""
+"""Run stager's command line with an environment that a test decides: in a process of its own, as users do, or inside this one."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -17,6 +18,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from stager import cli
 
 PROGRAM = (sys.executable, "-m", "stager")
 LIMIT = 900.0
@@ -52,6 +55,30 @@ def stager(*arguments: object, store: Path, cwd: Path | None = None, **variables
     command = [*PROGRAM, *map(str, arguments)]
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=LIMIT)
     return Done(done.returncode, done.stdout, done.stderr)
+
+
+def inside(*arguments: object, store: Path, cwd: Path | None = None, **variables: str) -> Done:
+    """The same in this process, which saves a start of Python: for what neither signals nor the process itself decide."""
+    before = dict(os.environ)
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8") as out,
+        tempfile.TemporaryFile("w+", encoding="utf-8") as err,
+        contextlib.chdir(cwd or "."),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        os.environ.update({"STAGER_CACHE_DIR": str(store), **variables})
+        try:
+            code = cli.main([*map(str, arguments)])
+        except SystemExit as ended:
+            assert isinstance(ended.code, int), ended.code
+            code = ended.code
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+        for stream in (out, err):
+            stream.seek(0)
+        return Done(code, out.read(), err.read())
 
 
 def free_port() -> int:
