@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from command import inside
+from command import in_process
 
 import stager as library
 from stager.errors import Unpinned
@@ -45,16 +45,18 @@ def app_of(name: str, place: Path) -> Path:
 def test_stage_makes_what_lock_makes(name: str, tmp_path: Path, shared_store: Path) -> None:
     lock, app, other = APPS[name][0], app_of(name, tmp_path / "app"), app_of(name, tmp_path / "other")
     before = sorted(path.name for path in app.iterdir())
-    planned = inside("plan", app, store=shared_store).good()
+    planned = in_process("plan", app, store=shared_store).good()
     assert f"note: {WOULD.format(lock)}" in planned.err
     assert sorted(path.name for path in app.iterdir()) == before
-    staged = inside("stage", app, "-o", tmp_path / "a.tgz", "--json", store=shared_store).good().document
+    staged = in_process("stage", app, "-o", tmp_path / "a.tgz", "--json", store=shared_store).good().document
     assert MADE.format(lock) in staged["notes"]
     assert sorted(path.name for path in app.iterdir()) == sorted([*before, lock, "stager.lock"])
     assert planned.out.encode() == (app / "stager.lock").read_bytes()
-    inside("lock", other, store=shared_store).good()
+    in_process("lock", other, store=shared_store).good()
     assert (other / lock).read_bytes() == (app / lock).read_bytes()
-    again = inside("stage", other, "--locked", "-o", tmp_path / "b.tgz", "--json", store=shared_store).good().document
+    again = (
+        in_process("stage", other, "--locked", "-o", tmp_path / "b.tgz", "--json", store=shared_store).good().document
+    )
     assert again["digest"] == staged["digest"]
     assert MADE.format(lock) not in again["notes"]
 
@@ -82,7 +84,7 @@ def test_neither_offline_nor_locked_makes_one(name: str, option: str, code: str,
     app = app_of(name, tmp_path / "app")
     for command in ("stage", "plan"):
         out = ["-o", tmp_path / "a.tgz"] if command == "stage" else []
-        error = inside(command, app, option, *out, "--json", store=tmp_path / "store").document["error"]
+        error = in_process(command, app, option, *out, "--json", store=tmp_path / "store").document["error"]
         assert (error["code"], error["hint"]) == (code, hint)
     assert sorted(path.name for path in app.iterdir()) == sorted(APPS[name][1])
     shutil.rmtree(tmp_path / "store", ignore_errors=True)
@@ -103,7 +105,7 @@ def test_a_lock_that_only_its_own_tool_makes_is_named(manager: str, lock: str, c
         f'{{"packageManager": "{manager}", "dependencies": {{"ms": "2"}}, "scripts": {{"start": "node x"}}}}'
     )
     (app / ".nvmrc").write_text("24\n")
-    error = inside("lock", app, "--json", "--offline", store=tmp_path / "store").document["error"]
+    error = in_process("lock", app, "--json", "--offline", store=tmp_path / "store").document["error"]
     assert (error["code"], error["where"]) == ("LockFailed", lock)
     assert error["hint"] == f"Run '{command}' and commit {lock}."
     assert sorted(path.name for path in app.iterdir()) == [".nvmrc", "package.json"]

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from command import PROGRAM, stager
+from command import PROGRAM, in_process
 
 from stager import SourceTree, Store, cli, library
 from stager.errors import BadLock, CannotWrite, InternalError, OutOfMemory, StagerError, Unreadable
@@ -112,19 +112,14 @@ def test_every_public_verb_is_netted() -> None:
     assert [verb for verb in verbs if not hasattr(getattr(library, verb), "__wrapped__")] == []
 
 
-@pytest.mark.parametrize("unbuffered", ["", "1"])
+FULL = ["detect {app} --json", "--help", "doctor", "stage {app} -o {out} --json", "export --help", "stage --help"]
+
+
 @pytest.mark.parametrize(
-    "words",
+    ("words", "unbuffered"),
     [
-        "detect {app}",
-        "detect {app} --json",
-        "stage {app} -o {out}",
-        "--help",
-        "doctor",
-        "stage {app} -o -",
-        "stage {app} -o {out} --json",
-        "export --help",
-        "stage --help",
+        *((words, "") for words in FULL),
+        *((words, more) for words in ("detect {app}", "stage {app} -o -") for more in ("", "1")),
     ],
 )
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has it")
@@ -153,8 +148,8 @@ def test_no_standard_streams_at_all(tmp_path: Path) -> None:
 def test_no_place_for_temporary_files(words: str, tmp_path: Path) -> None:
     """Python looks at TMPDIR, /tmp, /var/tmp and the working folder; here none of them can be written to."""
     store, droplet = tmp_path / "store", tmp_path / "d.tgz"
-    stager("lock", app(tmp_path / "app"), store=store).good()
-    stager("stage", tmp_path / "app", "-o", droplet, store=store).good()
+    in_process("lock", app(tmp_path / "app"), store=store).good()
+    in_process("stage", tmp_path / "app", "-o", droplet, store=store).good()
     code = (
         "import sys, tempfile, os\n"
         "def none(): raise FileNotFoundError(2, 'No usable temporary directory found')\n"
@@ -196,7 +191,7 @@ def test_a_missing_standard_stream_is_an_empty_one(command: str, closed: str, tm
     assert "Traceback" not in done.stderr
     assert done.returncode == 0
     if "-o" in command:
-        stager("stage", tmp_path / "app", "-o", tmp_path / "e.tgz", store=tmp_path / "other").good()
+        in_process("stage", tmp_path / "app", "-o", tmp_path / "e.tgz", store=tmp_path / "other").good()
         assert out.read_bytes() == (tmp_path / "e.tgz").read_bytes()
 
 
@@ -230,25 +225,25 @@ def test_names_that_are_no_utf_8(tmp_path: Path) -> None:
     place.mkdir()
     store, out, oci = place / "store", place / "d.tgz", place / "i.oci"
     app(place / "app")
-    stager("plan", place / "app", "--json", store=store).good()
-    stager("stage", place / "app", "-o", out, store=store).good()
-    stager("stage", place / "app", "-o", out, "--json", "--locked", store=store).good()
-    stager("receipt", out, "-o", place / "r.json", store=store).good()
-    stager("sbom", out, "-o", place / "s.json", store=store).good()
-    stager("export", "oci", out, "-o", oci, store=store).good()
-    stager("export", "tar", out, "-o", place / "t.tar", store=store).good()
-    stager("bundle", "export", place / "app", "-o", place / "b.tar", store=store).good()
-    stager("cache", "gc", store=store).good()
+    in_process("plan", place / "app", "--json", store=store).good()
+    in_process("stage", place / "app", "-o", out, store=store).good()
+    in_process("stage", place / "app", "-o", out, "--json", "--locked", store=store).good()
+    in_process("receipt", out, "-o", place / "r.json", store=store).good()
+    in_process("sbom", out, "-o", place / "s.json", store=store).good()
+    in_process("export", "oci", out, "-o", oci, store=store).good()
+    in_process("export", "tar", out, "-o", place / "t.tar", store=store).good()
+    in_process("bundle", "export", place / "app", "-o", place / "b.tar", store=store).good()
+    in_process("cache", "gc", store=store).good()
     app(tmp_path / "app")
-    stager("stage", tmp_path / "app", "-o", tmp_path / "d.tgz", store=tmp_path / "s").good()
+    in_process("stage", tmp_path / "app", "-o", tmp_path / "d.tgz", store=tmp_path / "s").good()
     assert out.read_bytes() == (tmp_path / "d.tgz").read_bytes()
 
 
 def test_a_quoted_value_fills_no_screen(tmp_path: Path) -> None:
-    stager("lock", app(tmp_path / "app"), store=tmp_path / "s").good()
+    in_process("lock", app(tmp_path / "app"), store=tmp_path / "s").good()
     lock = tmp_path / "app" / "stager.lock"
     lock.write_text(lock.read_text().replace('stack = "debian-12"', f'stack = "{"a" * 300_000}"'))
-    done = stager("stage", tmp_path / "app", "--locked", store=tmp_path / "s")
+    done = in_process("stage", tmp_path / "app", "--locked", store=tmp_path / "s")
     assert done.code == 20
     assert "is not allowed" in done.err
     assert len(done.err) < 5_000

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command import stager as run
+from command import in_process
 from made_droplets import Wheels, plan_of
 
 import stager
@@ -45,7 +45,7 @@ def test_the_command_and_the_library_agree(app: Path, tmp_path: Path, lock: bool
         for step in ("first", "again"):
             out = tmp_path / f"{who}.tgz"
             if who == "command":
-                found = run("stage", app, "-o", out, "--offline", "--json", store=kept).good().document
+                found = in_process("stage", app, "-o", out, "--offline", "--json", store=kept).good().document
             else:
                 made = stager.stage(app, out=out, store=Store(str(kept)), offline=True, save_lock=True, environ={})
                 found = json.loads(json.dumps(made.as_json()))
@@ -74,6 +74,6 @@ def test_a_droplet_of_the_library_says_what_the_command_says(app: Path, tmp_path
     }
     stager.stage(app, save_lock=True, **wishes)
     made = stager.stage(app, **wishes)
-    done = run("stage", app, "-o", tmp_path / "b.tgz", "--offline", store=tmp_path / "other").good()
+    done = in_process("stage", app, "-o", tmp_path / "b.tgz", "--offline", store=tmp_path / "other").good()
     assert done.out == f"{made.digest}\n"
     assert [line.removeprefix("note: ") for line in done.err.splitlines() if line.startswith("note: ")] == [*made.notes]

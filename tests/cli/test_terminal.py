@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from command import inside
+from command import in_process
 from made_droplets import stage
 
 ESCAPES = "\x1b]0;owned\x07\x1b[2J\x7f\x9b31m\u202efdp\u2066\u200b"
@@ -57,7 +57,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 def test_no_command_prints_what_moves_the_cursor(words: tuple[str, ...], made: Path) -> None:
     for more in ((), ("--json",)):
-        done = inside(*words, *more, store=made / "store", cwd=made)
+        done = in_process(*words, *more, store=made / "store", cwd=made)
         assert done.out or done.err
         assert SEEN.findall(done.out + done.err) == []
         if more and done.out:
@@ -86,6 +86,6 @@ def test_no_file_of_an_app_moves_the_cursor(name: str, tmp_path: Path) -> None:
     for command in ("detect", "plan", "stage", "explain"):
         options = ["--offline"] if command != "detect" else []
         target = [tmp_path] if command != "explain" else []
-        done = inside(command, *target, *options, store=tmp_path / "store", cwd=tmp_path)
+        done = in_process(command, *target, *options, store=tmp_path / "store", cwd=tmp_path)
         assert done.out or done.err
         assert SEEN.findall(done.out + done.err) == []

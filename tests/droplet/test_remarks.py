@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command import inside
+from command import in_process
 from test_assembly import Bench
 
 from stager.droplet.remarks import collisions, remarks, wanted
@@ -156,9 +156,9 @@ def test_it_is_told_by_every_staging_alike(tmp_path: Path) -> None:
     for step in range(4):
         store = tmp_path / ("other" if step == 3 else "store")
         done = (
-            inside("stage", app, "--buildpack", "procfile", "-o", tmp_path / "d.tgz", store=store)
+            in_process("stage", app, "--buildpack", "procfile", "-o", tmp_path / "d.tgz", store=store)
             if not step
-            else inside("stage", app, "-o", tmp_path / "d.tgz", store=store)
+            else in_process("stage", app, "-o", tmp_path / "d.tgz", store=store)
         )
         said.append([line for line in done.good().err.splitlines() if "login" in line or "differ" in line])
         assert "hunter2pw" not in done.out + done.err

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from apps_fixture import materialise
-from command import stager
+from command import in_process
 from evidence_apps import SITE, SITUATIONS, Package, Situation, npm, stage, wheel
 from test_apps import EXPECTED, HAPPY, WITHOUT_RUNTIME
 
@@ -115,7 +115,7 @@ def by_sbom(droplet: Path, store: Store) -> Answers:
 
 
 def by_explain(app: Path, droplet: Path, store: Store) -> dict[str, tuple[int, int]]:
-    done = stager("explain", "size", app, "--droplet", droplet, "--json", store=Path(store.root)).good().document
+    done = in_process("explain", "size", app, "--droplet", droplet, "--json", store=Path(store.root)).good().document
     rows = next(one["data"]["owners"] for one in done["topics"]["size"] if one["subject"] == "owners")
     return {row["name"]: (row["unpacked"], row["files"]) for row in rows if row["name"] != "the envelope"}
 
@@ -271,7 +271,7 @@ def test_of_sample_apps(name: str, tmp_path: Path, shared_store: Path, other: Pa
     offline = name in WITHOUT_RUNTIME
     store = tmp_path / "store" if offline else shared_store
     app, droplet = materialise(name, tmp_path), tmp_path / "droplet.tgz"
-    stager("stage", app, "-o", droplet, *(["--offline"] if offline else []), store=store).good()
+    in_process("stage", app, "-o", droplet, *(["--offline"] if offline else []), store=store).good()
     (app / "droplet.tgz").unlink(missing_ok=True)
     truth = check(app, droplet, Store(str(store)), other)
     assert "the app" in truth.values()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from command import stager
+from command import in_process
 from evidence_apps import SITUATIONS, Staged, stage
 
 from stager.digest import canonical_json
@@ -361,7 +361,7 @@ def test_a_changed_receipt_is_found(name: str, world: World) -> None:
 
 def test_a_receipt_of_another_droplet_is_found(world: World, tmp_path: Path) -> None:
     other = stage(SITUATIONS["two wheels"](), tmp_path)
-    done = stager(
+    done = in_process(
         "receipt", other.path, "--check", write(tmp_path / "r.json", world.receipt), "--json", store=tmp_path / "s"
     )
     assert (done.code, done.document["error"]["code"]) == (50, "BadEvidence")
@@ -399,7 +399,7 @@ def test_verify_wants_agreeing_signatures(world: World, tmp_path: Path) -> None:
     given = [option for path in files for option in ("--attestation", path)]
     store = Path(world.made.store.root)
     base = ("verify", world.made.path, *given, *trusted, "--json", "--k-of-n")
-    good = stager(*base, 2, store=store).good().document
+    good = in_process(*base, 2, store=store).good().document
     assert [row["key"] for row in good["signers"]] == sorted(key.id for key in world.trusted[:2])
-    few = stager(*base, 3, store=store)
+    few = in_process(*base, 3, store=store)
     assert (few.code, few.document["error"]["code"]) == (50, "NotAttested")

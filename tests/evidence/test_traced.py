@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 from apps_fixture import materialise
-from command import stager
+from command import in_process
 from evidence_apps import SITUATIONS, stage
 
 import stager as package
@@ -234,7 +234,7 @@ def emptied(store: Path, into: Path, plan: Path) -> Path:
 @pytest.mark.parametrize("name", REAL)
 def test_everything_that_a_staging_opens_is_recorded(name: str, tmp_path: Path, shared_store: Path) -> None:
     app = materialise(name, tmp_path / "apps")
-    stager("stage", app, "-o", tmp_path / "first.tgz", store=shared_store).good()
+    in_process("stage", app, "-o", tmp_path / "first.tgz", store=shared_store).good()
     store = emptied(shared_store, tmp_path / "store", app / "stager.lock")
     out = tmp_path / "droplet.tgz"
     trace, known = stage_traced(app, out, store, tmp_path / "work")

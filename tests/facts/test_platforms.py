@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from apps_fixture import materialise
 from cf_server import CloudFoundry
-from command import Done, inside
+from command import Done, in_process
 from heroku_server import App, Heroku
 from registry_contract import ContractRegistry
 
@@ -139,7 +139,7 @@ def app(tmp_path: Path) -> Path:
 
 
 def stage(app: Path, *options: object) -> Done:
-    return inside("stage", app, "-o", app.parent / "droplet.tgz", *options, "--offline", store=app.parent / "store")
+    return in_process("stage", app, "-o", app.parent / "droplet.tgz", *options, "--offline", store=app.parent / "store")
 
 
 def test_for_picks_the_stack_and_its_lock_and_leaves_the_others_alone(app: Path) -> None:
@@ -176,7 +176,7 @@ def test_a_missing_lock_is_named_with_its_command(app: Path) -> None:
         "stager.cflinuxfs4.lock",
         "Run 'stager lock --stack cflinuxfs4' and commit the file.",
     )
-    done = inside("lock", app, "--for", "cloudfoundry,heroku", "--offline", store=app.parent / "store").good()
+    done = in_process("lock", app, "--for", "cloudfoundry,heroku", "--offline", store=app.parent / "store").good()
     assert "stager.cflinuxfs4.lock: cflinuxfs4/amd64" in done.err
     assert "note: heroku runs droplets of heroku-24" in done.err
     assert stage(app, "--for", "cloudfoundry", "--locked").good()
@@ -211,7 +211,7 @@ def test_targets_that_no_stack_suits_are_told_apart_and_the_commands_work(app: P
     assert second == f"stager stage '{spaced}' --for cloudfoundry -o cloudfoundry.tgz"
     store = app.parent / "store"
     for text in (first, second):
-        inside(*shlex.split(text)[1:], store=store, cwd=app.parent).good()
+        in_process(*shlex.split(text)[1:], store=store, cwd=app.parent).good()
     assert {"vagrant.tgz", "cloudfoundry.tgz"} <= {path.name for path in app.parent.iterdir()}
 
 
@@ -272,7 +272,7 @@ def test_an_export_is_the_same_with_any_stack(target: str, app: Path) -> None:
     image = ("--image", "registry.example/shop") if target == "openshift" else ()
     stage(app).good()
     made = [
-        inside("export", target, droplet, "-o", app.parent / f"{number}", *image, *more, store=store).good().out
+        in_process("export", target, droplet, "-o", app.parent / f"{number}", *image, *more, store=store).good().out
         for number, more in enumerate(((), ("--any-stack",)))
     ]
     assert made[0] == made[1]
@@ -304,7 +304,7 @@ def reached() -> Iterator[Platforms]:
 def test_an_app_is_deployed_with_the_stack_that_its_targets_take(app: Path, reached: Platforms, tmp_path: Path) -> None:
     aims = ("--to", "cloudfoundry=shop", "--to", "heroku=shop", "--to", f"oci={reached.registry.host}/shop:1")
     variables = reached.variables(tmp_path)
-    done = inside("deploy", app, *aims, "--any-stack", store=tmp_path / "store", cwd=tmp_path, **variables).good()
+    done = in_process("deploy", app, *aims, "--any-stack", store=tmp_path / "store", cwd=tmp_path, **variables).good()
     assert "on cflinuxfs4/amd64" in done.err
     assert done.out.startswith("3 of 3 targets hold the same ")
     assert "with --any-stack" not in done.err, "it was given"
@@ -317,12 +317,12 @@ def test_a_refused_deployment_says_the_one_command_that_serves_all_its_targets(
     aims = ("--to", "cloudfoundry=shop", "--to", "heroku=shop", "--to", "bosh=release.tgz")
     variables = reached.variables(tmp_path)
     store = tmp_path / "store"
-    done = inside("deploy", "droplet.tgz", *aims, store=store, cwd=tmp_path, **variables)
+    done = in_process("deploy", "droplet.tgz", *aims, store=store, cwd=tmp_path, **variables)
     assert done.code == 70
     [command] = {shlex.join(words) for words in commands(" ".join(done.err.split()))}
     assert command == "stager stage --for cloudfoundry,heroku,bosh"
-    inside(*shlex.split(command)[1:], "-o", "../droplet.tgz", "--offline", store=store, cwd=app).good()
-    again = inside("deploy", "droplet.tgz", "--any-stack", *aims, store=store, cwd=tmp_path, **variables).good()
+    in_process(*shlex.split(command)[1:], "-o", "../droplet.tgz", "--offline", store=store, cwd=app).good()
+    again = in_process("deploy", "droplet.tgz", "--any-stack", *aims, store=store, cwd=tmp_path, **variables).good()
     assert again.out.startswith("3 of 3 targets")
 
 
@@ -344,7 +344,7 @@ def run_block(lines: list[str], folder: Path, reached: Platforms, store: Path) -
             words = shlex.split(line[2:], comments=True)
             assert words[0] == "stager"
             here = [word.replace("registry.example", reached.registry.host) for word in words[1:]]
-            done = inside(*here, store=store, cwd=folder, **variables).good()
+            done = in_process(*here, store=store, cwd=folder, **variables).good()
         else:
             assert line in (done.out + done.err).splitlines()
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from command import stager
+from command import in_process
 
 from stager.local.doctor import Finding, examine, kvm_works
 from stager.store import Store
@@ -46,9 +46,9 @@ def test_a_store_that_cannot_be_written_is_said(tmp_path: Path) -> None:
 
 
 def test_the_command_prints_text_and_json(tmp_path: Path) -> None:
-    text = stager("doctor", "--offline", store=tmp_path / "store").good()
+    text = in_process("doctor", "--offline", store=tmp_path / "store").good()
     assert "store" in text.out
-    document = json.loads(stager("doctor", "--offline", "--json", store=tmp_path / "store").good().out)
+    document = json.loads(in_process("doctor", "--offline", "--json", store=tmp_path / "store").good().out)
     assert {row["state"] for row in document} <= {"ok", "missing", "broken"}
     assert not [row for row in document if row["name"].startswith("index")]
 
@@ -60,7 +60,7 @@ def test_a_processor_without_virtualisation_has_no_kvm_whatever_the_device_says(
 
 @pytest.mark.network
 def test_the_indexes_answer(tmp_path: Path) -> None:
-    document = json.loads(stager("doctor", "--json", store=tmp_path / "store").good().out)
+    document = json.loads(in_process("doctor", "--json", store=tmp_path / "store").good().out)
     assert {row["name"]: row["state"] for row in document if row["name"].startswith("index")} == {
         "index: Python": "ok",
         "index: npm": "ok",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -300,15 +300,20 @@ def test_what_its_own_tools_take_is_no_error(name: str) -> None:
 # --- every hint that stager has --------------------------------------------------------------------------------
 
 
-def texts() -> Iterator[tuple[str, str]]:
+@cache
+def texts() -> list[tuple[str, str]]:
     """Every text in stager's own code but docstrings, with its place."""
+    found: list[tuple[str, str]] = []
     package = Path(stager.__file__).parent
     for path in sorted(package.rglob("*.py")):
         tree = ast.parse(path.read_text("utf-8"))
         bare = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in bare:
-                yield node.value, f"{path.relative_to(package)}:{node.lineno}"
+        found += [
+            (node.value, f"{path.relative_to(package)}:{node.lineno}")
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in bare
+        ]
+    return found
 
 
 def test_every_command_of_stager_that_a_text_names_is_one() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from command import inside
+from command import in_process
 
 DEFINITION = """name: perl
 version: "1"
@@ -32,20 +32,20 @@ def define(app: Path, command: str) -> None:
 
 
 def processes(app: Path, *options: object) -> dict[str, str]:
-    done = inside("stage", app, *options, "-o", app / "droplet.tgz", "--json", store=app.parent / "store").good()
+    done = in_process("stage", app, *options, "-o", app / "droplet.tgz", "--json", store=app.parent / "store").good()
     found: dict[str, str] = done.document["processes"]
     return found
 
 
 @pytest.mark.parametrize("command", ["plan", "lock"])
 def test_every_planning_command_takes_its_folder(app: Path, command: str) -> None:
-    done = inside(command, app, "--buildpack", app / "perl", "--json", store=app.parent / "store").good()
+    done = in_process(command, app, "--buildpack", app / "perl", "--json", store=app.parent / "store").good()
     assert [pack["name"] for pack in done.document["buildpacks"]] == ["perl"]
     assert [one["command"] for one in done.document["processes"]] == ["perl app.pl"]
 
 
 def test_its_lock_keeps_it(app: Path) -> None:
-    inside("lock", app, "--buildpack", app / "perl", store=app.parent / "store").good()
+    in_process("lock", app, "--buildpack", app / "perl", store=app.parent / "store").good()
     assert processes(app) == processes(app, "--locked") == {"web": "perl app.pl"}
 
 
@@ -54,8 +54,8 @@ def test_explain_knows_it(app: Path, given: bool) -> None:
     """By the option, and by the lock that it was given for."""
     option = ["--buildpack", app / "perl"]
     if not given:
-        inside("lock", app, *option, store=app.parent / "store").good()
-    done = inside("explain", "--dir", app, *(option if given else []), "--json", store=app.parent / "store").good()
+        in_process("lock", app, *option, store=app.parent / "store").good()
+    done = in_process("explain", "--dir", app, *(option if given else []), "--json", store=app.parent / "store").good()
     topics = done.document["topics"]
     assert topics["buildpack"][0]["answer"] == "perl takes part: asked for with --buildpack."
     assert topics["process"][0]["answer"] == "web runs `perl app.pl`: app.pl is there (app.pl)."
@@ -71,7 +71,7 @@ def test_a_change_of_it_shows_in_the_next_staging(app: Path) -> None:
 def test_a_change_of_it_makes_the_lock_stale(app: Path) -> None:
     processes(app, "--buildpack", app / "perl")
     define(app, CHANGED)
-    refused = inside("stage", app, "--locked", "-o", app / "droplet.tgz", "--json", store=app.parent / "store")
+    refused = in_process("stage", app, "--locked", "-o", app / "droplet.tgz", "--json", store=app.parent / "store")
     assert refused.code == 20
     assert refused.document["error"]["code"] == "LockStale"
     assert refused.document["error"]["message"] == "stager.lock is out of step with the buildpack perl"
@@ -82,14 +82,14 @@ def test_its_lock_is_made_again_without_the_option(app: Path, command: str) -> N
     """Whatever made the lock stale: here a setting of the app."""
     processes(app, "--buildpack", app / "perl")
     (app / "stager.yml").write_text("env: {A: b}\n")
-    done = inside(command, app, "--json", store=app.parent / "store").good()
+    done = in_process(command, app, "--json", store=app.parent / "store").good()
     assert [pack["name"] for pack in done.document["buildpacks"]] == ["perl"]
 
 
 def test_the_files_that_it_names_as_inputs_make_the_lock_stale(app: Path) -> None:
     processes(app, "--buildpack", app / "perl")
     (app / "app.pl").write_text("sleep 1\n")
-    refused = inside("stage", app, "--locked", "-o", app / "droplet.tgz", "--json", store=app.parent / "store")
+    refused = in_process("stage", app, "--locked", "-o", app / "droplet.tgz", "--json", store=app.parent / "store")
     assert refused.document["error"]["message"] == "stager.lock is out of step with app.pl"
 
 
@@ -97,14 +97,14 @@ def test_another_stack_is_still_a_matter_of_the_command_line(app: Path) -> None:
     """The lock of the app's own stack says what it does not fit, each thing by its name."""
     processes(app, "--buildpack", app / "perl")
     (app / "stager.heroku-24.lock").write_bytes((app / "stager.lock").read_bytes())
-    refused = inside("stage", app, "--locked", "--stack", "heroku-24", "--json", store=app.parent / "store")
+    refused = in_process("stage", app, "--locked", "--stack", "heroku-24", "--json", store=app.parent / "store")
     assert refused.document["error"]["message"] == "stager.heroku-24.lock is out of step with the command line"
 
 
 def test_a_folder_with_a_shipped_buildpacks_name_does_not_hide_it(app: Path) -> None:
     (app / "procfile").mkdir()
     (app / "Procfile").write_text("web: perl app.pl\n")
-    done = inside("plan", "--buildpack", "procfile", "--json", store=app.parent / "store", cwd=app).good()
+    done = in_process("plan", "--buildpack", "procfile", "--json", store=app.parent / "store", cwd=app).good()
     assert [pack["name"] for pack in done.document["buildpacks"]] == ["procfile"]
 
 
@@ -122,5 +122,5 @@ def test_a_runtime_that_cannot_be_is_told(app: Path, line: str, said: str) -> No
     (app / "requirements.txt").write_text(f"six==1.16.0 --hash=sha256:{'0' * 64}\n")
     with (app / "perl/buildpack.yml").open("a") as file:
         file.write(f"{line}\n")
-    refused = inside("plan", app, "--buildpack", app / "perl", "--json", store=app.parent / "store")
+    refused = in_process("plan", app, "--buildpack", app / "perl", "--json", store=app.parent / "store")
     assert refused.document["error"]["message"] == said

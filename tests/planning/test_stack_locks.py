@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command import inside
+from command import in_process
 
 from stager.droplet import incremental
 from stager.tree import SourceTree
@@ -27,7 +27,7 @@ def app(tmp_path: Path) -> Path:
 
 def stage(app: Path, *options: str) -> dict[str, Any]:
     out, store = app.parent / "droplet.tgz", app.parent / "store"
-    found: dict[str, Any] = inside("stage", app, *options, "-o", out, "--json", "--offline", store=store).document
+    found: dict[str, Any] = in_process("stage", app, *options, "-o", out, "--json", "--offline", store=store).document
     return found
 
 
@@ -95,7 +95,7 @@ def test_the_lock_command_and_hints_name_the_stacks_own(app: Path) -> None:
     hint = "Run 'stager lock --stack debian-13' and commit the file."
     assert (error["message"], error["hint"], error["where"]) == (f"there is no {OTHER}", hint, OTHER)
     before = locks(app)["stager.lock"]
-    made = inside("lock", app, "--stack", "debian-13", "--offline", store=store).good()
+    made = in_process("lock", app, "--stack", "debian-13", "--offline", store=store).good()
     assert f"{OTHER}: debian-13/amd64, no runtime, 0 artifacts" in made.err
     assert locks(app)["stager.lock"] == before
     (app / "Procfile").write_text("web: ./serve --more\n")
@@ -126,7 +126,7 @@ def test_no_lock_of_any_stack_is_source(app: Path) -> None:
 def test_no_output_replaces_a_lock(app: Path) -> None:
     store = app.parent / "store"
     for name in ("stager.lock", OTHER):
-        done = inside("stage", app, "-o", app / name, "--json", "--offline", store=store)
+        done = in_process("stage", app, "-o", app / name, "--json", "--offline", store=store)
         assert done.document["error"]["message"] == f"{name} is a file of the app, and would be replaced"
 
 
@@ -140,7 +140,7 @@ def test_verify_takes_the_lock_of_the_droplets_stack(app: Path) -> None:
     store, out = app.parent / "store", app.parent / "droplet.tgz"
     stage(app)
     stage(app, "--stack", "debian-13")
-    inside("verify", out, "--source", app, store=store).good()
+    in_process("verify", out, "--source", app, store=store).good()
     (app / OTHER).unlink()
-    error = inside("verify", out, "--source", app, "--json", store=store).document["error"]
+    error = in_process("verify", out, "--source", app, "--json", store=store).document["error"]
     assert (error["code"], error["where"]) == ("LockMissing", OTHER)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from command import inside
+from command import in_process
 
 from stager.droplet.incremental import Folder
 from stager.ecosystems.errors import LockFailed
@@ -93,7 +93,7 @@ def test_no_command_writes_above_the_folder(tool: str, command: str, tmp_path: P
     )
     before = sorted(path.relative_to(root) for path in root.rglob("*"))
     more = ["-o", tmp_path / "droplet.tgz"] if command == "stage" else []
-    done = inside(command, root / "apps/api", *more, "--json", store=tmp_path / "store")
+    done = in_process(command, root / "apps/api", *more, "--json", store=tmp_path / "store")
     assert (done.code, done.document["error"]["code"]) == (20, "WorkspaceMember")
     assert done.document["error"]["where"] == f"../../{named}"
     assert sorted(path.relative_to(root) for path in root.rglob("*")) == before
@@ -105,7 +105,7 @@ def test_a_member_with_a_lock_of_its_own_or_without_packages_is_an_app(tmp_path:
     files = {"package.json": '{"workspaces": ["apps/*"]}', "apps/web/package.json": alone, "apps/web/server.js": "0\n"}
     for more in ({}, {"apps/web/package-lock.json": own}):
         root = lay(tmp_path, {**files, **more})
-        assert inside("detect", root / "apps/web", "--json", store=tmp_path / "store").good().document["matched"]
+        assert in_process("detect", root / "apps/web", "--json", store=tmp_path / "store").good().document["matched"]
         folder = Folder(str(root / "apps/web"))
         assert make_locks(folder, settings(tmp_path), {}) == {}
 

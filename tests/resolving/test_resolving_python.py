@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from booby_traps import page
 from builders import make_wheel
-from servers import Server, guarded, serve
+from package_index import put_files
+from servers import Server, guarded
 from uv import find_uv_bin
 
 from stager.ecosystems.pypi import resolver as python
@@ -40,8 +40,7 @@ def operators() -> Iterator[Server]:
                 for (other, version), metadata in PACKAGES.items()
                 if other == name
             ]
-            server.routes[f"/simple/{name}/"] = serve(page(*rows), "text/html")
-            server.routes.update({f"/simple/{name}/{file}": serve(data) for file, data in rows})
+            put_files(server, name, *rows)
         yield server
 
 
@@ -212,8 +211,7 @@ def test_a_package_without_a_wheel_is_named_with_who_asks(
         "needs-sdist": ("needs_sdist-1.0-py3-none-any.whl", needing),
     }
     for name, (file, data) in pages.items():
-        operators.routes[f"/simple/{name}/"] = serve(page((file, data)), "text/html")
-        operators.routes[f"/simple/{name}/{file}"] = serve(data)
+        put_files(operators, name, (file, data))
     with pytest.raises(NeedsBuild) as caught:
         locked(lay(tmp_path / "app", files), {"UV_DEFAULT_INDEX": f"{operators.url}/simple"}, lock)
     assert caught.value.data["needs"] == {"only-sdist": f"no version that fits has a wheel, asked for by {where}"}

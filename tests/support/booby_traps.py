@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from builders import TarEntry, compress, make_npm_tarball, make_tar, make_wheel
+from package_index import page, put_files
 from servers import Server, redirect, serve
 
 SECRET = "s3cr3t-of-the-caller"
@@ -111,12 +112,6 @@ def sdist(canary: Canary, name: str) -> bytes:
     return compress(make_tar([TarEntry(f"{name}-3/{path}", text.encode()) for path, text in files.items()]), "gz")
 
 
-def page(*files: tuple[str, bytes], base: str = "") -> bytes:
-    """A simple index's page (PEP 503)."""
-    rows = (f'<a href="{base}{name}#sha256={hashlib.sha256(data).hexdigest()}">{name}</a>' for name, data in files)
-    return f"<!DOCTYPE html><html><body>{''.join(rows)}</body></html>".encode()
-
-
 def index(server: Server, canary: Canary) -> str:
     """Lay out an index with honest and other packages on a server; its URL."""
     setuptools = {
@@ -133,11 +128,9 @@ def index(server: Server, canary: Canary) -> str:
     }
     for name, data in wheels.items():
         file = f"{name}-{'99.0' if name == 'setuptools' else '1.0'}-py3-none-any.whl"
-        server.routes[f"/simple/{name}/"] = serve(page((file, data)), "text/html")
-        server.routes[f"/simple/{name}/{file}"] = serve(data)
+        put_files(server, name, (file, data))
     poisoned = sdist(canary, "onlysdist")
-    server.routes["/simple/onlysdist/"] = serve(page(("onlysdist-3.tar.gz", poisoned)), "text/html")
-    server.routes["/simple/onlysdist/onlysdist-3.tar.gz"] = serve(poisoned)
+    put_files(server, "onlysdist", ("onlysdist-3.tar.gz", poisoned))
     server.routes["/simple/moved/"] = redirect(f"{canary.server.url}/moved/")
     elsewhere = page(("elsewhere-1.0-py3-none-any.whl", b"x"), base=f"{canary.server.url}/files/")
     server.routes["/simple/elsewhere/"] = serve(elsewhere, "text/html")

@@ -1,4 +1,4 @@
-"""Run stager's command line with an environment that a test decides: in a process of its own, as users do, or inside this one."""
+"""Run stager's command line with an environment that a test decides: in a process of its own, as users do, or in this one."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def stager(*arguments: object, store: Path, cwd: Path | None = None, **variables
     return Done(done.returncode, done.stdout, done.stderr)
 
 
-def inside(*arguments: object, store: Path, cwd: Path | None = None, **variables: str) -> Done:
+def in_process(*arguments: object, store: Path, cwd: Path | None = None, **variables: str) -> Done:
     """The same in this process, which saves a start of Python: for what neither signals nor the process itself decide."""
     before = dict(os.environ)
     with (
@@ -71,8 +71,7 @@ def inside(*arguments: object, store: Path, cwd: Path | None = None, **variables
         try:
             code = cli.main([*map(str, arguments)])
         except SystemExit as ended:
-            assert isinstance(ended.code, int), ended.code
-            code = ended.code
+            code = int(ended.code or 0)
         finally:
             os.environ.clear()
             os.environ.update(before)

@@ -6,6 +6,7 @@ A patch is a `sitecustomize` module on `PYTHONPATH`, so that it reaches the comm
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from made_droplets import Wheels, plan_of
 from stager.planning import lockfile
 from stager.store import Store
 
+ROOT = Path(__file__).parents[2]
 FILES = {
     "Procfile": "web: ./serve\n",
     "serve": "#!/bin/sh\nexec cat\n",
@@ -121,7 +123,7 @@ def patch(place: Path, code: str) -> dict[str, str]:
     folder = place / "patch"
     folder.mkdir(exist_ok=True)
     (folder / "sitecustomize.py").write_text(code, "utf-8")
-    return {"PYTHONPATH": str(folder)} if code else {}
+    return {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"} if code else {}
 
 
 def build(app: Path, store: Path, variables: Mapping[str, str]) -> Path:

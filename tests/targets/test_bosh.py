@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 from bosh_reader import Read, read_file
-from command import ask, free_port, stager
+from command import ask, free_port, in_process
 from small_droplets import PROCFILE, small_droplet
 
 from stager.droplet.reader import open_droplet
@@ -101,7 +101,7 @@ def test_the_command_elsewhere_writes_the_same(release: Path, supervisor: str, d
     """Another process, umask, time zone, folder, locale and hash seed."""
     before = os.umask(0o077)
     try:
-        done = stager(
+        done = in_process(
             "export", "bosh", droplet, "-o", "again.tgz", "--name", "shop", "--supervisor", supervisor, "--json",
             store=tmp_path / "store", cwd=tmp_path, TZ="Asia/Kathmandu", LC_ALL="C", PYTHONHASHSEED="7",
         )  # fmt: skip

@@ -22,7 +22,7 @@ import pytest
 from apps_fixture import materialise
 from cf_droplets import make_droplet
 from cf_launcher import Container, LauncherExit, launcher_environment
-from command import free_port, stager
+from command import free_port, in_process
 from unpacking import unpack
 
 from stager.droplet.reader import DropletFile, open_droplet
@@ -454,7 +454,7 @@ def test_real_apps_answer_under_the_launcher(name: str, tmp_path: Path, shared_s
     needs_container()
     app = materialise(name, tmp_path)
     droplet = tmp_path / "droplet.tgz"
-    stager("stage", app, "-o", droplet, "--stack", host_stack(), store=shared_store).good()
+    in_process("stage", app, "-o", droplet, "--stack", host_stack(), store=shared_store).good()
     with open_droplet(str(droplet)) as opened:
         assert preflight.check(opened).start_command
     container = Container(tmp_path / "container")

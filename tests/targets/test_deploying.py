@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from cf_server import CloudFoundry
-from command import Done, stager
+from command import Done, in_process
 from heroku_server import App, Heroku
 from registry_contract import ContractRegistry
 from small_droplets import small_droplet
@@ -44,7 +44,7 @@ def heroku() -> Iterator[Heroku]:
 
 def deploy(tmp_path: Path, droplet: Path, *arguments: object, **variables: str) -> Done:
     settings = {"HOME": str(tmp_path), "DOCKER_CONFIG": str(tmp_path), "HEROKU_API_KEY": TOKEN, **variables}
-    return stager("deploy", droplet, *arguments, store=tmp_path / "store", cwd=tmp_path, **settings)
+    return in_process("deploy", droplet, *arguments, store=tmp_path / "store", cwd=tmp_path, **settings)
 
 
 def test_five_targets_hold_the_same_layers(

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command import ask, free_port, stager
+from command import ask, free_port, in_process
 from small_droplets import small_droplet
 
 from stager.droplet.reader import open_droplet
@@ -86,7 +86,7 @@ def test_a_second_export_elsewhere_is_equal(droplet: Path, slug: Path, tmp_path:
     """Another process, umask, time zone, folder, locale and hash seed."""
     before = os.umask(0o077)
     try:
-        done = stager(
+        done = in_process(
             "export", "heroku", droplet, "-o", "again.tgz",
             store=tmp_path / "store", cwd=tmp_path, TZ="Asia/Kathmandu", LC_ALL="C", PYTHONHASHSEED="7",
         )  # fmt: skip
@@ -221,10 +221,10 @@ def test_a_python_app_starts_from_its_slug(tmp_path: Path, shared_store: Path) -
     from apps_fixture import expectation, materialise
 
     out = tmp_path / "droplet.tgz"
-    staged = stager(
+    staged = in_process(
         "stage", materialise("flask-requirements", tmp_path), "-o", out, "--json", store=shared_store
     ).good()
-    stager("export", "heroku", out, "-o", tmp_path / "slug.tgz", store=shared_store).good()
+    in_process("export", "heroku", out, "-o", tmp_path / "slug.tgz", store=shared_store).good()
     layers = tuple(layer["diff_id"] for layer in staged.document["layers"])
     assert export.layers(str(tmp_path / "slug.tgz")) == layers
     http, port = expectation("flask-requirements")["http"], free_port()

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from apps_fixture import expectation, materialise
-from command import stager
+from command import in_process
 from engine import RESTRICTED, Engine, ask, private_engine, serving
 from image_files import base_layout, digest, glibc, read_layout
 from rootfs import debian_root
@@ -74,9 +74,9 @@ def images(tmp_path_factory: pytest.TempPathFactory, shared_store: Path) -> dict
     folder = tmp_path_factory.mktemp("images")
     for name in APPS:
         app = materialise(name, folder)
-        stager("stage", app, "-o", folder / f"{name}.tgz", "--quiet", store=shared_store).good()
+        in_process("stage", app, "-o", folder / f"{name}.tgz", "--quiet", store=shared_store).good()
         command = ("export", "oci", folder / f"{name}.tgz", "--base-root", root, "-t", f"apps/{name}:1")
-        stager(*command, "-o", folder / f"{name}.tar", store=shared_store).good()
+        in_process(*command, "-o", folder / f"{name}.tar", store=shared_store).good()
     return {name: folder / f"{name}.tar" for name in APPS}
 
 
@@ -204,7 +204,7 @@ def test_an_app_can_write_into_its_folder_under_podman(images: dict[str, Path], 
 def test_the_command_loads_it_into_an_engine(engine: Engine, images: dict[str, Path], shared_store: Path) -> None:
     droplet = images["procfile-perl"].with_suffix(".tgz")
     command = ("export", "oci", droplet, "--base", "scratch", "-t", "loaded:2", "--load", "--json")
-    done = stager(*command, store=shared_store, cwd=droplet.parent, DOCKER_HOST=engine.host).good().document
+    done = in_process(*command, store=shared_store, cwd=droplet.parent, DOCKER_HOST=engine.host).good().document
     image = engine.client.images.get("loaded:2")
     assert image.id == done["loaded"]
     assert image.attrs["RootFS"]["Layers"] == image_layers(images["procfile-perl"])
@@ -215,7 +215,7 @@ def test_the_command_loads_it_into_an_engine(engine: Engine, images: dict[str, P
 def test_an_engine_that_is_not_there_is_a_typed_error(tmp_path: Path) -> None:
     droplet = small_droplet(tmp_path)
     command = ("export", "oci", droplet, "--base", "scratch", "--load", "--json")
-    done = stager(*command, store=tmp_path / "store", DOCKER_HOST=f"unix://{tmp_path}/none")
+    done = in_process(*command, store=tmp_path / "store", DOCKER_HOST=f"unix://{tmp_path}/none")
     assert done.code == 70
     assert done.document["error"]["code"] == "EngineFailed"
     assert "DOCKER_HOST" in done.document["error"]["hint"]
@@ -261,9 +261,9 @@ def test_skopeo_reads_an_index_and_a_rebased_image(images: dict[str, Path], tmp_
     store: dict[str, Any] = {"store": shared_store}
     app = materialise("procfile-perl", tmp_path)
     for arch in ("amd64", "arm64"):
-        stager("stage", app, "--arch", arch, "-o", tmp_path / f"{arch}.tgz", "--quiet", **store).good()
+        in_process("stage", app, "--arch", arch, "-o", tmp_path / f"{arch}.tgz", "--quiet", **store).good()
     both = (tmp_path / "amd64.tgz", tmp_path / "arm64.tgz")
-    done = stager("export", "oci", *both, "--base", "scratch", "-o", tmp_path / "both", "--json", **store).good()
+    done = in_process("export", "oci", *both, "--base", "scratch", "-o", tmp_path / "both", "--json", **store).good()
     raw = program("skopeo", "inspect", "--raw", f"oci:{tmp_path}/both")
     assert digest(raw.encode()) == done.document["digest"]
     for arch in ("amd64", "arm64"):
@@ -275,7 +275,7 @@ def test_skopeo_reads_an_index_and_a_rebased_image(images: dict[str, Path], tmp_
     shutil.copy(images["procfile-perl"], archive)
     base_layout(tmp_path / "base", [{**glibc(41), "bin/sh": b"#!"}])
     (row,) = json.loads((tmp_path / "base" / "index.json").read_text())["manifests"]
-    moved = stager("rebase", archive, "--onto", f"{tmp_path}/base@{row['digest']}", **store).good()
+    moved = in_process("rebase", archive, "--onto", f"{tmp_path}/base@{row['digest']}", **store).good()
     assert json.loads(program("skopeo", "inspect", f"oci-archive:{archive}"))["Digest"] == moved.out.strip()
 
 
@@ -285,7 +285,7 @@ def test_skopeo_reads_an_index_and_a_rebased_image(images: dict[str, Path], tmp_
 def test_the_command_writes_what_it_says(tmp_path: Path) -> None:
     droplet = small_droplet(tmp_path)
     store: dict[str, Any] = {"store": tmp_path / "store", "cwd": tmp_path}
-    done = stager("export", "oci", "--base", "scratch", "--json", **store).good().document
+    done = in_process("export", "oci", "--base", "scratch", "--json", **store).good().document
     assert (tmp_path / "image.tar").is_file()
     assert done["file"] == {
         "path": "image.tar",
@@ -295,7 +295,9 @@ def test_the_command_writes_what_it_says(tmp_path: Path) -> None:
     (image,) = done["images"]
     assert (image["architecture"], image["base_layers"]) == ("amd64", 0)
     assert image["droplet"] == digest(droplet.read_bytes())
-    again = stager("export", "oci", droplet, "-o", "layout", "--base", "scratch", "--label", "a=b=c", **store).good()
+    again = in_process(
+        "export", "oci", droplet, "-o", "layout", "--base", "scratch", "--label", "a=b=c", **store
+    ).good()
     _, config, _ = read_layout(tmp_path / "layout")
     assert config["config"]["Labels"]["a"] == "b=c"
     assert again.out.startswith("sha256:")
@@ -312,7 +314,7 @@ def test_the_command_writes_what_it_says(tmp_path: Path) -> None:
     ],
 )
 def test_wishes_that_make_no_sense(tmp_path: Path, options: list[str], said: str) -> None:
-    done = stager("export", "oci", small_droplet(tmp_path), *options, store=tmp_path / "store", cwd=tmp_path)
+    done = in_process("export", "oci", small_droplet(tmp_path), *options, store=tmp_path / "store", cwd=tmp_path)
     assert done.code in (2, 70)
     assert said in done.err
     assert not (tmp_path / "image.tar").exists()

@@ -19,7 +19,7 @@ import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
 from apps_fixture import expectation, materialise
-from command import ask, free_port, stager
+from command import ask, free_port, in_process
 from image_files import digest
 from small_droplets import PROCFILE, small_droplet
 from unpacking import unpack
@@ -311,14 +311,14 @@ def test_an_older_export_is_replaced_whole_or_not_at_all(made: Path, tmp_path: P
 
 def test_the_command(made: Path, tmp_path: Path) -> None:
     command = ("export", "openshift", made, "--base", "scratch", "--image", "reg.example/shop", "-o", tmp_path / "out")
-    done = stager(*command, "--env", "A=1", "--json", store=tmp_path / "store").good().document
+    done = in_process(*command, "--env", "A=1", "--json", store=tmp_path / "store").good().document
     assert done["target"] == "openshift"
     (row,) = json.loads((tmp_path / "out" / "image" / "index.json").read_text())["manifests"]
     assert done["digest"] == row["digest"]
-    again = stager(*command, store=tmp_path / "store").good()
+    again = in_process(*command, store=tmp_path / "store").good()
     assert again.out.strip() == row["digest"]
     assert "oc apply -f" in again.err
-    bare = stager("export", "openshift", made, "-o", tmp_path / "no", store=tmp_path / "store")
+    bare = in_process("export", "openshift", made, "-o", tmp_path / "no", store=tmp_path / "store")
     assert (bare.code, "no repository is named" in bare.err) == (2, True)
 
 
@@ -327,7 +327,7 @@ def test_the_command(made: Path, tmp_path: Path) -> None:
 
 def builder(tmp_path: Path) -> Path:
     out = tmp_path / "builder"
-    stager("export", "openshift", "--s2i-builder", out, "--stack", "debian-12", store=tmp_path / "store").good()
+    in_process("export", "openshift", "--s2i-builder", out, "--stack", "debian-12", store=tmp_path / "store").good()
     return out
 
 
@@ -347,7 +347,7 @@ def test_the_builder_has_the_scripts_that_s2i_calls(tmp_path: Path) -> None:
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     builder(tmp_path)
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
-    unknown = stager("export", "openshift", "--s2i-builder", out, "--stack", "none", store=tmp_path / "store")
+    unknown = in_process("export", "openshift", "--s2i-builder", out, "--stack", "none", store=tmp_path / "store")
     assert unknown.code == 2
 
 
@@ -363,7 +363,7 @@ def test_the_scripts_make_the_droplets_files_and_save_the_store(tmp_path: Path) 
     out, source = builder(tmp_path), materialise("procfile-perl", tmp_path / "in")
     wrapper(tmp_path / "bin")
     droplet = tmp_path / "droplet.tgz"
-    stager("stage", source, "-o", droplet, store=tmp_path / "store").good()
+    in_process("stage", source, "-o", droplet, store=tmp_path / "store").good()
     with open_droplet(str(droplet)) as opened:
         wanted = {entry.name: entry.sha256 for entry in opened.entries() if entry.kind == "file"}
     saved = b""

@@ -12,7 +12,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from command import ask, free_port, stager
+from command import ask, free_port, in_process
 from small_droplets import PROCFILE, small_droplet
 
 from stager.droplet.reader import open_droplet
@@ -69,7 +69,7 @@ def test_the_commands_elsewhere_write_the_same(form: str, droplet: Path, tmp_pat
     name = ["--name", "shop"] if form == "systemd" else []
     before = os.umask(0o077)
     try:
-        done = stager(
+        done = in_process(
             "export", form, droplet, "-o", "again", *name,
             store=tmp_path / "store", cwd=tmp_path, TZ="Asia/Kathmandu", LC_ALL="C", PYTHONHASHSEED="7",
         )  # fmt: skip

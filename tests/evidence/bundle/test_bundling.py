@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from apps_fixture import materialise
 from builders import TarEntry, make_tar, octal, pax
-from command import stager
+from command import in_process
 from evidence_apps import SITUATIONS, Staged, settings, stage
 
 from stager import staging
@@ -138,7 +138,7 @@ def test_a_buildpack_outside_the_app_is_refused(tmp_path: Path) -> None:
     (own / "buildpack.yml").write_text(
         'name: own\nversion: "1"\nlooks_for: serve\ndetect:\n  - {file: serve, claim: manifest, why: it has serve}\n'
     )
-    done = stager(
+    done = in_process(
         *("bundle", "export", app, "--buildpack", own, "--offline", "-o", tmp_path / "b.tar", "--json"),
         store=tmp_path / "store",
     )
@@ -163,14 +163,16 @@ def test_another_app_is_refused_before_anything_is_stored(mixed: Staged, tmp_pat
 
 def test_the_commands(mixed: Staged, tmp_path: Path) -> None:
     out, store = tmp_path / "b.tar", Path(mixed.store.root)
-    done = stager("bundle", "export", mixed.app, "--offline", "-q", "-o", out, "--json", store=store).good().document
+    done = (
+        in_process("bundle", "export", mixed.app, "--offline", "-q", "-o", out, "--json", store=store).good().document
+    )
     assert done["digest"] == "sha256:" + hashlib.sha256(out.read_bytes()).hexdigest()
     assert (done["size"], done["blobs"]) == (out.stat().st_size, len(mixed.plan.artifacts))
     there = tmp_path / "there"
-    taken = stager("bundle", "import", out, mixed.app, "--json", store=there).good().document
+    taken = in_process("bundle", "import", out, mixed.app, "--json", store=there).good().document
     assert taken == {"plan": done["plan"], "blobs": done["blobs"], "new": done["blobs"], "lock": ""}
     droplet = tmp_path / "d.tgz"
-    stager("stage", mixed.app, "--locked", "--offline", "-o", droplet, store=there).good()
+    in_process("stage", mixed.app, "--locked", "--offline", "-o", droplet, store=there).good()
     assert "sha256:" + hashlib.sha256(droplet.read_bytes()).hexdigest() == mixed.digest
 
 
@@ -385,8 +387,10 @@ def isolated() -> list[str]:
 def test_without_any_network_the_bundle_gives_the_same_digest(name: str, tmp_path: Path, shared_store: Path) -> None:
     prefix = isolated()
     app = materialise(name, tmp_path / "here")
-    online = stager("stage", app, "-o", tmp_path / "online.tgz", "--json", store=shared_store).good().document["digest"]
-    stager("bundle", "export", app, "-o", tmp_path / "b.tar", store=shared_store).good()
+    online = (
+        in_process("stage", app, "-o", tmp_path / "online.tgz", "--json", store=shared_store).good().document["digest"]
+    )
+    in_process("bundle", "export", app, "-o", tmp_path / "b.tar", store=shared_store).good()
     away = tmp_path / "there" / name
     shutil.copytree(app, away, symlinks=True)
     environment = {**os.environ, "STAGER_CACHE_DIR": str(tmp_path / "empty")}

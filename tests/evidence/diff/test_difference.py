@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from builders import TarEntry, make_tar
-from command import stager
+from command import in_process
 from made_droplets import stage
 
 from stager.digest import Digest
@@ -300,9 +300,9 @@ def test_versions_are_ordered_by_their_ecosystem(ecosystem: str, low: str, high:
 
 def test_the_command(droplets: tuple[Path, Path], tmp_path: Path) -> None:
     store = tmp_path / "store"
-    same = stager("diff", droplets[0], droplets[0], store=store)
+    same = in_process("diff", droplets[0], droplets[0], store=store)
     assert (same.code, same.out.splitlines()[-1]) == (0, "Equal, byte for byte.")
-    other = stager("diff", *droplets, store=store)
+    other = in_process("diff", *droplets, store=store)
     assert other.code == 1
     for line in (
         "  ↑ pypi:alpha 1.9.0 → 1.10.0",
@@ -312,10 +312,10 @@ def test_the_command(droplets: tuple[Path, Path], tmp_path: Path) -> None:
     ):
         assert line in other.out.splitlines()
     assert other.out.splitlines()[-1] == "Different in content."
-    document = stager("diff", *droplets, "--json", store=store)
+    document = in_process("diff", *droplets, "--json", store=store)
     assert (document.code, document.document["verdict"]) == (1, "content")
     assert {row["path"] for row in document.document["files"]} >= {"main.py", "new/deep.txt", "old.txt"}
-    assert stager("diff", *droplets, store=store).out == other.out
+    assert in_process("diff", *droplets, store=store).out == other.out
     assert not store.exists()
 
 
@@ -343,7 +343,7 @@ def test_errors(droplets: tuple[Path, Path], tmp_path: Path) -> None:
     other.write_bytes(make_tar([TarEntry("file", b"x")]))
     with pytest.raises(UsageError, match="nothing that stager knows"):
         read(str(other))
-    done = stager("diff", text, droplets[0], "--json", store=tmp_path / "store")
+    done = in_process("diff", text, droplets[0], "--json", store=tmp_path / "store")
     assert (done.code, done.document["error"]["code"]) == (2, "UsageError")
 
 
@@ -416,14 +416,14 @@ def test_markdown(droplets: tuple[Path, Path]) -> None:
 @pytest.mark.tools
 def test_diffoscope_sees_what_changed_inside(droplets: tuple[Path, Path], tmp_path: Path) -> None:
     assert shutil.which("diffoscope"), "diffoscope is not installed"
-    done = stager("diff", *droplets, "--contents", store=tmp_path / "store")
+    done = in_process("diff", *droplets, "--contents", store=tmp_path / "store")
     assert done.code == 1
     assert "│ -1\n│ +22" in done.out
-    document = stager("diff", droplets[0], droplets[0], "--contents", "--json", store=tmp_path / "store").document
+    document = in_process("diff", droplets[0], droplets[0], "--contents", "--json", store=tmp_path / "store").document
     assert document["contents"] == ""
 
 
 def test_contents_without_diffoscope(droplets: tuple[Path, Path], tmp_path: Path) -> None:
-    done = stager("diff", *droplets, "--contents", store=tmp_path / "store", PATH=str(tmp_path))
+    done = in_process("diff", *droplets, "--contents", store=tmp_path / "store", PATH=str(tmp_path))
     assert (done.code, done.out) == (2, "")
     assert "diffoscope is not installed" in done.err

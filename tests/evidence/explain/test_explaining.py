@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from apps_fixture import materialise
 from builders import make_wheel
-from command import Done, stager
+from command import Done, in_process
 from made_droplets import plan_of, stage
 
 from stager.droplet.base import layer_of
@@ -27,7 +27,7 @@ from stager.tree import SourceTree
 
 
 def explain(app: Path, *words: object, store: Path) -> Done:
-    return stager("explain", *words, "-C", app, "-q", store=store)
+    return in_process("explain", *words, "-C", app, "-q", store=store)
 
 
 def said(done: Done) -> list[str]:
@@ -198,7 +198,7 @@ def test_nothing_known_then_nothing_changed_then_a_file(tmp_path: Path) -> None:
     )
     (app / "lib").mkdir()
     (app / "lib" / "a.txt").write_text("a")
-    made = stager("stage", app, "-o", tmp_path / "d.tgz", "--offline", "-q", store=store).good().out.strip()
+    made = in_process("stage", app, "-o", tmp_path / "d.tgz", "--offline", "-q", store=store).good().out.strip()
     quiet = said(explain(app, *words, store=store))
     assert quiet[0] == f"Nothing changed since the last staging ({made[:19]}…): every layer is reused."
     assert quiet[-2:] == [
@@ -223,7 +223,7 @@ def test_nothing_known_then_nothing_changed_then_a_file(tmp_path: Path) -> None:
 
 def test_an_executable_bit_is_a_change(tmp_path: Path) -> None:
     app, store = materialise("procfile-perl", tmp_path), tmp_path / "store"
-    stager("stage", app, "-o", tmp_path / "d.tgz", "--offline", "-q", store=store).good()
+    in_process("stage", app, "-o", tmp_path / "d.tgz", "--offline", "-q", store=store).good()
     (app / "Procfile").chmod(0o755)
     lines = said(explain(app, "layer", "--offline", store=store))
     assert "  an executable bit or a link changed" in lines
@@ -574,18 +574,18 @@ def test_a_folder_is_read_once(tmp_path: Path) -> None:
 def test_after_a_restage_the_layers_are_explained_by_the_staging_before_it(tmp_path: Path) -> None:
     app, store = materialise("procfile-perl", tmp_path), tmp_path / "store"
     for _ in range(2):  # the second one has the lock that the first one wrote
-        stager("stage", app, "-o", app / "droplet.tgz", store=store).good()
+        in_process("stage", app, "-o", app / "droplet.tgz", store=store).good()
     (app / "new.txt").write_text("new\n")
-    stager("stage", app, "-o", app / "droplet.tgz", store=store).good()
-    told = stager("explain", "layer", "-C", app, store=store).good().out
+    in_process("stage", app, "-o", app / "droplet.tgz", store=store).good()
+    told = in_process("explain", "layer", "-C", app, store=store).good().out
     assert "1 file changed since the last staging but one" in told
     assert "app is made again: new.txt came." in told
     assert "skeleton is reused: the plan is the same." in told
-    stager("stage", app, "-o", app / "droplet.tgz", store=store).good()
-    assert stager("explain", "layer", "-C", app, store=store).good().out == told, (
+    in_process("stage", app, "-o", app / "droplet.tgz", store=store).good()
+    assert in_process("explain", "layer", "-C", app, store=store).good().out == told, (
         "a staging that changes nothing is none"
     )
     (app / "Procfile").write_text((app / "Procfile").read_text() + "worker: sleep 5\n")
-    stager("stage", app, "-o", app / "droplet.tgz", store=store).good()
-    told = stager("explain", "layer", "-C", app, store=store).good().out
+    in_process("stage", app, "-o", app / "droplet.tgz", store=store).good()
+    told = in_process("explain", "layer", "-C", app, store=store).good().out
     assert "skeleton is made again: the plan it holds changed, as Procfile did." in told

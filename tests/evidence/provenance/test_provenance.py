@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command import stager
+from command import in_process
 from evidence_apps import SITUATIONS, Staged, settings, stage
 
 from stager.digest import Digest
@@ -359,30 +359,30 @@ def test_without_cryptography_its_absence_is_said(tmp_path: Path) -> None:
 def test_the_commands_from_key_to_check(tmp_path: Path) -> None:
     made = stage(SITUATIONS["two wheels"](), tmp_path)
     store = Path(made.store.root)
-    key = stager("attest", "--make-key", tmp_path / "key", "--json", store=store).good().document["key"]
+    key = in_process("attest", "--make-key", tmp_path / "key", "--json", store=store).good().document["key"]
     assert key == keys.read_public(str(tmp_path / "key.pub")).id
     out = tmp_path / "a.json"
     options = ("--source", made.app, "--key", tmp_path / "key", "--offline", "-q", "-o", out, "--json")
-    done = stager("attest", made.path, *options, store=store).good().document
+    done = in_process("attest", made.path, *options, store=store).good().document
     assert (done["digest"], done["keys"]) == (made.digest, [key])
     public = keys.read_public(str(tmp_path / "key.pub"))
     found = attesting.check(made.digest, [("a.json", out.read_bytes())], [public], 1)
     assert [(one.key, one.builder) for one in found.signers] == [(key, "urn:stager:builder:local")]
     again = tmp_path / "r.json"
-    stager("receipt", made.path, "-o", again, store=store).good()
-    stager("receipt", made.path, "--check", again, store=store).good()
+    in_process("receipt", made.path, "-o", again, store=store).good()
+    in_process("receipt", made.path, "--check", again, store=store).good()
     assert again.read_bytes() == receipt_of(made)
-    assert stager("receipt", made.path, store=store).good().out.encode() == receipt_of(made)
+    assert in_process("receipt", made.path, store=store).good().out.encode() == receipt_of(made)
 
 
 def test_a_fresh_rebuild_uses_nothing_of_the_store(tmp_path: Path) -> None:
     made = stage(SITUATIONS["nothing but a Procfile"](), tmp_path / "1")
     keys.make(str(tmp_path / "key"))
     options = ("--key", tmp_path / "key", "--fresh", "--offline", "-q")
-    done = stager("attest", made.path, "--source", made.app, *options, store=Path(made.store.root)).good()
+    done = in_process("attest", made.path, "--source", made.app, *options, store=Path(made.store.root)).good()
     assert attesting.check(made.digest, [("a", done.out.encode())], [keys.read_public(str(tmp_path / "key.pub"))], 1)
     needy = stage(SITUATIONS["two wheels"](), tmp_path / "2")
-    refused = stager("attest", needy.path, "--source", needy.app, *options, "--json", store=Path(needy.store.root))
+    refused = in_process("attest", needy.path, "--source", needy.app, *options, "--json", store=Path(needy.store.root))
     assert (refused.code, refused.document["error"]["code"]) == (40, "NotCached")
 
 
@@ -394,7 +394,7 @@ def test_a_fresh_rebuild_uses_nothing_of_the_store(tmp_path: Path) -> None:
     ],
 )
 def test_how_to_sign_must_be_said(options: tuple[str, ...], message: str, staged: Staged) -> None:
-    done = stager("attest", staged.path, *options, "--json", store=Path(staged.store.root))
+    done = in_process("attest", staged.path, *options, "--json", store=Path(staged.store.root))
     assert (done.code, done.document["error"]["message"]) == (2, message)
 
 
@@ -402,7 +402,9 @@ def test_a_key_that_others_may_read_signs_nothing(tmp_path: Path, staged: Staged
     keys.make(str(tmp_path / "key"))
     (tmp_path / "key").chmod(0o644)
     out = tmp_path / "a.json"
-    done = stager("attest", staged.path, "--key", tmp_path / "key", "-o", out, "--json", store=Path(staged.store.root))
+    done = in_process(
+        "attest", staged.path, "--key", tmp_path / "key", "-o", out, "--json", store=Path(staged.store.root)
+    )
     assert (done.code, out.exists()) == (50, False)
 
 

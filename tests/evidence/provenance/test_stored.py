@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command import stager
+from command import in_process
 from evidence_apps import SITUATIONS, Staged, stage
 from registry_server import Proxy, Registry, private_registry
 
@@ -39,7 +39,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Staged:
 def pushed(made: Staged, registry: Registry, name: str) -> Reference:
     """The droplet as an image in the registry."""
     reference = parse(f"{registry.host}/{name}:1")
-    stager("push", "oci", made.path, reference, "--base", "scratch", store=Path(made.store.root)).good()
+    in_process("push", "oci", made.path, reference, "--base", "scratch", store=Path(made.store.root)).good()
     return reference
 
 
@@ -47,14 +47,14 @@ def test_an_attestation_is_found_again_beside_the_image(made: Staged, registry: 
     reference = pushed(made, registry, "shop/attested")
     key, out = made.path.parent / "key", tmp_path / "a.json"
     options = ("--source", made.app, "--key", key, "--offline", "-q", "-o", out, "--json", "--attach", reference)
-    done = stager("attest", made.path, *options, store=Path(made.store.root)).good().document
+    done = in_process("attest", made.path, *options, store=Path(made.store.root)).good().document
     with Client(reference.server) as client:
         assert stored.read(client, reference, done["image"]) == [(reference.at(done["attached"]), out.read_bytes())]
         rows = stored.read(client, reference, done["image"])
         tags = client.tags(reference.repository)
     assert fallback_tag(done["image"]) in tags  # Debian's registry has no referrers API
     assert attesting.check(made.digest, rows, [keys.read_public(f"{key}.pub")], 1).signers
-    again = stager("attest", made.path, *options, store=Path(made.store.root)).good().document
+    again = in_process("attest", made.path, *options, store=Path(made.store.root)).good().document
     assert again["attached"] == done["attached"]
     with Client(reference.server) as client:
         assert len(referrers(client, reference.repository, done["image"])) == 1
@@ -64,7 +64,7 @@ def test_an_attestation_is_found_again_beside_the_image(made: Staged, registry: 
 def test_an_sbom_is_found_again_beside_the_image(kind: str, made: Staged, registry: Registry, tmp_path: Path) -> None:
     reference, out = pushed(made, registry, f"shop/{kind}"), tmp_path / "s.json"
     options = ("--format", kind, "--offline", "-q", "-o", out, "--json", "--attach", reference)
-    done = stager("sbom", made.path, *options, store=Path(made.store.root)).good().document
+    done = in_process("sbom", made.path, *options, store=Path(made.store.root)).good().document
     media = {"cyclonedx": "application/vnd.cyclonedx+json", "spdx": "application/spdx+json"}[kind]
     with Client(reference.server) as client:
         ((_, data),) = stored.read(client, reference, done["image"], media)

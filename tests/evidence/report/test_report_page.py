@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from builders import TarEntry, make_tar
-from command import stager
+from command import in_process
 from made_droplets import stage
 
 from stager.evidence.diff import compare, read
@@ -180,7 +180,7 @@ def test_equal_droplets_give_equal_pages(droplets: tuple[Path, Path], tmp_path: 
     pages = []
     for zone, seed in (("Asia/Tokyo", "1"), ("America/Lima", "77")):
         out = tmp_path / f"{seed}.html"
-        done = stager(
+        done = in_process(
             "report", *droplets, "-o", out, "--json", store=store, TZ=zone, PYTHONHASHSEED=seed, LC_ALL="C"
         ).good()
         pages.append(out.read_bytes())
@@ -191,10 +191,10 @@ def test_equal_droplets_give_equal_pages(droplets: tuple[Path, Path], tmp_path: 
 
 def test_kinds_without_files_are_refused(droplets: tuple[Path, Path], tmp_path: Path) -> None:
     lock = droplets[0].parent / "app" / "stager.lock"
-    done = stager("report", lock, "-o", tmp_path / "r.html", "--json", store=tmp_path / "store")
+    done = in_process("report", lock, "-o", tmp_path / "r.html", "--json", store=tmp_path / "store")
     assert (done.code, done.document["error"]["code"]) == (2, "UsageError")
     assert not (tmp_path / "r.html").exists()
-    nowhere = stager("report", droplets[0], "-o", tmp_path / "no" / "r.html", "--json", store=tmp_path / "store")
+    nowhere = in_process("report", droplets[0], "-o", tmp_path / "no" / "r.html", "--json", store=tmp_path / "store")
     assert nowhere.document["error"]["code"] == "CannotWrite"
 
 

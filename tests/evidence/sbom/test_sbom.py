@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from apps_fixture import materialise
 from builders import TarEntry
-from command import stager
+from command import in_process
 from evidence_apps import SITUATIONS, Situation, Staged, stage
 
 from stager.digest import Digest
@@ -417,10 +417,10 @@ def test_the_documents_hold_no_clock_and_no_path_of_this_machine(staged: Staged)
 
 def test_the_command_prints_the_document_or_writes_it(tmp_path: Path) -> None:
     made = stage(SITUATIONS["Python and Node"](), tmp_path)
-    printed = stager("sbom", made.path, "--offline", store=Path(made.store.root)).good()
+    printed = in_process("sbom", made.path, "--offline", store=Path(made.store.root)).good()
     assert printed.document["serialNumber"] == f"urn:uuid:{take(made.path, made.store).serial}"
     out = tmp_path / "x.json"
-    written = stager(
+    written = in_process(
         "sbom", made.path, "--format", "spdx", "--files", "-o", out, "--json", store=Path(made.store.root)
     ).good()
     assert out.read_bytes() == sbom.dumps(take(made.path, made.store), "spdx", files=True)
@@ -434,7 +434,7 @@ def test_the_command_prints_the_document_or_writes_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", REAL)
 def test_real_apps_are_complete_and_valid(name: str, tmp_path: Path, shared_store: Path) -> None:
     app, out = materialise(name, tmp_path), tmp_path / "droplet.tgz"
-    stager("stage", app, "-o", out, store=shared_store).good()
+    in_process("stage", app, "-o", out, store=shared_store).good()
     found = take(out, Store(str(shared_store)))
     check_complete(out, found)
     source = {row.path.removeprefix("app/") for row in found.files if row.owner == "app"}
@@ -443,5 +443,5 @@ def test_real_apps_are_complete_and_valid(name: str, tmp_path: Path, shared_stor
     }
     check_cyclonedx(sbom.dumps(found, "cyclonedx"), tmp_path, second=name in REAL[::5])
     check_spdx(sbom.dumps(found, "spdx"), tmp_path, whole=name in REAL[::5])
-    plan = json.loads(stager("plan", app, "--json", store=shared_store).good().out)
+    plan = json.loads(in_process("plan", app, "--json", store=shared_store).good().out)
     assert {row["purl"] for row in plan["artifacts"]} <= {one.purl for one in found.components}

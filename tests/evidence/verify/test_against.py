@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 import pytest
-from command import stager
+from command import in_process
 from patched import build, prepared
 from servers import Server, serve, status
 
@@ -30,7 +30,7 @@ def made(tmp_path: Path) -> tuple[Path, Path, Path]:
 def check(made: tuple[Path, Path, Path], what: object, **variables: str) -> tuple[int, dict[str, object]]:
     app, store, _ = made
     options = ("--source", app, "--against", what, "--conditions", "umask", "--json", "-q")
-    done = stager("verify", *options, store=store, cwd=None, **variables)
+    done = in_process("verify", *options, store=store, cwd=None, **variables)
     return done.code, done.document
 
 
@@ -155,5 +155,5 @@ def test_an_app_needs_a_login(made: tuple[Path, Path, Path], tmp_path: Path) -> 
 
 def test_two_things_to_compare_with_are_refused(made: tuple[Path, Path, Path]) -> None:
     app, store, out = made
-    done = stager("verify", out, "--source", app, "--against", sha256(out), "--json", store=store)
+    done = in_process("verify", out, "--source", app, "--against", sha256(out), "--json", store=store)
     assert (done.code, done.document["error"]["code"]) == (2, "UsageError")

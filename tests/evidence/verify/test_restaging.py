@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from command import stager
+from command import in_process
 from patched import build, patch, prepared, verify
 
 from stager.store import Store
@@ -26,8 +26,8 @@ def mounts() -> str:
 
 def test_without_arguments_in_the_app_folder(tmp_path: Path) -> None:
     app, store = prepared(tmp_path)
-    made = stager("stage", "--locked", "-q", store=store, cwd=app).good()
-    done = stager("verify", store=store, cwd=app).good()
+    made = in_process("stage", "--locked", "-q", store=store, cwd=app).good()
+    done = in_process("verify", store=store, cwd=app).good()
     assert done.out == made.out
     assert "equal: staging again gave the same as droplet.tgz" in done.err
     assert "not tried: python" in done.err or "; python:" in done.err
@@ -47,7 +47,7 @@ def test_a_droplet_in_the_source_is_no_source(tmp_path: Path) -> None:
     inside = app / "release" / "mine.tgz"
     inside.parent.mkdir()
     (tmp_path / "elsewhere.tgz").rename(inside)
-    done = stager("verify", inside, "--source", app, "--conditions", "umask", "--json", store=tmp_path / "store")
+    done = in_process("verify", inside, "--source", app, "--conditions", "umask", "--json", store=tmp_path / "store")
     assert done.good().document["equal"] is True
 
 
@@ -120,14 +120,16 @@ def test_neither_lock_nor_plan(tmp_path: Path) -> None:
 
 def test_a_missing_droplet(tmp_path: Path) -> None:
     app, store = prepared(tmp_path)
-    done = stager("verify", "--source", app, "--json", store=store, cwd=tmp_path)
+    done = in_process("verify", "--source", app, "--json", store=store, cwd=tmp_path)
     assert (done.code, done.document["error"]["code"]) == (20, "NoDroplet")
 
 
 def test_a_missing_artifact_offline(tmp_path: Path) -> None:
     app, store = prepared(tmp_path)
     build(app, store, {})
-    done = stager("verify", tmp_path / "droplet.tgz", "--source", app, "--offline", "--json", store=tmp_path / "empty")
+    done = in_process(
+        "verify", tmp_path / "droplet.tgz", "--source", app, "--offline", "--json", store=tmp_path / "empty"
+    )
     assert (done.code, done.document["error"]["code"]) == (40, "NotCached")
 
 

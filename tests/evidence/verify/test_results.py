@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from xml.etree import ElementTree
 
-from command import stager
+from command import in_process
 from patched import build, prepared, verify
 
 from stager.evidence.verify.conditions import Change, NotTried
@@ -119,9 +119,9 @@ def test_the_command_writes_a_junit_file(tmp_path: Path) -> None:
 
 
 def test_the_list_of_conditions(tmp_path: Path) -> None:
-    found = stager("verify", "--conditions", "list", "--json", store=tmp_path).good().document["conditions"]
+    found = in_process("verify", "--conditions", "list", "--json", store=tmp_path).good().document["conditions"]
     assert [row["name"] for row in found][:3] == ["store", "path", "home"]
-    text = stager("verify", "--conditions", "list", store=tmp_path).good().out
+    text = in_process("verify", "--conditions", "list", store=tmp_path).good().out
     assert text.startswith("store        a second store, with nothing but the pinned artifacts\n")
 
 
@@ -129,7 +129,7 @@ def test_people_read_the_cause_and_exit_is_80(tmp_path: Path) -> None:
     app, store = prepared(tmp_path)
     build(app, store, {})
     (app / "main.py").write_text("2\n")
-    done = stager("verify", "--source", app, "--conditions", "umask", "-q", store=store, cwd=tmp_path)
+    done = in_process("verify", "--source", app, "--conditions", "umask", "-q", store=store, cwd=tmp_path)
     assert (done.code, done.out) == (80, "")
     assert "first cause: different input: ./app/main.py (the app): the content differs" in done.err
     assert "stager: expected sha256:" in done.err

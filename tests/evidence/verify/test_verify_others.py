@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from apps_fixture import materialise
 from cf_server import CloudFoundry
-from command import Done, stager
+from command import Done, in_process
 from registry_contract import ContractRegistry
 
 QUICK = ("--conditions", "umask", "-q")
@@ -19,13 +19,13 @@ def staged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     """An app with its lock, its droplet, and the store."""
     folder = tmp_path_factory.mktemp("verify")
     app, out, store = materialise("procfile-perl", folder), folder / "droplet.tgz", folder / "store"
-    stager("stage", app, "-o", out, store=store).good()
+    in_process("stage", app, "-o", out, store=store).good()
     return app, out, store
 
 
 def verify(staged: tuple[Path, Path, Path], *arguments: object, **variables: str) -> Done:
     app, _, store = staged
-    return stager("verify", "--source", app, *QUICK, *arguments, store=store, cwd=app, **variables)
+    return in_process("verify", "--source", app, *QUICK, *arguments, store=store, cwd=app, **variables)
 
 
 @pytest.fixture
@@ -39,7 +39,9 @@ def test_what_runs_on_cloud_foundry_is_what_was_staged(
 ) -> None:
     app, out, store = staged
     settings = platform.variables()
-    stager("push", "cloudfoundry", out, "--app", "shop", "--any-stack", store=store, cwd=tmp_path, **settings).good()
+    in_process(
+        "push", "cloudfoundry", out, "--app", "shop", "--any-stack", store=store, cwd=tmp_path, **settings
+    ).good()
     good = verify(staged, "--deployed", "shop", "--json", **settings).good()
     assert good.document["equal"] is True
     (app / "later.txt").write_text("not deployed\n")
@@ -56,7 +58,7 @@ def test_what_a_registry_holds_is_what_was_staged(staged: tuple[Path, Path, Path
     with ContractRegistry() as registry:
         name = f"{registry.host}/team/shop:1"
         settings = {"DOCKER_CONFIG": str(tmp_path)}
-        stager("push", "oci", out, name, store=store, cwd=tmp_path, **settings).good()
+        in_process("push", "oci", out, name, store=store, cwd=tmp_path, **settings).good()
         assert verify(staged, "--against", f"image:{name}", "--json", **settings).good().document["equal"] is True
         (app / "later.txt").write_text("not pushed\n")
         try:
@@ -71,10 +73,10 @@ def test_k_of_n_rebuilders_must_agree(staged: tuple[Path, Path, Path], tmp_path:
     signed, keys = [], []
     for name in ("one", "two"):
         key = tmp_path / f"{name}.pem"
-        stager("attest", "--make-key", key, store=store).good()
+        in_process("attest", "--make-key", key, store=store).good()
         public = Path(f"{key}.pub")
         attestation = tmp_path / f"{name}.json"
-        stager("attest", out, "--source", app, "--key", key, "-o", attestation, store=store).good()
+        in_process("attest", out, "--source", app, "--key", key, "-o", attestation, store=store).good()
         signed += ["--attestation", attestation]
         keys += ["--trusted-key", public]
     assert verify(staged, out, "--k-of-n", "2", *signed, *keys).code == 0
@@ -82,14 +84,14 @@ def test_k_of_n_rebuilders_must_agree(staged: tuple[Path, Path, Path], tmp_path:
     assert alone.code == 50, alone.err
     repeated = verify(staged, out, "--k-of-n", "2", *signed[:2], *signed[:2], *keys)
     assert repeated.code == 50, "one signer twice is one signer"
-    stager("attest", "--make-key", tmp_path / "three.pem", store=store).good()
+    in_process("attest", "--make-key", tmp_path / "three.pem", store=store).good()
     untrusted = verify(staged, out, "--k-of-n", "2", *signed, *keys[:2], "--trusted-key", tmp_path / "three.pem.pub")
     assert untrusted.code == 50
     assert verify(staged, out, "--k-of-n", "2", *signed, *keys[:2]).code == 2, "one key can never be two signers"
     (app / "later.txt").write_text("other source\n")
     try:
         other = tmp_path / "other.tgz"
-        stager("stage", app, "-o", other, store=store).good()
+        in_process("stage", app, "-o", other, store=store).good()
         assert verify(staged, other, "--k-of-n", "2", *signed, *keys).code == 50, "they signed another droplet"
     finally:
         (app / "later.txt").unlink()

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from command import stager
+from command import in_process
 from machine_bench import make_shop
 
 from stager.cli import main
@@ -313,7 +313,7 @@ def test_an_unknown_provider() -> None:
 
 def test_a_machine_without_a_hypervisor_is_told_by_the_command(tmp_path: Path) -> None:
     app = make_shop(tmp_path / "shop")
-    done = stager("up", app, "--json", store=tmp_path / "store", PATH=str(tmp_path))
+    done = in_process("up", app, "--json", store=tmp_path / "store", PATH=str(tmp_path))
     assert (done.code, done.document["error"]["code"]) == (70, "NoProvider")
     assert not (app / ".stager").exists()
 
@@ -510,20 +510,20 @@ def test_dev_mode_tells_once_of_each_turn_of_a_process(monkeypatch: pytest.Monke
 
 def test_without_a_machine_everything_says_so(tmp_path: Path) -> None:
     store = tmp_path / "store"
-    check = stager("check", tmp_path, store=store)
+    check = in_process("check", tmp_path, store=store)
     assert (check.code, check.out) == (3, "STAGER UNKNOWN - this app's machine does not exist | time=0.000s;;;0\n")
-    assert stager("status", tmp_path, "--json", store=store).good().document == {"machine": "not_created"}
+    assert in_process("status", tmp_path, "--json", store=store).good().document == {"machine": "not_created"}
     for command in ("halt", "provision", "logs"):
-        done = stager(command, tmp_path, "--json", store=store)
+        done = in_process(command, tmp_path, "--json", store=store)
         assert (done.code, done.document["error"]["code"]) == (70, "NoMachine")
-    assert stager("destroy", tmp_path, "--json", store=store).good().document == {"destroyed": False}
+    assert in_process("destroy", tmp_path, "--json", store=store).good().document == {"destroyed": False}
 
 
 @pytest.mark.parametrize("command", ["up", "status", "logs", "provision", "halt", "destroy"])
 def test_a_folder_that_is_not_there_has_no_machine_to_tell_of(command: str, tmp_path: Path) -> None:
-    done = stager(command, tmp_path / "gone", "--json", store=tmp_path / "store")
+    done = in_process(command, tmp_path / "gone", "--json", store=tmp_path / "store")
     assert (done.code, done.document["error"]["code"]) == (20, "Unreadable")
-    assert stager("check", tmp_path / "gone", store=tmp_path / "store").code == 3
+    assert in_process("check", tmp_path / "gone", store=tmp_path / "store").code == 3
 
 
 def test_only_how_to_reach_the_machine_is_kept_of_an_ssh_configuration() -> None:

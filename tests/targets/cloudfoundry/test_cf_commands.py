@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from cf_server import CloudFoundry
 from cf_state import current
-from command import PROGRAM, Done, stager
+from command import PROGRAM, Done, in_process
 from spelled import encodings
 
 from stager.droplet.reader import DropletFile
@@ -29,7 +29,7 @@ OTHER = "0ther-Canary-4711"
 
 
 def run(platform: CloudFoundry, tmp_path: Path, *arguments: object, **variables: str) -> Done:
-    return stager(*arguments, store=tmp_path / "store", cwd=tmp_path, **{**platform.variables(), **variables})
+    return in_process(*arguments, store=tmp_path / "store", cwd=tmp_path, **{**platform.variables(), **variables})
 
 
 def test_export_writes_the_droplet_itself(platform: CloudFoundry, tmp_path: Path, staged: Droplet) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command import stager
+from command import in_process
 from small_droplets import PROCFILE, small_droplet
 
 HERE = Path(__file__).parent
@@ -28,7 +28,9 @@ def droplet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def exported(droplet: Path, kind: str, out: Path, *more: str, **variables: Any) -> Path:
-    stager("export", kind, droplet, "-o", out, "--name", "shop", *more, store=out.parent / "store", **variables).good()
+    in_process(
+        "export", kind, droplet, "-o", out, "--name", "shop", *more, store=out.parent / "store", **variables
+    ).good()
     return out
 
 
@@ -64,7 +66,7 @@ def test_the_cookbook_names_the_droplet_by_digest(cookbook: Path, droplet: Path)
     "url", ["", "droplet.tgz", "ftp://x.example/d", "https://user:c4n4ry@x.example/d", "https://x.example/\n'"]
 )
 def test_urls_that_are_refused(url: str, droplet: Path, tmp_path: Path) -> None:
-    done = stager("export", "chef", droplet, "-o", tmp_path / "x", f"--url={url}", store=tmp_path / "store")
+    done = in_process("export", "chef", droplet, "-o", tmp_path / "x", f"--url={url}", store=tmp_path / "store")
     assert done.code == 2
     assert "c4n4ry" not in done.err + done.out
     assert not (tmp_path / "x").exists()

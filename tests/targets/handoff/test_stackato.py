@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from command import stager as run
+from command import in_process
 
 from stager.errors import BadManifest, StagerError, Unreadable, UsageError
 from stager.planning.detection import appconfig
@@ -211,9 +211,9 @@ def test_no_file(tmp_path: Path) -> None:
 def test_the_command(tmp_path: Path) -> None:
     (tmp_path / "stackato.yml").write_text(WHOLE)
     for _ in range(2):  # what it wrote itself is no obstacle
-        done = run("import", "stackato", tmp_path, "--json", store=tmp_path / "store").good()
+        done = in_process("import", "stackato", tmp_path, "--json", store=tmp_path / "store").good()
         assert done.document["written"] == [".stagerignore", "manifest.yml", "stager.yml"]
     (tmp_path / "stackato.yml").write_text(REFUSED)
-    done = run("import", "stackato", tmp_path, store=tmp_path / "store")
+    done = in_process("import", "stackato", tmp_path, store=tmp_path / "store")
     assert done.code == 20
     assert "line 6: hooks: a droplet runs no hook" in done.err

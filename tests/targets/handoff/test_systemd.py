@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command import stager
+from command import in_process
 from draining import FLASK, NODE, files
 
 from stager.files import programs
@@ -70,7 +70,9 @@ def machine(shared_store: Path, tmp_path: Path) -> Iterator[Machine]:
     for program in ("systemd-nspawn", "nsenter", "curl"):
         if not shutil.which(program):
             pytest.skip(f"{program} is not installed")
-    built = stager("box", "build", "debian-12", "--set", "machine", "--format", "root", "--json", store=shared_store)
+    built = in_process(
+        "box", "build", "debian-12", "--set", "machine", "--format", "root", "--json", store=shared_store
+    )
     digest = built.good().document["root"]["digest"].partition(":")[2]
     root = tmp_path / "root"
     root.mkdir()
@@ -119,10 +121,12 @@ def test_a_droplet_installed_below_systemd_answers_and_drains(
     assert machine.good("cat", "/proc/1/comm") == "systemd\n"
     for name in APPS:
         app = files(tmp_path / name, APPS[name])
-        stager("lock", app, store=shared_store).good()
-        stager("stage", app, "-o", tmp_path / f"{name}.tgz", store=shared_store).good()
+        in_process("lock", app, store=shared_store).good()
+        in_process("stage", app, "-o", tmp_path / f"{name}.tgz", store=shared_store).good()
         archive = machine.root / f"srv/{name}.tgz"
-        stager("export", "systemd", tmp_path / f"{name}.tgz", "-o", archive, "--name", name, store=shared_store).good()
+        in_process(
+            "export", "systemd", tmp_path / f"{name}.tgz", "-o", archive, "--name", name, store=shared_store
+        ).good()
         (machine.root / "etc" / name).mkdir()
         (machine.root / "etc" / name / "env").write_text(f"PORT={PORTS[name]}\n")
         machine.good("sh", "-c", f"cd /srv && tar -xzf {name}.tgz && ./{name}-*/install")

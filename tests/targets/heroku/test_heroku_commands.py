@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from command import Done, stager
+from command import Done, in_process
 from heroku_server import App, Fault, Heroku
 from small_droplets import PROCFILE, small_droplet
 
@@ -37,7 +37,7 @@ def run(heroku: Heroku, folder: Path, *arguments: object, **variables: str) -> D
     (home / ".netrc").write_text(f"machine 127.0.0.1\n  login a@b.example\n  password {TOKEN}\n")
     (home / ".netrc").chmod(0o600)
     settings = {"HOME": str(home), "HEROKU_HOST": heroku.url, "HEROKU_API_KEY": "", **variables}
-    done = stager(*arguments, store=folder / "store", cwd=folder, **settings)
+    done = in_process(*arguments, store=folder / "store", cwd=folder, **settings)
     assert_no_secret(done.out + done.err, TOKEN)
     return done
 
@@ -119,7 +119,7 @@ def test_nothing_is_left_in_the_temporary_folder(heroku: Heroku, droplet: Path, 
 
 
 def test_help_asks_nobody(tmp_path: Path) -> None:
-    done = stager("push", "heroku", "--help", store=tmp_path, HEROKU_HOST="http://nowhere.example").good()
+    done = in_process("push", "heroku", "--help", store=tmp_path, HEROKU_HOST="http://nowhere.example").good()
     assert "--app" in done.out
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command import stager as run
+from command import in_process
 from elf_builder import make_elf
 from image_files import AARCH64, base_layout, docker_archive, glibc, layer, read_layout, tar_of
 from small_droplets import small_droplet
@@ -171,15 +171,17 @@ def test_what_docker_saved_again_is_still_rebased(scene: Scene, tmp_path: Path) 
 
 def test_the_command_says_what_it_was_and_is(scene: Scene) -> None:
     store = scene.place / "store"
-    done = run("rebase", scene.place / "image", "--onto", scene.bases["B"], "--json", store=store).good().document
-    back = run("rebase", scene.place / "image", "--onto", scene.bases["A"], store=store).good()
+    done = (
+        in_process("rebase", scene.place / "image", "--onto", scene.bases["B"], "--json", store=store).good().document
+    )
+    back = in_process("rebase", scene.place / "image", "--onto", scene.bases["A"], store=store).good()
     assert back.out.strip() == done["before"]
     assert f"was {done['digest']}" in back.err
-    refused = run("rebase", scene.place / "image", "--onto", scene.bases["old"], "--json", store=store)
+    refused = in_process("rebase", scene.place / "image", "--onto", scene.bases["old"], "--json", store=store)
     assert refused.code == 70
     assert refused.document["error"]["code"] == "WrongBase"
-    allowed = run(
+    allowed = in_process(
         *("rebase", scene.place / "image", "--onto", scene.bases["old"], "--allow-missing", "GLIBC_2.34"), store=store
     )
     assert allowed.good().out.startswith("sha256:")
-    assert run("rebase", scene.place / "image", store=store).code == UsageError.exit_code
+    assert in_process("rebase", scene.place / "image", store=store).code == UsageError.exit_code

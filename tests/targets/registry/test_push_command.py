@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from command import PROGRAM, stager
+from command import PROGRAM, in_process
 from registry_contract import Asked, ContractRegistry, Request, on
 from registry_server import docker_config
 
@@ -23,7 +23,7 @@ def droplet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("push")
     (folder / "app").mkdir()
     (folder / "app" / "Procfile").write_text("web: true\n")
-    stager("stage", folder / "app", "-q", "-o", folder / "droplet.tgz", store=folder / "store").good()
+    in_process("stage", folder / "app", "-q", "-o", folder / "droplet.tgz", store=folder / "store").good()
     return folder / "droplet.tgz"
 
 
@@ -71,7 +71,7 @@ def test_a_secret_is_in_no_output(droplet: Path, tmp_path: Path, status: int) ->
         registry.spoilers += [unless(f"Basic {packed}"), on("PUT", "/manifests/", echo)]
         config = docker_config(tmp_path, registry.host, "ada", CANARY)
         command = ("push", "oci", droplet, f"{registry.host}/app:1", "--json")
-        done = stager(*command, store=droplet.parent / "store", DOCKER_CONFIG=str(config))
+        done = in_process(*command, store=droplet.parent / "store", DOCKER_CONFIG=str(config))
     assert done.code == 70
     assert done.document["error"]["code"] in ("RegistryRefused", "AccessDenied", "RegistryDown")
     raw = CANARY.encode()
