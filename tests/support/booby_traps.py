@@ -6,8 +6,6 @@ server. `springs` says that the resolver itself, run in the app's folder as a de
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from builders import TarEntry, compress, make_npm_tarball, make_tar, make_wheel
-from package_index import page, put_files
+from package_index import integrity, page, put_files
 from servers import Server, redirect, serve
 
 SECRET = "s3cr3t-of-the-caller"
@@ -372,11 +370,6 @@ REQUIREMENTS = [
 ]
 
 
-def sha512(data: bytes) -> str:
-    """An `integrity` of npm."""
-    return "sha512-" + base64.b64encode(hashlib.sha512(data).digest()).decode()
-
-
 # --- Node.js ---------------------------------------------------------------------------------------------------
 
 
@@ -399,7 +392,7 @@ def registry(server: Server, canary: Canary) -> None:
     for name, members in packages.items():
         manifest = {"name": f"@trap/{name}", "version": "1.0.0", **members}
         tarball = make_npm_tarball(manifest)
-        dist = {"tarball": f"{server.url}/{name}.tgz", "integrity": sha512(tarball)}
+        dist = {"tarball": f"{server.url}/{name}.tgz", "integrity": integrity(tarball)}
         page = {
             "name": f"@trap/{name}",
             "dist-tags": {"latest": "1.0.0"},

@@ -135,7 +135,7 @@ def test_what_cannot_succeed_is_told_before_an_app_is_staged(
     aims: tuple[str, ...], why: str, tmp_path: Path, droplet: Path
 ) -> None:
     words = [word if word.startswith("--") or "=" not in word else f"--to={word}" for word in aims]
-    done = stager("deploy", droplet.parent / "app", *words, store=tmp_path / "store", cwd=tmp_path)
+    done = in_process("deploy", droplet.parent / "app", *words, store=tmp_path / "store", cwd=tmp_path)
     assert (done.code, done.out) == (2, "")
     assert why in done.err
     assert list(tmp_path.iterdir()) == []
