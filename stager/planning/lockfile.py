@@ -6,7 +6,6 @@ untrusted input: every value is checked for what it will be used as, and a wrong
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 from posixpath import normpath
@@ -20,6 +19,7 @@ from ..files import limits
 from ..model import Artifact, BuildpackPin, EnvVar, LockedPlan, Plan, Process, Reason, Runtime
 from ..names import LONGEST_PATH, characters_fault, fault, path_fault
 from ..text import parsing
+from ..text.toml import basic
 from ..text.typed import Node, Steps, whole
 from . import layouts
 
@@ -41,7 +41,7 @@ version = 1
 def dumps(plan: Plan) -> str:
     """The plan as the text of a `stager.lock`. Equal plans give equal bytes."""
     parts = [
-        _HEAD + "".join(f"{key} = {_text(value)}\n" for key, value in _scalars(plan)),
+        _HEAD + "".join(f"{key} = {basic(value)}\n" for key, value in _scalars(plan)),
         *(_block("buildpack", _buildpack(pin)) for pin in plan.buildpacks),
         *(_block("runtime", _runtime(runtime)) for runtime in plan.runtimes),
         *(_block("process", [("type", p.type), ("command", p.command), *_reason(p.reason)]) for p in plan.processes),
@@ -87,28 +87,23 @@ def _reason(reason: Reason) -> list[tuple[str, str]]:
 
 
 def _block(name: str, pairs: Iterable[tuple[str, str]]) -> str:
-    return f"[[{name}]]\n" + "".join(f"{key} = {_text(value)}\n" for key, value in pairs)
+    return f"[[{name}]]\n" + "".join(f"{key} = {basic(value)}\n" for key, value in pairs)
 
 
 def _table(name: str, pairs: Iterable[tuple[str, str]]) -> str:
-    rows = [f"{_text(key)} = {_text(value)}\n" for key, value in pairs]
+    rows = [f"{basic(key)} = {basic(value)}\n" for key, value in pairs]
     return f"[{name}]\n" + "".join(rows) if rows else ""
 
 
 def _artifacts(artifacts: Iterable[Artifact]) -> str:
     return "".join(
-        f"[[artifact]]\npurl = {_text(one.purl)}\nfile = {_text(one.filename)}\ndigest = {_text(one.digest)}\n"
+        f"[[artifact]]\npurl = {basic(one.purl)}\nfile = {basic(one.filename)}\ndigest = {basic(one.digest)}\n"
         + (f"size = {one.size}\n" if one.size is not None else "")
-        + f"layout = {_text(one.layout)}\npaths = [{', '.join(_text(path) for path in one.paths)}]\n"
-        + (f"url = {_text(one.url)}\n" if one.url else "")
+        + f"layout = {basic(one.layout)}\npaths = [{', '.join(basic(path) for path in one.paths)}]\n"
+        + (f"url = {basic(one.url)}\n" if one.url else "")
         + "\n"
         for one in artifacts
     )[:-1]
-
-
-def _text(value: str) -> str:
-    """A TOML basic string; JSON's escapes are a subset of TOML's, but for DEL."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 # --- reading ---------------------------------------------------------------------------------------------------
@@ -198,7 +193,7 @@ def _line(text: str, steps: Steps) -> int | None:
     if len(steps) > 1:
         header, index = (f"[[{steps[0]}]]", steps[1]) if isinstance(steps[1], int) else (f"[{steps[0]}]", 0)
     keys = [str(step) for step in steps if isinstance(step, str)][1 if header else 0 :]
-    starts = tuple(f"{key} =" for key in (*keys[:1], *map(_text, keys[:1])))
+    starts = tuple(f"{key} =" for key in (*keys[:1], *map(basic, keys[:1])))
     begin = None if header else 0
     for number, line in enumerate(text.split("\n"), 1):
         if line == header and begin is None:

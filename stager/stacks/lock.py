@@ -7,7 +7,6 @@ whichever mirror this machine uses, and its SHA-256 decides.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -21,6 +20,7 @@ from ..errors import BadLock, LockMissing, LockStale
 from ..files import regular
 from ..model import Artifact
 from ..text import parsing
+from ..text.toml import basic
 from ..text.typed import Node
 from .definition import Definition
 
@@ -122,23 +122,19 @@ def load(definition: Definition, path: str = "") -> Lock:
 
 def dumps(lock: Lock) -> str:
     """The lock as text. Equal locks give equal bytes."""
-    parts = [f"{_HEAD}stack = {_text(lock.stack)}\nwishes = {_text(lock.wishes)}\n"]
-    parts += [f"[[index]]\nsuite = {_text(suite)}\ndate = {_text(date)}\n" for suite, date in lock.indexes]
+    parts = [f"{_HEAD}stack = {basic(lock.stack)}\nwishes = {basic(lock.wishes)}\n"]
+    parts += [f"[[index]]\nsuite = {basic(suite)}\ndate = {basic(date)}\n" for suite, date in lock.indexes]
     for name, architecture, pins in lock.sets:
         rows = "".join(f"    {_row(pin)},\n" for pin in pins)
-        parts.append(f"[[set]]\nname = {_text(name)}\narchitecture = {_text(architecture)}\npackages = [\n{rows}]\n")
+        parts.append(f"[[set]]\nname = {basic(name)}\narchitecture = {basic(architecture)}\npackages = [\n{rows}]\n")
     return "\n".join(parts)
 
 
 def _row(pin: Pin) -> str:
     return (
-        f"{{ name = {_text(pin.name)}, version = {_text(pin.version)}, architecture = {_text(pin.architecture)}, "
-        f"size = {pin.size}, digest = {_text(pin.digest)}, path = {_text(pin.path)} }}"
+        f"{{ name = {basic(pin.name)}, version = {basic(pin.version)}, architecture = {basic(pin.architecture)}, "
+        f"size = {pin.size}, digest = {basic(pin.digest)}, path = {basic(pin.path)} }}"
     )
-
-
-def _text(value: str) -> str:
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 # --- reading ---------------------------------------------------------------------------------------------------
