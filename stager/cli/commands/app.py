@@ -105,6 +105,8 @@ def _where(arguments: argparse.Namespace) -> str:
         if getattr(arguments, name) and name not in allowed[where]:
             places = " or ".join(f"--in {place}" for place, names in allowed.items() if name in names)
             raise UsageError(f"--{name.replace('_', '-')} is not for --in {where}", f"Use it with {places}.")
+    if arguments.root and not os.path.exists(arguments.root):
+        raise UsageError(f"--root {arguments.root}: there is no such file", "Name a root filesystem's tar or folder.")
     if arguments.no_network and arguments.network:
         raise UsageError("--network and --no-network exclude one another", "Leave one out.")
     return where

@@ -9,6 +9,7 @@ from ...errors import Unreadable, UsageError
 from ...files import limits, regular, writing
 from ...names import visible_json
 from . import shared
+from .values import image_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def _output(parser: argparse.ArgumentParser) -> None:
 
 def _registry(parser: argparse.ArgumentParser) -> None:
     help_ = "also store it beside this image, which must carry the droplet's layers"
-    parser.add_argument("--attach", default="", metavar="IMAGE", help=help_)
+    parser.add_argument("--attach", type=image_name, default="", metavar="IMAGE", help=help_)
     shared.add_plain_http(parser)
 
 

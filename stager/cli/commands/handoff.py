@@ -22,8 +22,9 @@ def _chef_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _chef(arguments: argparse.Namespace) -> int:
     from ...targets.envelopes import packed
-    from ...targets.handoff.deployers import cookbook
+    from ...targets.handoff.deployers import check_url, cookbook
 
+    check_url(arguments.url)
     name = options_of(arguments, NamedOptions).name
     with _droplet(arguments) as droplet:
         files = cookbook(name, droplet.digest, droplet.launch, arguments.url)

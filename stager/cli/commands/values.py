@@ -89,6 +89,15 @@ def scale(text: str) -> list[tuple[str, int]]:
     return [(kind, count or 0) for kind, count in rows]
 
 
+def image_name(text: str) -> str:
+    """The name of an image in a registry. Raises BadReference."""
+    from ...targets.oci.registry.reference import parse
+
+    if text:  # argparse reads a default that is a text, too
+        parse(text)
+    return text
+
+
 def whole(text: str) -> int | None:
     """`typed.whole`, imported when there is a number to read: a plain command line seldom has one."""
     from ...text import typed

@@ -21,7 +21,7 @@ def cookbook(name: str, droplet: Digest, launch: LaunchInfo, url: str) -> dict[s
 
     `url` is where machines fetch the droplet. Raises UsageError when it cannot be one, or would store a password.
     """
-    _check(url)
+    check_url(url)
     book = f"cookbooks/{name}"
     values = {
         "name": name,
@@ -40,7 +40,8 @@ def cookbook(name: str, droplet: Digest, launch: LaunchInfo, url: str) -> dict[s
     }
 
 
-def _check(url: str) -> None:
+def check_url(url: str) -> None:
+    """Raise UsageError for what is no URL, and for one that would store a password."""
     if url.partition("://")[0] not in ("https", "http", "file") or not url.isascii() or not url.isprintable():
         raise UsageError("--url is no URL", "Give the https, http or file URL that machines fetch the droplet from.")
     if "@" in url.partition("://")[2].partition("/")[0]:
