@@ -8,9 +8,8 @@ already is found without importing anything of the network.
 from __future__ import annotations
 
 from ..net.errors import NotCached
-from ..store.errors import StoreCorrupt
+from ..store.errors import DamagedArtifact, StoreCorrupt
 from ..store.stored import distrust, resolve, search
-from .errors import DamagedArtifact
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -33,9 +33,8 @@ def unpacked(artifact: Artifact, path: str, blob: str, store: Store) -> Iterator
 
     Raises DamagedArtifact for other bytes, and what the recipe raises.
     """
-    from ..fetching.errors import DamagedArtifact
     from ..formats.archive import Held
-    from ..store.errors import StoreCorrupt
+    from ..store.errors import DamagedArtifact, StoreCorrupt
 
     try:
         with store.prove(blob, artifact.digest) as descriptor:

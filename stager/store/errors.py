@@ -39,6 +39,25 @@ class StoreCorrupt(IntegrityError):
         self.why = why
 
 
+class DamagedArtifact(StoreCorrupt):
+    """The stored bytes of an artifact are not those that it is pinned by.
+
+    `name` is the artifact's.
+    """
+
+    code = "DamagedArtifact"
+
+    def __init__(self, name: str, error: StoreCorrupt, path: str) -> None:
+        super().__init__(
+            error.digest,
+            error.why,
+            name,
+            path,
+            "Run the same command with a connection, without --offline: it is fetched again. "
+            "'stager cache verify' finds everything that is damaged, and sets it aside.",
+        )
+
+
 class StoreUnsafe(IntegrityError):
     """A folder of the store that somebody else could write to, or that is not what it must be."""
 

@@ -21,13 +21,12 @@ from stager.ecosystems.errors import Mislabelled
 from stager.ecosystems.pypi import wheel
 from stager.errors import BadLock
 from stager.evidence.bundle import exporting, importing
-from stager.fetching.errors import DamagedArtifact
 from stager.formats.archive import Archive, Held, read_zip
 from stager.model import Reason, Runtime
 from stager.net.errors import NotCached
 from stager.planning import lockfile
 from stager.store import Store
-from stager.store.errors import DigestMismatch, StoreCorrupt
+from stager.store.errors import DamagedArtifact, DigestMismatch, StoreCorrupt
 
 QUICK, ALL = 48, 300
 

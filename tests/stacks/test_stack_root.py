@@ -20,7 +20,6 @@ from command import PROGRAM, stager
 from made import built
 
 from stager.errors import CannotWrite, FetchError, StagerError
-from stager.fetching.errors import DamagedArtifact
 from stager.files.errors import NoSandbox, ProgramMissing
 from stager.net.errors import Gone
 from stager.net.indexes import Indexes
@@ -32,7 +31,7 @@ from stager.stacks.lock import Lock
 from stager.stacks.root import Root
 from stager.stacks.tree import Tree
 from stager.store import Store
-from stager.store.errors import DigestMismatch
+from stager.store.errors import DamagedArtifact, DigestMismatch
 
 pytestmark = [pytest.mark.tools, pytest.mark.network]
 

@@ -11,13 +11,12 @@ from ...ecosystems import ECOSYSTEMS, by_layout, ecosystem, ecosystems, kind_of,
 from ...ecosystems.installed import Inner, Installed, Node, Said
 from ...ecosystems.licence import Licence
 from ...errors import LockMissing, UsageError
-from ...fetching.errors import DamagedArtifact
 from ...formats.archive import Held
 from ...model import Artifact, Plan
 from ...net.errors import NotCached
 from ...planning.layouts import recipe
 from ...runtimes import known, of_layout
-from ...store.errors import StoreCorrupt
+from ...store.errors import DamagedArtifact, StoreCorrupt
 from ...store.stored import resolve
 from ..receipt import check_plan, source
 from . import contents, owners
