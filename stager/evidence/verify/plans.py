@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from ...model import Artifact, Plan
+from ..diff.planned import tables
 from .findings import Finding, shown
 
 _ORDERED = ("buildpacks", "runtimes", "processes", "env", "inputs", "facts", "links", "files", "artifacts")
@@ -16,8 +17,8 @@ def plan_findings(droplet: Plan, rebuilt: Plan, path: str) -> Iterator[Finding]:
     Equal plans give none; different ones at least one.
     """
     yield from _scalars(droplet, rebuilt, path)
-    for name, tables in _tables(droplet, rebuilt):
-        yield from _table(name, *tables, path)
+    for name, sides in _tables(droplet, rebuilt):
+        yield from _table(name, *sides, path)
     yield from _artifacts(droplet.artifacts, rebuilt.artifacts, path)
     for name in _ORDERED:
         one, other = getattr(droplet, name), getattr(rebuilt, name)
@@ -71,20 +72,18 @@ _HINTS = {
 
 
 def _table(part: str, a: Table, b: Table, path: str) -> Iterator[Finding]:
-    for key in sorted({*a, *b}):
-        if a.get(key) != b.get(key):
-            what = _sentence(part, key, key in a, key in b)
-            values = shown(a.get(key, "")), shown(b.get(key, ""))
-            yield Finding(
-                "plan", "different input", path, what, shown(f"{part}.{key}"), *values, hint=_HINTS.get(part, "")
-            )
+    for row in tables(part, a, b):
+        what = f"{part} {shown(row.name)} {_HOW[row.how]}"
+        values = shown(row.before), shown(row.after)
+        where = shown(f"{part}.{row.name}")
+        yield Finding("plan", "different input", path, what, where, *values, hint=_HINTS.get(part, ""))
 
 
-def _sentence(part: str, key: str, here: bool, there: bool) -> str:
-    named = f"{part} {shown(key)}"
-    if here and there:
-        return f"{named} is not the same"
-    return f"{named} is in the droplet's plan only" if here else f"{named} is not in the droplet's plan"
+_HOW = {
+    "changed": "is not the same",
+    "removed": "is in the droplet's plan only",
+    "added": "is not in the droplet's plan",
+}
 
 
 # --- artifacts -------------------------------------------------------------------------------------------------
