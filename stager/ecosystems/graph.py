@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -14,7 +15,7 @@ Node = str
 """A package in a lock, by the lock's own key."""
 
 
-@dataclass(slots=True)
+@dataclass
 class Graph:
     """The packages of one lock, what the app itself asks for, and what each needs."""
 
@@ -24,41 +25,62 @@ class Graph:
     edges: dict[Node, list[Node]] = field(default_factory=dict)
     names: dict[Node, tuple[str, str]] = field(default_factory=dict)
     """Node → name and version."""
+    own: set[Node] = field(default_factory=set)
+    """Those that are the app itself, or members of its workspace, where the lock has them too."""
     silence: str = "which does not lead to it from what the app asks for"
     """Why there may be no path, as a part of a sentence."""
 
     def label(self, node: Node) -> str:
         """`name version` for people."""
-        return " ".join(part for part in self.names.get(node, (node, "")) if part)
+        return " ".join(part for part in self._named(node) if part)
 
     def path_to(self, name: str, version: str) -> list[Node] | None:
         """The shortest path from what the app asks for to a package; None when there is none. First found in order wins."""
-        above: dict[Node, Node | None] = dict.fromkeys(self.roots)
-        queue = list(above)
-        for node in queue:
-            if self._is(node, name, version):
-                return self._back(node, above)
-            for target in self.edges.get(node, ()):
-                if target not in above:
-                    above[target] = node
-                    queue.append(target)
-        return None
-
-    def _is(self, node: Node, name: str, version: str) -> bool:
-        found, stated = self.names.get(node, (node, ""))
-        return found == name and (not stated or stated == version)
-
-    def _back(self, node: Node, above: dict[Node, Node | None]) -> list[Node]:
+        node = next((one for one in self._reached.get(name, ()) if self._named(one)[1] in ("", version)), None)
+        if node is None:
+            return None
         path = [node]
-        while (before := above[path[-1]]) is not None:
+        while (before := self._above[path[-1]]) is not None:
             path.append(before)
         return path[::-1]
 
     def needed_by(self, node: Node) -> list[Node]:
-        """The packages that need this one directly, in the order of the lock."""
-        name = self.names.get(node)
-        same = {other for other, found in self.names.items() if found == name} | {node}
-        return [one for one, targets in self.edges.items() if same & set(targets)]
+        """The packages that need this one directly, in the order of the lock; the app's own are none."""
+        return self._needing.get(self._named(node), [])
+
+    def _named(self, node: Node) -> tuple[str, str]:
+        return self.names.get(node, (node, ""))
+
+    # A graph is asked when it is complete, perhaps about every package of an app: what follows is worked out once.
+
+    @cached_property
+    def _above(self) -> dict[Node, Node | None]:
+        """What the app's wishes lead to, the nearest first: each node with the one before it."""
+        above: dict[Node, Node | None] = dict.fromkeys(self.roots)
+        queue = list(above)
+        for node in queue:
+            for target in self.edges.get(node, ()):
+                if target not in above:
+                    above[target] = node
+                    queue.append(target)
+        return above
+
+    @cached_property
+    def _reached(self) -> dict[str, list[Node]]:
+        """The same nodes by name."""
+        found: dict[str, list[Node]] = {}
+        for node in self._above:
+            found.setdefault(self._named(node)[0], []).append(node)
+        return found
+
+    @cached_property
+    def _needing(self) -> dict[tuple[str, str], list[Node]]:
+        """Who needs a package, by its name and version."""
+        found: dict[tuple[str, str], list[Node]] = {}
+        for one, targets in ((one, targets) for one, targets in self.edges.items() if one not in self.own):
+            for name in dict.fromkeys(map(self._named, targets)):
+                found.setdefault(name, []).append(one)
+        return found
 
 
 def members(plan: Plan, kind: str) -> Iterator[tuple[str, str]]:

@@ -54,6 +54,7 @@ def _npm(found: Graph, root: Document, tree: SourceTree) -> None:
     for place, node in packages.items():
         name = node.str("name", place.rpartition("node_modules/")[2])
         found.names[place] = (name, node.str("version", ""))
+    found.own = {place for place in packages if "node_modules/" not in place}
     for place, node in packages.items():
         needs = [name for group in _GROUPS for name in node.table(group)]
         needs += [*node.table("requires")] if "packages" not in root.value else []
@@ -142,6 +143,7 @@ def _berry(found: Graph, entries: Mapping[str, berry_lock.Entry], tree: SourceTr
 
     for entry in entries.values():
         found.names[entry.id] = (entry.name, entry.version)
+        found.own |= {entry.id} if "@workspace:" in entry.id else set()
         wanted = [target(name, text) for name, text in entry.needs.items()]
         found.edges[entry.id] = [one.id for one in wanted if one is not None]
     for _, name, text, where in _asked(tree):

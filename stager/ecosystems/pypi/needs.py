@@ -101,6 +101,7 @@ def _uv(found: Graph, document: Document, holds: Holds) -> None:
         ]
         if source is not None and any(source.get(kind) is not None for kind in ("virtual", "editable", "directory")):
             found.names.setdefault(name, (name, ""))
+            found.own.add(name)
         _link(found, name, needs)
 
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
-from ...ecosystems import ecosystem
+from ...ecosystems import chosen
 from ...ecosystems.graph import Graph, Node
 from ...errors import UsageError
 from ...model import Artifact, Plan
 from ...runtimes import of_layout
 from ..diff import Package
 from .answers import Answer, Question, listed
+
+if TYPE_CHECKING:
+    from ...ecosystems.record import Ecosystem
+    from ...tree import SourceTree
 
 
 def answer(question: Question) -> tuple[Answer, ...]:
@@ -27,13 +32,8 @@ def answer(question: Question) -> tuple[Answer, ...]:
         near = get_close_matches(wanted, names, 3)
         hint = f"Did you mean {listed(near)}?" if near else f"It has: {listed(names, 12) or 'none'}."
         raise UsageError(f"the plan has no package {question.name!r}", hint)
-    graphs = _graphs(question)
-    return tuple(_one(pack, _runtime(one), plan, graphs) for one, pack in fitting)
-
-
-def _runtime(one: Artifact) -> str:
-    own = of_layout(one.layout)
-    return own.name if own else ""
+    graphs = {kind.name: graph(kind, question.tree, plan) for kind in chosen([one for one, _ in fitting])}
+    return tuple(why(one, plan, graphs) for one, _ in fitting)
 
 
 def _names(pack: Package) -> set[str]:
@@ -42,17 +42,16 @@ def _names(pack: Package) -> set[str]:
     return plain | {f"{name}@{pack.version.lower()}" for name in plain}
 
 
-def _graphs(question: Question) -> dict[str, Graph]:
-    """Ecosystem → who needs whom, as the app's own lock says."""
-    found, packs = {}, question.buildpacks()
-    for one in question.detections().matched:
-        kind = packs[one.buildpack].ecosystem
-        if one.lock and kind and (needs := ecosystem(kind).needs):
-            found[kind] = needs(question.tree, one.lock, question.plan())
-    return found
+def graph(kind: Ecosystem, tree: SourceTree, plan: Plan) -> Graph | None:
+    """Who needs whom, as the lock among the app's files says; None when there is none. Raises BadLock, BadManifest."""
+    lock = next(iter(kind.find_locks(tree)), "")
+    return kind.needs(tree, lock, plan) if kind.needs and lock else None
 
 
-def _one(pack: Package, runtime: str, plan: Plan, graphs: Mapping[str, Graph]) -> Answer:
+def why(one: Artifact, plan: Plan, graphs: Mapping[str, Graph | None]) -> Answer:
+    """Why an artifact is in the plan; `graphs` are by ecosystem. Its data name the `path` and who else needs it."""
+    pack, own = Package.of(one), of_layout(one.layout)
+    runtime = own.name if own else ""
     label = f"{pack.name.removeprefix('debian/')} {pack.version}"
     data = {"package": pack.name, "version": pack.version, "places": list(pack.places), "path": [], "needed_by": []}
     if runtime:

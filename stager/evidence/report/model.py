@@ -5,52 +5,56 @@ Untrusted names pass `shown` here (nothing invisible is left in them) and are es
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+import heapq
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from ... import __version__
 from ...model import Plan, Reason
 from ...runtimes import known
-from ..diff import Contents, Difference, Item
+from ..diff import Contents, Difference
 from ..diff.rendering import file_groups, groups
 from ..diff.wording import SIGNS, change_text, file_text, growth_text, shown, size_text, verdict
 from . import sizes
+from .packages import REASONS, Values, listed
+from .reading import Inside, look_into
 from .treemap import Tile, tiles
 
 PAGES = (("wide", 1080, 540), ("middle", 700, 560), ("narrow", 358, 600))
 """The treemap's sizes: for a desktop, a tablet and a phone; the style sheet shows the one that fits."""
 BIGGEST = 25
 """Files in the list of the biggest."""
-Values = dict[str, Any]
+FILTERS = (("reason", "Why"), ("licence", "Licence"), ("ecosystem", "From"))
+"""By what packages are filtered: a member of their rows, and its label."""
 
 
 def values(found: Contents, difference: Difference | None = None) -> Values:
     """The page's values for one droplet (or slug, or image), and for how it came from another."""
-    rows = sizes.by_owner(found)
-    items = [item for some in rows.values() for item in some]
+    inside = look_into(found)
+    packages = listed(found, inside)
     return {
         "version": __version__,
         "kind": found.kind,
         "digest": str(found.digest),
         "short": found.digest.hex[:12],
-        "facts": _facts(found, items),
-        "treemap": _treemap(found, rows),
-        "owners": _owners(found, rows),
+        "facts": _facts(found, inside),
+        "treemap": _treemap(found, inside),
+        "owners": _owners(inside),
         "processes": [{"type": shown(k), "command": shown(v)} for k, v in (found.processes or {}).items()],
         "env": [{"name": shown(k), "value": shown(v)} for k, v in sorted((found.env or {}).items())],
-        "packages": _packages(found, rows),
-        "layers": _layers(found, difference),
+        "packages": packages,
+        "filters": [_filter(*row, packages or ()) for row in FILTERS],
+        "layers": _layers(found, inside, difference),
         "plan": _plan(found.plan),
-        "biggest": _biggest(items),
+        "biggest": _biggest(inside),
         "notes": [shown(note) for note in found.notes],
         "change": _change(difference),
     }
 
 
-def _facts(found: Contents, items: Sequence[Item]) -> list[Values]:
+def _facts(found: Contents, inside: Inside) -> list[Values]:
     """The row of figures at the top."""
-    facts = [("Size", size_text(found.size)), ("Unpacked", size_text(sum(item.size for item in items)))]
-    facts.append(("Files", f"{len(items):,}"))
+    facts = [("Size", size_text(found.size)), ("Unpacked", size_text(inside.size)), ("Files", f"{inside.count:,}")]
     if found.packages is not None:
         facts.append(("Packages", str(len({(one.ecosystem, one.name, one.version) for one in found.packages}))))
     if found.layers is not None:
@@ -69,8 +73,9 @@ def _title(runtime: str) -> str:
 # --- sizes -----------------------------------------------------------------------------------------------------
 
 
-def _treemap(found: Contents, rows: Mapping[str, Sequence[Item]]) -> Values:
-    nodes = sizes.tree(found, rows)
+def _treemap(found: Contents, inside: Inside) -> Values:
+    colours = sizes.colours()
+    nodes = sizes.tree(found, inside.files)
     whole = sum(node.size for node in nodes) or 1
     used = {node.kind: node.size for node in nodes}
     return {
@@ -79,12 +84,17 @@ def _treemap(found: Contents, rows: Mapping[str, Sequence[Item]]) -> Values:
                 "name": name,
                 "width": width,
                 "height": height,
-                "tiles": [_tile(t) for t in tiles(nodes, width, height, size_text)],
+                "tiles": [_tile(t, colours) for t in tiles(nodes, width, height, size_text)],
             }
             for name, width, height in PAGES
         ],
         "legend": [
-            {"kind": kind, "name": title, "size": size_text(used[kind]), "share": _share(used[kind], whole)}
+            {
+                "colour": colours[kind],
+                "name": title,
+                "size": size_text(used[kind]),
+                "share": _share(used[kind], whole),
+            }
             for kind, title in sizes.headings().items()
             if kind in used
         ],
@@ -92,13 +102,14 @@ def _treemap(found: Contents, rows: Mapping[str, Sequence[Item]]) -> Values:
     }
 
 
-def _tile(tile: Tile) -> Values:
+def _tile(tile: Tile, colours: Mapping[str, str]) -> Values:
     return {
         "x": _number(tile.x),
         "y": _number(tile.y),
         "width": _number(tile.width),
         "height": _number(tile.height),
-        "kind": tile.kind,
+        "colour": colours[tile.kind],
+        "level": tile.level,
         "title": tile.title,
         "label": tile.label,
         "size": tile.size,
@@ -115,56 +126,41 @@ def _share(part: int, whole: int) -> str:
     return "< 0.1 %" if 0 < share < 0.05 else f"{share:.1f} %"
 
 
-def _owners(found: Contents, rows: Mapping[str, Sequence[Item]]) -> list[Values]:
+def _owners(inside: Inside) -> list[Values]:
     """The treemap as a table: every owner, the biggest first."""
-    known = sizes.kinds(found)
-    totals = {owner: sum(item.size for item in items) for owner, items in rows.items()}
-    whole = sum(totals.values())
+    totals = {owner: sum(size for _, size in files) for owner, files in inside.files.items()}
     return [
         {
             "name": shown(owner),
-            "kind": sizes.kind_of(owner, known),
+            "bytes": size,
             "size": size_text(size),
-            "share": _share(size, whole),
-            "bar": _number(100 * size / (whole or 1)),
-            "files": len(rows[owner]),
+            "share": _share(size, inside.size),
+            "files": len(inside.files[owner]),
         }
         for owner, size in sorted(totals.items(), key=lambda row: (-row[1], row[0]))
     ]
 
 
-def _biggest(items: Iterable[Item]) -> list[Values]:
-    ordered = sorted(items, key=lambda item: (-item.size, item.path))[:BIGGEST]
-    return [{"path": shown(item.path), "size": size_text(item.size)} for item in ordered]
+def _biggest(inside: Inside) -> list[Values]:
+    rows = (row for files in inside.files.values() for row in files)
+    return [
+        {"path": shown(path), "size": size_text(size)}
+        for path, size in heapq.nsmallest(BIGGEST, rows, key=lambda row: (-row[1], row[0]))
+    ]
 
 
 # --- what is inside --------------------------------------------------------------------------------------------
 
 
-def _packages(found: Contents, rows: Mapping[str, Sequence[Item]]) -> list[Values] | None:
-    """A row for each package, by name and version; None where no plan says what they are."""
-    if found.plan is None or found.packages is None:
-        return None
-    totals = {owner: sum(item.size for item in items) for owner, items in rows.items()}
-    listed = []
-    for artifact, one in zip(found.plan.artifacts, found.packages, strict=True):
-        size = totals.get(artifact.name)
-        listed.append(
-            {
-                "name": shown(one.name.removeprefix("debian/")),
-                "version": shown(one.version),
-                "ecosystem": shown(one.ecosystem),
-                "purl": shown(one.purl),
-                "file": shown(one.filename.rpartition("/")[2]),
-                "digest": one.digest,
-                "size": size_text(size) if size is not None else "",
-                "places": [shown(place) for place in one.places],
-            }
-        )
-    return sorted(listed, key=lambda row: (str(row["name"]).lower(), row["version"], row["purl"]))
+def _filter(key: str, label: str, packages: Sequence[Values]) -> Values:
+    """A choice among the values of a column; its options are in the order of their names."""
+    counts = Counter(str(row[key]) for row in packages)
+    words = REASONS if key == "reason" else {"": "not stated"}
+    rows = [{"value": value, "name": words.get(value, value), "count": count} for value, count in counts.items()]
+    return {"key": key, "label": label, "options": sorted(rows, key=lambda row: (row["value"] == "", row["name"]))}
 
 
-def _layers(found: Contents, difference: Difference | None) -> list[Values] | None:
+def _layers(found: Contents, inside: Inside, difference: Difference | None) -> list[Values] | None:
     if found.layers is None:
         return None
     shared = set()
@@ -178,16 +174,15 @@ def _layers(found: Contents, difference: Difference | None) -> list[Values] | No
             "size": size_text(part.size),
             "bar": _number(100 * part.size / biggest),
             "shared": "" if difference is None else "shared" if part.name in shared else "new",
-            "holds": _holds(part.items),
+            "holds": _holds(kinds),
         }
-        for part in found.layers
+        for part, kinds in zip(found.layers, inside.holds, strict=False)  # behind the layers there may be one part more
     ]
 
 
-def _holds(items: Sequence[Item]) -> str:
-    counts = {kind: sum(item.kind == kind for item in items) for kind in ("file", "folder", "link")}
-    words = [f"{count:,} {kind}{'' if count == 1 else 's'}" for kind, count in counts.items() if count]
-    return ", ".join(words)
+def _holds(kinds: Mapping[str, int]) -> str:
+    counts = {kind: kinds.get(kind, 0) for kind in ("file", "folder", "link")}
+    return ", ".join(f"{count:,} {kind}{'' if count == 1 else 's'}" for kind, count in counts.items() if count)
 
 
 # --- the plan --------------------------------------------------------------------------------------------------

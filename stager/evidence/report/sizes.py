@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ...droplet.ownership import APP, BASE, ENVELOPE, NOBODY, STAGER
 from ...ecosystems import by_layout, ecosystems
-from ..diff import Contents, Item
+from ..diff import Contents
 from ..diff.wording import shown, size_text
+from .reading import Files
 from .treemap import Node
 
 _SPLIT = 0.06
@@ -16,25 +17,22 @@ _NEARLY = 0.9
 """A folder with more than this share of its owner's bytes is passed through: it would be a frame around all the rest."""
 _DEEPEST = 3
 """How often an owner is divided."""
+COLOURS = 6
+"""Of the packages of ecosystems, in the style sheet."""
 _MOST = 24
 """Parts of one node that are drawn; the rest is one part."""
-Files = list[tuple[str, int]]
-
-
-def by_owner(found: Contents) -> dict[str, list[Item]]:
-    """Every file by owner. Reads the whole droplet."""
-    items = [item for item in found.items() if item.kind == "file"]
-    owner = found.owners()
-    rows: dict[str, list[Item]] = {}
-    for item in items:
-        rows.setdefault(owner(item), []).append(item)
-    return rows
 
 
 def headings() -> dict[str, str]:
     """What a file may be part of, with its heading, in the order of the legend."""
     packages = {one.name: f"{one.title} packages" for one in ecosystems() if one.layouts}
     return {"runtime": "Runtimes", **packages, "app": "The app's own files", "other": "Everything else"}
+
+
+def colours() -> dict[str, str]:
+    """Kind → its class in the style sheet, which has colours for packages of so many ecosystems and then begins again."""
+    own = [one for one in headings() if one not in ("runtime", "app", "other")]
+    return {one: f"package-{own.index(one) % COLOURS + 1}" if one in own else one for one in headings()}
 
 
 def kinds(found: Contents) -> Mapping[str, str]:
@@ -54,16 +52,15 @@ def kind_of(owner: str, known: Mapping[str, str]) -> str:
     return known.get(owner, "other")
 
 
-def tree(found: Contents, rows: Mapping[str, Sequence[Item]]) -> list[Node]:
+def tree(found: Contents, files: Mapping[str, Files]) -> list[Node]:
     """The nodes of the treemap: kinds that have bytes, with their owners."""
     known = kinds(found)
-    whole = sum(item.size for items in rows.values() for item in items) or 1
+    whole = sum(map(_bytes, files.values())) or 1
     grouped: dict[str, list[Node]] = {}
-    for owner, items in sorted(rows.items()):
+    for owner, some in sorted(files.items()):
         kind = kind_of(owner, known)
-        files = [(item.path, item.size) for item in items]
         name = shown(owner).removesuffix(" (runtime)")
-        grouped.setdefault(kind, []).append(_node(name, files, kind, whole))
+        grouped.setdefault(kind, []).append(_node(name, some, kind, whole))
     return [
         _flat(
             Node(

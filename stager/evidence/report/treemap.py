@@ -44,6 +44,8 @@ class Tile:
     label: str = ""
     size: str = ""
     group: bool = False
+    level: int = 1
+    """How deep it lies: a group's parts are one deeper than the group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +80,17 @@ def _order(node: Node) -> tuple[int, str]:
     return -node.size, node.name
 
 
-def _place(nodes: Sequence[Node], box: _Box, page: _Page, size_text: object) -> None:
+def _place(nodes: Sequence[Node], box: _Box, page: _Page, size_text: object, level: int = 1) -> None:
     for node, place in zip(nodes, _squarify([node.size for node in nodes], box), strict=True):
         if place.width < 1 or place.height < 1:
             continue
         grouped = bool(node.parts) and place.width >= 48 and place.height >= HEAD + 26
-        page.tiles.append(_tile(node, place, grouped, size_text))
+        page.tiles.append(_tile(node, place, grouped, size_text, level))
         if grouped:
-            _place(sorted(node.parts, key=_order), place.inner(HEAD), page, size_text)
+            _place(sorted(node.parts, key=_order), place.inner(HEAD), page, size_text, level + 1)
 
 
-def _tile(node: Node, place: _Box, grouped: bool, size_text: object) -> Tile:
+def _tile(node: Node, place: _Box, grouped: bool, size_text: object, level: int) -> Tile:
     assert callable(size_text)
     size = size_text(node.size)
     width = place.width - 12
@@ -99,9 +101,8 @@ def _tile(node: Node, place: _Box, grouped: bool, size_text: object) -> Tile:
         label = _fitted(node.name, width) if place.height >= _TALL_ENOUGH and place.width >= _WIDE_ENOUGH else ""
         size = size if label and place.height >= 2 * _TALL_ENOUGH and room(size) <= width else ""
     x, y, right, bottom = (round(n, 1) for n in (place.x, place.y, place.x + place.width, place.y + place.height))
-    return Tile(
-        x, y, round(right - x, 1), round(bottom - y, 1), node.kind, node.title or node.name, label, size, grouped
-    )
+    width, height = round(right - x, 1), round(bottom - y, 1)
+    return Tile(x, y, width, height, node.kind, node.title or node.name, label, size, grouped, level)
 
 
 def room(text: str) -> float:

@@ -26,6 +26,11 @@ class Contents:
     sha1: tuple[bytes, ...]
     texts: dict[str, bytes]
 
+    @property
+    def links(self) -> dict[str, str]:
+        """Symbolic links of the app folder: path → where they lead."""
+        return {one.path: one.link for one in self.items if one.link and not one.outside}
+
 
 class _Tap:
     """Receives one file's bytes after the other's: hashes them, and keeps those of metadata."""

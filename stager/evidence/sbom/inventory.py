@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...digest import Digest, key_of
+from ...droplet.contents import Package
 from ...droplet.reader import DropletFile
 from ...ecosystems import ECOSYSTEMS, by_layout, ecosystem, ecosystems, kind_of, of_purl
+from ...ecosystems.graph import Graph
 from ...ecosystems.installed import Inner, Installed, Node, Said
 from ...ecosystems.licence import Licence
 from ...errors import LockMissing, UsageError
@@ -45,7 +47,7 @@ def take(droplet: DropletFile, store: Store, name: str = "droplet") -> Inventory
     check_plan(droplet, plan)
     tree = source(droplet).digest  # before the rest: it is as large while it is made
     held, looked = contents.read(droplet), look(plan, store)
-    said = ask(plan, held, looked)
+    said = ask(plan, held.texts, held.links, looked)
     owner = owners.assign(held, plan, looked, said.inner, droplet.name)
     needs = _needs(plan, said)
     parts = [
@@ -97,17 +99,18 @@ def _look(artifact: Artifact, blob: str, store: Store) -> dict[str, Any]:
     return found or {}
 
 
-def ask(plan: Plan, held: contents.Contents, looked: Mapping[int, Mapping[str, Any]]) -> Said:
-    """What all ecosystems say of the droplet, together."""
+def ask(
+    plan: Plan, texts: Mapping[str, bytes], links: Mapping[str, str], looked: Mapping[int, Mapping[str, Any]]
+) -> Said:
+    """What all ecosystems say of the droplet, together; of what they are told, `ecosystems.installed.Installed` says more."""
     packages = by_layout()
-    links = {one.path: one.link for one in held.items if one.link and not one.outside}
     licences, needs, inner, asked = dict[int, Licence](), dict[Node, frozenset[Node]](), list[Inner](), set[int]()
     for kind in ecosystems():
         own = {n: one for n, one in enumerate(plan.artifacts) if kind_of(one) == kind.name}
         if not own or kind.inventory is None:
             continue
         firm = frozenset(n for n, one in own.items() if one.layout in packages)
-        said = kind.inventory(Installed(plan, own, firm, held.texts, links, {n: looked[n] for n in own if n in looked}))
+        said = kind.inventory(Installed(plan, own, firm, texts, links, {n: looked[n] for n in own if n in looked}))
         licences |= said.licences
         needs |= said.needs
         inner += said.inner
@@ -119,6 +122,20 @@ def _needs(plan: Plan, said: Said) -> Needs:
     """Ref → the refs it needs, for packages."""
     known = dict[Node, str](owners.refs(plan).items()) | {one.place: owners.inner_ref(one) for one in said.inner}
     return {known[node]: {known[other] for other in others} for node, others in said.needs.items()}
+
+
+def graphs(plan: Plan, said: Said) -> dict[str, Graph]:
+    """The same as graphs, by ecosystem: who needs whom as it is found when the app runs, whatever a lock says."""
+    needs = _needs(plan, said)
+    direct, found = _direct(plan, needs, said), dict[str, Graph]()
+    names = {ref: Package.of(plan.artifacts[n]) for n, ref in owners.refs(plan).items()}
+    for ref, one in sorted(names.items()):
+        graph = found.setdefault(one.ecosystem, Graph("the plan", silence="and no package in the droplet needs it"))
+        graph.names[ref] = (one.name, one.version)
+        graph.edges[ref] = sorted(other for other in needs.get(ref, ()) if other in names)
+        if ref in direct:
+            graph.roots[ref] = "no other package needs it"
+    return found
 
 
 # --- components ------------------------------------------------------------------------------------------------
@@ -133,7 +150,7 @@ def _artifacts(plan: Plan, said: Said, needs: Needs) -> Iterator[Component]:
             *name_and_version(one.purl),
             one.purl,
             (one.digest,),
-            said.licences.get(n) or _licence(one),
+            licence(n, one, said),
             tuple(sorted(needs.get(known[n], ()))),
             (("file", one.filename), ("layout", one.layout), *(("path", path) for path in one.paths)),
         )
@@ -151,10 +168,10 @@ def name_and_version(purl: str) -> tuple[str, str]:
     return (f"{parsed.namespace}/{parsed.name}" if scoped else parsed.name), parsed.version or ""
 
 
-def _licence(one: Artifact) -> Licence:
-    """That of a runtime whose archive states none in a form that can be read."""
+def licence(n: int, one: Artifact, said: Said) -> Licence:
+    """What the plan's artifact number `n` says of its licence; of a runtime's archive without a readable one, its record."""
     own = of_layout(one.layout)
-    return Licence(own.layouts[one.layout].licence if own else "")
+    return said.licences.get(n) or Licence(own.layouts[one.layout].licence if own else "")
 
 
 def _inner(one: Inner, plan: Plan, needs: Needs) -> Component:

@@ -334,6 +334,8 @@ def test_every_npm_lock_leads_to_a_package(name: str, tmp_path: Path) -> None:
         path = graph.path_to("ms", version)
         assert path is not None, version
         assert [graph.label(node) for node in path] == chain
+    express = next(node for node, (one, _) in graph.names.items() if one == "express")
+    assert graph.needed_by(express) == []  # npm's lock and Berry's have the app as a package too
     root = next(iter(graph.roots.values()))
     line = int(root.rpartition(":")[2])
     assert '"express"' in tree.read_text("package.json").splitlines()[line - 1]
@@ -453,6 +455,7 @@ def test_every_python_lock_that_says_it(lock: str, text: str) -> None:
     labels = [graph.label(node) for node in path]
     assert labels[-3:] == ["one 1.0", "two 1.0", "three 1.0"]
     assert graph.roots["one"] == "pyproject.toml:5"
+    assert graph.needed_by("one") == []  # uv's lock has the app as a package too
 
 
 def test_comments_of_pip_compile() -> None:

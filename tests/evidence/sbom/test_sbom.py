@@ -198,8 +198,8 @@ def test_the_order_in_which_things_are_found_does_not_show(staged: Staged) -> No
         mixed = contents.Contents(tuple(shuffled), held.sha1, texts)
         plan = droplet.plan
         looked = inventory.look(plan, staged.store)
-        said = inventory.ask(plan, held, looked)
-        assert inventory.ask(plan, mixed, looked) == said
+        said = inventory.ask(plan, held.texts, held.links, looked)
+        assert inventory.ask(plan, texts, mixed.links, looked) == said
         whose = owners.assign(held, plan, looked, said.inner, "x")
         assert owners.assign(mixed, plan, looked, said.inner, "x") == whose
 
