@@ -32,8 +32,12 @@ def stage(
     env: Mapping[str, str] | None = None,
     name: str = "droplet.tgz",
     store: Path | None = None,
+    metadata: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write an app to `place/app`, save a plan with these wheels, stage it, and return the droplet `place/name`."""
+    """Write an app to `place/app`, save a plan with these wheels, stage it, and return the droplet `place/name`.
+
+    `metadata` are lines of wheels' METADATA, by name.
+    """
     app = place / "app"
     contents = {"Procfile": f"web: {web}\n", "serve": "#!/bin/sh\nexec cat\n", **(files or {})}
     for path, data in contents.items():
@@ -41,19 +45,24 @@ def stage(
         (app / path).write_bytes(data if isinstance(data, bytes) else data.encode())
     (app / "serve").chmod(0o755)
     kept = Store(str(store or place / "store"))
-    plan = plan_of(app, wheels or {}, kept, web, env or {})
+    plan = plan_of(app, wheels or {}, kept, web, env or {}, metadata or {})
     (app / "stager.lock").write_text(lockfile.dumps(plan), "utf-8")
     library.stage(str(app), out=str(place / name), store=kept, offline=True, environ={})
     return place / name
 
 
 def plan_of(
-    app: Path, wheels: Wheels, store: Store, web: str = "./serve", env: Mapping[str, str] | None = None
+    app: Path,
+    wheels: Wheels,
+    store: Store,
+    web: str = "./serve",
+    env: Mapping[str, str] | None = None,
+    metadata: Mapping[str, str] | None = None,
 ) -> Plan:
     """The plan of such an app; its wheels are put into the store."""
     artifacts = []
     for name, (version, files) in wheels.items():
-        data = make_wheel(name, version, files)
+        data = make_wheel(name, version, files, metadata=(metadata or {}).get(name, ""))
         digest = sha256(data)
         blob = store.put(data)
         assert blob == hashlib.sha256(data).hexdigest()

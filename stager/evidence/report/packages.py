@@ -1,6 +1,6 @@
 """The packages of a droplet for its report: what each is, its licence, why it is there, and how large it is.
 
-All of it is what `explain` and `sbom` say, as far as it can be read from the droplet alone: a report asks no store and no index.
+All of it is what `explain` and `sbom` say, as far as it can be read from the droplet alone: a report asks no store, no index.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One walk through a droplet: whose its files are, what each layer holds, and the texts in which packages say what they are."""
+"""One walk through a droplet: whose its files are, what its layers hold, and what its packages say of themselves."""
 
 from __future__ import annotations
 

@@ -119,9 +119,9 @@ def ask(
 
 
 def _needs(plan: Plan, said: Said) -> Needs:
-    """Ref → the refs it needs, for packages."""
+    """Ref → the refs it needs, for packages; that a package asks for itself, with an extra, says nothing."""
     known = dict[Node, str](owners.refs(plan).items()) | {one.place: owners.inner_ref(one) for one in said.inner}
-    return {known[node]: {known[other] for other in others} for node, others in said.needs.items()}
+    return {known[node]: {known[other] for other in others if other != node} for node, others in said.needs.items()}
 
 
 def graphs(plan: Plan, said: Said) -> dict[str, Graph]:

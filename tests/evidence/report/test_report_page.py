@@ -16,9 +16,14 @@ from builders import TarEntry, make_tar
 from command import in_process
 from made_droplets import stage
 
+from stager.droplet.reader import open_droplet
 from stager.evidence.diff import compare, read
 from stager.evidence.report import render_page
+from stager.evidence.report.packages import listed
+from stager.evidence.report.reading import look_into
 from stager.evidence.report.treemap import Node, Tile, room, tiles
+from stager.evidence.sbom.inventory import take
+from stager.store import Store
 
 WHEELS = {
     "alpha": ("1.9.0", {"alpha/__init__.py": b"A" * 40_000, "alpha/data/x.bin": bytes(90_000)}),
@@ -38,6 +43,49 @@ def droplets(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def page_of(*paths: Path) -> str:
     sides = [read(str(path)) for path in paths]
     return render_page(sides[-1], compare(*sides) if len(sides) == 2 else None)
+
+
+DESCRIBED = {
+    **WHEELS,
+    "gamma": ("1", {"gamma.py": b"G" * 500}),
+    "delta": ("3.1", {"delta.py": b"D" * 200_000}),
+    "omega": ("1", {"omega.py": b"O"}),
+}
+METADATA = {
+    "alpha": "License-Expression: MIT\nRequires-Dist: beta-tools\n",
+    "beta-tools": "Classifier: License :: OSI Approved :: BSD License\n",
+    "gamma": "License: apache-2.0\nRequires-Dist: delta\n",
+    "omega": "License-Expression: MIT\nRequires-Dist: omega\nRequires-Dist: delta ; extra == 'x'\n",
+}
+LOCKED = {
+    "pyproject.toml": '[project]\nname = "shop"\nversion = "1"\ndependencies = [\n  "alpha",\n]\n',
+    "uv.lock": """version = 1
+[[package]]
+name = "shop"
+version = "1"
+source = { virtual = "." }
+dependencies = [{ name = "alpha" }]
+[[package]]
+name = "alpha"
+version = "1.9.0"
+dependencies = [{ name = "beta-tools" }]
+[[package]]
+name = "beta-tools"
+version = "2.0"
+""",
+}
+"""An app whose lock says why two of its packages are there; of the others only they themselves say it."""
+WHY = {
+    "alpha": "alpha 1.9.0 is in the droplet because the app asks for it (pyproject.toml:5).",
+    "beta-tools": "beta-tools 2.0 is in the droplet because the app asks for alpha 1.9.0 (pyproject.toml:5), which needs it.",
+    "gamma": "gamma 1 is in the droplet because the app asks for it (no other package needs it).",
+    "delta": "delta 3.1 is in the droplet because the app asks for gamma 1 (no other package needs it), which needs it.",
+}
+
+
+@pytest.fixture(scope="module")
+def described(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return stage(tmp_path_factory.mktemp("described"), LOCKED, DESCRIBED, metadata=METADATA)
 
 
 class Reader(HTMLParser):
@@ -97,6 +145,55 @@ def test_two_droplets_show_what_changed(droplets: tuple[Path, Path]) -> None:
     assert "shared" in words
     same = Reader(page_of(droplets[0], droplets[0])).words()
     assert "Equal, byte for byte." in same
+
+
+def test_packages_are_told_as_explain_and_sbom_tell_them(described: Path) -> None:
+    found = read(str(described))
+    rows = {row["name"]: row for row in listed(found, look_into(found)) or ()}
+    assert {name: row["why"] for name, row in rows.items() if name != "omega"} == WHY
+    assert {name: (row["reason"], row["short"], row["depth"]) for name, row in rows.items()} == {
+        "alpha": ("asked", "the app asks for it", 1),
+        "beta-tools": ("needed", "alpha 1.9.0 needs it", 2),
+        "gamma": ("asked", "the app asks for it", 1),
+        "delta": ("needed", "gamma 1 needs it", 2),
+        "omega": ("asked", "the app asks for it", 1),
+    }
+    assert {name: row["needed_by"] for name, row in rows.items() if row["needed_by"]} == {
+        "beta-tools": ["alpha 1.9.0"],
+        "delta": ["gamma 1"],
+    }
+    for name in ("alpha", "beta-tools"):
+        app, store = described.parent / "app", described.parent / "store"
+        assert (
+            stager("explain", "package", name, "-C", app, "-q", "--offline", store=store)
+            .good()
+            .out.startswith(WHY[name])
+        )
+    with open_droplet(str(described)) as droplet:
+        listing = take(droplet, Store(str(described.parent / "store")))
+    said = {one.purl: one.licence.expression or ", ".join(one.licence.names) for one in listing.components}
+    assert {row["purl"]: row["licence"] for row in rows.values()} == {
+        row["purl"]: said[row["purl"]] for row in rows.values()
+    }
+    assert {name: row["licence"] for name, row in rows.items()} == {
+        "alpha": "MIT",
+        "beta-tools": "BSD License",
+        "gamma": "Apache-2.0",
+        "delta": "",
+        "omega": "MIT",
+    }
+    words = Reader(page_of(described)).words()
+    assert all(sentence in words for sentence in WHY.values())
+    for text in ("MIT (2)", "not stated (1)", "the app asks for it (3)", "another package needs it (2)", "pypi (5)"):
+        assert text in words
+
+
+def test_a_lock_that_cannot_be_read_costs_no_report(tmp_path: Path) -> None:
+    """Anybody's slug may say anything where a lock should be; then the packages themselves are asked."""
+    files = {**LOCKED, "uv.lock": "version = [[["}
+    found = read(str(stage(tmp_path, files, DESCRIBED, metadata=METADATA)))
+    rows = {row["name"]: row["why"] for row in listed(found, look_into(found)) or ()}
+    assert rows["alpha"] == "alpha 1.9.0 is in the droplet because the app asks for it (no other package needs it)."
 
 
 def test_structure_and_accessibility(droplets: tuple[Path, Path]) -> None:

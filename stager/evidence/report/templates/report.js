@@ -114,7 +114,7 @@
   query.addEventListener("input", filter);
   for (const one of choices) one.addEventListener("change", filter);
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("reset", () => setTimeout(() => { filter(); unsort(); }));
+  at("all").addEventListener("click", () => { form.reset(); filter(); unsort(); });
   form.hidden = false;
   filter();
 })();
