@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ...droplet.contents import Look
 from ...droplet.ownership import APP
 from ...ecosystems import ecosystems
 from ..diff import Contents, Item
@@ -47,26 +48,25 @@ class Inside:
 
 def look_into(found: Contents) -> Inside:
     """Read a whole droplet, slug or image. Raises BadArchive."""
-    rows: dict[str, Files] = {}
-    links: dict[str, tuple[str, str]] = {}
+    rows: dict[Look, Files] = {}
+    links: dict[str, Item] = {}
     holds = []
     for part in found.parts():
         kinds = Counter[str]()
         for item in part.walk():
             kinds[item.kind] += 1
             if item.kind == "file":
-                rows.setdefault(item.layer, []).append((item.path, item.size))
+                rows.setdefault(item.look, []).append((item.path, item.size))
             elif item.kind == "link":
-                links[item.path] = (item.link, item.layer)
+                links[item.path] = item
         holds.append(kinds)
     owner = found.owners()
     files: dict[str, Files] = {}
-    for layer, some in rows.items():
+    for look, some in rows.items():
         for row in some:
-            files.setdefault(owner(Item(row[0], "file", 0, layer=layer)), []).append(row)
-    own = [path for path, (_, layer) in links.items() if owner(Item(path, "link", 0, layer=layer)) == APP]
-    targets = {path: target for path, (target, _) in links.items()}
-    asking = _asking(found, files.get(APP, []), {path: targets[path] for path in own})
+            files.setdefault(owner(Item(row[0], look)), []).append(row)
+    asking = _asking(found, files.get(APP, []), {path: one.link for path, one in links.items() if owner(one) == APP})
+    targets = {path: one.link for path, one in links.items()}
     return Inside(files, tuple(holds), targets, asking, _texts(found, files, asking))
 
 

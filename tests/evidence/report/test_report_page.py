@@ -165,7 +165,7 @@ def test_packages_are_told_as_explain_and_sbom_tell_them(described: Path) -> Non
     for name in ("alpha", "beta-tools"):
         app, store = described.parent / "app", described.parent / "store"
         assert (
-            stager("explain", "package", name, "-C", app, "-q", "--offline", store=store)
+            in_process("explain", "package", name, "-C", app, "-q", "--offline", store=store)
             .good()
             .out.startswith(WHY[name])
         )
