@@ -419,7 +419,7 @@ def test_a_runtime_is_the_artifact_that_the_plan_pins(
     stated = Runtime(*runtime, "x", (0, 0), Reason("x"))
     plan = replace(bench.plan, artifacts=(one,), runtimes=(stated,))
     if fits:
-        vetting._check_runtimes(plan)
+        vetting.check(plan, ())
     else:
         with pytest.raises(BadLock, match=f"it states {runtime[0]} {runtime[1]}, but its artifact is "):
-            vetting._check_runtimes(plan)
+            vetting.check(plan, ())

@@ -24,6 +24,7 @@ SOURCE = Path(__file__).parents[2] / "stager"
 MODULES = {
     "names": "names.py",
     "errors": "errors.py",
+    "store.errors": "store/errors.py",
     "store.disk": "store/disk.py",
     "store.locks": "store/locks.py",
     "store": "store/__init__.py",

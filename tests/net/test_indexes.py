@@ -71,7 +71,7 @@ def test_without_configuration_the_libraries_know(machine: Machine) -> None:
 
 
 def test_uv_and_pip_agree_on_the_default() -> None:
-    assert indexes_module._uvs_default() == default_pypi()
+    assert indexes_module.uvs_default() == default_pypi()
 
 
 def test_pips_files_and_environment(machine: Machine) -> None:

@@ -29,7 +29,7 @@ from stager.net.patience import Again, Patience, Tries, date, number, seconds, w
 from stager.store import Store
 from stager.targets.errors import PlatformUnavailable
 from stager.targets.oci.errors import RegistryDown
-from stager.targets.oci.registry.token import _seconds
+from stager.targets.oci.registry.token import seconds_of
 
 Outcomes = dict[str, tuple[Any, float]]
 CLIENTS = {"page", "artifact", "registry", "platform", "heroku"}
@@ -90,7 +90,7 @@ def test_numbers(text: str | None, count: int | None) -> None:
     ],
 )  # fmt: skip
 def test_how_long_a_token_is_good_for(told: object, good: float) -> None:
-    assert _seconds(told) == good
+    assert seconds_of(told) == good
 
 
 # --- tries ------------------------------------------------------------------------------------------------------------

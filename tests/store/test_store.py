@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -600,19 +599,15 @@ def test_a_malformed_part_is_refused(store: Store, subset: str) -> None:
     assert caught.value.message == f"subset {subset!r} is not n/t with 1 <= n <= t"
 
 
-def test_a_blob_healed_meanwhile_is_kept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    from stager.store import upkeep
-
+def test_a_blob_healed_meanwhile_is_kept(store: Store) -> None:
+    """Between the reading of all blobs, which is told one by one, and the setting aside of the damaged."""
     name = store.put(b"bytes")
     damage(store.path(name), "flip")
-    real = upkeep._set_aside
 
-    def heal_first(store: Store, damaged: list[dict[str, str]]) -> Any:
+    def heal(_: Event) -> None:
         Store(store.root).put(b"bytes")
-        return real(store, damaged)
 
-    monkeypatch.setattr(upkeep, "_set_aside", heal_first)
-    assert store.verify()["damaged"] == []
+    assert store.verify(heal)["damaged"] == []
     assert content(store, name) == b"bytes"
 
 

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from command import Done, stager
+from command import Done, in_process, stager
 from made_droplets import Wheels, plan_of
 
 from stager.planning import lockfile
@@ -129,13 +129,16 @@ def patch(place: Path, code: str) -> dict[str, str]:
 def build(app: Path, store: Path, variables: Mapping[str, str]) -> Path:
     """Stage the app into `droplet.tgz` beside it."""
     out = app.parent / "droplet.tgz"
-    stager("stage", app, "-o", out, "--offline", "--locked", "-q", store=store, cwd=None, **variables).good()
+    _run("stage", app, "-o", out, "--offline", "--locked", "-q", store=store, variables=variables).good()
     return out
 
 
 def verify(app: Path, store: Path, variables: Mapping[str, str], *options: object) -> Done:
     """`stager verify` of that droplet."""
     out = app.parent / "droplet.tgz"
-    return stager(
-        "verify", out, "--source", app, "--offline", "--json", "-q", *options, store=store, cwd=None, **variables
-    )
+    return _run("verify", out, "--source", app, "--offline", "--json", "-q", *options, store=store, variables=variables)
+
+
+def _run(*arguments: object, store: Path, variables: Mapping[str, str]) -> Done:
+    """A command, in a process of its own where a patch is to be in front of it."""
+    return stager(*arguments, store=store, **variables) if variables else in_process(*arguments, store=store)

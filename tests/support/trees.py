@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -63,11 +66,35 @@ def tree_of(root: Path, files: Mapping[str, Content]) -> SourceTree:
     return read(lay_out(root, files))
 
 
-def aged(root: Path, index: dict[str, Any] | None = None) -> Walk:
+def aged(root: Path, index: dict[str, Any] | None = None, stop: Callable[[], bool] = lambda: False) -> Walk:
     """A reading that trusts files made a moment ago. What is touched after it is so at a later tick of the clock."""
-    found = Walk(str(root), index, time.time_ns() + LATER)
+    found = Walk(str(root), index, time.time_ns() + LATER, stop)
     time.sleep(0.012)
     return found
+
+
+@contextlib.contextmanager
+def looks() -> Iterator[list[tuple[str, Any]]]:
+    """What Python opens (`open`) and lists (`os.scandir`) meanwhile, by its own audit events (PEP 578)."""
+    _hook()
+    seen: list[tuple[str, Any]] = []
+    _listening.append(seen)
+    try:
+        yield seen
+    finally:
+        _listening.pop()
+
+
+_listening: list[list[tuple[str, Any]]] = []
+
+
+@cache
+def _hook() -> None:
+    def hear(event: str, arguments: tuple[Any, ...]) -> None:
+        if _listening and event in ("open", "os.scandir"):
+            _listening[-1].append((event, arguments[0]))
+
+    sys.addaudithook(hear)
 
 
 def result(found: Walk) -> tuple[object, ...]:

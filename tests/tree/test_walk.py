@@ -9,17 +9,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
-from trees import KEY, Files, aged, environment, lay_out, read, refusal, result, sha256
+from trees import KEY, Files, aged, environment, lay_out, looks, read, refusal, result, sha256
 
 from stager import tree
 from stager.errors import ChangedWhileRead
-from stager.tree import Executable, File, Link, SourceTree, fingerprint, walk
-from stager.tree.walk import Walk
+from stager.tree import Executable, File, Link, SourceTree
 
 PACKAGE = Path(tree.__file__).parent.parent
 
@@ -29,34 +29,40 @@ CHANGED = "the file changed while it was being staged"
 STOP = "Stop what is writing to it and stage again, or add it to .stagerignore."
 
 
-def disturbed(monkeypatch: pytest.MonkeyPatch, path: Path, times: int) -> None:
-    """Let the file be written to `times` times, each time just after it has been read."""
-    left = [times]
-    plain = fingerprint._hash
+def at(moments: Sequence[int], act: Callable[[], object]) -> Callable[[], bool]:
+    """A `stop` that never says so, and acts at these moments: it is asked at every folder, hashed file and 1 MiB of one."""
+    asked = count(1)
 
-    def hash_and_disturb(
-        fd: int, size: int, keep: int, first: bytes, stop: Callable[[], bool]
-    ) -> tuple[int, str, bytes]:
-        result = plain(fd, size, keep, first, stop)
-        if left[0]:
-            left[0] -= 1
-            with path.open("ab") as file:
-                file.write(b"+")
-        return result
+    def stop() -> bool:
+        if next(asked) in moments:
+            act()
+        return False
 
-    monkeypatch.setattr(fingerprint, "_hash", hash_and_disturb)
+    return stop
 
 
-def test_a_file_that_comes_to_rest_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lay_out(tmp_path, {"a": "x"})
-    disturbed(monkeypatch, tmp_path / "a", 2)
-    assert read(tmp_path).files == {"a": File(False, 3, sha256(b"x++"))}
+LARGE = b"x" * (3 << 19)
+"""A file of two pieces: to hash it takes a moment at its start, and one at each of its two next reads while it holds still."""
 
 
-def test_a_file_that_does_not_come_to_rest_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lay_out(tmp_path, {"sub/a": "x"})
-    disturbed(monkeypatch, tmp_path / "sub/a", 3)
-    assert refusal(lambda: read(tmp_path), ChangedWhileRead) == ("sub/a", CHANGED, STOP)
+def written_to(path: Path, tries: int) -> SourceTree:
+    """The tree, while its one file gets another byte in each of so many readings of it."""
+    return SourceTree.read(str(path.parent), stop=at(range(3, 3 + tries), lambda: append(path)))
+
+
+def append(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"+")
+
+
+def test_a_file_that_comes_to_rest_is_read_again(tmp_path: Path) -> None:
+    lay_out(tmp_path, {"a": LARGE})
+    assert written_to(tmp_path / "a", 2).files == {"a": File(False, len(LARGE) + 2, sha256(LARGE + b"++"))}
+
+
+def test_a_file_that_does_not_come_to_rest_is_refused(tmp_path: Path) -> None:
+    lay_out(tmp_path, {"a": LARGE})
+    assert refusal(lambda: written_to(tmp_path / "a", 3), ChangedWhileRead) == ("a", CHANGED, STOP)
 
 
 def test_a_file_that_is_being_written_is_refused(tmp_path: Path) -> None:
@@ -79,24 +85,20 @@ def test_a_file_that_is_being_written_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("other", ["link", "folder", "nothing"])
-def test_a_folder_that_is_swapped_during_the_walk_is_not_followed(
-    other: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_that_is_swapped_during_the_walk_is_not_followed(other: str, tmp_path: Path) -> None:
     root = lay_out(tmp_path / "app", {"sub/deep/a": "x", "z": "x"})
     lay_out(tmp_path / "outside", {"deep/a": "stolen"})
-    plain = Walk._finish
 
-    def finish_and_swap(self: Walk, fd: int, path: str, *rest: Any) -> None:
-        plain(self, fd, path, *rest)
-        if path == "sub":
-            (root / "sub").rename(tmp_path / "gone")
-            if other == "link":
-                (root / "sub").symlink_to("../outside")
-            elif other == "folder":
-                lay_out(root, {"sub/deep/a": "other"})
+    def swap() -> None:
+        (root / "sub").rename(tmp_path / "gone")
+        if other == "link":
+            (root / "sub").symlink_to("../outside")
+        elif other == "folder":
+            lay_out(root, {"sub/deep/a": "other"})
 
-    monkeypatch.setattr(Walk, "_finish", finish_and_swap)
-    assert refusal(lambda: read(root), ChangedWhileRead) == ("sub/deep", CHANGED, STOP)
+    after_sub = at([4], swap)  # the folder itself, z, sub, sub/deep
+    refused = refusal(lambda: SourceTree.read(str(root), stop=after_sub), ChangedWhileRead)
+    assert refused == ("sub/deep", CHANGED, STOP)
 
 
 # --- the index -------------------------------------------------------------------------------------------------
@@ -141,11 +143,16 @@ def test_an_unchanged_folder_gives_the_same_result_and_the_same_index(busy: Path
     assert result(again) == result(first) == result(aged(busy))
 
 
-def test_nothing_is_read_or_decided_twice(busy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_read_or_decided_twice(busy: Path) -> None:
+    """A folder is listed once and its files are not opened; to decide, it is listed again and its ignore files are read."""
     index = aged(busy).index
-    monkeypatch.setattr(walk, "fingerprint", None)
-    monkeypatch.setattr(Walk, "_decide", None)
-    assert aged(busy, index).index is index
+    with looks() as seen:
+        assert aged(busy, index).index is index
+    listed = [of for event, of in seen if event == "os.scandir"]
+    opened = [os.path.join(os.fsencode(busy), os.fsencode(of)) for event, of in seen if event == "open"]
+    assert len(listed) == len(index["folders"])
+    assert opened
+    assert [name for name in opened if not os.path.isdir(name)] == []
 
 
 def edit(path: str, content: str) -> Callable[[Path], object]:
@@ -268,21 +275,13 @@ def test_unchanged_rules_still_decide_on_new_files(name: str, tmp_path: Path) ->
     assert sorted(warm.files) == ["sub/a", "sub/d", *(["sub/logo.psd"] if name != ".slugignore" else [])]
 
 
-def test_ignore_rules_that_change_between_two_looks_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ignore_rules_that_change_between_two_looks_are_refused(tmp_path: Path) -> None:
     lay_out(tmp_path, {".gitignore": "a\n", "sub/x": "x"})
     index = aged(tmp_path).index
     lay_out(tmp_path, {"sub/y": "x"})
-    plain = Walk._reuse
-
-    def reuse_and_disturb(self: Walk, *rest: Any) -> bool:
-        done = plain(self, *rest)
-        lay_out(tmp_path, {".gitignore": "b\n"})
-        return done
-
-    monkeypatch.setattr(Walk, "_reuse", reuse_and_disturb)
-    assert refusal(lambda: aged(tmp_path, index), ChangedWhileRead) == (".gitignore", CHANGED, STOP)
+    before_sub = at([2], lambda: lay_out(tmp_path, {".gitignore": "b\n"}))
+    found = refusal(lambda: aged(tmp_path, index, before_sub), ChangedWhileRead)
+    assert found == (".gitignore", CHANGED, STOP)
 
 
 def test_a_young_file_is_hashed_again(tmp_path: Path) -> None:

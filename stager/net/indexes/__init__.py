@@ -240,10 +240,10 @@ def _default_pypi() -> str:
 
         return str(PyPI.simple_url).rstrip("/")
     except (ImportError, AttributeError):
-        return _uvs_default()
+        return uvs_default()
 
 
-def _uvs_default() -> str:
+def uvs_default() -> str:
     import subprocess
 
     try:

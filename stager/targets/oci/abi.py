@@ -119,7 +119,7 @@ def _facts(entry: Entry, contents: _Contents) -> list[Any] | None:
         return None
     try:
         found = elf.read(data, entry.name)
-        defined = sorted(_defined(data, entry.name))
+        defined = sorted(defined_versions(data, entry.name))
     except BadArchive:  # cut short or damaged: nothing can load it, so it needs nothing and offers nothing
         return None
     if found is None:
@@ -127,7 +127,7 @@ def _facts(entry: Entry, contents: _Contents) -> list[Any] | None:
     return [found.machine, found.soname, list(found.needed), sorted(found.versions), defined, found.interpreter]
 
 
-def _defined(data: bytes, label: str) -> Iterator[str]:
+def defined_versions(data: bytes, label: str) -> Iterator[str]:
     """The symbol versions that a library defines (LSB core, 10.7.3), its own name left out."""
     reader = elf._Reader(data, label)
     reader.elf()

@@ -155,8 +155,9 @@ def test_another_library_verifies_our_envelopes(staged: Staged, key: keys.Privat
         Envelope.from_dict(data).verify([public], 1)
 
 
-def test_we_verify_another_librarys_envelopes(key: keys.PrivateKey) -> None:
+def test_we_verify_another_librarys_envelopes(key: keys.PrivateKey, tmp_path: Path) -> None:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
     from securesystemslib.dsse import Envelope
     from securesystemslib.signer._crypto_signer import CryptoSigner
 
@@ -164,7 +165,9 @@ def test_we_verify_another_librarys_envelopes(key: keys.PrivateKey) -> None:
     theirs = Envelope(b'{"a":1}', dsse.IN_TOTO, {})
     theirs.sign(signer)
     data = json.dumps(theirs.to_dict()).encode()
-    public = keys._public(Ed25519PublicKey.from_public_bytes(bytes.fromhex(signer.public_key.keyval["public"])))
+    theirs_public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(signer.public_key.keyval["public"]))
+    (tmp_path / "theirs.pub").write_bytes(theirs_public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    public = keys.read_public(str(tmp_path / "theirs.pub"))
     row = json.loads(data)
     row["signatures"][0]["keyid"] = ""  # their id is made otherwise; without one every trusted key is tried
     assert dsse.verify(dsse.loads(json.dumps(row).encode(), "x"), [key.public, public], "x") == (public,)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
+import platform
+import shlex
 from argparse import ArgumentTypeError
 from pathlib import Path
 
 import pytest
+from command import in_process
 
-from stager.cli.commands import app, values
-from stager.errors import UsageError
+from stager.cli.commands import values
 from stager.local.isolation import environment, sandbox
 from stager.local.isolation.sandbox import Sandbox, Top
 from stager.local.isolation.stack import top
@@ -81,18 +82,23 @@ def test_what_is_no_size(text: str) -> None:
         values.memory_size(text)
 
 
-def test_what_is_repeated_in_hints() -> None:
-    def typed(**given: object) -> str:
-        usual = {"dir": ".", "process": "web", "port": 0}
-        return app._typed(argparse.Namespace(**{**usual, **given}))
+def test_what_was_typed_is_repeated_in_hints(tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app/Procfile").write_text("web: true\nworker: true\n")
+    foreign = "arm64" if platform.machine() == "x86_64" else "amd64"
+    store, droplet = tmp_path / "store", "my droplet.tgz"
+    in_process("stage", "app", "--arch", foreign, "-o", droplet, "--offline", store=store, cwd=tmp_path).good()
+    for options in ([], ["--process", "worker", "--port", "81"]):
+        done = in_process("run", droplet, *options, store=store, cwd=tmp_path)
+        assert done.code != 0
+        assert f"'{shlex.join(['stager', 'run', droplet, *options])} --in docker'" in done.err
 
-    assert typed() == "stager run"
-    assert typed(dir="my app", process="worker", port=81) == "stager run 'my app' --process worker --port 81"
 
+def test_places_and_their_options(tmp_path: Path) -> None:
+    def refusal(*options: str) -> str:
+        done = in_process("run", tmp_path, *options, store=tmp_path / "store")
+        assert done.code == 2
+        return done.err
 
-def test_places_and_their_options() -> None:
-    usual = {"where": "docker", "no_network": True, "root": "", "memory": 0, "network": "x"}
-    with pytest.raises(UsageError, match="exclude one another"):
-        app._where(argparse.Namespace(**usual))
-    with pytest.raises(UsageError, match="--network is not for --in stack"):
-        app._where(argparse.Namespace(**{**usual, "where": "stack"}))
+    assert "exclude one another" in refusal("--in", "docker", "--no-network", "--network", "x")
+    assert "--network is not for --in stack" in refusal("--in", "stack", "--network", "x")

@@ -56,7 +56,7 @@ def test_the_definitions_of_real_libraries_are_those_that_objdump_prints() -> No
         section = done.stdout.partition("Version definitions:")[2].partition("Version References:")[0]
         rows = re.findall(r"^\d+ 0x([0-9a-f]+) 0x[0-9a-f]+ (\S+)", section, re.MULTILINE)
         wanted = sorted(version for flags, version in rows if flags == "00")
-        assert sorted(abi._defined(Path(path).read_bytes(), name)) == wanted
+        assert sorted(abi.defined_versions(Path(path).read_bytes(), name)) == wanted
         assert len(wanted) > 5
 
 

@@ -198,7 +198,7 @@ class Authority:
         try:
             document = json.loads(data)
             token = document.get("token") or document["access_token"]
-            lifetime = _seconds(document.get("expires_in"))
+            lifetime = seconds_of(document.get("expires_in"))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
             token, lifetime = "", 0.0
         if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
@@ -209,7 +209,7 @@ class Authority:
         return _Token(f"Bearer {token}", begun + max(lifetime - _EARLY, 1.0))
 
 
-def _seconds(told: object) -> float:
+def seconds_of(told: object) -> float:
     """How long a token is good for: what its server says, if that is a time, and a day at most."""
     if isinstance(told, (int, float)) and not isinstance(told, bool) and told > 0:
         return float(min(told, _DAY))
