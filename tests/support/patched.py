@@ -141,4 +141,4 @@ def verify(app: Path, store: Path, variables: Mapping[str, str], *options: objec
 
 def _run(*arguments: object, store: Path, variables: Mapping[str, str]) -> Done:
     """A command, in a process of its own where a patch is to be in front of it."""
-    return stager(*arguments, store=store, **variables) if variables else in_process(*arguments, store=store)
+    return stager(*arguments, store=store, cwd=None, **variables) if variables else in_process(*arguments, store=store)
