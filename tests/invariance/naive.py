@@ -140,8 +140,10 @@ def archive(leak: str, folder: Path, store: Path, jobs: int) -> bytes:
     return gzip.compress(out.getvalue(), 1, mtime=0)
 
 
-def main(leak: str, folder: str, out: str, store: str, jobs: str) -> None:
-    Path(out).write_bytes(archive(leak, Path(folder), Path(store), int(jobs)))
+def main(folder: str, store: str, jobs: str, *outputs: str) -> None:
+    """Write the archives that let something through: each output is `leak=file`."""
+    for leak, out in (output.split("=", 1) for output in outputs):
+        Path(out).write_bytes(archive(leak, Path(folder), Path(store), int(jobs)))
 
 
 if __name__ == "__main__":
