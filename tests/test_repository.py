@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 from pathlib import Path
@@ -87,3 +88,17 @@ def test_text_files_end_lines_with_one_newline(files: list[Path]) -> None:
     assert len(texts) > 20
     wrong = [str(path.relative_to(ROOT)) for path in texts if b"\r" in path.read_bytes()]
     assert not wrong
+
+
+def test_packages_describe_modules_that_they_have() -> None:
+    """A newcomer reads these first: a word in backticks is a module beside, a top one, or a name of the package's own."""
+    wrong, top = [], {path.stem for path in (ROOT / "stager").iterdir()} | {"node_modules"}
+    for path in sorted((ROOT / "stager").rglob("__init__.py")):
+        text = path.read_text("utf-8")
+        about = ast.get_docstring(ast.parse(text)) or ""
+        known = top | {one.stem for one in path.parent.iterdir()}
+        named = set(re.findall(r"`([a-z][a-z_]*)`", about)) - known
+        wrong += [
+            f"{path.relative_to(ROOT)}: {word}" for word in sorted(named) if text.count(word) == about.count(word)
+        ]
+    assert wrong == []

@@ -37,8 +37,7 @@ class NoProvider(TargetError):
         hint += f" (on Debian: apt-get install {'vagrant ' * vagrant}{packages})"
         super().__init__(
             f"nothing here can run a machine: {tried}",
-            f"{f'Install what stager drives Docker with: pip install {extra!r}' if extra else hint}; "
-            "'stager doctor' shows what is missing.",
+            f"{f'Install stager with its extra: {extra}' if extra else hint}; 'stager doctor' shows what is missing.",
             attempts=[list(row) for row in attempts],
         )
 

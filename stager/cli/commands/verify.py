@@ -188,7 +188,9 @@ def _signers(arguments: argparse.Namespace) -> int:
         from ...evidence.attesting import check
         from ...evidence.provenance.keys import read_public
     except ImportError:
-        raise UsageError("this stager cannot check attestations", "Install stager[sign].") from None
+        raise UsageError(
+            "this stager cannot check attestations", "Install stager with its extra: stager[sign]."
+        ) from None
     from ...files.whole import digest_of
 
     digest = str(digest_of(_against(arguments).path))

@@ -1,7 +1,7 @@
 """Why: the decisions that made a droplet, each as a sentence with what it rests on.
 
 Every topic is a function from a `Question` (the folder, its plan, the store's memory, perhaps a droplet) to `Answer`s. Topics
-decide nothing: they read what `detection`, `planning` and the store say, and where nothing is known, they say so.
+decide nothing: they read what detection, planning and the store say, and where nothing is known, they say so.
 """
 
 from __future__ import annotations

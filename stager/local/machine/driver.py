@@ -54,9 +54,7 @@ def make(
     try:
         import vagrant
     except ImportError:
-        raise UsageError(
-            "machines need python-vagrant", "Install stager's extra: pip install 'stager[vagrant]'."
-        ) from None
+        raise UsageError("machines need python-vagrant", "Install stager with its extra: stager[vagrant].") from None
     program = programs.find("vagrant", environ)
     if not program:
         raise ProgramMissing("vagrant", "bring up machines", "vagrant")

@@ -41,7 +41,7 @@ def choose(wanted: str, environ: Mapping[str, str]) -> str:
 def _drives_vagrant() -> None:
     """Raise UsageError without python-vagrant, before anything is asked or made."""
     if find_spec("vagrant") is None:
-        raise UsageError("machines need python-vagrant", "Install stager's extra: pip install 'stager[vagrant]'.")
+        raise UsageError("machines need python-vagrant", "Install stager with its extra: stager[vagrant].")
 
 
 def engine(environ: Mapping[str, str], timeout: int = 600) -> Any:
@@ -49,7 +49,7 @@ def engine(environ: Mapping[str, str], timeout: int = 600) -> Any:
     try:
         import docker
     except ImportError:
-        raise UsageError(_NO_SDK, f"Install stager's extra: pip install {_SDK!r}.") from None
+        raise UsageError(_NO_SDK, f"Install stager with its extra: {_SDK}.") from None
     try:
         client = docker.from_env(environment=dict(environ), timeout=timeout)
         client.ping()

@@ -344,7 +344,7 @@ def test_what_is_there_is_not_to_be_installed(
         providers.choose("", environ)
     assert "nstall Vagrant" not in error.value.hint
     assert (
-        f"pip install '{extra}'" if extra else "Vagrant is there; it needs one of its providers"
+        f"Install stager with its extra: {extra}" if extra else "Vagrant is there; it needs one of its providers"
     ) in error.value.hint
 
 
