@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +159,10 @@ def test_what_a_callback_raises_in_a_thread_that_fetches(tmp_path: Path) -> None
             library.fetch(wanted, store=store, environ=environ, progress=progress)
         assert caught.value is error
         assert os.listdir(tmp_path / "fetched" / "v1" / "tmp") == []
-        assert threading.active_count() <= threads + 1
+        gone_by = time.monotonic() + 30  # the server's thread for the connection that was given up ends a little later
+        while threading.active_count() > threads and time.monotonic() < gone_by:
+            time.sleep(0.05)
+        assert threading.active_count() <= threads
         assert not store.has(sha256(data).hex)
         with pytest.raises(NotCached):
             library.fetch(wanted, store=store, environ=environ, offline=True)
