@@ -186,7 +186,7 @@ def turn_away(forbidden: socket.socket) -> None:
 def main() -> None:
     """Try every way with every place."""
     allowed = ("0.0.0.0/0", "::/0") if "allowed" in sys.argv else ()
-    hosts = HOSTS[:: int(os.environ.get("EACH", "1"))]
+    hosts = os.environ.get("ONLY", "").split() or HOSTS
     resolver = Resolver()
     socket.getaddrinfo = resolver
     sys.addaudithook(heard)
