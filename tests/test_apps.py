@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from apps_fixture import APPS, expectation, materialise, names
-from command import Done, ask, running, stager, with_port
+from command import Done, ask, in_process, running, stager, with_port
 
 EXPECTED = {name: expectation(name) for name in names()}
 HAPPY = [name for name, expected in EXPECTED.items() if "error" not in expected]
@@ -56,7 +56,7 @@ def test_every_situation_says_what_it_expects() -> None:
 @pytest.mark.parametrize("name", HAPPY)
 def test_detection(name: str, tmp_path: Path) -> None:
     expected = EXPECTED[name]
-    done = stager("detect", materialise(name, tmp_path), "--json", store=tmp_path / "store").good()
+    done = in_process("detect", materialise(name, tmp_path), "--json", store=tmp_path / "store").good()
     matched = {match["buildpack"]: match for match in done.document["matched"]}
     assert list(matched) == expected["buildpacks"]
     assert {name: match["reason"]["file"] for name, match in matched.items()} == expected["reasons"]
@@ -75,13 +75,13 @@ def test_errors_in_full(name: str, tmp_path: Path, shared_store: Path) -> None:
     options += [] if expected.get("network") or expected["at"] == "detect" else ["--offline"]
     store = shared_store if expected.get("network") else tmp_path / "store"
     before = snapshot(app)
-    done = stager(expected["at"], app, *options, "--json", store=store)
+    done = in_process(expected["at"], app, *options, "--json", store=store)
     assert done.document == {"error": expected["error"]}
     assert done.code == expected["error"]["exit"]
     assert "Traceback" not in done.err
     assert not (tmp_path / "droplet.tgz").exists()
     assert snapshot(app) == before
-    assert_for_people(stager(expected["at"], app, *options, store=store), expected["error"])
+    assert_for_people(in_process(expected["at"], app, *options, store=store), expected["error"])
 
 
 def assert_for_people(done: Done, error: dict[str, Any]) -> None:
