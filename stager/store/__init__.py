@@ -459,7 +459,7 @@ _PART = 1 << 20
 
 
 def _parts(value: list[Any]) -> Iterator[bytes]:
-    """The JSON text of [kind, key, value], large tables of tables in parts: a memo of 200,000 files has 40 MB."""
+    """The JSON text of [kind, key, value], large tables and lists in parts: a memo of 200,000 files has 40 MB."""
     held: list[str] = []
     size = 0
     for text in _texts(value, 4):
@@ -476,8 +476,11 @@ def _texts(value: Any, depth: int) -> Iterator[str]:
     if whole or (isinstance(value, dict) and not all(isinstance(name, str) for name in value)):
         yield json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     elif isinstance(value, list):
-        yield json.dumps(value[:-1], ensure_ascii=False, separators=(",", ":"))[:-1] + ("," if value[1:] else "")
-        yield from _texts(value[-1], depth - 1)
+        opening = "["
+        for one in value:
+            yield opening
+            yield from _texts(one, depth - 1)
+            opening = ","
         yield "]"
     else:
         opening = "{"
