@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command import PROGRAM, Done
+from command import PROGRAM, Done, in_process
 from small_droplets import PROCFILE, small_droplet
 
 from stager import cli
@@ -49,7 +49,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(tmp_path / "store")
     (tmp_path / "droplet.tgz").unlink()
     for words in (["stage", "app"], ["sbom", "--offline", "-o", "sbom.json"], ["inspect"]):
-        assert user(*words, cwd=tmp_path).code == 0
+        in_process(*words, store=tmp_path / "store", cwd=tmp_path).good()
     store = tmp_path / "store/v1"
     if request.param == "never locked":
         for path in (*store.glob("gc.*"), *store.glob("locks/*")):
