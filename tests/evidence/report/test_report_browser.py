@@ -154,16 +154,19 @@ def press(browser: Any, *keys: str) -> Any:
 
 
 def tap(browser: Any, element: Any) -> None:
-    """Touch an element in its middle, as a finger does."""
+    """Touch an element in its middle, as a finger does; the browser makes a click of that, a moment later."""
     from selenium.webdriver.common.actions.action_builder import ActionBuilder
     from selenium.webdriver.common.actions.interaction import POINTER_TOUCH
     from selenium.webdriver.common.actions.pointer_input import PointerInput
+    from selenium.webdriver.support.ui import WebDriverWait
 
     browser.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", element)
+    browser.execute_script("clicked = false; addEventListener('click', () => { clicked = true; }, { once: true });")
     pointer: Any = PointerInput  # selenium says nothing of its types here
     actions: Any = ActionBuilder(browser, mouse=pointer(POINTER_TOUCH, "finger"))
     actions.pointer_action.move_to(element).pointer_down().pointer_up()
     actions.perform()
+    WebDriverWait(browser, 10).until(lambda one: one.execute_script("return clicked"))
 
 
 @pytest.mark.parametrize("size", ["desk", "phone"])
