@@ -66,7 +66,7 @@ def measure(arguments: argparse.Namespace, making: Making) -> None:
     for name, needed in boxes.SETS.items():
         found = []
 
-        def work(name: str = name, needed: str = needed, found: list[boxes.Box] = found) -> None:
+        def work(name: str = name, needed: str = needed, found: list[boxes.BoxFile] = found) -> None:
             found[:] = boxes.build(definition, made[needed], [name], making, again=True)
 
         seconds = timed(arguments.rounds, work)

@@ -34,7 +34,7 @@ from .tree import SourceTree
 
 if TYPE_CHECKING:
     from .planning.buildpacks.vocabulary import Buildpack
-    from .runtimes.chosen import Asked, Chosen
+    from .runtimes.chosen import Asked, ChosenRuntime
 
 
 def lock_app(
@@ -104,7 +104,7 @@ def install(place: str, tree: SourceTree, asked: Mapping[str, Asked], settings: 
     They run here, so they come from the operator's indexes, never from one that the app names.
     """
     stack = _host_stack(next(iter(asked)))
-    chosen: dict[str, Chosen] = {}
+    chosen: dict[str, ChosenRuntime] = {}
     web = _sources(tree, settings).web
     for name, wanted in asked.items():
         request = RuntimeRequest(wanted, stack, web, settings.indexes, beside=dict(chosen))

@@ -218,7 +218,7 @@ def make_base(locked: LockedPlan, folder: Folder, settings: Settings) -> Base:
             settings.tell("assemble", one.artifact.name, len(placed), len(plan.artifacts))
     from .planning.detection import matching, scripts  # here, since YAML comes with it
 
-    lines = scripts.lines(matching.Facts(folder.tree), plan.processes)
+    lines = scripts.lines(matching.AppFacts(folder.tree), plan.processes)
     return dependencies.build_base(locked, placed, store, folder.root, settings.stop, lines)
 
 

@@ -22,13 +22,13 @@ from command import free_port, stager
 
 from stager.cli.commands import GROUPS, MODULES
 from stager.ecosystems import ecosystems
-from stager.local.health import Verdict
+from stager.local.health import HealthVerdict
 from stager.planning.detection.appconfig import HEALTH_KEYS, KEYS, SERVICES
 from stager.targets.cloudfoundry.promote import Promoted
-from stager.targets.cloudfoundry.push import Pushed
+from stager.targets.cloudfoundry.push import PushedApp
 from stager.targets.cloudfoundry.rollback import RolledBack
 from stager.targets.deploying import Aim, Outcome
-from stager.targets.oci.registry.push import Pushed as PushedImage
+from stager.targets.oci.registry.push import PushedImage as PushedImage
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -293,9 +293,9 @@ MADE: dict[str, dict[str, Any]] = {
     "push oci": {**dataclasses.asdict(PushedImage("a", "b", 1)), "notes": []},
     "promote cloudfoundry": dataclasses.asdict(Promoted("a", "b", "c", "d", "e", True)),
     "rollback cloudfoundry": dataclasses.asdict(RolledBack("a", "b", "c", 1, "d")),
-    "push cloudfoundry": {"pushed": [dataclasses.asdict(Pushed("a", "b", "c", "d", "e", "f", True, ()))]},
+    "push cloudfoundry": {"pushed": [dataclasses.asdict(PushedApp("a", "b", "c", "d", "e", "f", True, ()))]},
     "deploy": {"same": True, "targets": [Outcome(Aim("oci", "a"), 1.0).as_json()]},
-    "check": Verdict(0, "fine", 0.1).as_json(),
+    "check": HealthVerdict(0, "fine", 0.1).as_json(),
 }
 """Documents of commands that need a platform, of the values that they print."""
 ELSEWHERE = {"any command", "doctor", "up", "provision", "status", "halt", "destroy", "push heroku"}

@@ -111,12 +111,12 @@ def skeleton(folders: Iterable[str], links: Mapping[str, str]) -> bytes:
     return b"".join(parts)
 
 
-def _entries(tree: SourceTree, group: list[str]) -> Iterator[tar.Entry]:
+def _entries(tree: SourceTree, group: list[str]) -> Iterator[tar.PieceFile]:
     for path in group:
         file = tree.files[path]
         small = file.size <= codec.CHUNK
         content = tree.read_bytes(path) if small else tar.Parts(file.size, partial(tree.chunks, path))
-        yield tar.Entry(path, content, file.executable)
+        yield tar.PieceFile(path, content, file.executable)
 
 
 def _check_conflicts(tree: SourceTree, base: Base) -> None:

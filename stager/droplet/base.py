@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class UnpackedArtifact:
     """One artifact unpacked to one place, as a piece."""
 
     artifact: Artifact
@@ -75,7 +75,7 @@ class Workshop:
         self._leaving = False
         self._stop = lambda: self._leaving or stop()
         self._pool = ThreadPoolExecutor(jobs, "piece")
-        self._made: dict[tuple[str, str], Future[Placed]] = {}
+        self._made: dict[tuple[str, str], Future[UnpackedArtifact]] = {}
 
     def __enter__(self) -> Workshop:
         return self
@@ -89,10 +89,10 @@ class Workshop:
         for path in artifact.paths:
             self._made[artifact.purl + artifact.digest, path] = self._pool.submit(self._place, artifact, path, blob)
 
-    def _place(self, artifact: Artifact, path: str, blob: str) -> Placed:
+    def _place(self, artifact: Artifact, path: str, blob: str) -> UnpackedArtifact:
         return place(artifact, path, blob, self._store, stop=self._stop)
 
-    def placed(self, artifacts: Iterable[Artifact]) -> Iterator[Placed]:
+    def placed(self, artifacts: Iterable[Artifact]) -> Iterator[UnpackedArtifact]:
         """Everything that was added, in the order of `artifacts` and their paths; waits for each.
 
         Raises DamagedArtifacts, in the end, so that all of them are fetched again at once.
@@ -115,7 +115,7 @@ def place(
     store: Store,
     without: tuple[str, ...] = (),
     stop: Callable[[], bool] = lambda: False,
-) -> Placed:
+) -> UnpackedArtifact:
     """The piece of one artifact at one place, from the store or built now; `without` the named droplet paths.
 
     A remembered piece is that of the artifact's pinned digest, whatever blob is said to hold it.
@@ -133,7 +133,7 @@ def place(
         pinned = f"{artifact.digest} ({artifact.size} bytes)"
         raise DigestMismatch(artifact.name, pinned, f"{memo['bytes']} bytes")
     rows = tuple((row[0], row[1], row[2], row[3]) for row in memo["files"])
-    return Placed(artifact, path, blob, Piece.from_json(memo["piece"]), rows, memo["links"], memo["meta"])
+    return UnpackedArtifact(artifact, path, blob, Piece.from_json(memo["piece"]), rows, memo["links"], memo["meta"])
 
 
 def _identity(artifact: Artifact) -> list[str]:
@@ -160,7 +160,7 @@ def _build(
 class Decided:
     """Who has which path of a droplet below the app's own. `links` and `files` are path → target and path → text."""
 
-    placed: list[Placed]
+    placed: list[UnpackedArtifact]
     """The artifacts, each without the paths that are another's."""
     links: Mapping[str, str]
     files: dict[str, str]
@@ -170,7 +170,11 @@ class Decided:
 
 
 def decide(
-    locked: LockedPlan, placed: list[Placed], store: Store, root: str = "", stop: Callable[[], bool] = lambda: False
+    locked: LockedPlan,
+    placed: list[UnpackedArtifact],
+    store: Store,
+    root: str = "",
+    stop: Callable[[], bool] = lambda: False,
 ) -> Decided:
     """Give each path one owner, as `build_base` wants it; `ownership` reads it back. Raises what `build_base` does."""
     placed, notes = _settle(placed, store, stop)
@@ -181,7 +185,7 @@ def decide(
 
 def build_base(
     locked: LockedPlan,
-    placed: list[Placed],
+    placed: list[UnpackedArtifact],
     store: Store,
     root: str = "",
     stop: Callable[[], bool] = lambda: False,
@@ -241,7 +245,9 @@ def _inside(path: str) -> bool:
     return path.startswith(".stager/") or "node_modules" in path.split("/")[:-1]
 
 
-def _settle(placed: list[Placed], store: Store, stop: Callable[[], bool]) -> tuple[list[Placed], list[str]]:
+def _settle(
+    placed: list[UnpackedArtifact], store: Store, stop: Callable[[], bool]
+) -> tuple[list[UnpackedArtifact], list[str]]:
     """Let each path have one owner: the first in the plan's order; equal contents need no remark."""
     owner: dict[str, tuple[int, Row]] = {}
     losers = _bundled(placed)
@@ -264,7 +270,7 @@ def _settle(placed: list[Placed], store: Store, stop: Callable[[], bool]) -> tup
     return settled, sorted(notes)
 
 
-def _bundled(placed: list[Placed]) -> dict[int, list[str]]:
+def _bundled(placed: list[UnpackedArtifact]) -> dict[int, list[str]]:
     """Files that a package bundles where the lock places another package: they give way to it."""
     alone = {layout for layout, one in by_layout().items() if one.listing is None}
     packages = [(index, one) for index, one in enumerate(placed) if one.artifact.layout in alone]
@@ -276,11 +282,11 @@ def _bundled(placed: list[Placed]) -> dict[int, list[str]]:
     return found
 
 
-def _laid(placed: Iterable[Placed]) -> list[Laid]:
+def _laid(placed: Iterable[UnpackedArtifact]) -> list[Laid]:
     return [Laid(one.artifact, one.path, one.meta) for one in placed]
 
 
-def _links(plan: Plan, placed: list[Placed]) -> tuple[dict[str, str], dict[str, str]]:
+def _links(plan: Plan, placed: list[UnpackedArtifact]) -> tuple[dict[str, str], dict[str, str]]:
     """Every link below the app's own: path → target, and path → who puts it there. The first to claim a path has it."""
     links, whose = dict(plan.links), dict.fromkeys(dict(plan.links), "a link of the plan")
     given = [(one.links, one.artifact.name) for one in placed]
@@ -334,7 +340,7 @@ def _of_buildpack(pin: BuildpackPin, root: str, values: Mapping[str, Any], store
     return files
 
 
-def _owners(placed: list[Placed], links: Mapping[str, str], files: Mapping[str, str]) -> dict[str, str]:
+def _owners(placed: list[UnpackedArtifact], links: Mapping[str, str], files: Mapping[str, str]) -> dict[str, str]:
     """Droplet path → who puts it there, links by their owners. One with two owners, or below what is no folder, is refused."""
     owners = {row[0]: one.artifact.name for one in placed for row in one.files}
     for path, owner in (*links.items(), *((path, "a generated file") for path in files)):
@@ -364,14 +370,15 @@ def _skeleton(
     folders: list[str], links: Mapping[str, str], files: Mapping[str, str], store: Store, stop: Callable[[], bool]
 ) -> LayerRecord:
     entries = [
-        tar.Entry(path, files[path].encode(), files[path].startswith("#!")) for path in sorted(files, key=str.encode)
+        tar.PieceFile(path, files[path].encode(), files[path].startswith("#!"))
+        for path in sorted(files, key=str.encode)
     ]
     piece, _ = pieces.build(entries, store, "the skeleton", assembly.skeleton(folders, links), stop)
     return LayerRecord("skeleton", (piece,))
 
 
-def _grouped(placed: list[Placed]) -> list[LayerRecord]:
-    layers: dict[str, list[tuple[str, Placed]]] = {}
+def _grouped(placed: list[UnpackedArtifact]) -> list[LayerRecord]:
+    layers: dict[str, list[tuple[str, UnpackedArtifact]]] = {}
     for one in placed:
         name = one.artifact.purl.partition("?")[0].rpartition("@")[0]
         layers.setdefault(layer_of(one.artifact, one.path), []).append((name, one))
@@ -380,7 +387,7 @@ def _grouped(placed: list[Placed]) -> list[LayerRecord]:
     return [LayerRecord(name, tuple(one.piece for one in _in_order(layers[name]))) for name in order]
 
 
-def _in_order(members: list[tuple[str, Placed]]) -> list[Placed]:
+def _in_order(members: list[tuple[str, UnpackedArtifact]]) -> list[UnpackedArtifact]:
     return [one for _, one in sorted(members, key=lambda item: (item[0], item[1].path, item[1].artifact.digest))]
 
 

@@ -17,7 +17,7 @@ from ..digest import Digest
 from ..formats.archive import Limits
 from ..formats.gunzip import Gzipped
 from ..formats.tar import BLOCK, GID, MTIME, UID
-from ..formats.tar_reader import Entry, Keep, read_entries
+from ..formats.tar_reader import Keep, TarEntry, read_entries
 from ..model import Artifact, Plan
 from .ownership import APP, BASE, SKELETON, Owners, list_test
 
@@ -395,7 +395,7 @@ def read(parts: Iterable[bytes], label: str, kept: Kept, layer: str = "") -> Ite
         kept |= {place(name): data for name, data in keep.taken().items()}
 
 
-def item(entry: Entry, layer: str = "", *, formed: bool = True) -> Item:
+def item(entry: TarEntry, layer: str = "", *, formed: bool = True) -> Item:
     """An archive's entry in the model; unless `formed` without what only comparing two archives asks for."""
     state = hashlib.sha256(entry.header)
     for key, value in entry.pax:

@@ -134,7 +134,7 @@ def _open(path: str) -> int:
         raise Unreadable(path, error.strerror or str(error)) from None
 
 
-def _layer(path: str, label: str, name: str, part: reader.Part) -> LayerPart:
+def _layer(path: str, label: str, name: str, part: reader.LayerRange) -> LayerPart:
     extent = Extent(path, part.offset, part.size, part.length, part.crc)
 
     return LayerPart(
@@ -197,7 +197,7 @@ def same_bytes(first: Extent, second: Extent) -> bool:
 
 def checked(extent: Extent, label: str) -> Iterator[bytes]:
     """The tar of a layer. Raises BadArchive when it does not come to its stated length and CRC-32."""
-    return reader.checked(raw(extent), reader.Part(extent.offset, extent.size, extent.crc, extent.length), label)
+    return reader.checked(raw(extent), reader.LayerRange(extent.offset, extent.size, extent.crc, extent.length), label)
 
 
 # --- read from the start ---------------------------------------------------------------------------------------

@@ -71,7 +71,11 @@ class _Builder:
 
 
 def build(
-    entries: Iterable[tar.Entry], store: Store, label: str, extra: bytes = b"", stop: Callable[[], bool] = lambda: False
+    entries: Iterable[tar.PieceFile],
+    store: Store,
+    label: str,
+    extra: bytes = b"",
+    stop: Callable[[], bool] = lambda: False,
 ) -> tuple[Piece, list[Row]]:
     """Write entries (sorted by their path's bytes) as a piece into the store; the piece, and a row a file.
 
@@ -87,7 +91,7 @@ def build(
         return Piece(writer.commit(), builder.size, builder.crc, builder.length), listing
 
 
-def _add(builder: _Builder, entry: tar.Entry, label: str) -> int:
+def _add(builder: _Builder, entry: tar.PieceFile, label: str) -> int:
     """Write one file; its content's CRC-32."""
     content, size, crc = entry.content, entry.size, 0
     state = hashlib.new(entry.stated.partition("=")[0]) if entry.stated else None
@@ -107,7 +111,7 @@ def _add(builder: _Builder, entry: tar.Entry, label: str) -> int:
     return crc
 
 
-def _compare(entry: tar.Entry, digest: bytes, label: str) -> None:
+def _compare(entry: tar.PieceFile, digest: bytes, label: str) -> None:
     import base64
 
     algorithm, _, stated = entry.stated.partition("=")

@@ -24,7 +24,7 @@ from ..formats import codec
 from ..formats.errors import BadArchive
 from ..formats.gunzip import drained, inflated
 from ..formats.tar import BLOCK, ROOT
-from ..formats.tar_reader import Entry, Sink, read_entries
+from ..formats.tar_reader import Sink, TarEntry, read_entries
 from ..model import Layer, LockedPlan, Plan
 from ..planning import lockfile
 from ..store import Store
@@ -47,7 +47,7 @@ DAMAGED = "It was changed or cut short after it was made, or is another stager's
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class LayerRange:
     """A layer inside the file: `size` bytes of deflate runs at `offset`, `length` bytes of tar with CRC-32 `crc`."""
 
     offset: int
@@ -96,7 +96,7 @@ class DropletFile(Packed):
         self.digest = digest
         self.plan_text = ""
         self.launch: LaunchInfo
-        self.parts: dict[str, Part] = {}
+        self.parts: dict[str, LayerRange] = {}
         self.layers: tuple[Layer, ...] = ()
 
     def __enter__(self) -> DropletFile:
@@ -136,7 +136,7 @@ class DropletFile(Packed):
         part = self.parts[layer.name]
         yield from checked(self.stretch(part.offset, part.size), part, self.name)
 
-    def entries(self, *, contents: bool = True) -> Iterator[Entry]:
+    def entries(self, *, contents: bool = True) -> Iterator[TarEntry]:
         """Every entry of the whole archive in its order, the envelope's included; hashed unless not `contents`."""
         return read_entries(self.inflated(), self.name, contents=contents)
 
@@ -146,7 +146,7 @@ class DropletFile(Packed):
         contents: bool = True,
         keep: Mapping[str, list[bytes]] | None = None,
         also: Callable[[str], Sink] | None = None,
-    ) -> Iterator[tuple[str, Entry]]:
+    ) -> Iterator[tuple[str, TarEntry]]:
         """As `entries`, each with the name of its layer, which behind the layers is `ownership.BEHIND`.
 
         `keep` and `also` are those of `read_entries`.
@@ -226,7 +226,7 @@ def _fill(droplet: DropletFile, store: Store | None) -> None:
             with suppress(CannotWrite):  # a memo may always be missing
                 store.remember("opened", key, memo)
     droplet.launch, droplet.plan_text = LaunchInfo.from_json(memo["facts"], droplet.name), memo["plan"]
-    droplet.parts = {name: Part(*part) for name, part, _ in memo["layers"]}
+    droplet.parts = {name: LayerRange(*part) for name, part, _ in memo["layers"]}
     droplet.layers = tuple(
         Layer(name, Digest(ids[0]), Digest(ids[1]), part[1] + len(codec.HEADER) + _LAST)
         for name, part, ids in memo["layers"]
@@ -258,7 +258,7 @@ def _json(text: bytes, label: str) -> Any:
         raise BadArchive(label, "one of its own records is no JSON") from None
 
 
-def cut(droplet: Packed) -> tuple[dict[str, bytes], Iterator[tuple[str, Part]]]:
+def cut(droplet: Packed) -> tuple[dict[str, bytes], Iterator[tuple[str, LayerRange]]]:
     """The small files that describe a droplet, and its layers' places in order, which are worked out as they are taken."""
     texts, length = skeleton(droplet.inflated(), droplet.name)
     return texts, _parts(droplet, record_of(texts, droplet.name), length)
@@ -289,7 +289,7 @@ def record_of(texts: Mapping[str, bytes], label: str) -> Node:
     return Node(_json(texts[LAYERS], label), LAYERS, fail_with=lambda _, why: BadArchive(label, why))
 
 
-def _parts(droplet: Packed, record: Node, length: int) -> Iterator[tuple[str, Part]]:
+def _parts(droplet: Packed, record: Node, length: int) -> Iterator[tuple[str, LayerRange]]:
     """Each layer's place, in order: the skeleton's is found, the plan's are stated, the app's is what is left."""
     part = _front(droplet, length)
     yield SKELETON, part
@@ -299,14 +299,14 @@ def _parts(droplet: Packed, record: Node, length: int) -> Iterator[tuple[str, Pa
         if not re.fullmatch("[a-z0-9-]{1,64}", name) or name in seen:
             node.fail("its name is none, or there twice")
         seen.add(name)
-        yield name, Part(position, size, _count(node, "crc", 0xFFFFFFFF), _count(node, "length"))
+        yield name, LayerRange(position, size, _count(node, "crc", 0xFFFFFFFF), _count(node, "length"))
         position += size
     left = droplet.size - position - _count(record.at("envelope"), "size") - _count(record, "end") - _LAST
     if left < 0:
         raise BadArchive(droplet.name, f"{LAYERS} says that it is longer than it is")
     if left:
         crc, length = _measure(inflated(droplet.stretch(position, left), droplet.name, open_end=True))
-        yield APP_LAYER, Part(position, left, crc, length)
+        yield APP_LAYER, LayerRange(position, left, crc, length)
 
 
 def _count(node: Node, key: str, most: int = 1 << 60) -> int:
@@ -316,7 +316,7 @@ def _count(node: Node, key: str, most: int = 1 << 60) -> int:
     return number
 
 
-def _front(droplet: Packed, length: int) -> Part:
+def _front(droplet: Packed, length: int) -> LayerRange:
     """The runs at the file's beginning that inflate to `length` bytes: they end with an empty stored block."""
     decoder, begin = zlib.decompressobj(-15), len(codec.HEADER)
     made = crc = done = 0
@@ -330,7 +330,7 @@ def _front(droplet: Packed, length: int) -> Part:
             break
         done += len(run)
         if made == length and marked:
-            return Part(begin, done, crc, length)
+            return LayerRange(begin, done, crc, length)
         if made > length:
             break
     raise BadArchive(droplet.name, "its skeleton is not joined as stager joins pieces")
@@ -349,7 +349,7 @@ def _marked(parts: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
         rest = data[whole:]
 
 
-def _identify(droplet: DropletFile, part: Part) -> list[str]:
+def _identify(droplet: DropletFile, part: LayerRange) -> list[str]:
     """Digest and diffID of a layer, from its bytes."""
     packed, plain = hashlib.sha256(codec.HEADER), hashlib.sha256()
 
@@ -374,7 +374,7 @@ def _measure(parts: Iterable[bytes]) -> tuple[int, int]:
     return crc, length
 
 
-def checked(runs: Iterable[bytes], part: Part, label: str) -> Iterator[bytes]:
+def checked(runs: Iterable[bytes], part: LayerRange, label: str) -> Iterator[bytes]:
     """Inflate a layer's runs and make sure that they are what is said of them."""
     crc = length = 0
     for data in inflated(runs, label, open_end=True):

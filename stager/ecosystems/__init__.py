@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, cast
 from .record import Ecosystem
 
 if TYPE_CHECKING:
-    from stager.formats.archive import Held
+    from stager.formats.archive import HeldArchive
     from stager.formats.tar import Unpacked
     from stager.model import Artifact
 
-    Unpack = Callable[[str | Held, Artifact, str], Unpacked]
+    Unpack = Callable[[str | HeldArchive, Artifact, str], Unpacked]
 
 ECOSYSTEMS = {
     "pypi": "stager.ecosystems.pypi",

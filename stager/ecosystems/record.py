@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from ..formats.archive import Held
+    from ..formats.archive import HeldArchive
     from ..formats.tar import Unpacked
     from ..model import Artifact, Locked, Plan, Reason, Stack
     from ..net.indexes import Indexes
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from .graph import Graph
     from .installed import Installed, Said
 
-    Unpack = Callable[[str | Held, Artifact, str], Unpacked]
+    Unpack = Callable[[str | HeldArchive, Artifact, str], Unpacked]
 
 
-class Web(Protocol):
+class IndexPages(Protocol):
     """Index pages by URL, through the one HTTP layer."""
 
     def get(self, url: str, *, accept: str = "") -> bytes:
         """The page's bytes. Raises a FetchError."""
 
 
-class Pages(Web, Protocol):
+class Pages(IndexPages, Protocol):
     """The same, also as open files."""
 
     def opened(self, url: str, *, accept: str = "") -> AbstractContextManager[IO[bytes]]:
@@ -58,7 +58,7 @@ class LockRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedArtifact:
     """An artifact that is to be fetched, and what may help to find it."""
 
     artifact: Artifact
@@ -105,11 +105,11 @@ class Workplace(Protocol):
 
     def run(
         self, lock: str, command: Sequence[str], variables: Mapping[str, str], readable: Sequence[str] = ()
-    ) -> Done:
+    ) -> ResolverEnd:
         """Run a program to its end. Raises LockFailed when it takes too long, Cancelled."""
 
 
-class Done(Protocol):
+class ResolverEnd(Protocol):
     """How a resolver ended."""
 
     @property
@@ -175,7 +175,7 @@ class Ecosystem:
     """Before the word "packages": `Python`, `npm`."""
     order: Callable[[str], Any]
     """A value that orders as a version does. ValueError or TypeError for a malformed one."""
-    locate: Callable[[Wanted], Iterable[str]]
+    locate: Callable[[WantedArtifact], Iterable[str]]
     """Where an artifact may be: URLs, the best first; what costs a request is asked when the ones before have failed."""
     gone: str
     """How to mend a pin that its index no longer has."""
@@ -248,7 +248,7 @@ class Ecosystem:
     notes: Callable[[Plan, Sequence[Laid], Collection[str]], list[str]] = lambda *_: []
     """Notes on packages that look for what is not among the droplet's paths."""
 
-    look: Callable[[Artifact, Held, Unpack], dict[str, Any]] | None = None
+    look: Callable[[Artifact, HeldArchive, Unpack], dict[str, Any]] | None = None
     """What only the artifact itself, with its recipe, can say, not the droplet: `files`, by place, and more of its own."""
     tells: Callable[[str], bool] = lambda _: False
     """Whether a path in the app folder is that of a file in which a package says what it is."""

@@ -43,7 +43,7 @@ class Signer:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class Agreement:
     """What enough signers agree on. `rejected` are (file, why) of attestations that did not count."""
 
     digest: Digest
@@ -117,7 +117,7 @@ def check(
     *,
     plan: str = "",
     source: str = "",
-) -> Checked:
+) -> Agreement:
     """Make sure that `k` different trusted keys have signed that the droplet `digest` comes from one source and plan.
 
     `attestations` are (file name, bytes). `plan` and `source`, where given, are what they must name. Malformed and foreign
@@ -146,7 +146,7 @@ def check(
     if of is None or len(agreed) < k:
         raise NotAttested(digest, len(agreed), k, rejected)
     signers = tuple(agreed[name] for name in sorted(agreed))
-    return Checked(Digest(digest), of[0], of[1], signers, tuple(rejected))
+    return Agreement(Digest(digest), of[0], of[1], signers, tuple(rejected))
 
 
 def _read(file: str, data: bytes, trusted: Sequence[PublicKey]) -> tuple[Claim, tuple[PublicKey, ...]]:

@@ -18,7 +18,7 @@ from ..droplet.reader import DropletFile
 from ..ecosystems.deb.files import PATCHELF
 from ..formats.errors import BadArchive
 from ..formats.tar import ROOT
-from ..formats.tar_reader import Entry, read_entries
+from ..formats.tar_reader import TarEntry, read_entries
 from ..model import Plan
 from ..planning.lockfile import plan_digest
 from ..text import resources
@@ -122,12 +122,12 @@ def source(droplet: DropletFile) -> SourceTree:
     return SourceTree(files, links)
 
 
-def _entries(droplet: DropletFile) -> Iterator[Entry]:
+def _entries(droplet: DropletFile) -> Iterator[TarEntry]:
     parts = (droplet.tar(layer) for layer in droplet.layers if layer.name == APP)
     return read_entries(chain.from_iterable(parts), droplet.name)
 
 
-def _path(entry: Entry, droplet: DropletFile) -> str:
+def _path(entry: TarEntry, droplet: DropletFile) -> str:
     _encodable(entry.name, droplet.name)
     _encodable(entry.link, droplet.name)
     if not entry.name.startswith(ROOT):

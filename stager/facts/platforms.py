@@ -22,7 +22,7 @@ YES, OTHER, NO = "yes", "with --any-stack", "no"
 
 
 @dataclass(frozen=True, slots=True)
-class Platform:
+class PlatformStacks:
     """What a target runs droplets on. A target that brings each droplet's own root along takes every stack.
 
     `stack` is the one whose root it has for all droplets; `glibc` that of its newest root where the name does not matter;
@@ -35,11 +35,11 @@ class Platform:
 
 
 PLATFORMS = {
-    "cloudfoundry": Platform(stack="cflinuxfs4"),
-    "heroku": Platform(stack="heroku-24"),
-    "bosh": Platform(glibc=max(STEMCELLS.values())),
-    "vagrant": Platform(built=True),
-    **dict.fromkeys(("oci", "openshift", "plain", "tar", "systemd", "chef", "capistrano"), Platform()),
+    "cloudfoundry": PlatformStacks(stack="cflinuxfs4"),
+    "heroku": PlatformStacks(stack="heroku-24"),
+    "bosh": PlatformStacks(glibc=max(STEMCELLS.values())),
+    "vagrant": PlatformStacks(built=True),
+    **dict.fromkeys(("oci", "openshift", "plain", "tar", "systemd", "chef", "capistrano"), PlatformStacks()),
 }
 """Every target that `--for` may name: those of `export` and `deploy`, and `vagrant` for `stager up`."""
 
@@ -53,7 +53,7 @@ class Choice:
 
 
 @lru_cache(maxsize=16)
-def _box(name: str) -> box.Box:
+def _box(name: str) -> box.StackFacts:
     return box.read(name)
 
 

@@ -52,7 +52,7 @@ class PackageSet:
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
+class StackFacts:
     """One stack's definition. `suite` and `keyring` (OpenPGP certificates) name its signed Debian archive, if any."""
 
     name: str
@@ -89,7 +89,7 @@ def load(name: str, architecture: str = "amd64") -> Stack:
     return read(name).stack(architecture)
 
 
-def read(name: str) -> Box:
+def read(name: str) -> StackFacts:
     """The box `name`. Raises UsageError when there is none, InvalidDefinition when its `box.yml` is wrong."""
     known = names()
     if name not in known:
@@ -100,7 +100,7 @@ def read(name: str) -> Box:
         return parse(name, file.read(), os.path.join(folder, "keyrings"))
 
 
-def parse(name: str, text: str, keyrings: str, file: str = "") -> Box:
+def parse(name: str, text: str, keyrings: str, file: str = "") -> StackFacts:
     """The box that the YAML `text` defines; `keyrings` is the folder of its key files. Raises InvalidDefinition.
 
     `file` is what errors call the text. The sections `root`, `vagrant` and `services` are read by `stacks.reading`.
@@ -109,7 +109,7 @@ def parse(name: str, text: str, keyrings: str, file: str = "") -> Box:
 
     top = yamltext.parse(text, file or f"boxes/{name}/box.yml", invalid).root
     archive = top.get("archive")
-    return Box(
+    return StackFacts(
         name,
         top.str("summary"),
         top.str("distribution"),

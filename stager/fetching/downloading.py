@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Cancelled, FetchError
-from ..net.addresses import Refused
+from ..net.addresses import AddressRefused
 from ..net.errors import NotFound, Unreachable
 from ..net.patience import Again, Tries, again, host_of, number
 from ..net.session import Request, Response, Session
@@ -85,7 +85,7 @@ class Download:
                 why = self._tries.another(problem)
                 if why:
                     raise Unreachable(self.artifact.name, why) from None
-            except Refused as refused:
+            except AddressRefused as refused:
                 raise _Final(self.artifact.name, str(refused)) from None
 
     def _receive(self, url: str, body: _Body) -> None:

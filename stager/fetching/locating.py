@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from ..ecosystems import of_purl
-from ..ecosystems.record import Pages, Wanted
+from ..ecosystems.record import Pages, WantedArtifact
 from ..errors import BadLock
 from ..net.indexes import Indexes
 from ..runtimes import of_layout
@@ -32,7 +32,7 @@ def locate(artifact: Artifact, indexes: Indexes, pages: Callable[[], Pages], hin
     hint = hints.get(artifact.digest, "")
     if indexes.refusal(hint):
         hint = ""  # the app's lock names a place that is not to be asked, or none; an index will do
-    found, wanted = of_purl(artifact), Wanted(artifact, indexes, pages, hint)
+    found, wanted = of_purl(artifact), WantedArtifact(artifact, indexes, pages, hint)
     given: set[str] = set()
     for url in found.locate(wanted) if found else _generic(wanted):
         if url and url not in given:
@@ -53,7 +53,7 @@ def _own(artifact: Artifact, indexes: Indexes) -> str:
     return artifact.url
 
 
-def _generic(wanted: Wanted) -> Iterator[str]:
+def _generic(wanted: WantedArtifact) -> Iterator[str]:
     own = of_layout(wanted.artifact.layout)
     find = own.layouts[wanted.artifact.layout].locate if own else None
     if find is not None:

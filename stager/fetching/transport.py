@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..net.addresses import Refused
+from ..net.addresses import AddressRefused
 from ..net.indexes import Indexes
 from ..net.indexes.origins import Origin
 from ..net.session import Step
@@ -17,10 +17,10 @@ def headers_for(indexes: Indexes, url: str, first: str, headers: Mapping[str, st
     """The headers for one step of a chain of redirects that began at `first`. Raises Refused for a forbidden step."""
     why = indexes.refusal(url)
     if why:
-        raise Refused(why if url == first else f"it redirects to a place that is refused: {why}")
+        raise AddressRefused(why if url == first else f"it redirects to a place that is refused: {why}")
     origin, begun = Origin.of(url), Origin.of(first)
     if begun.scheme == "https" and origin.scheme != "https":
-        raise Refused("it redirects from https to http")
+        raise AddressRefused("it redirects from https to http")
     sent = {"User-Agent": "stager", **headers}
     secret = indexes.authorization(url) if origin == begun else ""
     return {**sent, "Authorization": secret} if secret else sent

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from ..files import temporary
 from ..model import Event, Progress
-from ..net.addresses import Refused
+from ..net.addresses import AddressRefused
 from ..net.errors import BadSettings, NotCached, NotFound, Unreachable
 from ..net.patience import Again, Patience, Tries, again, date, host_of
 from ..net.session import HOPS, Session, ended, failure, redirect
@@ -84,7 +84,7 @@ class Web:
                 why = tries.another(problem)
                 if why:
                     raise Unreachable(what, why) from None
-            except Refused as refused:
+            except AddressRefused as refused:
                 raise Unreachable(what, str(refused)) from None
 
     def _chain(self, first: str, accepted: dict[str, str], what: str, within: float, page: IO[bytes]) -> None:
@@ -106,7 +106,7 @@ class Web:
                     if response is not None:
                         self._forget(url)
                     ended(watched, url)
-        raise Refused("it redirects too often")
+        raise AddressRefused("it redirects too often")
 
     def _here(self, response: Any, url: str, what: str, watched: Watched, page: IO[bytes]) -> None:
         self._body(response, url, what, watched, page)

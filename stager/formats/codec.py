@@ -134,7 +134,7 @@ def _reader(fd: int, offset: int, length: int) -> Callable[[int], bytes]:
     return lambda done: _pread(fd, offset + done, min(1 << 18, length - done))
 
 
-class Facts:
+class StreamFacts:
     """What scanning a deflate stream found; positions are in bits from its start."""
 
     __slots__ = ("crc", "end", "last", "size")
@@ -146,10 +146,10 @@ class Facts:
         self.crc = crc
 
 
-_BROKEN = Facts(-1, -1, -1, -1)
+_BROKEN = StreamFacts(-1, -1, -1, -1)
 
 
-def _unfinish(part: bytearray, start: int, facts: Facts) -> None:
+def _unfinish(part: bytearray, start: int, facts: StreamFacts) -> None:
     """Clear, in the part that begins at byte `start`, the final bit and the padding after the last block."""
     byte, bit = divmod(facts.last, 8)
     if 0 <= byte - start < len(part):
@@ -170,7 +170,7 @@ def scan(
     length: int,
     limit: int | None = None,
     tell: Callable[[bytes | memoryview], object] | None = None,
-) -> Facts:
+) -> StreamFacts:
     """Inflate a raw deflate stream and find where its last block begins and ends.
 
     `read(done)` gives the next bytes after `done` ones. A stream that is damaged, or inflates to more than
@@ -179,7 +179,7 @@ def scan(
     from .inflate import scan_stream
 
     found = scan_stream(read, length, limit, tell)
-    return _BROKEN if found is None else Facts(*found)
+    return _BROKEN if found is None else StreamFacts(*found)
 
 
 # --- the known answer ------------------------------------------------------------------------------------------

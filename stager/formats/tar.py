@@ -57,7 +57,7 @@ class Parts:
         self.read = read
 
 
-class Entry:
+class PieceFile:
     """One regular file of a piece: droplet path without `./app/`, executable or not, and its content.
 
     `stated` is the hash that the artifact's own list of files has for it, `algorithm=base64` as a wheel's RECORD writes
@@ -92,7 +92,7 @@ class Unpacked:
 
     def __init__(
         self,
-        files: list[Entry],
+        files: list[PieceFile],
         links: dict[str, str] | None = None,
         meta: dict[str, object] | None = None,
         closers: tuple[object, ...] = (),

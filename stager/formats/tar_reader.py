@@ -28,7 +28,7 @@ _LONGEST = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TarEntry:
     """One entry of a tar.
 
     `name` and `link` are as in the archive (`./app/x`), undecodable bytes as surrogates; `kind` is `file`, `folder`,
@@ -150,7 +150,7 @@ def read_entries(
     contents: bool = True,
     keep: Mapping[str, list[bytes]] | None = None,
     also: Callable[[str], Sink] | None = None,
-) -> Iterator[Entry]:
+) -> Iterator[TarEntry]:
     """The entries of an uncompressed tar, in their order, up to its end marker or the end of `parts`.
 
     Without `contents` files are skipped and not hashed. `keep` maps names to a list that receives that file's bytes
@@ -188,7 +188,7 @@ def _entry(
     pax: dict[str, str],
     contents: bool,
     sink: Callable[[str, int], Sink | None],
-) -> Entry:
+) -> TarEntry:
     label = source.label
     kind = _KINDS.get(block[156:157], "other")
     stated = pax.get("size", "")
@@ -199,7 +199,7 @@ def _entry(
         digest = _content(source, size, contents, sink(name, size))
     elif kind == "file" and contents:
         digest = hashlib.sha256().hexdigest()
-    return Entry(
+    return TarEntry(
         name,
         "folder" if kind == "file" and name.endswith("/") else kind,
         _number(block[100:108], label),

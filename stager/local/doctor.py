@@ -23,7 +23,7 @@ _ROOM = 2_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DoctorFinding:
     """One thing that was looked at: `state` is `ok`, `missing` (not installed) or `broken` (there, but unusable)."""
 
     name: str
@@ -44,7 +44,7 @@ class Finding:
         }
 
 
-def examine(store: Store, environ: Mapping[str, str], indexes: Indexes | None = None) -> list[Finding]:
+def examine(store: Store, environ: Mapping[str, str], indexes: Indexes | None = None) -> list[DoctorFinding]:
     """Look at everything; with `indexes`, the package indexes are asked as well."""
     machine = _Machine(environ)
     found = [
@@ -98,37 +98,37 @@ def _first(text: str) -> str:
     return text.splitlines()[0][:200] if text else ""
 
 
-def _program(machine: _Machine, name: str, version: tuple[str, ...], gives: str, package: str) -> Finding:
+def _program(machine: _Machine, name: str, version: tuple[str, ...], gives: str, package: str) -> DoctorFinding:
     path = machine.find(name)
     if not path:
-        return Finding(name, "missing", "not on the search path", gives, f"Install {package}.")
+        return DoctorFinding(name, "missing", "not on the search path", gives, f"Install {package}.")
     status, text = machine.ask(path, *version)
     if status:
-        return Finding(name, "broken", _first(text), gives, f"Install {package} again.")
-    return Finding(name, "ok", _first(text), gives)
+        return DoctorFinding(name, "broken", _first(text), gives, f"Install {package} again.")
+    return DoctorFinding(name, "ok", _first(text), gives)
 
 
-def _disk(cache: str) -> Finding:
+def _disk(cache: str) -> DoctorFinding:
     place = cache
     while not os.path.isdir(place):
         place = os.path.dirname(place)
     free = shutil.disk_usage(place).free
     detail = f"{free / 1e9:.1f} GB free at {cache}"
     if not os.access(place, os.W_OK):
-        return Finding("store", "broken", f"{place} cannot be written to", "staging", "Set STAGER_CACHE_DIR.")
+        return DoctorFinding("store", "broken", f"{place} cannot be written to", "staging", "Set STAGER_CACHE_DIR.")
     if free < _ROOM:
-        return Finding(
+        return DoctorFinding(
             "store", "broken", detail, "staging", "Free some room, or set STAGER_CACHE_DIR; see stager cache gc."
         )
-    return Finding("store", "ok", detail, "staging")
+    return DoctorFinding("store", "ok", detail, "staging")
 
 
-def _engine(environ: Mapping[str, str]) -> Finding:
+def _engine(environ: Mapping[str, str]) -> DoctorFinding:
     gives = "boxes in containers, run --in docker, loading images"
     try:
         import docker
     except ImportError:
-        return Finding(
+        return DoctorFinding(
             "docker",
             "missing",
             "the Python package is not installed",
@@ -143,35 +143,39 @@ def _engine(environ: Mapping[str, str]) -> Finding:
             client.close()
     except Exception as error:  # the SDK lets many libraries' errors through
         hint = "Install docker.io and start it, or set DOCKER_HOST; your user may have to be in the group docker."
-        return Finding("docker", "missing", f"no engine answers: {_first(str(error))}", gives, hint)
-    return Finding("docker", "ok", f"engine {version}", gives)
+        return DoctorFinding("docker", "missing", f"no engine answers: {_first(str(error))}", gives, hint)
+    return DoctorFinding("docker", "ok", f"engine {version}", gives)
 
 
-def _plugins(machine: _Machine) -> Finding:
+def _plugins(machine: _Machine) -> DoctorFinding:
     gives = "boxes with libvirt"
     path = machine.find("vagrant")
     if not path:
-        return Finding("vagrant-libvirt", "missing", "vagrant is not installed", gives, "Install vagrant-libvirt.")
+        return DoctorFinding(
+            "vagrant-libvirt", "missing", "vagrant is not installed", gives, "Install vagrant-libvirt."
+        )
     status, text = machine.ask(path, "plugin", "list")
     found = re.search(r"^vagrant-libvirt \(([^,)]+)", text, re.MULTILINE)
     if status or not found:
-        return Finding("vagrant-libvirt", "missing", "vagrant does not list it", gives, "Install vagrant-libvirt.")
-    return Finding("vagrant-libvirt", "ok", found[1], gives)
+        return DoctorFinding(
+            "vagrant-libvirt", "missing", "vagrant does not list it", gives, "Install vagrant-libvirt."
+        )
+    return DoctorFinding("vagrant-libvirt", "ok", found[1], gives)
 
 
-def _python(module: str, gives: str, package: str) -> Finding:
+def _python(module: str, gives: str, package: str) -> DoctorFinding:
     from importlib.util import find_spec
 
     name = f"python: {module}"
     if find_spec(module) is None:
-        return Finding(
+        return DoctorFinding(
             name,
             "missing",
             "the Python package is not installed",
             gives,
             f"Install it beside stager: pip install {package}",
         )
-    return Finding(name, "ok", "installed", gives)
+    return DoctorFinding(name, "ok", "installed", gives)
 
 
 _CREATE_VM = 0xAE01
@@ -206,43 +210,45 @@ def kvm_works(cpuinfo: str = "/proc/cpuinfo") -> str:
     return ""
 
 
-def _kvm() -> Finding:
+def _kvm() -> DoctorFinding:
     gives = "virtual machines at full speed; without it they are emulated"
     why = kvm_works()
     if not why:
-        return Finding("kvm", "ok", "/dev/kvm makes machines", gives)
+        return DoctorFinding("kvm", "ok", "/dev/kvm makes machines", gives)
     state = "broken" if os.path.exists("/dev/kvm") else "missing"
-    return Finding("kvm", state, why, gives, "Switch virtualisation on in the firmware or host; join the group kvm.")
+    return DoctorFinding(
+        "kvm", state, why, gives, "Switch virtualisation on in the firmware or host; join the group kvm."
+    )
 
 
-def _libvirt(machine: _Machine) -> Finding:
+def _libvirt(machine: _Machine) -> DoctorFinding:
     gives = "boxes with libvirt"
     path = machine.find("virsh")
     if not path:
         hint = "Install libvirt-daemon-system and libvirt-clients."
-        return Finding("libvirt", "missing", "virsh is not on the search path", gives, hint)
+        return DoctorFinding("libvirt", "missing", "virsh is not on the search path", gives, hint)
     status, text = machine.ask(path, "--connect", "qemu:///system", "version", "--daemon")
     if status:
-        return Finding(
+        return DoctorFinding(
             "libvirt", "broken", _first(text), gives, "Start libvirtd; your user must be in the group libvirt."
         )
-    return Finding("libvirt", "ok", _first(text), gives)
+    return DoctorFinding("libvirt", "ok", _first(text), gives)
 
 
-def _bubblewrap(machine: _Machine) -> Finding:
+def _bubblewrap(machine: _Machine) -> DoctorFinding:
     """Namespaces are tried: kernels and containers forbid them in several ways."""
     gives = "run --in stack, scripts of own stacks"
     path = machine.find("bwrap")
     if not path:
-        return Finding("bubblewrap", "missing", "bwrap is not on the search path", gives, "Install bubblewrap.")
+        return DoctorFinding("bubblewrap", "missing", "bwrap is not on the search path", gives, "Install bubblewrap.")
     status, text = machine.ask(path, "--ro-bind", "/", "/", "--unshare-all", "--die-with-parent", "true")
     if status:
         hint = "Allow user namespaces (sysctl kernel.unprivileged_userns_clone=1), or run as root."
-        return Finding("bubblewrap", "broken", _first(text), gives, hint)
-    return Finding("bubblewrap", "ok", "namespaces can be made", gives)
+        return DoctorFinding("bubblewrap", "broken", _first(text), gives, hint)
+    return DoctorFinding("bubblewrap", "ok", "namespaces can be made", gives)
 
 
-def _indexes(indexes: Indexes, store: Store) -> list[Finding]:
+def _indexes(indexes: Indexes, store: Store) -> list[DoctorFinding]:
     from ..ecosystems import ecosystems
     from ..errors import StagerError
     from ..fetching.web import Web
@@ -257,7 +263,7 @@ def _indexes(indexes: Indexes, store: Store) -> list[Finding]:
                 web.get(url)
         except StagerError as error:
             hint = "Check the network, the proxy variables and the index's own configuration."
-            found.append(Finding(name, "broken", error.message, "fetching packages", hint))
+            found.append(DoctorFinding(name, "broken", error.message, "fetching packages", hint))
         else:
-            found.append(Finding(name, "ok", "answers", "fetching packages"))
+            found.append(DoctorFinding(name, "ok", "answers", "fetching packages"))
     return found

@@ -23,7 +23,7 @@ _NAMES = {OK: "OK", WARNING: "WARNING", CRITICAL: "CRITICAL", UNKNOWN: "UNKNOWN"
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class HealthVerdict:
     """One answer: `status` as above, what was seen, and how many `seconds` it took."""
 
     status: int
@@ -47,7 +47,7 @@ class Verdict:
 
 def probe(
     health: Health, host: str, port: int, command: Sequence[str] = (), limit: float = 10.0, slow: float = 0.0
-) -> Verdict:
+) -> HealthVerdict:
     """Ask once. `command` is the prefix that runs `health.command` where the app is; `limit` and `slow` are seconds.
 
     An answer later than `slow` (when given) is a warning.
@@ -61,13 +61,13 @@ def probe(
         status, text = _connect(host, port, limit)
     seconds = time.monotonic() - began
     if status == OK and slow and seconds > slow:
-        return Verdict(WARNING, f"{text}, but only after {seconds:.1f} s", seconds)
-    return Verdict(status, text, seconds)
+        return HealthVerdict(WARNING, f"{text}, but only after {seconds:.1f} s", seconds)
+    return HealthVerdict(status, text, seconds)
 
 
 def wait(
-    ask: Callable[[], Verdict], seconds: float, *, alive: Callable[[], bool] = lambda: True, pause: float = 0.2
-) -> Verdict:
+    ask: Callable[[], HealthVerdict], seconds: float, *, alive: Callable[[], bool] = lambda: True, pause: float = 0.2
+) -> HealthVerdict:
     """Ask until the answer is good, the time is over, or `alive()` says that waiting is in vain; the last verdict."""
     end = time.monotonic() + seconds
     while True:

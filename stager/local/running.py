@@ -169,7 +169,7 @@ def run(
             )
         port = chosen_port(port)
         command = [os.path.join(app, ".stager/bin/launch"), *(("--", "/bin/sh", "-c", shell) if shell else (process,))]
-        group = Group()
+        group = ProcessGroup()
         with forwarding(group.send):
             child = group.start(command, app, environment(app, port, extra or {}))
             tidy()  # what killed runs left must hold up nobody's start
@@ -179,7 +179,7 @@ def run(
         return 128 - status if status < 0 else status
 
 
-class Group:
+class ProcessGroup:
     """A process, and what it starts, as one process group. Signals that come before the process are kept for it."""
 
     def __init__(self) -> None:

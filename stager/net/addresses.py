@@ -56,7 +56,7 @@ def _never() -> bool:
     return False
 
 
-class Refused(Exception):
+class AddressRefused(Exception):
     """A URL, an address, or one it led to, that may not be reached; the text says why."""
 
 
@@ -218,12 +218,12 @@ def judge(
     name = host.strip("[]")
     known = policy.knows((scheme, name.rstrip(".").lower(), port))
     if not known and not is_plain(name):
-        raise Refused("its host is written in a way that is not unmistakable")
+        raise AddressRefused("its host is written in a way that is not unmistakable")
     found = resolve(name, port, timeout, stopping)
     for one in found if not known else ():
         address = _judged(one)
         if not policy.permits(address) and not (literal(name) is None and policy.is_gateway(address)):
-            raise Refused(_why(name))
+            raise AddressRefused(_why(name))
     return found
 
 
@@ -246,7 +246,7 @@ def glance(host: str, port: int, policy: Policy, *, scheme: str, timeout: float 
         judge(host, port, policy, scheme=scheme, timeout=timeout)
     except OSError:
         if is_local(host) and not policy.knows((scheme, host, port)):
-            raise Refused(_why(host)) from None
+            raise AddressRefused(_why(host)) from None
 
 
 def resolve(host: str, port: int, timeout: float, stopping: Stopping = _never) -> list[Found]:

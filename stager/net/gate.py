@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
-from .addresses import Refused, glance, open_connection
+from .addresses import AddressRefused, glance, open_connection
 from .session import proxy_parts, tls_context
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Gate:
             client.settimeout(_IDLE)
             try:
                 self._answer(client)
-            except Refused as refused:
+            except AddressRefused as refused:
                 client.sendall(_status("403 Forbidden", str(refused)))
 
     def _answer(self, client: socket.socket) -> None:
@@ -123,13 +123,13 @@ class Gate:
             host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
             why = self._indexes.refusal(f"{parts.scheme}://{parts.netloc}/")
             if why:
-                raise Refused(why)
+                raise AddressRefused(why)
             proxy = self._indexes.proxy(url)
             if proxy:
                 glance(host, port, self._indexes.policy(), scheme=parts.scheme)
                 return self._through(proxy, url, f"{host}:{port}", opened)
             return opened.enter_context(self._direct(host, port, parts.scheme)), None
-        except Refused as refused:
+        except AddressRefused as refused:
             self.refused.setdefault(parts.netloc, str(refused))
             raise
 
@@ -138,16 +138,16 @@ class Gate:
         try:
             return open_connection(host, port, self._indexes.policy(), scheme=scheme, timeout=_CONNECT)
         except socket.gaierror:
-            raise Refused("its name cannot be resolved") from None
+            raise AddressRefused("its name cannot be resolved") from None
         except OSError:
-            raise Refused("no connection to it") from None
+            raise AddressRefused("no connection to it") from None
 
     def _through(self, proxy: str, url: str, place: str, opened: ExitStack) -> tuple[socket.socket, str]:
         """A connection by way of the operator's own proxy, and the fields that it must be sent. Raises Refused."""
         address, secret = proxy_parts(proxy)
         parts = urlsplit(address)
         if parts.scheme not in ("http", "https"):
-            raise Refused("the configured proxy is no http or https proxy")
+            raise AddressRefused("the configured proxy is no http or https proxy")
         port = parts.port or (443 if parts.scheme == "https" else 80)
         try:
             server = opened.enter_context(socket.create_connection((parts.hostname or "", port), _CONNECT))
@@ -156,14 +156,14 @@ class Gate:
                     tls_context(self._indexes).wrap_socket(server, server_hostname=parts.hostname)
                 )
         except OSError:
-            raise Refused("no connection to the configured proxy") from None
+            raise AddressRefused("no connection to the configured proxy") from None
         fields = "".join(f"{name}: {value}\r\n" for name, value in secret.items())
         if url[:5].lower() == "http:":
             return server, fields
         server.sendall(f"CONNECT {place} HTTP/1.1\r\nHost: {place}\r\n{fields}\r\n".encode("latin-1"))
         answer = _head(server, 1)[0][0]  # what comes after it is the tunnel's
         if answer.split(" ")[1:2] != ["200"]:
-            raise Refused(f"the configured proxy answered {answer[:80]!r}")
+            raise AddressRefused(f"the configured proxy answered {answer[:80]!r}")
         return server, fields
 
     def _relay(self, client: socket.socket, server: socket.socket) -> None:
@@ -201,7 +201,7 @@ def _plain(method: str, url: str, way: str | None, fields: list[str]) -> bytes:
     """
     parts = urlsplit(url)
     if method not in ("GET", "HEAD"):
-        raise Refused("a resolver only reads")
+        raise AddressRefused("a resolver only reads")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     kept = [line for line in fields if line.partition(":")[0].strip().lower() not in _HOPS]
     lines = [f"{method} {path if way is None else url} HTTP/1.1", *kept, "Connection: close"]

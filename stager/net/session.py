@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from ..errors import Cancelled
-from .addresses import Policy, Refused, glance, is_plain, open_connection
+from .addresses import AddressRefused, Policy, glance, is_plain, open_connection
 from .errors import BadSettings
 from .guard import Guard, Watched
 from .indexes.origins import Origin
@@ -76,7 +76,7 @@ class Response:
     def parts(self) -> Iterator[bytes]:
         """The body as it arrives. Raises Again when the connection ends early, Refused when it is compressed unasked."""
         if self.encoding:
-            raise Refused("it compresses what it sends, unasked")
+            raise AddressRefused("it compresses what it sends, unasked")
         while chunk := self.read():
             yield chunk
 
@@ -91,7 +91,7 @@ class Response:
         for chunk in self.parts():
             size += len(chunk)
             if size > limit:
-                raise Refused(f"its answer is larger than {limit} bytes")
+                raise AddressRefused(f"its answer is larger than {limit} bytes")
             parts.append(chunk)
         return b"".join(parts)
 
@@ -176,13 +176,13 @@ class Session:
                 if not target:
                     return response
                 if request.method not in ("GET", "HEAD") and response.status not in (307, 308):
-                    raise Refused(f"it answers {request.method} with the redirect {response.status}")
+                    raise AddressRefused(f"it answers {request.method} with the redirect {response.status}")
             except BaseException:
                 response.release()
                 raise
             response.release()
             url = target
-        raise Refused("it redirects too often")
+        raise AddressRefused("it redirects too often")
 
     def _once(self, request: Request, url: str, headers: dict[str, str], watched: Watched) -> Response:
         from urllib3 import Timeout
@@ -318,9 +318,9 @@ def normal(url: str) -> str:
         origin, parts = Origin.of(url), urlsplit(url)
         bare = "@" not in parts.netloc and all(" " < sign < "\x7f" and sign not in '\\"<>' for sign in url)
     except ValueError:
-        raise Refused("it is not a URL") from None
+        raise AddressRefused("it is not a URL") from None
     if not bare or origin.scheme not in ("http", "https") or not is_plain(parts.hostname or ""):
-        raise Refused("its address is not a plain http or https URL")
+        raise AddressRefused("its address is not a plain http or https URL")
     host = f"[{origin.host}]" if ":" in origin.host else str(parts.hostname)
     port = "" if origin == Origin.of(f"{origin.scheme}://{host}") else f":{origin.port}"
     return urlunsplit((origin.scheme, host + port, parts.path or "/", parts.query, ""))
@@ -336,7 +336,7 @@ def redirect(url: str, status: int, location: str | None) -> str:
         if not location or not parts.hostname:
             raise ValueError
     except ValueError:
-        raise Refused("it redirects to nowhere") from None
+        raise AddressRefused("it redirects to nowhere") from None
     return urlunsplit((parts.scheme, parts.netloc, parts.path, parts.query, ""))
 
 
@@ -352,7 +352,7 @@ def failure(error: Exception, url: str) -> Exception:
         error = inner
     host = host_of(url)
     if isinstance(error, lib.SSLError) or type(error).__name__ in ("SSLError", "SSLCertVerificationError"):
-        return Refused(f"no trusted TLS connection to {host}: {_tls_reason(error)}")
+        return AddressRefused(f"no trusted TLS connection to {host}: {_tls_reason(error)}")
     if isinstance(error, (lib.LocationValueError, lib.ProxySchemeUnknown)):
         return BadSettings("HTTPS_PROXY", "the configured proxy cannot be used", "Set it to http://host:port.")
     if isinstance(error, lib.NameResolutionError):

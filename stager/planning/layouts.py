@@ -33,12 +33,12 @@ def unpacked(artifact: Artifact, path: str, blob: str, store: Store) -> Iterator
 
     Raises DamagedArtifact for other bytes, and what the recipe raises.
     """
-    from ..formats.archive import Held
+    from ..formats.archive import HeldArchive
     from ..store.errors import DamagedArtifact, StoreCorrupt
 
     try:
         with store.prove(blob, artifact.digest) as descriptor:
-            held = Held(descriptor, f"{store.root}/v1/tmp")
+            held = HeldArchive(descriptor, f"{store.root}/v1/tmp")
             with recipe(artifact.layout)(held, artifact, path) as found:
                 found.size = os.fstat(descriptor).st_size
                 yield found

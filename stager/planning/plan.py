@@ -32,7 +32,7 @@ from ..model import (
     Runtime,
     Stack,
 )
-from ..runtimes.chosen import Chosen
+from ..runtimes.chosen import ChosenRuntime
 from ..runtimes.ended import remarks
 from ..runtimes.record import RuntimeRequest
 from ..text.resources import is_input
@@ -89,7 +89,7 @@ class _Parts:
     notes: list[str] = field(default_factory=list)
     hints: list[tuple[str, str]] = field(default_factory=list)
 
-    def add_runtime(self, chosen: Chosen) -> None:
+    def add_runtime(self, chosen: ChosenRuntime) -> None:
         self.runtimes.append(chosen.runtime)
         self.artifacts += chosen.artifacts
         self.links |= dict(chosen.links)
@@ -228,7 +228,7 @@ def _add(
         ecosystem(pack.ecosystem).check_drift(tree, detected.lock)
     elif pack.ecosystem:
         _check_unlocked(tree, detected, pack)
-    chosen: dict[str, Chosen] = {}
+    chosen: dict[str, ChosenRuntime] = {}
     ended = not config.refuses_ended
     if previous and config.refuses_ended and remarks(previous.runtimes):
         previous = None

@@ -48,7 +48,7 @@ _SYSTEM = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alt
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class ConfinedRun:
     """How a resolver ended: its exit status, the end of what it said, and what the gate kept it from."""
 
     code: int
@@ -94,7 +94,7 @@ class Scratch:
 
     def run(
         self, lock: str, command: Sequence[str], variables: Mapping[str, str], readable: Sequence[str] = ()
-    ) -> Done:
+    ) -> ConfinedRun:
         """Run a program to its end. `readable` are files and folders it needs besides the system's.
 
         Raises LockFailed when it takes too long, Cancelled.
@@ -110,7 +110,7 @@ class Scratch:
         with Gate(self.indexes) as gate:
             env = {**_environment(self.root), **variables, "STAGER_GATE": gate.variable}
             code, said = _run((*before, *words), f"{self.root}/{APP}", env, gate.descriptor, lock, self._cancel)
-            return Done(
+            return ConfinedRun(
                 code, said.replace(f"{self.root}/{APP}/", "").replace(f"{self.root}/{APP}", "."), dict(gate.refused)
             )
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from ..formats.archive import read_tar
 from ..formats.errors import BadArchive
-from ..formats.tar import Entry, Unpacked
+from ..formats.tar import PieceFile, Unpacked
 
 if TYPE_CHECKING:
     from ..ecosystems import Unpack
-    from ..formats.archive import Archive, Held, Member
+    from ..formats.archive import Archive, HeldArchive, Member
     from ..model import Artifact
 
 
@@ -32,7 +32,7 @@ def recipe(
     """
     runs = re.compile(executable or program)
 
-    def unpack(blob: str | Held, artifact: Artifact, path: str) -> Unpacked:
+    def unpack(blob: str | HeldArchive, artifact: Artifact, path: str) -> Unpacked:
         archive = read_tar(blob, artifact.name, "gz")
         try:
             check(archive, artifact)
@@ -43,7 +43,7 @@ def recipe(
             archive.close()
             raise
         files = [
-            Entry(f"{path}/{where}", member.content, member.executable or bool(runs.fullmatch(where)))
+            PieceFile(f"{path}/{where}", member.content, member.executable or bool(runs.fullmatch(where)))
             for where, member in placed.items()
             if not member.is_link
         ]

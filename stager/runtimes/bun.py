@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from ..model import Artifact, Runtime
 from . import node
 from .archives import recipe
-from .chosen import Chosen, all_accept, asked_text, check_needs, first_place, kept, reason
+from .chosen import ChosenRuntime, all_accept, asked_text, check_needs, first_place, kept, reason
 from .errors import NoRuntime
 from .published import check_package, newest_of, npm_request, packument, pinned, semver
 from .record import Layout, RuntimeKind, RuntimeRequest
 from .version_files import member, mise, package_manager, plain, tool_versions
-from .version_requests import Request
+from .version_requests import VersionRequest
 
 NAME, PLACE = "bun", ".stager/bun"
 PACKAGES = {"amd64": "@oven/bun-linux-x64-baseline", "arm64": "@oven/bun-linux-aarch64"}
 
 
-def choose(ask: RuntimeRequest) -> Chosen:
+def choose(ask: RuntimeRequest) -> ChosenRuntime:
     """The newest bun that satisfies the requests. Raises VersionError, NoRuntime, FetchError."""
     stack = ask.stack
     requests = [npm_request(NAME, text, why, {}) for text, why in ask.asked]
@@ -34,8 +34,10 @@ def choose(ask: RuntimeRequest) -> Chosen:
     return _bun(version, glibc, requests, (pinned(package, version, published[version].digest, "bun/1", PLACE),))
 
 
-def _bun(version: str, glibc: tuple[int, int], requests: Sequence[Request], files: tuple[Artifact, ...]) -> Chosen:
-    return Chosen(Runtime(NAME, version, "npm", glibc, reason("bun's own build", requests)), files)
+def _bun(
+    version: str, glibc: tuple[int, int], requests: Sequence[VersionRequest], files: tuple[Artifact, ...]
+) -> ChosenRuntime:
+    return ChosenRuntime(Runtime(NAME, version, "npm", glibc, reason("bun's own build", requests)), files)
 
 
 _unpack = recipe("bin/bun", lambda where: where == "bin/bun" or where.startswith("LICENSE"), check_package)

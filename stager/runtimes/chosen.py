@@ -13,7 +13,7 @@ from ..facts import stacks
 from ..model import Artifact, Reason, Runtime, Stack
 from .errors import NoRuntime, VersionError
 from .releases import Releases
-from .version_requests import Request
+from .version_requests import VersionRequest
 
 if TYPE_CHECKING:
     from ..ecosystems.deb.index import Stanza
@@ -24,7 +24,7 @@ Asked = Sequence[tuple[str, Reason]]
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class ChosenRuntime:
     """A runtime, and all that a plan must hold for it."""
 
     runtime: Runtime
@@ -36,12 +36,12 @@ class Chosen:
     notes: tuple[str, ...] = ()
 
 
-def all_accept(requests: Sequence[Request], version: str) -> bool:
+def all_accept(requests: Sequence[VersionRequest], version: str) -> bool:
     """Whether a version satisfies every request."""
     return all(request.accepts(version) for request in requests)
 
 
-def reason(what: str, requests: Sequence[Request]) -> Reason:
+def reason(what: str, requests: Sequence[VersionRequest]) -> Reason:
     """Why this runtime: `what` it is, and the foremost request it satisfies. Equal for a fresh and a kept choice."""
     if not requests:
         return Reason(f"{what}; the app asks for no version")
@@ -49,13 +49,13 @@ def reason(what: str, requests: Sequence[Request]) -> Reason:
     return Reason(f"{what}, which satisfies '{requests[0].text}'", first.file, first.line)
 
 
-def asked_text(requests: Sequence[Request]) -> str:
+def asked_text(requests: Sequence[VersionRequest]) -> str:
     """All requests as errors name them."""
     return " and ".join(dict.fromkeys(request.text for request in requests)) or "at all"
 
 
 def kept(
-    ask: RuntimeRequest, name: str, requests: Sequence[Request], *layouts: str
+    ask: RuntimeRequest, name: str, requests: Sequence[VersionRequest], *layouts: str
 ) -> tuple[Runtime, tuple[Artifact, ...]] | None:
     """The runtime of an earlier plan with its artifacts, if it is for this stack and satisfies every request."""
     previous, stack = ask.previous, ask.stack
@@ -103,9 +103,9 @@ def _able(name: str, architecture: str, glibc: tuple[int, int], libraries: froze
 
 def refusal(
     runtime: str,
-    requests: Sequence[Request],
+    requests: Sequence[VersionRequest],
     table: Releases,
-    accepts: Callable[[Request, str], bool],
+    accepts: Callable[[VersionRequest, str], bool],
     stack: Stack,
     available: Sequence[str],
     hint: str = "",
@@ -129,7 +129,7 @@ def refusal(
     return NoRuntime(runtime, asked_text(requests), stack.name, available, first_place(requests), hint)
 
 
-def first_place(requests: Sequence[Request]) -> str:
+def first_place(requests: Sequence[VersionRequest]) -> str:
     """`file:line` of the foremost request, empty without one."""
     return requests[0].where if requests else ""
 

@@ -6,14 +6,14 @@ from ..ecosystems.deb import files as deb
 from ..ecosystems.deb.index import select
 from ..facts import stacks
 from ..model import Artifact, Runtime
-from .chosen import Chosen, check_needs, debs, kept, package_name, reason
+from .chosen import ChosenRuntime, check_needs, debs, kept, package_name, reason
 from .errors import NoRuntime
 from .record import Layout, RuntimeKind, RuntimeRequest
 
 NAME, PLACE = "nginx", ".stager/nginx"
 
 
-def choose(ask: RuntimeRequest) -> Chosen:
+def choose(ask: RuntimeRequest) -> ChosenRuntime:
     """The nginx of the suite that the stack's box names.
 
     Raises NoRuntime when the box names none or the stack lacks what it needs, IntegrityError or FetchError for the
@@ -34,10 +34,14 @@ def choose(ask: RuntimeRequest) -> Chosen:
 
 
 def _chosen(
-    version: str, own: stacks.Box, glibc: tuple[int, int], artifacts: tuple[Artifact, ...], notes: tuple[str, ...]
-) -> Chosen:
+    version: str,
+    own: stacks.StackFacts,
+    glibc: tuple[int, int],
+    artifacts: tuple[Artifact, ...],
+    notes: tuple[str, ...],
+) -> ChosenRuntime:
     why = reason(f"the nginx of Debian's {own.suite}", [])
-    return Chosen(Runtime(NAME, version, "debian", glibc, why), artifacts, notes=notes)
+    return ChosenRuntime(Runtime(NAME, version, "debian", glibc, why), artifacts, notes=notes)
 
 
 _FILES = {"usr/sbin/nginx": "sbin/nginx", "etc/nginx/mime.types": "conf/mime.types"}

@@ -10,11 +10,11 @@ from ..errors import StagerError
 from ..model import Artifact, Runtime, Stack
 from . import releases
 from .archives import recipe
-from .chosen import Chosen, all_accept, asked_text, first_place, kept, lacks, reason, refusal, unmet
+from .chosen import ChosenRuntime, all_accept, asked_text, first_place, kept, lacks, reason, refusal, unmet
 from .published import check_package, line_of, newest_of, npm_request, packument, pinned, semver
 from .record import Candidate, Layout, RuntimeKind, RuntimeRequest
 from .version_files import member, mise, plain, tool_versions
-from .version_requests import Request
+from .version_requests import VersionRequest
 
 if TYPE_CHECKING:
     from ..model import Reason
@@ -26,7 +26,7 @@ MANAGERS = frozenset({"bun", "bunx", "corepack", "pnpm", "pnpx", "yarn", "yarnpk
 release_table = partial(releases.read, "nodejs")
 
 
-def choose(ask: RuntimeRequest) -> Chosen:
+def choose(ask: RuntimeRequest) -> ChosenRuntime:
     """The newest release of the newest long-term line that everything allows; one past its end when no other fits.
 
     Raises VersionError for a request that is malformed, unknown, without a build or at odds with another, NoRuntime when the
@@ -50,17 +50,19 @@ def choose(ask: RuntimeRequest) -> Chosen:
     return _node(version, table.facts(able[0]).glibc, requests, (artifact,))
 
 
-def _fitting(published: Iterable[str], lines: Iterable[str], requests: Sequence[Request]) -> dict[str, str]:
+def _fitting(published: Iterable[str], lines: Iterable[str], requests: Sequence[VersionRequest]) -> dict[str, str]:
     """Line → its newest version that satisfies the requests, in the order of `lines`; a line that has none is left out."""
     found = {line: newest_of(v for v in published if line_of(v) == line and all_accept(requests, v)) for line in lines}
     return {line: version for line, version in found.items() if version}
 
 
-def _node(version: str, glibc: tuple[int, int], requests: Sequence[Request], files: tuple[Artifact, ...]) -> Chosen:
-    return Chosen(Runtime(NAME, version, "npm", glibc, reason("Node's own build", requests)), files)
+def _node(
+    version: str, glibc: tuple[int, int], requests: Sequence[VersionRequest], files: tuple[Artifact, ...]
+) -> ChosenRuntime:
+    return ChosenRuntime(Runtime(NAME, version, "npm", glibc, reason("Node's own build", requests)), files)
 
 
-def _lines(table: releases.Releases, requests: Sequence[Request]) -> list[str]:
+def _lines(table: releases.Releases, requests: Sequence[VersionRequest]) -> list[str]:
     """The supported lines by preference: long-term ones first, newest first, unless the words say otherwise."""
     words = {request.prefers for request in requests}
     if "lts" in words:
@@ -75,7 +77,11 @@ def _lacking(table: releases.Releases, line: str, stack: Stack) -> str:
 
 
 def _refusal(
-    requests: Sequence[Request], table: releases.Releases, unable: list[str], published: Iterable[str], stack: Stack
+    requests: Sequence[VersionRequest],
+    table: releases.Releases,
+    unable: list[str],
+    published: Iterable[str],
+    stack: Stack,
 ) -> StagerError:
     """Why there is no Node: what the stack lacks of `unable`'s first line, or what is wrong with the requests."""
     if unable:
@@ -84,14 +90,14 @@ def _refusal(
     versions = list(published)
     newest = [newest_of(v for v in versions if line_of(v) == line) for line in table.supported]
 
-    def accepts(request: Request, line: str) -> bool:
+    def accepts(request: VersionRequest, line: str) -> bool:
         known = [version for version in versions if line_of(version) == line] or [f"{line}.0.0", f"{line}.99.0"]
         return any(request.accepts(version) for version in known)
 
     return refusal(NAME, requests, table, accepts, stack, [v for v in newest if v])
 
 
-def _parse(text: str, reason: Reason) -> Request:
+def _parse(text: str, reason: Reason) -> VersionRequest:
     """A request for Node; what long-term lines are called is known of it alone."""
     return npm_request(NAME, text, reason, release_table().codenames)
 

@@ -10,19 +10,19 @@ from ..errors import UsageError
 from ..model import Artifact, Runtime
 from . import node
 from .archives import recipe
-from .chosen import Chosen, all_accept, asked_text, first_place, kept, reason
+from .chosen import ChosenRuntime, all_accept, asked_text, first_place, kept, reason
 from .errors import VersionError
 from .published import check_package, line_of, newest_of, npm_request, packument, pinned, semver
 from .record import Layout, RuntimeKind, RuntimeRequest
 from .version_files import member, package_manager
-from .version_requests import Request
+from .version_requests import VersionRequest
 
 NAME = "npm"
 PLACE = f"{node.PLACE}/lib/node_modules/npm"
 _LINKS = tuple((f"{node.PLACE}/bin/{name}", f"../lib/node_modules/npm/bin/{name}-cli.js") for name in ("npm", "npx"))
 
 
-def choose(ask: RuntimeRequest) -> Chosen:
+def choose(ask: RuntimeRequest) -> ChosenRuntime:
     """The npm command for an app on the Node beside it: of the major that Node is shipped with unless asked otherwise.
 
     Raises VersionError when no version satisfies the requests and runs on that Node, FetchError for the registry.
@@ -50,8 +50,10 @@ def choose(ask: RuntimeRequest) -> Chosen:
     return _npm(version, requests, (pinned("npm", version, published[version].digest, "npm-cli/1", PLACE),))
 
 
-def _npm(version: str, requests: Sequence[Request], files: tuple[Artifact, ...]) -> Chosen:
-    return Chosen(Runtime(NAME, version, "npm", (0, 0), reason("the npm for this Node", requests)), files, _LINKS)
+def _npm(version: str, requests: Sequence[VersionRequest], files: tuple[Artifact, ...]) -> ChosenRuntime:
+    return ChosenRuntime(
+        Runtime(NAME, version, "npm", (0, 0), reason("the npm for this Node", requests)), files, _LINKS
+    )
 
 
 def _runs_on(engines: str, node_version: str) -> bool:

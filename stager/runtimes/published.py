@@ -25,10 +25,10 @@ from ..text import parsing
 from ..text.typed import Node
 from .archives import inside
 from .errors import VersionError
-from .version_requests import Request, place, short
+from .version_requests import VersionRequest, place, short
 
 if TYPE_CHECKING:
-    from ..ecosystems.record import Web
+    from ..ecosystems.record import IndexPages
     from ..formats.archive import Archive
     from ..model import Reason
 
@@ -45,20 +45,20 @@ class Published:
     engines: str
 
 
-def npm_request(runtime: str, text: str, reason: Reason, codenames: Mapping[str, str]) -> Request:
+def npm_request(runtime: str, text: str, reason: Reason, codenames: Mapping[str, str]) -> VersionRequest:
     """A request for Node, npm or bun. Raises VersionError when it is malformed or names an unknown line."""
     wanted = short(runtime, text, reason, _HINT)
     word = wanted.lower()
     if word in ("node", "latest", "current", "latest/node", "stable"):
-        return Request(text.strip(), reason, lambda _: True, "newest")
+        return VersionRequest(text.strip(), reason, lambda _: True, "newest")
     if word in ("lts", "lts/*"):
-        return Request(text.strip(), reason, lambda _: True, "lts")
+        return VersionRequest(text.strip(), reason, lambda _: True, "lts")
     if word.startswith("lts/"):
         wanted = codenames.get(word[4:], "")
         if not wanted:
             names = ", ".join(f"lts/{name}" for name in codenames)
             raise VersionError(runtime, text.strip(), "no such line", f"Known here: lts/*, {names}.", place(reason))
-    return Request(text.strip(), reason, _npm_range(runtime, wanted, text, reason))
+    return VersionRequest(text.strip(), reason, _npm_range(runtime, wanted, text, reason))
 
 
 def _npm_range(runtime: str, wanted: str, text: str, reason: Reason) -> Callable[[str], bool]:
@@ -78,7 +78,7 @@ def newest_of(versions: Iterable[str]) -> str:
     return max(versions, key=lambda version: tuple(map(int, version.split("."))), default="")
 
 
-def packument(web: Web, registry: str, name: str) -> dict[str, Published]:
+def packument(web: IndexPages, registry: str, name: str) -> dict[str, Published]:
     """The released versions that the registry has of a package, with a SHA-512 each. Raises FetchError."""
     body = web.get(f"{registry.rstrip('/')}/{quote(name, safe='@')}", accept=ABBREVIATED)
     try:

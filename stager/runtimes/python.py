@@ -16,11 +16,11 @@ from ..errors import StagerError
 from ..facts import stacks
 from ..model import Artifact, Runtime, Stack
 from . import python_files, releases, standalone
-from .chosen import Chosen, all_accept, check_needs, debs, kept, package_name, reason, refusal
+from .chosen import ChosenRuntime, all_accept, check_needs, debs, kept, package_name, reason, refusal
 from .record import Candidate, Layout, RuntimeKind, RuntimeRequest
 from .specifiers import parse
-from .version_files import Asked, Facts, Reader, member, mise, plain, tool_versions
-from .version_requests import Request
+from .version_files import Asked, FileFacts, Reader, member, mise, plain, tool_versions
+from .version_requests import VersionRequest
 
 NAME, PLACE = "python", ".stager/python"
 _releases = partial(releases.read, "python")
@@ -34,7 +34,7 @@ _PATCHES = range(100)
 """Patch releases that a line may have; used to ask whether a request admits any of a line."""
 
 
-def choose(ask: RuntimeRequest) -> Chosen:
+def choose(ask: RuntimeRequest) -> ChosenRuntime:
     """The stack's own Python, else a build by python-build-standalone; one past its end of life when no other fits.
 
     Raises VersionError for a request that is malformed, unknown, without a build or at odds with another, NoRuntime when the
@@ -51,7 +51,9 @@ def choose(ask: RuntimeRequest) -> Chosen:
     )
 
 
-def _kept(ask: RuntimeRequest, packages: stacks.PackageSet | None, requests: Sequence[Request]) -> Chosen | None:
+def _kept(
+    ask: RuntimeRequest, packages: stacks.PackageSet | None, requests: Sequence[VersionRequest]
+) -> ChosenRuntime | None:
     """The earlier plan's Python, unless the box has changed which packages belong to it."""
     found = kept(ask, NAME, requests, "deb-python/1", "pbs/1")
     if not found:
@@ -64,8 +66,8 @@ def _kept(ask: RuntimeRequest, packages: stacks.PackageSet | None, requests: Seq
 
 
 def _from_suite(
-    requests: Sequence[Request], stack: Stack, packages: stacks.PackageSet | None, index: Callable[[], Index]
-) -> Chosen | None:
+    requests: Sequence[VersionRequest], stack: Stack, packages: stacks.PackageSet | None, index: Callable[[], Index]
+) -> ChosenRuntime | None:
     """The Debian suite's Python, if it satisfies the requests; the index is only read when it may."""
     if packages is None or not _may_fit(requests, packages.version):
         return None
@@ -79,8 +81,11 @@ def _from_suite(
 
 
 def _from_standalone(
-    requests: Sequence[Request], ask: RuntimeRequest, packages: stacks.PackageSet | None, index: Callable[[], Index]
-) -> Chosen:
+    requests: Sequence[VersionRequest],
+    ask: RuntimeRequest,
+    packages: stacks.PackageSet | None,
+    index: Callable[[], Index],
+) -> ChosenRuntime:
     """The newest fitting build; of several lines the default one first, then the newest."""
     stack, table = ask.stack, _releases()
     lines = sorted(table.supported, key=lambda line: line != table.default)
@@ -99,7 +104,7 @@ def _from_standalone(
     return _chosen(version, _STANDALONE, table.extra["standalone"], requests, (artifact, *data), notes)
 
 
-def _where(requests: Sequence[Request]) -> str:
+def _where(requests: Sequence[VersionRequest]) -> str:
     return requests[0].where if requests else ""
 
 
@@ -107,13 +112,13 @@ def _chosen(
     version: str,
     source: str,
     glibc: tuple[int, int],
-    requests: Sequence[Request],
+    requests: Sequence[VersionRequest],
     artifacts: tuple[Artifact, ...],
     notes: tuple[str, ...],
-) -> Chosen:
+) -> ChosenRuntime:
     line = version.rpartition(".")[0]
     site = "lib/python3/dist-packages" if source == _SUITE else f"lib/python{line}/site-packages"
-    return Chosen(
+    return ChosenRuntime(
         Runtime(NAME, version, source, glibc, reason(_WHAT[source], requests)),
         artifacts,
         tuple((f"{PLACE}/bin/{name}", f"python{line}") for name in ("python", "python3")),
@@ -122,7 +127,7 @@ def _chosen(
     )
 
 
-def _refusal(requests: Sequence[Request], stack: Stack, table: releases.Releases) -> StagerError:
+def _refusal(requests: Sequence[VersionRequest], stack: Stack, table: releases.Releases) -> StagerError:
     """The error for requests that no Python of this stack satisfies, with what there is instead."""
     newest = [version for line in table.supported for version, _ in standalone.builds(line, stack)[:1]]
     owners = {name: own.version for name in stacks.names() if (own := stacks.read(name).sets.get(NAME))}
@@ -134,7 +139,7 @@ def _refusal(requests: Sequence[Request], stack: Stack, table: releases.Releases
     return refusal(NAME, requests, table, lambda one, line: _may_fit([one], line), stack, there, hint)
 
 
-def _may_fit(requests: Sequence[Request], line: str) -> bool:
+def _may_fit(requests: Sequence[VersionRequest], line: str) -> bool:
     """Whether the requests admit any patch release of a line."""
     return any(all_accept(requests, f"{line}.{patch}") for patch in _PATCHES)
 
@@ -142,7 +147,7 @@ def _may_fit(requests: Sequence[Request], line: str) -> bool:
 # --- what asks for it ------------------------------------------------------------------------------------------
 
 
-def _setup_cfg(facts: Facts) -> Iterator[Asked]:
+def _setup_cfg(facts: FileFacts) -> Iterator[Asked]:
     """`python_requires` of setup.cfg, where no pyproject.toml says it."""
     file = "setup.cfg"
     found = re.search(r"^python_requires\s*=\s*(.+)$", facts.text(file), re.MULTILINE) if file in facts.tree else None

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from ..ecosystems.deb import files as deb
 from ..ecosystems.errors import Mislabelled
 from ..formats.archive import content_bytes
-from ..formats.tar import Entry
+from ..formats.tar import PieceFile
 from . import archives
 
 if TYPE_CHECKING:
@@ -76,11 +76,11 @@ def _placed(name: str) -> str:
     return deb.library(name)
 
 
-def _certificates(members: list[Member], path: str) -> list[Entry]:
+def _certificates(members: list[Member], path: str) -> list[PieceFile]:
     """The package's certificate authorities as one PEM file, in the order of their names."""
     found = [content_bytes(member.content) for member in members if _CERTIFICATE.fullmatch(member.name)]
     whole = b"".join(pem if pem.endswith(b"\n") else pem + b"\n" for pem in found)
-    return [Entry(f"{path}/{CERTIFICATES}", whole)] if found else []
+    return [PieceFile(f"{path}/{CERTIFICATES}", whole)] if found else []
 
 
 unpack_standalone = archives.recipe(PROGRAM, _kept, _check_identity)

@@ -11,13 +11,13 @@ from .version_requests import beginning
 if TYPE_CHECKING:
     from ..ecosystems import Unpack
     from ..ecosystems.deb.index import Index
-    from ..ecosystems.record import Web
+    from ..ecosystems.record import IndexPages
     from ..model import Artifact, Plan, Reason, Runtime, Stack
     from ..net.indexes import Indexes
-    from .chosen import Asked, Chosen
+    from .chosen import Asked, ChosenRuntime
     from .releases import Releases
     from .version_files import Reader
-    from .version_requests import Request
+    from .version_requests import VersionRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,11 @@ class RuntimeRequest:
 
     asked: Asked
     stack: Stack
-    web: Web
+    web: IndexPages
     indexes: Indexes
     previous: Plan | None = None
     """The plan in `stager.lock`, whose runtime is kept while it fits."""
-    beside: Mapping[str, Chosen] = field(default_factory=dict)
+    beside: Mapping[str, ChosenRuntime] = field(default_factory=dict)
     """The runtimes chosen before this one for the same buildpack, by name."""
     ended: bool = True
     """Whether a line past its end of life may be taken when no other fits."""
@@ -88,7 +88,7 @@ class RuntimeKind:
     title: str
     """For people: `Python`, `Node.js`."""
     layouts: Mapping[str, Layout]
-    choose: Callable[[RuntimeRequest], Chosen]
+    choose: Callable[[RuntimeRequest], ChosenRuntime]
     """The runtime that satisfies every request and runs on the stack. Raises VersionError for a request that is malformed,
     unknown or at odds with another, NoRuntime for what the stack lacks, and what the indexes raise."""
     rule: str
@@ -111,7 +111,7 @@ class RuntimeKind:
     """A start command, for people."""
     signs: tuple[str, ...] = ()
     """Path patterns of the files for which that is the example, where nothing says more."""
-    parse: Callable[[str, Reason], Request] = beginning
+    parse: Callable[[str, Reason], VersionRequest] = beginning
     """A request's text as a test of versions. Raises VersionError."""
     sources: tuple[Reader, ...] = ()
     """What reads the app's files that ask for a version, highest precedence first."""

@@ -18,7 +18,7 @@ _KEYS = ("supported", "ended", "default", "codenames")
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ReleaseLine:
     """One release line: when it ends or ended (`2027-04`), and what its files need of the stack."""
 
     ends: str
@@ -34,15 +34,15 @@ class Line:
 class Releases:
     """One runtime's lines by name, newest first."""
 
-    supported: dict[str, Line]
-    ended: dict[str, Line]
+    supported: dict[str, ReleaseLine]
+    ended: dict[str, ReleaseLine]
     default: str = ""
     codenames: dict[str, str] = field(default_factory=dict)
     """Lower-case name of a long-term support line → line."""
     extra: dict[str, tuple[int, int]] = field(default_factory=dict)
     """glibc floors of what is built beside it, by its name: the table's other members."""
 
-    def facts(self, line: str) -> Line:
+    def facts(self, line: str) -> ReleaseLine:
         """What is known of a line, supported or ended. Raises KeyError for an unknown one."""
         return self.supported.get(line) or self.ended[line]
 
@@ -80,11 +80,11 @@ def parse(text: str, file: str) -> Releases:
     return found
 
 
-def _line(table: Node, name: str) -> Line:
+def _line(table: Node, name: str) -> ReleaseLine:
     node = table.at(name)
     if isinstance(node.value, str):
-        return Line(node.value)
-    return Line(
+        return ReleaseLine(node.value)
+    return ReleaseLine(
         node.str("ends"), node.str("lts", ""), node.str("npm", ""), _glibc(node), frozenset(node.strings("libraries"))
     )
 

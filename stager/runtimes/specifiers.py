@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .errors import VersionError
-from .version_requests import Request, place, short
+from .version_requests import VersionRequest, place, short
 
 if TYPE_CHECKING:
     from ..model import Reason
@@ -20,18 +20,18 @@ _BARE = re.compile(r"(\d+)(?:\.(\d+))?(?:\.(\d+))?((?:a|b|rc)\d+)?")
 _SPACED = re.compile(r"([<>=!~^]+)[ \t]+")
 
 
-def parse(text: str, reason: Reason) -> Request:
+def parse(text: str, reason: Reason) -> VersionRequest:
     """A request for Python. Raises VersionError when it is malformed or for another implementation."""
     wanted = re.sub(r"^(?:c?python[-@= ]?)(?=\d)", "", short("python", text, reason, _HINT), flags=re.IGNORECASE)
     if wanted.lower() == "latest":
-        return Request(text.strip(), reason, lambda _: True)
+        return VersionRequest(text.strip(), reason, lambda _: True)
     if re.fullmatch(r"[A-Za-z][\w.+-]*", wanted):
         raise VersionError("python", text.strip(), "only CPython is carried", _HINT, place(reason))
     try:
         tests = [_specifiers(part) for part in re.split(r"\|\|?", wanted)]
     except ValueError as problem:
         raise VersionError("python", text.strip(), f"not a version: {problem}", _HINT, place(reason)) from None
-    return Request(text.strip(), reason, lambda version: any(test(version) for test in tests))
+    return VersionRequest(text.strip(), reason, lambda version: any(test(version) for test in tests))
 
 
 def _specifiers(text: str) -> Callable[[str], bool]:

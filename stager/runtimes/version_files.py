@@ -25,7 +25,7 @@ class Asked(NamedTuple):
     syntax: str = "plain"
 
 
-class Facts(Protocol):
+class FileFacts(Protocol):
     """The app's files as readers ask for them; `detection.matching.Facts` is one."""
 
     @property
@@ -42,7 +42,7 @@ class Facts(Protocol):
         """The line of that member."""
 
 
-Reader = Callable[[Facts], Iterator[Asked]]
+Reader = Callable[[FileFacts], Iterator[Asked]]
 _LOOKS_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -52,7 +52,7 @@ def plain(file: str, example: str, prefix: str = "") -> Reader:
     Raises BadManifest when it is not UTF-8, empty, or has several versions.
     """
 
-    def read(facts: Facts) -> Iterator[Asked]:
+    def read(facts: FileFacts) -> Iterator[Asked]:
         if file not in facts.tree:
             return
         text = _utf8(facts.tree.read_whole(file), file, example)
@@ -84,7 +84,7 @@ def _utf8(data: bytes, file: str, example: str) -> str:
 def tool_versions(*tools: str) -> Reader:
     """asdf's `.tool-versions`: lines of a tool and its versions, of which the first counts."""
 
-    def read(facts: Facts) -> Iterator[Asked]:
+    def read(facts: FileFacts) -> Iterator[Asked]:
         file = ".tool-versions"
         lines = facts.text(file).splitlines() if file in facts.tree else []
         for number, line in enumerate(lines, 1):
@@ -99,7 +99,7 @@ def tool_versions(*tools: str) -> Reader:
 def mise(*tools: str) -> Reader:
     """The `[tools]` table of `mise.toml` or `.mise.toml`: a text, a list of which the first counts, or a table."""
 
-    def read(facts: Facts) -> Iterator[Asked]:
+    def read(facts: FileFacts) -> Iterator[Asked]:
         for file in ("mise.toml", ".mise.toml"):
             for tool in tools if file in facts.tree else ():
                 value = facts.member(file, f"tools.{tool}")
@@ -116,7 +116,7 @@ def mise(*tools: str) -> Reader:
 def member(file: str, dotted: str, syntax: str, unless: str = "") -> Reader:
     """A text member of a JSON or TOML file. `unless` is `file dotted`: when that is there, this is only its copy."""
 
-    def read(facts: Facts) -> Iterator[Asked]:
+    def read(facts: FileFacts) -> Iterator[Asked]:
         other, _, path = unless.partition(" ")
         if file not in facts.tree or (unless and other in facts.tree and facts.member(other, path)):
             return
@@ -130,7 +130,7 @@ def member(file: str, dotted: str, syntax: str, unless: str = "") -> Reader:
 def package_manager(name: str) -> Reader:
     """corepack's `packageManager` (`name@version+hash`) in package.json, when it names `name`."""
 
-    def read(facts: Facts) -> Iterator[Asked]:
+    def read(facts: FileFacts) -> Iterator[Asked]:
         for asked in member("package.json", "packageManager", "range")(facts):
             found, _, version = asked.text.partition("@")
             if found == name and version:

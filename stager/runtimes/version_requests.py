@@ -16,7 +16,7 @@ LONGEST = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class VersionRequest:
     """One request: its text and source, and whether a version (`3.11.2`) satisfies it."""
 
     text: str
@@ -36,10 +36,10 @@ def place(reason: Reason) -> str:
     return f"{reason.file}:{reason.line}" if reason.line else reason.file
 
 
-def beginning(text: str, reason: Reason) -> Request:
+def beginning(text: str, reason: Reason) -> VersionRequest:
     """A request for a version by its first numbers: `1.2` is any 1.2."""
     wanted = text.strip()
-    return Request(wanted, reason, lambda version: f"{version}.".startswith(f"{wanted}."))
+    return VersionRequest(wanted, reason, lambda version: f"{version}.".startswith(f"{wanted}."))
 
 
 def short(runtime: str, text: str, reason: Reason, hint: str) -> str:

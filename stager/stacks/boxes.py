@@ -23,7 +23,7 @@ from ..store.disk import why
 from ..text import resources, templates
 from ..text.templates import fill
 from . import disks, guest, tree, vmdk
-from .tree import Item
+from .tree import RootItem
 
 if TYPE_CHECKING:
     from ..store import Store
@@ -40,7 +40,7 @@ _BUFFER = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
+class BoxFile:
     """A box in the store: its format, Vagrant's name of its provider, the SHA-256 and size in bytes of its file."""
 
     stack: str
@@ -63,13 +63,13 @@ def file_name(stack: str, architecture: str, provider: str) -> str:
 
 def build(
     definition: Definition, made: Root, formats: Sequence[str], making: Making, *, again: bool = False
-) -> list[Box]:
+) -> list[BoxFile]:
     """The boxes of a root in these formats, from the store where they are there, unless `again`.
 
     The root must have the set that `SETS` names; the disk is made once for all formats that need one. Raises UsageError,
     ProgramMissing, NoRoom, StackFailed, CannotWrite, StoreCorrupt, Cancelled.
     """
-    found: dict[str, Box] = {}
+    found: dict[str, BoxFile] = {}
     with making.store.lease(), ExitStack() as opened:
         if set(formats) - {"docker"}:
             disks.check(made.architecture)
@@ -109,10 +109,10 @@ def _key(definition: Definition, made: Root, wanted: str) -> str:
     return str(sha256(canonical_json(rows)))
 
 
-def _recalled(made: Root, wanted: str, key: str, store: Store) -> Box | None:
+def _recalled(made: Root, wanted: str, key: str, store: Store) -> BoxFile | None:
     known = store.recall("stack-box", key)
     if isinstance(known, dict) and disks.in_store(store, known["digest"]):
-        return Box(made.name, made.architecture, wanted, PROVIDERS[wanted], Digest(known["digest"]), known["size"])
+        return BoxFile(made.name, made.architecture, wanted, PROVIDERS[wanted], Digest(known["digest"]), known["size"])
     return None
 
 
@@ -138,7 +138,7 @@ class _Order:
         return f"{self.made.name}-{self.made.architecture}"
 
 
-def _pack(order: _Order) -> Box:
+def _pack(order: _Order) -> BoxFile:
     made, provider = order.made, PROVIDERS[order.format]
     files, metadata = _OWN[order.format](order)
     metadata = {**metadata, "architecture": made.architecture, "provider": provider}
@@ -157,7 +157,7 @@ def _pack(order: _Order) -> Box:
     for path in files.values():
         if isinstance(path, str):
             os.unlink(path)
-    return Box(made.name, made.architecture, order.format, provider, digest, size)
+    return BoxFile(made.name, made.architecture, order.format, provider, digest, size)
 
 
 def _about(made: Root) -> dict[str, str]:
@@ -232,7 +232,7 @@ _OWN = {"docker": _docker, "libvirt": _libvirt, "virtualbox": _virtualbox, "vmwa
 """Each format's own files and metadata."""
 
 
-def write_file(box: Box, path: str, store: Store) -> None:
+def write_file(box: BoxFile, path: str, store: Store) -> None:
     """The box as a new file, made beside its place. Raises CannotWrite, also when it is there, and StoreCorrupt."""
     folder_above(path)
     with Output(path, new=True) as output:
@@ -277,7 +277,7 @@ def write_tar(files: dict[str, Content], epoch: int, write: Callable[[bytes], ob
     for name in sorted(files, key=str.encode):
         content = files[name]
         size = len(content) if isinstance(content, bytes) else os.stat(content).st_size
-        write(tree.header(name, "file", Item("file", 0o644), size, "", epoch))
+        write(tree.header(name, "file", RootItem("file", 0o644), size, "", epoch))
         for part in _parts(content):
             write(part)
         write(bytes(-size % BLOCK))

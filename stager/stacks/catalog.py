@@ -16,7 +16,7 @@ from .boxes import PROVIDERS, file_name
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class BoxOffer:
     """A box as the catalog offers it: for which provider, where, and the SHA-256 (hex) that Vagrant must find."""
 
     provider: str
@@ -25,7 +25,7 @@ class Offer:
     sha256: str
 
 
-def version(epoch: int, offers: Iterable[Offer]) -> str:
+def version(epoch: int, offers: Iterable[BoxOffer]) -> str:
     """A version that Vagrant can order and that no other content has: the index's date and a number of the boxes' digests.
 
     vagrant-libvirt never uploads an image again whose box has the same name and version, so other bytes need another.
@@ -37,7 +37,7 @@ def version(epoch: int, offers: Iterable[Offer]) -> str:
     return f"{day}.{int(sha256(canonical_json(rows)).hex[:12], 16)}"
 
 
-def document(name: str, description: str, epoch: int, offers: Sequence[Offer]) -> bytes:
+def document(name: str, description: str, epoch: int, offers: Sequence[BoxOffer]) -> bytes:
     """The catalog for `vagrant box add`: JSON with one version of the box `stager/NAME`. Raises UsageError without any box.
 
     `architecture` and `default_architecture` are read by Vagrant 2.4 and later, and ignored by those before.
@@ -59,7 +59,7 @@ def document(name: str, description: str, epoch: int, offers: Sequence[Offer]) -
     return canonical_json({"description": description, "name": f"stager/{name}", "versions": versions})
 
 
-def offers_in(folder: str, name: str, architectures: Iterable[str], base: str = "") -> list[Offer]:
+def offers_in(folder: str, name: str, architectures: Iterable[str], base: str = "") -> list[BoxOffer]:
     """The boxes of a stack among the files of a folder, each hashed now.
 
     `base` is the address they are served under; without it the catalog names the files where they are.
@@ -71,7 +71,7 @@ def offers_in(folder: str, name: str, architectures: Iterable[str], base: str = 
             path = os.path.join(os.path.abspath(folder), file)
             if os.path.isfile(path):
                 url = f"{base.rstrip('/')}/{file}" if base else f"file://{_escaped(path)}"
-                found.append(Offer(provider, architecture, url, _hash(path)))
+                found.append(BoxOffer(provider, architecture, url, _hash(path)))
     return found
 
 

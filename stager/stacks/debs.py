@@ -16,7 +16,7 @@ from ..formats.errors import BadArchive
 from ..net.errors import Gone
 from ..store.disk import why
 from . import sandbox
-from .lock import NAME, Pin
+from .lock import NAME, DebPin
 
 if TYPE_CHECKING:
     from ..store import Store
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _SPARE = 192 << 20
 
 
-def fetched(definition: Definition, pins: Sequence[Pin], making: Making) -> dict[Pin, str]:
+def fetched(definition: Definition, pins: Sequence[DebPin], making: Making) -> dict[DebPin, str]:
     """Every package in the store, its bytes checked against its pin just now; pin → SHA-256 hex of its blob.
 
     One that is damaged is fetched again. Raises Gone for a package that the mirror has replaced, DamagedArtifact when it
@@ -46,7 +46,7 @@ def fetched(definition: Definition, pins: Sequence[Pin], making: Making) -> dict
 
 
 @contextmanager
-def repository(definition: Definition, files: dict[Pin, str], store: Store) -> Iterator[tuple[str, int]]:
+def repository(definition: Definition, files: dict[DebPin, str], store: Store) -> Iterator[tuple[str, int]]:
     """A folder that holds the packages and their index, and the bytes that installing them takes; gone afterwards.
 
     The index is made of the packages' own control files and of the pins, so nothing in it is taken from a network.
@@ -75,7 +75,7 @@ def _place(blob: str, path: str) -> None:
         shutil.copyfile(blob, path)
 
 
-def _control(store: Store, pin: Pin, name: str) -> str:
+def _control(store: Store, pin: DebPin, name: str) -> str:
     """The package's control file, which is asked for once per package."""
     known = store.recall("deb-control", name)
     if isinstance(known, str):
@@ -89,7 +89,7 @@ def _control(store: Store, pin: Pin, name: str) -> str:
     return text
 
 
-def _index(folder: str, pins: list[Pin], controls: list[str], definition: Definition) -> int:
+def _index(folder: str, pins: list[DebPin], controls: list[str], definition: Definition) -> int:
     """Write `Packages`; the bytes that all packages say they take once installed."""
     installed = 0
     with open(os.path.join(folder, "Packages"), "w", encoding="utf-8") as file:

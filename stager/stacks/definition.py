@@ -1,6 +1,6 @@
 """What a stack's root filesystem consists of, as values; `reading` makes them from a `box.yml`.
 
-A stack is a root and any number of *sets* on top of it: packages with what belongs to them. Each is a `Part`.
+A stack is a root and any number of *sets* on top of it: packages with what belongs to them. Each is a `StackPart`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..digest import Digest, canonical_json, sha256
-from ..facts.stacks import Box
+from ..facts.stacks import StackFacts
 
 ARCHITECTURE = "$architecture"
 """In a package's name: the architecture in Debian's words."""
@@ -29,7 +29,7 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
-class Folder:
+class StackFolder:
     """A folder by its path without a leading slash."""
 
     path: str
@@ -39,7 +39,7 @@ class Folder:
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class StackFile:
     """A file by its path without a leading slash; owned by root."""
 
     path: str
@@ -48,7 +48,7 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class StackPart:
     """The root, or one set on top of it. `packages` are asked for; what they depend on is found when locking.
 
     `exclude` names packages that are never pinned. `remove` and `keep` are patterns of paths: `*` stands for any run of
@@ -60,10 +60,10 @@ class Part:
     exclude: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     users: tuple[User, ...] = ()
-    folders: tuple[Folder, ...] = ()
+    folders: tuple[StackFolder, ...] = ()
     links: tuple[tuple[str, str], ...] = ()
     """(path without a leading slash, target as it is written)."""
-    files: tuple[File, ...] = ()
+    files: tuple[StackFile, ...] = ()
     remove: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
 
@@ -73,7 +73,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class StackStep:
     """Something that is run in the finished root: a shell script, or Chef with a run list.
 
     `files` (name → bytes) are what it brings along, the script itself included; `run_list` is Chef's.
@@ -95,17 +95,17 @@ class Definition:
     """A stack as `box.yml` defines it, with what it extends merged in."""
 
     name: str
-    box: Box
+    box: StackFacts
     folder: str
     """Where the `box.yml` is."""
-    root: Part
-    sets: tuple[Part, ...] = ()
+    root: StackPart
+    sets: tuple[StackPart, ...] = ()
     merged_usr: bool = False
     """Whether `/bin -> usr/bin` and its like must be made before packages are unpacked."""
     locale: str = "C.UTF-8"
     env: tuple[tuple[str, str], ...] = ()
     """Variables of an image's configuration."""
-    steps: tuple[Step, ...] = ()
+    steps: tuple[StackStep, ...] = ()
     extends: str = ""
     notes: tuple[str, ...] = field(default=(), compare=False)
 
@@ -114,11 +114,11 @@ class Definition:
         """The file to name in errors."""
         return os.path.join(self.folder, "box.yml")
 
-    def part(self, name: str) -> Part | None:
+    def part(self, name: str) -> StackPart | None:
         """The root or a set by its name."""
         return next((part for part in (self.root, *self.sets) if part.name == name), None)
 
-    def chosen(self, names: Iterable[str]) -> tuple[Part, ...]:
+    def chosen(self, names: Iterable[str]) -> tuple[StackPart, ...]:
         """The root, and the named sets with those they need, in the order of the definition. KeyError for others."""
         known = {part.name: part for part in self.sets}
         wanted: set[str] = set()
@@ -135,7 +135,7 @@ class Definition:
         rows = [[p.name, list(p.packages), list(p.exclude), list(p.needs)] for p in (self.root, *self.sets)]
         return sha256(canonical_json([self.box.suite, list(self.box.architectures), rows]))
 
-    def facts(self, parts: Iterable[Part]) -> dict[str, Any]:
+    def facts(self, parts: Iterable[StackPart]) -> dict[str, Any]:
         """Everything but the packages that decides the bytes of a root made of these parts, as plain data."""
         return {
             "glibc": list(self.box.glibc),
@@ -148,7 +148,7 @@ class Definition:
         }
 
 
-def _facts(part: Part) -> dict[str, Any]:
+def _facts(part: StackPart) -> dict[str, Any]:
     return {
         "name": part.name,
         "users": [[user.name, user.uid, user.gid, user.home, user.shell] for user in part.users],
@@ -160,13 +160,13 @@ def _facts(part: Part) -> dict[str, Any]:
     }
 
 
-def merged(base: Part, own: Part) -> Part:
+def merged(base: StackPart, own: StackPart) -> StackPart:
     """`own` on top of `base`: lists are joined, and of two things with one name or path the own one counts."""
     files = _by_path(base.files) | _by_path(own.files)
     links = dict(base.links) | dict(own.links)
     folders = _by_path(base.folders) | _by_path(own.folders)
     users = {user.name: user for user in (*base.users, *own.users)}
-    return Part(
+    return StackPart(
         own.name,
         tuple(sorted({*base.packages, *own.packages})),
         tuple(sorted({*base.exclude, *own.exclude})),

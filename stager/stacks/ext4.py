@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from . import tools
 from .errors import StackFailed
-from .tree import Item, Tree
+from .tree import RootItem, Tree
 
 FEATURES = (
     "none,has_journal,ext_attr,resize_inode,dir_index,filetype,extent,64bit,flex_bg,sparse_super,large_file,huge_file,"
@@ -84,7 +84,7 @@ def _script(tree: Tree, folder: str, name: str) -> Iterator[str]:
         yield f"sif {_quoted(f'/{first[inode]}', name)} links_count {count}"
 
 
-def _owner(item: Item, place: str) -> Iterator[str]:
+def _owner(item: RootItem, place: str) -> Iterator[str]:
     """The owner, where it is not root, whom debugfs gives everything to."""
     if item.uid:
         yield f"sif {place} uid {item.uid}"
@@ -99,7 +99,7 @@ def _quoted(path: str, name: str) -> str:
     return '"' + path.replace('"', '""') + '"'
 
 
-def _content(tree: Tree, item: Item, path: str) -> None:
+def _content(tree: Tree, item: RootItem, path: str) -> None:
     with open(path, "xb") as file:
         file.writelines(tree.chunks(item))
 

@@ -15,7 +15,7 @@ from ..facts import stacks
 from ..files import limits, regular
 from ..text import resources, yamltext
 from ..text.typed import Node
-from .definition import Definition, Part, merged
+from .definition import Definition, StackPart, merged
 from .reading import only, read
 
 _OWN = {"summary", "extends", "root", "vagrant", "services"}
@@ -87,7 +87,7 @@ def _extended(name: str, top: Node, folder: str, depth: int) -> Definition:
     )
 
 
-def _sets(base: tuple[Part, ...], own: tuple[Part, ...]) -> tuple[Part, ...]:
+def _sets(base: tuple[StackPart, ...], own: tuple[StackPart, ...]) -> tuple[StackPart, ...]:
     found = {part.name: part for part in base}
     for part in own:
         found[part.name] = merged(found[part.name], part) if part.name in found else part

@@ -14,7 +14,7 @@ from ..digest import Digest
 from ..text import render, resources
 from .errors import StackFailed
 from .normalise import tree_path
-from .tree import Item, Tree
+from .tree import RootItem, Tree
 
 USER = "vagrant"
 _UNITS = "etc/systemd/system"
@@ -62,7 +62,7 @@ def for_disk(tree: Tree, name: str, uuid: str) -> None:
     files = contents()
     _lay(tree, files, "disk/", uuid)
     for path, target in _ENABLED:
-        tree.put(f"{_UNITS}/{path}", Item("link", 0o777, target=target))
+        tree.put(f"{_UNITS}/{path}", RootItem("link", 0o777, target=target))
     _keys(tree, name, files["authorized_keys"])
 
 
@@ -86,7 +86,7 @@ def _lay(tree: Tree, files: Mapping[str, bytes], part: str, uuid: str) -> None:
         if path.startswith(part):
             place = path.removeprefix(part)
             mode = 0o755 if place.startswith("usr/lib/stager-box/") else 0o644
-            tree.put(tree_path(tree, place), Item("file", mode, data=_filled(files[path], uuid, path)))
+            tree.put(tree_path(tree, place), RootItem("file", mode, data=_filled(files[path], uuid, path)))
 
 
 def _filled(data: bytes, uuid: str, name: str) -> bytes:
@@ -99,8 +99,8 @@ def _keys(tree: Tree, name: str, keys: bytes) -> None:
     if account is None:
         raise StackFailed(name, "making a box", f"its root filesystem has no user {USER}", "Give its box.yml one.")
     uid, gid, home = int(account[2]), int(account[3]), account[5].strip("/")
-    tree.put(f"{home}/.ssh", Item("folder", 0o700, uid, gid))
-    tree.put(f"{home}/.ssh/authorized_keys", Item("file", 0o600, uid, gid, data=keys))
+    tree.put(f"{home}/.ssh", RootItem("folder", 0o700, uid, gid))
+    tree.put(f"{home}/.ssh/authorized_keys", RootItem("file", 0o600, uid, gid, data=keys))
     tree.items[home] = replace(tree.items[home], uid=uid, gid=gid)
 
 

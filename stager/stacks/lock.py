@@ -36,7 +36,7 @@ version = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Pin:
+class DebPin:
     """One package: its name, Debian version, architecture (or `all`), size in bytes, digest, and path in the archive."""
 
     name: str
@@ -58,13 +58,13 @@ class Pin:
 
 
 @dataclass(frozen=True, slots=True)
-class Lock:
+class StackLock:
     """A stack's pins. `wishes` is the digest of what was asked for; `indexes` are (suite, its index's own date)."""
 
     stack: str
     wishes: Digest
     indexes: tuple[tuple[str, str], ...]
-    sets: tuple[tuple[str, str, tuple[Pin, ...]], ...]
+    sets: tuple[tuple[str, str, tuple[DebPin, ...]], ...]
     """(part, architecture, pins sorted by name), in the order of the definition."""
 
     @property
@@ -74,9 +74,9 @@ class Lock:
 
         return max(int(datetime.fromisoformat(date).timestamp()) for _, date in self.indexes)
 
-    def pins(self, parts: Iterable[str], architecture: str) -> tuple[Pin, ...]:
+    def pins(self, parts: Iterable[str], architecture: str) -> tuple[DebPin, ...]:
         """All packages of these parts for an architecture, each once, sorted by name. Raises BadLock for a missing part."""
-        found: dict[str, Pin] = {}
+        found: dict[str, DebPin] = {}
         known = {(name, arch): pins for name, arch, pins in self.sets}
         for part in parts:
             if (part, architecture) not in known:
@@ -99,7 +99,7 @@ def path_of(definition: Definition) -> str:
     return os.path.join(definition.folder, NAME)
 
 
-def load(definition: Definition, path: str = "") -> Lock:
+def load(definition: Definition, path: str = "") -> StackLock:
     """The stack's lock, or the one at `path`, which must be of what the definition asks for.
 
     Raises LockMissing, BadLock, and LockStale when `box.yml` asks for other packages by now.
@@ -120,7 +120,7 @@ def load(definition: Definition, path: str = "") -> Lock:
 # --- writing ---------------------------------------------------------------------------------------------------
 
 
-def dumps(lock: Lock) -> str:
+def dumps(lock: StackLock) -> str:
     """The lock as text. Equal locks give equal bytes."""
     parts = [f"{_HEAD}stack = {basic(lock.stack)}\nwishes = {basic(lock.wishes)}\n"]
     parts += [f"[[index]]\nsuite = {basic(suite)}\ndate = {basic(date)}\n" for suite, date in lock.indexes]
@@ -130,7 +130,7 @@ def dumps(lock: Lock) -> str:
     return "\n".join(parts)
 
 
-def _row(pin: Pin) -> str:
+def _row(pin: DebPin) -> str:
     return (
         f"{{ name = {basic(pin.name)}, version = {basic(pin.version)}, architecture = {basic(pin.architecture)}, "
         f"size = {pin.size}, digest = {basic(pin.digest)}, path = {basic(pin.path)} }}"
@@ -140,12 +140,12 @@ def _row(pin: Pin) -> str:
 # --- reading ---------------------------------------------------------------------------------------------------
 
 
-def loads(data: bytes, file: str = NAME) -> Lock:
+def loads(data: bytes, file: str = NAME) -> StackLock:
     """The lock that these bytes hold. Raises BadLock with the place of what is wrong."""
     document = Node(_parse(data, file), file)
     if document.int("version") != VERSION:
         raise BadLock(file, "its version is not one this stager reads", "Run 'stager box lock --upgrade'.")
-    lock = Lock(
+    lock = StackLock(
         document.str("stack"),
         _digest(document, "wishes"),
         tuple((node.str("suite"), _word(node, "date", _DATE)) for node in document.list("index")),
@@ -170,7 +170,7 @@ def _parse(data: bytes, file: str) -> Any:
         raise BadLock(file, f"is not TOML: {problem}") from None
 
 
-def _pins(node: Node) -> tuple[Pin, ...]:
+def _pins(node: Node) -> tuple[DebPin, ...]:
     pins = tuple(_pin(child) for child in node.list("packages"))
     names = [pin.name for pin in pins]
     if names != sorted(set(names)):
@@ -178,8 +178,8 @@ def _pins(node: Node) -> tuple[Pin, ...]:
     return pins
 
 
-def _pin(node: Node) -> Pin:
-    return Pin(
+def _pin(node: Node) -> DebPin:
+    return DebPin(
         _word(node, "name", r"[a-z0-9][a-z0-9+.-]{0,200}"),
         _word(node, "version", r"[0-9][0-9A-Za-z.+~:-]{0,199}"),
         _word(node, "architecture", "all|amd64|arm64"),
@@ -206,7 +206,7 @@ def _digest(node: Node, key: str) -> Digest:
     return digest
 
 
-def changes(before: Sequence[Pin], after: Sequence[Pin]) -> list[str]:
+def changes(before: Sequence[DebPin], after: Sequence[DebPin]) -> list[str]:
     """What moved between two lists of pins, a line each, for people."""
     old, new = ({pin.name: pin.version for pin in pins} for pins in (before, after))
     lines = [f"{name} {old.get(name, '(new)')} -> {new.get(name, '(gone)')}" for name in sorted({*old, *new})]

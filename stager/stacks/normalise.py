@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from ..text import resources
-from .definition import Definition, Part
-from .tree import Item, Tree
+from .definition import Definition, StackPart
+from .tree import RootItem, Tree
 
 DAY = 86400
 EMPTIED = ("dev", "proc", "run", "sys", "tmp", "var/tmp", "var/log", "var/lib/apt", "var/cache", "var/backups")
@@ -62,10 +62,10 @@ def clean(tree: Tree) -> None:
     for path in [path for path in tree.items if path.startswith(below) and path != "run/lock"]:
         del tree.items[path]
     for path in ("dev", "proc", "run", "sys"):
-        tree.items.setdefault(path, Item("folder", 0o755))
+        tree.items.setdefault(path, RootItem("folder", 0o755))
     tree.items.pop("etc/resolv.conf", None)  # it may be a link
     for path, data in (("machine-id", b""), ("hostname", b"localhost\n"), ("hosts", _HOSTS), ("resolv.conf", b"")):
-        tree.put(f"etc/{path}", Item("file", 0o644, data=data))
+        tree.put(f"etc/{path}", RootItem("file", 0o644, data=data))
 
 
 def fits(path: str, patterns: Iterable[str]) -> bool:
@@ -86,23 +86,23 @@ def _fits(parts: list[str], pattern: list[str]) -> bool:
 # --- what the definition adds and removes ------------------------------------------------------------------------
 
 
-def apply(tree: Tree, definition: Definition, parts: Iterable[Part], epoch: int) -> None:
+def apply(tree: Tree, definition: Definition, parts: Iterable[StackPart], epoch: int) -> None:
     """Lay what the parts say over the root: removals first, then accounts, folders, links and files."""
     chosen = tuple(parts)
     _remove(tree, [p for part in chosen for p in part.remove], [p for part in chosen for p in part.keep])
-    tree.put("etc/default/locale", Item("file", 0o644, data=f"LANG={definition.locale}\n".encode()))
+    tree.put("etc/default/locale", RootItem("file", 0o644, data=f"LANG={definition.locale}\n".encode()))
     for part in chosen:
         for user in part.users:
             _add(tree, "etc/passwd", f"{user.name}:x:{user.uid}:{user.gid}::{user.home}:{user.shell}", epoch)
             _add(tree, "etc/group", f"{user.name}:x:{user.gid}:", epoch)
             home = user.home.lstrip("/")
-            tree.put(home, Item("folder", 0o755, user.uid, user.gid))
+            tree.put(home, RootItem("folder", 0o755, user.uid, user.gid))
         for folder in part.folders:
-            tree.put(folder.path, Item("folder", folder.mode, folder.uid, folder.gid))
+            tree.put(folder.path, RootItem("folder", folder.mode, folder.uid, folder.gid))
         for path, target in part.links:
-            tree.put(tree_path(tree, path), Item("link", 0o777, target=target))
+            tree.put(tree_path(tree, path), RootItem("link", 0o777, target=target))
         for file in part.files:
-            tree.put(tree_path(tree, file.path), Item("file", file.mode, data=file.data))
+            tree.put(tree_path(tree, file.path), RootItem("file", file.mode, data=file.data))
     accounts(tree, epoch)
 
 
@@ -138,7 +138,7 @@ def _add(tree: Tree, file: str, line: str, epoch: int) -> None:
 
 
 def _set(tree: Tree, path: str, text: str) -> None:
-    old = tree.items.get(path, Item("file", 0o644))
+    old = tree.items.get(path, RootItem("file", 0o644))
     tree.items[path] = replace(old, data=text.encode("utf-8", "surrogateescape"), offset=0, size=0, inode="")
 
 

@@ -9,10 +9,10 @@ import os
 import re
 from collections.abc import Iterable
 
-from ..facts.stacks import Box
+from ..facts.stacks import StackFacts
 from ..files import regular
 from ..text.typed import Node
-from .definition import Definition, File, Folder, Part, Step, User
+from .definition import Definition, StackFile, StackFolder, StackPart, StackStep, User
 
 LARGEST = 64 << 20
 """Bytes of a stack's own files, all together; what is larger belongs into a package."""
@@ -23,7 +23,7 @@ _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]*(?:\$architecture)?[a-z0-9+.-]*")
 _NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 
 
-def read(name: str, top: Node, box: Box, folder: str) -> Definition:
+def read(name: str, top: Node, box: StackFacts, folder: str) -> Definition:
     """The definition in a parsed `box.yml`; `folder` is where the files it names are. Raises the document's error."""
     node = top.get("root") or Node({}, top.file, "root", top.fail_with)
     only(node, _ROOT)
@@ -61,16 +61,16 @@ def _yes(node: Node, key: str) -> bool:
     return bool(text == "yes")
 
 
-def _set(name: str, node: Node, folder: str) -> Part:
+def _set(name: str, node: Node, folder: str) -> StackPart:
     only(node, _SET)
     if not _NAME.fullmatch(name):
         node.fail("is not a plain name")
     return _part(name, node, folder)
 
 
-def _part(name: str, node: Node, folder: str) -> Part:
+def _part(name: str, node: Node, folder: str) -> StackPart:
     links, files = _tree(node, folder)
-    return Part(
+    return StackPart(
         name,
         _names(node, "packages"),
         _names(node, "exclude"),
@@ -110,18 +110,22 @@ def _user(name: str, node: Node) -> User:
     return User(name, _number(node, "uid", 10), _number(node, "gid", 10), home, shell)
 
 
-def _folder(path: str, node: Node) -> Folder:
+def _folder(path: str, node: Node) -> StackFolder:
     only(node, {"mode", "uid", "gid"})
     mode = _number(node, "mode", 8) if node.get("mode") else 0o755
-    return Folder(_path(node, path), mode, *(_number(node, key, 10) if node.get(key) else 0 for key in ("uid", "gid")))
+    return StackFolder(
+        _path(node, path), mode, *(_number(node, key, 10) if node.get(key) else 0 for key in ("uid", "gid"))
+    )
 
 
-def _file(path: str, node: Node) -> File:
+def _file(path: str, node: Node) -> StackFile:
     """A file's text, or a table of its `text` and octal `mode`."""
     if isinstance(node.value, str):
-        return File(_path(node, path), node.value.encode())
+        return StackFile(_path(node, path), node.value.encode())
     only(node, {"mode", "text"})
-    return File(_path(node, path), node.str("text").encode(), _number(node, "mode", 8) if node.get("mode") else 0o644)
+    return StackFile(
+        _path(node, path), node.str("text").encode(), _number(node, "mode", 8) if node.get("mode") else 0o644
+    )
 
 
 def _number(node: Node, key: str, base: int) -> int:
@@ -149,36 +153,36 @@ def _pattern(node: Node, text: str) -> str:
 # --- files beside box.yml --------------------------------------------------------------------------------------
 
 
-def _tree(node: Node, folder: str) -> tuple[list[tuple[str, str]], list[File]]:
+def _tree(node: Node, folder: str) -> tuple[list[tuple[str, str]], list[StackFile]]:
     """Links and files of the folder that `tree` names, which is laid over the root."""
     if not node.get("tree"):
         return [], []
     top = _beside(node.at("tree"), node.str("tree"), folder)
     links: list[tuple[str, str]] = []
-    files: list[File] = []
+    files: list[StackFile] = []
     for path, full in _below(top):
         if os.path.islink(full):
             links.append((path, os.readlink(full)))
         else:
             mode = 0o755 if os.stat(full).st_mode & 0o100 else 0o644
-            files.append(File(path, _read(node.at("tree"), full), mode))
+            files.append(StackFile(path, _read(node.at("tree"), full), mode))
     _check_size(node.at("tree"), (file.data for file in files))
     return links, files
 
 
-def _steps(node: Node, folder: str) -> tuple[Step, ...]:
+def _steps(node: Node, folder: str) -> tuple[StackStep, ...]:
     """`script` before `chef`, when there are both."""
     steps = []
     if node.get("script"):
         path = _beside(node.at("script"), node.str("script"), folder)
-        steps.append(Step("script", (("script", _read(node.at("script"), path)),)))
+        steps.append(StackStep("script", (("script", _read(node.at("script"), path)),)))
     if (chef := node.get("chef")) is not None:
         only(chef, {"run_list", "cookbooks", "attributes"})
         steps.append(_chef(chef, folder))
     return tuple(steps)
 
 
-def _chef(node: Node, folder: str) -> Step:
+def _chef(node: Node, folder: str) -> StackStep:
     run_list = tuple(node.strings("run_list"))
     for item in run_list:
         if not re.fullmatch(r"(recipe|role)\[[A-Za-z0-9_:@.-]+\]|[A-Za-z0-9_:@.-]+", item):
@@ -190,7 +194,7 @@ def _chef(node: Node, folder: str) -> Step:
     if node.get("attributes"):
         files["attributes.json"] = _read(node, _beside(node.at("attributes"), node.str("attributes"), folder))
     _check_size(node, files.values())
-    return Step("chef", tuple(sorted(files.items())), run_list)
+    return StackStep("chef", tuple(sorted(files.items())), run_list)
 
 
 def _beside(node: Node, name: str, folder: str) -> str:

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 from ..ecosystems.deb import index as deb_index
 from ..errors import UsageError
 from .errors import UnknownPackage
-from .lock import Lock, Pin
+from .lock import DebPin, StackLock
 
 if TYPE_CHECKING:
     from ..ecosystems.deb.index import DebianMirrors, Index, Stanza
-    from ..ecosystems.record import Web
-    from .definition import Definition, Part
+    from ..ecosystems.record import IndexPages
+    from .definition import Definition, StackPart
 
 _RELATION = re.compile(r"\s*([a-z0-9][a-z0-9+.-]*)(?::[a-z0-9-]+)?\s*(?:\(\s*(<<|<=|=|>=|>>)\s*([^)\s]+)\s*\))?\s*")
 
@@ -37,8 +37,8 @@ class Relation:
 
 
 def pin(
-    definition: Definition, web: Web, mirrors: DebianMirrors, now: int | None = None
-) -> tuple[Lock, tuple[str, ...]]:
+    definition: Definition, web: IndexPages, mirrors: DebianMirrors, now: int | None = None
+) -> tuple[StackLock, tuple[str, ...]]:
     """The lock of a definition, and remarks. `now` (seconds since 1970) lets an index past its Valid-Until be remarked on.
 
     Raises UsageError for a stack without a root of stager's making, UnknownPackage, BadSignature, DigestMismatch, and
@@ -50,18 +50,25 @@ def pin(
         raise UsageError(what, "Lock a stack whose box.yml has a section root.")
     dates: dict[str, str] = {}
     notes: list[str] = []
-    sets: list[tuple[str, str, tuple[Pin, ...]]] = []
+    sets: list[tuple[str, str, tuple[DebPin, ...]]] = []
     for architecture in box.architectures:
         index = _index(definition, web, mirrors, architecture, now, dates)
         notes += index.notes
         sets += [(part.name, architecture, pins) for part, pins in _parts(definition, index, architecture)]
     order = {part.name: place for place, part in enumerate((definition.root, *definition.sets))}
     sets.sort(key=lambda row: (order[row[0]], row[1]))
-    return Lock(definition.name, definition.wishes(), tuple(dates.items()), tuple(sets)), tuple(dict.fromkeys(notes))
+    return StackLock(definition.name, definition.wishes(), tuple(dates.items()), tuple(sets)), tuple(
+        dict.fromkeys(notes)
+    )
 
 
 def _index(
-    definition: Definition, web: Web, mirrors: DebianMirrors, architecture: str, now: int | None, dates: dict[str, str]
+    definition: Definition,
+    web: IndexPages,
+    mirrors: DebianMirrors,
+    architecture: str,
+    now: int | None,
+    dates: dict[str, str],
 ) -> Index:
     """The suite, its -updates and its -security, as `deb_index.merged`; with the date that each signed index states."""
     suite, keyring = definition.box.suite, definition.box.keyring
@@ -91,7 +98,7 @@ def _date(release: str, suite: str) -> str:
     return date.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _parts(definition: Definition, index: Index, architecture: str) -> Iterator[tuple[Part, tuple[Pin, ...]]]:
+def _parts(definition: Definition, index: Index, architecture: str) -> Iterator[tuple[StackPart, tuple[DebPin, ...]]]:
     essential = [stanza.name for stanza in index.values() if stanza.field("Essential") == "yes"]
     # One walk over the whole index; the walks for each part then only see what that one found.
     small = deb_index.Index(_closure(definition, index, (definition.root, *definition.sets), architecture, essential))
@@ -103,7 +110,7 @@ def _parts(definition: Definition, index: Index, architecture: str) -> Iterator[
 
 
 def _complete(
-    definition: Definition, index: Index, parts: Sequence[Part], architecture: str, essential: Sequence[str]
+    definition: Definition, index: Index, parts: Sequence[StackPart], architecture: str, essential: Sequence[str]
 ) -> list[Stanza]:
     """The closure of these parts, checked to need nothing more. Raises UnknownPackage."""
     found = _closure(definition, index, parts, architecture, essential, [n for part in parts for n in part.exclude])
@@ -117,7 +124,7 @@ def _complete(
 def _closure(
     definition: Definition,
     index: Index,
-    parts: Sequence[Part],
+    parts: Sequence[StackPart],
     architecture: str,
     essential: Sequence[str],
     barred: Iterable[str] | None = None,
@@ -129,8 +136,8 @@ def _closure(
     return deb_index.closure(index, [*essential, *asked], definition.root.exclude if barred is None else barred)
 
 
-def _pins(stanzas: Iterable[Stanza]) -> tuple[Pin, ...]:
-    rows = (Pin(s.name, s.version, s.architecture, s.size, s.digest, s.filename) for s in stanzas)
+def _pins(stanzas: Iterable[Stanza]) -> tuple[DebPin, ...]:
+    rows = (DebPin(s.name, s.version, s.architecture, s.size, s.digest, s.filename) for s in stanzas)
     return tuple(sorted(rows, key=lambda row: row.name))
 
 

@@ -18,12 +18,12 @@ from ..errors import UsageError
 from . import debs, guarantees, normalise, sandbox, scripts, tree
 from .build_context import temporary
 from .errors import NotBuilt
-from .lock import Lock, Pin
+from .lock import DebPin, StackLock
 
 if TYPE_CHECKING:
     from ..store import Store
     from .build_context import Making
-    from .definition import Definition, Part
+    from .definition import Definition, StackPart
 
 RECIPE = "root/1"
 """The version of everything in this package that decides a root's bytes; part of every stack's digest."""
@@ -55,7 +55,7 @@ class Root:
     epoch: int
 
 
-def stack_digest(definition: Definition, lock: Lock, architecture: str, sets: Sequence[str] = ()) -> Digest:
+def stack_digest(definition: Definition, lock: StackLock, architecture: str, sets: Sequence[str] = ()) -> Digest:
     """The identity of a stack: a function of its `box.yml`, the files beside it, its lock, and this recipe."""
     parts = chosen(definition, sets)
     pins = lock.pins([part.name for part in parts], architecture)
@@ -63,7 +63,7 @@ def stack_digest(definition: Definition, lock: Lock, architecture: str, sets: Se
     return sha256(canonical_json([RECIPE, architecture, lock.epoch, definition.facts(parts), rows]))
 
 
-def chosen(definition: Definition, sets: Sequence[str]) -> tuple[Part, ...]:
+def chosen(definition: Definition, sets: Sequence[str]) -> tuple[StackPart, ...]:
     """The root and these sets. Raises UsageError for a set or a root that the stack does not define."""
     if not definition.root.packages:
         what = f"stack {definition.name} is not built by stager: its root filesystem is its platform's own"
@@ -75,7 +75,7 @@ def chosen(definition: Definition, sets: Sequence[str]) -> tuple[Part, ...]:
         raise UsageError(f"stack {definition.name} has no set {missing}", f"Sets: {known or 'none'}.") from None
 
 
-def find(definition: Definition, lock: Lock, architecture: str, store: Store, sets: Sequence[str] = ()) -> Root:
+def find(definition: Definition, lock: StackLock, architecture: str, store: Store, sets: Sequence[str] = ()) -> Root:
     """The root that was built of these before. Raises NotBuilt when it is not in the store."""
     stack = stack_digest(definition, lock, architecture, sets)
     found = store.recall("stack-root", stack)
@@ -90,7 +90,7 @@ def find(definition: Definition, lock: Lock, architecture: str, store: Store, se
 
 def build(
     definition: Definition,
-    lock: Lock,
+    lock: StackLock,
     architecture: str,
     making: Making,
     sets: Sequence[str] = (),
@@ -119,7 +119,12 @@ def build(
 
 
 def _made(
-    definition: Definition, lock: Lock, architecture: str, parts: tuple[Part, ...], pins: Sequence[Pin], making: Making
+    definition: Definition,
+    lock: StackLock,
+    architecture: str,
+    parts: tuple[StackPart, ...],
+    pins: Sequence[DebPin],
+    making: Making,
 ) -> Root:
     with ExitStack() as opened:
         raw = opened.enter_context(temporary(making.store))
@@ -141,7 +146,7 @@ def _made(
 
 
 def _install(
-    definition: Definition, architecture: str, pins: Sequence[Pin], epoch: int, making: Making, out: int
+    definition: Definition, architecture: str, pins: Sequence[DebPin], epoch: int, making: Making, out: int
 ) -> None:
     """Have dpkg install exactly these packages, and the tar of the result in `out`."""
     sandbox.program("mmdebstrap", "make a root filesystem")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from ..store import Store
     from .build_context import Making
-    from .definition import Definition, Step
+    from .definition import Definition, StackStep
     from .tree import Tree
 
 _RIGHTS = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETGID", "SETUID", "SETFCAP", "KILL", "SYS_CHROOT")
@@ -45,7 +45,7 @@ _CALLED = {"script": "its script", "chef": "its chef run list"}
 _SPARE = 256 << 20
 
 
-def run(definition: Definition, step: Step, root: Tree, epoch: int, making: Making, out: int) -> Tree:
+def run(definition: Definition, step: StackStep, root: Tree, epoch: int, making: Making, out: int) -> Tree:
     """The root after a step, as a tree over the tar in `out`. Raises StackFailed, and what `sandbox.run` raises."""
     sandbox.program("bwrap", "run a stack's own script")
     command = _command(definition, step, root)
@@ -64,7 +64,7 @@ def run(definition: Definition, step: Step, root: Tree, epoch: int, making: Maki
     return after
 
 
-def _command(definition: Definition, step: Step, root: Tree) -> list[str]:
+def _command(definition: Definition, step: StackStep, root: Tree) -> list[str]:
     if step.kind == "script":
         return ["/bin/sh", "/run/stager/script"]
     program = next((path for path in _CHEF if root.bytes_of(root.resolve(path))), "")
@@ -79,7 +79,7 @@ def _command(definition: Definition, step: Step, root: Tree) -> list[str]:
 
 
 @contextmanager
-def _brought(step: Step, store: Store) -> Iterator[str]:
+def _brought(step: StackStep, store: Store) -> Iterator[str]:
     """A folder with what the step brings along; gone afterwards."""
     folder = store.temp()
     files = dict(step.files)

@@ -21,7 +21,7 @@ _LARGEST = 0o77777777777
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class RootItem:
     """A file, link or folder. A file's bytes are `data`, or `size` bytes at `offset` of the tar it was read from.
 
     Files with the same `inode` (not empty) are one file with several names.
@@ -43,7 +43,7 @@ class Item:
 class Tree:
     """The items of a root by their path, which has no leading and no final slash; `fd` is the tar they were read from."""
 
-    items: dict[str, Item] = field(default_factory=dict)
+    items: dict[str, RootItem] = field(default_factory=dict)
     fd: int = -1
 
     def bytes_of(self, path: str) -> bytes:
@@ -51,7 +51,7 @@ class Tree:
         item = self.items.get(path)
         return b"".join(self.chunks(item)) if item and item.kind == "file" else b""
 
-    def chunks(self, item: Item) -> Iterator[bytes]:
+    def chunks(self, item: RootItem) -> Iterator[bytes]:
         """A file's content in parts. Raises BadArchive when the tar has become shorter."""
         if item.data is not None:
             yield item.data
@@ -64,11 +64,11 @@ class Tree:
             done += len(part)
             yield part
 
-    def put(self, path: str, item: Item) -> None:
+    def put(self, path: str, item: RootItem) -> None:
         """Add or replace an item, with the folders above it."""
         above = os.path.dirname(path)
         while above and above not in self.items:
-            self.items[above] = Item("folder", 0o755)
+            self.items[above] = RootItem("folder", 0o755)
             above = os.path.dirname(above)
         self.items[path] = item
 
@@ -101,12 +101,12 @@ def read(fd: int, label: str) -> Tree:
         if entry.kind == "hardlink":
             _second_name(tree, path, _plain(entry.link, label), label)
         elif entry.kind in ("file", "link", "folder"):
-            tree.items[path] = Item(
+            tree.items[path] = RootItem(
                 entry.kind, entry.mode & 0o7777, entry.uid, entry.gid,
                 entry.link if entry.kind == "link" else "", None, entry.offset + BLOCK, entry.size,
             )  # fmt: skip
     if "" not in tree.items:
-        tree.items[""] = Item("folder", 0o755)
+        tree.items[""] = RootItem("folder", 0o755)
     return tree
 
 
@@ -114,7 +114,7 @@ def _second_name(tree: Tree, path: str, first: str, label: str) -> None:
     item = tree.items.get(first)
     if item is None or item.kind != "file":
         raise BadArchive(label, f"has a hard link {path!r} to something that is not there")
-    shared = Item("file", item.mode, item.uid, item.gid, "", None, item.offset, item.size, item.inode or first)
+    shared = RootItem("file", item.mode, item.uid, item.gid, "", None, item.offset, item.size, item.inode or first)
     tree.items[first] = tree.items[path] = shared
 
 
@@ -156,7 +156,7 @@ def write(tree: Tree, mtime: int, sink: Callable[[bytes], object]) -> int:
     return len(order)
 
 
-def header(name: str, kind: str, item: Item, size: int, target: str, mtime: int) -> bytes:
+def header(name: str, kind: str, item: RootItem, size: int, target: str, mtime: int) -> bytes:
     """An entry's header block, after a PAX header where ustar cannot hold it."""
     raw, link = name.encode("utf-8", "surrogateescape"), target.encode("utf-8", "surrogateescape")
     prefix, front = _split(raw)
@@ -171,11 +171,11 @@ def header(name: str, kind: str, item: Item, size: int, target: str, mtime: int)
     block = _block(front, prefix, item, min(size, _LARGEST), _KINDS[kind], link[:100], mtime)
     if not records:
         return block
-    extended = _block(b"./@PaxHeader", b"", Item("file", 0o644), len(records), b"x", b"", mtime)
+    extended = _block(b"./@PaxHeader", b"", RootItem("file", 0o644), len(records), b"x", b"", mtime)
     return extended + records + bytes(-len(records) % BLOCK) + block
 
 
-def _block(name: bytes, prefix: bytes, item: Item, size: int, kind: bytes, link: bytes, mtime: int) -> bytes:
+def _block(name: bytes, prefix: bytes, item: RootItem, size: int, kind: bytes, link: bytes, mtime: int) -> bytes:
     mode = 0o777 if item.kind == "link" else item.mode
     front = name.ljust(100, b"\0") + b"%07o\0%07o\0%07o\0%011o\0%011o\0" % (mode, item.uid, item.gid, size, mtime)
     back = kind + link.ljust(100, b"\0") + b"ustar\x0000" + bytes(64) + b"0000000\0" * 2 + prefix.ljust(155, b"\0")

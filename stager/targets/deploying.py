@@ -18,7 +18,7 @@ from .. import targets
 from ..droplet.reader import DropletFile, open_droplet
 from ..errors import Cancelled, StagerError, UsageError
 from ..store.errors import DigestMismatch
-from .record import Deployment, Held, Options, Platform
+from .record import DeployRequest, HeldDroplet, Options, Platform
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Outcome:
         }
 
 
-def prepared(aims: Sequence[Aim], context: Deployment) -> Deployment:
+def prepared(aims: Sequence[Aim], context: DeployRequest) -> DeployRequest:
     """The deployment to these aims. Raises UsageError, before any work, for what could not succeed at one of them."""
     if len(set(aims)) < len(aims):
         raise UsageError("an aim is given twice", "Give each once.")
@@ -81,7 +81,7 @@ def prepared(aims: Sequence[Aim], context: Deployment) -> Deployment:
     return context
 
 
-def deploy(path: str, aims: Sequence[Aim], context: Deployment) -> list[Outcome]:
+def deploy(path: str, aims: Sequence[Aim], context: DeployRequest) -> list[Outcome]:
     """Bring the droplet file to every aim, at the same time; one outcome an aim, in their order.
 
     `context` is what `prepared` gave. Raises what opening the droplet raises; what a target raises is its outcome.
@@ -92,7 +92,7 @@ def deploy(path: str, aims: Sequence[Aim], context: Deployment) -> list[Outcome]
         return list(pool.map(lambda aim: _one(path, aim, context), aims))
 
 
-def _one(path: str, aim: Aim, context: Deployment) -> Outcome:
+def _one(path: str, aim: Aim, context: DeployRequest) -> Outcome:
     began = time.monotonic()
     try:
         if context.cancel is not None and context.cancel.is_set():
@@ -113,13 +113,13 @@ def _short(layers: Sequence[str]) -> str:
     return f"{len(layers)} layers " + " ".join(layer[7:15] for layer in layers)
 
 
-def _written(platform: Platform[Any], droplet: DropletFile, where: str, context: Deployment) -> Held:
+def _written(platform: Platform[Any], droplet: DropletFile, where: str, context: DeployRequest) -> HeldDroplet:
     """A format that is a file or folder here."""
     made = platform.export(droplet, where, _options(platform, context), store=context.store)
-    return Held(made.digest, platform.layers(made.path), "read back from what was written")
+    return HeldDroplet(made.digest, platform.layers(made.path), "read back from what was written")
 
 
-def _options(platform: Platform[Any], context: Deployment) -> Options:
+def _options(platform: Platform[Any], context: DeployRequest) -> Options:
     """A target's options: those of the deployment that it knows."""
     known = {field.name for field in fields(platform.options)} & {field.name for field in fields(context)}
     found: Options = platform.options(**{name: getattr(context, name) for name in known})

@@ -24,7 +24,7 @@ _STORED = 65535
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,47}")
 
 
-class Sink:
+class DigestingFile:
     """A file being written, with its SHA-256 and size."""
 
     def __init__(self, output: Output) -> None:
@@ -45,10 +45,10 @@ class Sink:
 
 
 @contextmanager
-def publishing(out: str, stop: Callable[[], bool] = never) -> Iterator[Sink]:
+def publishing(out: str, stop: Callable[[], bool] = never) -> Iterator[DigestingFile]:
     """Write a file that appears at `out` when the block ends well, and not at all otherwise. Raises CannotWrite, Cancelled."""
     with Output(out, stop=stop) as output:
-        yield Sink(output)
+        yield DigestingFile(output)
 
 
 class Gzip:

@@ -92,7 +92,7 @@ class Export(Protocol[O_contra]):
 
 
 @dataclass(frozen=True, slots=True)
-class Deployment:
+class DeployRequest:
     """What the caller of a deployment decides for all its targets, each of which takes what it knows, and the user's setup."""
 
     environ: Mapping[str, str]
@@ -112,7 +112,7 @@ class Deployment:
     """All that the droplet is brought to, for hints."""
 
 
-class Held(NamedTuple):
+class HeldDroplet(NamedTuple):
     """What was found where a droplet was brought to."""
 
     reference: str
@@ -137,6 +137,6 @@ class Platform(Generic[O_co]):
     layers: Callable[[str], tuple[str, ...]]
     output: str
     """What the export is called when nobody names it."""
-    deploy: Callable[[DropletFile, str, Deployment], Held] | None = None
+    deploy: Callable[[DropletFile, str, DeployRequest], HeldDroplet] | None = None
     check: Callable[[str], object] | None = None
     """Raises UsageError when `where` can be no place there, before any work."""

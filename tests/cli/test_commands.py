@@ -19,7 +19,9 @@ BUILDPACKS = load_all()
 NO_LOCK = '{"lockfileVersion": 3, "packages": {}}'
 
 
-def choose(files: Files, names: str = "", overrides: dict[str, str] | None = None, only: str = "") -> commands.Chosen:
+def choose(
+    files: Files, names: str = "", overrides: dict[str, str] | None = None, only: str = ""
+) -> commands.ChosenProcesses:
     tree = SourceTree.of(dict(files))
     found = detection.detect(tree, BUILDPACKS, only=tuple(only.split()))
     return commands.choose(tree, BUILDPACKS, found, frozenset(names.split()), overrides or {})

@@ -20,7 +20,7 @@ from stager import ecosystems
 from stager.digest import sha256
 from stager.ecosystems.graph import Graph
 from stager.ecosystems.installed import Installed
-from stager.ecosystems.record import Ecosystem, Laid, LockRequest, MakeRequest, Wanted
+from stager.ecosystems.record import Ecosystem, Laid, LockRequest, MakeRequest, WantedArtifact
 from stager.errors import StagerError
 from stager.facts import stacks
 from stager.model import Artifact, Plan, Reason, Runtime
@@ -239,10 +239,10 @@ def test_damage_of_an_archive_is_an_error_of_its_own(one: Ecosystem, tmp_path: P
 def test_where_an_artifact_may_be_is_on_its_own_index(one: Ecosystem) -> None:
     hosts = {"pypi.example", "npm.example", "deb.example", f"{one.name}.example"}
     hint = "https://files.example/shop"
-    found = [url for url in one.locate(Wanted(item(one), INDEXES, Silent, hint)) if url]
+    found = [url for url in one.locate(WantedArtifact(item(one), INDEXES, Silent, hint)) if url]
     assert hint in found or len(found) == 1
     assert all(re.match(r"https://([a-z.]+)/", url)[1] in {*hosts, "files.example"} for url in found)  # type: ignore[index]
-    assert [url for url in one.locate(Wanted(item(one), INDEXES, Silent)) if "files.example" in url] == []
+    assert [url for url in one.locate(WantedArtifact(item(one), INDEXES, Silent)) if "files.example" in url] == []
     assert one.page is None or one.page(INDEXES).startswith("https://")
 
 

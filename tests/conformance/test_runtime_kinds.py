@@ -22,10 +22,10 @@ from stager.net.errors import Unreachable
 from stager.net.indexes import Indexes
 from stager.planning import buildpacks, layouts
 from stager.runtimes import ended
-from stager.runtimes.chosen import Chosen
+from stager.runtimes.chosen import ChosenRuntime
 from stager.runtimes.errors import VersionError
 from stager.runtimes.record import RuntimeKind, RuntimeRequest
-from stager.runtimes.version_requests import Request
+from stager.runtimes.version_requests import VersionRequest
 from stager.text.resources import is_input
 
 WHY = Reason("a test", "asks.txt", 1)
@@ -66,9 +66,9 @@ def packs(one: RuntimeKind) -> list[Any]:
     ]
 
 
-def choose(one: RuntimeKind, stack: str, web: Silent) -> Chosen | StagerError:
+def choose(one: RuntimeKind, stack: str, web: Silent) -> ChosenRuntime | StagerError:
     """What is chosen where no index answers, or why nothing is; beside a runtime that it may be a part of."""
-    beside = {other: Chosen(Runtime(other, "1.2.3", "x", (0, 0), WHY), ()) for other in runtimes.MODULES}
+    beside = {other: ChosenRuntime(Runtime(other, "1.2.3", "x", (0, 0), WHY), ()) for other in runtimes.MODULES}
     indexes = Indexes(npm_registry="https://npm.example", debian_mirror="https://deb.example")
     try:
         return one.choose(RuntimeRequest((), box.load(stack), web, indexes, beside=beside))
@@ -166,7 +166,7 @@ def test_what_is_no_version_is_refused_or_read(one: RuntimeKind) -> None:
             assert found.reason == WHY
 
 
-def read_or_refused(one: RuntimeKind, text: str) -> Request | VersionError:
+def read_or_refused(one: RuntimeKind, text: str) -> VersionRequest | VersionError:
     try:
         return one.parse(text, WHY)
     except VersionError as error:

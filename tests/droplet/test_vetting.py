@@ -13,7 +13,7 @@ from stager.ecosystems.pypi import former, unpack
 from stager.ecosystems.record import Laid
 from stager.errors import BadLock
 from stager.formats.archive import content_bytes
-from stager.formats.tar import Entry
+from stager.formats.tar import PieceFile
 from stager.model import Artifact, Plan
 from stager.planning.buildpacks import load
 from stager.planning.detection import options
@@ -23,7 +23,7 @@ PLACE = ".stager/pypi"
 
 
 def found(name: str, text: str) -> dict[str, str]:
-    return former.imports([Entry(f"{PLACE}/{name}", text.encode())], PLACE)
+    return former.imports([PieceFile(f"{PLACE}/{name}", text.encode())], PLACE)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from stager.formats.errors import BadArchive, CodecChanged
 from stager.formats.tar import Unpacked
 from stager.model import Artifact, Stack
 from stager.planning.layouts import recipe
-from stager.runtimes.chosen import Chosen
+from stager.runtimes.chosen import ChosenRuntime
 
 TRIPLET = "x86_64-linux-gnu"
 PROGRAM = make_elf(needed=["libz.so.1", "libc.so.6"], interpreter="/lib64/ld-linux-x86-64.so.2")
@@ -290,7 +290,7 @@ def write(found: Unpacked, root: Path) -> int:
     return total
 
 
-def install(chosen: Chosen, suite: str, root: Path, blobs: Path) -> int:
+def install(chosen: ChosenRuntime, suite: str, root: Path, blobs: Path) -> int:
     """Fetch, check and unpack a chosen runtime with its links and files. Returns the bytes kept."""
     mirrors, total = real_mirrors(suite), 0
     for item in chosen.artifacts:

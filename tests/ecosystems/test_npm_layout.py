@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stager.ecosystems.npm import layout
-from stager.ecosystems.npm.graph import LINK, Graph, Unit
+from stager.ecosystems.npm.graph import LINK, NpmGraph, Unit
 from stager.errors import BadLock
 
 Tree = tuple[dict[str, str], dict[str, str]]
@@ -20,7 +20,7 @@ def unit(key: str, *needs: str, peers: tuple[str, ...] = ()) -> Unit:
 
 
 def hoist(root: Unit, *units: Unit, homes: dict[str, Unit] | None = None) -> Tree:
-    graph = Graph({"": root, **(homes or {})}, {f"{one.name}@{one.version}": one for one in units})
+    graph = NpmGraph({"": root, **(homes or {})}, {f"{one.name}@{one.version}": one for one in units})
     return layout.hoist(graph, "yarn.lock")
 
 
@@ -39,7 +39,7 @@ def found_by_node(place: str, name: str, tree: Tree) -> str | None:
         place = place.rpartition("/")[0]
 
 
-def check(graph: Graph, tree: Tree) -> None:
+def check(graph: NpmGraph, tree: Tree) -> None:
     """Every need of every package that is placed, and of every home, resolves to what it should."""
     owners = [*graph.homes.items(), *((place, graph.units[key]) for place, key in tree[0].items())]
     for place, one in owners:
@@ -118,7 +118,7 @@ def test_a_cycle_of_conflicting_versions_ends_in_a_link() -> None:
     ]
     root = unit("app@1", "a@3", "b@3", "x@1")
     tree = hoist(root, *units)
-    check(Graph({"": root}, {f"{one.name}@{one.version}": one for one in units}), tree)
+    check(NpmGraph({"": root}, {f"{one.name}@{one.version}": one for one in units}), tree)
     assert tree[1]
     assert all(path.startswith(f"{target}/") and target in tree[0] for path, target in tree[1].items())
 
@@ -171,7 +171,7 @@ def test_a_need_without_a_package_is_an_error() -> None:
 
 
 @st.composite
-def graphs(draw: st.DrawFn) -> Graph:
+def graphs(draw: st.DrawFn) -> NpmGraph:
     """Few names and versions, so that conflicts and cycles are frequent; up to three workspaces, one inside another."""
     names = ["a", "b", "c", "@s/d", "e"]
     ids = [f"{name}@{version}" for name in names for version in ("1", "2", "3")]
@@ -188,19 +188,19 @@ def graphs(draw: st.DrawFn) -> Graph:
     units = {
         key: Unit(key.rpartition("@")[0], needs([]), frozenset(), frozenset(), key.rpartition("@")[2]) for key in ids
     }
-    return Graph({"": Unit("app", needs(paths)), **homes}, units)
+    return NpmGraph({"": Unit("app", needs(paths)), **homes}, units)
 
 
 @settings(max_examples=150, deadline=None)
 @given(graphs())
-def test_node_finds_what_the_lock_says_in_every_graph(graph: Graph) -> None:
+def test_node_finds_what_the_lock_says_in_every_graph(graph: NpmGraph) -> None:
     check(graph, layout.hoist(graph, "yarn.lock"))
 
 
 @settings(max_examples=50, deadline=None)
 @given(graphs())
-def test_the_order_of_the_lock_does_not_matter(graph: Graph) -> None:
-    backwards = Graph(
+def test_the_order_of_the_lock_does_not_matter(graph: NpmGraph) -> None:
+    backwards = NpmGraph(
         dict(list(graph.homes.items())[::-1]),
         {
             key: Unit(one.name, dict(list(one.needs.items())[::-1]), one.wants, one.peers, one.version)

@@ -9,7 +9,7 @@ from npm_cases import AMD64, ARM64, digest, sri, tree
 
 from stager.ecosystems import npm
 from stager.ecosystems.npm.pnpm_layout import folder_name, split_peers
-from stager.ecosystems.npm.pnpm_settings import Settings, matches
+from stager.ecosystems.npm.pnpm_settings import PnpmSettings, matches
 from stager.errors import BadLock, BadManifest, NeedsBuild, StagerError, Unpinned
 from stager.model import Artifact, Locked, Stack
 
@@ -156,7 +156,7 @@ def test_plug_and_play_is_refused_with_the_cure() -> None:
     ],
 )
 def test_store_folders_are_named_as_pnpm_names_them(key: str, major: int, name: str) -> None:
-    made = folder_name(key, Settings("isolated", major, (), (), 120))
+    made = folder_name(key, PnpmSettings("isolated", major, (), (), 120))
     if major == 10:
         assert (made[:17], len(made)) == (name[:17], len(name))
     else:
@@ -165,7 +165,7 @@ def test_store_folders_are_named_as_pnpm_names_them(key: str, major: int, name: 
 
 @pytest.mark.parametrize(("major", "mark"), [(9, 26), (10, 32)])
 def test_long_store_folders_are_cut_to_the_limit(major: int, mark: int) -> None:
-    made = folder_name(f"x@1.0.0({'y' * 200}@1.0.0)", Settings("isolated", major, (), (), 120))
+    made = folder_name(f"x@1.0.0({'y' * 200}@1.0.0)", PnpmSettings("isolated", major, (), (), 120))
     assert (len(made), made[: 120 - mark - 1], made[120 - mark - 1]) == (
         120,
         ("x@1.0.0_" + "y" * 200)[: 120 - mark - 1],

@@ -10,7 +10,7 @@ from packaging.markers import default_environment
 from packaging.tags import Tag
 
 from stager.ecosystems.pypi import Target
-from stager.ecosystems.pypi.pins import File, best_wheel
+from stager.ecosystems.pypi.pins import DistributionFile, best_wheel
 from stager.ecosystems.pypi.target import Markers, marker_environment, platforms, tag_ranks, with_extras_set
 from stager.errors import BadLock
 from stager.model import Stack
@@ -25,7 +25,7 @@ def target(stack: Stack = DEBIAN, python: tuple[int, int] = (3, 11), full: str =
 
 
 def best(names: list[str], where: Target) -> str | None:
-    found = best_wheel([File(name, "sha256:" + "0" * 64) for name in names], tag_ranks(where))
+    found = best_wheel([DistributionFile(name, "sha256:" + "0" * 64) for name in names], tag_ranks(where))
     return found.filename if found else None
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from stager.ecosystems.pypi import IndexFile, Target
 from stager.ecosystems.pypi.lookup import Keep
-from stager.ecosystems.pypi.pins import File, Pin, Reading, select
+from stager.ecosystems.pypi.pins import DistributionFile, Pin, Reading, select
 from stager.ecosystems.pypi.unbuilt import SIBLINGS, why
 from stager.errors import NeedsBuild
 from stager.facts import stacks
@@ -32,7 +32,7 @@ WHYS = {
 
 @pytest.mark.parametrize("names", WHYS)
 def test_for_what_there_are_wheels_is_said(names: str) -> None:
-    assert why([File(name, HASH) for name in names.split()], TARGET) == WHYS[names]
+    assert why([DistributionFile(name, HASH) for name in names.split()], TARGET) == WHYS[names]
 
 
 class Index:
@@ -52,7 +52,7 @@ class Index:
 
 
 def hint(name: str, *files: str, index: Index | None = None, version: str = "1.0") -> str:
-    pin = Pin(name, version, tuple(File(file, HASH) for file in files or (f"{name}-{version}.tar.gz",)))
+    pin = Pin(name, version, tuple(DistributionFile(file, HASH) for file in files or (f"{name}-{version}.tar.gz",)))
     with pytest.raises(NeedsBuild) as caught:
         select(Reading((pin,)), TARGET, "poetry.lock", lookup=index)
     return caught.value.hint

@@ -21,7 +21,7 @@ from stager.formats.errors import BadArchive
 from stager.model import Artifact, Reason
 from stager.planning.layouts import recipe
 from stager.runtimes import releases
-from stager.runtimes.chosen import Chosen
+from stager.runtimes.chosen import ChosenRuntime
 
 PROGRAM = make_elf(needed=["libc.so.6"], interpreter="/lib64/ld-linux-x86-64.so.2")
 MANIFEST = b'{"name": "demo", "version": "1.0.0"}'
@@ -198,7 +198,7 @@ def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
 STACK = stacks.load("debian-12")
 
 
-def install(chosen: Chosen, root: Path) -> None:
+def install(chosen: ChosenRuntime, root: Path) -> None:
     """Fetch, check and unpack a chosen runtime with its links."""
     import hashlib
 

@@ -41,7 +41,7 @@ class World:
         with open_droplet(str(self.made.path)) as droplet:
             return attesting.attest(droplet, [self.people[n] for n in who], builder).dumps()
 
-    def check(self, *files: bytes, k: int = 1, plan: str = "", source: str = "") -> attesting.Checked:
+    def check(self, *files: bytes, k: int = 1, plan: str = "", source: str = "") -> attesting.Agreement:
         rows = [(f"{n}.json", data) for n, data in enumerate(files)]
         return attesting.check(self.made.digest, rows, self.trusted, k, plan=plan, source=source)
 

@@ -82,7 +82,7 @@ def test_keyrings_are_the_named_keys_and_every_file_is_used() -> None:
 
 
 def test_a_box_is_read_in_full(keyrings: str) -> None:
-    assert stacks.parse("demo", GOOD, keyrings) == stacks.Box(
+    assert stacks.parse("demo", GOOD, keyrings) == stacks.StackFacts(
         "demo",
         "A test",
         "debian",

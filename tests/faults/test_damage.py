@@ -21,7 +21,7 @@ from stager.ecosystems.errors import Mislabelled
 from stager.ecosystems.pypi import wheel
 from stager.errors import BadLock
 from stager.evidence.bundle import exporting, importing
-from stager.formats.archive import Archive, Held, read_zip
+from stager.formats.archive import Archive, HeldArchive, read_zip
 from stager.model import Reason, Runtime
 from stager.net.errors import NotCached
 from stager.planning import lockfile
@@ -203,7 +203,7 @@ def test_bytes_that_change_between_hashing_and_unpacking(
     path = store / "v1/blobs/sha256" / blob
     done: list[int] = []
 
-    def after(source: str | Held, label: str) -> Archive:
+    def after(source: str | HeldArchive, label: str) -> Archive:
         if label.startswith("gamma") and not done:
             done.append(1)
             if how == "in place":

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from command import in_process
 
-from stager.local.doctor import Finding, examine, kvm_works
+from stager.local.doctor import DoctorFinding, examine, kvm_works
 from stager.store import Store
 
 
-def found(tmp_path: Path, path: str, **environ: str) -> dict[str, Finding]:
+def found(tmp_path: Path, path: str, **environ: str) -> dict[str, DoctorFinding]:
     store = Store(str(tmp_path / "store"))
     return {finding.name: finding for finding in examine(store, {"PATH": path, **environ})}
 

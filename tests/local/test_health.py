@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from stager.local.health import CRITICAL, OK, UNKNOWN, WARNING, Verdict, from_manifest, probe, wait
+from stager.local.health import CRITICAL, OK, UNKNOWN, WARNING, HealthVerdict, from_manifest, probe, wait
 from stager.planning.detection.appconfig import Health
 
 
@@ -96,17 +96,17 @@ def test_a_command_that_cannot_be_run_is_unknown() -> None:
 
 
 def test_the_line_is_one_line_with_performance_data() -> None:
-    line = Verdict(CRITICAL, "a|b\nc", 0.0123).line()
+    line = HealthVerdict(CRITICAL, "a|b\nc", 0.0123).line()
     assert line == "STAGER CRITICAL - a/b c | time=0.012s;;;0"
 
 
 def test_waiting_ends_when_it_is_good_when_time_is_over_and_when_nothing_lives() -> None:
-    answers = iter([Verdict(CRITICAL, "1"), Verdict(CRITICAL, "2"), Verdict(OK, "3")])
+    answers = iter([HealthVerdict(CRITICAL, "1"), HealthVerdict(CRITICAL, "2"), HealthVerdict(OK, "3")])
     assert wait(lambda: next(answers), 10, pause=0).text == "3"
     began = time.monotonic()
-    assert wait(lambda: Verdict(CRITICAL, "no"), 0.3, pause=0.05).status == CRITICAL
+    assert wait(lambda: HealthVerdict(CRITICAL, "no"), 0.3, pause=0.05).status == CRITICAL
     assert 0.25 < time.monotonic() - began < 5
-    assert wait(lambda: Verdict(CRITICAL, "dead"), 60, alive=lambda: False).text == "dead"
+    assert wait(lambda: HealthVerdict(CRITICAL, "dead"), 60, alive=lambda: False).text == "dead"
 
 
 @pytest.mark.parametrize(

@@ -18,11 +18,11 @@ from stager.net.indexes import Indexes
 from stager.net.indexes.origins import Origin
 from stager.net.patience import Patience
 from stager.store import Store
-from stager.targets.cloudfoundry.login import Login as CfLogin
-from stager.targets.cloudfoundry.session import Session as CfSession
-from stager.targets.cloudfoundry.settings import Settings, Waiting
-from stager.targets.heroku.api import Api as Heroku
-from stager.targets.heroku.login import Login as HerokuLogin
+from stager.targets.cloudfoundry.login import CfLogin as CfLogin
+from stager.targets.cloudfoundry.session import CfSession as CfSession
+from stager.targets.cloudfoundry.settings import CfSettings, CfWaiting
+from stager.targets.heroku.api import HerokuApi as Heroku
+from stager.targets.heroku.login import HerokuLogin as HerokuLogin
 from stager.targets.oci.registry.access import Access
 from stager.targets.oci.registry.client import Client
 
@@ -54,8 +54,8 @@ class Asking:
         one = Artifact("pkg:npm/x@1.0.0", "x-1.0.0.tgz", Digest(ZERO), "npm/1", ("x",), None, f"{self.url}/x")
         plain = self.url.startswith("http:")
         access = Access(patience=patience, plain_http=plain, cancel=self.cancel)
-        waiting = Waiting(**self.patience)
-        settings = Settings(CfLogin(self.url, "o", "s", access_token="bearer x"), waiting=waiting, cancel=self.cancel)
+        waiting = CfWaiting(**self.patience)
+        settings = CfSettings(CfLogin(self.url, "o", "s", access_token="bearer x"), waiting=waiting, cancel=self.cancel)
         stopping = self.cancel.is_set
 
         def manifest() -> None:

@@ -31,11 +31,11 @@ from stager.net.indexes import Indexes
 from stager.net.indexes.origins import Origin
 from stager.net.patience import Patience
 from stager.store import Store
-from stager.targets.cloudfoundry.login import Login as CfLogin
-from stager.targets.cloudfoundry.session import Session as CfSession
-from stager.targets.cloudfoundry.settings import Settings, Waiting
-from stager.targets.heroku.api import Api as Heroku
-from stager.targets.heroku.login import Login as HerokuLogin
+from stager.targets.cloudfoundry.login import CfLogin as CfLogin
+from stager.targets.cloudfoundry.session import CfSession as CfSession
+from stager.targets.cloudfoundry.settings import CfSettings, CfWaiting
+from stager.targets.heroku.api import HerokuApi as Heroku
+from stager.targets.heroku.login import HerokuLogin as HerokuLogin
 from stager.targets.oci.image import Blob
 from stager.targets.oci.registry.access import Access
 from stager.targets.oci.registry.client import Client
@@ -154,7 +154,7 @@ class Clients:
             act(client)
 
     def platform(self, login: CfLogin, path: str) -> None:
-        with CfSession(Settings(login, self.outside, Waiting(**SHORT))) as session:  # type: ignore[arg-type]
+        with CfSession(CfSettings(login, self.outside, CfWaiting(**SHORT))) as session:  # type: ignore[arg-type]
             session.download(path, what="it", take=lambda _: None, limit=9)
 
     def heroku(self, act: Callable[[Heroku], object]) -> None:

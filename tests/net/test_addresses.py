@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from stager.net import addresses
-from stager.net.addresses import Policy, Refused, allowances, is_plain, is_public, open_connection
+from stager.net.addresses import AddressRefused, Policy, allowances, is_plain, is_public, open_connection
 
 CLOSED = [
     *("0.0.0.0", "0.1.2.3", "10.0.0.1", "100.64.0.1", "100.100.100.200", "127.0.0.1", "127.255.0.1", "169.254.169.254"),
@@ -119,7 +119,7 @@ def never(_: socket.socket) -> None:
 def test_a_name_is_resolved_once_and_every_answer_judged(monkeypatch: pytest.MonkeyPatch, listener: int) -> None:
     names = Names(monkeypatch, rebinding=[["127.0.0.1"], ["8.8.8.8"]], mixed=[["8.8.8.8", "10.0.0.1"]])
     for name in ("rebinding.example", "mixed.example"):
-        with pytest.raises(Refused, match="leads to an address that is not public"):
+        with pytest.raises(AddressRefused, match="leads to an address that is not public"):
             open_connection(name, listener, Policy(), opened=never)
     assert names.asked == ["rebinding.example", "mixed.example"]
 
@@ -128,7 +128,7 @@ def test_an_origin_of_the_operator_may_be_anywhere_and_no_other_port(listener: i
     policy = Policy(frozenset({("http", "127.0.0.1", listener)}))
     open_connection("127.0.0.1", listener, policy, scheme="http").close()
     for host, port, scheme in (("127.0.0.1", listener, "https"), ("127.0.0.1", 1, "http"), ("127.1", listener, "http")):
-        with pytest.raises(Refused):
+        with pytest.raises(AddressRefused):
             open_connection(host, port, policy, scheme=scheme, opened=never)
 
 
@@ -136,7 +136,7 @@ def test_an_allowed_network_holds_for_what_names_resolve_to(monkeypatch: pytest.
     Names(monkeypatch, inside=[["127.0.0.1"]], outside=[["127.0.0.1", "10.0.0.1"]])
     policy = Policy(allowed=("127.0.0.0/8",))
     open_connection("inside.example", listener, policy).close()
-    with pytest.raises(Refused):
+    with pytest.raises(AddressRefused):
         open_connection("outside.example", listener, policy, opened=never)
 
 
@@ -151,9 +151,9 @@ def test_a_gateway_that_answers_every_name_with_one_address_that_is_nobodys(monk
     policy = Policy(gateways=lambda: [("https", "index.example", 443)])
     assert [one[3] for one in addresses.judge("files.example", 443, policy)] == [("203.0.113.80", 443)]
     for host in ("other.example", "inner.example", "203.0.113.80"):
-        with pytest.raises((Refused, socket.gaierror)):
+        with pytest.raises((AddressRefused, socket.gaierror)):
             addresses.judge(host, 443, policy)
-    with pytest.raises(Refused):
+    with pytest.raises(AddressRefused):
         addresses.judge("files.example", 443, Policy())
 
 

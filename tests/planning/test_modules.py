@@ -12,7 +12,7 @@ from stager.errors import BadManifest, StagerError
 from stager.planning import detection
 from stager.planning.buildpacks import load_all
 from stager.planning.detection import commands
-from stager.planning.detection.matching import Facts
+from stager.planning.detection.matching import AppFacts
 from stager.planning.detection.modules import program
 from stager.text.source_lines import json_line
 from stager.tree import SourceTree
@@ -49,7 +49,7 @@ MAINS = {
 def test_main_leads_where_node_looks(main: str) -> None:
     expected, files = MAINS[main]
     contents = {"package.json": json.dumps({"main": main}), **dict.fromkeys(files, SERVER)}
-    assert program(Facts(SourceTree.of(dict(contents))), ".") == expected
+    assert program(AppFacts(SourceTree.of(dict(contents))), ".") == expected
     assert web(contents) == f"node {expected}"
     for start in ("node .", "node ./"):
         started = {**contents, "package.json": json.dumps({"main": main, "scripts": {"start": start}})}
@@ -64,7 +64,7 @@ def test_a_folder_s_own_package_json_names_its_program() -> None:
 
 @pytest.mark.parametrize("main", [None, 3, ["a.js"], "../out.js", "/etc/passwd"])
 def test_a_main_that_names_nothing_of_the_app_is_passed_over(main: object) -> None:
-    facts = Facts(SourceTree.of({"package.json": json.dumps({"main": main}), "index.js": SERVER}))
+    facts = AppFacts(SourceTree.of({"package.json": json.dumps({"main": main}), "index.js": SERVER}))
     assert program(facts, ".") == "index.js"
 
 

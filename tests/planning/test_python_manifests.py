@@ -14,7 +14,7 @@ from stager.model import Detection, Reason
 from stager.net.indexes import Indexes
 from stager.planning import detection, inputs, plan
 from stager.planning.buildpacks import load
-from stager.planning.detection.matching import Facts
+from stager.planning.detection.matching import AppFacts
 from stager.runtimes import kind
 from stager.tree import Link, SourceTree
 
@@ -125,7 +125,7 @@ def test_lists_in_a_folder_are_pointed_to() -> None:
 def test_the_python_that_setup_cfg_asks_for() -> None:
     def asked(**files: str) -> list[str]:
         tree = SourceTree.of({name.replace("_", "."): text for name, text in files.items()})
-        return [one.text for read in kind("python").sources for one in read(Facts(tree))]
+        return [one.text for read in kind("python").sources for one in read(AppFacts(tree))]
 
     assert asked(setup_cfg=SETUP_CFG) == [">=3.12"]
     assert asked(setup_cfg=SETUP_CFG, pyproject_toml='[project]\nrequires-python = ">=3.11"\n') == [">=3.11"]

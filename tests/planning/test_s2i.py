@@ -29,7 +29,7 @@ SITE = json.dumps(
 NODE: dict[str, str | Executable] = {"package.json": SITE, "server.js": "", "other.js": ""}
 
 
-def choose(files: dict[str, str | Executable], text: str, names: str = "flask gunicorn") -> commands.Chosen:
+def choose(files: dict[str, str | Executable], text: str, names: str = "flask gunicorn") -> commands.ChosenProcesses:
     tree = SourceTree.of({**files, ".s2i/environment": text})
     return commands.choose(tree, BUILDPACKS, detection.detect(tree, BUILDPACKS), frozenset(names.split()))
 

@@ -17,7 +17,7 @@ from stager.errors import Cancelled
 from stager.net.indexes import Indexes
 from stager.net.indexes.origins import Origin
 from stager.resolving import confined
-from stager.resolving.confined import Done, Scratch, base_python
+from stager.resolving.confined import ConfinedRun, Scratch, base_python
 
 LOOK = """\
 import json, os, socket, urllib.request
@@ -99,7 +99,7 @@ def test_without_a_sandbox(secret: Path, monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert told == ["the resolver runs without a sandbox: bubblewrap is not here, or may make no namespaces"]
 
 
-def run(code: str, cancel: threading.Event | None = None) -> Done:
+def run(code: str, cancel: threading.Event | None = None) -> ConfinedRun:
     with confined.scratch(Indexes(), cancel=cancel) as scratch:
         return scratch.run("x.lock", [base_python(), "-I", "-c", code], {})
 

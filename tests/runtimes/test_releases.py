@@ -20,7 +20,7 @@ def test_python_lines_are_newest_first() -> None:
 def test_node_lines_say_what_they_need() -> None:
     table = releases.read("nodejs")
     assert list(table.supported) == ["26", "24", "22"]
-    assert table.supported["24"] == releases.Line(
+    assert table.supported["24"] == releases.ReleaseLine(
         "2028-04", "2025-10", "11", (2, 28), frozenset({"libstdc++.so.6", "libgcc_s.so.1"})
     )
     assert not table.supported.keys() & table.ended.keys()

@@ -16,7 +16,7 @@ from stager.facts import stacks
 from stager.model import Artifact, Plan, Reason, Runtime, Stack
 from stager.net.errors import Unreachable
 from stager.runtimes import releases
-from stager.runtimes.chosen import Chosen
+from stager.runtimes.chosen import ChosenRuntime
 from stager.runtimes.errors import NoRuntime, VersionError
 from stager.runtimes.standalone import pbs_url
 
@@ -33,7 +33,7 @@ def asked(*texts: str) -> list[tuple[str, Reason]]:
     return [(text, Reason("asked for", f"{'abc'[index]}.toml", index + 1)) for index, text in enumerate(texts)]
 
 
-def plan(stack: Stack, *chosen: Chosen) -> Plan:
+def plan(stack: Stack, *chosen: ChosenRuntime) -> Plan:
     """A plan that holds these choices and nothing else."""
     artifacts = tuple(item for one in chosen for item in one.artifacts)
     runtimes = tuple(one.runtime for one in chosen)
@@ -45,7 +45,7 @@ def archive(monkeypatch: pytest.MonkeyPatch) -> Pages:
     """A signed archive with what debian-12 and heroku-24 list; the boxes trust its key in place of Debian's."""
     real = stacks.read
 
-    def trusting(name: str) -> stacks.Box:
+    def trusting(name: str) -> stacks.StackFacts:
         return replace(real(name), keyring=keyring("archive") if real(name).suite else b"")
 
     monkeypatch.setattr(stacks, "read", trusting)
@@ -334,7 +334,7 @@ def registry() -> Pages:
 def test_node_is_the_newest_of_the_newest_long_term_line(registry: Pages) -> None:
     chosen = choose_node([], DEBIAN, registry, REGISTRY + "/")
     why = Reason("Node's own build; the app asks for no version")
-    assert chosen == Chosen(
+    assert chosen == ChosenRuntime(
         Runtime("node", "26.3.0", "npm", (2, 28), why),
         (
             Artifact(

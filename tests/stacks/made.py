@@ -11,7 +11,7 @@ from filelock import FileLock
 
 from stager.stacks import find, lock, root
 from stager.stacks.definition import Definition
-from stager.stacks.lock import Lock
+from stager.stacks.lock import StackLock
 from stager.stacks.root import Root
 from stager.store import Store
 
@@ -68,7 +68,7 @@ def archive(stanzas: dict[str, list[str]] | None = None, *, by: str = "archive",
     return web
 
 
-def built(shared: Path, stack: str = "debian-12") -> tuple[Definition, Lock, Root, Store]:
+def built(shared: Path, stack: str = "debian-12") -> tuple[Definition, StackLock, Root, Store]:
     """A shipped stack, locked afresh and built once for all tests of a run; and the store it is in."""
     place = shared / "stacks"
     place.mkdir(exist_ok=True)

@@ -61,8 +61,8 @@ def test_how_bytes_arrive_does_not_show_in_a_compressed_box() -> None:
     assert done.stdout == data
 
 
-def offer(provider: str, text: str = "x") -> catalog.Offer:
-    return catalog.Offer(provider, "amd64", f"file:///b/{provider}.box", hashlib.sha256(text.encode()).hexdigest())
+def offer(provider: str, text: str = "x") -> catalog.BoxOffer:
+    return catalog.BoxOffer(provider, "amd64", f"file:///b/{provider}.box", hashlib.sha256(text.encode()).hexdigest())
 
 
 def test_a_catalog_says_where_each_box_is_and_what_its_digest_must_be() -> None:

@@ -21,7 +21,7 @@ from stager.files.errors import ProgramMissing
 from stager.stacks import disks, ext4, guest, tools, vmdk
 from stager.stacks.errors import StackFailed
 from stager.stacks.root import Root
-from stager.stacks.tree import Item, Tree
+from stager.stacks.tree import RootItem, Tree
 
 EPOCH = 1795227046
 UUID = "11111111-2222-8333-8444-555555555555"
@@ -181,22 +181,22 @@ def qemu(*arguments: object) -> str:
 
 def tree() -> Tree:
     """All kinds of entries, with names that a script could trip over."""
-    made = Tree({"": Item("folder", 0o755)})
-    shared = Item("file", 0o755, data=b"#!/bin/sh\n" * 1000, inode="usr/bin/one")
+    made = Tree({"": RootItem("folder", 0o755)})
+    shared = RootItem("file", 0o755, data=b"#!/bin/sh\n" * 1000, inode="usr/bin/one")
     for path, item in {
         "usr/bin/one": shared,
         "usr/bin/two": shared,
         "usr/bin/three": shared,
-        "usr/bin/su": Item("file", 0o4755, data=b"su"),
-        "bin": Item("link", 0o777, target="usr/bin"),
-        "etc/empty": Item("file", 0o640, 0, 42, data=b""),
-        "etc/a \"quoted\" 'name'": Item("file", 0o644, data=b"quoted"),
-        "etc/back\\slash\\x2d$HOME;#": Item("link", 0o777, target='to "somewhere" ' + "far/" * 30),
-        "home/vagrant/.ssh": Item("folder", 0o700, 1000, 1000),
-        "home/vagrant/.ssh/authorized_keys": Item("file", 0o600, 1000, 1000, data=b"key\n"),
-        "home/żółw": Item("file", 0o644, 70000, 70000, data=random.Random(1).randbytes(300_000)),
-        "tmp": Item("folder", 0o1777),
-        "var/holes": Item("file", 0o644, data=b"a" + bytes(200_000) + b"b"),
+        "usr/bin/su": RootItem("file", 0o4755, data=b"su"),
+        "bin": RootItem("link", 0o777, target="usr/bin"),
+        "etc/empty": RootItem("file", 0o640, 0, 42, data=b""),
+        "etc/a \"quoted\" 'name'": RootItem("file", 0o644, data=b"quoted"),
+        "etc/back\\slash\\x2d$HOME;#": RootItem("link", 0o777, target='to "somewhere" ' + "far/" * 30),
+        "home/vagrant/.ssh": RootItem("folder", 0o700, 1000, 1000),
+        "home/vagrant/.ssh/authorized_keys": RootItem("file", 0o600, 1000, 1000, data=b"key\n"),
+        "home/żółw": RootItem("file", 0o644, 70000, 70000, data=random.Random(1).randbytes(300_000)),
+        "tmp": RootItem("folder", 0o1777),
+        "var/holes": RootItem("file", 0o644, data=b"a" + bytes(200_000) + b"b"),
     }.items():
         made.put(path, item)
     return made
@@ -254,7 +254,7 @@ def test_a_file_system_is_the_same_wherever_its_files_come_from(tmp_path: Path) 
 @pytest.mark.tools
 def test_a_name_that_debugfs_cannot_read_is_refused(tmp_path: Path) -> None:
     made = tree()
-    made.put("etc/two\nlines", Item("file", 0o644, data=b""))
+    made.put("etc/two\nlines", RootItem("file", 0o644, data=b""))
     with pytest.raises(StackFailed, match="holds a line break"):
         make(tmp_path, made)
 
@@ -262,8 +262,8 @@ def test_a_name_that_debugfs_cannot_read_is_refused(tmp_path: Path) -> None:
 @pytest.mark.tools
 def test_what_a_program_says_is_told(tmp_path: Path) -> None:
     """A file system too small for its files: debugfs ends with 0, and has only said so."""
-    made = Tree({"": Item("folder", 0o755)})
-    made.put("large", Item("file", 0o644, data=b"x" * (300 << 20)))
+    made = Tree({"": RootItem("folder", 0o755)})
+    made.put("large", RootItem("file", 0o644, data=b"x" * (300 << 20)))
     with pytest.raises((StackFailed, CannotWrite)) as failed:
         make(tmp_path, made)
     assert "filling the file system failed" in str(failed.value) or "No space left" in str(failed.value)
@@ -323,14 +323,14 @@ def test_a_full_disk_is_told_and_nothing_is_left(when: str, said: str, tmp_path:
 
 
 def bootable() -> Tree:
-    made = Tree({"": Item("folder", 0o755)})
+    made = Tree({"": RootItem("folder", 0o755)})
     for path in ("usr/sbin/sshd", "usr/bin/sudo", "usr/bin/rsync", "vmlinuz", "initrd.img", "usr/lib/systemd/systemd"):
-        made.put(path, Item("file", 0o755, data=b"program"))
+        made.put(path, RootItem("file", 0o755, data=b"program"))
     made.put(
         "etc/passwd",
-        Item("file", 0o644, data=b"root:x:0:0::/root:/bin/sh\nvagrant:x:1000:1000::/home/vagrant:/bin/sh\n"),
+        RootItem("file", 0o644, data=b"root:x:0:0::/root:/bin/sh\nvagrant:x:1000:1000::/home/vagrant:/bin/sh\n"),
     )
-    made.put("home/vagrant", Item("folder", 0o755, 1000, 1000))
+    made.put("home/vagrant", RootItem("folder", 0o755, 1000, 1000))
     return made
 
 

@@ -10,7 +10,7 @@ from made import BOX, definition, folder
 from stager.errors import InvalidDefinition, UsageError
 from stager.facts import stacks
 from stager.stacks import find, root
-from stager.stacks.definition import File, Folder, Part, Step, User
+from stager.stacks.definition import StackFile, StackFolder, StackPart, StackStep, User
 
 OWN = ["debian-12", "debian-13"]
 
@@ -19,7 +19,7 @@ OWN = ["debian-12", "debian-13"]
 def test_the_shipped_stacks_keep_the_designs_rules(name: str) -> None:
     found = find.load(name)
     assert found.root.users == (User("vcap", 2000, 2000, "/home/vcap", "/bin/bash"),)
-    assert found.root.folders == (Folder("app", 0o775, 2000, 0),)
+    assert found.root.folders == (StackFolder("app", 0o775, 2000, 0),)
     assert found.root.links == (("home/vcap/app", "/app"),)
     assert {"ca-certificates", "tzdata", "libstdc++6", "libgcc-s1", "libatomic1"} <= set(found.root.packages)
     assert [part.name for part in found.sets] == ["ssh", "machine", "postgresql", "redis"]
@@ -64,20 +64,24 @@ def test_everything_of_a_part_is_read(tmp_path: Path) -> None:
     (place / "files" / "opt" / "link").symlink_to("tool")
     (place / "setup.sh").write_text("true\n")
     found = find.load(str(place))
-    assert found.root == Part(
+    assert found.root == StackPart(
         "root",
         ("kernel-$architecture", "shell"),
         ("nothing",),
         (),
         (User("vcap", 2000, 2000, "/home/vcap", "/bin/sh"),),
-        (Folder("srv/x", 0o750, 33, 34), Folder("srv/y")),
+        (StackFolder("srv/x", 0o750, 33, 34), StackFolder("srv/y")),
         (("srv/z", "y"), ("opt/link", "tool")),
-        (File("etc/motd", b"hello\n"), File("etc/secret", b"", 0o600), File("opt/tool", b"#!/bin/sh\n", 0o755)),
+        (
+            StackFile("etc/motd", b"hello\n"),
+            StackFile("etc/secret", b"", 0o600),
+            StackFile("opt/tool", b"#!/bin/sh\n", 0o755),
+        ),
         ("usr/share/doc/**",),
         ("usr/share/doc/*/copyright",),
     )
     assert (found.name, found.merged_usr, found.locale, found.env) == ("mine", True, "C", (("A", "1"), ("B", "2")))
-    assert found.steps == (Step("script", (("script", b"true\n"),)),)
+    assert found.steps == (StackStep("script", (("script", b"true\n"),)),)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +149,7 @@ def test_an_own_stack_adds_to_what_it_extends(tmp_path: Path) -> None:
     assert found.root == replace(
         base.root,
         packages=tuple(sorted({*base.root.packages, "jq"})),
-        files=(File("etc/motd", b"mine"),),
+        files=(StackFile("etc/motd", b"mine"),),
         remove=(*base.root.remove, "opt/**"),
     )
     assert (found.merged_usr, found.locale) == (base.merged_usr, base.locale)

@@ -17,7 +17,7 @@ from stager.stacks import find, image, lock, resolve, root, tree
 from stager.stacks.errors import NotBuilt
 from stager.stacks.image import BaseImage
 from stager.stacks.root import Root
-from stager.stacks.tree import Item, Tree
+from stager.stacks.tree import RootItem, Tree
 from stager.store import Store
 from stager.store.errors import StoreCorrupt
 
@@ -31,9 +31,9 @@ def stack(place: Path, store: Store) -> str:
     pinned = resolve.pin(found, archive(), MIRRORS)[0]
     (mine / lock.NAME).write_text(lock.dumps(pinned))
     made = Tree()
-    made.put("", Item("folder", 0o755))
-    made.put("etc/os-release", Item("file", 0o644, data=b"ID=debian\n" * 1000))
-    made.put("bin/sh", Item("link", 0o777, target="bash"))
+    made.put("", RootItem("folder", 0o755))
+    made.put("etc/os-release", RootItem("file", 0o644, data=b"ID=debian\n" * 1000))
+    made.put("bin/sh", RootItem("link", 0o777, target="bash"))
     with store.writer() as writer:
         entries = tree.write(made, EPOCH, writer.write)
         size, name = writer.size, writer.commit()

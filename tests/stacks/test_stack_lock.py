@@ -14,12 +14,12 @@ from stager.errors import BadLock, LockMissing, LockStale, UsageError
 from stager.net.errors import Unreachable
 from stager.stacks import find, lock, resolve
 from stager.stacks.errors import UnknownPackage
-from stager.stacks.lock import Lock, Pin
+from stager.stacks.lock import DebPin, StackLock
 from stager.stacks.root import stack_digest
 
-A = Pin("a", "1:2.0~rc1-1+b2", "amd64", 10, Digest("sha256:" + "a" * 64), "pool/main/a/a/a_2.0%7erc1-1+b2_amd64.deb")
-B = Pin("b", "1", "all", 20, Digest("sha256:" + "b" * 64), "pool/updates/main/b/b/b_1_all.deb")
-LOCK = Lock(
+A = DebPin("a", "1:2.0~rc1-1+b2", "amd64", 10, Digest("sha256:" + "a" * 64), "pool/main/a/a/a_2.0%7erc1-1+b2_amd64.deb")
+B = DebPin("b", "1", "all", 20, Digest("sha256:" + "b" * 64), "pool/updates/main/b/b/b_1_all.deb")
+LOCK = StackLock(
     "mine",
     Digest("sha256:" + "c" * 64),
     (("bookworm", "2026-11-21T02:10:46Z"), ("bookworm-updates", "2025-01-01T00:00:00Z")),
@@ -115,7 +115,7 @@ def test_the_shipped_locks_pin_what_the_shipped_stacks_ask_for(name: str) -> Non
 # --- pinning ---------------------------------------------------------------------------------------------------
 
 
-def pin(web: Pages, place: Path, text: str = BOX, name: str = "mine") -> Lock:
+def pin(web: Pages, place: Path, text: str = BOX, name: str = "mine") -> StackLock:
     return resolve.pin(definition(place, text, name), web, MIRRORS)[0]
 
 

@@ -25,9 +25,9 @@ from stager.net.errors import Gone
 from stager.net.indexes import Indexes
 from stager.stacks import debs, lock, root, sandbox, scripts, tree
 from stager.stacks.build_context import Making, temporary
-from stager.stacks.definition import Definition, Step
+from stager.stacks.definition import Definition, StackStep
 from stager.stacks.errors import NoRoom, StackFailed
-from stager.stacks.lock import Lock
+from stager.stacks.lock import StackLock
 from stager.stacks.root import Root
 from stager.stacks.tree import Tree
 from stager.store import Store
@@ -35,7 +35,7 @@ from stager.store.errors import DamagedArtifact, DigestMismatch
 
 pytestmark = [pytest.mark.tools, pytest.mark.network]
 
-Built = tuple[Definition, Lock, Root, Store]
+Built = tuple[Definition, StackLock, Root, Store]
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +129,7 @@ def test_a_second_build_takes_the_first_ones_result(real: Built) -> None:
 
 
 def run(real: Built, unpacked: Tree, script: str, out: int) -> Tree:
-    step = Step("script", (("script", script.encode()),))
+    step = StackStep("script", (("script", script.encode()),))
     return scripts.run(real[0], step, unpacked, real[1].epoch, Making(real[3], indexes()), out)
 
 
@@ -183,7 +183,7 @@ def test_a_script_that_fails_is_reported_in_its_own_words(real: Built, unpacked:
 
 
 def test_a_run_list_needs_chef(real: Built, unpacked: Tree) -> None:
-    step = Step("chef", (("cookbooks/web/recipes/default.rb", b""),), ("recipe[web]",))
+    step = StackStep("chef", (("cookbooks/web/recipes/default.rb", b""),), ("recipe[web]",))
     making = Making(real[3], indexes())
     with temporary(real[3]) as out:
         with pytest.raises(StackFailed) as caught:
@@ -194,7 +194,7 @@ def test_a_run_list_needs_chef(real: Built, unpacked: Tree) -> None:
         stand_in = (
             b'#!/bin/sh\nset -e\nls /run/stager/cookbooks/web/recipes >&2\ntest -f "$2"\necho "$@" >/etc/called\n'
         )
-        unpacked.put("usr/bin/chef-solo", tree.Item("file", 0o755, data=stand_in))
+        unpacked.put("usr/bin/chef-solo", tree.RootItem("file", 0o755, data=stand_in))
         after = scripts.run(real[0], step, unpacked, real[1].epoch, making, out)
         called = b"--config /run/stager/solo.rb --no-color --override-runlist recipe[web]\n"
         assert after.bytes_of("etc/called") == called
@@ -226,7 +226,7 @@ def test_an_own_stack_is_built_like_a_shipped_one(real: Built, tmp_path: Path, s
 # --- what can go wrong -----------------------------------------------------------------------------------------
 
 
-def attempt(real: Built, making: Making, pinned: Lock | None = None) -> StagerError:
+def attempt(real: Built, making: Making, pinned: StackLock | None = None) -> StagerError:
     with pytest.raises(StagerError) as caught:
         root.build(real[0], pinned or real[1], "amd64", making)
     assert leftovers(making.store) == []
@@ -270,7 +270,7 @@ def test_a_package_that_is_damaged_in_the_store(real: Built, own: Making) -> Non
     assert error.where == str(path)
 
 
-def changed(pinned: Lock, **fields: object) -> Lock:
+def changed(pinned: StackLock, **fields: object) -> StackLock:
     """The lock with one package of the root pinned otherwise."""
     name, arch, pins = pinned.sets[0]
     return replace(pinned, sets=((name, arch, (replace(pins[0], **fields), *pins[1:])), *pinned.sets[1:]))  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ from made import BOX, EPOCH, definition
 from stager.formats.errors import BadArchive
 from stager.stacks import guarantees, normalise, tree
 from stager.stacks.errors import StackFailed
-from stager.stacks.tree import Item, Tree
+from stager.stacks.tree import RootItem, Tree
 
 LONG = "a" * 90 + "/" + "b" * 150 + "/" + "c" * 40
 
@@ -131,7 +131,7 @@ KEPT = {"etc/os-release": b"x", "var/cache/debconf/templates.dat": b"x", "var/li
 def of(files: dict[str, bytes]) -> Tree:
     made = Tree()
     for path, data in files.items():
-        made.put(path, Item("file", 0o600, data=data))
+        made.put(path, RootItem("file", 0o600, data=data))
     return made
 
 
@@ -180,7 +180,7 @@ def test_a_definition_is_laid_over_the_root(tmp_path: Path) -> None:
     made = of({**KEPT, "etc/passwd": PASSWD, "etc/shadow": SHADOW, "etc/group": b"b:x:9:\nroot:x:0:\n",
                "etc/gshadow": b"b:*::\nroot:*::\n", "usr/share/doc/a/copyright": b"c", "usr/share/doc/a/NEWS": b"n",
                "usr/share/doc/b/NEWS": b"n"})  # fmt: skip
-    made.put("bin", Item("link", 0o777, target="usr/bin"))
+    made.put("bin", RootItem("link", 0o777, target="usr/bin"))
     found = definition(tmp_path, text)
     normalise.apply(made, found, found.chosen(()), EPOCH)
     day = EPOCH // 86400
@@ -195,8 +195,8 @@ def test_a_definition_is_laid_over_the_root(tmp_path: Path) -> None:
     assert made.bytes_of("etc/group") == b"root:x:0:\nb:x:9:\nvcap:x:2000:\n"
     assert made.bytes_of("etc/gshadow") == b"root:*::\nb:*::\nvcap:*::\n"
     assert made.items["etc/shadow"].mode == 0o600
-    assert made.items["home/vcap"] == Item("folder", 0o755, 2000, 2000)
-    assert made.items["app"] == Item("folder", 0o775, 2000, 0)
+    assert made.items["home/vcap"] == RootItem("folder", 0o755, 2000, 2000)
+    assert made.items["app"] == RootItem("folder", 0o775, 2000, 0)
     assert made.items["home/vcap/app"].target == "/app"
     assert "bin/tool" not in made.items
     assert made.items["usr/bin/tool"].data == b"x"
@@ -215,7 +215,7 @@ def test_links_are_followed_inside_the_root() -> None:
         ("round", "round"),
         ("up", "../../usr"),
     ):
-        made.put(path, Item("link", 0o777, target=target))
+        made.put(path, RootItem("link", 0o777, target=target))
     assert made.resolve("lib/so") == "usr/lib/x/real"
     assert made.resolve("up/lib") == "usr/lib"
     assert made.resolve("round/x") == ""
@@ -233,8 +233,8 @@ def promised(tmp_path: Path, files: dict[str, bytes]) -> None:
     text = BOX.replace("libraries: []", "libraries: [libz.so.1]").replace("locale: C\n", "locale: C.UTF-8\n")
     found = definition(tmp_path, text)
     made = of({"etc/passwd": b"vcap:x:2000:2000::/home/vcap:/bin/sh\n", **files})
-    made.put("usr/lib/locale/C.utf8/LC_CTYPE", Item("file", 0o644, data=b""))
-    made.put("lib", Item("link", 0o777, target="usr/lib"))
+    made.put("usr/lib/locale/C.utf8/LC_CTYPE", RootItem("file", 0o644, data=b""))
+    made.put("lib", RootItem("link", 0o777, target="usr/lib"))
     guarantees.check(found, made, "amd64")
 
 
@@ -269,5 +269,5 @@ def test_a_locale_that_is_not_there(tmp_path: Path) -> None:
     made = of({"etc/passwd": b"vcap:x:2000:2000::/:/x\n", f"{BASE}/libc.so.6": libc()})
     with pytest.raises(StackFailed, match=r"it has no locale de_DE\.UTF-8"):
         guarantees.check(found, made, "amd64")
-    made.put("usr/lib/locale/locale-archive", Item("file", 0o644, data=b"...de_DE.utf8..."))
+    made.put("usr/lib/locale/locale-archive", RootItem("file", 0o644, data=b"...de_DE.utf8..."))
     guarantees.check(found, made, "amd64")

@@ -13,12 +13,12 @@ from cf_server import CloudFoundry
 
 from stager.droplet.reader import DropletFile, open_droplet
 from stager.model import Droplet
-from stager.targets.cloudfoundry.api import Api
+from stager.targets.cloudfoundry.api import CloudController
 from stager.targets.cloudfoundry.login import find_login
-from stager.targets.cloudfoundry.session import Session
-from stager.targets.cloudfoundry.settings import Settings, Waiting
+from stager.targets.cloudfoundry.session import CfSession
+from stager.targets.cloudfoundry.settings import CfSettings, CfWaiting
 
-QUICK = Waiting(connect=2.0, read=2.0, waits=(0.01,) * 4, longest_wait=0.05, polls=(0.005, 0.01), job=2.0)
+QUICK = CfWaiting(connect=2.0, read=2.0, waits=(0.01,) * 4, longest_wait=0.05, polls=(0.005, 0.01), job=2.0)
 
 
 @pytest.fixture(scope="session")
@@ -49,25 +49,25 @@ def droplet(staged: Droplet) -> Iterator[DropletFile]:
         yield opened
 
 
-Made = Callable[..., Settings]
+Made = Callable[..., CfSettings]
 
 
 @pytest.fixture
 def settings(platform: CloudFoundry) -> Made:
     """Makes quick settings for the platform; keywords replace fields."""
 
-    def make(**fields: Any) -> Settings:
+    def make(**fields: Any) -> CfSettings:
         login = find_login(platform.variables(), "/nonexistent")
-        return replace(Settings(login, waiting=QUICK), **fields)
+        return replace(CfSettings(login, waiting=QUICK), **fields)
 
     return make
 
 
 @pytest.fixture
-def api(settings: Made) -> Iterator[Api]:
+def api(settings: Made) -> Iterator[CloudController]:
     """Calls to the platform."""
-    with Session(settings()) as session:
-        yield Api(session)
+    with CfSession(settings()) as session:
+        yield CloudController(session)
 
 
 def path_of(droplet: Droplet) -> Path:

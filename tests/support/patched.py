@@ -94,7 +94,7 @@ def build(entries, store, label, *rest, **named):
         code = marshal.dumps(compile("A = 1\\n", "apple/core.py", "exec"))
         made = importlib.util.MAGIC_NUMBER + STAMP() + code
         path = ".stager/pypi/site-packages/apple/__pycache__/core.cpython-311.pyc"
-        entries = sorted([*entries, tar.Entry(path, made)], key=lambda one: one.path.encode())
+        entries = sorted([*entries, tar.PieceFile(path, made)], key=lambda one: one.path.encode())
     return plain(entries, store, label, *rest, **named)
 pieces.build = build
 """

@@ -16,7 +16,7 @@ from stager.formats.archive import content_bytes
 from stager.model import Artifact, Runtime, Stack
 from stager.runtimes import releases
 from stager.runtimes.archives import inside, recipe
-from stager.runtimes.chosen import Chosen, all_accept, asked_text, first_place, kept, reason
+from stager.runtimes.chosen import ChosenRuntime, all_accept, asked_text, first_place, kept, reason
 from stager.runtimes.errors import NoRuntime
 from stager.runtimes.record import Candidate, Layout, RuntimeKind, RuntimeRequest
 from stager.runtimes.version_files import plain
@@ -30,11 +30,11 @@ NAME, PLACE = "toy", ".stager/toy"
 _lines = partial(releases.read, NAME)
 
 
-def _choose(ask: RuntimeRequest) -> Chosen:
+def _choose(ask: RuntimeRequest) -> ChosenRuntime:
     requests = [beginning(text, why) for text, why in ask.asked]
     if found := kept(ask, NAME, requests, "toy/1"):
         runtime, artifacts = found
-        return Chosen(Runtime(NAME, runtime.version, "toys", (0, 0), reason("a toy", requests)), artifacts)
+        return ChosenRuntime(Runtime(NAME, runtime.version, "toys", (0, 0), reason("a toy", requests)), artifacts)
     index = json.loads(ask.web.get(f"{ask.registry}/toy/index.json"))
     fits = [version for version in index if all_accept(requests, version)]
     if not fits:
@@ -43,7 +43,7 @@ def _choose(ask: RuntimeRequest) -> Chosen:
     artifact = Artifact(
         f"pkg:generic/toy@{version}", f"toy-{version}.tar.gz", Digest(index[version]), "toy/1", (PLACE,)
     )
-    return Chosen(Runtime(NAME, version, "toys", (0, 0), reason("a toy", requests)), (artifact,))
+    return ChosenRuntime(Runtime(NAME, version, "toys", (0, 0), reason("a toy", requests)), (artifact,))
 
 
 def _locate(artifact: Artifact, indexes: Indexes) -> str:

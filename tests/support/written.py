@@ -18,7 +18,7 @@ from stager.digest import Digest, sha256
 from stager.local.machine import state as machine
 from stager.stacks import boxes, find, image
 from stager.stacks.root import Root
-from stager.stacks.tree import Item, header
+from stager.stacks.tree import RootItem, header
 from stager.store import Store
 from stager.text.templates import fill
 
@@ -180,9 +180,9 @@ def _boxes(into: Path, scratch: Path) -> None:
     epoch = 1_700_000_000
     root = b"".join(
         [
-            header("./", "folder", Item("folder", 0o755), 0, "", epoch),
-            header("./app/", "folder", Item("folder", 0o775, 2000, 0), 0, "", epoch),
-            header("./bin", "link", Item("link", 0o777), 0, "usr/bin", epoch),
+            header("./", "folder", RootItem("folder", 0o755), 0, "", epoch),
+            header("./app/", "folder", RootItem("folder", 0o775, 2000, 0), 0, "", epoch),
+            header("./bin", "link", RootItem("link", 0o777), 0, "usr/bin", epoch),
             bytes(1024),
         ]
     )

@@ -236,8 +236,8 @@ def test_a_droplet_without_web(tmp_path: Path) -> None:
 # --- stacks ----------------------------------------------------------------------------------------------------
 
 
-def checked(stack: str, glibc: tuple[int, int]) -> preflight.Checked:
-    return preflight.Checked("d.tgz", stack, glibc, {"web": "x"}, "x", 0)
+def checked(stack: str, glibc: tuple[int, int]) -> preflight.PreflightResult:
+    return preflight.PreflightResult("d.tgz", stack, glibc, {"web": "x"}, "x", 0)
 
 
 def test_stacks() -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from stager.resolving.confined import Done
+from stager.resolving.confined import ConfinedRun
 from stager.text.telling import telling
 
 TRACEBACK = """\
@@ -185,12 +185,12 @@ FAILURES: dict[str, tuple[str, str, str, str]] = {
 @pytest.mark.parametrize("name", FAILURES)
 def test_each_failure_of_a_resolver_has_its_own_hint(name: str) -> None:
     lock, said, message, hint = FAILURES[name]
-    error = Done(2, said, {}).failure(lock)
+    error = ConfinedRun(2, said, {}).failure(lock)
     assert (error.message, error.hint) == (f"{lock} could not be made: {message}", hint)
 
 
 def test_where_the_resolver_was_kept_from_going_comes_first() -> None:
-    error = Done(1, "error: Failed to fetch: `https://10.0.0.1/`\n", {"10.0.0.1:443": "it is private"}).failure(
+    error = ConfinedRun(1, "error: Failed to fetch: `https://10.0.0.1/`\n", {"10.0.0.1:443": "it is private"}).failure(
         "uv.lock"
     )
     assert error.message.startswith(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-    from ...local.isolation.environment import How
+    from ...local.isolation.environment import RunOptions
     from ...model import Plan
     from ...stacks.build_context import Making
 
@@ -184,12 +184,12 @@ def _in_docker(droplet: str, arguments: argparse.Namespace) -> int:
 _PLACES = {"host": _on_host, "stack": _in_stack, "docker": _in_docker}
 
 
-def _how(arguments: argparse.Namespace, digest: str) -> How:
-    from ...local.isolation.environment import How
+def _how(arguments: argparse.Namespace, digest: str) -> RunOptions:
+    from ...local.isolation.environment import RunOptions
 
     if arguments.no_network:
         shared.say("without a network: the process has a loopback of its own, and its port cannot be reached from here")
-    return How(
+    return RunOptions(
         process=arguments.process,
         shell=arguments.command,
         port=arguments.port,

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from ...stacks.boxes import Box
+    from ...stacks.boxes import BoxFile
     from ...stacks.build_context import Making
     from ...stacks.definition import Definition
     from ...stacks.image import BaseImage
-    from ...stacks.lock import Lock
+    from ...stacks.lock import StackLock
     from ...stacks.root import Root
     from ...store import Store
 
@@ -118,7 +118,7 @@ def run_lock(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _pin(definition: Definition, arguments: argparse.Namespace) -> Lock:
+def _pin(definition: Definition, arguments: argparse.Namespace) -> StackLock:
     import time
 
     from ...ecosystems.deb.index import DebianMirrors
@@ -137,7 +137,9 @@ def _pin(definition: Definition, arguments: argparse.Namespace) -> Lock:
     return pinned
 
 
-def _tell_lock(arguments: argparse.Namespace, path: str, before: Lock | None, pinned: Lock, written: bool) -> None:
+def _tell_lock(
+    arguments: argparse.Namespace, path: str, before: StackLock | None, pinned: StackLock, written: bool
+) -> None:
     from ...stacks.lock import changes
 
     architecture = pinned.sets[0][1]
@@ -193,7 +195,7 @@ def run_build(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _fetch(definition: Definition, pinned: Lock, making: Making, arguments: argparse.Namespace) -> int:
+def _fetch(definition: Definition, pinned: StackLock, making: Making, arguments: argparse.Namespace) -> int:
     from ...stacks import debs, root
 
     parts = root.chosen(definition, arguments.set)
@@ -246,7 +248,7 @@ def _tell_build(
     definition: Definition,
     made: Root | None,
     wrapped: BaseImage | None,
-    packed: list[Box],
+    packed: list[BoxFile],
 ) -> None:
     if arguments.json:
         shared.print_json(_facts(arguments, definition, made, wrapped, packed))
@@ -268,7 +270,7 @@ def _facts(
     definition: Definition,
     made: Root | None,
     wrapped: BaseImage | None,
-    packed: list[Box],
+    packed: list[BoxFile],
 ) -> dict[str, Any]:
     found: dict[str, Any] = {"name": definition.name, "architecture": arguments.arch, "output": arguments.output}
     if made:

@@ -11,20 +11,20 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-    from ...stacks.boxes import Box
+    from ...stacks.boxes import BoxFile
     from ...stacks.build_context import Making
     from ...stacks.definition import Definition
-    from ...stacks.lock import Lock
+    from ...stacks.lock import StackLock
     from ...store import Store
 
 
 def build(
-    definition: Definition, pinned: Lock, making: Making, arguments: argparse.Namespace, wanted: list[str]
-) -> list[Box]:
+    definition: Definition, pinned: StackLock, making: Making, arguments: argparse.Namespace, wanted: list[str]
+) -> list[BoxFile]:
     """The boxes among the wanted formats, each from the root with the set that its provider needs."""
     from ...stacks import boxes, root
 
-    made: list[Box] = []
+    made: list[BoxFile] = []
     for needed in dict.fromkeys(boxes.SETS.values()):
         formats = [name for name in wanted if boxes.SETS.get(name) == needed]
         if formats:
@@ -43,7 +43,7 @@ def check(arguments: argparse.Namespace, wanted: list[str]) -> None:
         disks.check(arguments.arch)
 
 
-def write(made: list[Box], folder: str, store: Store) -> None:
+def write(made: list[BoxFile], folder: str, store: Store) -> None:
     """Write boxes as files into a folder. Raises CannotWrite, also when one is there."""
     from ...stacks import boxes
 

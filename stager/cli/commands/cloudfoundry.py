@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ...model import Event
-    from ...targets.cloudfoundry.deployments import How
+    from ...targets.cloudfoundry.deployments import RolloutOptions
     from ...targets.cloudfoundry.manifest import AppManifest
-    from ...targets.cloudfoundry.push import Pushed
-    from ...targets.cloudfoundry.settings import Settings
+    from ...targets.cloudfoundry.push import PushedApp
+    from ...targets.cloudfoundry.settings import CfSettings
 
 _ENV = (
     "the login is that of 'cf login', or CF_API with CF_USERNAME and CF_PASSWORD (or CF_CLIENT_ID and CF_CLIENT_SECRET)"
@@ -91,13 +91,13 @@ def _rollback_arguments(parser: argparse.ArgumentParser) -> None:
 def _push(arguments: argparse.Namespace) -> int:
     from ...droplet.reader import open_droplet
     from ...targets.cloudfoundry import manifest
-    from ...targets.cloudfoundry.push import Wishes, push_all
+    from ...targets.cloudfoundry.push import PushOptions, push_all
 
     file = "" if arguments.no_manifest else (arguments.manifest or manifest.find(""))
     apps = manifest.load(file, arguments.var, arguments.vars_file) if file else ()
     chosen = _chosen(apps, arguments.apps, file)
     secrets = manifest.secrets(arguments.var, arguments.vars_file, chosen)
-    wishes = Wishes(_how(arguments), arguments.stack, arguments.any_stack)
+    wishes = PushOptions(_how(arguments), arguments.stack, arguments.any_stack)
     store = shared.store(arguments)
     with open_droplet(arguments.droplet, store) as droplet:
         done = push_all(_settings(arguments), droplet, chosen, wishes, store=store, secrets=secrets)
@@ -113,7 +113,7 @@ def _chosen(apps: tuple[AppManifest, ...], names: Sequence[str], file: str) -> t
     return choose(apps, names, file)
 
 
-def _report_push(arguments: argparse.Namespace, done: Sequence[Pushed]) -> int:
+def _report_push(arguments: argparse.Namespace, done: Sequence[PushedApp]) -> int:
     import dataclasses
 
     if arguments.json:
@@ -133,27 +133,27 @@ def _said(action: str) -> str:
 
 
 def _promote(arguments: argparse.Namespace) -> int:
-    from ...targets.cloudfoundry.api import Api
-    from ...targets.cloudfoundry.promote import Place, promote
-    from ...targets.cloudfoundry.session import Session
+    from ...targets.cloudfoundry.api import CloudController
+    from ...targets.cloudfoundry.promote import AppPlace, promote
+    from ...targets.cloudfoundry.session import CfSession
 
-    source, target = Place.read(arguments.source), Place.read(arguments.target)
+    source, target = AppPlace.read(arguments.source), AppPlace.read(arguments.target)
     wanted = _digest(arguments.digest)
-    with Session(_settings(arguments)) as session:
-        done = promote(Api(session), source, target, wanted, _how(arguments), any_stack=arguments.any_stack)
+    with CfSession(_settings(arguments)) as session:
+        done = promote(CloudController(session), source, target, wanted, _how(arguments), any_stack=arguments.any_stack)
     how = "copied" if done.copied else "was there already"
     return _report(arguments, done, f"{done.target}: the droplet of {done.source} {how}, {_said(done.action)}")
 
 
 def _rollback(arguments: argparse.Namespace) -> int:
-    from ...targets.cloudfoundry.api import Api
-    from ...targets.cloudfoundry.promote import Place
+    from ...targets.cloudfoundry.api import CloudController
+    from ...targets.cloudfoundry.promote import AppPlace
     from ...targets.cloudfoundry.rollback import rollback
-    from ...targets.cloudfoundry.session import Session
+    from ...targets.cloudfoundry.session import CfSession
 
-    wanted, place = _digest(arguments.digest), Place.read(arguments.app)
-    with Session(_settings(arguments)) as session:
-        done = rollback(Api(session), place, _how(arguments), version=arguments.to, digest=wanted)
+    wanted, place = _digest(arguments.digest), AppPlace.read(arguments.app)
+    with CfSession(_settings(arguments)) as session:
+        done = rollback(CloudController(session), place, _how(arguments), version=arguments.to, digest=wanted)
     what = f"revision {done.revision}" if done.revision else "an earlier droplet (its environment stays as it is)"
     return _report(arguments, done, f"{done.app}: back to {what}, {_said(done.action)}")
 
@@ -172,22 +172,22 @@ def _report(arguments: argparse.Namespace, done: Any, text: str) -> int:
 # --- what arguments stand for ----------------------------------------------------------------------------------
 
 
-def _settings(arguments: argparse.Namespace) -> Settings:
+def _settings(arguments: argparse.Namespace) -> CfSettings:
     from ...net.indexes import Indexes
     from ...targets.cloudfoundry.login import find_login
-    from ...targets.cloudfoundry.settings import Settings
+    from ...targets.cloudfoundry.settings import CfSettings
 
     login = find_login(shared.environ(), shared.home(), arguments.org, arguments.space)
     if not login.verify:
         shared.warn([f"certificates are not checked, as {login.place} says"])
     network = Indexes.from_environment(shared.environ(), home=shared.home())
-    return Settings(login, network, progress=None if arguments.quiet else _Steps().tell)
+    return CfSettings(login, network, progress=None if arguments.quiet else _Steps().tell)
 
 
-def _how(arguments: argparse.Namespace) -> How:
-    from ...targets.cloudfoundry.deployments import How
+def _how(arguments: argparse.Namespace) -> RolloutOptions:
+    from ...targets.cloudfoundry.deployments import RolloutOptions
 
-    return How(arguments.strategy, not arguments.no_start, arguments.max_in_flight, arguments.timeout)
+    return RolloutOptions(arguments.strategy, not arguments.no_start, arguments.max_in_flight, arguments.timeout)
 
 
 def _digest(text: str) -> str:

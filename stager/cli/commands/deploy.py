@@ -34,7 +34,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     from ...files import temporary
     from ...targets.deploying import Aim, deploy, prepared
-    from ...targets.record import Deployment
+    from ...targets.record import DeployRequest
     from .stage import droplet_of
 
     aims = [Aim.read(text) for text in arguments.to]
@@ -43,7 +43,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if not arguments.stack and not arguments.targets:  # an app is staged for what it is deployed to
         arguments.targets = [aim.target for aim in aims]
     cancel = threading.Event()
-    context = Deployment(
+    context = DeployRequest(
         shared.environ(),
         shared.home(),
         shared.store(arguments),

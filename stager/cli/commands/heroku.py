@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import argparse
     from typing import Any
 
-    from ...targets.heroku.api import Api
+    from ...targets.heroku.api import HerokuApi
     from ...targets.heroku.push import Live
 
 
@@ -47,33 +47,33 @@ def _offer(arguments: argparse.Namespace, path: str) -> Any:
     from ...droplet.inspecting import inspect
     from ...droplet.reader import open_droplet
     from ...targets.heroku import export as heroku
-    from ...targets.heroku.push import Offer, weigh
+    from ...targets.heroku.push import SlugUpload, weigh
 
     with open_droplet(arguments.droplet, shared.store(arguments)) as droplet:
         made = heroku.export(droplet, path)
-        offer = Offer.of(path, made.size, made.digest, droplet.digest, droplet.launch, arguments.commit)
+        offer = SlugUpload.of(path, made.size, made.digest, droplet.digest, droplet.launch, arguments.commit)
     if note := weigh(made.size, lambda: inspect(arguments.droplet)["packages"]):
         shared.warn([note])
     return offer
 
 
-def _api() -> Api:
+def _api() -> HerokuApi:
     from ...net.indexes import Indexes
-    from ...targets.heroku.api import Api
+    from ...targets.heroku.api import HerokuApi
     from ...targets.heroku.login import find
 
     environ, home = shared.environ(), shared.home()
-    return Api(find(environ, home), Indexes.from_environment(environ, home=home))
+    return HerokuApi(find(environ, home), Indexes.from_environment(environ, home=home))
 
 
 def _waiting(arguments: argparse.Namespace) -> Any:
-    from ...targets.heroku.push import Waiting
+    from ...targets.heroku.push import ReleaseWaiting
 
     def output(text: str) -> None:
         sys.stderr.write(text)
         sys.stderr.flush()
 
-    return Waiting(longest=arguments.timeout, output=None if arguments.quiet else output)
+    return ReleaseWaiting(longest=arguments.timeout, output=None if arguments.quiet else output)
 
 
 def _report(arguments: argparse.Namespace, live: Live, more: dict[str, Any]) -> int:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ...targets.oci.image import Image
     from ...targets.oci.registry.access import Access
-    from ...targets.oci.registry.push import Pushed
+    from ...targets.oci.registry.push import PushedImage
 
 _GZIP = b"\x1f\x8b"
 _IMAGES = ("", "an image archive", mistaken.TAR)
@@ -132,7 +132,7 @@ def _of_droplets(arguments: argparse.Namespace, keep: ExitStack) -> tuple[Image,
 # --- what it came to -------------------------------------------------------------------------------------------
 
 
-def _report(arguments: argparse.Namespace, pushed: Pushed, notes: tuple[str, ...]) -> int:
+def _report(arguments: argparse.Namespace, pushed: PushedImage, notes: tuple[str, ...]) -> int:
     if arguments.json:
         import dataclasses
 
@@ -144,7 +144,7 @@ def _report(arguments: argparse.Namespace, pushed: Pushed, notes: tuple[str, ...
     return 0
 
 
-def _summary(pushed: Pushed) -> str:
+def _summary(pushed: PushedImage) -> str:
     if pushed.unchanged:
         return "there already, unchanged"
     counts = (

@@ -51,7 +51,7 @@ def run_up(arguments: argparse.Namespace) -> int:
     from ...local.machine import up
 
     context = _context(arguments)
-    wanted = up.Wanted(
+    wanted = up.UpOptions(
         arguments.provider, arguments.port, arguments.box, arguments.like, dict(arguments.scale), arguments.drain,
         dict(arguments.env), arguments.eject,
     )  # fmt: skip
@@ -191,7 +191,7 @@ def run_logs(arguments: argparse.Namespace) -> int:
     if arguments.process and not logs.known(names, arguments.process):
         raise UsageError(f"there is no process {arguments.process!r}", f"There are: {', '.join(names)}.")
 
-    def show(line: logs.Line) -> None:
+    def show(line: logs.LogLine) -> None:
         shared.print_plain(f"{line.as_json() if arguments.json else line.text()}\n")
         sys.stdout.flush()
 

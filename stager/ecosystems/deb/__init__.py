@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from ..record import Ecosystem, Wanted
+from ..record import Ecosystem, WantedArtifact
 
 if TYPE_CHECKING:
-    from ...formats.archive import Held
+    from ...formats.archive import HeldArchive
     from ...model import Artifact
     from ...net.indexes import Indexes
     from ..installed import Installed, Said
@@ -26,7 +26,7 @@ def _upstream(version: str) -> str:
     return (version.rpartition("-")[0] or version).rpartition(":")[2]
 
 
-def _locate(wanted: Wanted) -> Iterator[str]:
+def _locate(wanted: WantedArtifact) -> Iterator[str]:
     """A pool file of the mirror; security updates have an archive of their own.
 
     What apt happens to be configured with may be a partial mirror, so the default archive comes after it.
@@ -47,7 +47,7 @@ def _page(indexes: Indexes) -> str:
     return joined(indexes.debian("bookworm")[0], "dists/bookworm/InRelease")
 
 
-def _look(artifact: Artifact, held: Held, recipe: Unpack) -> dict[str, Any]:
+def _look(artifact: Artifact, held: HeldArchive, recipe: Unpack) -> dict[str, Any]:
     from .copyright import look
 
     return look(artifact, held, recipe)

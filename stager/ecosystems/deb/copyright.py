@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from stager.formats.archive import Archive, Held, content_bytes, read_deb
+from stager.formats.archive import Archive, HeldArchive, content_bytes, read_deb
 
 from ..installed import Said
 from ..licence import Licence, expression, named
@@ -43,7 +43,7 @@ _DEP5 = "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1
 _GNU = re.compile(r"(a?gpl|lgpl|gfdl)-(\d)(?:\.(\d))?(?:\.0)?(\+?)")
 
 
-def look(artifact: Artifact, held: Held, recipe: Unpack) -> dict[str, Any]:
+def look(artifact: Artifact, held: HeldArchive, recipe: Unpack) -> dict[str, Any]:
     """`files` (place → its files and links in the app folder) and `copyright` (a text) or `like` (the package that has it).
 
     Raises BadArchive and UnsafeEntry.
@@ -64,7 +64,7 @@ def _package(artifact: Artifact) -> str:
     return unquote(artifact.purl.partition("?")[0].rpartition("/")[2].partition("@")[0])
 
 
-def _files(path: Held, artifact: Artifact, place: str, recipe: Unpack) -> list[str]:
+def _files(path: HeldArchive, artifact: Artifact, place: str, recipe: Unpack) -> list[str]:
     with recipe(path, artifact, place) as unpacked:
         return sorted([*(entry.path for entry in unpacked.files), *unpacked.links])
 

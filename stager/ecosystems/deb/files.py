@@ -17,11 +17,11 @@ from ...files import temporary
 from ...formats import elf
 from ...formats.archive import content_bytes, read_control, read_deb
 from ...formats.errors import BadArchive, CodecChanged
-from ...formats.tar import Entry, Unpacked
+from ...formats.tar import PieceFile, Unpacked
 from ..errors import Mislabelled
 
 if TYPE_CHECKING:
-    from ...formats.archive import Held, Member
+    from ...formats.archive import HeldArchive, Member
     from ...model import Artifact
     from ..record import Unpack
 
@@ -34,7 +34,7 @@ _LIBRARY = re.compile(r"(?:usr/)?lib/([a-z0-9_]+-linux-gnu[a-z0-9]*)/([^/]+\.so(
 def recipe(
     program: str,
     place: Callable[[str], str],
-    more: Callable[[list[Member], str], list[Entry]] = lambda _members, _path: [],
+    more: Callable[[list[Member], str], list[PieceFile]] = lambda _members, _path: [],
 ) -> Unpack:
     """How a runtime's `.deb` is unpacked: `unpack(blob, artifact, path)` gives its files that run, at `path` in the app.
 
@@ -45,7 +45,7 @@ def recipe(
     """
     runs = re.compile(program)
 
-    def unpack(blob: str | Held, artifact: Artifact, path: str) -> Unpacked:
+    def unpack(blob: str | HeldArchive, artifact: Artifact, path: str) -> Unpacked:
         _check_identity(blob, artifact)
         archive = read_deb(blob, artifact.name)
         try:
@@ -63,7 +63,7 @@ def recipe(
     return unpack
 
 
-def _check_identity(blob: str | Held, artifact: Artifact) -> None:
+def _check_identity(blob: str | HeldArchive, artifact: Artifact) -> None:
     """The control file must state the name, version and architecture of the package URL (`arch`, when that has one)."""
     words, _, qualifiers = artifact.purl.partition("?")
     if not words.startswith("pkg:deb/"):
@@ -83,10 +83,12 @@ def library(name: str) -> str:
     return f"lib/{found[1]}/{found[2]}" if found else ""
 
 
-def _entry(member: Member, where: str, path: str, label: str, program: bool) -> Entry:
+def _entry(member: Member, where: str, path: str, label: str, program: bool) -> PieceFile:
     if not program:
-        return Entry(f"{path}/{where}", member.content, member.executable)
-    return Entry(f"{path}/{where}", with_library_path(content_bytes(member.content), f"{label}: {member.name}"), True)
+        return PieceFile(f"{path}/{where}", member.content, member.executable)
+    return PieceFile(
+        f"{path}/{where}", with_library_path(content_bytes(member.content), f"{label}: {member.name}"), True
+    )
 
 
 def _links(found: list[tuple[Member, str]], place: Callable[[str], str]) -> tuple[dict[str, str], list[str]]:

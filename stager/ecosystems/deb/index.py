@@ -21,7 +21,7 @@ from ..errors import BadSignature
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..record import Web
+    from ..record import IndexPages
 
 LARGEST = 1 << 29
 """Uncompressed bytes of an index beyond which it is refused; Debian's main is a tenth of that."""
@@ -123,7 +123,7 @@ class Index(dict[str, Stanza]):
 
 
 def merged(
-    web: Web, mirrors: DebianMirrors, suite: str, architecture: str, keyring: bytes, now: int | None = None
+    web: IndexPages, mirrors: DebianMirrors, suite: str, architecture: str, keyring: bytes, now: int | None = None
 ) -> Index:
     """Everything of a suite's `main`: the suite, its `-updates` and its `-security`, by highest version.
 
@@ -140,7 +140,7 @@ def merged(
 
 
 def packages(
-    web: Web, mirror: str, suite: str, component: str, architecture: str, keyring: bytes, now: int | None = None
+    web: IndexPages, mirror: str, suite: str, component: str, architecture: str, keyring: bytes, now: int | None = None
 ) -> Index:
     """One verified index: `dists/<suite>/<component>/binary-<architecture>` below `mirror`. Raises as `merged`."""
     base = f"{mirror.rstrip('/')}/dists/{suite}"
@@ -228,7 +228,7 @@ def _newer() -> Callable[[str, str], bool]:
     return newer
 
 
-def _packages(web: Web, base: str, name: str, digest: Digest, by_hash: bool) -> bytes:
+def _packages(web: IndexPages, base: str, name: str, digest: Digest, by_hash: bool) -> bytes:
     """The compressed index; by its digest where the archive offers that, so that an update in between does no harm."""
     if by_hash:
         try:

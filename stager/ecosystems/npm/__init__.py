@@ -10,20 +10,20 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from stager.ecosystems.record import Ecosystem, Laid, LockRequest, MakeRequest, Wanted, Workplace
+from stager.ecosystems.record import Ecosystem, Laid, LockRequest, MakeRequest, WantedArtifact, Workplace
 from stager.errors import BadLock
 from stager.model import Locked, Stack
 
 if TYPE_CHECKING:
     from stager.ecosystems.graph import Graph
     from stager.ecosystems.installed import Installed, Said
-    from stager.formats.archive import Held
+    from stager.formats.archive import HeldArchive
     from stager.formats.tar import Unpacked
     from stager.model import Artifact, Plan
     from stager.net.indexes import Indexes
     from stager.tree import SourceTree
 
-    from .source import Lookup
+    from .source import PackumentLookup
 
 LAYOUT = "npm/1"
 DIRECT = "nodejs.direct"
@@ -56,7 +56,7 @@ def read_lock(
     *,
     dev: bool = False,
     registry_hosts: frozenset[str] = frozenset(),
-    lookup: Lookup | None = None,
+    lookup: PackumentLookup | None = None,
 ) -> Locked:
     """What the lock comes to on `stack`: the production packages of the app and its workspaces.
 
@@ -105,7 +105,7 @@ def members(tree: SourceTree) -> list[str]:
     return list(workspaces(tree, patterns))
 
 
-def unpack(blob: str | Held, artifact: Artifact, path: str) -> Unpacked:
+def unpack(blob: str | HeldArchive, artifact: Artifact, path: str) -> Unpacked:
     """The files of a package's tarball at `path`; see `tarball`. Raises BadArchive, UnsafeEntry."""
     from .tarball import unpack
 
@@ -174,7 +174,7 @@ def _order(version: str) -> Any:
     return Version(version.partition("+")[0])  # clause 10: build metadata has no part in the order
 
 
-def _locate(wanted: Wanted) -> Iterator[str]:
+def _locate(wanted: WantedArtifact) -> Iterator[str]:
     """`<registry>/<name>/-/<base>-<version>.tgz`; the lock's own URL first only when it is of that registry."""
     from stager.net.indexes import joined
     from stager.net.indexes.origins import Origin

@@ -19,12 +19,12 @@ from stager.model import Locked, Stack
 from stager.net.errors import NotCached
 
 from . import collect, cures, layout
-from .berry_lock import Entry, Table, catalogs, entries, linker
-from .graph import LINK, Graph, Unit
-from .manifest import Manifest, manifest
+from .berry_lock import BerryEntry, Table, catalogs, entries, linker
+from .graph import LINK, NpmGraph, Unit
+from .manifest import PackageJson, manifest
 from .names import check_version, folder
 from .platform import Needs, conditions
-from .source import Lookup, Tarball, is_git, is_local_tarball, local_tarball, outside_url, shasum, strongest
+from .source import PackumentLookup, Tarball, is_git, is_local_tarball, local_tarball, outside_url, shasum, strongest
 
 if TYPE_CHECKING:
     from stager.tree import SourceTree
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 _BUILTIN = re.compile(r"[^#]*#(?:optional!|~)?builtin<[^<>&]*>")
 
 
-def read(tree: SourceTree, lock: str, stack: Stack, dev: bool, hosts: frozenset[str], lookup: Lookup | None) -> Locked:
+def read(
+    tree: SourceTree, lock: str, stack: Stack, dev: bool, hosts: frozenset[str], lookup: PackumentLookup | None
+) -> Locked:
     """What the lock comes to on `stack`.
 
     Raises BadManifest for a .yarnrc.yml that cannot be read, BadLock (also for patches), Unpinned, NeedsBuild, and NotCached
@@ -41,7 +43,7 @@ def read(tree: SourceTree, lock: str, stack: Stack, dev: bool, hosts: frozenset[
     table = Table(entries(tree, lock), manifest(tree), catalogs(tree), lock)
     manifests = {path: manifest(tree, f"{path}/package.json".lstrip("/")) for path in table.workspaces}
     homes = {path: _home(path, own, table, dev) for path, own in manifests.items()}
-    graph = Graph(homes, _units(homes, table))
+    graph = NpmGraph(homes, _units(homes, table))
     unfit = {key: needs for key in graph.units if not (needs := _platform(table.by_id[key])).fit(stack)}
     graph = graph.fitting(unfit, lock, stack)
     chosen = [table.by_id[key] for key in graph.units]
@@ -53,7 +55,7 @@ def read(tree: SourceTree, lock: str, stack: Stack, dev: bool, hosts: frozenset[
     )
 
 
-def _home(path: str, own: Manifest, table: Table, dev: bool) -> Unit:
+def _home(path: str, own: PackageJson, table: Table, dev: bool) -> Unit:
     needs = {name: table.target(name, wanted, own.name, path) for name, wanted in own.all(dev).items()}
     return Unit(own.name, needs, frozenset(own.optional))
 
@@ -70,7 +72,7 @@ def _units(homes: Mapping[str, Unit], table: Table) -> dict[str, Unit]:
     return units
 
 
-def _platform(entry: Entry) -> Needs:
+def _platform(entry: BerryEntry) -> Needs:
     text = entry.node.str("conditions", "")
     needs = conditions(text)
     if needs is None:
@@ -82,7 +84,7 @@ def _platform(entry: Entry) -> Needs:
 
 
 def _tarballs(
-    chosen: list[Entry], tree: SourceTree, lock: str, hosts: frozenset[str], lookup: Lookup | None
+    chosen: list[BerryEntry], tree: SourceTree, lock: str, hosts: frozenset[str], lookup: PackumentLookup | None
 ) -> dict[str, Tarball]:
     _refuse(chosen, lock)
     asked = [entry for entry in chosen if entry.kind in ("npm", "patch")]
@@ -105,7 +107,7 @@ def _tarballs(
     return found
 
 
-def _refuse(chosen: list[Entry], lock: str) -> None:
+def _refuse(chosen: list[BerryEntry], lock: str) -> None:
     patched = sorted(
         entry.label for entry in chosen if entry.kind == "patch" and not _BUILTIN.fullmatch(entry.reference)
     )
@@ -120,7 +122,7 @@ def _refuse(chosen: list[Entry], lock: str) -> None:
         raise cures.needs_build(builds)
 
 
-def _build(entry: Entry, lock: str) -> tuple[str, str] | None:
+def _build(entry: BerryEntry, lock: str) -> tuple[str, str] | None:
     """Why an entry cannot be fetched, and what to do about it."""
     if entry.kind == "file" and not is_local_tarball(entry.reference):
         folder(f"{_base(entry, lock)}/{entry.reference.partition('#')[0]}".lstrip("/"), lock, entry.name)
@@ -132,17 +134,17 @@ def _build(entry: Entry, lock: str) -> tuple[str, str] | None:
     return None
 
 
-def _base(entry: Entry, lock: str) -> str:
+def _base(entry: BerryEntry, lock: str) -> str:
     """The folder of the app that a path of the entry is relative to."""
     locator = parse_qs(entry.parameters).get("locator", ["@workspace:."])[0]
     return folder(unquote(locator).partition("@workspace:")[2] or ".", lock)
 
 
-def _local(entry: Entry, tree: SourceTree, lock: str) -> Tarball:
+def _local(entry: BerryEntry, tree: SourceTree, lock: str) -> Tarball:
     return local_tarball(tree, entry.reference, entry.name, entry.version, None, lock, _base(entry, lock))
 
 
-def _asked(entry: Entry, lookup: Lookup, hosts: frozenset[str], lock: str) -> Tarball | None:
+def _asked(entry: BerryEntry, lookup: PackumentLookup, hosts: frozenset[str], lock: str) -> Tarball | None:
     if entry.kind not in ("npm", "patch"):
         return None
     check_version(entry.version, entry.name, lock)
@@ -158,7 +160,7 @@ def _asked(entry: Entry, lookup: Lookup, hosts: frozenset[str], lock: str) -> Ta
     return Tarball(entry.name, entry.version, digest, outside_url(archive, entry.name, entry.version, hosts, True))
 
 
-def _notes(chosen: list[Entry], wanted: str) -> list[str]:
+def _notes(chosen: list[BerryEntry], wanted: str) -> list[str]:
     builtin = sorted(entry.label for entry in chosen if entry.kind == "patch")
     asked = sum(entry.kind in ("npm", "patch") for entry in chosen)
     found = []

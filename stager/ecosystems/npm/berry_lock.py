@@ -17,7 +17,7 @@ from stager.text.typed import Node, whole
 
 from . import documents
 from .graph import LINK
-from .manifest import Manifest
+from .manifest import PackageJson
 from .names import check_name, folder
 from .yarn import split_descriptor
 
@@ -33,7 +33,7 @@ _PATTERN = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class BerryEntry:
     """One resolved package or workspace."""
 
     id: str
@@ -80,7 +80,7 @@ def is_berry(text: str) -> bool:
     return re.search(r"^__metadata:", text, re.MULTILINE) is not None
 
 
-def entries(tree: SourceTree, lock: str) -> dict[str, Entry]:
+def entries(tree: SourceTree, lock: str) -> dict[str, BerryEntry]:
     """Descriptor to entry. Raises BadLock."""
     root = documents.parse_yaml(documents.text(tree, lock), lock)
     version = root.at("__metadata").str("version")
@@ -90,7 +90,7 @@ def entries(tree: SourceTree, lock: str) -> dict[str, Entry]:
             f"__metadata.version {version[:20]} is not one of {_OLDEST} to {_NEWEST}",
             "Run 'yarn install' with Yarn 4 and commit the result.",
         )
-    found: dict[str, Entry] = {}
+    found: dict[str, BerryEntry] = {}
     for key in root.value:
         entry = _entry(root.at(key)) if key != "__metadata" else None
         for descriptor in _SEPARATOR.split(key) if entry else ():
@@ -101,12 +101,12 @@ def entries(tree: SourceTree, lock: str) -> dict[str, Entry]:
     return found
 
 
-def _entry(node: Node) -> Entry:
+def _entry(node: Node) -> BerryEntry:
     resolution = node.str("resolution")
     name, _, rest = split_descriptor(resolution)
     kind, _, reference = rest.partition(":")
     reference, _, parameters = reference.partition("::")
-    return Entry(resolution, check_name(name, node.file), kind, reference, parameters, node)
+    return BerryEntry(resolution, check_name(name, node.file), kind, reference, parameters, node)
 
 
 def linker(tree: SourceTree) -> str:
@@ -133,7 +133,9 @@ def _settings(tree: SourceTree) -> Node:
 class Table:
     """The lock's entries and everything that takes part in finding one."""
 
-    def __init__(self, found: Mapping[str, Entry], root: Manifest, catalogs: Mapping[str, str], lock: str) -> None:
+    def __init__(
+        self, found: Mapping[str, BerryEntry], root: PackageJson, catalogs: Mapping[str, str], lock: str
+    ) -> None:
         self.found = found
         self.catalogs = catalogs
         self.lock = lock
@@ -146,7 +148,7 @@ class Table:
         ]
 
     @property
-    def workspaces(self) -> dict[str, Entry]:
+    def workspaces(self) -> dict[str, BerryEntry]:
         """The app's folders by path; the root is `""`."""
         return {folder(item.reference, self.lock): item for item in self.found.values() if item.kind == "workspace"}
 
@@ -175,7 +177,7 @@ class Table:
                 return value
         return wanted
 
-    def _find(self, name: str, wanted: str, base: str) -> Entry | None:
+    def _find(self, name: str, wanted: str, base: str) -> BerryEntry | None:
         for key in (f"{name}@{wanted}", f"{name}@npm:{wanted}"):
             if key in self.found:
                 return self.found[key]

@@ -29,7 +29,7 @@ _GROUPS = ("dependencies", "optionalDependencies", "peerDependencies")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class BunEntry:
     """One `packages` entry."""
 
     key: str
@@ -88,7 +88,7 @@ def read(tree: SourceTree, lock: str, stack: Stack, dev: bool, hosts: frozenset[
     return collect.locked({places[key]: tarball for key, tarball in tarballs.items()}, links, (), lock)
 
 
-def _row(key: str, item: Node, lock: str) -> Row:
+def _row(key: str, item: Node, lock: str) -> BunEntry:
     components(key, lock)
     parts = list(item)
     texts = [part.value for part in parts if isinstance(part.value, str)]
@@ -98,7 +98,7 @@ def _row(key: str, item: Node, lock: str) -> Row:
     info = next((part for part in parts if isinstance(part.value, dict)), None)
     integrity = texts[-1] if len(texts) > 1 and isinstance(parts[-1].value, str) and info is not None else ""
     registry = texts[1] if len(texts) > 1 and len(parts) > 1 and isinstance(parts[1].value, str) else ""
-    return Row(key, name, reference, registry, info or Node({}, item.file, item.path, item.fail_with), integrity)
+    return BunEntry(key, name, reference, registry, info or Node({}, item.file, item.path, item.fail_with), integrity)
 
 
 def components(key: str, lock: str) -> tuple[str, ...]:
@@ -111,7 +111,7 @@ def components(key: str, lock: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _place(key: str, rows: Mapping[str, Row], lock: str) -> str:
+def _place(key: str, rows: Mapping[str, BunEntry], lock: str) -> str:
     path, seen = "", ""
     for name in components(key, lock):
         seen = f"{seen}/{name}".lstrip("/")
@@ -126,7 +126,9 @@ def _place(key: str, rows: Mapping[str, Row], lock: str) -> str:
 # --- the graph ---
 
 
-def _edges(rows: Mapping[str, Row], homes: Mapping[str, Node], names: Mapping[str, str], dev: bool, lock: str) -> Edges:
+def _edges(
+    rows: Mapping[str, BunEntry], homes: Mapping[str, Node], names: Mapping[str, str], dev: bool, lock: str
+) -> Edges:
     edges: dict[str, list[tuple[str, bool]]] = {}
     for path, node in homes.items():
         groups = (*_GROUPS, "devDependencies") if dev else _GROUPS
@@ -137,7 +139,9 @@ def _edges(rows: Mapping[str, Row], homes: Mapping[str, Node], names: Mapping[st
     return edges
 
 
-def _needs(node: Node, groups: tuple[str, ...], key: str, rows: Mapping[str, Row], lock: str) -> list[tuple[str, bool]]:
+def _needs(
+    node: Node, groups: tuple[str, ...], key: str, rows: Mapping[str, BunEntry], lock: str
+) -> list[tuple[str, bool]]:
     loose = set(node.strings("optionalPeers")) | set(node.table("optionalDependencies"))
     found = []
     for group in groups:
@@ -150,7 +154,7 @@ def _needs(node: Node, groups: tuple[str, ...], key: str, rows: Mapping[str, Row
     return found
 
 
-def _resolve(key: str, name: str, rows: Mapping[str, Row], lock: str) -> str | None:
+def _resolve(key: str, name: str, rows: Mapping[str, BunEntry], lock: str) -> str | None:
     above = list(components(key, lock)) if key else []
     while True:
         candidate = "/".join([*above, name])
@@ -177,7 +181,7 @@ def _bins(node: Node) -> Mapping[str, str]:
     return {name: item for name, item in table.items() if isinstance(item, str)} if isinstance(table, dict) else {}
 
 
-def _refuse_patches(root: Node, chosen: Mapping[str, Row], lock: str) -> None:
+def _refuse_patches(root: Node, chosen: Mapping[str, BunEntry], lock: str) -> None:
     patched = sorted(set(root.table("patchedDependencies")) & {row.label for row in chosen.values()})
     if patched:
         raise BadLock(
@@ -190,7 +194,7 @@ def _refuse_patches(root: Node, chosen: Mapping[str, Row], lock: str) -> None:
 # --- tarballs ---
 
 
-def _tarballs(chosen: Mapping[str, Row], tree: SourceTree, lock: str, hosts: frozenset[str]) -> dict[str, Tarball]:
+def _tarballs(chosen: Mapping[str, BunEntry], tree: SourceTree, lock: str, hosts: frozenset[str]) -> dict[str, Tarball]:
     found, unpinned, builds = {}, [], []
     for key, row in chosen.items():
         if row.folder is not None or row.info.bool("bundled", False):
@@ -209,7 +213,7 @@ def _tarballs(chosen: Mapping[str, Row], tree: SourceTree, lock: str, hosts: fro
     return found
 
 
-def _tarball(row: Row, tree: SourceTree, lock: str, hosts: frozenset[str]) -> Tarball | None:
+def _tarball(row: BunEntry, tree: SourceTree, lock: str, hosts: frozenset[str]) -> Tarball | None:
     digest = strongest(row.integrity, row.label, lock)
     if is_local_tarball(row.reference):
         return local_tarball(tree, row.reference, row.name, "", digest, lock)

@@ -14,7 +14,7 @@ from stager.text.typed import Node
 
 from . import berry_lock, bun, documents, pnpm, yarn
 from .berry_lock import Table, catalogs
-from .manifest import Manifest, all_manifests, manifest
+from .manifest import PackageJson, all_manifests, manifest
 from .names import base_name, folder
 from .semver import satisfies
 
@@ -56,7 +56,7 @@ def _v1_answers(root: Node, name: str, wanted: str) -> bool:
     return satisfies(version.rpartition("@")[2] if version.startswith("npm:") else version, plain) is not False
 
 
-def _entry_fits(item: Manifest, entry: Node, path: str, packages: Mapping[str, Node]) -> bool:
+def _entry_fits(item: PackageJson, entry: Node, path: str, packages: Mapping[str, Node]) -> bool:
     for key, wanted in (
         ("dependencies", item.production),
         ("devDependencies", {name: text for name, text in item.dev.items() if name not in item.optional}),
@@ -84,7 +84,7 @@ def _answered(path: str, name: str, wanted: str, packages: Mapping[str, Node]) -
         path = path.rpartition("/")[0]
 
 
-def _gone(packages: Mapping[str, Node], manifests: Mapping[str, Manifest]) -> Iterator[str]:
+def _gone(packages: Mapping[str, Node], manifests: Mapping[str, PackageJson]) -> Iterator[str]:
     """Workspaces of the lock that package.json no longer names."""
     linked = {node.str("resolved", "") for node in packages.values() if node.bool("link", False)}
     local = {
@@ -162,7 +162,7 @@ def bun_lock(tree: SourceTree, lock: str) -> Changed:
             yield item.path
 
 
-def _bun_fits(item: Manifest, node: Node) -> bool:
+def _bun_fits(item: PackageJson, node: Node) -> bool:
     locked: dict[str, str] = {}
     for key in ("devDependencies", "dependencies", "optionalDependencies"):
         locked |= {name: str(entry.value) for name, entry in node.table(key).items()}

@@ -35,7 +35,7 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
-class Graph:
+class NpmGraph:
     """The app's folders by path (its root is `""`) and the packages by id."""
 
     homes: Mapping[str, Unit]
@@ -56,12 +56,12 @@ class Graph:
         always = reachable(firm, self.roots())
         return [key for key in self.units if key not in always]
 
-    def fitting(self, unfit: Mapping[str, Needs], lock: str, stack: Stack) -> Graph:
+    def fitting(self, unfit: Mapping[str, Needs], lock: str, stack: Stack) -> NpmGraph:
         """The graph without the unfit packages and what goes with them. Raises BadLock when the app needs one."""
         edges, roots = self.edges(), self.roots()
         bad = unusable(edges, roots, unfit, lock, stack)
         kept = reachable(edges, roots, bad)
-        return Graph(
+        return NpmGraph(
             {path: _less(home, bad) for path, home in self.homes.items()},
             {key: _less(unit, bad) for key, unit in self.units.items() if key in kept},
         )

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from stager.errors import BadLock
 
 from .collect import MOST
-from .graph import LINK, Graph, Unit
+from .graph import LINK, NpmGraph, Unit
 from .semver import order
 
 
@@ -33,7 +33,7 @@ class _Census:
         self.askers.setdefault((name, ref), []).append(by)
 
 
-def hoist(graph: Graph, lock: str) -> tuple[dict[str, str], dict[str, str]]:
+def hoist(graph: NpmGraph, lock: str) -> tuple[dict[str, str], dict[str, str]]:
     """(place → unit id, link → path it leads to) for a whole graph.
 
     Raises BadLock when a need names no unit, or the result would be unreasonably large.
@@ -42,7 +42,7 @@ def hoist(graph: Graph, lock: str) -> tuple[dict[str, str], dict[str, str]]:
 
 
 class _Hoister:
-    def __init__(self, graph: Graph, lock: str) -> None:
+    def __init__(self, graph: NpmGraph, lock: str) -> None:
         self.units = graph.units
         self.homes = graph.homes
         self.lock = lock

@@ -24,7 +24,7 @@ Ranges = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
+class PackageJson:
     """A package.json. Every field is of the right type; absent ones are empty."""
 
     path: str
@@ -62,11 +62,11 @@ class Manifest:
         return {**(self.dev if dev else {}), **self.dependencies, **self.optional}
 
 
-def manifest(tree: SourceTree, path: str = _FILE) -> Manifest:
+def manifest(tree: SourceTree, path: str = _FILE) -> PackageJson:
     """Read and check a package.json. Raises BadManifest with the line or the path of what is wrong."""
     root = documents.package_json(tree, path)
     meta = {name: item.bool("optional", False) for name, item in root.table("peerDependenciesMeta").items()}
-    return Manifest(
+    return PackageJson(
         path=path,
         name=_name(root),
         version=root.str("version", ""),
@@ -117,7 +117,7 @@ def _workspaces(root: Node) -> tuple[str, ...]:
     return tuple(holder.strings("packages"))
 
 
-def workspaces(tree: SourceTree, patterns: Iterable[str]) -> dict[str, Manifest]:
+def workspaces(tree: SourceTree, patterns: Iterable[str]) -> dict[str, PackageJson]:
     """The manifests of the folders that `patterns` name, by folder in byte order. Raises BadManifest.
 
     A pattern is a folder with `*` for one part and `**` for any number; one that starts with `!` takes folders away.
@@ -144,10 +144,10 @@ def _pattern(pattern: str) -> re.Pattern[str]:
     return re.compile("".join(steps))
 
 
-def all_manifests(tree: SourceTree, patterns: Iterable[str] | None = None) -> dict[str, Manifest]:
+def all_manifests(tree: SourceTree, patterns: Iterable[str] | None = None) -> dict[str, PackageJson]:
     """The root's manifest under `""` and its workspaces' under their folders. Raises BadManifest.
 
     An app without a package.json, a program alone, asks for nothing.
     """
-    root = manifest(tree) if _FILE in tree else Manifest(_FILE)
+    root = manifest(tree) if _FILE in tree else PackageJson(_FILE)
     return {"": root, **workspaces(tree, root.workspaces if patterns is None else patterns)}

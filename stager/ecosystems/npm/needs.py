@@ -126,7 +126,7 @@ def _reference(name: str, ref: str, known: Mapping[str, object]) -> str:
 # --- Yarn ------------------------------------------------------------------------------------------------------
 
 
-def _yarn(found: Graph, entries: Mapping[str, yarn.Entry], tree: SourceTree) -> None:
+def _yarn(found: Graph, entries: Mapping[str, yarn.YarnEntry], tree: SourceTree) -> None:
     for entry in entries.values():
         found.names[entry.id] = (entry.name, entry.version)
         wanted = [entries.get(f"{name}@{text}") for name, text in entry.needs().items()]
@@ -137,8 +137,8 @@ def _yarn(found: Graph, entries: Mapping[str, yarn.Entry], tree: SourceTree) -> 
             found.roots.setdefault(target.id, where)
 
 
-def _berry(found: Graph, entries: Mapping[str, berry_lock.Entry], tree: SourceTree) -> None:
-    def target(name: str, text: str) -> berry_lock.Entry | None:
+def _berry(found: Graph, entries: Mapping[str, berry_lock.BerryEntry], tree: SourceTree) -> None:
+    def target(name: str, text: str) -> berry_lock.BerryEntry | None:
         return entries.get(f"{name}@{text}") or entries.get(f"{name}@npm:{text}")
 
     for entry in entries.values():

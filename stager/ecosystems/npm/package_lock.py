@@ -19,7 +19,7 @@ from .graph import fallout, unusable
 from .names import check_name, check_version, folder, split_place
 from .package_lock_v1 import flatten
 from .platform import Needs
-from .source import Lookup, Tarball, is_git, is_local_tarball, is_web, local_tarball, outside_url, strongest
+from .source import PackumentLookup, Tarball, is_git, is_local_tarball, is_web, local_tarball, outside_url, strongest
 
 if TYPE_CHECKING:
     from stager.tree import SourceTree
@@ -53,7 +53,9 @@ class Spot:
         return f"{self.name}@{version}" if version else self.name
 
 
-def read(tree: SourceTree, lock: str, stack: Stack, dev: bool, hosts: frozenset[str], lookup: Lookup | None) -> Locked:
+def read(
+    tree: SourceTree, lock: str, stack: Stack, dev: bool, hosts: frozenset[str], lookup: PackumentLookup | None
+) -> Locked:
     """What the lock comes to on `stack`.
 
     Raises BadLock, Unpinned (no digest), NeedsBuild (git), DigestMismatch (a tarball in the app), and NotCached when a
@@ -72,7 +74,7 @@ def read(tree: SourceTree, lock: str, stack: Stack, dev: bool, hosts: frozenset[
     return collect.locked(places, collect.app_links(tree, links, bins, lock), (), lock, scripts)
 
 
-def _packages(root: Node, lock: str, dev: bool, lookup: Lookup | None) -> Mapping[str, Node]:
+def _packages(root: Node, lock: str, dev: bool, lookup: PackumentLookup | None) -> Mapping[str, Node]:
     version = root.int("lockfileVersion", 1)
     if version not in (1, 2, 3):
         raise BadLock(lock, f"lockfileVersion {version} is not one of 1, 2, 3", "Make it again with npm 7 or newer.")

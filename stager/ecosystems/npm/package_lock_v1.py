@@ -14,14 +14,14 @@ from stager.net.errors import NotCached
 from stager.text.typed import Node
 
 from .names import check_name
-from .source import Lookup, is_git, is_local_tarball, is_web
+from .source import PackumentLookup, is_git, is_local_tarball, is_web
 
 _ALIAS = re.compile(r"npm:(.+)@([^@]+)")
 _DEEPEST = 64
 _FLAGS = {"dev": "dev", "optional": "optional", "bundled": "inBundle"}
 
 
-def flatten(root: Node, lock: str, dev: bool, lookup: Lookup | None) -> Mapping[str, Node]:
+def flatten(root: Node, lock: str, dev: bool, lookup: PackumentLookup | None) -> Mapping[str, Node]:
     """The `packages` table that this lock would have in version 2.
 
     Raises BadLock, and NotCached when optional packages need the registry and `lookup` is None.
@@ -82,7 +82,7 @@ def _asked(table: Mapping[str, dict[str, Any]], dev: bool) -> dict[str, tuple[st
     }
 
 
-def platforms(asked: Mapping[str, tuple[str, str]], lookup: Lookup | None) -> dict[str, dict[str, list[str]]]:
+def platforms(asked: Mapping[str, tuple[str, str]], lookup: PackumentLookup | None) -> dict[str, dict[str, list[str]]]:
     """The registry's `os`, `cpu` and `libc` for each key of `asked` (key → name, version).
 
     Raises NotCached when there is something to ask and nobody to answer.

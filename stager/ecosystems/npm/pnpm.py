@@ -14,7 +14,7 @@ from stager.model import Locked, Stack
 from stager.text.typed import Node
 
 from . import collect, cures, documents, layout, pnpm_layout
-from .graph import LINK, Graph, Unit
+from .graph import LINK, NpmGraph, Unit
 from .manifest import manifest
 from .names import check_name, check_version, folder
 from .platform import Needs
@@ -28,10 +28,10 @@ _VERSIONS = ("6.0", "6.1", "9.0")
 
 
 @dataclass(frozen=True, slots=True)
-class Lock:
+class PnpmLock:
     """What a lock says: the graph, each package's own table by id, and the names each folder declares."""
 
-    graph: Graph
+    graph: NpmGraph
     infos: Mapping[str, Node]
     declared: Mapping[str, frozenset[str]]
     """Development dependencies are among them, whether they are installed or not."""
@@ -83,11 +83,11 @@ def _platform(info: Node) -> Needs:
     return Needs(*(info.strings(word) for word in ("os", "cpu", "libc")))
 
 
-def _bins(tree: SourceTree, graph: Graph) -> dict[str, Mapping[str, str]]:
+def _bins(tree: SourceTree, graph: NpmGraph) -> dict[str, Mapping[str, str]]:
     return {path: manifest(tree, f"{path}/package.json".lstrip("/")).bin for path in graph.homes}
 
 
-def _scripts(graph: Graph, infos: Mapping[str, Node]) -> list[str]:
+def _scripts(graph: NpmGraph, infos: Mapping[str, Node]) -> list[str]:
     found = [key for key in graph.units if infos[key].str("requiresBuild", "") == "true"]
     return [f"{graph.units[key].name}@{graph.units[key].version}" for key in found]
 
@@ -95,7 +95,7 @@ def _scripts(graph: Graph, infos: Mapping[str, Node]) -> list[str]:
 # --- the graph ---
 
 
-def _lock(root: Node, tree: SourceTree, dev: bool) -> Lock:
+def _lock(root: Node, tree: SourceTree, dev: bool) -> PnpmLock:
     lock = root.file
     old = not root.str("lockfileVersion").startswith("9")
     packages = root.table("packages")
@@ -112,8 +112,8 @@ def _lock(root: Node, tree: SourceTree, dev: bool) -> Lock:
             infos[key] = _info(key, packages, snapshots[key], old)
             units[key] = _unit(key, snapshots, infos[key], old)
             queue.extend(units[key].needs.values())
-    graph = Graph(homes, {key: units[key] for key in snapshots if key in units})
-    return Lock(graph, infos, {path: frozenset(declared(node)) for path, node in nodes.items()})
+    graph = NpmGraph(homes, {key: units[key] for key in snapshots if key in units})
+    return PnpmLock(graph, infos, {path: frozenset(declared(node)) for path, node in nodes.items()})
 
 
 def declared(importer: Node) -> dict[str, str]:
@@ -170,7 +170,7 @@ def _unit(key: str, snapshots: Mapping[str, Node], info: Node, old: bool) -> Uni
     return Unit(check_name(name, snapshot.file), needs, wants, frozenset(), version)
 
 
-def _refuse_patches(root: Node, graph: Graph, infos: Mapping[str, Node], lock: str) -> None:
+def _refuse_patches(root: Node, graph: NpmGraph, infos: Mapping[str, Node], lock: str) -> None:
     names = {name.rpartition("@")[0] or name for name in map(str, root.table("patchedDependencies"))}
     patched = sorted(
         key.lstrip("/")
@@ -189,7 +189,7 @@ def _refuse_patches(root: Node, graph: Graph, infos: Mapping[str, Node], lock: s
 
 
 def _tarballs(
-    graph: Graph, infos: Mapping[str, Node], tree: SourceTree, lock: str, hosts: frozenset[str]
+    graph: NpmGraph, infos: Mapping[str, Node], tree: SourceTree, lock: str, hosts: frozenset[str]
 ) -> dict[str, Tarball]:
     found, unpinned, builds = {}, [], []
     for key, unit in graph.units.items():

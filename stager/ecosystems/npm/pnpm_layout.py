@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from stager.errors import BadLock
 
-from .graph import LINK, Graph
-from .pnpm_settings import Settings, matches
+from .graph import LINK, NpmGraph
+from .pnpm_settings import PnpmSettings, matches
 
 STORE = "node_modules/.pnpm"
 _SPECIAL = re.compile(r'[\\/:*?"<>|]')
@@ -34,7 +34,7 @@ def split_peers(key: str) -> tuple[str, str]:
     return key[:at], key[at:]
 
 
-def folder_name(key: str, choice: Settings) -> str:
+def folder_name(key: str, choice: PnpmSettings) -> str:
     """The package's folder in the store: special signs and brackets replaced, long or capital names hashed."""
     plain = key.replace(":", "+", 1) if key.startswith("file:") else key.removeprefix("/")
     name = _SPECIAL.sub("+", plain if choice.major < 10 else plain.replace("#", "+"))
@@ -54,7 +54,7 @@ def _hash(name: str, major: int) -> str:
 
 
 def isolated(
-    graph: Graph, choice: Settings, declared: frozenset[str], lock: str
+    graph: NpmGraph, choice: PnpmSettings, declared: frozenset[str], lock: str
 ) -> tuple[dict[str, str], dict[str, str]]:
     """(place → package id, link → path it leads to) of the whole app.
 
@@ -82,7 +82,7 @@ def _place(ref: str, homes: Mapping[str, str]) -> str:
     return homes[ref] if ref in homes else ref.removeprefix(LINK)
 
 
-def hoisted(graph: Graph, choice: Settings, declared: frozenset[str]) -> Iterator[tuple[str, str, bool]]:
+def hoisted(graph: NpmGraph, choice: PnpmSettings, declared: frozenset[str]) -> Iterator[tuple[str, str, bool]]:
     """(name, id, whether at the app's root) for every name that is linked for all, first come first served.
 
     The order is pnpm's: workspace packages and direct dependencies, then by depth, then by id.
@@ -102,7 +102,7 @@ def hoisted(graph: Graph, choice: Settings, declared: frozenset[str]) -> Iterato
                 yield name, ref, public
 
 
-def _depths(graph: Graph) -> Iterator[tuple[int, str]]:
+def _depths(graph: NpmGraph) -> Iterator[tuple[int, str]]:
     """Every package with the depth at which pnpm's walk meets it: each group's children are claimed in turn."""
     walked: set[str] = set()
 

@@ -25,7 +25,7 @@ _MANAGER = re.compile(r"pnpm@(\d{1,3})\.")
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class PnpmSettings:
     """How `node_modules` is laid out."""
 
     linker: str
@@ -40,12 +40,12 @@ class Settings:
     """Characters of a store folder's name before it is cut and hashed."""
 
 
-def settings(tree: SourceTree) -> Settings:
+def settings(tree: SourceTree) -> PnpmSettings:
     """Read them. Raises BadManifest for values that make no sense, or that stager cannot honour."""
     said = _said(tree)
     found = _MANAGER.match(manifest(tree).package_manager)
     major = int(found[1]) if found else 0
-    return Settings(
+    return PnpmSettings(
         linker=_linker(said, WORKSPACE if WORKSPACE in tree.files else _NPMRC),
         major=major,
         private=_patterns(said, "hoist-pattern", ("*",)) if said.get("hoist") != "false" else (),

@@ -26,7 +26,7 @@ _STRENGTH = ("sha512", "sha384", "sha256", "sha1")
 _TARBALL = (".tgz", ".tar.gz", ".tar")
 
 
-class Lookup(Protocol):
+class PackumentLookup(Protocol):
     """The registry's metadata, for locks that do not hold what is needed."""
 
     def version(self, name: str, version: str) -> Mapping[str, object]:

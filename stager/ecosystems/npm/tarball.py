@@ -10,9 +10,9 @@ import re
 from collections.abc import Mapping
 
 from stager.ecosystems.errors import Mislabelled
-from stager.formats.archive import Archive, Held, content_bytes, content_chunks, read_tar
+from stager.formats.archive import Archive, HeldArchive, content_bytes, content_chunks, read_tar
 from stager.formats.errors import BadArchive, UnsafeEntry
-from stager.formats.tar import Deflated, Entry, Span, Unpacked
+from stager.formats.tar import Deflated, PieceFile, Span, Unpacked
 from stager.model import Artifact
 
 from ...text import parsing
@@ -29,7 +29,7 @@ Files = dict[str, tuple[Content, bool]]
 """Path in the package to content and whether it is executable."""
 
 
-def unpack(blob: str | Held, artifact: Artifact, path: str) -> Unpacked:
+def unpack(blob: str | HeldArchive, artifact: Artifact, path: str) -> Unpacked:
     """The files of a package tarball at `path` (layout `npm/1`), and what later steps need to know of it.
 
     `meta` holds `name`, `version`, `bin` (command → file), `install` (names of its install scripts), `native` (why it
@@ -49,7 +49,7 @@ def unpack(blob: str | Held, artifact: Artifact, path: str) -> Unpacked:
     except BaseException:
         archive.close()
         raise
-    entries = [Entry(f"{path}/{name}", content, executable) for name, (content, executable) in files.items()]
+    entries = [PieceFile(f"{path}/{name}", content, executable) for name, (content, executable) in files.items()]
     return Unpacked(entries, {}, {**meta, "dropped": dropped}, (archive,))
 
 

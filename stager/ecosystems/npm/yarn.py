@@ -15,13 +15,23 @@ from stager.model import Locked, Stack
 from stager.text import parsing
 
 from . import collect, cures, documents, layout
-from .graph import LINK, Graph, Unit
-from .manifest import Manifest, all_manifests
+from .graph import LINK, NpmGraph, Unit
+from .manifest import PackageJson, all_manifests
 from .names import check_name, check_version, folder
 from .package_lock_v1 import platforms
 from .platform import Needs
 from .semver import satisfies
-from .source import Lookup, Tarball, is_git, is_local_tarball, is_web, local_tarball, outside_url, shasum, strongest
+from .source import (
+    PackumentLookup,
+    Tarball,
+    is_git,
+    is_local_tarball,
+    is_web,
+    local_tarball,
+    outside_url,
+    shasum,
+    strongest,
+)
 
 if TYPE_CHECKING:
     from stager.tree import SourceTree
@@ -32,7 +42,7 @@ _ALIAS = re.compile(r"npm:((?:@[^/@]+/)?[^/@]+)(?:@.*)?", re.DOTALL)
 
 
 @dataclass(slots=True)
-class Entry:
+class YarnEntry:
     """One resolved package: what it is, and what it needs by range."""
 
     line: int
@@ -68,17 +78,17 @@ def split_descriptor(text: str) -> tuple[str, str, str]:
     return (text[:at], "@", text[at + 1 :]) if at > 0 else (text, "", "")
 
 
-def parse(text: str, lock: str) -> dict[str, Entry]:
+def parse(text: str, lock: str) -> dict[str, YarnEntry]:
     """Descriptor to entry. Raises BadLock with the line."""
-    found: dict[str, Entry] = {}
-    entry: Entry | None = None
+    found: dict[str, YarnEntry] = {}
+    entry: YarnEntry | None = None
     table = ""
     for number, raw in enumerate(text.splitlines(), 1):
         if not raw.strip() or raw.lstrip().startswith("#"):
             continue
         indent, words = len(raw) - len(raw.lstrip(" ")), _words(raw.strip(), lock, number)
         if indent == 0 and raw.rstrip().endswith(":"):
-            entry, table = Entry(number, tuple(words)), ""
+            entry, table = YarnEntry(number, tuple(words)), ""
             for descriptor in words:
                 if descriptor in found:
                     raise BadLock(lock, f"{descriptor!r} is given twice", line=number)
@@ -125,7 +135,9 @@ def _unquoted(text: str, lock: str, number: int) -> str:
 # --- the graph ---
 
 
-def read(tree: SourceTree, lock: str, stack: Stack, dev: bool, hosts: frozenset[str], lookup: Lookup | None) -> Locked:
+def read(
+    tree: SourceTree, lock: str, stack: Stack, dev: bool, hosts: frozenset[str], lookup: PackumentLookup | None
+) -> Locked:
     """What the lock comes to on `stack`.
 
     Raises BadLock, Unpinned, NeedsBuild, DigestMismatch, and NotCached when the registry must say what platform the
@@ -134,7 +146,7 @@ def read(tree: SourceTree, lock: str, stack: Stack, dev: bool, hosts: frozenset[
     entries = parse(documents.text(tree, lock), lock)
     manifests = all_manifests(tree)
     homes = {path: _home(item, manifests, entries, dev, lock) for path, item in manifests.items()}
-    graph = Graph(homes, _units(homes, entries, manifests, lock))
+    graph = NpmGraph(homes, _units(homes, entries, manifests, lock))
     graph = graph.fitting(_unfit(graph, entries, stack, lookup), lock, stack)
     places, links = layout.hoist(graph, lock)
     tarballs = _tarballs({key: entries[key] for key in graph.units}, tree, lock, hosts)
@@ -143,7 +155,7 @@ def read(tree: SourceTree, lock: str, stack: Stack, dev: bool, hosts: frozenset[
 
 
 def _home(
-    item: Manifest, manifests: Mapping[str, Manifest], entries: Mapping[str, Entry], dev: bool, lock: str
+    item: PackageJson, manifests: Mapping[str, PackageJson], entries: Mapping[str, YarnEntry], dev: bool, lock: str
 ) -> Unit:
     needs = {}
     for name, wanted in item.all(dev).items():
@@ -155,7 +167,9 @@ def _home(
     return Unit(item.name, needs, frozenset(item.optional))
 
 
-def _target(name: str, wanted: str, manifests: Mapping[str, Manifest], entries: Mapping[str, Entry], lock: str) -> str:
+def _target(
+    name: str, wanted: str, manifests: Mapping[str, PackageJson], entries: Mapping[str, YarnEntry], lock: str
+) -> str:
     """The id of the entry, or the workspace, that `name@wanted` is resolved to. Raises BadLock when there is none."""
     local = workspace(name, wanted, manifests)
     if local:
@@ -171,7 +185,7 @@ def _target(name: str, wanted: str, manifests: Mapping[str, Manifest], entries: 
     return entry.id
 
 
-def workspace(name: str, wanted: str, manifests: Mapping[str, Manifest]) -> str:
+def workspace(name: str, wanted: str, manifests: Mapping[str, PackageJson]) -> str:
     """The folder of the workspace `name` when its version is in the range; empty otherwise."""
     for path, item in manifests.items():
         if path and item.name == name and (wanted in ("*", "") or satisfies(item.version, wanted)):
@@ -180,7 +194,7 @@ def workspace(name: str, wanted: str, manifests: Mapping[str, Manifest]) -> str:
 
 
 def _units(
-    homes: Mapping[str, Unit], entries: Mapping[str, Entry], manifests: Mapping[str, Manifest], lock: str
+    homes: Mapping[str, Unit], entries: Mapping[str, YarnEntry], manifests: Mapping[str, PackageJson], lock: str
 ) -> dict[str, Unit]:
     queue = [ref for home in homes.values() for ref in home.needs.values()]
     units: dict[str, Unit] = {}
@@ -195,11 +209,13 @@ def _units(
     return units
 
 
-def _wants(entry: Entry) -> frozenset[str]:
+def _wants(entry: YarnEntry) -> frozenset[str]:
     return frozenset(entry.tables.get("optionalDependencies", ()))
 
 
-def _unfit(graph: Graph, entries: Mapping[str, Entry], stack: Stack, lookup: Lookup | None) -> dict[str, Needs]:
+def _unfit(
+    graph: NpmGraph, entries: Mapping[str, YarnEntry], stack: Stack, lookup: PackumentLookup | None
+) -> dict[str, Needs]:
     asked = {
         key: (entries[key].name, entries[key].version)
         for key in graph.optional()
@@ -212,7 +228,9 @@ def _unfit(graph: Graph, entries: Mapping[str, Entry], stack: Stack, lookup: Loo
 # --- tarballs ---
 
 
-def _tarballs(entries: Mapping[str, Entry], tree: SourceTree, lock: str, hosts: frozenset[str]) -> dict[str, Tarball]:
+def _tarballs(
+    entries: Mapping[str, YarnEntry], tree: SourceTree, lock: str, hosts: frozenset[str]
+) -> dict[str, Tarball]:
     found, unpinned, builds = {}, [], []
     for key, entry in entries.items():
         resolved = entry.fields.get("resolved", "")
@@ -239,7 +257,7 @@ def _tarballs(entries: Mapping[str, Entry], tree: SourceTree, lock: str, hosts: 
 
 
 def _tarball(
-    entry: Entry, resolved: str, label: str, tree: SourceTree, lock: str, hosts: frozenset[str]
+    entry: YarnEntry, resolved: str, label: str, tree: SourceTree, lock: str, hosts: frozenset[str]
 ) -> Tarball | None:
     address, _, fragment = resolved.partition("#")
     digest = strongest(entry.fields.get("integrity", ""), label, lock)

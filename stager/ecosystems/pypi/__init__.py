@@ -2,7 +2,8 @@
 
 `read_lock` reduces `uv.lock`, `pylock.toml`, `poetry.lock`, `pdm.lock`, `Pipfile.lock` and hashed `requirements.txt`
 to the same artifacts, chosen for the target; it never resolves again and never asks the host. `unpack` turns a wheel
-into droplet entries. Nothing here opens a socket: a `Lookup` is given by the caller. `ECOSYSTEM`, in the end, is all of it.
+into droplet entries. Nothing here opens a socket: a `DistributionLookup` is given by the
+caller. `ECOSYSTEM`, in the end, is all of it.
 """
 
 from __future__ import annotations
@@ -10,18 +11,18 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from stager.ecosystems.record import Ecosystem, Laid, Listing, LockRequest, MakeRequest, Wanted, Workplace
+from stager.ecosystems.record import Ecosystem, Laid, Listing, LockRequest, MakeRequest, WantedArtifact, Workplace
 from stager.errors import LockMissing, NeedsBuild, UsageError
 from stager.model import Artifact, Locked
 
-from .lookup import IndexFile, Lookup, resolve
+from .lookup import DistributionLookup, IndexFile, resolve
 from .pins import LAYOUT, PLACE, Reading, normalise_index, select
 from .target import Target
 
 if TYPE_CHECKING:
     from stager.ecosystems.graph import Graph
     from stager.ecosystems.installed import Installed, Said
-    from stager.formats.archive import Held
+    from stager.formats.archive import HeldArchive
     from stager.formats.tar import Unpacked
     from stager.model import Plan, Reason
     from stager.net.indexes import Indexes
@@ -32,8 +33,8 @@ __all__ = [
     "LAYOUT",
     "LOCKS",
     "PLACE",
+    "DistributionLookup",
     "IndexFile",
-    "Lookup",
     "Target",
     "check_drift",
     "declared",
@@ -68,7 +69,7 @@ def read_lock(
     *,
     groups: Sequence[str] = (),
     extras: Sequence[str] = (),
-    lookup: Lookup | None = None,
+    lookup: DistributionLookup | None = None,
     default_indexes: frozenset[str] = frozenset(),
 ) -> Locked:
     """What the lock file comes to for the target.
@@ -100,7 +101,7 @@ def _select(
     compiled: list[tuple[str, str]],
     target: Target,
     lock: str,
-    lookup: Lookup | None,
+    lookup: DistributionLookup | None,
     default_indexes: frozenset[str],
 ) -> tuple[tuple[Artifact, ...], tuple[tuple[str, str], ...]]:
     """`select` with looked-up files; projects of the app that are compiled join what must be built."""
@@ -171,7 +172,7 @@ def members(tree: SourceTree) -> list[str]:
     return members(tree)
 
 
-def unpack(blob: str | Held, artifact: Artifact, path: str) -> Unpacked:
+def unpack(blob: str | HeldArchive, artifact: Artifact, path: str) -> Unpacked:
     """The files of a wheel placed below `path`; see `wheel`. Raises BadArchive, UnsafeEntry."""
     from .wheel import unpack
 
@@ -226,7 +227,7 @@ def _order(version: str) -> Any:
     return Version(version)
 
 
-def _locate(wanted: Wanted) -> Iterator[str]:
+def _locate(wanted: WantedArtifact) -> Iterator[str]:
     from .locating import locate
 
     return locate(wanted)

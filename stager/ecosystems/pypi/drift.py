@@ -20,7 +20,7 @@ from stager.text.typed import Node
 
 from .constraints import alternatives
 from .document import parse_json, read, toml
-from .manifest import PYPROJECT, Wanted, dependency_groups, dig, entries, origin, project_wanted, pyproject
+from .manifest import PYPROJECT, DeclaredDependency, dependency_groups, dig, entries, origin, project_wanted, pyproject
 from .pdm import pdm_python
 from .pins import normalise
 from .sameness import same_requirements, same_specifier
@@ -90,14 +90,14 @@ def _stale_project(tree: SourceTree, package: Node, folder: str) -> str:
     return "" if same else document.file
 
 
-def _declared(project: Node, document: Node) -> list[Wanted]:
+def _declared(project: Node, document: Node) -> list[DeclaredDependency]:
     """`[project]` dependencies, extras written as markers; those with a uv source compare without version."""
     sources = entries(dig(document, "tool", "uv", "sources"))
     placed = {normalise(name, document.file) for name, node in sources.items() if _has_place(node)}
-    found = [Wanted.of_requirement(line, document.file) for line in project.strings("dependencies")]
+    found = [DeclaredDependency.of_requirement(line, document.file) for line in project.strings("dependencies")]
     for extra, node in entries(project.get("optional-dependencies")).items():
         for item in node:
-            wanted = Wanted.of_requirement(_text(item), document.file)
+            wanted = DeclaredDependency.of_requirement(_text(item), document.file)
             only = f"extra == '{normalise(extra, document.file)}'"
             found.append(wanted._replace(marker=f"({wanted.marker}) and {only}" if wanted.marker else only))
     return [wanted._replace(url="source") if wanted.name in placed else wanted for wanted in found]
@@ -109,14 +109,14 @@ def _has_place(node: Node) -> bool:
     return any(not isinstance(table.value, dict) or "index" not in table.value for table in tables)
 
 
-def _recorded(nodes: Iterable[Node]) -> list[Wanted]:
+def _recorded(nodes: Iterable[Node]) -> list[DeclaredDependency]:
     places = ("git", "url", "path", "directory", "editable", "virtual")
     found = []
     for node in nodes:
         place = next((kind for kind in places if node.get(kind) is not None), "")
         extras = tuple(sorted(normalise(extra, node.file) for extra in node.strings("extras")))
         name, version = normalise(node.str("name"), node.file), node.str("specifier", "")
-        found.append(Wanted(name, version, extras, node.str("marker", ""), url=place))
+        found.append(DeclaredDependency(name, version, extras, node.str("marker", ""), url=place))
     return found
 
 
@@ -129,7 +129,7 @@ def _same_groups(document: Node, metadata: Node) -> bool:
     placed = {normalise(name, document.file) for name in entries(dig(document, "tool", "uv", "sources"))}
     loose = dig(document, "tool", "uv", "dependency-groups") is not None  # uv adds their requires-python to the markers
     for name in wanted.keys() | table.keys():
-        declared = [Wanted.of_requirement(line, document.file) for line in wanted.get(name, [])]
+        declared = [DeclaredDependency.of_requirement(line, document.file) for line in wanted.get(name, [])]
         declared = [one._replace(url="source") if one.name in placed else one for one in declared]
         recorded = _recorded(table.get(name, ()))
         if loose:
@@ -291,7 +291,7 @@ def _versions(packages: Iterable[Node], lock: str) -> dict[str, set[str]]:
 
 
 def _must_hold(
-    wanted: Iterable[Wanted], versions: Mapping[str, set[str]], lock: str, manifest: str, command: str
+    wanted: Iterable[DeclaredDependency], versions: Mapping[str, set[str]], lock: str, manifest: str, command: str
 ) -> None:
     """Every requirement without a marker must be in the lock, in a version it admits."""
     for one in wanted:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 
 from stager.formats.archive import content_bytes
-from stager.formats.tar import Entry
+from stager.formats.tar import PieceFile
 
 SETUPTOOLS = "setuptools<81"
 """The last versions that have `pkg_resources`; they bring `distutils` back as well."""
@@ -23,7 +23,7 @@ _ASIDE = frozenset(
 _OWN = ("setuptools", "pkg_resources", "_distutils_hack", "distutils")
 
 
-def imports(files: Iterable[Entry], place: str) -> dict[str, str]:
+def imports(files: Iterable[PieceFile], place: str) -> dict[str, str]:
     """Of a wheel unpacked at `place`: former module → the first file, below the modules' folder, that imports it."""
     found: dict[str, str] = {}
     modules = f"{place}/site-packages/"

@@ -12,13 +12,13 @@ from stager.net.indexes.origins import Origin
 from .pages import PypiLookup
 
 if TYPE_CHECKING:
-    from stager.ecosystems.record import Wanted
+    from stager.ecosystems.record import WantedArtifact
     from stager.model import Artifact
 
     from .lookup import IndexFile
 
 
-def locate(wanted: Wanted) -> Iterator[str]:
+def locate(wanted: WantedArtifact) -> Iterator[str]:
     """The hint first, unless an index is configured in the default one's place: then that index's page first."""
     hint, indexes = wanted.hint, wanted.indexes
     replaced = indexes.pypi_default != "" and not (hint and Origin.of(hint) in indexes.trusted)
@@ -32,7 +32,7 @@ def locate(wanted: Wanted) -> Iterator[str]:
     yield hint
 
 
-def _on_pages(wanted: Wanted) -> list[str]:
+def _on_pages(wanted: WantedArtifact) -> list[str]:
     """The URLs of files with the artifact's digest, then of those with its name and no digest of that algorithm."""
     artifact, digest = wanted.artifact, wanted.artifact.digest
     name = unquote(artifact.purl.partition("/")[2].partition("@")[0].rpartition("/")[2])

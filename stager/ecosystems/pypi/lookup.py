@@ -13,7 +13,7 @@ from stager.errors import BadLock
 from stager.net.errors import Gone, NotCached
 from stager.store.errors import DigestMismatch
 
-from .pins import File, Pin, digest_of, is_foreign, normalise, normalise_index
+from .pins import DistributionFile, Pin, digest_of, is_foreign, normalise, normalise_index
 from .target import Target
 
 
@@ -32,7 +32,7 @@ Keep = Callable[[IndexFile], bool]
 """Whether a file of a page is worth holding: a page may list 100,000."""
 
 
-class Lookup(Protocol):
+class DistributionLookup(Protocol):
     """An index, or a cache of one. `index` is empty for the default or configured index."""
 
     def files(self, name: str, index: str = "", keep: Keep | None = None) -> list[IndexFile]:
@@ -40,7 +40,7 @@ class Lookup(Protocol):
 
 
 def resolve(
-    pins: Sequence[Pin], lookup: Lookup | None, target: Target, lock: str, default_indexes: frozenset[str]
+    pins: Sequence[Pin], lookup: DistributionLookup | None, target: Target, lock: str, default_indexes: frozenset[str]
 ) -> list[Pin]:
     """The pins with the files of those completed that need the index.
 
@@ -72,7 +72,7 @@ def _check_hashes(pin: Pin, lock: str) -> None:
         digest_of(text, str(pin), lock, pin.line)
 
 
-def _completed(pin: Pin, lookup: Lookup, target: Target, lock: str, default_indexes: frozenset[str]) -> Pin:
+def _completed(pin: Pin, lookup: DistributionLookup, target: Target, lock: str, default_indexes: frozenset[str]) -> Pin:
     wanted = set(pin.hashes) or {file.hash for file in pin.files}
     seen: list[IndexFile] = []
 
@@ -94,13 +94,13 @@ def _completed(pin: Pin, lookup: Lookup, target: Target, lock: str, default_inde
     raise Gone(str(pin), f"Pin another version in {lock}, or configure the index that has it.")
 
 
-def _matching(page: Iterable[IndexFile], wanted: set[str]) -> list[tuple[IndexFile, File]]:
+def _matching(page: Iterable[IndexFile], wanted: set[str]) -> list[tuple[IndexFile, DistributionFile]]:
     found = []
     for file in page:
         match = sorted(wanted & {f"{algorithm}:{value}" for algorithm, value in file.hashes.items()})
         if match:
             best = next((text for text in match if text.startswith("sha256:")), match[0])
-            found.append((file, File(file.filename, best, file.size, file.url)))
+            found.append((file, DistributionFile(file.filename, best, file.size, file.url)))
     return found
 
 

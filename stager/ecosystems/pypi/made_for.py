@@ -15,7 +15,16 @@ from stager.errors import BadLock
 from stager.text.typed import Node
 
 from .constraints import accepts
-from .manifest import PYPROJECT, Wanted, dig, origin, pipfile_wanted, poetry_wanted, project_wanted, pyproject
+from .manifest import (
+    PYPROJECT,
+    DeclaredDependency,
+    dig,
+    origin,
+    pipfile_wanted,
+    poetry_wanted,
+    project_wanted,
+    pyproject,
+)
 from .pdm import pdm_hint
 from .pins import Reading, normalise
 from .sameness import releases_around
@@ -63,7 +72,9 @@ _COMMANDS = {
 }
 
 
-def _asked(tree: SourceTree, lock: str, groups: Sequence[str], extras: Sequence[str]) -> tuple[str, list[Wanted], str]:
+def _asked(
+    tree: SourceTree, lock: str, groups: Sequence[str], extras: Sequence[str]
+) -> tuple[str, list[DeclaredDependency], str]:
     """The manifest, what it asks for with these groups and extras, and the command that makes the lock."""
     name = lock.rpartition("/")[2]
     both = [normalise(one, lock) for one in (*groups, *extras)]
@@ -79,24 +90,24 @@ def _asked(tree: SourceTree, lock: str, groups: Sequence[str], extras: Sequence[
     return (found.file, found.wanted, found.command) if found else ("", [], command)
 
 
-def _holding(tree: SourceTree, wanted: Iterable[Wanted], target: Target) -> list[str]:
+def _holding(tree: SourceTree, wanted: Iterable[DeclaredDependency], target: Target) -> list[str]:
     """The names that are asked for on the target, each once.
 
     Of several requirements of one package those with a condition decide: Poetry's table adds conditions to `[project]`.
     """
     without, markers = _without(pyproject(tree)), Markers(target, PYPROJECT)
-    entries: dict[str, list[Wanted]] = {}
+    entries: dict[str, list[DeclaredDependency]] = {}
     for one in wanted:
         if not one.optional and one.name not in without:
             entries.setdefault(one.name, []).append(one)
     return [name for name, some in entries.items() if any(_holds(one, markers, target) for one in _deciding(some))]
 
 
-def _deciding(some: list[Wanted]) -> list[Wanted]:
+def _deciding(some: list[DeclaredDependency]) -> list[DeclaredDependency]:
     return [one for one in some if one.marker or one.python] or some
 
 
-def _holds(one: Wanted, markers: Markers, target: Target) -> bool:
+def _holds(one: DeclaredDependency, markers: Markers, target: Target) -> bool:
     try:
         return markers(one.marker, what=one.name) and (not one.python or accepts(one.python, target.full))
     except ValueError:
@@ -119,7 +130,9 @@ def _without(document: Node) -> frozenset[str]:
 # --- other Pythons ---------------------------------------------------------------------------------------------
 
 
-def _needing_newer(left: Mapping[str, str], wanted: Iterable[Wanted], target: Target, lock: str) -> list[str]:
+def _needing_newer(
+    left: Mapping[str, str], wanted: Iterable[DeclaredDependency], target: Target, lock: str
+) -> list[str]:
     """What is left out because this Python is too old for it, though pipenv wrote down only what its own Python needs.
 
     Those of the Pipfile's own conditions aside; a backport, which is for older Pythons, is rightly left out.

@@ -21,7 +21,7 @@ PYPROJECT = "pyproject.toml"
 _EGG = re.compile(r"[#&]egg=([A-Za-z0-9._-]+)")
 
 
-class Wanted(NamedTuple):
+class DeclaredDependency(NamedTuple):
     """A dependency as somebody declares it. `version` is in the language of the file it comes from."""
 
     name: str
@@ -34,7 +34,7 @@ class Wanted(NamedTuple):
     file: str = PYPROJECT
 
     @classmethod
-    def of_requirement(cls, line: str, file: str) -> Wanted:
+    def of_requirement(cls, line: str, file: str) -> DeclaredDependency:
         """A dependency specifier (PEP 508); BadManifest naming the file when it is none."""
         from packaging.requirements import InvalidRequirement, Requirement
 
@@ -51,7 +51,7 @@ class Wanted(NamedTuple):
         return cls(normalise(found.name, file), str(found.specifier), extras, marker, url=found.url or "", file=file)
 
     @classmethod
-    def of_poetry(cls, name: str, node: Node) -> Wanted:
+    def of_poetry(cls, name: str, node: Node) -> DeclaredDependency:
         """A dependency in Poetry's own notation: a constraint, or a table with one."""
         if isinstance(node.value, str):
             return cls(normalise(name, node.file), node.value, file=node.file)
@@ -104,7 +104,7 @@ def pyproject(tree: SourceTree, folder: str = "") -> Node:
 
 def poetry_wanted(
     tree: SourceTree, groups: Sequence[str], extras: Iterable[str], *, known: bool = False
-) -> list[Wanted]:
+) -> list[DeclaredDependency]:
     """What a Poetry project declares for its main group, and for the groups and extras asked for.
 
     With `known`, groups that it does not have are passed over instead of being an error.
@@ -124,14 +124,14 @@ def poetry_wanted(
     return [*found, *project_wanted(tree, sorted({*extras, *others}), known=True)]
 
 
-def _poetry_table(table: Node | None) -> Iterator[Wanted]:
+def _poetry_table(table: Node | None) -> Iterator[DeclaredDependency]:
     for name, node in entries(table).items():
         if name.lower() != "python":
             for one in node if isinstance(node.value, list) else (node,):
-                yield Wanted.of_poetry(name, one)
+                yield DeclaredDependency.of_poetry(name, one)
 
 
-def _poetry_group(document: Node, group: str, known: bool) -> list[Wanted]:
+def _poetry_group(document: Node, group: str, known: bool) -> list[DeclaredDependency]:
     tables = {
         normalise(name, PYPROJECT): node for name, node in entries(dig(document, "tool", "poetry", "group")).items()
     }
@@ -149,7 +149,7 @@ def _unknown_group(group: str, known: Iterable[str]) -> BadManifest:
 
 def project_wanted(
     tree: SourceTree, groups: Sequence[str] = (), *, known: bool = False, folder: str = ""
-) -> list[Wanted]:
+) -> list[DeclaredDependency]:
     """What `[project]` declares, of the app or of a folder, plus the extras and dependency groups named in `groups`.
 
     With `known`, names that it does not have are passed over instead of being an error.
@@ -162,7 +162,7 @@ def project_wanted(
         if group not in tables and not known:
             raise _unknown_group(group, tables)
         lines += tables.get(group, [])
-    return [Wanted.of_requirement(line, document.file) for line in lines]
+    return [DeclaredDependency.of_requirement(line, document.file) for line in lines]
 
 
 def all_groups(document: Node) -> dict[str, list[str]]:
@@ -225,7 +225,7 @@ def declared(tree: SourceTree) -> frozenset[str]:
     return frozenset(found)
 
 
-def pipfile_wanted(tree: SourceTree, groups: Iterable[str] = ()) -> list[Wanted]:
+def pipfile_wanted(tree: SourceTree, groups: Iterable[str] = ()) -> list[DeclaredDependency]:
     """What a Pipfile asks for: `[packages]`, and the categories named in `groups`; empty without a Pipfile.
 
     A marker is written whole, or as one variable's comparison (`sys_platform = "== 'win32'"`).
@@ -238,7 +238,7 @@ def pipfile_wanted(tree: SourceTree, groups: Iterable[str] = ()) -> list[Wanted]
             table = entries(node)
             said = {key: text_of(table[key]) for key in ("markers", *_VARIABLES) if key in table}
             markers = [said.pop("markers", ""), *(f"{key} {value}" for key, value in said.items())]
-            found.append(Wanted(normalise(name, "Pipfile"), marker=_conjunction(*markers), file="Pipfile"))
+            found.append(DeclaredDependency(normalise(name, "Pipfile"), marker=_conjunction(*markers), file="Pipfile"))
     return found
 
 
@@ -248,12 +248,12 @@ _VARIABLES = (
 )
 
 
-def setup_wanted(tree: SourceTree) -> list[Wanted]:
+def setup_wanted(tree: SourceTree) -> list[DeclaredDependency]:
     """What `install_requires` of `setup.cfg` asks for, be it a list or `file:` with requirements files."""
     from .requirements import wanted_in
 
     lines, files = setup_requires(tree)
-    found = [Wanted.of_requirement(line, "setup.cfg") for line in lines]
+    found = [DeclaredDependency.of_requirement(line, "setup.cfg") for line in lines]
     return found + [wanted for file in files for wanted in wanted_in(tree, file)]
 
 
@@ -294,15 +294,15 @@ def _unknown(file: str, line: int | None, why: str) -> None:
     raise BadManifest(file, why, hint, line)
 
 
-class Origin(NamedTuple):
+class ManifestOrigin(NamedTuple):
     """The manifest that a lock was made from, where the lock does not record it; and the command that makes it again."""
 
     file: str
-    wanted: list[Wanted]
+    wanted: list[DeclaredDependency]
     command: str
 
 
-def origin(tree: SourceTree, lock: str, groups: Iterable[str] = ()) -> Origin | None:
+def origin(tree: SourceTree, lock: str, groups: Iterable[str] = ()) -> ManifestOrigin | None:
     """What a `pylock.toml` or a hashed requirements file was made from; None when nothing in the app says that.
 
     `groups` are the groups and extras that are installed besides.
@@ -314,15 +314,17 @@ def origin(tree: SourceTree, lock: str, groups: Iterable[str] = ()) -> Origin | 
     again = f"rm {lock} && stager lock"
     project = project_wanted(tree, tuple(groups), known=True) if PYPROJECT in tree else []
     export = f"uv export --format pylock.toml --output-file {lock}"
-    of_project = Origin(PYPROJECT, project, export if standard else f"uv pip compile {PYPROJECT} {to}")
+    of_project = ManifestOrigin(PYPROJECT, project, export if standard else f"uv pip compile {PYPROJECT} {to}")
     if standard and project:
         return of_project
     if standard and "requirements.txt" in tree:
-        return Origin("requirements.txt", wanted_in(tree, "requirements.txt"), again)
+        return ManifestOrigin("requirements.txt", wanted_in(tree, "requirements.txt"), again)
     if "requirements.in" in tree:
-        return Origin("requirements.in", wanted_in(tree, "requirements.in"), f"uv pip compile requirements.in {to}")
+        return ManifestOrigin(
+            "requirements.in", wanted_in(tree, "requirements.in"), f"uv pip compile requirements.in {to}"
+        )
     if setup := setup_wanted(tree):
-        return Origin("setup.cfg", setup, again if standard else f"uv pip compile setup.cfg {to}")
+        return ManifestOrigin("setup.cfg", setup, again if standard else f"uv pip compile setup.cfg {to}")
     return of_project if project else None
 
 

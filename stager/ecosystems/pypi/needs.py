@@ -17,7 +17,7 @@ from stager.text.source_lines import line_of
 from stager.text.typed import Node as Document
 
 from .document import read, toml
-from .manifest import Wanted, declared
+from .manifest import DeclaredDependency, declared
 from .pins import normalise
 from .target import Markers, Target
 
@@ -130,7 +130,7 @@ def _needs(node: Document, holds: Holds) -> Iterator[str]:
             if holds(one.str("marker", "")):
                 yield normalise(one.str("name"), node.file)
         else:
-            wanted = Wanted.of_requirement(str(one.value), node.file)
+            wanted = DeclaredDependency.of_requirement(str(one.value), node.file)
             if holds(wanted.marker):
                 yield wanted.name
 

@@ -16,8 +16,8 @@ from stager.text.typed import Node
 from .document import lines_of, read, toml
 from .folders import folder_path
 from .graph import reachable
-from .manifest import Wanted, project_wanted
-from .pins import File, Pin, Reading, filename_of, merged, normalise
+from .manifest import DeclaredDependency, project_wanted
+from .pins import DistributionFile, Pin, Reading, filename_of, merged, normalise
 from .target import Markers, Target
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _check_targets(metadata: Node, target: Target) -> None:
 def _serves(one: Node, target: Target) -> bool:
     """Whether a lock's target is the one here: its Python, implementation, system and processor, where it names them."""
     python, platform = one.str("requires_python", ""), one.str("platform", "")
-    wanted = Wanted("python", python, file=one.file)
+    wanted = DeclaredDependency("python", python, file=one.file)
     return (
         (not python or wanted.accepts(target.full))
         and one.str("implementation", "cpython") in ("", "cpython")
@@ -128,21 +128,21 @@ def _applies(package: Node, markers: Markers, extras: Sequence[str], groups: Seq
     return markers(package.str("marker", ""), frozenset(extras), frozenset(groups), package.str("name"))
 
 
-def _walk(packages: Sequence[Node], roots: Sequence[Wanted], markers: Markers, lock: str) -> list[int]:
+def _walk(packages: Sequence[Node], roots: Sequence[DeclaredDependency], markers: Markers, lock: str) -> list[int]:
     """The positions of the packages that the project's dependencies lead to."""
 
-    def targets(wanted: Wanted) -> Iterator[int]:
+    def targets(wanted: DeclaredDependency) -> Iterator[int]:
         if markers(wanted.marker, what=wanted.name):
             yield from _resolve(packages, wanted, lock)
 
     def edges(index: int) -> Iterator[int]:
         for line in packages[index].strings("dependencies"):
-            yield from targets(Wanted.of_requirement(line, lock))
+            yield from targets(DeclaredDependency.of_requirement(line, lock))
 
     return sorted(reachable([index for wanted in roots for index in targets(wanted)], edges))
 
 
-def _resolve(packages: Sequence[Node], wanted: Wanted, lock: str) -> list[int]:
+def _resolve(packages: Sequence[Node], wanted: DeclaredDependency, lock: str) -> list[int]:
     """The entries a requirement means: that of its extras, which leads to the plain one by itself."""
     same = [i for i, package in enumerate(packages) if normalise(package.str("name"), lock) == wanted.name]
     exact = [
@@ -169,7 +169,7 @@ def _reading(tree: SourceTree, document: Node, chosen: Sequence[tuple[Node, int 
     return Reading(tuple(merged(pins)), tuple(folders), tuple(needs))
 
 
-def _files(package: Node, document: Node, source: str) -> tuple[File, ...]:
+def _files(package: Node, document: Node, source: str) -> tuple[DistributionFile, ...]:
     """The files of an entry; before 4.3 they were under `[metadata.files]` by "name version"."""
     nodes = package.list("files")
     if not nodes:
@@ -179,6 +179,6 @@ def _files(package: Node, document: Node, source: str) -> tuple[File, ...]:
     return tuple(_file(node, source) for node in nodes)
 
 
-def _file(node: Node, source: str) -> File:
+def _file(node: Node, source: str) -> DistributionFile:
     url = node.str("url", "") or source
-    return File(node.str("file", "") or filename_of(url), node.str("hash", ""), None, url)
+    return DistributionFile(node.str("file", "") or filename_of(url), node.str("hash", ""), None, url)

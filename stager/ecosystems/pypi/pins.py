@@ -18,7 +18,7 @@ from stager.model import Artifact
 from .target import Target, tag_ranks
 
 if TYPE_CHECKING:
-    from .lookup import Lookup
+    from .lookup import DistributionLookup
 
 PLACE = ".stager/pypi"
 """Where wheels unpack to, relative to the app folder."""
@@ -29,7 +29,7 @@ _STRONG = ("sha256", "sha512", "sha384")
 _SDIST = (".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz")
 
 
-class File(NamedTuple):
+class DistributionFile(NamedTuple):
     """One distribution file of a package. `hash` is `algorithm:hex`, empty when the lock has none."""
 
     filename: str
@@ -48,7 +48,7 @@ class Pin(NamedTuple):
 
     name: str
     version: str
-    files: tuple[File, ...] = ()
+    files: tuple[DistributionFile, ...] = ()
     hashes: tuple[str, ...] = ()
     indexes: tuple[str, ...] = ()
     direct: bool = False
@@ -142,7 +142,7 @@ def select(
     target: Target,
     lock: str,
     default_indexes: frozenset[str] = frozenset(),
-    lookup: Lookup | None = None,
+    lookup: DistributionLookup | None = None,
 ) -> tuple[tuple[Artifact, ...], tuple[tuple[str, str], ...]]:
     """The artifacts for the target, sorted by purl, and hints (digest, URL) where they can be had.
 
@@ -180,7 +180,7 @@ def _again(lock: str) -> str:
     )
 
 
-def best_wheel(files: Iterable[File], ranks: dict[str, int]) -> File | None:
+def best_wheel(files: Iterable[DistributionFile], ranks: dict[str, int]) -> DistributionFile | None:
     """The wheel with the best tag; among equals the highest build number; None when no wheel fits."""
     fitting = [(score, file) for file in files if (score := _score(file.filename, ranks)) is not None]
     return min(fitting, key=lambda pair: (pair[0], pair[1].filename, pair[1].hash, pair[1].url))[1] if fitting else None
@@ -217,7 +217,7 @@ def _refuse_two_versions(pins: Iterable[Pin], lock: str) -> None:
             raise BadLock(lock, f"{other} and {pin} would both be installed", hint, pin.line)
 
 
-def _artifact(pin: Pin, file: File, lock: str, default_indexes: frozenset[str]) -> tuple[Artifact, str]:
+def _artifact(pin: Pin, file: DistributionFile, lock: str, default_indexes: frozenset[str]) -> tuple[Artifact, str]:
     """The artifact of a chosen file, and the URL the lock names for it (empty when none)."""
     version = _checked_version(pin, file, lock)
     digest = digest_of(file.hash, file.filename, lock, pin.line)
@@ -232,7 +232,7 @@ def _artifact(pin: Pin, file: File, lock: str, default_indexes: frozenset[str]) 
     return Artifact(purl, file.filename, digest, LAYOUT, (PLACE,), file.size, url if foreign else ""), url
 
 
-def _checked_version(pin: Pin, file: File, lock: str) -> str:
+def _checked_version(pin: Pin, file: DistributionFile, lock: str) -> str:
     """The canonical version (PEP 440) after checking that the file name says the same name and version."""
     from packaging.version import InvalidVersion, Version
 

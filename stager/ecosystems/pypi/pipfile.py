@@ -12,7 +12,7 @@ from stager.text.typed import Node
 
 from .document import parse_json, read
 from .folders import folder_path
-from .pins import File, Pin, Reading, filename_of, normalise
+from .pins import DistributionFile, Pin, Reading, filename_of, normalise
 from .target import Markers, Target
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class _Reader:
         if url:
             filename = filename_of(url)
             version = filename.split("-")[1] if filename.count("-") > 1 else ""
-            files = tuple(File(filename, text, None, url) for text in hashes[:1])
+            files = tuple(DistributionFile(filename, text, None, url) for text in hashes[:1])
             pin = Pin(name, version, files, direct=True, line=line)
         else:
             version = entry.str("version", "")

@@ -16,15 +16,15 @@ from .constraints import accepts
 from .document import lines_of, read, toml
 from .folders import folder_path
 from .graph import reachable
-from .manifest import Wanted, poetry_wanted
-from .pins import File, Pin, Reading, filename_of, normalise
+from .manifest import DeclaredDependency, poetry_wanted
+from .pins import DistributionFile, Pin, Reading, filename_of, normalise
 from .target import Markers, Target
 
 if TYPE_CHECKING:
     from stager.tree import SourceTree
 
 
-class Package(NamedTuple):
+class PoetryPackage(NamedTuple):
     """One `[[package]]` of the lock."""
 
     name: str
@@ -42,7 +42,9 @@ def read_poetry(tree: SourceTree, lock: str, target: Target, groups: Sequence[st
     version = _lock_version(document)
     lines = lines_of(text, "[[package]]")
     packages = [
-        Package(normalise(node.str("name"), lock), node.str("version"), node, lines[i] if i < len(lines) else None)
+        PoetryPackage(
+            normalise(node.str("name"), lock), node.str("version"), node, lines[i] if i < len(lines) else None
+        )
         for i, node in enumerate(document.list("package"))
     ]
     markers = Markers(target, lock)
@@ -78,8 +80,8 @@ def _known_extras(document: Node, extras: Sequence[str], lock: str) -> list[str]
 
 
 def _by_group(
-    packages: Sequence[Package], document: Node, markers: Markers, groups: Sequence[str], extras: frozenset[str]
-) -> list[Package]:
+    packages: Sequence[PoetryPackage], document: Node, markers: Markers, groups: Sequence[str], extras: frozenset[str]
+) -> list[PoetryPackage]:
     known = {normalise(group, document.file) for package in packages for group in package.node.strings("groups")}
     for group in groups:
         if group not in known and group != "main":
@@ -89,7 +91,7 @@ def _by_group(
 
 
 def _left(
-    packages: Iterable[Package], markers: Markers, extras: frozenset[str], groups: Sequence[str]
+    packages: Iterable[PoetryPackage], markers: Markers, extras: frozenset[str], groups: Sequence[str]
 ) -> Iterator[tuple[str, str]]:
     """(name, marker) of what one of the groups asks for on other targets only."""
     for package in packages:
@@ -99,13 +101,13 @@ def _left(
                 yield package.name, text
 
 
-def _applies(package: Package, group: str, markers: Markers, extras: frozenset[str]) -> bool:
+def _applies(package: PoetryPackage, group: str, markers: Markers, extras: frozenset[str]) -> bool:
     """Whether a group needs a package here; its marker is one for all groups or a table of one for each."""
     text = _marker(package, group)
     return text is not None and markers(text, extras, what=package.name)
 
 
-def _marker(package: Package, group: str) -> str | None:
+def _marker(package: PoetryPackage, group: str) -> str | None:
     """The marker under which a group needs a package, empty for always; None when the group does not."""
     if group not in {normalise(name, package.node.file) for name in package.node.strings("groups")}:
         return None
@@ -119,11 +121,11 @@ Place = tuple[int, str]
 
 
 def _by_walk(
-    packages: Sequence[Package], roots: Iterable[Wanted], markers: Markers, target: Target, lock: str
-) -> list[Package]:
+    packages: Sequence[PoetryPackage], roots: Iterable[DeclaredDependency], markers: Markers, target: Target, lock: str
+) -> list[PoetryPackage]:
     """The packages that the project's dependencies lead to; places are (position in the lock, extra or "")."""
 
-    def targets(wanted: Wanted, extras: frozenset[str]) -> Iterator[Place]:
+    def targets(wanted: DeclaredDependency, extras: frozenset[str]) -> Iterator[Place]:
         python = wanted.python
         if markers(wanted.marker, extras, what=wanted.name) and (not python or _accepts(python, target.full, wanted)):
             index = _resolve(packages, wanted, target, lock)
@@ -137,16 +139,16 @@ def _by_walk(
             if wanted.name in named if extra else not wanted.optional:
                 yield from targets(wanted, frozenset([extra]) if extra else frozenset())
 
-    def dependencies(package: Package) -> Iterator[Wanted]:
+    def dependencies(package: PoetryPackage) -> Iterator[DeclaredDependency]:
         for name, node in package.node.table("dependencies").items():
             for one in node if isinstance(node.value, list) else (node,):
-                yield Wanted.of_poetry(name, one)
+                yield DeclaredDependency.of_poetry(name, one)
 
     start = [place for wanted in roots for place in targets(wanted, frozenset())]
     return [packages[index] for index in sorted({index for index, _ in reachable(start, edges)})]
 
 
-def _names_of_extra(package: Package, extra: str) -> frozenset[str]:
+def _names_of_extra(package: PoetryPackage, extra: str) -> frozenset[str]:
     """The dependencies that an extra of a package adds, from lines such as `hiredis (>=1.0)`."""
     tables = {normalise(name, package.node.file): node for name, node in package.node.table("extras").items()}
     lines = [node.value for node in tables[extra]] if extra in tables else []
@@ -154,7 +156,7 @@ def _names_of_extra(package: Package, extra: str) -> frozenset[str]:
     return frozenset(normalise(parts[0].rstrip(";<>=!~"), package.node.file) for parts in words if parts)
 
 
-def _resolve(packages: Sequence[Package], wanted: Wanted, target: Target, lock: str) -> int:
+def _resolve(packages: Sequence[PoetryPackage], wanted: DeclaredDependency, target: Target, lock: str) -> int:
     """The one package that a dependency means; several versions are told apart by constraint and Python version."""
     same = [index for index, package in enumerate(packages) if package.name == wanted.name]
     if len(same) > 1:
@@ -169,14 +171,14 @@ def _resolve(packages: Sequence[Package], wanted: Wanted, target: Target, lock: 
     return same[-1]
 
 
-def _accepts(constraint: str, version: str, wanted: Wanted) -> bool:
+def _accepts(constraint: str, version: str, wanted: DeclaredDependency) -> bool:
     try:
         return accepts(constraint, version)
     except ValueError:
         raise BadLock(wanted.file, f"{wanted.name}: {constraint[:100]!r} is not a version constraint") from None
 
 
-def _reading(tree: SourceTree, lock: str, document: Node, chosen: Iterable[Package]) -> Reading:
+def _reading(tree: SourceTree, lock: str, document: Node, chosen: Iterable[PoetryPackage]) -> Reading:
     pins, folders, needs = [], [], []
     for package in chosen:
         source = package.node.get("source")
@@ -193,20 +195,20 @@ def _reading(tree: SourceTree, lock: str, document: Node, chosen: Iterable[Packa
     return Reading(tuple(pins), tuple(folders), tuple(needs))
 
 
-def _pin(package: Package, document: Node, kind: str, url: str) -> Pin:
+def _pin(package: PoetryPackage, document: Node, kind: str, url: str) -> Pin:
     direct = kind in ("url", "file")
     nodes = _file_nodes(package, document)
     if nodes is None:
         hashes = tuple(f"sha256:{text}" for text in _bare_hashes(package, document))
         return Pin(package.name, package.version, (), hashes, (url,) if url else (), line=package.line)
-    files = [File(node.str("file"), node.str("hash", ""), None, url if direct else "") for node in nodes]
+    files = [DistributionFile(node.str("file"), node.str("hash", ""), None, url if direct else "") for node in nodes]
     if direct:
         files = [file for file in files if file.filename == filename_of(url)] or files
     indexes = (url,) if kind == "legacy" else ()
     return Pin(package.name, package.version, tuple(files), (), indexes, direct, package.line)
 
 
-def _file_nodes(package: Package, document: Node) -> list[Node] | None:
+def _file_nodes(package: PoetryPackage, document: Node) -> list[Node] | None:
     """The files of a package: in its own table since Poetry 1.5, in `[metadata.files]` before; None if neither."""
     if package.node.get("files") is not None:
         return package.node.list("files")
@@ -217,7 +219,7 @@ def _file_nodes(package: Package, document: Node) -> list[Node] | None:
     return [node for node in found if _is_of(node.str("file"), package)]
 
 
-def _is_of(filename: str, package: Package) -> bool:
+def _is_of(filename: str, package: PoetryPackage) -> bool:
     """Whether a file may be of a package's version: `[metadata.files]` mixes the files of all versions of a name."""
     from packaging.version import InvalidVersion, Version
 
@@ -229,7 +231,7 @@ def _is_of(filename: str, package: Package) -> bool:
         return False
 
 
-def _bare_hashes(package: Package, document: Node) -> list[str]:
+def _bare_hashes(package: PoetryPackage, document: Node) -> list[str]:
     hashes = document.at("metadata").table("hashes")
     found = {normalise(name, document.file): node for name, node in hashes.items()}.get(package.name)
     return [node.value for node in found if isinstance(node.value, str)] if found is not None else []

@@ -13,7 +13,7 @@ from stager.errors import BadLock
 
 from .document import lines_of, read, toml
 from .folders import folder_path
-from .pins import File, Pin, Reading, filename_of, normalise, strongest
+from .pins import DistributionFile, Pin, Reading, filename_of, normalise, strongest
 from .target import Markers, Target
 
 if TYPE_CHECKING:
@@ -116,9 +116,9 @@ def _pin(package: Package, line: int | None) -> Pin:
     return Pin(package.name, version, tuple(_file(file) for file in candidates), (), indexes, line=line)
 
 
-def _file(entry: Any) -> File:
+def _file(entry: Any) -> DistributionFile:
     """A wheel, sdist or archive of the lock; an entry with only a path is local, which the selection refuses."""
     url = entry.url or entry.path or ""
     name = getattr(entry, "name", None) or filename_of(url)
     hashes = {algorithm.lower(): value for algorithm, value in entry.hashes.items()}
-    return File(name, strongest(hashes), entry.size, url)
+    return DistributionFile(name, strongest(hashes), entry.size, url)

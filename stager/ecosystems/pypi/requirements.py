@@ -15,8 +15,8 @@ from stager.errors import BadLock, StagerError
 
 from .document import read
 from .folders import folder_path
-from .manifest import Wanted
-from .pins import File, Pin, Reading, filename_of, is_web, normalise
+from .manifest import DeclaredDependency
+from .pins import DistributionFile, Pin, Reading, filename_of, is_web, normalise
 from .target import Markers, Target
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _WITH_VALUE = {"-r": "-r", "--requirement": "-r", "-c": "-c", "--constraint": "-
                "-i": "-i", "--index-url": "-i", "--pypi-url": "-i", "--extra-index-url": "+i"}  # fmt: skip
 
 
-class Line(NamedTuple):
+class RequirementLine(NamedTuple):
     """One logical line: a requirement with its hashes, or an editable."""
 
     file: str
@@ -45,11 +45,11 @@ class Line(NamedTuple):
         return f"{self.file}:{self.number}"
 
 
-class Contents:
+class RequirementsFile:
     """All lines of a requirements file and those it includes, the files, and the indexes it names, in order."""
 
     def __init__(self) -> None:
-        self.lines: list[Line] = []
+        self.lines: list[RequirementLine] = []
         self.files: list[str] = []
         self.index = ""
         self.extra_indexes: list[str] = []
@@ -61,9 +61,9 @@ class Contents:
         return () if list(found) == [""] else tuple(found)
 
 
-def contents(tree: SourceTree, path: str) -> Contents:
+def contents(tree: SourceTree, path: str) -> RequirementsFile:
     """The requirements file with everything it includes. Raises BadLock with file and line for what is malformed."""
-    found = Contents()
+    found = RequirementsFile()
     _read_into(found, tree, path, False, ())
     return found
 
@@ -86,10 +86,10 @@ def names_in(tree: SourceTree, path: str) -> set[str]:
     return {wanted.name for wanted in wanted_in(tree, path)}
 
 
-def wanted_in(tree: SourceTree, path: str) -> list[Wanted]:
+def wanted_in(tree: SourceTree, path: str) -> list[DeclaredDependency]:
     """The requirements with a name in a file and those it includes, constraints left out."""
     lines = [line for line in contents(tree, path).lines if not (line.constraint or line.editable)]
-    return [Wanted.of_requirement(line.text, line.file) for line in lines if not _is_place(line.text)]
+    return [DeclaredDependency.of_requirement(line.text, line.file) for line in lines if not _is_place(line.text)]
 
 
 def pinned_in(tree: SourceTree, path: str) -> dict[str, set[str]]:
@@ -101,7 +101,7 @@ def pinned_in(tree: SourceTree, path: str) -> dict[str, set[str]]:
     return found
 
 
-def _read_into(found: Contents, tree: SourceTree, path: str, constraint: bool, above: tuple[str, ...]) -> None:
+def _read_into(found: RequirementsFile, tree: SourceTree, path: str, constraint: bool, above: tuple[str, ...]) -> None:
     if path in above:
         return
     if len(above) > _DEPTH:
@@ -117,11 +117,11 @@ def _read_into(found: Contents, tree: SourceTree, path: str, constraint: bool, a
         elif option == "+i":
             found.extra_indexes.append(value)
         elif option == "-e":
-            found.lines.append(Line(path, number, value, editable=True, constraint=constraint))
+            found.lines.append(RequirementLine(path, number, value, editable=True, constraint=constraint))
         elif not option:
             hashes = tuple(_HASH.findall(text))
             bare = _OPTION.sub("", text).strip()
-            found.lines.append(Line(path, number, bare, hashes, constraint=constraint))
+            found.lines.append(RequirementLine(path, number, bare, hashes, constraint=constraint))
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
@@ -204,12 +204,12 @@ class _Reader:
         self.left: list[tuple[str, str]] = []
         self.constraints: dict[str, tuple[str, tuple[str, ...]]] = {}
 
-    def constrain(self, line: Line) -> None:
+    def constrain(self, line: RequirementLine) -> None:
         wanted = self._requirement(line)
         if self.markers(wanted.marker, what=wanted.name):
             self.constraints[wanted.name] = (_exact(wanted.version), line.hashes)
 
-    def add(self, line: Line) -> None:
+    def add(self, line: RequirementLine) -> None:
         if line.editable or _is_place(line.text):
             self._add_place(line)
             return
@@ -222,13 +222,13 @@ class _Reader:
         else:
             self._add_pinned(wanted, line)
 
-    def _requirement(self, line: Line) -> Wanted:
+    def _requirement(self, line: RequirementLine) -> DeclaredDependency:
         try:
-            return Wanted.of_requirement(line.text, line.file)
+            return DeclaredDependency.of_requirement(line.text, line.file)
         except StagerError as error:
             raise BadLock(line.file, error.message, "Correct the line.", line.number) from None
 
-    def _add_pinned(self, wanted: Wanted, line: Line) -> None:
+    def _add_pinned(self, wanted: DeclaredDependency, line: RequirementLine) -> None:
         version, hashes = self.constraints.get(wanted.name, ("", ()))
         version = _exact(wanted.version) or version
         if hashes and line.hashes:
@@ -239,7 +239,7 @@ class _Reader:
         else:
             self._keep(Pin(wanted.name, version, (), hashes, self.indexes, line=_line_in(line, self.lock)), line)
 
-    def _add_url(self, name: str, url: str, line: Line) -> None:
+    def _add_url(self, name: str, url: str, line: RequirementLine) -> None:
         if url.startswith(("git+", "hg+", "svn+", "bzr+")):
             self.needs.append((name or url.partition("://")[0], "a version control repository"))
             return
@@ -254,10 +254,10 @@ class _Reader:
             self.unpinned.append(f"{name} ({line.where})")
             return
         version = parts[1] if filename.endswith(".whl") and len(parts) > 1 else ""
-        files = (File(filename, hashes[0], None, url),)
+        files = (DistributionFile(filename, hashes[0], None, url),)
         self._keep(Pin(name, version, files, direct=True, line=_line_in(line, self.lock)), line)
 
-    def _add_place(self, line: Line) -> None:
+    def _add_place(self, line: RequirementLine) -> None:
         """A line that is a path or URL, with extras and a marker at its end perhaps."""
         text, _, marker = line.text.partition(" ;") if " ;" in line.text else line.text.partition(";")
         if not self.markers(marker.strip()):
@@ -268,14 +268,14 @@ class _Reader:
         else:
             self._add_folder("", text, line)
 
-    def _add_folder(self, name: str, place: str, line: Line) -> None:
+    def _add_folder(self, name: str, place: str, line: RequirementLine) -> None:
         path = re.sub(r"\[[^\]]*\]$", "", place.partition("#")[0]).removeprefix("file://").removeprefix("file:")
         if path.endswith((".whl", ".zip", ".tar.gz")):
             hint = "Publish it to a package index, or make it a folder of the app."
             raise BadLock(line.file, f"{path[:200]} is an archive in the app", hint, line.number)
         self.folders[name, folder_path(self.tree, path, line.file, line.number)] = None
 
-    def _keep(self, pin: Pin, line: Line) -> None:
+    def _keep(self, pin: Pin, line: RequirementLine) -> None:
         known = self.pins.setdefault(pin.name, pin)
         if known.version != pin.version:
             raise BadLock(line.file, f"{known} and {pin} would both be installed", line=line.number)
@@ -283,7 +283,7 @@ class _Reader:
             self.pins[pin.name] = known._replace(hashes=tuple(dict.fromkeys((*known.hashes, *pin.hashes))))
 
 
-def _line_in(line: Line, lock: str) -> int | None:
+def _line_in(line: RequirementLine, lock: str) -> int | None:
     """The line's number when it is in the lock file itself rather than one it includes."""
     return line.number if line.file == lock else None
 

@@ -32,7 +32,7 @@ from .document import read, toml
 from .drift import check_compiled
 from .manifest import PYPROJECT, dig, entries, setup_requires
 from .pins import filename_of, is_web
-from .requirements import Contents, Line, contents
+from .requirements import RequirementLine, RequirementsFile, contents
 from .unbuilt import OWN, SIBLINGS
 from .workspace import members
 
@@ -226,13 +226,13 @@ def requirements(tree: SourceTree, path: str, indexes: Indexes) -> Shown:
     return Shown({**reader.files(reader.written()), **texts}, tuple(options), variables, reader.asked)
 
 
-def _setup_contents(tree: SourceTree) -> Contents:
+def _setup_contents(tree: SourceTree) -> RequirementsFile:
     """`install_requires` of setup.cfg as a requirements file."""
     lines, files = setup_requires(tree)
     text = read(tree, "setup.cfg")
-    found = Contents()
+    found = RequirementsFile()
     found.lines += [
-        Line("setup.cfg", line_of(text, rf"^(?:install_requires\s*=)?\s*{re.escape(line)}") or 1, line)
+        RequirementLine("setup.cfg", line_of(text, rf"^(?:install_requires\s*=)?\s*{re.escape(line)}") or 1, line)
         for line in lines
     ]
     for file in files:
@@ -295,7 +295,7 @@ class _Reader:
         for source_name, source in _sources(document):
             self._source(folder, source_name, source, f"{path}:{_line(read(self.tree, path), source_name)}")
 
-    def line(self, line: Line) -> None:
+    def line(self, line: RequirementLine) -> None:
         """Look at one line of a requirements file. Its paths are relative to the app's folder, as pip and uv take them."""
         place = re.split(r"\s|;|\[|#", line.text, maxsplit=1)[0]
         if "${" in line.text:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from .target import with_extras_set
 
 if TYPE_CHECKING:
-    from .manifest import Wanted
+    from .manifest import DeclaredDependency
 
 _ATOM = re.compile(r"""(?<![a-z_])([a-z_]+)\s*(?:[<>=!~]=?=?|not\s+in|in)\s*("[^"]*"|'[^']*')""")
 _REVERSED = re.compile(r"""("[^"]*"|'[^']*')\s*(?:[<>=!~]=?=?|not\s+in|in)\s*([a-z_]+)""")
@@ -24,7 +24,7 @@ _MOST = 4096
 """Combinations tried; beyond, two markers count as equal, for a false alarm would stop a good app."""
 
 
-def same_requirements(one: Iterable[Wanted], other: Iterable[Wanted]) -> bool:
+def same_requirements(one: Iterable[DeclaredDependency], other: Iterable[DeclaredDependency]) -> bool:
     """Whether two lists hold the same requirements in any order."""
     left = list(dict.fromkeys(other))
     for wanted in dict.fromkeys(one):
@@ -35,7 +35,7 @@ def same_requirements(one: Iterable[Wanted], other: Iterable[Wanted]) -> bool:
     return not left
 
 
-def same_requirement(one: Wanted, other: Wanted) -> bool:
+def same_requirement(one: DeclaredDependency, other: DeclaredDependency) -> bool:
     """Whether two requirements ask for the same; the version does not count where either has a URL or path."""
     if one.name != other.name or set(one.extras) != set(other.extras):
         return False

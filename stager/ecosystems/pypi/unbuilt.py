@@ -11,8 +11,8 @@ from stager.errors import NeedsBuild, StagerError
 from .target import Target, platforms, tag_ranks
 
 if TYPE_CHECKING:
-    from .lookup import Lookup
-    from .pins import File, Pin
+    from .lookup import DistributionLookup
+    from .pins import DistributionFile, Pin
 
 SIBLINGS = {
     "psycopg2": "psycopg2-binary",
@@ -38,7 +38,7 @@ _NAMED = 5
 """Packages that a hint speaks of one by one."""
 
 
-def why(files: Sequence[File], target: Target) -> str:
+def why(files: Sequence[DistributionFile], target: Target) -> str:
     """Why no file of a package fits: it has no wheels, or these are for other Pythons or platforms."""
     names = [file.filename for file in files if file.filename.endswith(".whl")]
     if not names:
@@ -82,7 +82,7 @@ def _listed(words: Iterable[str]) -> str:
 
 
 def refusal(
-    pins: Sequence[Pin], others: Sequence[tuple[str, str]], target: Target, lock: str, lookup: Lookup | None
+    pins: Sequence[Pin], others: Sequence[tuple[str, str]], target: Target, lock: str, lookup: DistributionLookup | None
 ) -> NeedsBuild:
     """The error for pins without a fitting file, and for `others` (package, why), which come from no index."""
     needs = [*others, *((str(pin), why(pin.files, target)) for pin in pins)]
@@ -100,7 +100,7 @@ OWN = "on an index of your own ('pip wheel --no-deps' makes one)"
 _OWN_WHEEL = f"For {{}}, publish a wheel {OWN}, or do without it."
 
 
-def _advice(pin: Pin, target: Target, lock: str, lookup: Lookup | None) -> str:
+def _advice(pin: Pin, target: Target, lock: str, lookup: DistributionLookup | None) -> str:
     """What helps with one package. Its index is asked, if it can be; that makes no difference but to what is said."""
     sibling = SIBLINGS.get(pin.name, "")
     version = _newest(pin, target, lookup)
@@ -118,13 +118,13 @@ def _advice(pin: Pin, target: Target, lock: str, lookup: Lookup | None) -> str:
     return f"No version of {pin.name} has a fitting wheel. {_OWN_WHEEL.format('it')}"
 
 
-def _newest(pin: Pin, target: Target, lookup: Lookup | None) -> str | None:
+def _newest(pin: Pin, target: Target, lookup: DistributionLookup | None) -> str | None:
     """The newest release with a wheel for the target, the pinned one before all; empty when there is none, None when nobody
     can be asked."""
     from packaging.version import InvalidVersion, Version
 
     from .lookup import runs
-    from .pins import File as Wheel
+    from .pins import DistributionFile as Wheel
     from .pins import best_wheel
 
     ranks = tag_ranks(target)
@@ -142,7 +142,7 @@ def _newest(pin: Pin, target: Target, lookup: Lookup | None) -> str | None:
         return None
 
 
-def _other_python(files: Sequence[File], target: Target) -> str:
+def _other_python(files: Sequence[DistributionFile], target: Target) -> str:
     """The newest Python for which there is a wheel that runs here but for its version."""
     names = [file.filename for file in files if file.filename.endswith(".whl") and _runs_here(file.filename, target)]
     found = [int(match[1]) for name in names if (match := re.fullmatch(r"Python 3\.(\d+)", _python(name)))]

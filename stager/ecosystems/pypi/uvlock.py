@@ -17,7 +17,7 @@ from stager.text.typed import Node
 from .document import lines_of, read, toml
 from .folders import folder_path
 from .graph import reachable
-from .pins import File, Pin, Reading, filename_of, normalise
+from .pins import DistributionFile, Pin, Reading, filename_of, normalise
 from .target import Markers, Target
 
 if TYPE_CHECKING:
@@ -261,13 +261,13 @@ def _listed(node: Node, key: str) -> list[str]:
     return node.strings(key)
 
 
-def _file(node: Node, source: str) -> File:
+def _file(node: Node, source: str) -> DistributionFile:
     """A file of a package; `source` is the URL or path that the package comes from, when it is not an index."""
     found = node.value
     if not source and isinstance(found, dict):  # the usual entry, of which a lock has thousands
         url, hash_text, size = found.get("url"), found.get("hash"), found.get("size")
         if type(url) is str and type(hash_text) is str and type(size) in (int, NoneType) and "filename" not in found:
-            return File(filename_of(url), hash_text, size, url)
+            return DistributionFile(filename_of(url), hash_text, size, url)
     url = node.str("url", "") or node.str("path", "") or source
     name = node.str("filename", "") or filename_of(url)
-    return File(name, node.str("hash", ""), node.int("size", None), url)
+    return DistributionFile(name, node.str("hash", ""), node.int("size", None), url)

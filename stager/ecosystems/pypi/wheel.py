@@ -22,9 +22,9 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from stager.ecosystems.errors import Mislabelled
-from stager.formats.archive import Archive, Held, Member, content_bytes, content_chunks, read_zip
+from stager.formats.archive import Archive, HeldArchive, Member, content_bytes, content_chunks, read_zip
 from stager.formats.errors import BadArchive, UnsafeEntry
-from stager.formats.tar import Deflated, Entry, Span, Unpacked
+from stager.formats.tar import Deflated, PieceFile, Span, Unpacked
 from stager.model import Artifact
 
 from . import launcher
@@ -39,7 +39,7 @@ Row = tuple[str, str]
 """Hash and size of a file as RECORD writes them."""
 
 
-class Placed(NamedTuple):
+class PlacedFile(NamedTuple):
     """A file on its way: its path below `.stager/pypi`, its row, its content."""
 
     path: str
@@ -50,7 +50,7 @@ class Placed(NamedTuple):
     """The hash that RECORD has for it, empty for what is generated."""
 
 
-def unpack(blob: str | Held, artifact: Artifact, path: str) -> Unpacked:
+def unpack(blob: str | HeldArchive, artifact: Artifact, path: str) -> Unpacked:
     """The files of the wheel at `blob`, placed below `path`; their contents are valid until it is closed.
 
     Raises BadArchive for a wheel that breaks its specification, UnsafeEntry for a member that must not be unpacked,
@@ -59,7 +59,8 @@ def unpack(blob: str | Held, artifact: Artifact, path: str) -> Unpacked:
     archive = read_zip(blob, artifact.filename)
     try:
         entries = [
-            Entry(f"{path}/{one.path}", one.content, one.executable, one.stated) for one in _files(archive, artifact)
+            PieceFile(f"{path}/{one.path}", one.content, one.executable, one.stated)
+            for one in _files(archive, artifact)
         ]
         former = imports(entries, path)
     except BaseException:
@@ -68,13 +69,13 @@ def unpack(blob: str | Held, artifact: Artifact, path: str) -> Unpacked:
     return Unpacked(entries, meta={"former": former}, closers=(archive,))
 
 
-def _files(archive: Archive, artifact: Artifact) -> list[Placed]:
+def _files(archive: Archive, artifact: Artifact) -> list[PlacedFile]:
     """Everything the wheel comes to, generated files included."""
     info = _info_folder(archive)
     _check_identity(archive, info, artifact)
     _check_version(archive, info)
     record = _checked_record(archive, info)
-    placed: dict[str, Placed] = {}
+    placed: dict[str, PlacedFile] = {}
     for member in archive.members:
         for file in _place(archive, member, info, record):
             if file.path in placed:
@@ -205,14 +206,14 @@ def _record_rows(archive: Archive, name: str) -> dict[str, Row]:
     return rows
 
 
-def _place(archive: Archive, member: Member, info: str, record: Mapping[str, Row]) -> Iterator[Placed]:
+def _place(archive: Archive, member: Member, info: str, record: Mapping[str, Row]) -> Iterator[PlacedFile]:
     """Where a member goes: nowhere, to one place, or as a Python script to two."""
     first, _, rest = member.name.partition("/")
     if _is_dropped(archive, member.name, info):
         return
     row = record[member.name]
     if not rest or not first.endswith(".data"):
-        yield Placed(f"{SITE}/{member.name}", row, member.content, member.executable, row[0])
+        yield PlacedFile(f"{SITE}/{member.name}", row, member.content, member.executable, row[0])
         return
     kind, _, name = rest.partition("/")
     if kind == "scripts":
@@ -221,7 +222,7 @@ def _place(archive: Archive, member: Member, info: str, record: Mapping[str, Row
     prefix = _prefix(kind, info)
     if prefix is None or not name:
         raise UnsafeEntry(archive.label, member.name, f"is data of the unknown kind {kind[:50]!r}")
-    yield Placed(prefix + name, row, member.content, member.executable, row[0])
+    yield PlacedFile(prefix + name, row, member.content, member.executable, row[0])
 
 
 def _prefix(kind: str, info: str) -> str | None:
@@ -243,19 +244,19 @@ def _is_bytecode(archive: Archive, name: str) -> bool:
     return name.endswith(".pyc") and archive.get(name[:-1]) is not None
 
 
-def _script(archive: Archive, member: Member, name: str, row: Row) -> Iterator[Placed]:
+def _script(archive: Archive, member: Member, name: str, row: Row) -> Iterator[PlacedFile]:
     """A command. One that starts with `#!python` is run by the droplet's interpreter through a launcher."""
     if not launcher.is_command(name):
         raise UnsafeEntry(archive.label, member.name, "has a name that no command can have")
     head = next(content_chunks(member.content, 4096, archive.label), b"")
     if not re.match(rb"#!pythonw?[\s]", head):
-        yield Placed(f"bin/{name}", row, member.content, True, row[0])
+        yield PlacedFile(f"bin/{name}", row, member.content, True, row[0])
         return
-    yield Placed(f"libexec/{name}", row, member.content, True, row[0])
+    yield PlacedFile(f"libexec/{name}", row, member.content, True, row[0])
     yield _generated(f"bin/{name}", launcher.script(name).encode(), True)
 
 
-def _entry_points(archive: Archive, info: str) -> Iterator[Placed]:
+def _entry_points(archive: Archive, info: str) -> Iterator[PlacedFile]:
     """The launchers of `entry_points.txt`."""
     file = f"{info}/entry_points.txt"
     if archive.get(file) is None:
@@ -269,19 +270,19 @@ def _entry_points(archive: Archive, info: str) -> Iterator[Placed]:
         yield _generated(f"bin/{name}", text.encode(), True)
 
 
-def _generated(path: str, data: bytes, executable: bool = False) -> Placed:
+def _generated(path: str, data: bytes, executable: bool = False) -> PlacedFile:
     digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
-    return Placed(path, (f"sha256={digest}", str(len(data))), data, executable)
+    return PlacedFile(path, (f"sha256={digest}", str(len(data))), data, executable)
 
 
-def _new_record(files: Iterable[Placed], info: str) -> Placed:
+def _new_record(files: Iterable[PlacedFile], info: str) -> PlacedFile:
     """RECORD as it is after installation: every file at its place, relative to `site-packages`, sorted by bytes."""
     rows = [(_relative(file.path), *file.row) for file in files]
     rows.append((f"{info}/RECORD", "", ""))
     rows.sort(key=lambda row: row[0].encode())
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerows(rows)
-    return Placed(f"{SITE}/{info}/RECORD", ("", ""), out.getvalue().encode(), False)
+    return PlacedFile(f"{SITE}/{info}/RECORD", ("", ""), out.getvalue().encode(), False)
 
 
 def _relative(path: str) -> str:

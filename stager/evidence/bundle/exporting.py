@@ -24,7 +24,7 @@ _CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Exported:
+class ExportedBundle:
     """A bundle that was written: its path, digest and size in bytes; the plan in it, and how many blobs."""
 
     path: str
@@ -34,7 +34,7 @@ class Exported:
     blobs: int
 
 
-def export(root: str, out: str, settings: Settings) -> Exported:
+def export(root: str, out: str, settings: Settings) -> ExportedBundle:
     """Write the bundle of the app in `root` to the file `out`; `settings.save_lock` writes a new plan to the app, too.
 
     Raises UsageError for a buildpack outside of the app, which no source carries; and what planning and fetching raise.
@@ -63,7 +63,7 @@ def _check_buildpacks(plan: Plan) -> None:
 
 def write(
     locked: LockedPlan, blobs: dict[str, str], store: Store, out: str, stop: Callable[[], bool] = never
-) -> Exported:
+) -> ExportedBundle:
     """Write the bundle of a plan whose artifacts are in the store; `blobs` maps each digest to its blob's SHA-256.
 
     Raises StoreCorrupt for a blob that is not what its name says, CannotWrite.
@@ -75,7 +75,7 @@ def write(
             size += len(part)
             output.write(part)
     digest = Digest(f"sha256:{state.hexdigest()}")
-    return Exported(out, digest, size, locked.digest, len(set(blobs.values())))
+    return ExportedBundle(out, digest, size, locked.digest, len(set(blobs.values())))
 
 
 def _parts(locked: LockedPlan, blobs: dict[str, str], store: Store) -> Iterator[bytes]:

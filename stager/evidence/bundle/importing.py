@@ -38,7 +38,7 @@ _CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Imported:
+class ImportedBundle:
     """A bundle that is in the store now: its plan, how many blobs it has, and how many were new to the store."""
 
     plan: Digest
@@ -48,7 +48,7 @@ class Imported:
     """The `stager.lock` that was written, if any."""
 
 
-def load(path: str, store: Store, root: str = "") -> Imported:
+def load(path: str, store: Store, root: str = "") -> ImportedBundle:
     """Check the bundle `path` and put its blobs into the store; with `root`, give that app the plan if it has none.
 
     After it, `stager stage --offline` of the app the bundle was made for opens no connection and gives the droplet it gave
@@ -66,7 +66,7 @@ def load(path: str, store: Store, root: str = "") -> Imported:
         _check_form(path, archive, index)
         written = _give(locked, root, store, label) if root else ""
         new = sum(_store(archive, member, name, artifacts, store) for name, (member, artifacts) in blobs.items())
-        return Imported(locked.digest, len(blobs), new, written)
+        return ImportedBundle(locked.digest, len(blobs), new, written)
 
 
 def _check_kind(path: str, label: str) -> None:

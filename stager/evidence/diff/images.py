@@ -19,7 +19,7 @@ from ...droplet.contents_reader import facets
 from ...files import regular
 from ...formats.archive.stream import decompressed
 from ...formats.errors import BadArchive
-from ...formats.tar_reader import Entry, Keep, read_entries
+from ...formats.tar_reader import Keep, TarEntry, read_entries
 from ...text import parsing
 from ...text.typed import Node
 
@@ -83,7 +83,7 @@ def of_folder(root: str, label: str) -> Blobs:
     return Blobs(label, found)
 
 
-def of_tar(path: str, label: str, entries: Iterator[Entry]) -> Blobs:
+def of_tar(path: str, label: str, entries: Iterator[TarEntry]) -> Blobs:
     """The files of a layout in an uncompressed tar at `path`."""
     from ...formats.tar import BLOCK
 

@@ -25,7 +25,7 @@ from .answers import Answer, Question, listed
 
 
 @dataclass(frozen=True, slots=True)
-class Before:
+class EarlierStaging:
     """What an earlier staging was made from. `plan` is None when only its digest is known."""
 
     label: str
@@ -69,12 +69,12 @@ def _changed(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:
 # --- what was before -------------------------------------------------------------------------------------------
 
 
-def _of_droplet(question: Question) -> Before:
+def _of_droplet(question: Question) -> EarlierStaging:
     found = read(question.droplet)
     if found.plan is None or not found.has_files:
         raise _no_droplet(found)
     items = _apps(found)
-    return Before(found.label, lockfile.plan_digest(found.plan), found.plan, items)
+    return EarlierStaging(found.label, lockfile.plan_digest(found.plan), found.plan, items)
 
 
 def _no_droplet(found: Contents) -> StagerError:
@@ -86,22 +86,22 @@ def _apps(found: Contents) -> dict[str, str]:
     return {item.path: f"sha256:{item.sha256}" for item in found.of_app([*found.items()]) if item.kind == "file"}
 
 
-def _of_memo(question: Question) -> Before | None:
+def _of_memo(question: Question) -> EarlierStaging | None:
     memo, last = question.folder.memo, question.folder.memo.last
     if last is None:
         return None
     plan = _plan_of(last.plan, last.digest, question) or _plan_in_file(last)
     label = f"the last staging (sha256:{last.digest[:12]}…)"
-    return Before(label, last.plan, plan, dict(index.files(memo.index or {})), last.tree)
+    return EarlierStaging(label, last.plan, plan, dict(index.files(memo.index or {})), last.tree)
 
 
-def _before_last(question: Question) -> tuple[Before, dict[str, str]] | None:
+def _before_last(question: Question) -> tuple[EarlierStaging, dict[str, str]] | None:
     """When nothing changed since the last staging: the one before it, and what happened to the files in between."""
     memo = question.folder.memo.before
     if memo is None:
         return None
     label = f"the last staging but one (sha256:{memo.digest[:12]}…)"
-    return Before(label, memo.plan, _plan_of(memo.plan, memo.digest, question), {}, memo.tree), dict(memo.files)
+    return EarlierStaging(label, memo.plan, _plan_of(memo.plan, memo.digest, question), {}, memo.tree), dict(memo.files)
 
 
 def _plan_of(digest: str, droplet: str, question: Question) -> Plan | None:
@@ -134,7 +134,7 @@ def _plan_in_file(last: Last) -> Plan | None:
 # --- the whole -------------------------------------------------------------------------------------------------
 
 
-def _whole(before: Before, files: Mapping[str, str], plan: LockedPlan | None, question: Question) -> Answer:
+def _whole(before: EarlierStaging, files: Mapping[str, str], plan: LockedPlan | None, question: Question) -> Answer:
     same_plan = plan is not None and plan.digest == before.plan_digest
     data = {"known": True, "since": before.label, "files": dict(files), "plan_changed": not same_plan}
     quiet = not files and (not before.tree or before.tree == question.tree.digest)
@@ -153,7 +153,7 @@ def _whole(before: Before, files: Mapping[str, str], plan: LockedPlan | None, qu
     return Answer("all", f"{count} since {before.label}.", tuple(because), data)
 
 
-def _inputs(before: Before, question: Question) -> str:
+def _inputs(before: EarlierStaging, question: Question) -> str:
     """Which of the files that decide the plan changed, as a part of a sentence."""
     if before.plan is None:
         return ""
@@ -165,7 +165,7 @@ def _inputs(before: Before, question: Question) -> str:
 
 
 def _layers(
-    before: Before, files: Mapping[str, str], plan: LockedPlan | None, failure: str, question: Question
+    before: EarlierStaging, files: Mapping[str, str], plan: LockedPlan | None, failure: str, question: Question
 ) -> Iterator[Answer]:
     if plan is None:
         text = "What the plan's layers will hold is not known: there is no plan of the app as it is now."
@@ -224,7 +224,7 @@ def _contents(plan: Plan) -> dict[str, tuple[Package, ...]]:
     return {name: tuple(rows) for name, rows in sorted(found.items(), key=lambda row: (row[0] not in MODULES, row[0]))}
 
 
-def _app(files: Mapping[str, str], before: Before, question: Question) -> Answer:
+def _app(files: Mapping[str, str], before: EarlierStaging, question: Question) -> Answer:
     """The app's layer: which of its groups hold what changed."""
     groups = list(assembly.groups(question.tree))
     touched = [group for group in groups if any(path in files for path in group)]

@@ -45,7 +45,7 @@ def _rules(one: Process, plan: Plan, question: Question) -> Iterator[str]:
     for pin in plan.buildpacks:
         pack = load_pinned(pin, question.folder.root)
         manager = versions.manager(question.tree, pack, locks.get(pin.name, ""))
-        facts = matching.Facts(question.tree, names, {r.name: r.version for r in plan.runtimes}, pack.roots)
+        facts = matching.AppFacts(question.tree, names, {r.name: r.version for r in plan.runtimes}, pack.roots)
         passed: list[str] = []
         for rule in pack.start:
             if _says(rule.why, one) and matching.search(facts, rule.when, {"manager": manager}) is not None:

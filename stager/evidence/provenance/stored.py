@@ -15,7 +15,7 @@ from .dsse import LARGEST
 if TYPE_CHECKING:
     from ...droplet.reader import DropletFile
     from ...targets.oci.registry.client import Client
-    from ...targets.oci.registry.descriptors import Descriptor, Manifest
+    from ...targets.oci.registry.descriptors import Descriptor, ImageManifest
     from ...targets.oci.registry.reference import Reference
 
 ENVELOPE = "application/vnd.dsse.envelope.v1+json"
@@ -38,7 +38,7 @@ def image_of(client: Client, reference: Reference, droplet: DropletFile) -> Desc
     raise BadEvidence(str(reference), f"is no image with the layers of {droplet.name}", hint)
 
 
-def _images(client: Client, reference: Reference) -> Sequence[Manifest]:
+def _images(client: Client, reference: Reference) -> Sequence[ImageManifest]:
     found = client.manifest(reference.repository, reference.wanted)
     if not found.children:
         return [found]

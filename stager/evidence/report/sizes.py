@@ -9,7 +9,7 @@ from ...ecosystems import by_layout, ecosystems
 from ..diff import Contents
 from ..diff.wording import shown, size_text
 from .reading import Files
-from .treemap import Node
+from .treemap import TreemapNode
 
 _SPLIT = 0.06
 """An owner of more than this share of the whole is shown by its folders."""
@@ -52,18 +52,18 @@ def kind_of(owner: str, known: Mapping[str, str]) -> str:
     return known.get(owner, "other")
 
 
-def tree(found: Contents, files: Mapping[str, Files]) -> list[Node]:
+def tree(found: Contents, files: Mapping[str, Files]) -> list[TreemapNode]:
     """The nodes of the treemap: kinds that have bytes, with their owners."""
     known = kinds(found)
     whole = sum(map(_bytes, files.values())) or 1
-    grouped: dict[str, list[Node]] = {}
+    grouped: dict[str, list[TreemapNode]] = {}
     for owner, some in sorted(files.items()):
         kind = kind_of(owner, known)
         name = shown(owner).removesuffix(" (runtime)")
         grouped.setdefault(kind, []).append(_node(name, some, kind, whole))
     return [
         _flat(
-            Node(
+            TreemapNode(
                 title,
                 sum(one.size for one in nodes),
                 kind,
@@ -76,25 +76,25 @@ def tree(found: Contents, files: Mapping[str, Files]) -> list[Node]:
     ]
 
 
-def _flat(node: Node) -> Node:
+def _flat(node: TreemapNode) -> TreemapNode:
     """A kind with one owner shows that owner's parts at once."""
     if len(node.parts) != 1 or not node.parts[0].parts:
         return node
     only = node.parts[0]
     name = node.name if only.name == APP else only.name
-    return Node(name, node.size, node.kind, only.parts, only.title)
+    return TreemapNode(name, node.size, node.kind, only.parts, only.title)
 
 
-def _node(name: str, files: Files, kind: str, whole: int, depth: int = 0) -> Node:
+def _node(name: str, files: Files, kind: str, whole: int, depth: int = 0) -> TreemapNode:
     """An owner, or one of its folders, divided when it is large."""
     size = sum(count for _, count in files)
-    parts: tuple[Node, ...] = ()
+    parts: tuple[TreemapNode, ...] = ()
     if size > _SPLIT * whole and len(files) > 1 and depth < _DEEPEST:
         parts = _most(_folders(files, kind, whole, depth + 1), kind)
-    return Node(name, size, kind, parts if len(parts) > 1 else (), _title(name, size, len(files)))
+    return TreemapNode(name, size, kind, parts if len(parts) > 1 else (), _title(name, size, len(files)))
 
 
-def _folders(files: Files, kind: str, whole: int, depth: int) -> list[Node]:
+def _folders(files: Files, kind: str, whole: int, depth: int) -> list[TreemapNode]:
     """What lies side by side below the folder that nearly all of the bytes share; what lies elsewhere is one part."""
     rows = _beside(files)
     biggest = max(rows, key=lambda name: (_bytes(rows[name]), name))
@@ -103,7 +103,7 @@ def _folders(files: Files, kind: str, whole: int, depth: int) -> list[Node]:
         biggest = max(rows, key=lambda name: (_bytes(rows[name]), name))
     nodes = [_node(shown(name), some, kind, whole, depth) for name, some in sorted(rows.items())]
     if rest := _bytes(files) - sum(node.size for node in nodes):
-        nodes.append(Node("others", rest, kind, (), _title("others", rest)))
+        nodes.append(TreemapNode("others", rest, kind, (), _title("others", rest)))
     return nodes
 
 
@@ -127,7 +127,7 @@ def _shared(paths: Sequence[str]) -> str:
     return first[: first.rfind("/", 0, length) + 1]
 
 
-def _most(nodes: Iterable[Node], kind: str) -> tuple[Node, ...]:
+def _most(nodes: Iterable[TreemapNode], kind: str) -> tuple[TreemapNode, ...]:
     """The biggest nodes, and the rest as one."""
     ordered = sorted(nodes, key=lambda node: (-node.size, node.name))
     rest = ordered[_MOST:]
@@ -135,7 +135,7 @@ def _most(nodes: Iterable[Node], kind: str) -> tuple[Node, ...]:
         return tuple(ordered)
     size = sum(one.size for one in rest)
     name = f"{len(rest)} smaller ones"
-    return (*ordered[:_MOST], Node(name, size, kind, (), _title(name, size)))
+    return (*ordered[:_MOST], TreemapNode(name, size, kind, (), _title(name, size)))
 
 
 def _title(name: str, size: int, files: int = 0) -> str:

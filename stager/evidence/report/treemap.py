@@ -20,13 +20,13 @@ _TALL_ENOUGH, _WIDE_ENOUGH = 18.0, 34.0
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class TreemapNode:
     """Something with a size in bytes, perhaps made of parts. `kind` is its colour."""
 
     name: str
     size: int
     kind: str
-    parts: tuple[Node, ...] = ()
+    parts: tuple[TreemapNode, ...] = ()
     title: str = ""
     """What is shown when it is pointed at."""
 
@@ -66,7 +66,7 @@ class _Page:
     tiles: list[Tile] = field(default_factory=list)
 
 
-def tiles(root: Iterable[Node], width: float, height: float, size_text: object) -> list[Tile]:
+def tiles(root: Iterable[TreemapNode], width: float, height: float, size_text: object) -> list[Tile]:
     """The rectangles of these nodes and their parts on a page of this size, each group before its parts.
 
     `size_text` words a number of bytes.
@@ -76,11 +76,11 @@ def tiles(root: Iterable[Node], width: float, height: float, size_text: object) 
     return page.tiles
 
 
-def _order(node: Node) -> tuple[int, str]:
+def _order(node: TreemapNode) -> tuple[int, str]:
     return -node.size, node.name
 
 
-def _place(nodes: Sequence[Node], box: _Box, page: _Page, size_text: object, level: int = 1) -> None:
+def _place(nodes: Sequence[TreemapNode], box: _Box, page: _Page, size_text: object, level: int = 1) -> None:
     for node, place in zip(nodes, _squarify([node.size for node in nodes], box), strict=True):
         if place.width < 1 or place.height < 1:
             continue
@@ -90,7 +90,7 @@ def _place(nodes: Sequence[Node], box: _Box, page: _Page, size_text: object, lev
             _place(sorted(node.parts, key=_order), place.inner(HEAD), page, size_text, level + 1)
 
 
-def _tile(node: Node, place: _Box, grouped: bool, size_text: object, level: int) -> Tile:
+def _tile(node: TreemapNode, place: _Box, grouped: bool, size_text: object, level: int) -> Tile:
     assert callable(size_text)
     size = size_text(node.size)
     width = place.width - 12

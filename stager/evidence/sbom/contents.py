@@ -19,7 +19,7 @@ _MOST = 512 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Contents:
+class HashedFiles:
     """All files and links in their order, the SHA-1 of each (empty for a link), and the metadata files' texts by path."""
 
     items: tuple[Item, ...]
@@ -67,7 +67,7 @@ class _Tap:
         return self._sha1.digest(), b"".join(self._kept)
 
 
-def read(droplet: DropletFile) -> Contents:
+def read(droplet: DropletFile) -> HashedFiles:
     """Read a droplet. Raises BadArchive when a path is there twice, is not UTF-8, or is no file, folder or link."""
     items, sha1, texts = list[Item](), list[bytes](), dict[str, bytes]()
     seen, tap = set[str](), _Tap(droplet.name)
@@ -89,7 +89,7 @@ def read(droplet: DropletFile) -> Contents:
                 texts[one.path] = text
         items.append(one)
         sha1.append(digest)
-    return Contents(tuple(items), tuple(sha1), texts)
+    return HashedFiles(tuple(items), tuple(sha1), texts)
 
 
 def _check(name: str, kind: str, label: str) -> None:

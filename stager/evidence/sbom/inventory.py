@@ -13,7 +13,7 @@ from ...ecosystems.graph import Graph
 from ...ecosystems.installed import Inner, Installed, Node, Said
 from ...ecosystems.licence import Licence
 from ...errors import LockMissing, UsageError
-from ...formats.archive import Held
+from ...formats.archive import HeldArchive
 from ...model import Artifact, Plan
 from ...net.errors import NotCached
 from ...planning.layouts import recipe
@@ -92,7 +92,7 @@ def _look(artifact: Artifact, blob: str, store: Store) -> dict[str, Any]:
     if found is None and kind and kind.look:
         try:
             with store.prove(blob, artifact.digest) as descriptor:
-                found = kind.look(artifact, Held(descriptor, ""), recipe(artifact.layout))
+                found = kind.look(artifact, HeldArchive(descriptor, ""), recipe(artifact.layout))
         except StoreCorrupt as error:
             raise DamagedArtifact(artifact.name, error, store.path(blob)) from None
         store.remember("looked", key, found)

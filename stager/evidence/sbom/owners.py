@@ -14,7 +14,7 @@ from ...ecosystems.installed import Inner
 from ...formats.errors import BadArchive
 from ...model import Plan
 from .components import APP, GENERATED
-from .contents import Contents
+from .contents import HashedFiles
 
 
 def refs(plan: Plan) -> dict[int, str]:
@@ -33,7 +33,7 @@ def inner_ref(one: Inner) -> str:
 
 
 def assign(
-    contents: Contents, plan: Plan, looked: Mapping[int, Mapping[str, Any]], inner: Iterable[Inner], label: str
+    contents: HashedFiles, plan: Plan, looked: Mapping[int, Mapping[str, Any]], inner: Iterable[Inner], label: str
 ) -> dict[str, str]:
     """Path → the ref of its owner, for every file and link. Raises BadArchive for a file without one.
 

@@ -41,7 +41,7 @@ class Here:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ChangedCondition:
     """A changed condition: what it is `here`, what it is `there`, and what brings it about.
 
     `variables` are set in the environment (None removes one); `wrapper` is put before the command; `traces` are texts that
@@ -70,45 +70,45 @@ class NotTried:
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class ChosenConditions:
     """Every condition, as it is or is not changed this time."""
 
-    changes: tuple[Change, ...]
+    changes: tuple[ChangedCondition, ...]
     not_tried: tuple[NotTried, ...]
 
-    def of(self, name: str) -> Change | None:
+    def of(self, name: str) -> ChangedCondition | None:
         """The change of this name, None when it is not tried."""
         return next((one for one in self.changes if one.name == name), None)
 
-    def without(self, name: str, why: str) -> Chosen:
+    def without(self, name: str, why: str) -> ChosenConditions:
         """These, but for one that turned out not to work."""
         kept = tuple(one for one in self.changes if one.name != name)
-        return Chosen(kept, (*self.not_tried, NotTried(name, why)))
+        return ChosenConditions(kept, (*self.not_tried, NotTried(name, why)))
 
 
 # --- the conditions --------------------------------------------------------------------------------------------
 
 
-def _store(_: Here, scratch: str) -> Change | str:
+def _store(_: Here, scratch: str) -> ChangedCondition | str:
     place = os.path.join(scratch, "store")
-    return Change("store", "the store", "a new one with the pinned artifacts alone", traces=(place,))
+    return ChangedCondition("store", "the store", "a new one with the pinned artifacts alone", traces=(place,))
 
 
-def _path(_: Here, scratch: str) -> Change | str:
-    return Change("path", "the source's folder", "a copy in a deeper one", traces=(scratch,))
+def _path(_: Here, scratch: str) -> ChangedCondition | str:
+    return ChangedCondition("path", "the source's folder", "a copy in a deeper one", traces=(scratch,))
 
 
-def _home(here: Here, scratch: str) -> Change | str:
+def _home(here: Here, scratch: str) -> ChangedCondition | str:
     place = os.path.join(scratch, "home")
     names = {"XDG_CACHE_HOME": ".cache", "XDG_CONFIG_HOME": ".config", "XDG_DATA_HOME": ".local/share"}
     variables: dict[str, str | None] = {"HOME": place, "TMPDIR": os.path.join(scratch, "temporary")}
     variables |= {name: os.path.join(place, below) for name, below in names.items()}
     if "PYTHONUSERBASE" not in here.environ:  # stager itself may be installed there
         variables["PYTHONUSERBASE"] = os.path.join(here.home, ".local")
-    return Change("home", here.home, place, variables, traces=(place,))
+    return ChangedCondition("home", here.home, place, variables, traces=(place,))
 
 
-def _user(here: Here, _: str) -> Change | str:
+def _user(here: Here, _: str) -> ChangedCondition | str:
     if os.geteuid() == 0:
         program = here.program("setpriv")
         if not program:
@@ -118,18 +118,18 @@ def _user(here: Here, _: str) -> Change | str:
         wrapper = (program, *owner, f"--inh-caps={rights}", f"--ambient-caps={rights}")
         if not _works([*wrapper, "true"]):
             return "this root may not become another user"
-        return Change("user", "uid 0", f"uid {_STRANGER}", wrapper=wrapper, user=_STRANGER)
+        return ChangedCondition("user", "uid 0", f"uid {_STRANGER}", wrapper=wrapper, user=_STRANGER)
     program = here.program("unshare")
     space = (program, "--user", "--map-root-user")
     if not program or not _works([*space, "true"]):
         return "only root, or a user who may make user namespaces, can stage as another user"
-    return Change("user", f"uid {os.geteuid()}", "uid 0 of a namespace", wrapper=space)
+    return ChangedCondition("user", f"uid {os.geteuid()}", "uid 0 of a namespace", wrapper=space)
 
 
-def _umask(_: Here, __: str) -> Change | str:
+def _umask(_: Here, __: str) -> ChangedCondition | str:
     here = _current_umask()
     there = 0o077 if here != 0o077 else 0o002
-    return Change("umask", f"{here:03o}" if here >= 0 else "unknown", f"{there:03o}", umask=there)
+    return ChangedCondition("umask", f"{here:03o}" if here >= 0 else "unknown", f"{there:03o}", umask=there)
 
 
 def _current_umask() -> int:
@@ -141,22 +141,24 @@ def _current_umask() -> int:
         return -1
 
 
-def _time_zone(here: Here, _: str) -> Change | str:
+def _time_zone(here: Here, _: str) -> ChangedCondition | str:
     there = "Asia/Kathmandu" if os.path.exists("/usr/share/zoneinfo/Asia/Kathmandu") else "XXX-05:45"
     if here.environ.get("TZ") == there:
         there = "YYY+11:15"
-    return Change("time zone", here.environ.get("TZ") or "the system's", there, {"TZ": there}, traces=(there,))
+    return ChangedCondition(
+        "time zone", here.environ.get("TZ") or "the system's", there, {"TZ": there}, traces=(there,)
+    )
 
 
-def _locale(here: Here, _: str) -> Change | str:
+def _locale(here: Here, _: str) -> ChangedCondition | str:
     now = here.environ.get("LC_ALL") or here.environ.get("LANG") or "C"
     found = _other_locales(here, now)
     if found:
-        return Change("locale", now, found[0], {"LC_ALL": found[0], "LANG": found[0], "LANGUAGE": None})
+        return ChangedCondition("locale", now, found[0], {"LC_ALL": found[0], "LANG": found[0], "LANGUAGE": None})
     ascii_only = {"LC_ALL": "C", "LANG": "C", "LANGUAGE": "tr", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     if here.environ.get("PYTHONUTF8") == "0" and now in ("C", "POSIX"):
         return "no other locale is installed"
-    return Change("locale", now, "C, in ASCII", dict(ascii_only))
+    return ChangedCondition("locale", now, "C, in ASCII", dict(ascii_only))
 
 
 def _other_locales(here: Here, now: str) -> list[str]:
@@ -168,7 +170,7 @@ def _other_locales(here: Here, now: str) -> list[str]:
     return sorted(others, key=lambda name: (not name.startswith(("tr_", "et_", "cs_")), name))
 
 
-def _clock(here: Here, _: str) -> Change | str:
+def _clock(here: Here, _: str) -> ChangedCondition | str:
     program = here.program("faketime")
     if not program:
         return "faketime is not installed"
@@ -186,32 +188,34 @@ def _clock(here: Here, _: str) -> Change | str:
         "FAKETIME_FORCE_MONOTONIC_FIX": "0",
         "FAKETIME_DISABLE_SHM": "1",
     }
-    return Change("clock", "now", f"{DAYS} days from now", variables)
+    return ChangedCondition("clock", "now", f"{DAYS} days from now", variables)
 
 
-def _hash_seed(here: Here, _: str) -> Change | str:
+def _hash_seed(here: Here, _: str) -> ChangedCondition | str:
     now = here.environ.get("PYTHONHASHSEED", "random")
     there = SEED if now != SEED else "2424"
-    return Change("hash seed", now, there, {"PYTHONHASHSEED": there})
+    return ChangedCondition("hash seed", now, there, {"PYTHONHASHSEED": there})
 
 
-def _file_order(here: Here, _: str) -> Change | str:
+def _file_order(here: Here, _: str) -> ChangedCondition | str:
     program = here.program("disorderfs")
     if program and here.program("fusermount") and os.path.exists("/dev/fuse"):
-        return Change("file order", "the folder's", "shuffled by disorderfs at every reading", program=program)
-    return Change("file order", "the folder's", "files created in the opposite order")
+        return ChangedCondition(
+            "file order", "the folder's", "shuffled by disorderfs at every reading", program=program
+        )
+    return ChangedCondition("file order", "the folder's", "files created in the opposite order")
 
 
-def _file_times(_: Here, __: str) -> Change | str:
-    return Change("file times", "those of the source", "2001-02-03, and modes cut by the other umask")
+def _file_times(_: Here, __: str) -> ChangedCondition | str:
+    return ChangedCondition("file times", "those of the source", "2001-02-03, and modes cut by the other umask")
 
 
-def _threads(_: Here, __: str) -> Change | str:
+def _threads(_: Here, __: str) -> ChangedCondition | str:
     count = os.cpu_count() or 1
-    return Change("threads", str(count), str(count + 1), {"PYTHON_CPU_COUNT": str(count + 1)}, jobs=count + 1)
+    return ChangedCondition("threads", str(count), str(count + 1), {"PYTHON_CPU_COUNT": str(count + 1)}, jobs=count + 1)
 
 
-def _host_name(here: Here, _: str) -> Change | str:
+def _host_name(here: Here, _: str) -> ChangedCondition | str:
     program = here.program("unshare")
     if not program or not here.program("hostname"):
         return "unshare or hostname is not installed"
@@ -219,10 +223,10 @@ def _host_name(here: Here, _: str) -> Change | str:
     wrapper = (program, *space, "sh", "-c", f'hostname {HOST} && exec "$@"', "sh")
     if _output([*wrapper, "hostname"]).strip() != HOST:
         return "this user may not change the host name, even in a namespace"
-    return Change("host name", "the host's", HOST, wrapper=wrapper, traces=(HOST,))
+    return ChangedCondition("host name", "the host's", HOST, wrapper=wrapper, traces=(HOST,))
 
 
-def _environment(here: Here, _: str) -> Change | str:
+def _environment(here: Here, _: str) -> ChangedCondition | str:
     variables: dict[str, str | None] = {
         "SOURCE_DATE_EPOCH": "1234567890",
         "STAGER_VERIFY": "another environment",
@@ -234,10 +238,12 @@ def _environment(here: Here, _: str) -> Change | str:
         "CI": None if "CI" in here.environ else "true",
     }
     what = "other values for SOURCE_DATE_EPOCH, PATH, USER, TERM, CI"
-    return Change("environment", "as it is", what, variables, traces=("stager-verify-user", "another environment"))
+    return ChangedCondition(
+        "environment", "as it is", what, variables, traces=("stager-verify-user", "another environment")
+    )
 
 
-def _python(here: Here, _: str) -> Change | str:
+def _python(here: Here, _: str) -> ChangedCondition | str:
     from ... import __version__
 
     minors = [minor for minor in range(11, 20) if minor != sys.version_info.minor]
@@ -247,7 +253,7 @@ def _python(here: Here, _: str) -> Change | str:
         found = _probe(candidate)
         if found and found[1] == __version__:
             own = ".".join(map(str, sys.version_info[:3]))
-            return Change("python", own, found[0], python=candidate)
+            return ChangedCondition("python", own, found[0], python=candidate)
     refused = [os.path.basename(candidate) for candidate in candidates]
     if refused:
         return f"{', '.join(refused)}: no stager {__version__} is installed for it"
@@ -270,7 +276,7 @@ def _probe(python: str) -> tuple[str, str] | None:
     return (version, stager) if version and stager else None
 
 
-CONDITIONS: dict[str, tuple[str, Callable[[Here, str], Change | str]]] = {
+CONDITIONS: dict[str, tuple[str, Callable[[Here, str], ChangedCondition | str]]] = {
     "store": ("a second store, with nothing but the pinned artifacts", _store),
     "path": ("the source in another folder, at another depth", _path),
     "home": ("another home folder, and other folders for temporary and cached files", _home),
@@ -292,7 +298,7 @@ ALWAYS = ("store", "path")
 """What staging again means; these cannot be left out."""
 
 
-def choose(here: Here, scratch: str, skip: Iterable[str] = (), only: Sequence[str] = ()) -> Chosen:
+def choose(here: Here, scratch: str, skip: Iterable[str] = (), only: Sequence[str] = ()) -> ChosenConditions:
     """Decide each condition: changed, or why not. `scratch` is the folder that the second staging works in.
 
     Raises UsageError for a name in `skip` or `only` that is no condition.
@@ -310,7 +316,7 @@ def choose(here: Here, scratch: str, skip: Iterable[str] = (), only: Sequence[st
             not_tried.append(NotTried(name, found))
         else:
             changes.append(found)
-    return Chosen(tuple(changes), tuple(not_tried))
+    return ChosenConditions(tuple(changes), tuple(not_tried))
 
 
 def known(names: Iterable[str]) -> list[str]:

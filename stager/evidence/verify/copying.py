@@ -18,14 +18,16 @@ from ...model import Plan
 from ...planning import lockfile
 from ...tree.ignore import OWN_FILES
 from ..errors import CannotRebuild
-from .conditions import Change, Chosen
+from .conditions import ChangedCondition, ChosenConditions
 from .findings import shown
 
 _OLD = 981_173_106
 """2001-02-03T04:05:06Z, the time of the copied files."""
 
 
-def copied(folder: Folder, plan: Plan, scratch: str, chosen: Chosen, stack: contextlib.ExitStack) -> tuple[str, Chosen]:
+def copied(
+    folder: Folder, plan: Plan, scratch: str, chosen: ChosenConditions, stack: contextlib.ExitStack
+) -> tuple[str, ChosenConditions]:
     """Copy the source below the folder `scratch`: the folder to stage, and the conditions that could be kept.
 
     What is mounted or made goes when the `stack` unwinds. Raises CannotWrite, and CannotRebuild for a source that needs a
@@ -50,7 +52,7 @@ def copied(folder: Folder, plan: Plan, scratch: str, chosen: Chosen, stack: cont
     return place, replace(chosen, changes=tuple(_instead(one, there) for one in chosen.changes))
 
 
-def _instead(change: Change, there: str) -> Change:
+def _instead(change: ChangedCondition, there: str) -> ChangedCondition:
     return replace(change, there=there) if change.name == "file order" else change
 
 
@@ -83,9 +85,9 @@ def _write(path: str, parts: Iterable[bytes], executable: bool) -> None:
     os.chmod(path, 0o755 if executable else 0o644)
 
 
-def _dress(place: str, chosen: Chosen) -> None:
+def _dress(place: str, chosen: ChosenConditions) -> None:
     """Other times and modes than the source's files have, where that is asked for."""
-    umask = max((chosen.of("umask") or Change("", "", "")).umask, 0)
+    umask = max((chosen.of("umask") or ChangedCondition("", "", "")).umask, 0)
     if chosen.of("file times") is None:
         return
     for folder, _, files in os.walk(place, topdown=False):
@@ -97,7 +99,7 @@ def _dress(place: str, chosen: Chosen) -> None:
         os.utime(folder, (_OLD, _OLD))
 
 
-def _mounted(program: str, place: str, mount: str, user: Change | None, stack: contextlib.ExitStack) -> bool:
+def _mounted(program: str, place: str, mount: str, user: ChangedCondition | None, stack: contextlib.ExitStack) -> bool:
     """Mount a file system over the copy that shuffles folders at every reading; it goes when the stack unwinds."""
     os.makedirs(mount, 0o755)
     options = ["--shuffle-dirents=yes", "--reverse-dirents=no", "-q"]
@@ -114,7 +116,7 @@ def _unmount(mount: str) -> None:
             subprocess.run(["fusermount", "-u", *lazily, mount], capture_output=True, check=False, timeout=60)  # noqa: S607
 
 
-def _give_away(scratch: str, chosen: Chosen) -> None:
+def _give_away(scratch: str, chosen: ChosenConditions) -> None:
     """Let the other user have the folders that the second staging writes to, and read the rest."""
     user = chosen.of("user")
     if user is None or user.user < 0:

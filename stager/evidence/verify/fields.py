@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ...droplet.contents import name_of, place
 from ...formats.errors import BadArchive
-from ...formats.tar_reader import Entry, Keep, read_entries
+from ...formats.tar_reader import Keep, TarEntry, read_entries
 from ..diff import Contents, Item
 from ..diff.meeting import Meeting
 from .contents import explain
@@ -122,7 +122,7 @@ _CAUSES = {
 _PAX = {**_CAUSES, "atime": "mtime", "ctime": "mtime", "linkpath": "link target"}
 
 
-def _entry(a: Entry, b: Entry, at: Item, place: Where) -> Iterator[Finding]:
+def _entry(a: TarEntry, b: TarEntry, at: Item, place: Where) -> Iterator[Finding]:
     told = list(_fields(a, b, at, place))
     yield from told
     found = len(told)
@@ -136,7 +136,7 @@ def _entry(a: Entry, b: Entry, at: Item, place: Where) -> Iterator[Finding]:
         yield from _raw(a, b, at, place)
 
 
-def _fields(a: Entry | Item, b: Entry | Item, at: Item, place: Where) -> Iterator[Finding]:
+def _fields(a: TarEntry | Item, b: TarEntry | Item, at: Item, place: Where) -> Iterator[Finding]:
     for field, cause in _CAUSES.items():
         one, other = getattr(a, field), getattr(b, field)
         if one != other:
@@ -157,7 +157,7 @@ def _field(at: Item, field: str, cause: str, one: str, other: str, place: Where)
     return place.finding("field", cause, at, what, field, one, other)
 
 
-def _raw(a: Entry, b: Entry, at: Item, place: Where) -> Iterator[Finding]:
+def _raw(a: TarEntry, b: TarEntry, at: Item, place: Where) -> Iterator[Finding]:
     """The same values, written in another way."""
     for field, start, end in _RAW:
         one, other = a.header[start:end], b.header[start:end]
@@ -175,7 +175,7 @@ def _raw(a: Entry, b: Entry, at: Item, place: Where) -> Iterator[Finding]:
 class _Looked:
     """What a closer look at an archive gives, by path."""
 
-    entries: dict[str, Entry]
+    entries: dict[str, TarEntry]
     contents: dict[str, bytes]
 
 

@@ -212,7 +212,7 @@ def _layer(index: int, given: tuple[str, ...], names: tuple[Layer, ...], own: li
 def download(url: str, into: str, indexes: Indexes, stop: Callable[[], bool]) -> str:
     """Fetch a published droplet to the file `into`. Raises Unreachable, NotFound, TooLarge, CannotWrite, Cancelled."""
     from ...fetching.transport import step
-    from ...net.addresses import Refused
+    from ...net.addresses import AddressRefused
     from ...net.patience import Again, Patience, host_of
     from ...net.session import Request, Session
 
@@ -230,7 +230,7 @@ def download(url: str, into: str, indexes: Indexes, stop: Callable[[], bool]) ->
                     if size > _LARGEST:
                         raise TooLarge(what, _LARGEST, size)
                     file.write(part)
-    except (Again, Refused) as problem:
+    except (Again, AddressRefused) as problem:
         raise Unreachable(what, str(problem)) from None
     except OSError as error:
         raise CannotWrite(into, error.strerror or str(error)) from None
@@ -267,7 +267,7 @@ def _app(name: str, again: Restaged, settings: Settings, environ: Mapping[str, s
     try:
         from ...targets.cloudfoundry.current_droplet import compare_deployed
         from ...targets.cloudfoundry.login import find_login
-        from ...targets.cloudfoundry.settings import Settings as Platform
+        from ...targets.cloudfoundry.settings import CfSettings as Platform
     except ImportError:
         message = "this stager cannot ask Cloud Foundry"
         raise UsageError(message, "Compare with a file, a digest or an image instead.") from None

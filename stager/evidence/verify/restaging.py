@@ -31,7 +31,7 @@ from ...store import Store
 from ...store.errors import DigestMismatch
 from ...text import resources
 from ..errors import CannotRebuild
-from .conditions import Chosen, Here, choose
+from .conditions import ChosenConditions, Here, choose
 from .copying import copied
 from .findings import shown
 
@@ -51,7 +51,7 @@ class Restaged:
 
     path: str
     plan: Plan
-    chosen: Chosen
+    chosen: ChosenConditions
     notes: tuple[str, ...] = ()
 
     @property
@@ -183,7 +183,9 @@ def _carry_over(artifact: Artifact, blob: str, first: Store, second: Store) -> N
 # --- the child -------------------------------------------------------------------------------------------------
 
 
-def _staged(copy: str, scratch: str, chosen: Chosen, here: Here, stop: Callable[[], bool]) -> tuple[str, Chosen]:
+def _staged(
+    copy: str, scratch: str, chosen: ChosenConditions, here: Here, stop: Callable[[], bool]
+) -> tuple[str, ChosenConditions]:
     """Run the child. What libfaketime breaks (it lets some waits fail) is no fault of the droplet: then once without."""
     try:
         return _run(copy, scratch, chosen, here, stop), chosen
@@ -195,7 +197,7 @@ def _staged(copy: str, scratch: str, chosen: Chosen, here: Here, stop: Callable[
         return _run(copy, scratch, chosen, here, stop), chosen
 
 
-def _run(copy: str, scratch: str, chosen: Chosen, here: Here, stop: Callable[[], bool]) -> str:
+def _run(copy: str, scratch: str, chosen: ChosenConditions, here: Here, stop: Callable[[], bool]) -> str:
     """Run `stager stage` on the copy; the droplet file. Raises CannotRebuild with what it said when it failed."""
     out = os.path.join(scratch, "out", "droplet.tgz")
     jobs = max(change.jobs for change in chosen.changes)
@@ -223,13 +225,13 @@ def _run(copy: str, scratch: str, chosen: Chosen, here: Here, stop: Callable[[],
     return out
 
 
-def _command(chosen: Chosen, here: Here) -> list[str]:
+def _command(chosen: ChosenConditions, here: Here) -> list[str]:
     """What the conditions put before the arguments: wrappers, then the interpreter."""
     python = next((change.python for change in chosen.changes if change.python), here.python)
     return [*(word for change in chosen.changes for word in change.wrapper), python]
 
 
-def _environment(chosen: Chosen, here: Here) -> dict[str, str]:
+def _environment(chosen: ChosenConditions, here: Here) -> dict[str, str]:
     """The caller's environment as the conditions change it. Nothing may be written beside stager's own modules."""
     environment = dict(here.environ)
     if chosen.of("python") is None:

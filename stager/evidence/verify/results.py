@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...errors import NotReproducible
-from .conditions import Change, NotTried
+from .conditions import ChangedCondition, NotTried
 from .findings import Finding, shown
 
 _SHOWN = 12
@@ -24,7 +24,7 @@ class Verdict:
     against: str
     digest: str
     rebuilt: str
-    changes: tuple[Change, ...]
+    changes: tuple[ChangedCondition, ...]
     not_tried: tuple[NotTried, ...]
     findings: tuple[Finding, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)

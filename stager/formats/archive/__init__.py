@@ -11,7 +11,7 @@ from contextlib import ExitStack
 
 from ..errors import BadArchive
 from .content import content_bytes, content_chunks, crc32, read_at
-from .members import LIMITS, Archive, Held, Limits, Member, open_blob
+from .members import LIMITS, Archive, HeldArchive, Limits, Member, open_blob
 from .stream import open_stream
 from .tars import read_members, read_tar
 from .zips import read_zip
@@ -19,7 +19,7 @@ from .zips import read_zip
 __all__ = [
     "LIMITS",
     "Archive",
-    "Held",
+    "HeldArchive",
     "Limits",
     "Member",
     "content_bytes",
@@ -38,7 +38,7 @@ _Part = tuple[str, int, int]
 """Name, offset and size of one member of an ar archive."""
 
 
-def read_deb(path: str | Held, label: str, limits: Limits = LIMITS) -> Archive:
+def read_deb(path: str | HeldArchive, label: str, limits: Limits = LIMITS) -> Archive:
     """Check the Debian package `path` (deb(5)) and list the members of its data.tar, named without a leading `./`.
 
     Absolute symlink targets are kept. The control part is left alone: see `read_control`. `label` is what errors call the
@@ -55,7 +55,7 @@ def read_deb(path: str | Held, label: str, limits: Limits = LIMITS) -> Archive:
         return Archive(label, members, opened.pop_all())
 
 
-def read_control(path: str | Held, label: str) -> dict[str, str]:
+def read_control(path: str | HeldArchive, label: str) -> dict[str, str]:
     """The fields of a Debian package's control file, which are one line each; no maintainer script is ever wanted.
 
     Raises BadArchive, UnsafeEntry, CannotWrite.

@@ -112,17 +112,17 @@ class Archive:
         self.close()
 
 
-class Held(NamedTuple):
+class HeldArchive(NamedTuple):
     """An archive as an open file whose bytes somebody has checked, and a folder with room for what it unpacks to."""
 
     fd: int
     folder: str
 
 
-def open_blob(source: str | Held, label: str, opened: ExitStack) -> tuple[int, int]:
+def open_blob(source: str | HeldArchive, label: str, opened: ExitStack) -> tuple[int, int]:
     """Descriptor and size of the regular file `source`; `opened` will close it. Raises BadArchive."""
     try:
-        fd = os.dup(source.fd) if isinstance(source, Held) else regular.descriptor(source)
+        fd = os.dup(source.fd) if isinstance(source, HeldArchive) else regular.descriptor(source)
     except OSError as error:
         raise BadArchive(label, f"cannot be opened: {error.strerror}") from error
     opened.callback(os.close, fd)

@@ -17,7 +17,7 @@ from ...errors import CannotWrite
 from ..errors import BadArchive
 from ..tar import Span
 from .content import read_at, read_up_to
-from .members import Held, Limits
+from .members import HeldArchive, Limits
 
 IN_MEMORY = 16 << 20
 _READ = 1 << 18
@@ -232,7 +232,7 @@ class Stream:
 
 
 def open_stream(
-    source: str | Held,
+    source: str | HeldArchive,
     fd: int,
     start: int,
     length: int,
@@ -258,7 +258,7 @@ def open_stream(
     window = b"".join(parts)
     if size <= IN_MEMORY:
         return Stream(label, cap, window, iter(()))
-    folder = source.folder if isinstance(source, Held) else os.path.dirname(source)
+    folder = source.folder if isinstance(source, HeldArchive) else os.path.dirname(source)
     spill = _nameless(folder or ".", label, opened)
     _write(spill, window, label)
     return Stream(label, cap, window, pieces, spill, spilling=True)

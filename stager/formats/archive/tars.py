@@ -13,7 +13,7 @@ from typing import NoReturn
 from ..errors import BadArchive, UnsafeEntry
 from ..tar import BLOCK
 from .content import content_chunks
-from .members import LIMITS, Archive, Held, Limits, Member, open_blob
+from .members import LIMITS, Archive, HeldArchive, Limits, Member, open_blob
 from .names import clean, clean_file, settle, text
 from .pax import read_pax
 from .stream import Stream, open_stream
@@ -30,7 +30,7 @@ _SPECIAL = {b"3": "a character device", b"4": "a block device", b"6": "a named p
 
 
 def read_tar(
-    path: str | Held, label: str, compression: str, limits: Limits = LIMITS, absolute_links: bool = False
+    path: str | HeldArchive, label: str, compression: str, limits: Limits = LIMITS, absolute_links: bool = False
 ) -> Archive:
     """Check the tar file `path` and list its members.
 

@@ -15,7 +15,7 @@ from typing import NoReturn
 from ..errors import BadArchive, UnsafeEntry
 from ..tar import Deflated, Span
 from .content import content_bytes, crc32, read_at, read_up_to
-from .members import LIMITS, Archive, Held, Limits, Member, open_blob
+from .members import LIMITS, Archive, HeldArchive, Limits, Member, open_blob
 from .names import clean, clean_file, settle, text
 
 _END = struct.Struct("<4s4H2LH")
@@ -40,7 +40,7 @@ _Extent = tuple[int, int, bytes]
 """Where a member's local header begins, where its data end, and the data descriptor behind them (empty: none)."""
 
 
-def read_zip(path: str | Held, label: str, limits: Limits = LIMITS) -> Archive:
+def read_zip(path: str | HeldArchive, label: str, limits: Limits = LIMITS) -> Archive:
     """Check the zip file `path` and list its members.
 
     Deflated members stay compressed (`Deflated`; whoever reads one checks it), stored ones are `Span`s whose CRC-32 has

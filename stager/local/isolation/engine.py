@@ -29,7 +29,7 @@ from .environment import APP, DROPLET, GID, UID
 
 if TYPE_CHECKING:
     from ...droplet.reader import DropletFile
-    from .environment import How
+    from .environment import RunOptions
     from .root_choice import Layers
 
 PORT = 8080
@@ -142,7 +142,7 @@ def _member(path: str, size: int, parts: Iterable[bytes]) -> Iterator[bytes]:
 # --- a run -----------------------------------------------------------------------------------------------------
 
 
-def run(client: Any, droplet: DropletFile, image: str, how: How, network: str = "") -> int:
+def run(client: Any, droplet: DropletFile, image: str, how: RunOptions, network: str = "") -> int:
     """Run a droplet's process in a container in the foreground; its exit status (128 + n for signal n).
 
     Its output is this process's output. SIGINT and SIGTERM are passed on to it. `network` is the engine's network to join
@@ -168,7 +168,9 @@ def run(client: Any, droplet: DropletFile, image: str, how: How, network: str = 
     return status
 
 
-def _options(droplet: DropletFile, command: tuple[str, ...], port: int, how: How, network: str) -> dict[str, Any]:
+def _options(
+    droplet: DropletFile, command: tuple[str, ...], port: int, how: RunOptions, network: str
+) -> dict[str, Any]:
     from docker.types import Mount
 
     env = {name: value for name, value in environment.environment((), PORT, how.env).items() if _says(name, how)}
@@ -190,7 +192,7 @@ def _options(droplet: DropletFile, command: tuple[str, ...], port: int, how: How
     }
 
 
-def _says(name: str, how: How) -> bool:
+def _says(name: str, how: RunOptions) -> bool:
     """Whether a variable is the run's own to set: what the image says of its root stays."""
     return name in ("HOME", "PORT") or name in how.env
 
@@ -218,7 +220,7 @@ def _start(container: Any, port: int) -> None:
         raise
 
 
-def _wait(container: Any, port: int, how: How, asked: list[int]) -> int:
+def _wait(container: Any, port: int, how: RunOptions, asked: list[int]) -> int:
     """Wait for the process's end, passing the signals on that are `asked`: their handlers themselves talk to nobody."""
     ended: list[Any] = []
     waiter = _thread(_until_ended, container, ended)
@@ -252,7 +254,7 @@ def _tell(container: Any, number: int) -> None:
     container.exec_run(["/bin/sh", "-c", f"{first}kill -{number} -1"])
 
 
-def _watch(waiter: threading.Thread, port: int, how: How, container: Any) -> None:
+def _watch(waiter: threading.Thread, port: int, how: RunOptions, container: Any) -> None:
     elsewhere = listening.Astray(lambda: _ports(container), how.astray) if how.astray else None
     while waiter.is_alive():
         if how.ready and _listens(port):

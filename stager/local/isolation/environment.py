@@ -21,7 +21,7 @@ ENVIRONMENT = (("LANG", "C.UTF-8"), ("PATH", "/usr/local/sbin:/usr/local/bin:/us
 
 
 @dataclass(frozen=True, slots=True)
-class How:
+class RunOptions:
     """How to run: the process type or a shell command, the port (0: a free one), variables, network, bytes of memory."""
 
     process: str = "web"

@@ -15,7 +15,7 @@ _WAIT = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class ControlGroup:
     """A control group: a process that writes its id into `members` is in it, and so is all it starts."""
 
     path: str
@@ -36,7 +36,7 @@ class Group:
 
 
 @contextmanager
-def limited(count: int) -> Iterator[Group | None]:
+def limited(count: int) -> Iterator[ControlGroup | None]:
     """A group whose processes may use `count` bytes of memory together, and no swap; None when `count` is 0.
 
     Raises UsageError where this user may make no group.
@@ -46,7 +46,7 @@ def limited(count: int) -> Iterator[Group | None]:
         return
     path = _make(count)
     try:
-        yield Group(path)
+        yield ControlGroup(path)
     finally:
         _remove(path)
 

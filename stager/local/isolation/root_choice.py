@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedRoot:
     """A stack's name and architecture, with who builds it when the store has it not."""
 
     stack: str
@@ -33,12 +33,12 @@ class Wanted:
     tell: Callable[[str], None]
 
 
-def wanted(droplet: DropletFile, making: Making, tell: Callable[[str], None]) -> Wanted:
+def wanted(droplet: DropletFile, making: Making, tell: Callable[[str], None]) -> WantedRoot:
     """The stack that a droplet was staged for."""
-    return Wanted(droplet.launch.stack, droplet.launch.architecture, making, tell)
+    return WantedRoot(droplet.launch.stack, droplet.launch.architecture, making, tell)
 
 
-def made(want: Wanted) -> tuple[Root, tuple[tuple[str, str], ...]]:
+def made(want: WantedRoot) -> tuple[Root, tuple[tuple[str, str], ...]]:
     """The stack's root in the store, built when it is not there, and its variables.
 
     Raises UsageError for a stack that stager does not build, and what `stacks.root.build` raises.
@@ -54,7 +54,7 @@ def made(want: Wanted) -> tuple[Root, tuple[tuple[str, str], ...]]:
     return root.build(definition, pinned, want.architecture, want.making), env
 
 
-def folder(want: Wanted, given: str = "") -> RootFolder:
+def folder(want: WantedRoot, given: str = "") -> RootFolder:
     """The root on the disk: the stack's, or the tar or folder `given`. Raises what `made` and `roots.unpacked` raise."""
     store = want.making.store
     if given and os.path.isdir(given):
@@ -92,7 +92,7 @@ class Layers:
 
 
 @contextmanager
-def layers(want: Wanted, given: str = "") -> Iterator[Layers]:
+def layers(want: WantedRoot, given: str = "") -> Iterator[Layers]:
     """The same root as layers for an engine: the stack's base image's, or the tar `given`. Raises as `folder` does."""
     store = want.making.store
     if not given:

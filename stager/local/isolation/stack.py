@@ -31,7 +31,7 @@ from .sandbox import Sandbox, Top
 
 if TYPE_CHECKING:
     from ...droplet.reader import DropletFile
-    from .environment import How
+    from .environment import RunOptions
     from .roots import RootFolder
 
 _BWRAP = "run a droplet in its stack"
@@ -55,7 +55,7 @@ _VIEWS = ("/mnt", "/media", "/srv", "/opt")
 _USER = 2000
 
 
-def run(droplet: DropletFile, root: RootFolder, how: How) -> int:
+def run(droplet: DropletFile, root: RootFolder, how: RunOptions) -> int:
     """Run a droplet's process in a root filesystem in the foreground; its exit status (128 + n for signal n).
 
     Signals, output and readiness are as with `running.run`. Raises LaunchFailed, PortTaken, ProgramMissing, CannotIsolate,
@@ -113,17 +113,17 @@ def _hand_over(folder: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class PlacedSandbox:
     """A sandbox as bwrap will see it, and the command that must go before bwrap."""
 
     sandbox: Sandbox
     before: tuple[str, ...]
 
 
-def _placed(made: Sandbox, root: bool, group: str) -> Placed:
+def _placed(made: Sandbox, root: bool, group: str) -> PlacedSandbox:
     """With root: everything below one folder of a mount namespace, as the user 2000. Else as it is."""
     if not root:
-        return Placed(made, (_program("sh"), "-c", _JOIN, "stager", group))
+        return PlacedSandbox(made, (_program("sh"), "-c", _JOIN, "stager", group))
     (droplet, inside), *_ = made.files
     sources = [os.path.realpath(path) for path in (made.root, made.app, droplet)]
     view = next((place for place in _VIEWS if _free(place, sources)), "")
@@ -134,7 +134,9 @@ def _placed(made: Sandbox, root: bool, group: str) -> Placed:
         *(_program("sh"), "-c", _VIEW, "stager", view, *sources, group),
         *(_program("setpriv"), "--reuid", str(_USER), "--regid", str(_USER), "--clear-groups", "--inh-caps=-all", "--"),
     )
-    return Placed(replace(made, root=f"{view}/root", app=f"{view}/app", files=((f"{view}/droplet", inside),)), before)
+    return PlacedSandbox(
+        replace(made, root=f"{view}/root", app=f"{view}/app", files=((f"{view}/droplet", inside),)), before
+    )
 
 
 def _free(place: str, sources: Sequence[str]) -> bool:
@@ -148,7 +150,7 @@ def _program(name: str) -> str:
     return found
 
 
-def _run(placed: Placed, command: Sequence[str], port: int, how: How) -> int:
+def _run(placed: PlacedSandbox, command: Sequence[str], port: int, how: RunOptions) -> int:
     bwrap = _program("bwrap")
     _check(placed, bwrap)
     inside = _Inside()
@@ -185,7 +187,7 @@ def _started(words: Sequence[str], handed: tuple[int, ...], out: int | None = No
     )  # fmt: skip
 
 
-def _check(placed: Placed, bwrap: str) -> None:
+def _check(placed: PlacedSandbox, bwrap: str) -> None:
     """Make the very same sandbox for a command that does nothing, to tell what is wrong with it from what the app says."""
     with _descriptors(placed.sandbox) as (described, handed):
         words = (*placed.before, bwrap, "--args", str(described), "--", "/bin/sh", "-c", ":")

@@ -13,7 +13,7 @@ from ...planning.detection.appconfig import Health
 from ...text.typed import whole
 from .. import health
 from ..errors import BadMachine
-from ..health import CRITICAL, OK, UNKNOWN, WARNING, Verdict
+from ..health import CRITICAL, OK, UNKNOWN, WARNING, HealthVerdict
 from .environment import FIRST_PORT
 from .ports import HOST
 from .ssh import LOST, Guest
@@ -25,7 +25,7 @@ _STEADY, _AGAIN = 2, 5
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ProcessRow:
     """A process or service: its `state` (run, down, finish), the `seconds` in it, how often it `ends` since it was set up.
 
     `recent` is how often it has ended in the last minute.
@@ -54,12 +54,12 @@ class Row:
         return {**told, "crashes": self.crashes}
 
 
-def rows(guest: Guest) -> list[Row]:
+def rows(guest: Guest) -> list[ProcessRow]:
     """Everything the machine's supervisor keeps. Raises MachineFailed or NoMachine when it does not answer, and BadMachine."""
     return parse(guest.ask(_STATES))
 
 
-def parse(text: str) -> list[Row]:
+def parse(text: str) -> list[ProcessRow]:
     """The rows that the script `states` prints. Raises BadMachine for anything else."""
     found = []
     for line in text.splitlines():
@@ -68,11 +68,11 @@ def parse(text: str) -> list[Row]:
         if len(parts) != 6 or len(numbers) != 4:
             hint = "Run 'stager up', which sets the machine up again: it seems to be another version of stager's."
             raise BadMachine(_STATES[0], f"tells of the processes what cannot be read: {line[:200]!r}", hint)
-        found.append(Row(parts[0], parts[1], *numbers))
+        found.append(ProcessRow(parts[0], parts[1], *numbers))
     return found
 
 
-def probe(state: State, guest: Guest, limit: float = 10.0, slow: float = 0.0) -> Verdict:
+def probe(state: State, guest: Guest, limit: float = 10.0, slow: float = 0.0) -> HealthVerdict:
     """Ask the app once. Without a web process and a command, every process must run."""
     check = state.health
     if check.command:  # ssh joins its words with spaces, and a shell in the machine takes them apart again
@@ -83,34 +83,38 @@ def probe(state: State, guest: Guest, limit: float = 10.0, slow: float = 0.0) ->
     return _listens(guest, limit) if state.url else _runs(rows(guest))
 
 
-def _listens(guest: Guest, limit: float) -> Verdict:
+def _listens(guest: Guest, limit: float) -> HealthVerdict:
     """Asked inside the machine: what forwards the port out here accepts connections whether or not anybody listens."""
     began = time.monotonic()
     done = guest.run(["bash", "-c", f"exec 3<>/dev/tcp/127.0.0.1/{FIRST_PORT}"], limit=limit + 10)
     seconds = time.monotonic() - began
     if done.returncode == 0:
-        return Verdict(OK, f"port {FIRST_PORT} in the machine accepts connections", seconds)
+        return HealthVerdict(OK, f"port {FIRST_PORT} in the machine accepts connections", seconds)
     if done.returncode == LOST:
-        return Verdict(UNKNOWN, "the machine does not answer", seconds)
-    return Verdict(CRITICAL, f"nothing listens on port {FIRST_PORT} in the machine", seconds)
+        return HealthVerdict(UNKNOWN, "the machine does not answer", seconds)
+    return HealthVerdict(CRITICAL, f"nothing listens on port {FIRST_PORT} in the machine", seconds)
 
 
-def _runs(found: Sequence[Row]) -> Verdict:
+def _runs(found: Sequence[ProcessRow]) -> HealthVerdict:
     down = [row.name for row in found if row.state != "run"]
-    return Verdict(CRITICAL, f"not running: {', '.join(down)}") if down else Verdict(OK, "all processes run")
+    return (
+        HealthVerdict(CRITICAL, f"not running: {', '.join(down)}") if down else HealthVerdict(OK, "all processes run")
+    )
 
 
-def ready(state: State, guest: Guest) -> Verdict:
+def ready(state: State, guest: Guest) -> HealthVerdict:
     """Whether the app has come up: it is well, and every one of its processes seems to go on."""
     found = probe(state, guest)
     if found.status not in (OK, WARNING):
         return found
     short = [row for row in rows(guest) if not row.steady]
     words = [f"{row.name} has ended {_times(row.ends)}" if row.ends else f"{row.name} has just begun" for row in short]
-    return Verdict(CRITICAL, f"{found.text}, but {', '.join(words)}", found.seconds) if short else found
+    return HealthVerdict(CRITICAL, f"{found.text}, but {', '.join(words)}", found.seconds) if short else found
 
 
-def verdict(state: State, guest: Guest, limit: float, slow: float, known: Sequence[Row] | None = None) -> Verdict:
+def verdict(
+    state: State, guest: Guest, limit: float, slow: float, known: Sequence[ProcessRow] | None = None
+) -> HealthVerdict:
     """The answer for a monitoring system: as `probe`, but never good while a process is seen to crash.
 
     UNKNOWN when the machine cannot be asked. `known` are its rows when they are at hand.
@@ -118,14 +122,14 @@ def verdict(state: State, guest: Guest, limit: float, slow: float, known: Sequen
     try:
         found = probe(state, guest, limit, slow)
     except StagerError as error:
-        return Verdict(UNKNOWN, error.message)
+        return HealthVerdict(UNKNOWN, error.message)
     told: list[str] = []
     with suppress(StagerError):
         told = [crash(row) for row in (rows(guest) if known is None else known) if row.crashes]
-    return Verdict(CRITICAL, f"{', '.join(told)}; {found.text}", found.seconds) if told else found
+    return HealthVerdict(CRITICAL, f"{', '.join(told)}; {found.text}", found.seconds) if told else found
 
 
-def crash(row: Row) -> str:
+def crash(row: ProcessRow) -> str:
     """What to say of a process that crashes."""
     return f"{row.name} crashes: it has ended {_times(row.recent)} in the last minute"
 

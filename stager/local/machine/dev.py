@@ -22,7 +22,7 @@ from ...files import temporary
 from ...formats.tar import BLOCK, END, ROOT
 from ...formats.tar_reader import read_entries
 from ...planning.inputs import inputs_of
-from ...stacks.tree import Item, header
+from ...stacks.tree import RootItem, header
 from ...text.telling import telling
 from ...tree import SourceTree
 from ..errors import MachineFailed, NoMachine
@@ -34,7 +34,7 @@ from .ssh import LOST, Guest, connected
 
 if TYPE_CHECKING:
     from .driving import Context
-    from .state import Place, State
+    from .state import MachinePlace, State
 
 PAUSE = 0.25
 """Seconds between two looks at the folder."""
@@ -44,7 +44,7 @@ _OWNER = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class TreeChange:
     """What has to go, what has to come (paths in the app's folder), to make one tree another."""
 
     gone: tuple[str, ...]
@@ -56,7 +56,7 @@ class Difference:
         return not self.gone and not self.come
 
 
-def difference(old: SourceTree, new: SourceTree) -> Difference:
+def difference(old: SourceTree, new: SourceTree) -> TreeChange:
     """How to make the files of `old` those of `new`. A path that changes its kind goes first."""
     before, after = _facts(old), _facts(new)
     gone = [path for path in before if path not in after or before[path][0] != after[path][0]]
@@ -64,7 +64,7 @@ def difference(old: SourceTree, new: SourceTree) -> Difference:
     tops = sorted(path for path in folders if os.path.dirname(path) not in folders)
     covered = tuple(f"{top}/" for top in tops)
     left = [path for path in gone if not path.startswith(covered)] if covered else gone
-    return Difference((*tops, *left), tuple(path for path in after if before.get(path) != after[path]))
+    return TreeChange((*tops, *left), tuple(path for path in after if before.get(path) != after[path]))
 
 
 def _facts(tree: SourceTree) -> dict[str, tuple[str, str]]:
@@ -76,7 +76,9 @@ def _facts(tree: SourceTree) -> dict[str, tuple[str, str]]:
 class Keeper:
     """Keeps one running machine in step with its folder. `present` is the tree that is in the machine."""
 
-    def __init__(self, where: Place, state: State, guest: Guest, context: Context, present: SourceTree | None) -> None:
+    def __init__(
+        self, where: MachinePlace, state: State, guest: Guest, context: Context, present: SourceTree | None
+    ) -> None:
         self.where = where
         self.state = state
         self.guest = guest
@@ -268,12 +270,12 @@ def changed_files(tree: SourceTree, paths: Iterable[str], stamp: int) -> Iterato
         for above in _above(path):
             if above not in known:
                 known.add(above)
-                yield header(f"{ROOT}{above}/", "folder", Item("folder", 0o775, _OWNER), 0, "", stamp)
+                yield header(f"{ROOT}{above}/", "folder", RootItem("folder", 0o775, _OWNER), 0, "", stamp)
         if path in tree.links:
-            yield header(ROOT + path, "link", Item("link", 0o777, _OWNER), 0, tree.links[path], stamp)
+            yield header(ROOT + path, "link", RootItem("link", 0o777, _OWNER), 0, tree.links[path], stamp)
             continue
         size, mode = tree.files[path].size, 0o775 if tree.files[path].executable else 0o664
-        yield header(ROOT + path, "file", Item("file", mode, _OWNER), size, "", stamp)
+        yield header(ROOT + path, "file", RootItem("file", mode, _OWNER), size, "", stamp)
         yield from tree.chunks(path)
         yield bytes(-size % BLOCK)
 
@@ -326,7 +328,7 @@ def _ended(parts: Iterable[bytes]) -> Iterator[bytes]:
 
 def _spool(file: IO[bytes], parts: Iterable[bytes]) -> int:
     """Write a whole tar, with the app's folder in front so that it is never empty; its size."""
-    file.write(header(ROOT, "folder", Item("folder", 0o775, _OWNER), 0, "", guest_files.EPOCH))
+    file.write(header(ROOT, "folder", RootItem("folder", 0o775, _OWNER), 0, "", guest_files.EPOCH))
     for part in parts:
         file.write(part)
     file.write(END)

@@ -22,7 +22,7 @@ from ...files.errors import ProgramMissing
 from ..errors import MachineFailed, Refused
 
 if TYPE_CHECKING:
-    from .state import Place
+    from .state import MachinePlace
 
 LIMITS = {"docker": 600.0}
 """Seconds that bringing a machine up may take, by provider."""
@@ -45,7 +45,11 @@ class Interrupted(Exception):
 
 
 def make(
-    where: Place, provider: str, environ: Mapping[str, str], variables: Mapping[str, str], tell: Callable[[str], None]
+    where: MachinePlace,
+    provider: str,
+    environ: Mapping[str, str],
+    variables: Mapping[str, str],
+    tell: Callable[[str], None],
 ) -> Any:
     """A driver for the app's machine. `variables` go to the Vagrantfile, `tell` gets each line of output.
 
@@ -86,7 +90,7 @@ def _limit(args: Sequence[str | None], provider: str) -> float:
 
 
 def _environment(
-    where: Place, provider: str, environ: Mapping[str, str], variables: Mapping[str, str]
+    where: MachinePlace, provider: str, environ: Mapping[str, str], variables: Mapping[str, str]
 ) -> dict[str, str]:
     root = where.app if where.is_ejected() else where.folder
     own = {

@@ -17,7 +17,7 @@ from ..errors import NoMachine
 from . import driver, providers
 from . import state as folder
 from .ssh import Guest
-from .state import Place, State
+from .state import MachinePlace, State
 
 if TYPE_CHECKING:
     from ...settings import Settings
@@ -42,7 +42,7 @@ class Context:
             self.times[part] = self.times.get(part, 0.0) + time.monotonic() - began
 
 
-def made(where: Place, provider: str, state: State | None, context: Context) -> Any:
+def made(where: MachinePlace, provider: str, state: State | None, context: Context) -> Any:
     """Vagrant for this machine."""
     variables = {"STAGER_MACHINE": label(where)}
     if state is not None:
@@ -51,12 +51,12 @@ def made(where: Place, provider: str, state: State | None, context: Context) -> 
     return driver.make(where, provider, context.environ, variables, context.tell)
 
 
-def reach(where: Place) -> Guest:
+def reach(where: MachinePlace) -> Guest:
     """The running machine."""
     return Guest(where.file("ssh_config"))
 
 
-def machine_state(where: Place, state: State, context: Context) -> str:
+def machine_state(where: MachinePlace, state: State, context: Context) -> str:
     """Vagrant's word: `running`, `stopped`, `shutoff`, `not_created` …
 
     The provider itself is asked where it can be, since Vagrant takes seconds to start.
@@ -94,7 +94,7 @@ def _state(provider: str, file: str, environ: Mapping[str, str]) -> str:
         client.close()
 
 
-def running(app: str, context: Context) -> tuple[Place, State]:
+def running(app: str, context: Context) -> tuple[MachinePlace, State]:
     """The machine of an app that runs. Raises NoMachine."""
     where = folder.place(app)
     state = folder.load(where)
@@ -104,7 +104,7 @@ def running(app: str, context: Context) -> tuple[Place, State]:
     return where, state
 
 
-def take_away(where: Place, provider: str, context: Context) -> bool:
+def take_away(where: MachinePlace, provider: str, context: Context) -> bool:
     """Destroy whatever there is of a machine and its folder; False when the provider does not let it."""
     try:
         if os.path.isdir(where.file("vagrant")):
@@ -116,7 +116,7 @@ def take_away(where: Place, provider: str, context: Context) -> bool:
     return True
 
 
-def forget_containers(where: Place, provider: str, environ: Mapping[str, str]) -> None:
+def forget_containers(where: MachinePlace, provider: str, environ: Mapping[str, str]) -> None:
     """Remove containers that Vagrant was making when it was ended, and does not know of."""
     if provider != "docker":
         return
@@ -128,7 +128,7 @@ def forget_containers(where: Place, provider: str, environ: Mapping[str, str]) -
         client.close()
 
 
-def label(where: Place) -> str:
+def label(where: MachinePlace) -> str:
     """What the machine of this folder is marked with."""
     from ...digest import sha256
 

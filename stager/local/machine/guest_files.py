@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ...stacks.tree import Item, Tree, write
+from ...stacks.tree import RootItem, Tree, write
 from ...text import templates
 from . import environment
 from .state import State
@@ -25,16 +25,16 @@ def script(name: str) -> bytes:
 
 def archive(state: State, app: str) -> bytes:
     """The tar for this state; `state.droplet` is the digest that the machine must find."""
-    tree = Tree({"": Item("folder", 0o755)})
+    tree = Tree({"": RootItem("folder", 0o755)})
     for name in _SCRIPTS:
-        tree.put(name, Item("file", 0o755, data=script(name)))
+        tree.put(name, RootItem("file", 0o755, data=script(name)))
     for name in _PLAIN:
-        tree.put(name, Item("file", 0o644, data=script(name)))
+        tree.put(name, RootItem("file", 0o644, data=script(name)))
     for service in SERVICES:
         for name in ("run", "check"):
-            tree.put(f"services/{service}/{name}", Item("file", 0o755, data=script(f"services/{service}/{name}")))
+            tree.put(f"services/{service}/{name}", RootItem("file", 0o755, data=script(f"services/{service}/{name}")))
     for path, (data, mode) in settings(state, app).items():
-        tree.put(path, Item("file", mode, data=data))
+        tree.put(path, RootItem("file", mode, data=data))
     parts: list[bytes] = []
     write(tree, EPOCH, parts.append)
     return b"".join(parts)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...digest import canonical_json, sha256
 from ...formats.tar import BLOCK, END
-from ...stacks.tree import Item, Tree, header, write
+from ...stacks.tree import RootItem, Tree, header, write
 from ...targets.errors import EngineFailed
 from . import guest_files
 from .providers import engine, first_line
@@ -38,8 +38,8 @@ class BoxImage:
 
 def compose(definition: Definition, made: Root) -> BoxImage:
     """The image of a root."""
-    tree = Tree({"": Item("folder", 0o755)})
-    tree.put(INIT[1:], Item("file", 0o755, data=guest_files.script("init")))
+    tree = Tree({"": RootItem("folder", 0o755)})
+    tree.put(INIT[1:], RootItem("file", 0o755, data=guest_files.script("init")))
     parts: list[bytes] = []
     write(tree, made.epoch, parts.append)
     top = b"".join(parts)
@@ -103,6 +103,6 @@ def _archive(image: BoxImage, store: Store) -> Iterator[bytes]:
 
 
 def _member(name: str, size: int, parts: Iterator[bytes] | Sequence[bytes]) -> Iterator[bytes]:
-    yield header(name, "file", Item("file", 0o644), size, "", guest_files.EPOCH)
+    yield header(name, "file", RootItem("file", 0o644), size, "", guest_files.EPOCH)
     yield from parts
     yield bytes(-size % BLOCK)

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from .checking import Row
+from .checking import ProcessRow
 from .ssh import Guest
 
 _FOLDER = "/var/log/stager"
@@ -16,7 +16,7 @@ FEW = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LogLine:
     """One line: `time` is UTC as RFC 3339 writes it, `instance` counts from 1, and is 0 for a service."""
 
     time: str
@@ -37,16 +37,16 @@ class Line:
         )  # fmt: skip
 
 
-def parse(text: str) -> Line | None:
+def parse(text: str) -> LogLine | None:
     """The line that a JSON object stands for; None for anything else, such as one that is still being written."""
     try:
         row = json.loads(text)
-        return Line(str(row["time"]), str(row["process"]), int(row["instance"]), str(row["message"]))
+        return LogLine(str(row["time"]), str(row["process"]), int(row["instance"]), str(row["message"]))
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
-def last(guest: Guest, count: int, process: str = "") -> list[Line]:
+def last(guest: Guest, count: int, process: str = "") -> list[LogLine]:
     """The last lines of all processes, or of one type or instance, by time. Raises MachineFailed."""
     text = guest.ask(
         ["/bin/sh", "-c", f"for f in {_pattern(process)}; do [ ! -e $f ] || tail -n {int(count)} $f; done"]
@@ -55,12 +55,12 @@ def last(guest: Guest, count: int, process: str = "") -> list[Line]:
     return sorted(found, key=lambda line: line.time)[-count:] if count else []
 
 
-def of_crashes(guest: Guest, rows: Iterable[Row]) -> list[str]:
+def of_crashes(guest: Guest, rows: Iterable[ProcessRow]) -> list[str]:
     """The last lines of the processes that crash, for people. Raises MachineFailed."""
     return [line.text() for row in rows if row.crashes for line in last(guest, FEW, row.name)]
 
 
-def follow(guest: Guest, process: str = "") -> Iterator[Line]:
+def follow(guest: Guest, process: str = "") -> Iterator[LogLine]:
     """Lines as they are written, until the machine goes or the caller stops."""
     command = guest.command(["/bin/sh", "-c", f"exec tail -q -n 0 -F {_pattern(process)} 2>/dev/null"])
     with subprocess.Popen(

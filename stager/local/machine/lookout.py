@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from ..errors import MachineFailed, NotReady
 from . import checking, logs
-from .checking import Row
+from .checking import ProcessRow
 from .ssh import Guest
 
 PAUSE = 1.0
@@ -22,7 +22,7 @@ class Lookout:
         self._guest, self._tell = guest, tell
         self._next = 0.0
         self._ends: dict[str, int] | None = None
-        self._ended: dict[str, Row] = {}
+        self._ended: dict[str, ProcessRow] = {}
         """Those that have ended, and have not gone on since."""
 
     def anew(self) -> None:
@@ -42,7 +42,7 @@ class Lookout:
             self._ends = {row.name: row.ends for row in rows}
         self._next = time.monotonic() + PAUSE
 
-    def _compare(self, row: Row, before: int) -> None:
+    def _compare(self, row: ProcessRow, before: int) -> None:
         known = self._ended.get(row.name)
         if row.steady:
             if known:
@@ -53,7 +53,7 @@ class Lookout:
         elif row.ends > before and not known:
             self._say(row, f"{row.name} has ended, and is started again")
 
-    def _say(self, row: Row, text: str) -> None:
+    def _say(self, row: ProcessRow, text: str) -> None:
         self._ended[row.name] = row
         self._tell("\n".join([f"{text}:", *(f"    {line}" for line in self._log(row.name))]))
 

@@ -37,7 +37,7 @@ _MADE, _SEAL = "made", "seal"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class MachinePlace:
     """Where everything of an app's machine is; `app` is the absolute folder of the app."""
 
     app: str
@@ -101,14 +101,14 @@ class State:
         return f"http://127.0.0.1:{self.port}" if any(name == "web.1" for name, _ in self.processes) else ""
 
 
-def place(app: str) -> Place:
+def place(app: str) -> MachinePlace:
     """The place of the app in a folder. Raises Unreadable when there is no such folder: it has no machine to tell of."""
     if not os.path.isdir(app):
         raise Unreadable(app, "there is no such folder", "Give the folder that holds the app.")
-    return Place(os.path.abspath(app))
+    return MachinePlace(os.path.abspath(app))
 
 
-def check(where: Place) -> None:
+def check(where: MachinePlace) -> None:
     """Raise BadMachine for a machine's folder that was not made here.
 
     `seal` holds the inode and the time of change of the empty file `made`, which no archive, clone or copy can bring along.
@@ -119,7 +119,7 @@ def check(where: Place) -> None:
         raise BadMachine(where.folder, "came with the app or was copied: what it says is not believed", hint)
 
 
-def _is_own(where: Place) -> bool:
+def _is_own(where: MachinePlace) -> bool:
     """Whether a folder is sealed, or was just made: then there is nothing in it."""
     try:
         sealed = regular.read(where.file(_SEAL), limits.RECORD, follow=False) == _mark(where)
@@ -130,12 +130,12 @@ def _is_own(where: Place) -> bool:
         return False
 
 
-def _mark(where: Place) -> bytes:
+def _mark(where: MachinePlace) -> bytes:
     found = os.lstat(where.file(_MADE))
     return f"{found.st_ino} {found.st_ctime_ns}\n".encode()
 
 
-def prepare(where: Place) -> None:
+def prepare(where: MachinePlace) -> None:
     """Make the machine's folder, for this user alone. Raises CannotWrite, and BadMachine as `check` does."""
     top = os.path.join(where.app, ".stager")
     check(where)
@@ -151,7 +151,7 @@ def prepare(where: Place) -> None:
         raise CannotWrite(where.folder, why(error)) from None
 
 
-def remove(where: Place) -> None:
+def remove(where: MachinePlace) -> None:
     """Remove the machine's folder, and `.stager` when nothing else is in it. Raises CannotWrite."""
     top = os.path.dirname(where.folder)
     try:
@@ -167,12 +167,12 @@ def publish(path: str, data: bytes, mode: int = 0o600) -> None:
     writing.write(path, data, mode, exact=True)
 
 
-def save(where: Place, state: State) -> None:
+def save(where: MachinePlace, state: State) -> None:
     """Keep the state. Raises CannotWrite."""
     publish(where.file("state.json"), canonical_json({**asdict(state), "version": 1}) + b"\n")
 
 
-def load(where: Place) -> State:
+def load(where: MachinePlace) -> State:
     """The state of the app's machine. Raises NoMachine when there is none, BadMachine when it cannot be read or believed."""
     check(where)
     path = where.file("state.json")
@@ -239,7 +239,7 @@ def _text(node: Node) -> str:
 
 
 @contextmanager
-def alone(where: Place) -> Iterator[None]:
+def alone(where: MachinePlace) -> Iterator[None]:
     """Hold the machine against other stagers. Raises MachineBusy at once when one has it."""
     try:
         descriptor = os.open(where.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -8,10 +8,10 @@ from typing import Any
 from ...droplet import incremental
 from ...errors import StagerError, Unreadable
 from ..errors import BadMachine, NoMachine
-from ..health import UNKNOWN, Verdict
+from ..health import UNKNOWN, HealthVerdict
 from . import checking, driving, logs
 from . import state as folder
-from .checking import Row
+from .checking import ProcessRow
 from .driving import Context
 from .ssh import connected
 from .state import State
@@ -23,8 +23,8 @@ class Status:
 
     machine: str
     state: State | None = None
-    rows: tuple[Row, ...] = ()
-    verdict: Verdict | None = None
+    rows: tuple[ProcessRow, ...] = ()
+    verdict: HealthVerdict | None = None
     changed: bool = False
     log: tuple[str, ...] = ()
     """The last lines of what crashes."""
@@ -82,16 +82,16 @@ def status(app: str, context: Context) -> Status:
             rows = tuple(checking.rows(guest))
             log = tuple(logs.of_crashes(guest, rows))
         except StagerError as error:
-            return Status(machine, state, (), Verdict(UNKNOWN, error.message), changed)
+            return Status(machine, state, (), HealthVerdict(UNKNOWN, error.message), changed)
         return Status(machine, state, rows, checking.verdict(state, guest, 10.0, 0.0, rows), changed, log)
 
 
-def check(app: str, limit: float, slow: float) -> Verdict:
+def check(app: str, limit: float, slow: float) -> HealthVerdict:
     """The app's health; UNKNOWN without a machine. Raises nothing: a monitoring system reads the verdict."""
     try:
         where = folder.place(app)
         state = folder.load(where)
     except (NoMachine, BadMachine, Unreadable) as error:
-        return Verdict(UNKNOWN, error.message)
+        return HealthVerdict(UNKNOWN, error.message)
     with connected(where.file("ssh_config")) as guest:
         return checking.verdict(state, guest, limit, slow)

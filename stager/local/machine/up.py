@@ -17,12 +17,12 @@ from ...errors import CannotWrite, StagerError, UsageError
 from ...files import limits, regular
 from ...planning.detection import appconfig
 from ..errors import BadMachine, MachineFailed, NoMachine, NotReady
-from ..health import OK, WARNING, Verdict, wait
+from ..health import OK, WARNING, HealthVerdict, wait
 from . import boxes, checking, environment, guest_files, logs, ports, providers, vagrantfile
 from . import state as folder
 from .driving import Context, forget_containers, label, machine_state, made, reach, running, take_away
 from .ssh import Guest, config, connected
-from .state import Place, State
+from .state import MachinePlace, State
 
 if TYPE_CHECKING:
     from ...records import Staged
@@ -33,7 +33,7 @@ _SETTLED = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class UpOptions:
     """What the user asks for; empty or 0 means: as it is, else the default."""
 
     provider: str = ""
@@ -51,14 +51,14 @@ class Result:
     """A machine that runs its app. `created` says whether it is new, `changed` whether the droplet in it is."""
 
     state: State
-    verdict: Verdict
+    verdict: HealthVerdict
     created: bool
     changed: bool
     vagrantfile: str
     notes: tuple[str, ...] = ()
 
 
-def up(app: str, wanted: Wanted, context: Context) -> Result:
+def up(app: str, wanted: UpOptions, context: Context) -> Result:
     """Have the app's machine run the app's droplet, and wait until it is ready. One that does so already is left alone.
 
     A new machine that fails before it has run is taken away again; NotReady leaves it, so that one can look at it. Raises
@@ -97,7 +97,7 @@ def up(app: str, wanted: Wanted, context: Context) -> Result:
     )
 
 
-def _old(where: Place) -> State | None:
+def _old(where: MachinePlace) -> State | None:
     """The machine that was there before. The rest of one that never ran counts as none."""
     try:
         state = folder.load(where)
@@ -106,7 +106,7 @@ def _old(where: Place) -> State | None:
     return state if state.droplet else None
 
 
-def _check_wishes(old: State | None, wanted: Wanted) -> None:
+def _check_wishes(old: State | None, wanted: UpOptions) -> None:
     environment.drain(wanted.drain or "")
     if wanted.like and wanted.like not in environment.LIKE:
         raise UsageError(f"--like {wanted.like} is unknown", f"Choose {', '.join(environment.LIKE)}.")
@@ -116,7 +116,7 @@ def _check_wishes(old: State | None, wanted: Wanted) -> None:
             raise UsageError(f"this app's machine has {name} {have}, not {asked}", "Run 'stager destroy' first.")
 
 
-def _port(old: State | None, wanted: Wanted, found: str) -> int:
+def _port(old: State | None, wanted: UpOptions, found: str) -> int:
     if old is None:
         return ports.choose(wanted.port)
     if found != "running":
@@ -125,7 +125,7 @@ def _port(old: State | None, wanted: Wanted, found: str) -> int:
 
 
 @contextmanager
-def _taken_away(where: Place, context: Context, provider: str, fresh: bool) -> Iterator[None]:
+def _taken_away(where: MachinePlace, context: Context, provider: str, fresh: bool) -> Iterator[None]:
     """Take a new machine away again when something goes wrong, Ctrl-C included."""
     try:
         yield
@@ -142,7 +142,7 @@ def _taken_away(where: Place, context: Context, provider: str, fresh: bool) -> I
 
 
 def _staged(
-    where: Place, old: State | None, wanted: Wanted, context: Context, provider: str, port: int
+    where: MachinePlace, old: State | None, wanted: UpOptions, context: Context, provider: str, port: int
 ) -> tuple[Staged, State]:
     """Stage the app into the machine's folder, and decide what the machine will be."""
     out = where.file("droplet.tgz")
@@ -176,7 +176,7 @@ def _notes(staged: Staged) -> tuple[str, ...]:
     return (*staged.notes, *(f"{path}: {why}" for path, why in staged.left_out))
 
 
-def _boxed(where: Place, stack: Any, state: State, old: State | None, context: Context) -> State:
+def _boxed(where: MachinePlace, stack: Any, state: State, old: State | None, context: Context) -> State:
     """The state with its box, which is made when it is not there yet."""
     if old and old.services == state.services:
         return replace(state, image=old.image, driver=old.driver)
@@ -200,7 +200,7 @@ def _boxed(where: Place, stack: Any, state: State, old: State | None, context: C
 # --- acting ----------------------------------------------------------------------------------------------------
 
 
-def _write(where: Place, stack: Any, state: State, wanted: Wanted) -> tuple[str, ...]:
+def _write(where: MachinePlace, stack: Any, state: State, wanted: UpOptions) -> tuple[str, ...]:
     """Everything Vagrant and the machine read; remarks."""
     _key(where)
     folder.publish(where.file("provision"), guest_files.script("provision"), 0o755)
@@ -215,7 +215,7 @@ def _write(where: Place, stack: Any, state: State, wanted: Wanted) -> tuple[str,
     return notes
 
 
-def _key(where: Place) -> None:
+def _key(where: MachinePlace) -> None:
     """A key of this machine's own, made once."""
     path = where.file("key")
     if os.path.exists(path):
@@ -231,7 +231,7 @@ def _key(where: Place) -> None:
         raise CannotWrite(path, done.stderr.decode("utf-8", "replace").strip()[:200])
 
 
-def _laid(where: Place, state: State) -> str:
+def _laid(where: MachinePlace, state: State) -> str:
     """The digest of what the machine is made and set up from, which has been written."""
     path = where.ejected if where.is_ejected() else where.file("Vagrantfile")
     try:
@@ -247,7 +247,7 @@ def _same(old: State, state: State) -> bool:
     return (old.laid, old.droplet, old.files) == (state.laid, state.droplet, state.files)
 
 
-def _holds(where: Place, state: State) -> bool:
+def _holds(where: MachinePlace, state: State) -> bool:
     """Whether the machine can be reached and has the droplet."""
     try:
         return _droplet(where) == state.droplet
@@ -255,13 +255,13 @@ def _holds(where: Place, state: State) -> bool:
         return False
 
 
-def _droplet(where: Place) -> str:
+def _droplet(where: MachinePlace) -> str:
     """The digest of the droplet that the machine has put in place; empty when there is none."""
     found = reach(where).run(["cat", "/etc/stager/droplet"]).stdout.decode("utf-8", "replace").strip()
     return f"sha256:{found}" if found else ""
 
 
-def _reached(where: Place, state: State, context: Context) -> None:
+def _reached(where: MachinePlace, state: State, context: Context) -> None:
     """Find out how to reach the machine, and that it has really put the droplet in.
 
     Vagrant skips the provisioners of a machine that it cannot log in to, and says nothing.
@@ -274,7 +274,7 @@ def _reached(where: Place, state: State, context: Context) -> None:
         raise MachineFailed("provisioning was skipped", [said], "Was the Vagrantfile's provisioning taken out?")
 
 
-def _container_address(where: Place, state: State, environ: Mapping[str, str]) -> str:
+def _container_address(where: MachinePlace, state: State, environ: Mapping[str, str]) -> str:
     """What `vagrant ssh-config` would say of a container, which takes it two seconds; empty when that cannot be told."""
     if state.provider != "docker" or where.is_ejected():
         return ""
@@ -294,13 +294,13 @@ def _container_address(where: Place, state: State, environ: Mapping[str, str]) -
     return rows[0] if len(rows) == 1 else ""
 
 
-def ready(where: Place, state: State) -> Verdict:
+def ready(where: MachinePlace, state: State) -> HealthVerdict:
     """Wait until the app is ready, as its health check says. Raises NotReady with the end of its log."""
     with connected(where.file("ssh_config")) as guest:
         return _waited(guest, state)
 
 
-def _waited(guest: Guest, state: State) -> Verdict:
+def _waited(guest: Guest, state: State) -> HealthVerdict:
     before = sum(row.ends for row in checking.rows(guest))
     last = [time.monotonic()]
 
@@ -330,10 +330,10 @@ def provision(app: str, context: Context) -> Result:
     where, old = running(app, context)
     with folder.alone(where):
         with context.timed("stage"):
-            staged, state = _staged(where, old, Wanted(), context, old.provider, old.port)
+            staged, state = _staged(where, old, UpOptions(), context, old.provider, old.port)
         stack = boxes.definition(state.box)
         state = _boxed(where, stack, state, old, context)
-        _write(where, stack, state, Wanted())
+        _write(where, stack, state, UpOptions())
         state = replace(state, laid=_laid(where, state))
         changed = not _same(old, state)
         if changed:

@@ -9,7 +9,7 @@ from ...errors import InvalidDefinition
 from ...files import limits, regular
 from ...text import resources
 from ...text.render import render_data
-from .state import EJECTED, Place, State, publish
+from .state import EJECTED, MachinePlace, State, publish
 
 if TYPE_CHECKING:
     from ...stacks.definition import Definition
@@ -43,7 +43,7 @@ def text(definition: Definition, state: State, *, ejected: bool) -> str:
     return render_data(source, values, path)
 
 
-def write(where: Place, definition: Definition, state: State) -> str:
+def write(where: MachinePlace, definition: Definition, state: State) -> str:
     """Write the machine's Vagrantfile, unless one was ejected, which is left alone; the path of the one in force."""
     if where.is_ejected():
         return where.ejected
@@ -51,7 +51,7 @@ def write(where: Place, definition: Definition, state: State) -> str:
     return where.file("Vagrantfile")
 
 
-def eject(where: Place, definition: Definition, state: State) -> bool:
+def eject(where: MachinePlace, definition: Definition, state: State) -> bool:
     """Put the Vagrantfile in the app's folder in force, and write it first; False when there is one already."""
     publish(where.file(EJECTED), b"")
     if os.path.lexists(where.ejected):

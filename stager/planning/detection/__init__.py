@@ -19,7 +19,7 @@ from ..buildpacks.definition import nearest
 from ..buildpacks.vocabulary import CLAIMS, Buildpack, DetectRule
 from ..errors import CommittedFiles, NotDetected
 from . import appconfig, foreign, procfile, versions
-from .matching import Facts, Match, fill, first, match
+from .matching import AppFacts, Match, fill, first, match
 from .similar import similar
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def detect(tree: SourceTree, buildpacks: Sequence[Buildpack] | None = None, *, o
     known = load_all() if buildpacks is None else tuple(buildpacks)
     _refuse_environments(tree)
     procfile.read(tree)  # what is wrong with it had better be said now
-    facts = Facts(tree)
+    facts = AppFacts(tree)
     forced = _forced(tree, known, only)
     claims = {buildpack.name: _claims(facts, buildpack) for buildpack in known}
     chosen, notes = (forced, []) if forced else _chosen(known, claims)
@@ -84,7 +84,7 @@ def _inside(tree: SourceTree, known: Sequence[Buildpack]) -> tuple[list[str], li
     names = {_APP, *(name for rule in rules for name in rule.when.files if not {"/", "*"} & {*name})}
     apps = {path.rpartition("/")[0] for name in names for path in tree.glob(f"*/{name}")}
     apps |= {path.rpartition("/")[0] for name in names for path in ([] if apps else tree.glob(f"*/*/{name}"))}
-    facts = Facts(tree)
+    facts = AppFacts(tree)
     whole = [path for path in tree.glob("*/index.html") if not _TEMPLATE.search(facts.text(path))]
     pages = {path.rpartition("/")[0] for path in whole} - apps
     return sorted(apps, key=str.encode), sorted(pages, key=str.encode)
@@ -109,7 +109,7 @@ def _forced(tree: SourceTree, known: Sequence[Buildpack], only: Sequence[str]) -
     return {name: config.reason(f"buildpacks[{index}]") for index, name in enumerate(config.buildpacks)}
 
 
-def _claims(facts: Facts, buildpack: Buildpack) -> list[_Claim]:
+def _claims(facts: AppFacts, buildpack: Buildpack) -> list[_Claim]:
     """Every rule that holds, in the order of the definition."""
     return [
         _Claim(buildpack, rule, hit)
@@ -183,7 +183,7 @@ def _vendored(tree: SourceTree, matched: Sequence[str]) -> list[str]:
     return [f"{path} {how}" for path in sorted(tree.vendored)]
 
 
-def _refuse(facts: Facts, matched: Sequence[Buildpack]) -> None:
+def _refuse(facts: AppFacts, matched: Sequence[Buildpack]) -> None:
     for refusal in (item for one in matched for item in one.refuse):
         if hit := match(facts, refusal.when, {}):
             why, hint = (fill(text, hit.values) or text for text in (refusal.why, refusal.hint))
@@ -230,5 +230,5 @@ def _similar(tree: SourceTree, known: Sequence[Buildpack]) -> list[tuple[str, st
     return similar([path for path in tree.files if "/" not in path], right)
 
 
-def _remarks(facts: Facts, matched: Sequence[Buildpack]) -> list[str]:
+def _remarks(facts: AppFacts, matched: Sequence[Buildpack]) -> list[str]:
     return [text for one in matched for pattern, text in one.remarks if facts.files(pattern)]

@@ -20,7 +20,7 @@ from ...model import Detection, Detections, Process, Reason
 from ..buildpacks.vocabulary import Buildpack, Server, StartRule
 from ..errors import NoProcess
 from . import appconfig, elsewhere, foreign, kinds, procfile, s2i, scripts, unfit, versions
-from .matching import Facts, Match, fill, installed, search
+from .matching import AppFacts, Match, fill, installed, search
 
 if TYPE_CHECKING:
     from ...tree import SourceTree
@@ -30,7 +30,7 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class ChosenProcesses:
     """The processes, `web` first and the others by name, and remarks about them for people."""
 
     processes: tuple[Process, ...]
@@ -42,7 +42,7 @@ class _Party:
     """A buildpack that takes part, with what its rules are asked about."""
 
     buildpack: Buildpack
-    facts: Facts
+    facts: AppFacts
     manager: str
 
 
@@ -63,7 +63,7 @@ def choose(
     detections: Detections,
     names: frozenset[str],
     overrides: Mapping[str, str] = _NONE,
-) -> Chosen:
+) -> ChosenProcesses:
     """The app's processes. `names` are the normalised names of all packages that will be installed.
 
     Raises BadManifest for a Procfile, stager.yml or script that cannot be used, NeedsBuild when the start command
@@ -96,12 +96,12 @@ def choose(
         )
     notes += scripts.not_run(parties[0].facts) if len(parties) == 1 and dict(parties[0].buildpack.managers) else []
     ordered = sorted(given.values(), key=lambda process: (process.type != WEB, process.type.encode()))
-    return Chosen(tuple(ordered), tuple(notes))
+    return ChosenProcesses(tuple(ordered), tuple(notes))
 
 
 def _example(tree: SourceTree, parties: Sequence[_Party]) -> tuple[str, str]:
     """A command for an example, and the file of another platform that has it; empty where nothing tells one."""
-    told = elsewhere.command(Facts(tree))
+    told = elsewhere.command(AppFacts(tree))
     own = [text for party in parties for name in party.facts.runtimes if (text := runtimes.kind(name).example)]
     return told if told[0] or not own else (own[0], "")
 
@@ -110,7 +110,7 @@ def _party(tree: SourceTree, buildpack: Buildpack, detection: Detection, names: 
     used = versions.runtimes(tree, buildpack, detection.lock)
     newest = {runtime: versions.newest(runtime, detection.versions) for runtime in used}
     manager = versions.manager(tree, buildpack, detection.lock)
-    return _Party(buildpack, Facts(tree, names, newest, buildpack.roots), manager)
+    return _Party(buildpack, AppFacts(tree, names, newest, buildpack.roots), manager)
 
 
 def _instead(parties: Sequence[_Party]) -> tuple[str, str]:

@@ -11,15 +11,15 @@ from collections.abc import Callable
 
 from ...errors import BadManifest
 from ...text.source_lines import text_line
-from .matching import LONGEST, Facts
+from .matching import LONGEST, AppFacts
 
 Found = tuple[str, int | None]
 
 
-def _line(pattern: str) -> Callable[[Facts, str], Found]:
+def _line(pattern: str) -> Callable[[AppFacts, str], Found]:
     """The last place of a pattern in the file: its group `command`, without quotes around it."""
 
-    def read(facts: Facts, file: str) -> Found:
+    def read(facts: AppFacts, file: str) -> Found:
         text = facts.text(file)
         found = list(re.finditer(pattern, text, re.MULTILINE))
         return (_plain(found[-1]["command"]), text_line(text, found[-1].start("command"))) if found else ("", None)
@@ -39,10 +39,10 @@ def _plain(text: str) -> str:
     return text[1:-1] if text[:1] == text[-1:] and text[:1] in ("'", '"') else text
 
 
-def _member(*dotted: str) -> Callable[[Facts, str], Found]:
+def _member(*dotted: str) -> Callable[[AppFacts, str], Found]:
     """The first of these members of a JSON or TOML file that is a text."""
 
-    def read(facts: Facts, file: str) -> Found:
+    def read(facts: AppFacts, file: str) -> Found:
         try:
             values = [(path, facts.member(file, path)) for path in dotted]
         except BadManifest:  # another platform's file is not ours to correct
@@ -53,7 +53,7 @@ def _member(*dotted: str) -> Callable[[Facts, str], Found]:
 
 
 _YAML = r"[ \t]*:[ \t]*(?P<command>[^\s|>#].*?)[ \t]*$"
-_SOURCES: dict[str, Callable[[Facts, str], Found]] = {
+_SOURCES: dict[str, Callable[[AppFacts, str], Found]] = {
     "manifest.yml": _line(rf"^[ \t]*(?:-[ \t]+)?command{_YAML}"),
     "heroku.yml": _line(rf"^[ \t]+web{_YAML}"),
     "render.yaml": _line(rf"^[ \t]*(?:-[ \t]+)?(?:startCommand|dockerCommand){_YAML}"),
@@ -68,7 +68,7 @@ _SOURCES: dict[str, Callable[[Facts, str], Found]] = {
 }
 
 
-def command(facts: Facts) -> tuple[str, str]:
+def command(facts: AppFacts) -> tuple[str, str]:
     """(command, file and line) of the first file that has one; empty when none has."""
     for file, read in _SOURCES.items():
         text, line = read(facts, file) if file in facts.tree else ("", None)

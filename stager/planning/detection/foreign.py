@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ...model import Reason
 from ...runtimes import kinds
 from . import appconfig
-from .matching import Facts
+from .matching import AppFacts
 from .modules import program
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ _CONFIGURES = re.compile(
 )
 
 
-def helpers(facts: Facts, chosen: Mapping[str, Reason]) -> list[str]:
+def helpers(facts: AppFacts, chosen: Mapping[str, Reason]) -> list[str]:
     """The files by which buildpacks are chosen, when another language's app may have each of them beside its own."""
     own = "Procfile" in facts.tree or bool(appconfig.read(facts.tree).processes)
     if own or not chosen or not all(_helper(facts, name, why.file) for name, why in chosen.items()):
@@ -151,7 +151,7 @@ _BUILT = "_site/"
 """What Jekyll and other site generators write, and nothing else is called so."""
 
 
-def _helper(facts: Facts, buildpack: str, file: str) -> bool:
+def _helper(facts: AppFacts, buildpack: str, file: str) -> bool:
     if buildpack == "static":
         return file != "Staticfile" and not file.startswith(_BUILT)
     if buildpack != "nodejs" or "package.json" not in facts.tree:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from .matching import Facts
+from .matching import AppFacts
 from .modules import MANIFEST, program
 
 
@@ -67,7 +67,7 @@ _PAGE = re.compile(
 _PROGRAMS = ("index", "main", "app", "server", "src/index", "src/main", "src/app")
 
 
-def kind(facts: Facts) -> Kind | None:
+def kind(facts: AppFacts) -> Kind | None:
     """What a Node.js app without a start command is, as far as its files tell."""
     if MANIFEST in facts.tree:
         if facts.member(MANIFEST, "engines.vscode"):
@@ -86,7 +86,7 @@ def kind(facts: Facts) -> Kind | None:
     return Kind(f"{found} is {_FILES[found]}", found) if found else _code(facts)
 
 
-def _code(facts: Facts) -> Kind | None:
+def _code(facts: AppFacts) -> Kind | None:
     main = facts.member(MANIFEST, "main") if MANIFEST in facts.tree else None
     named = main if isinstance(main, str) and main else ""
     if named and not any(program(facts, one) for one in (named, *_PROGRAMS)):

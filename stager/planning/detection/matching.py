@@ -35,7 +35,7 @@ class Match:
 
 
 @dataclass(slots=True)
-class Facts:
+class AppFacts:
     """What conditions are asked about. Files are read once and remembered for the time of one call."""
 
     tree: SourceTree
@@ -115,7 +115,7 @@ def _parse(path: str, data: bytes) -> dict[str, Any]:
 _NO_TABLE = "its top must be a table of names and values"
 
 
-def search(facts: Facts, steps: Sequence[Sequence[Condition]], values: Mapping[str, str]) -> Match | None:
+def search(facts: AppFacts, steps: Sequence[Sequence[Condition]], values: Mapping[str, str]) -> Match | None:
     """The values found when every step holds, each by the first of its alternatives; None when one does not."""
     match = Match(values)
     for step in steps:
@@ -126,12 +126,12 @@ def search(facts: Facts, steps: Sequence[Sequence[Condition]], values: Mapping[s
     return match
 
 
-def first(facts: Facts, alternatives: Sequence[Condition], values: Mapping[str, str] | None = None) -> Match | None:
+def first(facts: AppFacts, alternatives: Sequence[Condition], values: Mapping[str, str] | None = None) -> Match | None:
     """The match of the first condition that holds."""
     return next((found for item in alternatives if (found := match(facts, item, values or {})) is not None), None)
 
 
-def match(facts: Facts, condition: Condition, values: Mapping[str, str]) -> Match | None:
+def match(facts: AppFacts, condition: Condition, values: Mapping[str, str]) -> Match | None:
     """The condition's match, or None. Raises BadManifest when a file it must read cannot be parsed."""
     if not installed(facts, condition.installed) or not _runtime(facts, condition.runtime):
         return None
@@ -146,12 +146,12 @@ def match(facts: Facts, condition: Condition, values: Mapping[str, str]) -> Matc
     )
 
 
-def installed(facts: Facts, wanted: Sequence[str]) -> bool:
+def installed(facts: AppFacts, wanted: Sequence[str]) -> bool:
     """Whether all packages are installed; `a|b` is satisfied by either."""
     return all(any(name in facts.names for name in item.split("|")) for item in wanted)
 
 
-def _runtime(facts: Facts, wanted: str) -> bool:
+def _runtime(facts: AppFacts, wanted: str) -> bool:
     name, _, least = wanted.partition(">=")
     if not wanted or name not in facts.runtimes or not least:
         return not wanted or name in facts.runtimes
@@ -167,7 +167,7 @@ _ASIDE = ("tests/", "test/", "examples/", "example/", "docs/", "doc/", "samples/
 """Folders that a pattern for any folder does not mean: what is in them is beside the app."""
 
 
-def _candidates(facts: Facts, condition: Condition, values: Mapping[str, str]) -> Iterator[str]:
+def _candidates(facts: AppFacts, condition: Condition, values: Mapping[str, str]) -> Iterator[str]:
     for pattern in condition.files:
         path = fill(pattern, values)
         if path is not None and not (path := posixpath.normpath(path)).startswith(("/", "../")):
@@ -175,7 +175,7 @@ def _candidates(facts: Facts, condition: Condition, values: Mapping[str, str]) -
             yield from (file for file in facts.files(path) if not file.startswith(aside))
 
 
-def _at(facts: Facts, condition: Condition, path: str, values: Mapping[str, str]) -> Match | None:
+def _at(facts: AppFacts, condition: Condition, path: str, values: Mapping[str, str]) -> Match | None:
     values = {**values, **_named(facts, path)}
     if condition.entry:
         return _entry(facts, condition, path, values)
@@ -188,7 +188,7 @@ def _at(facts: Facts, condition: Condition, path: str, values: Mapping[str, str]
     return found and Match({**values, **_groups(found)}, path, line)
 
 
-def _named(facts: Facts, path: str) -> dict[str, str]:
+def _named(facts: AppFacts, path: str) -> dict[str, str]:
     """What a path is called: `file`, `stem`, `folder`, and for Python `module` and `package`."""
     folder, _, name = path.rpartition("/")
     values = {"file": path, "stem": name.rpartition(".")[0], "folder": folder}
@@ -205,7 +205,7 @@ def _groups(found: re.Match[str]) -> dict[str, str]:
     return groups | {f"{name}_path": value.replace(".", "/") for name, value in groups.items()}
 
 
-def _field(facts: Facts, condition: Condition, path: str, values: Mapping[str, str]) -> Match | None:
+def _field(facts: AppFacts, condition: Condition, path: str, values: Mapping[str, str]) -> Match | None:
     for dotted in condition.fields:
         value = facts.member(path, dotted)
         text = value[:LONGEST] if isinstance(value, str) else ""
@@ -216,7 +216,7 @@ def _field(facts: Facts, condition: Condition, path: str, values: Mapping[str, s
     return None
 
 
-def _entry(facts: Facts, condition: Condition, path: str, values: Mapping[str, str]) -> Match | None:
+def _entry(facts: AppFacts, condition: Condition, path: str, values: Mapping[str, str]) -> Match | None:
     """The only member of a table, or the one that has the project's name."""
     table = facts.member(path, condition.entry)
     table = table if isinstance(table, dict) else {}

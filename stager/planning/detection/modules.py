@@ -15,14 +15,14 @@ from ...errors import BadManifest
 from ...text.source_lines import text_line
 
 if TYPE_CHECKING:
-    from .matching import Facts
+    from .matching import AppFacts
 
 MANIFEST = "package.json"
 _ENDINGS = ("", ".js", ".json", ".node", ".cjs", ".mjs", ".ts")
 _INDEX = ("index.js", "index.json", "index.node", "index.ts", "index.mjs", "index.cjs")
 
 
-def program(facts: Facts, path: str) -> str:
+def program(facts: AppFacts, path: str) -> str:
     """The file of the app that Node.js runs when it is given `path`, which may be a folder or lack its ending; else empty.
 
     A folder's package.json names its file by `main`, which may itself be a folder, `./` or nothing.
@@ -36,11 +36,11 @@ def program(facts: Facts, path: str) -> str:
     return _file(facts, path) or _file(facts, named) or _index(facts, named) or _index(facts, path)
 
 
-def _file(facts: Facts, path: str) -> str:
+def _file(facts: AppFacts, path: str) -> str:
     return next((path + ending for ending in _ENDINGS if path + ending in facts.tree.files), "")
 
 
-def _index(facts: Facts, folder: str) -> str:
+def _index(facts: AppFacts, folder: str) -> str:
     candidates = (posixpath.normpath(f"{folder}/{name}") for name in _INDEX)
     return next((path for path in candidates if path in facts.tree.files), "")
 
@@ -63,7 +63,7 @@ _MOST = 100
 """Files of a program that are looked at."""
 
 
-def check_alone(facts: Facts, file: str) -> None:
+def check_alone(facts: AppFacts, file: str) -> None:
     """Raise BadManifest when a program, or a file of the app that it loads, loads a package and no package.json names any."""
     queue = [file]
     for path in queue:
@@ -79,7 +79,7 @@ def check_alone(facts: Facts, file: str) -> None:
                 )
 
 
-def _modules(facts: Facts, path: str) -> Iterator[tuple[str, int]]:
+def _modules(facts: AppFacts, path: str) -> Iterator[tuple[str, int]]:
     """(module, line) of what a file loads, Node.js's own modules and what it does without (`try`) left out."""
     text = facts.text(path)
     for found in _LOADED.finditer(text):

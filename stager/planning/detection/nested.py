@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from ...ecosystems.npm.manifest import all_manifests
 from ...errors import BadManifest
 from ...model import Process
-from .matching import LONGEST, Facts
+from .matching import LONGEST, AppFacts
 from .modules import MANIFEST
 
 _FOLDER = re.compile(
@@ -23,7 +23,7 @@ _FOLDER = re.compile(
 )
 
 
-def check(facts: Facts, process: Process, texts: Iterable[str]) -> None:
+def check(facts: AppFacts, process: Process, texts: Iterable[str]) -> None:
     """Raise BadManifest when one of the texts, the lines that the process comes to, runs where packages would be missing."""
     for folder in dict.fromkeys(found for text in texts for found in _folders(facts, text[:LONGEST])):
         names = sorted(_firm(facts, f"{folder}/{MANIFEST}") - _firm(facts, MANIFEST))
@@ -37,7 +37,7 @@ def check(facts: Facts, process: Process, texts: Iterable[str]) -> None:
             raise BadManifest(f"{folder}/{MANIFEST}", why, hint, facts.line(f"{folder}/{MANIFEST}", "dependencies"))
 
 
-def _folders(facts: Facts, text: str) -> Iterator[str]:
+def _folders(facts: AppFacts, text: str) -> Iterator[str]:
     for found in _FOLDER.finditer(text):
         path = posixpath.normpath(next(filter(None, found.groups())))
         while path not in ("", ".", "..") and not path.startswith(("/", "../")):
@@ -47,6 +47,6 @@ def _folders(facts: Facts, text: str) -> Iterator[str]:
             path = posixpath.dirname(path)
 
 
-def _firm(facts: Facts, manifest: str) -> set[str]:
+def _firm(facts: AppFacts, manifest: str) -> set[str]:
     table = facts.member(manifest, "dependencies")
     return set(table) if isinstance(table, dict) else set()

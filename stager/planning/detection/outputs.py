@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from .matching import LONGEST, Facts
+from .matching import LONGEST, AppFacts
 from .modules import MANIFEST
 
 
@@ -104,13 +104,13 @@ class Written(NamedTuple):
     start: str
 
 
-def written(facts: Facts, lines: Iterable[str]) -> list[Written]:
+def written(facts: AppFacts, lines: Iterable[str]) -> list[Written]:
     """What a build of these simple commands writes, in their order, as far as it is known."""
     found = [one for line in lines for one in _by_tool(facts, line[:LONGEST])]
     return list({one.folder: one for one in found}.values())
 
 
-def _by_tool(facts: Facts, line: str) -> list[Written]:
+def _by_tool(facts: AppFacts, line: str) -> list[Written]:
     for tool in _TOOLS:
         if match := re.search(rf"{_BEFORE}(?:{tool.command})(?=\s|\Z)", line):
             folder, start = _usual(facts, tool, line[match.end() :])
@@ -119,7 +119,7 @@ def _by_tool(facts: Facts, line: str) -> list[Written]:
     return []
 
 
-def _usual(facts: Facts, tool: Tool, rest: str) -> tuple[str, str]:
+def _usual(facts: AppFacts, tool: Tool, rest: str) -> tuple[str, str]:
     """Where a tool writes when it is told nothing, and how that is started."""
     if tool.command == "vite build":
         known = [found for name, found in _FRAMEWORKS.items() if _asks(facts, name)]
@@ -140,12 +140,12 @@ def _usual(facts: Facts, tool: Tool, rest: str) -> tuple[str, str]:
     return tool.output, tool.start
 
 
-def _asks(facts: Facts, name: str) -> bool:
+def _asks(facts: AppFacts, name: str) -> bool:
     tables = (facts.member(MANIFEST, key) for key in ("dependencies", "devDependencies"))
     return any(isinstance(table, dict) and name in table for table in tables)
 
 
-def _angular(facts: Facts) -> str:
+def _angular(facts: AppFacts) -> str:
     """The folder of Angular's only project or, of several, of the one that is meant by default."""
     projects = facts.member("angular.json", "projects") if "angular.json" in facts.tree else None
     if not isinstance(projects, dict) or not projects:
@@ -164,7 +164,7 @@ def _table(value: Any, key: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _told(facts: Facts, tool: Tool, line: str) -> str:
+def _told(facts: AppFacts, tool: Tool, line: str) -> str:
     """The folder that the command line or the tool's own file names; empty when neither does, or it is outside the app."""
     named = _option(line, (*_USUAL, *tool.options.split()))
     patterns, expression = tool.settings

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import BadManifest
 from ...model import Process, Reason
-from .matching import Facts, installed
+from .matching import AppFacts, installed
 
 if TYPE_CHECKING:
     from ...tree import SourceTree
@@ -56,7 +56,7 @@ def read(tree: SourceTree) -> dict[str, Setting]:
     return parse(tree.read_whole(NAME).decode("utf-8", "replace")) if NAME in tree else {}
 
 
-def web(facts: Facts, settings: Mapping[str, Setting]) -> Process | None:
+def web(facts: AppFacts, settings: Mapping[str, Setting]) -> Process | None:
     """The web process that the settings ask for. Raises BadManifest for one that cannot be."""
     given = {name: setting for name, setting in settings.items() if setting.value.strip()}
     known = {"python": _python, "node": _node}
@@ -81,7 +81,7 @@ def unused(settings: Mapping[str, Setting]) -> str:
 # --- Python ----------------------------------------------------------------------------------------------------
 
 
-def _python(facts: Facts, given: Mapping[str, Setting]) -> tuple[str, str] | None:
+def _python(facts: AppFacts, given: Mapping[str, Setting]) -> tuple[str, str] | None:
     """(the variable that decides, the command)."""
     if _names_application(facts) or not any(name in given for name in _PYTHON[:4]):
         return None
@@ -99,14 +99,14 @@ def _python(facts: Facts, given: Mapping[str, Setting]) -> tuple[str, str] | Non
     return None
 
 
-def _names_application(facts: Facts) -> bool:
+def _names_application(facts: AppFacts) -> bool:
     """Whether gunicorn is told by its own file what to serve, which comes before all."""
     file = "gunicorn.conf.py"
     there = file in facts.tree.files and installed(facts, ["gunicorn"])
     return there and re.search(r"^wsgi_app\s*=", facts.text(file), re.MULTILINE) is not None
 
 
-def _folder(facts: Facts, setting: Setting) -> str:
+def _folder(facts: AppFacts, setting: Setting) -> str:
     """APP_HOME in the app's folder, empty for the folder itself."""
     path = _inside(setting, "APP_HOME")
     if path and path not in facts.tree.folders():
@@ -124,7 +124,7 @@ def _inside(setting: Setting, name: str, home: str = "") -> str:
     return "" if path == "." else path
 
 
-def _file(facts: Facts, home: str, given: Mapping[str, Setting], name: str) -> str:
+def _file(facts: AppFacts, home: str, given: Mapping[str, Setting], name: str) -> str:
     """The path of a file that a variable gives, relative to `home`. Raises BadManifest when it is not there."""
     path = _inside(given[name], name, home)
     if facts.tree.resolve(path) not in facts.tree.files:
@@ -133,16 +133,16 @@ def _file(facts: Facts, home: str, given: Mapping[str, Setting], name: str) -> s
     return posixpath.relpath(path, home or ".")
 
 
-def _script(facts: Facts, home: str, given: Mapping[str, Setting], name: str) -> str:
+def _script(facts: AppFacts, home: str, given: Mapping[str, Setting], name: str) -> str:
     path = _file(facts, home, given, name)
     return shlex.quote(path if path.startswith("../") else f"./{path}")
 
 
-def _program(facts: Facts, home: str, given: Mapping[str, Setting], name: str) -> str:
+def _program(facts: AppFacts, home: str, given: Mapping[str, Setting], name: str) -> str:
     return f"python {shlex.quote(_file(facts, home, given, name))}"
 
 
-def _served(facts: Facts, home: str, given: Mapping[str, Setting], name: str) -> str:
+def _served(facts: AppFacts, home: str, given: Mapping[str, Setting], name: str) -> str:
     module = given[name]
     if not _MODULE.match(module.value):
         hint = "Write module:object, such as APP_MODULE=shop.wsgi:application."
@@ -153,7 +153,7 @@ def _served(facts: Facts, home: str, given: Mapping[str, Setting], name: str) ->
     return _gunicorn(facts, home, given, module.value)
 
 
-def _gunicorn(facts: Facts, home: str, given: Mapping[str, Setting], module: str) -> str:
+def _gunicorn(facts: AppFacts, home: str, given: Mapping[str, Setting], module: str) -> str:
     config = ""
     if "APP_CONFIG" in given:
         plain = re.match(r"(?:python|file):", given["APP_CONFIG"].value)
@@ -172,7 +172,7 @@ def _there(home: str, command: str) -> str:
 # --- Node.js ---------------------------------------------------------------------------------------------------
 
 
-def _node(facts: Facts, given: Mapping[str, Setting]) -> tuple[str, str] | None:
+def _node(facts: AppFacts, given: Mapping[str, Setting]) -> tuple[str, str] | None:
     """(the variable that decides, the command)."""
     if "NODE_CMD" in given:
         return "NODE_CMD", given["NODE_CMD"].value.strip()

@@ -19,7 +19,7 @@ from ...model import Process, Reason
 from ..buildpacks.vocabulary import Buildpack
 from . import nested, outputs
 from .kinds import TOOLS
-from .matching import LONGEST, Facts
+from .matching import LONGEST, AppFacts
 from .modules import MANIFEST, check_alone, program
 
 _RUNNER = re.compile(
@@ -47,14 +47,14 @@ _DEPTH = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class CommandStep:
     """One simple command of a start command, with the script it stands in (empty: the command itself)."""
 
     text: str
     script: str = ""
 
 
-def check(facts: Facts, buildpack: Buildpack, process: Process, manager: str, ours: bool) -> None:
+def check(facts: AppFacts, buildpack: Buildpack, process: Process, manager: str, ours: bool) -> None:
     """Raise NeedsBuild or BadManifest when `process` runs something that is not in the app.
 
     `ours` says that stager chose the command, so that a development server is refused, too, if the app has a build
@@ -75,13 +75,15 @@ def check(facts: Facts, buildpack: Buildpack, process: Process, manager: str, ou
         _check_tool(facts, step, process)
 
 
-def is_development(facts: Facts, buildpack: Buildpack, process: Process) -> bool:
+def is_development(facts: AppFacts, buildpack: Buildpack, process: Process) -> bool:
     """Whether the command is a development server."""
     found = steps(facts, process.command, True) if MANIFEST in facts.tree else []
     return any(re.search(pattern, step.text) for step in found for pattern in buildpack.development)
 
 
-def steps(facts: Facts, command: str, ours: bool = False, script: str = "", seen: tuple[str, ...] = ()) -> list[Step]:
+def steps(
+    facts: AppFacts, command: str, ours: bool = False, script: str = "", seen: tuple[str, ...] = ()
+) -> list[CommandStep]:
     """The simple commands a command line comes to, scripts followed; none when it changes folder or is too clever."""
     if len(command) > LONGEST or len(seen) > _DEPTH or _CLEVER.search(command):
         return []
@@ -93,11 +95,11 @@ def steps(facts: Facts, command: str, ours: bool = False, script: str = "", seen
         for part, body in bodies:
             found += steps(facts, body, ours, part, (*seen, name))
         if text and not any(part == name for part, _ in bodies):
-            found.append(Step(text, script))
+            found.append(CommandStep(text, script))
     return found
 
 
-def texts(facts: Facts, command: str, seen: tuple[str, ...] = ()) -> Iterator[str]:
+def texts(facts: AppFacts, command: str, seen: tuple[str, ...] = ()) -> Iterator[str]:
     """A command line, and those of all scripts it comes to, whatever else they do."""
     yield command
     for part in _SPLIT.split(command.strip()) if len(command) <= LONGEST and len(seen) <= _DEPTH else ():
@@ -106,7 +108,7 @@ def texts(facts: Facts, command: str, seen: tuple[str, ...] = ()) -> Iterator[st
             yield from texts(facts, body, (*seen, runner["script"] if runner else ""))
 
 
-def _bodies(facts: Facts, name: str) -> list[tuple[str, str]]:
+def _bodies(facts: AppFacts, name: str) -> list[tuple[str, str]]:
     """(script, its line) of what a package manager runs for a script: npm runs `pre` and `post` of each as well."""
     known = name and MANIFEST in facts.tree and facts.member(MANIFEST, f"scripts.{name}")
     parts = [f"pre{name}", name, f"post{name}"] if known else []
@@ -114,7 +116,7 @@ def _bodies(facts: Facts, name: str) -> list[tuple[str, str]]:
     return [(part, body) for part, body in bodies if isinstance(body, str) and body.strip()]
 
 
-def lines(facts: Facts, processes: Iterable[Process]) -> list[Process]:
+def lines(facts: AppFacts, processes: Iterable[Process]) -> list[Process]:
     """The scripts of package.json that the processes run, each line as a process that is named for its script."""
     if MANIFEST not in facts.tree:
         return []
@@ -127,7 +129,7 @@ def lines(facts: Facts, processes: Iterable[Process]) -> list[Process]:
     ]
 
 
-def _check_output(facts: Facts, buildpack: Buildpack, step: Step, manager: str) -> None:
+def _check_output(facts: AppFacts, buildpack: Buildpack, step: CommandStep, manager: str) -> None:
     for known in buildpack.scripts:
         if re.search(known.pattern, step.text) and not any(facts.files(path) for path in known.needs):
             folders = [one.folder for one in built(facts)]
@@ -136,7 +138,7 @@ def _check_output(facts: Facts, buildpack: Buildpack, step: Step, manager: str) 
                 _needs_build(facts, step, folders[-1:] or [known.output], manager)
 
 
-def _check_development(facts: Facts, buildpack: Buildpack, step: Step, manager: str) -> None:
+def _check_development(facts: AppFacts, buildpack: Buildpack, step: CommandStep, manager: str) -> None:
     if not facts.member(MANIFEST, "scripts.build"):
         return
     if any(re.search(pattern, step.text) for pattern in buildpack.development):
@@ -144,18 +146,18 @@ def _check_development(facts: Facts, buildpack: Buildpack, step: Step, manager: 
         raise NeedsBuild([(app_name(facts), why)], outputs.keep_and_start(manager, built(facts)))
 
 
-def built(facts: Facts) -> list[outputs.Written]:
+def built(facts: AppFacts) -> list[outputs.Written]:
     """What scripts.build writes."""
     return outputs.written(facts, [step.text for step in steps(facts, "npm run build")])
 
 
-def _needs_build(facts: Facts, step: Step, folders: list[str], manager: str) -> None:
+def _needs_build(facts: AppFacts, step: CommandStep, folders: list[str], manager: str) -> None:
     if facts.member(MANIFEST, "scripts.build"):
         why = f"scripts.build writes {folders[0]}, which {_where(step)} needs"
         raise NeedsBuild([(app_name(facts), why)], outputs.keep(manager, folders))
 
 
-def not_built(facts: Facts, manager: str) -> str:
+def not_built(facts: AppFacts, manager: str) -> str:
     """The hint for an app whose program is what a build would write."""
     if not facts.member(MANIFEST, "scripts.build"):
         return (
@@ -167,7 +169,7 @@ def not_built(facts: Facts, manager: str) -> str:
     return outputs.keep_and_start(manager, built(facts))
 
 
-def not_run(facts: Facts) -> list[str]:
+def not_run(facts: AppFacts) -> list[str]:
     """Remarks on scripts that other platforms run when they build, where the app may need what they make."""
     if MANIFEST not in facts.tree:
         return []
@@ -182,21 +184,21 @@ def not_run(facts: Facts) -> list[str]:
     return notes + [f"scripts.build writes {folder}, which is not in the app: {how}" for folder in missing]
 
 
-def _where(step: Step) -> str:
+def _where(step: CommandStep) -> str:
     return f"scripts.{step.script}" if step.script else "the start command"
 
 
-def _what(step: Step, process: Process) -> str:
+def _what(step: CommandStep, process: Process) -> str:
     return f"scripts.{step.script}" if step.script else process.type
 
 
-def app_name(facts: Facts) -> str:
+def app_name(facts: AppFacts) -> str:
     """What package.json calls the app; `the app` when it has no name."""
     name = facts.member(MANIFEST, "name") if MANIFEST in facts.tree else ""
     return name if isinstance(name, str) and name.strip() else "the app"
 
 
-def _check_program(facts: Facts, step: Step, process: Process, manager: str) -> None:
+def _check_program(facts: AppFacts, step: CommandStep, process: Process, manager: str) -> None:
     file = _program(step.text)
     if not file or _in_app(facts, file):
         return
@@ -236,11 +238,11 @@ def _words(text: str) -> Iterator[str]:
         return
 
 
-def _in_app(facts: Facts, file: str) -> bool:
+def _in_app(facts: AppFacts, file: str) -> bool:
     return posixpath.normpath(file).startswith("../") or bool(program(facts, file))
 
 
-def _check_kind(step: Step, process: Process, facts: Facts) -> None:
+def _check_kind(step: CommandStep, process: Process, facts: AppFacts) -> None:
     """Refuse a script that shows or runs the app elsewhere; what the author's own command says is done."""
     tool = next((tool for tool in _tools(step.text) if tool in TOOLS), "") if step.script else ""
     if tool:
@@ -248,7 +250,7 @@ def _check_kind(step: Step, process: Process, facts: Facts) -> None:
         raise BadManifest(*error(facts, step, process, f"{_what(step, process)} runs {tool}, which {what}", hint))
 
 
-def _check_tool(facts: Facts, step: Step, process: Process) -> None:
+def _check_tool(facts: AppFacts, step: CommandStep, process: Process) -> None:
     """Refuse a command whose program or module is a development dependency, which a droplet does not carry."""
     named = [("runs", tool) for tool in _tools(step.text)] + [("loads", module) for module in _modules(step.text)]
     for verb, tool in named:
@@ -262,7 +264,9 @@ def _check_tool(facts: Facts, step: Step, process: Process) -> None:
             raise BadManifest(*error(facts, step, process, why, _move(tool, package)))
 
 
-def error(facts: Facts, step: Step, process: Process, why: str, hint: str) -> tuple[str, str, str, int | None]:
+def error(
+    facts: AppFacts, step: CommandStep, process: Process, why: str, hint: str
+) -> tuple[str, str, str, int | None]:
     """What BadManifest takes for a step: its place is where the line stands that it is a part of."""
     if step.script:
         return MANIFEST, why, hint, facts.line(MANIFEST, f"scripts.{step.script}")
@@ -289,7 +293,7 @@ _COMPILERS = (
 )
 
 
-def _firm(facts: Facts, name: str) -> bool:
+def _firm(facts: AppFacts, name: str) -> bool:
     return _has(facts, "dependencies", name) or _has(facts, "optionalDependencies", name)
 
 
@@ -397,6 +401,6 @@ def _package(module: str) -> str:
     return "/".join(module.split("/")[: 2 if module.startswith("@") else 1])
 
 
-def _has(facts: Facts, table: str, name: str) -> bool:
+def _has(facts: AppFacts, table: str, name: str) -> bool:
     found = facts.member(MANIFEST, table)
     return isinstance(found, dict) and name in found

@@ -21,7 +21,7 @@ from ...runtimes.version_files import Asked, no_version
 from ...runtimes.version_requests import place
 from ..buildpacks.vocabulary import Buildpack
 from . import appconfig
-from .matching import Facts
+from .matching import AppFacts
 
 if TYPE_CHECKING:
     from ...tree import SourceTree
@@ -59,7 +59,7 @@ def passed_over(tree: SourceTree, runtime: str) -> tuple[str, ...]:
 
 
 def _asked(tree: SourceTree, runtime: str) -> list[Asked]:
-    facts = Facts(tree)
+    facts = AppFacts(tree)
     return [one for read in kind(runtime).sources for one in read(facts)]
 
 
@@ -96,7 +96,7 @@ def _table(runtime: str) -> Releases | None:
     return read() if read else None
 
 
-def _understood(runtime: str, asked: Asked) -> version_requests.Request:
+def _understood(runtime: str, asked: Asked) -> version_requests.VersionRequest:
     reason = Reason(f"{asked.file} asks for {kind(runtime).title} {asked.text[:80]}", asked.file, asked.line)
     return kind(runtime).parse(asked.text, reason)
 
@@ -107,7 +107,7 @@ def _breadth(text: str) -> int:
     return 2 if found is None else (0 if found[1] else 1)
 
 
-def _check_life(runtime: str, request: version_requests.Request, table: Releases | None, refuses: bool) -> None:
+def _check_life(runtime: str, request: version_requests.VersionRequest, table: Releases | None, refuses: bool) -> None:
     """Refuse a request that no known line could meet; and, if the app `refuses` them, one that only ended lines could."""
     if table is None or any(_joint([request], [line], only=True) for line in table.supported):
         return
@@ -124,7 +124,7 @@ def _check_life(runtime: str, request: version_requests.Request, table: Releases
 _UNKNOWN = "there is no such version that is still supported"
 
 
-def _check_agreement(runtime: str, requests: Sequence[version_requests.Request], table: Releases | None) -> None:
+def _check_agreement(runtime: str, requests: Sequence[version_requests.VersionRequest], table: Releases | None) -> None:
     lines = (*table.supported, *table.ended) if table else ()
     if len(requests) < 2 or _joint(requests, lines):
         return
@@ -136,7 +136,9 @@ def _check_agreement(runtime: str, requests: Sequence[version_requests.Request],
 Numbers = tuple[int, int, int]
 
 
-def _joint(requests: Sequence[version_requests.Request], lines: Sequence[str], only: bool = False) -> list[Numbers]:
+def _joint(
+    requests: Sequence[version_requests.VersionRequest], lines: Sequence[str], only: bool = False
+) -> list[Numbers]:
     """Versions that meet all requests, ascending, out of those at and around every bound that they or the lines name.
 
     The bounds of a range are among the versions it names, so a range that allows anything allows one of these. With

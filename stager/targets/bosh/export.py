@@ -20,7 +20,7 @@ from ...formats.errors import BadArchive
 from ...formats.gunzip import gunzipped
 from ..envelopes import Gzip, NamedOptions, file_entry, folder_entry, packed, publishing
 from ..record import Exported, Platform, option
-from .release import TEMPLATES, Release, check_stemcell, make
+from .release import TEMPLATES, BoshRelease, check_stemcell, make
 
 if TYPE_CHECKING:
     from ...store import Store
@@ -59,7 +59,7 @@ def export(
     return Exported("bosh", out, sink.digest, sink.size, ids, notes)
 
 
-def _fill(archive: Gzip, release: Release, droplet: DropletFile) -> None:
+def _fill(archive: Gzip, release: BoshRelease, droplet: DropletFile) -> None:
     job = packed({f"./{name}": (text, False) for name, text in release.job.items()})
     archive.add(file_entry("./release.MF", release.manifest(sha256(job)).encode()))
     archive.add(folder_entry("./jobs"))

@@ -32,7 +32,7 @@ _STEMCELL = re.compile(r"[a-z][a-z0-9-]*/[0-9][0-9A-Za-z.]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
+class BoshRelease:
     """Everything of a release that does not depend on its inner archives' bytes.
 
     `job` is the job archive's files by name; `job_print` and `package_print` are the fingerprints; `stemcell` is
@@ -66,7 +66,7 @@ class Release:
         )
 
 
-def make(name: str, droplet: Digest, launch: LaunchInfo, supervisor: str, stemcell: str) -> Release:
+def make(name: str, droplet: Digest, launch: LaunchInfo, supervisor: str, stemcell: str) -> BoshRelease:
     """The release of a droplet with this digest and `launch.json`, for a stemcell or the one that fits.
 
     Raises UsageError for a droplet without processes, Unfit when the stemcell's glibc is too old.
@@ -74,7 +74,7 @@ def make(name: str, droplet: Digest, launch: LaunchInfo, supervisor: str, stemce
     stemcell = stemcell_for(launch.glibc, stemcell)
     job = job_files(name, droplet, supervised(launch.processes), supervisor)
     job_print = of_job(job)
-    return Release(
+    return BoshRelease(
         name=name,
         version=f"1.0.0+droplet.{droplet.hex[:12]}.job.{job_print[:8]}",
         droplet=droplet,

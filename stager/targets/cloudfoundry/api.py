@@ -17,8 +17,8 @@ from ...errors import StagerError
 from ...text.typed import Node
 from ..errors import Rejected
 from .login import PLATFORM
-from .session import Session, details
-from .wire import Answer
+from .session import CfSession, details
+from .wire import ApiAnswer
 
 _GUID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 _PAGES = 1000
@@ -79,10 +79,10 @@ def _json(document: object) -> Callable[[], bytes]:
     return lambda: body
 
 
-class Api:
+class CloudController:
     """The calls, on one session."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: CfSession) -> None:
         self.session = session
 
     # --- the parts of a call -----------------------------------------------------------------------------------
@@ -91,7 +91,7 @@ class Api:
         """GET a document."""
         return self._node(self.session.call("GET", path + _query(query), what=what), what)
 
-    def send(self, method: str, path: str, what: str, document: object = None, *, safe: bool = True) -> Answer:
+    def send(self, method: str, path: str, what: str, document: object = None, *, safe: bool = True) -> ApiAnswer:
         """Send a JSON document, or nothing."""
         body = None if document is None else _json(document)
         headers = {} if document is None else {"Content-Type": "application/json"}
@@ -121,7 +121,7 @@ class Api:
         path = parts.path[len(base) :]
         return f"{path}?{parts.query}" if parts.query else path
 
-    def _node(self, answer: Answer, what: str) -> Node:
+    def _node(self, answer: ApiAnswer, what: str) -> Node:
         def bad(_: str, why: str) -> StagerError:
             return Rejected(
                 what, PLATFORM, f"its answer is not one of the v3 API: {why}", "Check CF_API.", answer.status
@@ -282,7 +282,7 @@ class Api:
 
     # --- jobs --------------------------------------------------------------------------------------------------
 
-    def wait_for_job(self, answer: Answer, what: str) -> None:
+    def wait_for_job(self, answer: ApiAnswer, what: str) -> None:
         """Wait for the job of an answer 202 (its Location). Raises Rejected with the job's errors."""
         if not answer.location:
             return

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from ...digest import Digest
 from ...droplet.reader import open_droplet
 from ..errors import Rejected
-from .api import Api, App, RemoteDroplet
+from .api import App, CloudController, RemoteDroplet
 from .login import PLATFORM
-from .promote import Place, find_app
-from .session import Session
-from .settings import Settings
+from .promote import AppPlace, find_app
+from .session import CfSession
+from .settings import CfSettings
 
 _LARGEST = 64 << 30
 """Bytes of a droplet that is downloaded."""
@@ -48,7 +48,7 @@ class Compared:
     different: tuple[str, ...]
 
 
-def deployed(api: Api, place: Place, *, download: bool = False) -> Deployed:
+def deployed(api: CloudController, place: AppPlace, *, download: bool = False) -> Deployed:
     """The facts of an app's current droplet. It is downloaded and hashed when asked, or when the platform states no SHA-256.
 
     Raises Rejected when the app or its droplet is not there, and what calls raise.
@@ -65,7 +65,7 @@ def deployed(api: Api, place: Place, *, download: bool = False) -> Deployed:
     return Deployed(app.name, app.guid, found.guid, digest, how, found.state, app.stack, types, plan, app.started)
 
 
-def _hashed(api: Api, app: App, droplet: RemoteDroplet) -> Digest:
+def _hashed(api: CloudController, app: App, droplet: RemoteDroplet) -> Digest:
     state = hashlib.sha256()
     path, what = f"/v3/droplets/{droplet.guid}/download", f"the droplet of {app.name}"
     api.droplet(droplet.guid)  # a token that has expired is renewed here
@@ -73,13 +73,13 @@ def _hashed(api: Api, app: App, droplet: RemoteDroplet) -> Digest:
     return Digest("sha256:" + state.hexdigest())
 
 
-def compare_deployed(settings: Settings, app: str, droplet_path: str, *, download: bool = False) -> Compared:
+def compare_deployed(settings: CfSettings, app: str, droplet_path: str, *, download: bool = False) -> Compared:
     """Compare a droplet file with what an app (`APP`, `SPACE/APP` or `ORG/SPACE/APP`) uses now.
 
     Raises BadArchive or Unreadable for the file, Rejected and what calls raise for the platform.
     """
-    with open_droplet(droplet_path) as droplet, Session(settings) as session:
-        found = deployed(Api(session), Place.read(app), download=download)
+    with open_droplet(droplet_path) as droplet, CfSession(settings) as session:
+        found = deployed(CloudController(session), AppPlace.read(app), download=download)
         different = []
         if found.digest != droplet.digest:
             different.append(f"the droplet is {found.digest}")

@@ -13,7 +13,7 @@ from typing import Any
 from ...errors import Cancelled, StagerError
 from ...text.typed import Node
 from ..errors import DeployFailed, PlatformUnavailable, Rejected, TookTooLong
-from .api import Api, App, Instance
+from .api import App, CloudController, Instance
 
 STRATEGIES = ("rolling", "restart")
 _CRASHES = 3
@@ -33,7 +33,7 @@ class Deployment:
 
 
 @dataclass(frozen=True, slots=True)
-class How:
+class RolloutOptions:
     """How to bring a droplet to run."""
 
     strategy: str = "rolling"
@@ -48,7 +48,7 @@ class How:
     """Crash events that are older than this deployment."""
 
 
-def run_droplet(api: Api, app: App, droplet: str, how: How) -> str:
+def run_droplet(api: CloudController, app: App, droplet: str, how: RolloutOptions) -> str:
     """Let the app run a droplet; what was done: `rolling`, `restart`, `start` or `no-start`.
 
     Raises DeployFailed, TookTooLong, Rejected, PlatformUnavailable, Cancelled.
@@ -69,7 +69,7 @@ def run_droplet(api: Api, app: App, droplet: str, how: How) -> str:
     return action
 
 
-def _remembering(api: Api, app: App, how: How) -> How:
+def _remembering(api: CloudController, app: App, how: RolloutOptions) -> RolloutOptions:
     from dataclasses import replace
 
     return replace(how, known=frozenset(guid for guid, _ in api.crashes(app)))
@@ -78,7 +78,7 @@ def _remembering(api: Api, app: App, how: How) -> How:
 # --- rolling -----------------------------------------------------------------------------------------------------
 
 
-def roll(api: Api, app: App, droplet: str, how: How) -> None:
+def roll(api: CloudController, app: App, droplet: str, how: RolloutOptions) -> None:
     """Replace the app's instances one after the other, and wait for it."""
     made = _create(api, app, droplet, how)
 
@@ -100,7 +100,7 @@ def roll(api: Api, app: App, droplet: str, how: How) -> None:
         raise DeployFailed(app.name, _with_crashes(api, app, how, why), "The former droplet runs; see 'cf logs'.")
 
 
-def _create(api: Api, app: App, droplet: str, how: How) -> Deployment:
+def _create(api: CloudController, app: App, droplet: str, how: RolloutOptions) -> Deployment:
     source: dict[str, Any] = {"revision": {"guid": how.revision}} if how.revision else {"droplet": {"guid": droplet}}
     body = {
         **source,
@@ -119,7 +119,7 @@ def _create(api: Api, app: App, droplet: str, how: How) -> Deployment:
     return _deployment(api, api._node(answer, what))
 
 
-def _active(api: Api, app: App, droplet: str) -> Deployment | None:
+def _active(api: CloudController, app: App, droplet: str) -> Deployment | None:
     """The app's active deployment of this very droplet: ours, whose answer was lost."""
     query = {"app_guids": app.guid, "status_values": "ACTIVE"}
     listed = (
@@ -128,12 +128,12 @@ def _active(api: Api, app: App, droplet: str) -> Deployment | None:
     return next((one for one in listed if one.droplet == droplet), None)
 
 
-def deployment(api: Api, guid: str) -> Deployment:
+def deployment(api: CloudController, guid: str) -> Deployment:
     """A deployment as it is now."""
     return _deployment(api, api.get(f"/v3/deployments/{guid}", "the deployment"))
 
 
-def _deployment(api: Api, node: Node) -> Deployment:
+def _deployment(api: CloudController, node: Node) -> Deployment:
     status = node.at("status")
     details = status.value.get("details") or {}
     droplet = node.value.get("droplet") or {}
@@ -147,7 +147,7 @@ def _deployment(api: Api, node: Node) -> Deployment:
     )
 
 
-def _cancelled(api: Api, app: App, guid: str, how: How, error: StagerError) -> StagerError:
+def _cancelled(api: CloudController, app: App, guid: str, how: RolloutOptions, error: StagerError) -> StagerError:
     """Cancel a deployment, so that the former droplet serves again; the error to raise."""
     state = "The former droplet runs again."
     try:
@@ -162,20 +162,20 @@ def _cancelled(api: Api, app: App, guid: str, how: How, error: StagerError) -> S
     )
 
 
-def _without_cancel(api: Api) -> Api:
+def _without_cancel(api: CloudController) -> CloudController:
     from dataclasses import replace
 
-    from .session import Session
+    from .session import CfSession
 
-    session = Session(replace(api.session.settings, cancel=None))
+    session = CfSession(replace(api.session.settings, cancel=None))
     session.secrets, session._tokens = api.session.secrets, api.session._tokens
-    return Api(session)
+    return CloudController(session)
 
 
 # --- running -----------------------------------------------------------------------------------------------------
 
 
-def wait_until_running(api: Api, app: App, how: How) -> None:
+def wait_until_running(api: CloudController, app: App, how: RolloutOptions) -> None:
     """Wait until every instance of every process runs. Raises DeployFailed with the crashes, and TookTooLong."""
     last: list[Instance] = []
 
@@ -202,17 +202,17 @@ def _states(instances: list[Instance]) -> str:
     return f" ({'; '.join(said)})" if said else ""
 
 
-def _give_up_on_crashes(api: Api, app: App, how: How) -> None:
+def _give_up_on_crashes(api: CloudController, app: App, how: RolloutOptions) -> None:
     found = _new_crashes(api, app, how)
     if len(found) >= _CRASHES:
         raise DeployFailed(app.name, f"it crashed {len(found)} times", "")
 
 
-def _new_crashes(api: Api, app: App, how: How) -> list[str]:
+def _new_crashes(api: CloudController, app: App, how: RolloutOptions) -> list[str]:
     return [text for guid, text in api.crashes(app) if guid not in how.known]
 
 
-def _with_crashes(api: Api, app: App, how: How, why: str) -> str:
+def _with_crashes(api: CloudController, app: App, how: RolloutOptions, why: str) -> str:
     """The reason with what the new crashes say, each once."""
     try:
         said = list(dict.fromkeys(_new_crashes(_without_cancel(api), app, how)))
@@ -222,7 +222,7 @@ def _with_crashes(api: Api, app: App, how: How, why: str) -> str:
     return bare + "".join(f"; {text}" for text in said[:3])
 
 
-def idle(api: Api, app: App) -> list[str]:
+def idle(api: CloudController, app: App) -> list[str]:
     """The process types that run no instance: the platform creates all but `web` with none."""
     found: Mapping[str, tuple[str, int]] = api.processes(app)
     return sorted(kind for kind, (_, count) in found.items() if not count)

@@ -17,7 +17,7 @@ from ...files.writing import never
 from ...formats.gunzip import gunzipped
 from ...store.errors import DigestMismatch
 from ..envelopes import publishing
-from ..record import Deployment, Exported, Held, Options, Platform
+from ..record import DeployRequest, Exported, HeldDroplet, Options, Platform
 from .preflight import LARGEST, check
 
 if TYPE_CHECKING:
@@ -59,28 +59,28 @@ def layers(path: str) -> tuple[str, ...]:
     return layer_ids(gunzipped(whole.parts(path), path), path)
 
 
-def deploy(droplet: DropletFile, where: str, context: Deployment) -> Held:
+def deploy(droplet: DropletFile, where: str, context: DeployRequest) -> HeldDroplet:
     """Run it as an app; the platform states the SHA-256 of the droplet it runs, or it is downloaded and hashed."""
     from ...net.indexes import Indexes
     from . import manifest
     from .current_droplet import compare_deployed
-    from .deployments import How
+    from .deployments import RolloutOptions
     from .login import find_login
-    from .push import Wishes, push_all
-    from .settings import Settings
+    from .push import PushOptions, push_all
+    from .settings import CfSettings
 
     network = Indexes.from_environment(context.environ, home=context.home)
     login = find_login(context.environ, context.home, "", "")
-    settings = Settings(login, network, progress=context.progress, cancel=context.cancel)
+    settings = CfSettings(login, network, progress=context.progress, cancel=context.cancel)
     apps = manifest.load(context.manifest, (), ()) if context.manifest else ()
     chosen = manifest.choose(apps, [where], context.manifest)
-    wishes = Wishes(How(), any_stack=context.any_stack, targets=context.targets)
+    wishes = PushOptions(RolloutOptions(), any_stack=context.any_stack, targets=context.targets)
     push_all(settings, droplet, chosen, wishes, store=context.store, secrets=manifest.secrets((), (), chosen))
     found = compare_deployed(settings, where, droplet.path)
     if not found.same:
         raise DigestMismatch(f"cloudfoundry={where}", found.staged, found.deployed)
     held = tuple(layer.diff_id for layer in droplet.layers)
-    return Held(found.deployed, held, f"the app's droplet has this very digest ({found.how})")
+    return HeldDroplet(found.deployed, held, f"the app's droplet has this very digest ({found.how})")
 
 
 CLOUDFOUNDRY = Platform(

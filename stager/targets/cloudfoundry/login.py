@@ -24,7 +24,7 @@ _HINT = "Run 'cf login', or set CF_API, CF_USERNAME and CF_PASSWORD (or CF_CLIEN
 
 
 @dataclass(frozen=True, slots=True)
-class Login:
+class CfLogin:
     """A target and the credentials for it. What is secret does not show in its representation."""
 
     api: str
@@ -55,7 +55,7 @@ class Login:
         return tuple(one for one in (self.password, self.client_secret, bare, self.refresh_token) if one)
 
 
-def find_login(environ: Mapping[str, str], home: str, org: str = "", space: str = "") -> Login:
+def find_login(environ: Mapping[str, str], home: str, org: str = "", space: str = "") -> CfLogin:
     """The login that the environment or the `cf` client's file gives; `org` and `space` overrule both.
 
     Raises LoginFailed when there is none, or it is incomplete.
@@ -72,7 +72,7 @@ def _config_path(environ: Mapping[str, str], home: str) -> str:
     return os.path.join(environ.get("CF_HOME") or home, ".cf", "config.json")
 
 
-def _from_variables(environ: Mapping[str, str], home: str) -> Login:
+def _from_variables(environ: Mapping[str, str], home: str) -> CfLogin:
     named = "CF_CLIENT_ID" if environ.get("CF_CLIENT_ID") else "CF_USERNAME"
     secret = "CF_CLIENT_SECRET" if named == "CF_CLIENT_ID" else "CF_PASSWORD"
     if not environ.get(secret):
@@ -90,20 +90,20 @@ def _from_variables(environ: Mapping[str, str], home: str) -> Login:
             "client_secret": environ[secret],
             "grant": "client_credentials",
         }
-        return Login(**shared, **target, **identity)
-    return Login(**shared, **target, username=environ[named], password=environ[secret])
+        return CfLogin(**shared, **target, **identity)
+    return CfLogin(**shared, **target, username=environ[named], password=environ[secret])
 
 
-def _from_file(path: str, api: str, *, forgiving: bool = False) -> Login:
+def _from_file(path: str, api: str, *, forgiving: bool = False) -> CfLogin:
     """What `cf login` left. With another `api` than the file's, nothing in the file applies."""
     document = _read(path, forgiving)
     if document is None:
-        return Login("")
+        return CfLogin("")
     node = Node(document, path, fail_with=_bad)
     found = _login_of(node, path)
     other = api and found.api and api.rstrip("/") != found.api
     if forgiving:
-        return Login("") if other else found
+        return CfLogin("") if other else found
     if other:
         raise LoginFailed(PLATFORM, f"CF_API is not the API that 'cf' is logged in to ({found.api})", _HINT, where=path)
     if not found.api or not (found.access_token or found.refresh_token):
@@ -111,11 +111,11 @@ def _from_file(path: str, api: str, *, forgiving: bool = False) -> Login:
     return found
 
 
-def _login_of(node: Node, path: str) -> Login:
+def _login_of(node: Node, path: str) -> CfLogin:
     org, space = node.table("OrganizationFields"), node.table("SpaceFields")
     named = {key: str(value.value or "") for key, value in org.items()}
     spaced = {key: str(value.value or "") for key, value in space.items()}
-    return Login(
+    return CfLogin(
         api=node.str("Target", "").rstrip("/"),
         org=named.get("Name", ""),
         org_guid=named.get("GUID", ""),
@@ -149,7 +149,7 @@ def _bad(file: str, why: str) -> StagerError:
     return LoginFailed(PLATFORM, why, _HINT, where=file)
 
 
-def _targeted(login: Login, org: str, space: str) -> Login:
+def _targeted(login: CfLogin, org: str, space: str) -> CfLogin:
     """The login with another org or space; a GUID stays only as long as it belongs to the name."""
     from dataclasses import replace
 
@@ -160,7 +160,7 @@ def _targeted(login: Login, org: str, space: str) -> Login:
     return login
 
 
-def _checked(login: Login) -> Login:
+def _checked(login: CfLogin) -> CfLogin:
     for url in (login.api, login.uaa):
         why = refusal(url) if url else ""
         if why:

@@ -17,7 +17,7 @@ from ...errors import BadManifest, UsageError
 from ...fetching.errors import TooLarge
 from ...files import regular
 from . import rules, variables
-from .yamlvalues import Value, read
+from .yamlvalues import YamlValue, read
 
 NAMES = ("manifest.yml", "manifest.yaml")
 _ODD = re.compile("[\\x7f-\\x9f\\u2028\\u2029\\ufeff\\ufffe\\uffff]")
@@ -31,7 +31,7 @@ class AppManifest:
     """One app of a manifest: `values` are its keys with their lines; `file` is empty when there was no manifest."""
 
     name: str
-    values: Mapping[str, Value]
+    values: Mapping[str, YamlValue]
     file: str = ""
     notes: tuple[str, ...] = ()
 
@@ -40,7 +40,7 @@ class AppManifest:
         found = self.values.get(key)
         return str(found.raw) if found is not None and found.raw is not None else ""
 
-    def processes(self) -> dict[str, Mapping[str, Value]]:
+    def processes(self) -> dict[str, Mapping[str, YamlValue]]:
         """Process type → what the manifest says of it; the app's own keys are those of `web` unless it is listed."""
         listed = self.values.get("processes")
         rows = listed.raw if listed is not None and isinstance(listed.raw, list) else []
@@ -78,7 +78,7 @@ def _text(path: str) -> str:
         raise BadManifest(path, "is not UTF-8 text", "Save it as UTF-8.") from None
 
 
-def parse(text: str, file: str, given: Mapping[str, Value]) -> tuple[AppManifest, ...]:
+def parse(text: str, file: str, given: Mapping[str, YamlValue]) -> tuple[AppManifest, ...]:
     """The apps of a manifest's text. Raises BadManifest."""
     document = variables.fill(read(text, file), given, file)
     if not isinstance(document.raw, dict):
@@ -96,7 +96,7 @@ def parse(text: str, file: str, given: Mapping[str, Value]) -> tuple[AppManifest
     return tuple(apps)
 
 
-def _app(value: Value, file: str, notes: Sequence[str]) -> AppManifest:
+def _app(value: YamlValue, file: str, notes: Sequence[str]) -> AppManifest:
     if not isinstance(value.raw, dict):
         raise BadManifest(file, "an app is a table with a name", line=value.line)
     kept, found = rules.check_app(value, file)
@@ -106,12 +106,12 @@ def _app(value: Value, file: str, notes: Sequence[str]) -> AppManifest:
 def choose(apps: Sequence[AppManifest], names: Sequence[str], file: str) -> tuple[AppManifest, ...]:
     """The apps to push: those named; the only one when none is. One name renames a manifest's only app, as `cf push` does."""
     if not apps:
-        return tuple(AppManifest(name, {"name": Value(name, 1, name)}) for name in names)
+        return tuple(AppManifest(name, {"name": YamlValue(name, 1, name)}) for name in names)
     if not names and len(apps) > 1:
         what = f"{file} has {len(apps)} apps; say which get this droplet"
         raise UsageError(what, f"Name one or more of: {', '.join(app.name for app in apps)}.")
     if len(apps) == 1 and len(names) == 1 and apps[0].name != names[0]:
-        renamed = {**apps[0].values, "name": Value(names[0], apps[0].values["name"].line, names[0])}
+        renamed = {**apps[0].values, "name": YamlValue(names[0], apps[0].values["name"].line, names[0])}
         return (AppManifest(names[0], renamed, file, apps[0].notes),)
     known = {app.name: app for app in apps}
     for name in names:

@@ -17,7 +17,7 @@ from ...facts import platforms, stacks
 from ...fetching.errors import TooLarge
 from ...files.whole import parts
 from ...formats.gunzip import gunzipped
-from ...formats.tar_reader import Entry, read_entries
+from ...formats.tar_reader import TarEntry, read_entries
 from ...store import Store
 from ...text import parsing
 from ..errors import Unfit
@@ -37,7 +37,7 @@ _AGAIN = "Stage it again with 'stager stage'."
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class PreflightResult:
     """What was found in a droplet that the platform can run. `unpacked` is what it takes on the app's disk, in bytes."""
 
     name: str
@@ -56,7 +56,7 @@ class Checked:
             raise Unfit(self.name, PLATFORM, "it has no process web, and the platform starts one", hint)
 
 
-def check(droplet: DropletFile, *, limit: int = LARGEST, store: Store | None = None) -> Checked:
+def check(droplet: DropletFile, *, limit: int = LARGEST, store: Store | None = None) -> PreflightResult:
     """Look at a droplet as the launcher will. What a `store` knows to have been assembled here is not inflated again.
 
     Raises TooLarge, and Unfit that says what is missing or wrong.
@@ -96,7 +96,7 @@ def _unpacked(path: str, name: str) -> Iterator[bytes]:
     return gunzipped(parts(path, "Name a droplet file."), name, more=True)
 
 
-def _looked_at(name: str, entries: Iterable[Entry]) -> int:
+def _looked_at(name: str, entries: Iterable[TarEntry]) -> int:
     """The space that the entries take in whole blocks of 4 KiB. Raises Unfit for a wrong or missing one."""
     missing = {*FOLDERS, INFO, _LAUNCH}
     unpacked = 0
@@ -111,7 +111,7 @@ def _looked_at(name: str, entries: Iterable[Entry]) -> int:
     return unpacked
 
 
-def _wrong(entry: Entry) -> str:
+def _wrong(entry: TarEntry) -> str:
     """Why the platform could not, or should not, unpack an entry; empty when it can."""
     parts = entry.name.split("/")
     if parts[0] != "." or ".." in parts:
@@ -125,7 +125,7 @@ def _wrong(entry: Entry) -> str:
     return "is not executable" if entry.name == _LAUNCH and not entry.mode & 0o100 else ""
 
 
-def _climbs(entry: Entry) -> bool:
+def _climbs(entry: TarEntry) -> bool:
     """Whether a link's target is above the app's folder."""
     depth = entry.name.rstrip("/").count("/") - 2  # below ./app/
     for step in entry.link.split("/"):
@@ -135,7 +135,7 @@ def _climbs(entry: Entry) -> bool:
     return False
 
 
-def _judged(droplet: DropletFile, start: str, unpacked: int) -> Checked:
+def _judged(droplet: DropletFile, start: str, unpacked: int) -> PreflightResult:
     processes = droplet.launch.processes
     if not processes:
         hint = "Name its start command after 'web:' in a Procfile, and stage again."
@@ -151,7 +151,7 @@ def _judged(droplet: DropletFile, start: str, unpacked: int) -> Checked:
         () if start else ("the droplet has no process web; the platform starts one of each app unless told otherwise",)
     )
     launch = droplet.launch
-    return Checked(droplet.name, launch.stack, launch.glibc, processes, start, unpacked, notes)
+    return PreflightResult(droplet.name, launch.stack, launch.glibc, processes, start, unpacked, notes)
 
 
 def _start_command(info: str, name: str) -> str:
@@ -167,7 +167,7 @@ def _start_command(info: str, name: str) -> str:
 
 
 def check_stack(
-    droplet: Checked, stack: str, *, accept: bool = False, targets: Sequence[str] = ("cloudfoundry",)
+    droplet: PreflightResult, stack: str, *, accept: bool = False, targets: Sequence[str] = ("cloudfoundry",)
 ) -> str:
     """Whether a droplet runs on a stack of the platform: a remark, or empty. Raises Unfit when it would not, or might not.
 
@@ -189,7 +189,7 @@ def check_stack(
     return f"staged for {droplet.stack}, pushed to {stack}"
 
 
-def best_of(known: Sequence[str], droplet: Checked) -> str:
+def best_of(known: Sequence[str], droplet: PreflightResult) -> str:
     """Of a platform's stacks, for an app of which nobody says its stack: the one that stager stages for, else the newest.
 
     Only one whose glibc is enough for the droplet is taken; empty when there is none.

@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from ...digest import Digest
 from ...store.errors import DigestMismatch
 from ..errors import Rejected, Unfit
-from .api import Api, App, RemoteDroplet
-from .deployments import How, run_droplet
+from .api import App, CloudController, RemoteDroplet
+from .deployments import RolloutOptions, run_droplet
 from .login import PLATFORM
 from .push import ANNOTATIONS, description
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class AppPlace:
     """An app by its names; empty org and space mean the login's."""
 
     app: str
@@ -26,7 +26,7 @@ class Place:
     space: str = ""
 
     @classmethod
-    def read(cls, text: str) -> Place:
+    def read(cls, text: str) -> AppPlace:
         """`APP`, `SPACE/APP` or `ORG/SPACE/APP`."""
         parts = text.split("/")
         org, space, app = ["", "", *parts][-3:]
@@ -45,7 +45,15 @@ class Promoted:
     copied: bool
 
 
-def promote(api: Api, source: Place, target: Place, digest: str, how: How, *, any_stack: bool = False) -> Promoted:
+def promote(
+    api: CloudController,
+    source: AppPlace,
+    target: AppPlace,
+    digest: str,
+    how: RolloutOptions,
+    *,
+    any_stack: bool = False,
+) -> Promoted:
     """Bring the source app's droplet to the target app, which must exist. `digest` guards which one; empty means the current.
 
     Raises Rejected, DigestMismatch, Unfit, DeployFailed and what calls raise.
@@ -64,7 +72,7 @@ def promote(api: Api, source: Place, target: Place, digest: str, how: How, *, an
     return Promoted(origin.name, goal.name, found.guid, known, action, copy is None)
 
 
-def find_app(api: Api, place: Place) -> App:
+def find_app(api: CloudController, place: AppPlace) -> App:
     """The app at a place. Raises Rejected when there is none."""
     login = api.session.login
     org, space = place.org or login.org, place.space or login.space
@@ -75,7 +83,7 @@ def find_app(api: Api, place: Place) -> App:
     return found
 
 
-def _held(api: Api, app: App, digest: str) -> RemoteDroplet:
+def _held(api: CloudController, app: App, digest: str) -> RemoteDroplet:
     """The source's droplet of the digest asked for, else its current one."""
     if digest:
         found = next((one for one in api.droplets(app) if one.digest == digest), None)
@@ -109,7 +117,7 @@ def _check(origin: App, goal: App, held: RemoteDroplet, *, any_stack: bool) -> N
         raise Unfit(f"droplet {held.digest}", PLATFORM, why, hint)
 
 
-def _copied(api: Api, held: RemoteDroplet, goal: App, digest: Digest) -> RemoteDroplet:
+def _copied(api: CloudController, held: RemoteDroplet, goal: App, digest: Digest) -> RemoteDroplet:
     api.session.tell(f"copying to {goal.name}")
     made = api.copy_droplet(held.guid, goal)
     found = api.settled(made.guid, f"the copy for {goal.name}")
@@ -118,6 +126,6 @@ def _copied(api: Api, held: RemoteDroplet, goal: App, digest: Digest) -> RemoteD
     return found
 
 
-def with_revision(how: How, revision: str) -> How:
+def with_revision(how: RolloutOptions, revision: str) -> RolloutOptions:
     """The same, but going back to a revision."""
     return replace(how, revision=revision)

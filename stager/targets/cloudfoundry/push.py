@@ -17,13 +17,13 @@ from ...fetching.errors import TooLarge
 from ...store import Store
 from ..errors import Rejected, Unfit
 from . import rules
-from .api import Api, App, RemoteDroplet
-from .deployments import How, idle, run_droplet
+from .api import App, CloudController, RemoteDroplet
+from .deployments import RolloutOptions, idle, run_droplet
 from .login import PLATFORM
 from .manifest import AppManifest, render
-from .preflight import LARGEST, Checked, best_of, check, check_stack
-from .session import Session
-from .settings import Settings
+from .preflight import LARGEST, PreflightResult, best_of, check, check_stack
+from .session import CfSession
+from .settings import CfSettings
 from .upload import upload
 
 LABELS = {"droplet": "stager-droplet", "plan": "stager-plan"}
@@ -32,10 +32,10 @@ ANNOTATIONS = {"droplet": "stager-droplet-digest", "plan": "stager-plan-digest",
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class PushOptions:
     """What the caller decides about a push."""
 
-    how: How = field(default_factory=How)
+    how: RolloutOptions = field(default_factory=RolloutOptions)
     stack: str = ""
     """The platform's stack; empty means the manifest's, the app's, or the droplet's own."""
     any_stack: bool = False
@@ -45,7 +45,7 @@ class Wishes:
 
 
 @dataclass(frozen=True, slots=True)
-class Pushed:
+class PushedApp:
     """What a push did: `action` is `rolling`, `restart`, `start` or `no-start`; `uploaded` False when it was there already."""
 
     app: str
@@ -60,15 +60,15 @@ class Pushed:
 
 
 def push_all(
-    settings: Settings,
+    settings: CfSettings,
     droplet: DropletFile,
     apps: Sequence[AppManifest],
-    wishes: Wishes,
+    wishes: PushOptions,
     *,
     limit: int = LARGEST,
     store: Store | None = None,
     secrets: Sequence[str] = (),
-) -> tuple[Pushed, ...]:
+) -> tuple[PushedApp, ...]:
     """Push one droplet to each app in turn. `secrets` are texts that a server may repeat and nobody may see.
 
     Everything that can be checked without the platform is checked for all apps first. Raises what `push` raises.
@@ -76,12 +76,14 @@ def push_all(
     checked = check(droplet, limit=limit, store=store)
     for app in apps:
         check_app(checked, app)
-    with Session(settings) as session:
+    with CfSession(settings) as session:
         session.secrets.add(*secrets)
-        return tuple(push(Api(session), droplet, checked, app, wishes) for app in apps)
+        return tuple(push(CloudController(session), droplet, checked, app, wishes) for app in apps)
 
 
-def push(api: Api, droplet: DropletFile, checked: Checked, manifest: AppManifest, wishes: Wishes) -> Pushed:
+def push(
+    api: CloudController, droplet: DropletFile, checked: PreflightResult, manifest: AppManifest, wishes: PushOptions
+) -> PushedApp:
     """Push one droplet to one app. Raises Unfit, TooLarge, BadManifest, Rejected, DigestMismatch, DeployFailed and others."""
     session, notes = api.session, [*checked.notes, *manifest.notes]
     check_app(checked, manifest)
@@ -101,10 +103,10 @@ def push(api: Api, droplet: DropletFile, checked: Checked, manifest: AppManifest
     api.describe("apps", app.guid, *said)
     notes += _remarks(api, app, wishes.how)
     types = tuple(sorted(checked.process_types))
-    return Pushed(app.name, app.guid, found.guid, droplet.digest, stack, action, uploaded, types, tuple(notes))
+    return PushedApp(app.name, app.guid, found.guid, droplet.digest, stack, action, uploaded, types, tuple(notes))
 
 
-def check_app(checked: Checked, manifest: AppManifest) -> None:
+def check_app(checked: PreflightResult, manifest: AppManifest) -> None:
     """What can be known before anything is asked: every process has a command, the disk holds the droplet.
 
     Raises Unfit, TooLarge.
@@ -125,7 +127,14 @@ def check_app(checked: Checked, manifest: AppManifest) -> None:
             raise TooLarge(f"the unpacked droplet (disk_quota of {kind}, {where})", limit, checked.unpacked)
 
 
-def _stack(api: Api, app: App | None, checked: Checked, manifest: AppManifest, wishes: Wishes, notes: list[str]) -> str:
+def _stack(
+    api: CloudController,
+    app: App | None,
+    checked: PreflightResult,
+    manifest: AppManifest,
+    wishes: PushOptions,
+    notes: list[str],
+) -> str:
     """The stack the app will run on, set explicitly because the platform runs a droplet on its app's stack."""
     known = api.stacks()
     asked = wishes.stack or manifest.text("stack") or (app.stack if app and app.stack in known else "")
@@ -141,14 +150,14 @@ def _stack(api: Api, app: App | None, checked: Checked, manifest: AppManifest, w
     return stack
 
 
-def _no_stack(stack: str, known: Sequence[str], wishes: Wishes) -> Rejected:
+def _no_stack(stack: str, known: Sequence[str], wishes: PushOptions) -> Rejected:
     own = PLATFORMS["cloudfoundry"].stack
     ways = [f"Run '{command(wishes.targets)}' in the app's folder, or name"] if own in known else ["Name"]
     hint = f"The platform has: {', '.join(sorted(known))}. {ways[0]} one with --stack and accept it with --any-stack."
     return Rejected(f"the stack {stack}", PLATFORM, "it has no such stack", hint)
 
 
-def _created(api: Api, name: str, space: str, stack: str) -> App | None:
+def _created(api: CloudController, name: str, space: str, stack: str) -> App | None:
     """The new app; None when an earlier try, or somebody else, has just made one of this name."""
     try:
         return api.create_app(name, space, stack)
@@ -158,14 +167,14 @@ def _created(api: Api, name: str, space: str, stack: str) -> App | None:
         return None
 
 
-def _found(api: Api, name: str, space: str) -> App:
+def _found(api: CloudController, name: str, space: str) -> App:
     app = api.app(name, space)
     if app is None:
         raise Rejected(f"the app {name}", PLATFORM, "it was deleted meanwhile", "Push it again.")
     return app
 
 
-def _apply(api: Api, space: str, text: bytes, made: App | None) -> None:
+def _apply(api: CloudController, space: str, text: bytes, made: App | None) -> None:
     """Apply the manifest; an app that was `made` for it does not stay behind, empty, when the platform refuses it."""
     try:
         api.apply_manifest(space, text)
@@ -182,7 +191,9 @@ def _refuse_other_lifecycle(app: App) -> None:
         raise Rejected(f"a droplet for {app.name}", PLATFORM, f"the app's lifecycle is {app.lifecycle}", hint)
 
 
-def _on_platform(api: Api, app: App, droplet: DropletFile, checked: Checked) -> tuple[RemoteDroplet, bool]:
+def _on_platform(
+    api: CloudController, app: App, droplet: DropletFile, checked: PreflightResult
+) -> tuple[RemoteDroplet, bool]:
     """The droplet on the platform, and whether it had to be uploaded."""
     for listed in api.droplets(app):
         if listed.digest == droplet.digest:
@@ -199,7 +210,7 @@ def description(digest: str, plan: str, stack: str) -> tuple[dict[str, str], dic
     return labels, {ANNOTATIONS[key]: facts[key] for key in ANNOTATIONS if facts[key]}
 
 
-def _remarks(api: Api, app: App, how: How) -> list[str]:
+def _remarks(api: CloudController, app: App, how: RolloutOptions) -> list[str]:
     if not how.start:
         return [f"{app.name} is not started; start it with 'cf start {app.name}'"]
     asleep = idle(api, app)

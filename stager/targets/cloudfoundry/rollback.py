@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from ...text.typed import Node
 from ..errors import Rejected
-from .api import Api, App, RemoteDroplet
-from .deployments import How, run_droplet
+from .api import App, CloudController, RemoteDroplet
+from .deployments import RolloutOptions, run_droplet
 from .login import PLATFORM
-from .promote import Place, find_app, with_revision
+from .promote import AppPlace, find_app, with_revision
 from .push import ANNOTATIONS, description
 
 _NOTHING = "There is nothing to go back to: push the droplet you want."
@@ -36,7 +36,9 @@ class Revision:
     deployable: bool
 
 
-def rollback(api: Api, place: Place, how: How, *, version: int = 0, digest: str = "") -> RolledBack:
+def rollback(
+    api: CloudController, place: AppPlace, how: RolloutOptions, *, version: int = 0, digest: str = ""
+) -> RolledBack:
     """Let an app run what it ran before: revision `version`, the droplet `digest`, or whatever came before the present one.
 
     Raises Rejected when there is no such thing, DeployFailed and what calls raise.
@@ -51,11 +53,11 @@ def rollback(api: Api, place: Place, how: How, *, version: int = 0, digest: str 
     return _run(api, app, held, how, 0)
 
 
-def _to_revision(api: Api, app: App, revision: Revision, how: How) -> RolledBack:
+def _to_revision(api: CloudController, app: App, revision: Revision, how: RolloutOptions) -> RolledBack:
     return _run(api, app, api.droplet(revision.droplet), with_revision(how, revision.guid), revision.version)
 
 
-def _run(api: Api, app: App, held: RemoteDroplet, how: How, version: int) -> RolledBack:
+def _run(api: CloudController, app: App, held: RemoteDroplet, how: RolloutOptions, version: int) -> RolledBack:
     action = run_droplet(api, app, held.guid, how)
     digest, noted = str(held.digest or ""), held.annotations
     said = description(digest, noted.get(ANNOTATIONS["plan"], ""), noted.get(ANNOTATIONS["stack"], ""))
@@ -63,7 +65,7 @@ def _run(api: Api, app: App, held: RemoteDroplet, how: How, version: int) -> Rol
     return RolledBack(app.name, held.guid, digest, version, action)
 
 
-def revisions(api: Api, app: App) -> list[Revision]:
+def revisions(api: CloudController, app: App) -> list[Revision]:
     """The app's revisions, the newest first; empty when the app keeps none."""
     found = [_revision(node) for node in api.pages(f"/v3/apps/{app.guid}/revisions", f"the revisions of {app.name}")]
     return sorted(found, key=lambda one: one.version, reverse=True)
@@ -91,7 +93,7 @@ def _wanted(history: list[Revision], app: App, version: int) -> Revision:
     return earlier[0]
 
 
-def _wanted_droplet(api: Api, app: App, digest: str, guid: str) -> RemoteDroplet:
+def _wanted_droplet(api: CloudController, app: App, digest: str, guid: str) -> RemoteDroplet:
     """The droplet of a digest or GUID, else the newest one older than the current."""
     held = api.droplets(app)
     if digest or guid:

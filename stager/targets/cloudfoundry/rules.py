@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from ...errors import BadManifest
-from .yamlvalues import Value
+from .yamlvalues import YamlValue
 
 _CHECKS = {
     "health-check-http-endpoint",
@@ -66,7 +66,7 @@ class _Rules:
     def note(self, line: int, text: str) -> None:
         self.notes.append(f"{self.file}:{line}: {text}")
 
-    def unknown(self, table: Mapping[str, Value], known: set[str], where: str) -> None:
+    def unknown(self, table: Mapping[str, YamlValue], known: set[str], where: str) -> None:
         for key, value in table.items():
             if key not in known:
                 close = get_close_matches(key, sorted(known), 1)
@@ -74,7 +74,7 @@ class _Rules:
                 self.note(value.line, f"the platform may not know the key {key!r} {where}{meant}")
 
 
-def check_top(document: Mapping[str, Value], file: str) -> list[str]:
+def check_top(document: Mapping[str, YamlValue], file: str) -> list[str]:
     """Check the keys beside `applications`; remarks on what is not known."""
     rules = _Rules(file)
     version = document.get("version")
@@ -93,13 +93,13 @@ def check_top(document: Mapping[str, Value], file: str) -> list[str]:
     return rules.notes
 
 
-def check_app(app: Value, file: str) -> tuple[dict[str, Value], list[str]]:
+def check_app(app: YamlValue, file: str) -> tuple[dict[str, YamlValue], list[str]]:
     """The app's keys that are to be sent, and remarks. Raises BadManifest for what the platform would refuse."""
     rules, table = _Rules(file), dict(app.raw)
     name = table.get("name")
     if name is None or not isinstance(name.raw, (str, int)) or not str(name.raw).strip():
         raise rules.fail(app.line, "an app has no name", "Give it one: 'name: my-app'.")
-    table["name"] = Value(str(name.raw), name.line, name.written)
+    table["name"] = YamlValue(str(name.raw), name.line, name.written)
     _refuse(table, rules)
     for key in sorted(_STAGING & set(table)):
         rules.note(table[key].line, f"{key!r} is not used: what is pushed is staged already")
@@ -113,7 +113,7 @@ def check_app(app: Value, file: str) -> tuple[dict[str, Value], list[str]]:
     return table, rules.notes
 
 
-def _refuse(table: Mapping[str, Value], rules: _Rules) -> None:
+def _refuse(table: Mapping[str, YamlValue], rules: _Rules) -> None:
     if "docker" in table:
         hint = "Leave out 'docker', or push the image instead: stager push oci."
         raise rules.fail(table["docker"].line, "the app is a docker app, and a droplet is none", hint)
@@ -126,7 +126,7 @@ def _refuse(table: Mapping[str, Value], rules: _Rules) -> None:
             raise rules.fail(table[key].line, f"{key!r} was removed from manifests", f"Use {instead!r}.")
 
 
-def _settings(table: Mapping[str, Value], rules: _Rules, owner: str) -> None:
+def _settings(table: Mapping[str, YamlValue], rules: _Rules, owner: str) -> None:
     """The keys that an app and a process share."""
     for key, least in _INTEGERS.items():
         value = table.get(key)
@@ -154,7 +154,7 @@ def _settings(table: Mapping[str, Value], rules: _Rules, owner: str) -> None:
         raise rules.fail(table["disk-quota"].line, f"{owner} has both 'disk_quota' and 'disk-quota'", "Leave one out.")
 
 
-def _endpoint(table: Mapping[str, Value], prefix: str, rules: _Rules, owner: str) -> None:
+def _endpoint(table: Mapping[str, YamlValue], prefix: str, rules: _Rules, owner: str) -> None:
     """An endpoint is a path, and the platform takes one together with a type only when that is `http`."""
     endpoint, kind = table.get(f"{prefix}http-endpoint"), table.get(f"{prefix}type")
     if endpoint is None or endpoint.raw is None:
@@ -173,7 +173,7 @@ def _whole(raw: Any) -> int | None:
     return int(raw) if isinstance(raw, str) and _WHOLE.fullmatch(raw) else None
 
 
-def _check_size(value: Value, what: str, rules: _Rules, hint: str) -> None:
+def _check_size(value: YamlValue, what: str, rules: _Rules, hint: str) -> None:
     count = size(value)
     if count is None:
         raise rules.fail(value.line, f"{what} needs a unit behind the number: B, K, M, G or T", hint)
@@ -181,13 +181,13 @@ def _check_size(value: Value, what: str, rules: _Rules, hint: str) -> None:
         raise rules.fail(value.line, f"{what} is less than 1M, and the platform counts in whole megabytes", hint)
 
 
-def size(value: Value) -> int | None:
+def size(value: YamlValue) -> int | None:
     """A size such as `512M` or `0.5GiB` in bytes (binary units, as the platform counts); None for anything else."""
     found = _SIZE.fullmatch(str(value.raw).strip()) if value.raw is not None else None
     return int(float(found[1]) * _UNITS[found[2][0].upper()]) if found else None
 
 
-def _env(value: Value, rules: _Rules) -> Value:
+def _env(value: YamlValue, rules: _Rules) -> YamlValue:
     """Every value as the text that stands in the file: `3.10` stays `3.10`."""
     if not isinstance(value.raw, dict):
         raise rules.fail(value.line, "'env' must be a table of names and values")
@@ -201,17 +201,17 @@ def _env(value: Value, rules: _Rules) -> Value:
             hint = "The platform keeps PORT and names that begin with VCAP_ or VMC, in any case, for itself."
             raise rules.fail(one.line, f"the variable {key!r} cannot be set", hint)
         text = "" if one.raw is None else (one.written or str(one.raw))
-        kept[key] = Value(text, one.line, text)
-    return Value(kept, value.line)
+        kept[key] = YamlValue(text, one.line, text)
+    return YamlValue(kept, value.line)
 
 
-def _rows(value: Value, rules: _Rules, what: str) -> list[Value]:
+def _rows(value: YamlValue, rules: _Rules, what: str) -> list[YamlValue]:
     if not isinstance(value.raw, list) or not all(isinstance(row.raw, dict) for row in value.raw):
         raise rules.fail(value.line, f"{what!r} must be a list of tables")
     return value.raw
 
 
-def _processes(value: Value, rules: _Rules) -> Value:
+def _processes(value: YamlValue, rules: _Rules) -> YamlValue:
     seen: set[str] = set()
     for row in _rows(value, rules, "processes"):
         kind = row.raw.get("type")
@@ -225,7 +225,7 @@ def _processes(value: Value, rules: _Rules) -> Value:
     return value
 
 
-def _sidecars(value: Value, rules: _Rules) -> Value:
+def _sidecars(value: YamlValue, rules: _Rules) -> YamlValue:
     for row in _rows(value, rules, "sidecars"):
         for key in ("name", "command"):
             one = row.raw.get(key)
@@ -243,7 +243,7 @@ def _sidecars(value: Value, rules: _Rules) -> Value:
     return value
 
 
-def _services(value: Value, rules: _Rules) -> Value:
+def _services(value: YamlValue, rules: _Rules) -> YamlValue:
     if not isinstance(value.raw, list):
         raise rules.fail(value.line, "'services' must be a list")
     for one in value.raw:
@@ -258,7 +258,7 @@ def _services(value: Value, rules: _Rules) -> Value:
     return value
 
 
-def _features(value: Value, rules: _Rules) -> Value:
+def _features(value: YamlValue, rules: _Rules) -> YamlValue:
     if not isinstance(value.raw, dict) or not value.raw:
         raise rules.fail(value.line, "'features' is a table of names with true or false")
     for key, one in value.raw.items():
@@ -268,23 +268,23 @@ def _features(value: Value, rules: _Rules) -> Value:
     return value
 
 
-def _metadata(value: Value, rules: _Rules) -> Value:
+def _metadata(value: YamlValue, rules: _Rules) -> YamlValue:
     """Labels and annotations with the limits of the documentation's page "Metadata"."""
     if value.raw is None:
         return value
     if not isinstance(value.raw, dict) or set(value.raw) - {"labels", "annotations"}:
         raise rules.fail(value.line, "'metadata' is a table with 'labels' and 'annotations'")
-    kept: dict[str, Value] = {}
+    kept: dict[str, YamlValue] = {}
     for part, table in value.raw.items():
         if table.raw is None:
             continue
         if not isinstance(table.raw, dict):
             raise rules.fail(table.line, f"'{part}' must be a table")
-        kept[part] = Value({key: _entry(key, one, part, rules) for key, one in table.raw.items()}, table.line)
-    return Value(kept, value.line)
+        kept[part] = YamlValue({key: _entry(key, one, part, rules) for key, one in table.raw.items()}, table.line)
+    return YamlValue(kept, value.line)
 
 
-def _entry(key: str, value: Value, part: str, rules: _Rules) -> Value:
+def _entry(key: str, value: YamlValue, part: str, rules: _Rules) -> YamlValue:
     found = _KEY.fullmatch(key)
     prefix = found["prefix"] if found else None
     if (
@@ -300,10 +300,10 @@ def _entry(key: str, value: Value, part: str, rules: _Rules) -> Value:
     if text is not None and (not _LABEL.fullmatch(text) if part == "labels" else len(text) > 5000):
         limit = "63 letters, digits, '-', '_' and '.'" if part == "labels" else "5000 characters"
         raise rules.fail(value.line, f"the value of {key!r} in {part} is more than {limit}")
-    return Value(text, value.line, text or "")
+    return YamlValue(text, value.line, text or "")
 
 
-def _routes(table: Mapping[str, Value], rules: _Rules) -> None:
+def _routes(table: Mapping[str, YamlValue], rules: _Rules) -> None:
     value = table.get("routes")
     if value is not None:
         for row in _rows(value, rules, "routes"):
@@ -325,11 +325,11 @@ def _is_route(text: str) -> bool:
     return (found["scheme"] or "").lower() in (("", "tcp") if found["port"] else ("", "http", "https"))
 
 
-def _is_on(table: Mapping[str, Value], key: str) -> bool:
+def _is_on(table: Mapping[str, YamlValue], key: str) -> bool:
     return key in table and table[key].raw is True
 
 
-_PARTS: dict[str, Callable[[Value, _Rules], Value]] = {
+_PARTS: dict[str, Callable[[YamlValue, _Rules], YamlValue]] = {
     "env": _env,
     "processes": _processes,
     "sidecars": _sidecars,

@@ -19,9 +19,9 @@ from ...net.session import Request, Response
 from ...text.redaction import Secrets
 from ..errors import LoginFailed, PlatformUnavailable, Rejected, TookTooLong
 from .login import PLATFORM
-from .settings import Settings
+from .settings import CfSettings
 from .uaa import Tokens
-from .wire import Answer, Unsent, Wire
+from .wire import ApiAnswer, CfWire, Unsent
 
 _UNDONE = (429, 503)
 _PASSING = (408, 429, 500, 502, 503, 504)
@@ -31,18 +31,18 @@ Body = Callable[[], Any]
 """Makes the body of one try: bytes, or an object that `requests` streams."""
 
 
-class Session:
+class CfSession:
     """One login's connection to the platform; use as a context manager. Safe to share between threads."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: CfSettings) -> None:
         self.settings = settings
         self.login = settings.login
         self.waiting = settings.waiting
         self.secrets = Secrets()
-        self._wire = Wire(settings)
+        self._wire = CfWire(settings)
         self._tokens = Tokens(self.login, self.secrets, self._wire, self.patiently)
 
-    def __enter__(self) -> Session:
+    def __enter__(self) -> CfSession:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -59,14 +59,14 @@ class Session:
         body: Body | None = None,
         headers: Mapping[str, str] | None = None,
         safe: bool = True,
-    ) -> Answer:
+    ) -> ApiAnswer:
         """One request to the API with the login's token; `what` names it in errors, as in "the upload".
 
         Raises Rejected for an answer that refuses, PlatformUnavailable when patience is at its end, LoginFailed, Cancelled.
         """
         url, token = self.login.api + path, ""
 
-        def act() -> Answer:
+        def act() -> ApiAnswer:
             nonlocal token
             token = self._tokens.header()
             given = {"Authorization": token, "Accept": "application/json", **(headers or {})}
@@ -80,7 +80,7 @@ class Session:
             raise self.refused(what, answer)
         return answer
 
-    def patiently(self, what: str, act: Callable[[], Answer], *, safe: bool = True) -> Answer:
+    def patiently(self, what: str, act: Callable[[], ApiAnswer], *, safe: bool = True) -> ApiAnswer:
         """The answer of `act`, tried again while it fails in a way that may pass. Raises PlatformUnavailable, Cancelled."""
         tries = Tries(self.waiting, self._stopping)
         while True:
@@ -101,7 +101,7 @@ class Session:
 
     # --- errors ------------------------------------------------------------------------------------------------
 
-    def refused(self, what: str, answer: Answer) -> StagerError:
+    def refused(self, what: str, answer: ApiAnswer) -> StagerError:
         """The error for an answer that says no."""
         if answer.status == 401:
             return LoginFailed(PLATFORM, self.reason(answer), "Log in again: cf login.", where=self.login.place)
@@ -113,7 +113,7 @@ class Session:
             hint = f"The login needs the role Space Developer in {self.login.org}/{self.login.space}."
         return Rejected(what, PLATFORM, self.reason(answer), hint, answer.status)
 
-    def reason(self, answer: Answer) -> str:
+    def reason(self, answer: ApiAnswer) -> str:
         """What an answer says is wrong, in one safe line: the details of v3 errors, else the status."""
         found = details(answer.document)
         return self.secrets.hide(found) if found else f"it answered {answer.status}"
@@ -166,7 +166,7 @@ class Session:
 
     def _receive(self, response: Response, what: str, take: Callable[[bytes], None], limit: int) -> None:
         if response.status != 200:
-            raise self.refused(what, Answer(response.status, {}, response.read(1 << 16)))
+            raise self.refused(what, ApiAnswer(response.status, {}, response.read(1 << 16)))
         size, total = 0, number(response.headers.get("Content-Length")) or 0
         for part in response.parts():
             self.check_cancelled()

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from ...model import Progress
 from ...net.indexes import Indexes
 from ...net.patience import Patience
-from .login import Login
+from .login import CfLogin
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting(Patience):
+class CfWaiting(Patience):
     """How long to wait, in seconds."""
 
     read: float = 60.0
@@ -27,11 +27,11 @@ class Waiting(Patience):
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class CfSettings:
     """A login, the machine's proxies and certificates, patience, and how to report and stop."""
 
-    login: Login
+    login: CfLogin
     network: Indexes = field(default_factory=Indexes)
-    waiting: Waiting = field(default_factory=Waiting)
+    waiting: CfWaiting = field(default_factory=CfWaiting)
     progress: Progress | None = None
     cancel: threading.Event | None = None

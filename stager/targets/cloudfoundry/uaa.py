@@ -15,17 +15,17 @@ from ...errors import StagerError
 from ...net.patience import host_of
 from ...text.redaction import Secrets
 from ..errors import LoginFailed
-from .login import PLATFORM, Login, refusal
-from .wire import Answer, Wire
+from .login import PLATFORM, CfLogin, refusal
+from .wire import ApiAnswer, CfWire
 
-Patiently = Callable[[str, Callable[[], Answer]], Answer]
+Patiently = Callable[[str, Callable[[], ApiAnswer]], ApiAnswer]
 """Does what is safe to repeat as often as patience allows; the text names it in errors."""
 
 
 class Tokens:
     """A login's access token, renewed on demand. Safe to share between threads."""
 
-    def __init__(self, login: Login, secrets: Secrets, wire: Wire, patiently: Patiently) -> None:
+    def __init__(self, login: CfLogin, secrets: Secrets, wire: CfWire, patiently: Patiently) -> None:
         self._login = login
         self._secrets = secrets
         self._wire = wire
@@ -68,7 +68,7 @@ class Tokens:
         elif self._login.password:
             yield {"grant_type": "password", "username": self._login.username, "password": self._login.password}
 
-    def _ask(self, form: Mapping[str, str]) -> Answer:
+    def _ask(self, form: Mapping[str, str]) -> ApiAnswer:
         basic = base64.b64encode(f"{self._login.client}:{self._login.client_secret}".encode()).decode()
         headers = {
             "Accept": "application/json",
@@ -97,7 +97,7 @@ class Tokens:
         self._access = f"bearer {access}"
         self._refresh = refresh or self._refresh
 
-    def _refused(self, answer: Answer) -> StagerError:
+    def _refused(self, answer: ApiAnswer) -> StagerError:
         document = answer.document if isinstance(answer.document, dict) else {}
         why = self._secrets.hide(str(document.get("error_description") or document.get("error") or ""))
         return self._error(why or f"UAA answered {answer.status}")

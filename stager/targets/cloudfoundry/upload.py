@@ -13,9 +13,9 @@ from ...digest import Digest
 from ...errors import Unreadable
 from ...store.errors import DigestMismatch
 from ..errors import PlatformUnavailable, Rejected
-from .api import Api, App, RemoteDroplet
+from .api import App, CloudController, RemoteDroplet
 from .login import PLATFORM
-from .wire import Answer
+from .wire import ApiAnswer
 
 _BOUNDARY = "----------------stager-droplet-f2a9c1d07b5e4836"
 _NAME = "droplet.tgz"
@@ -63,7 +63,9 @@ class Form:
         self._file.close()
 
 
-def upload(api: Api, app: App, path: str, digest: Digest, process_types: Mapping[str, str]) -> RemoteDroplet:
+def upload(
+    api: CloudController, app: App, path: str, digest: Digest, process_types: Mapping[str, str]
+) -> RemoteDroplet:
     """Create a droplet of the app, upload the file, wait until it is STAGED, and compare the platform's SHA-256 with ours.
 
     Raises Rejected, PlatformUnavailable, TookTooLong, Cancelled, and DigestMismatch when the platform holds other bytes.
@@ -81,7 +83,7 @@ def upload(api: Api, app: App, path: str, digest: Digest, process_types: Mapping
     raise PlatformUnavailable("the upload", "it kept failing")
 
 
-def _lost(api: Api, droplet: RemoteDroplet, error: Exception) -> bool:
+def _lost(api: CloudController, droplet: RemoteDroplet, error: Exception) -> bool:
     """Whether an attempt is lost, but another droplet may do: its bits expired, or never arrived."""
     if isinstance(error, Rejected) and error.data.get("status") == 404:
         return True
@@ -92,7 +94,7 @@ def _lost(api: Api, droplet: RemoteDroplet, error: Exception) -> bool:
     return state == "EXPIRED" or (state == "AWAITING_UPLOAD" and isinstance(error, PlatformUnavailable))
 
 
-def _send(api: Api, droplet: RemoteDroplet, path: str) -> None:
+def _send(api: CloudController, droplet: RemoteDroplet, path: str) -> None:
     session = api.session
     size = os.stat(path).st_size
     headers = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
@@ -116,7 +118,7 @@ def _send(api: Api, droplet: RemoteDroplet, path: str) -> None:
     _wait(api, answer)
 
 
-def _wait(api: Api, answer: Answer) -> None:
+def _wait(api: CloudController, answer: ApiAnswer) -> None:
     api.session.tell("waiting for the platform to check the upload")
     api.wait_for_job(answer, "the uploaded droplet")
 

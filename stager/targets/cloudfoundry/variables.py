@@ -11,15 +11,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ...errors import BadManifest, UsageError
-from .yamlvalues import Value, read
+from .yamlvalues import YamlValue, read
 
 _NAME = r"!?[-/.\w]+"
 _HOLE = re.compile(rf"\(\(({_NAME})\)\)")
 
 
-def collect(assignments: Sequence[str], files: Sequence[tuple[str, str]]) -> dict[str, Value]:
+def collect(assignments: Sequence[str], files: Sequence[tuple[str, str]]) -> dict[str, YamlValue]:
     """The variables of `NAME=VALUE` assignments and of (file, its text) pairs. Raises UsageError, BadManifest."""
-    found: dict[str, Value] = {}
+    found: dict[str, YamlValue] = {}
     for file, text in files:
         values = read(text, file)
         if not isinstance(values.raw, dict):
@@ -31,17 +31,17 @@ def collect(assignments: Sequence[str], files: Sequence[tuple[str, str]]) -> dic
             raise UsageError("--var takes NAME=VALUE", "Write it so: --var name=value.")
         found[name] = read(value, f"--var {name}")
         if value.strip() == "":
-            found[name] = Value(value, 1, value)
+            found[name] = YamlValue(value, 1, value)
     return found
 
 
-def texts(variables: Mapping[str, Value]) -> Iterator[str]:
+def texts(variables: Mapping[str, YamlValue]) -> Iterator[str]:
     """Every value in the variables as text, so that it can be kept secret."""
     for value in variables.values():
         yield from _texts(value)
 
 
-def _texts(value: Value) -> Iterator[str]:
+def _texts(value: YamlValue) -> Iterator[str]:
     if isinstance(value.raw, dict):
         for one in value.raw.values():
             yield from _texts(one)
@@ -53,7 +53,7 @@ def _texts(value: Value) -> Iterator[str]:
         yield str(value.raw)
 
 
-def fill(document: Value, variables: Mapping[str, Value], file: str) -> Value:
+def fill(document: YamlValue, variables: Mapping[str, YamlValue], file: str) -> YamlValue:
     """The document with every hole filled. Raises BadManifest that names all missing variables with their lines."""
     missing: dict[str, int] = {}
     filled = _fill(document, variables, file, missing)
@@ -64,15 +64,15 @@ def fill(document: Value, variables: Mapping[str, Value], file: str) -> Value:
     return filled
 
 
-def _fill(value: Value, variables: Mapping[str, Value], file: str, missing: dict[str, int]) -> Value:
+def _fill(value: YamlValue, variables: Mapping[str, YamlValue], file: str, missing: dict[str, int]) -> YamlValue:
     if isinstance(value.raw, dict):
         table = {
             _text(key, one.line, variables, file, missing): _fill(one, variables, file, missing)
             for key, one in value.raw.items()
         }
-        return Value(table, value.line)
+        return YamlValue(table, value.line)
     if isinstance(value.raw, list):
-        return Value([_fill(one, variables, file, missing) for one in value.raw], value.line)
+        return YamlValue([_fill(one, variables, file, missing) for one in value.raw], value.line)
     if not isinstance(value.raw, str) or "((" not in value.raw:
         return value
     whole = _HOLE.fullmatch(value.raw)
@@ -80,12 +80,12 @@ def _fill(value: Value, variables: Mapping[str, Value], file: str, missing: dict
         found = _find(whole[1], variables)
         if found is None:
             missing.setdefault(whole[1], value.line)
-        return value if found is None else Value(found.raw, value.line, found.written)
+        return value if found is None else YamlValue(found.raw, value.line, found.written)
     text = _text(value.raw, value.line, variables, file, missing)
-    return Value(text, value.line, text)
+    return YamlValue(text, value.line, text)
 
 
-def _text(text: str, line: int, variables: Mapping[str, Value], file: str, missing: dict[str, int]) -> str:
+def _text(text: str, line: int, variables: Mapping[str, YamlValue], file: str, missing: dict[str, int]) -> str:
     def put(hole: re.Match[str]) -> str:
         found = _find(hole[1], variables)
         if found is None:
@@ -99,7 +99,7 @@ def _text(text: str, line: int, variables: Mapping[str, Value], file: str, missi
     return _HOLE.sub(put, text)
 
 
-def _find(name: str, variables: Mapping[str, Value]) -> Value | None:
+def _find(name: str, variables: Mapping[str, YamlValue]) -> YamlValue | None:
     """The value of `a` or of `a.b.c`; a variable named with the dots wins."""
     name = name.removeprefix("!")
     if name in variables:
@@ -108,4 +108,4 @@ def _find(name: str, variables: Mapping[str, Value]) -> Value | None:
     found: Any = variables.get(first)
     for step in steps:
         found = found.raw.get(step) if found is not None and isinstance(found.raw, dict) else None
-    return found if isinstance(found, Value) else None
+    return found if isinstance(found, YamlValue) else None

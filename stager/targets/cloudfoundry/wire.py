@@ -9,20 +9,20 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ...fetching.errors import TooLarge
-from ...net.addresses import Refused
+from ...net.addresses import AddressRefused
 from ...net.indexes.origins import Origin
 from ...net.patience import Again, host_of
 from ...net.session import Request, Response, Session, Step
 from ...text import parsing
 from ..errors import PlatformUnavailable
-from .settings import Settings
+from .settings import CfSettings
 
 _LARGEST = 32 << 20
 """Bytes of an answer that is no droplet."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ApiAnswer:
     """A response: its status, headers and whole body."""
 
     status: int
@@ -47,10 +47,10 @@ class Unsent(Again):
     """A failure before anything reached the server."""
 
 
-class Wire:
+class CfWire:
     """Connections that are kept open. Safe to share between threads."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: CfSettings) -> None:
         login, cancel = settings.login, settings.cancel
         self._own = frozenset(Origin.of(url) for url in (login.api, login.uaa) if url)
         self._network = replace(settings.network, trusted=self._own)
@@ -61,12 +61,12 @@ class Wire:
         """Close the connections."""
         self._http.close()
 
-    def once(self, method: str, url: str, headers: Mapping[str, str], body: Any = None) -> Answer:
+    def once(self, method: str, url: str, headers: Mapping[str, str], body: Any = None) -> ApiAnswer:
         """One try of one request, redirects not followed. Raises Again, and what trying again would not mend."""
         sent = Request(method, url, headers, None if body is None else lambda: body, len(body or b""))
         try:
             with self.response(sent) as response:
-                return Answer(response.status, dict(response.headers), _whole(response))
+                return ApiAnswer(response.status, dict(response.headers), _whole(response))
         finally:
             if hasattr(body, "close"):
                 body.close()
@@ -80,7 +80,7 @@ class Wire:
         except Again as problem:
             unsent = problem.cause.startswith(("no connection", "the name"))
             raise (Unsent(problem.cause) if unsent else problem) from None
-        except Refused as refused:
+        except AddressRefused as refused:
             raise PlatformUnavailable(
                 f"the connection to {host_of(request.url)}", str(refused), _hint(refused)
             ) from None
@@ -89,9 +89,9 @@ class Wire:
         """The headers for a step of a download: what a redirect leads to gets none. Raises Refused."""
         why = self._network.refusal(url)
         if why:
-            raise Refused(f"it redirects to a place that is refused: {why}")
+            raise AddressRefused(f"it redirects to a place that is refused: {why}")
         if urlsplit(first).scheme == "https" and urlsplit(url).scheme != "https":
-            raise Refused("it redirects from https to http")
+            raise AddressRefused("it redirects from https to http")
         return headers if url == first else {}
 
 
@@ -105,5 +105,5 @@ def _whole(response: Response) -> bytes:
     return b"".join(parts)
 
 
-def _hint(refused: Refused) -> str:
+def _hint(refused: AddressRefused) -> str:
     return "Correct SSL_CERT_FILE, or the platform's certificate." if "TLS" in str(refused) else ""

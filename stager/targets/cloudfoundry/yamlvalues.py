@@ -22,7 +22,7 @@ _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9_]*)|0x[0-9a-fA-F]+|0o?[0-7]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
+class YamlValue:
     """A value of a document: `raw` is None, a bool, int, float or str; or a dict of str to Value, or a list of Values."""
 
     raw: Any
@@ -37,7 +37,7 @@ class Value:
         return [one.plain() for one in self.raw] if isinstance(self.raw, list) else self.raw
 
 
-def read(text: str, file: str) -> Value:
+def read(text: str, file: str) -> YamlValue:
     """Read one YAML document. Raises BadManifest with the line for what is none, and for tags and duplicate keys."""
     if line := bracketed(text):
         raise BadManifest(file, "nested too deeply", line=line)
@@ -49,7 +49,7 @@ def read(text: str, file: str) -> Value:
         raise BadManifest(file, f"not valid YAML: {error.problem or error.context}", line=line) from None
     except (yaml.YAMLError, RecursionError, ValueError):
         raise BadManifest(file, "not valid YAML") from None
-    return Value({}, 1) if node is None else _Reader(file).value(node, 0)
+    return YamlValue({}, 1) if node is None else _Reader(file).value(node, 0)
 
 
 def _composed(text: str) -> Any:
@@ -74,16 +74,16 @@ class _Reader:
     def fail(self, node: Any, why: str) -> BadManifest:
         return BadManifest(self.file, why, line=node.start_mark.line + 1)
 
-    def value(self, node: Any, depth: int) -> Value:
+    def value(self, node: Any, depth: int) -> YamlValue:
         self.count += 1
         if self.count > _MOST or depth > _DEPTH:
             raise self.fail(node, "its aliases make it too large, or it is nested too deeply")
         line = node.start_mark.line + 1
         if isinstance(node, yaml.ScalarNode):
-            return Value(self.scalar(node), line, self.text(node))
+            return YamlValue(self.scalar(node), line, self.text(node))
         if isinstance(node, yaml.SequenceNode):
-            return Value([self.value(one, depth + 1) for one in node.value], line)
-        return Value(self.table(node, depth), line)
+            return YamlValue([self.value(one, depth + 1) for one in node.value], line)
+        return YamlValue(self.table(node, depth), line)
 
     def scalar(self, node: Any) -> Any:
         text = self.text(node)
@@ -109,9 +109,9 @@ class _Reader:
         except UnicodeDecodeError:
             raise self.fail(node, "it holds half a sign (a lone surrogate)") from None
 
-    def table(self, node: Any, depth: int) -> dict[str, Value]:
-        found: dict[str, Value] = {}
-        merged: dict[str, Value] = {}
+    def table(self, node: Any, depth: int) -> dict[str, YamlValue]:
+        found: dict[str, YamlValue] = {}
+        merged: dict[str, YamlValue] = {}
         for key, one in node.value:
             if key.tag == _MERGE:
                 for given in self.merges(one, depth):
@@ -123,10 +123,10 @@ class _Reader:
             if name in found:
                 raise self.fail(key, f"{name!r} is given twice")
             read = self.value(one, depth + 1)
-            found[name] = Value(read.raw, key.start_mark.line + 1, read.written)
+            found[name] = YamlValue(read.raw, key.start_mark.line + 1, read.written)
         return {**merged, **found}
 
-    def merges(self, node: Any, depth: int) -> list[dict[str, Value]]:
+    def merges(self, node: Any, depth: int) -> list[dict[str, YamlValue]]:
         """The tables that a merge key (`<<`) brings; the first wins over later ones."""
         value = self.value(node, depth + 1)
         tables = value.raw if isinstance(value.raw, list) else [value]

@@ -69,7 +69,7 @@ _UNTOUCHED = ("min_version", "description", "stackato")
 
 
 @dataclass(frozen=True, slots=True)
-class Imported:
+class ImportedStackato:
     """The files that say the same for stager, by name, and remarks."""
 
     files: Mapping[str, str]
@@ -89,7 +89,7 @@ class _Reading:
         self.refused.append((self.document.line(node.path) or 0, key or node.path, why))
 
 
-def import_app(folder: str) -> Imported:
+def import_app(folder: str) -> ImportedStackato:
     """Read the `stackato.yml` of an app's folder and write what it means beside it.
 
     Nothing is written unless everything can be. Raises NotImportable with all that cannot be honoured, BadManifest,
@@ -109,14 +109,14 @@ def import_app(folder: str) -> Imported:
     return found
 
 
-def convert(text: str) -> Imported:
+def convert(text: str) -> ImportedStackato:
     """What a `stackato.yml` means for stager. Raises NotImportable with everything that cannot be honoured, BadManifest."""
     reading = _Reading(parse(text, NAME, _bad))
     for key, node in _keys(reading):
         _READERS.get(key, _other)(reading, node)
     if reading.refused:
         raise NotImportable(NAME, sorted(reading.refused))
-    return Imported(_files(reading), tuple(reading.notes))
+    return ImportedStackato(_files(reading), tuple(reading.notes))
 
 
 def _bad(file: str, why: str, line: int | None) -> StagerError:

@@ -13,14 +13,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from ...net.addresses import Refused
+from ...net.addresses import AddressRefused
 from ...net.indexes.origins import Origin
 from ...net.patience import Again, Patience, Tries, again, host_of, sleep
 from ...net.session import Request, Response, Session
 from ...text import parsing
 from ...text.redaction import Secrets
 from ..errors import LoginFailed, PlatformUnavailable, Rejected
-from .login import Login, secure
+from .login import HerokuLogin, secure
 
 if TYPE_CHECKING:
     from ...net.indexes import Indexes
@@ -49,12 +49,12 @@ class Expired(Exception):
     """A handed-out address that no longer accepts what it was made for."""
 
 
-class Api:
+class HerokuApi:
     """A connection to the API. `patience` says how often and how long to try."""
 
     def __init__(
         self,
-        login: Login,
+        login: HerokuLogin,
         indexes: Indexes,
         patience: Patience | None = None,
         stopping: Callable[[], bool] = lambda: False,
@@ -98,7 +98,7 @@ class Api:
                 why = tries.another(problem)
                 if why:
                     raise PlatformUnavailable(what, why) from None
-            except Refused as refused:
+            except AddressRefused as refused:
                 raise PlatformUnavailable(what, str(refused), "Correct the proxy or certificate settings.") from None
 
     def _ask(
@@ -193,7 +193,7 @@ class Api:
                 if response.status == 200:
                     for part in response.parts():
                         yield part.decode("utf-8", "replace")
-        except (Again, Refused):
+        except (Again, AddressRefused):
             return
 
     def sleep(self, seconds: float) -> None:

@@ -11,7 +11,7 @@ from ...errors import UsageError
 from ...facts import platforms, stacks
 from ...text.typed import Node
 from ..errors import PlatformUnavailable, Unfit
-from .api import Api
+from .api import HerokuApi
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{1,29}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -29,7 +29,7 @@ class Slug:
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
+class HerokuRelease:
     """A release of an app: `status` is `pending`, `succeeded` or `failed`; `slug` the id of what it runs, or empty."""
 
     id: str
@@ -57,7 +57,7 @@ def checked_slug(slug: str) -> str:
 
 
 def check_fits(
-    api: Api,
+    api: HerokuApi,
     app: str,
     stack: str,
     what: str,
@@ -103,14 +103,14 @@ def _check_other(
         raise Unfit(what, app, f"it is for stack {stack}, and {app} is on {wanted}", hint)
 
 
-def current(api: Api, app: str) -> Release | None:
+def current(api: HerokuApi, app: str) -> HerokuRelease | None:
     """The app's newest release; None when it has none."""
     newest = {"Range": "version ..; order=desc, max=1"}
     rows = list(node(api.get(f"looking at {app}'s releases", "apps", app, "releases", headers=newest), "releases"))
     return release_of(rows[0]) if rows else None
 
 
-def slug(api: Api, app: str, slug_id: str) -> Slug:
+def slug(api: HerokuApi, app: str, slug_id: str) -> Slug:
     """A slug of an app by its id."""
     found = node(api.get(f"looking at slug {slug_id}", "apps", app, "slugs", slug_id), "a slug")
     return Slug(
@@ -121,11 +121,11 @@ def slug(api: Api, app: str, slug_id: str) -> Slug:
     )
 
 
-def release_of(found: Node) -> Release:
+def release_of(found: Node) -> HerokuRelease:
     """A release from the API's description."""
     inner = found.get("slug")
     slug_id = inner.str("id") if inner is not None and inner.value is not None else ""
-    return Release(
+    return HerokuRelease(
         found.str("id"), found.int("version"), found.str("status"), slug_id, _text(found, "output_stream_url")
     )
 

@@ -18,7 +18,7 @@ from ...formats import tar
 from ...formats.gunzip import gunzipped
 from ...store.errors import DigestMismatch
 from ..envelopes import Gzip, publishing
-from ..record import Deployment, Exported, Held, Options, Platform
+from ..record import DeployRequest, Exported, HeldDroplet, Options, Platform
 
 if TYPE_CHECKING:
     from ...store import Store
@@ -49,26 +49,28 @@ def layers(path: str) -> tuple[str, ...]:
     return layer_ids(gunzipped(whole.parts(path), path), path)
 
 
-def deploy(droplet: DropletFile, where: str, context: Deployment) -> Held:
+def deploy(droplet: DropletFile, where: str, context: DeployRequest) -> HeldDroplet:
     """Release it on an app; the slug that runs states its SHA-256, and that slug's layers are read back from the file."""
     from ...net.indexes import Indexes
     from . import apps
-    from .api import Api
+    from .api import HerokuApi
     from .login import find
-    from .push import Offer, Waiting, push
+    from .push import ReleaseWaiting, SlugUpload, push
 
     network = Indexes.from_environment(context.environ, home=context.home)
     stopping = context.cancel.is_set if context.cancel is not None else never
-    api = Api(find(context.environ, context.home), network, stopping=stopping)
+    api = HerokuApi(find(context.environ, context.home), network, stopping=stopping)
     with temporary.folder("slug") as folder:
         made = export(droplet, os.path.join(folder, "slug.tgz"))
-        offer = Offer.of(made.path, made.size, made.digest, droplet.digest, droplet.launch)
-        live = push(api, where, offer, Waiting(), any_stack=context.any_stack, targets=context.targets)
+        offer = SlugUpload.of(made.path, made.size, made.digest, droplet.digest, droplet.launch)
+        live = push(api, where, offer, ReleaseWaiting(), any_stack=context.any_stack, targets=context.targets)
         running = apps.slug(api, where, live.slug)
         if running.checksum != offer.checksum:
             raise DigestMismatch(f"heroku={where}", offer.checksum, running.checksum or "no checksum")
         held = layers(made.path)
-    return Held(f"{live.app} v{live.version}", held, "the app's slug has the checksum of the one with these layers")
+    return HeldDroplet(
+        f"{live.app} v{live.version}", held, "the app's slug has the checksum of the one with these layers"
+    )
 
 
 HEROKU = Platform("heroku", "write a Heroku slug", Options, export, layers, "slug.tgz", deploy)

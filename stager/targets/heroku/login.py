@@ -21,7 +21,7 @@ _HINT = "Run 'heroku login', or set HEROKU_API_KEY to the output of 'heroku auth
 
 
 @dataclass(frozen=True, slots=True)
-class Login:
+class HerokuLogin:
     """An API's address without a final slash, and the token for it."""
 
     api: str
@@ -30,14 +30,14 @@ class Login:
     """Where the token comes from, for people."""
 
 
-def find(environ: Mapping[str, str], home: str) -> Login:
+def find(environ: Mapping[str, str], home: str) -> HerokuLogin:
     """The login that the environment or the home folder holds. Raises LoginFailed."""
     api = address(environ.get("HEROKU_HOST", ""))
     key = environ.get("HEROKU_API_KEY", "").strip()
     if key:
-        return Login(api, _usable(key, "HEROKU_API_KEY"), "HEROKU_API_KEY")
+        return HerokuLogin(api, _usable(key, "HEROKU_API_KEY"), "HEROKU_API_KEY")
     path = f"{home}/.netrc"
-    return Login(api, _usable(_password(path, api), path), path)
+    return HerokuLogin(api, _usable(_password(path, api), path), path)
 
 
 def address(host: str) -> str:

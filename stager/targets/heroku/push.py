@@ -16,8 +16,8 @@ from ...droplet.launch import LaunchInfo
 from ...fetching.errors import TooLarge
 from ...store.errors import DigestMismatch
 from ..errors import DeployFailed, PlatformUnavailable, Rejected, TookTooLong
-from .api import Api, Expired, Unsure
-from .apps import Release, check_fits, checked_name, checked_slug, current, node, release_of
+from .api import Expired, HerokuApi, Unsure
+from .apps import HerokuRelease, check_fits, checked_name, checked_slug, current, node, release_of
 from .apps import slug as read_slug
 
 LIMIT = 500 << 20
@@ -31,7 +31,7 @@ TRIES = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class SlugUpload:
     """What is pushed: the slug file, its size and hex SHA-256, and what the droplet says of it."""
 
     path: str
@@ -47,7 +47,7 @@ class Offer:
     """The lowest that the droplet's files run with."""
 
     @classmethod
-    def of(cls, path: str, size: int, digest: Digest, droplet: str, launch: LaunchInfo, commit: str = "") -> Offer:
+    def of(cls, path: str, size: int, digest: Digest, droplet: str, launch: LaunchInfo, commit: str = "") -> SlugUpload:
         """The offer of the slug file at `path`, for a droplet with this digest and `launch.json`."""
         return cls(
             path=path,
@@ -78,7 +78,7 @@ class Live:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class ReleaseWaiting:
     """How to wait for a release phase: at most so many seconds between looks and in all, and what gets its output."""
 
     pause: float = 2.0
@@ -104,10 +104,10 @@ def weigh(
 
 
 def push(
-    api: Api,
+    api: HerokuApi,
     app: str,
-    offer: Offer,
-    waiting: Waiting | None = None,
+    offer: SlugUpload,
+    waiting: ReleaseWaiting | None = None,
     *,
     any_stack: bool = False,
     targets: Sequence[str] = ("heroku",),
@@ -126,10 +126,10 @@ def push(
     if before and before.slug and before.status == "succeeded" and _same(api, app, before.slug, offer):
         return Live(app, before.slug, before.version, changed=False)
     slug_id = deliver(api, app, offer)
-    return _go_live(api, app, slug_id, f"droplet {offer.droplet}", before, waiting or Waiting())
+    return _go_live(api, app, slug_id, f"droplet {offer.droplet}", before, waiting or ReleaseWaiting())
 
 
-def _same(api: Api, app: str, slug_id: str, offer: Offer) -> bool:
+def _same(api: HerokuApi, app: str, slug_id: str, offer: SlugUpload) -> bool:
     found = read_slug(api, app, slug_id)
     return (found.checksum.lower(), found.stack, found.processes) == (
         offer.checksum.lower(),
@@ -138,7 +138,7 @@ def _same(api: Api, app: str, slug_id: str, offer: Offer) -> bool:
     )
 
 
-def deliver(api: Api, app: str, offer: Offer) -> str:
+def deliver(api: HerokuApi, app: str, offer: SlugUpload) -> str:
     """Create a slug of the app and upload its bytes; the slug's id. An address that expires is asked for again."""
     body: dict[str, object] = {
         "process_types": dict(offer.processes),
@@ -163,7 +163,13 @@ def deliver(api: Api, app: str, offer: Offer) -> str:
 
 
 def promote(
-    api: Api, source: str, target: str, slug_id: str = "", waiting: Waiting | None = None, *, any_stack: bool = False
+    api: HerokuApi,
+    source: str,
+    target: str,
+    slug_id: str = "",
+    waiting: ReleaseWaiting | None = None,
+    *,
+    any_stack: bool = False,
 ) -> Live:
     """Release a slug of one app, its current one unless an id is given, on another app; nothing is uploaded."""
     checked_name(source)
@@ -178,10 +184,12 @@ def promote(
     before = current(api, target)
     if before and before.slug == found.id and before.status == "succeeded":
         return Live(target, found.id, before.version, changed=False)
-    return _go_live(api, target, found.id, f"slug of {source}", before, waiting or Waiting())
+    return _go_live(api, target, found.id, f"slug of {source}", before, waiting or ReleaseWaiting())
 
 
-def _go_live(api: Api, app: str, slug_id: str, about: str, before: Release | None, waiting: Waiting) -> Live:
+def _go_live(
+    api: HerokuApi, app: str, slug_id: str, about: str, before: HerokuRelease | None, waiting: ReleaseWaiting
+) -> Live:
     release = _released(api, app, {"slug": slug_id, "description": about}, before)
     done = _settled(api, app, release, waiting)
     if done.status == "failed":
@@ -192,7 +200,7 @@ def _go_live(api: Api, app: str, slug_id: str, about: str, before: Release | Non
     return Live(app, slug_id, done.version, changed=True)
 
 
-def _released(api: Api, app: str, body: Mapping[str, object], before: Release | None) -> Release:
+def _released(api: HerokuApi, app: str, body: Mapping[str, object], before: HerokuRelease | None) -> HerokuRelease:
     """Ask for a release; a lost answer is looked for among the app's releases before asking again."""
     for _ in range(TRIES):
         try:
@@ -205,7 +213,7 @@ def _released(api: Api, app: str, body: Mapping[str, object], before: Release | 
     raise PlatformUnavailable("the release", cause)
 
 
-def _settled(api: Api, app: str, release: Release, waiting: Waiting) -> Release:
+def _settled(api: HerokuApi, app: str, release: HerokuRelease, waiting: ReleaseWaiting) -> HerokuRelease:
     """Wait while a release is pending, which it is as long as its release phase runs."""
     deadline, pause = time.monotonic() + waiting.longest, waiting.pause / 16
     if release.status == "pending" and release.output and waiting.output:

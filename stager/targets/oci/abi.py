@@ -19,11 +19,11 @@ from ...digest import key_of
 from ...errors import CannotWrite
 from ...formats import elf
 from ...formats.errors import BadArchive
-from ...formats.tar_reader import Entry, read_entries
+from ...formats.tar_reader import TarEntry, read_entries
 from ...store import Store
 from ...text import resources
 from ..errors import BadImage
-from .compose import Base
+from .compose import ImageBase
 from .errors import WrongArchitecture, WrongBase
 from .image import Blob
 from .inflating import plain
@@ -39,7 +39,7 @@ _MEMO = "abi/1"
 
 
 @dataclass(slots=True)
-class Facts:
+class LayerAbi:
     """What one layer holds, as far as the loader cares; JSON-able by `record`.
 
     `files`: path → [machine, soname, needed, versions asked for, versions defined, interpreter]; `links`: path → target;
@@ -55,12 +55,12 @@ class Facts:
         return {"files": self.files, "links": self.links, "gone": self.gone}
 
 
-def of_layer(layer: Blob, store: Store | None) -> Facts:
+def of_layer(layer: Blob, store: Store | None) -> LayerAbi:
     """The facts of a layer, remembered by its diffID. Raises BadImage for a layer that is no tar."""
     key = key_of(_MEMO, layer.diff_id)
     memo = store.recall("abi", key) if store else None
     if isinstance(memo, dict):
-        return Facts(**memo)
+        return LayerAbi(**memo)
     try:
         facts = scan(plain(layer), layer.digest)
     except BadArchive as problem:
@@ -91,9 +91,9 @@ class _Start(list[bytes]):
             super().append(part)
 
 
-def scan(tar: Iterable[bytes], label: str) -> Facts:
+def scan(tar: Iterable[bytes], label: str) -> LayerAbi:
     """The facts of a layer's uncompressed tar. Raises BadArchive for what is no tar."""
-    facts, contents = Facts(), _Contents()
+    facts, contents = LayerAbi(), _Contents()
     for entry in read_entries(tar, label, contents=False, keep=contents):
         path = _clean(entry.name)
         folder, _, name = path.rpartition("/")
@@ -113,7 +113,7 @@ def _clean(name: str) -> str:
     return os.path.normpath(name).lstrip("/")
 
 
-def _facts(entry: Entry, contents: _Contents) -> list[Any] | None:
+def _facts(entry: TarEntry, contents: _Contents) -> list[Any] | None:
     data = b"".join(contents.parts) if entry.kind == "file" and entry.size else b""
     if not elf.is_elf(data):
         return None
@@ -145,7 +145,7 @@ def defined_versions(data: bytes, label: str) -> Iterator[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class AbiOffer:
     """What a base offers a process: names of libraries, the versions they define, and its machine's architecture."""
 
     libraries: frozenset[str]
@@ -160,7 +160,7 @@ class Offer:
         return f"{best[0]}.{best[1]}" if best else ""
 
 
-def offer(layers: Sequence[Blob], store: Store | None) -> Offer:
+def offer(layers: Sequence[Blob], store: Store | None) -> AbiOffer:
     """What a base's layers offer together, later ones lying over earlier ones."""
     files: dict[str, list[Any]] = {}
     links: dict[str, str] = {}
@@ -183,7 +183,7 @@ def _remove(table: dict[str, Any], path: str) -> None:
         del table[name]
 
 
-def _offered(files: dict[str, list[Any]], links: dict[str, str]) -> Offer:
+def _offered(files: dict[str, list[Any]], links: dict[str, str]) -> AbiOffer:
     libraries = {path: row for path, row in files.items() if _FOLDERS.fullmatch(path)}
     names = {path.rpartition("/")[2] for path in libraries} | {row[1] for row in libraries.values() if row[1]}
     for path, target in links.items():
@@ -192,14 +192,14 @@ def _offered(files: dict[str, list[Any]], links: dict[str, str]) -> Offer:
     versions = {version for row in libraries.values() for version in row[4]}
     machines = {row[0] for row in libraries.values() if row[1] == "libc.so.6" or row[1].startswith("ld-linux")}
     known = sorted(_ARCHITECTURES[machine] for machine in machines & _ARCHITECTURES.keys())
-    return Offer(frozenset(names), frozenset(versions), known[0] if len(known) == 1 else "")
+    return AbiOffer(frozenset(names), frozenset(versions), known[0] if len(known) == 1 else "")
 
 
 Missing = list[tuple[str, list[str]]]
 """(what is missing, the droplet's files that need it), sorted."""
 
 
-def missing(layers: Sequence[Blob], architecture: str, given: Offer, store: Store | None) -> Missing:
+def missing(layers: Sequence[Blob], architecture: str, given: AbiOffer, store: Store | None) -> Missing:
     """What the droplet's layers need and neither bring themselves nor find in the base."""
     files: dict[str, list[Any]] = {}
     names: set[str] = set()
@@ -227,7 +227,7 @@ def _wants(row: list[Any], names: Iterable[str], versions: set[str]) -> Iterator
 
 
 def check(
-    base: Base, layers: Sequence[Blob], architecture: str, store: Store | None, allowed: Sequence[str] = ()
+    base: ImageBase, layers: Sequence[Blob], architecture: str, store: Store | None, allowed: Sequence[str] = ()
 ) -> tuple[str, ...]:
     """Raise WrongBase when the droplet's `layers` need what the base does not have; remarks otherwise.
 

@@ -19,7 +19,7 @@ from ...store import Store
 from ..errors import BadImage
 from ..record import Options, option
 from . import abi
-from .compose import LAYER, Base
+from .compose import LAYER, ImageBase
 from .errors import WrongArchitecture
 from .image import Blob
 from .inflating import gunzip
@@ -54,7 +54,7 @@ class BaseOptions(Options):
 
 def choose(
     stack: str, architecture: str, options: BaseOptions, keep: ExitStack, store: Store | None = None
-) -> tuple[Base, tuple[str, ...]]:
+) -> tuple[ImageBase, tuple[str, ...]]:
     """The base that `options` name, for an architecture, and remarks about it; `keep` closes what it is read from.
 
     Raises UsageError, NotBuilt, BadImage, DigestMismatch, WrongArchitecture.
@@ -67,11 +67,11 @@ def choose(
 
 def _chosen(
     stack: str, architecture: str, wanted: str, root: str, keep: ExitStack, store: Store | None
-) -> tuple[Base, tuple[str, ...]]:
+) -> tuple[ImageBase, tuple[str, ...]]:
     if root:
         return of_root(root, keep, store), ()
     if wanted == SCRATCH:
-        return Base(SCRATCH, ""), (NOTE,)
+        return ImageBase(SCRATCH, ""), (NOTE,)
     if "@" in wanted:
         path, _, digest = wanted.rpartition("@")
         return of_image(path, digest, architecture, keep), ()
@@ -84,7 +84,7 @@ def _chosen(
     try:
         return of_stack(stack, architecture, store), ()
     except (NotBuilt, LockMissing, UsageError):  # nobody asked for it: the image just goes without
-        return Base(SCRATCH, ""), (NOTE,)
+        return ImageBase(SCRATCH, ""), (NOTE,)
 
 
 def _unnamed(path: str, stacks: Sequence[str], architecture: str, keep: ExitStack) -> UsageError:
@@ -99,7 +99,7 @@ def _unnamed(path: str, stacks: Sequence[str], architecture: str, keep: ExitStac
 # --- images ----------------------------------------------------------------------------------------------------
 
 
-def of_image(path: str, digest: str, architecture: str, keep: ExitStack) -> Base:
+def of_image(path: str, digest: str, architecture: str, keep: ExitStack) -> ImageBase:
     """A base from a layout folder, its archive, or an archive of `docker save`. Raises BadImage, DigestMismatch."""
     if not digest.startswith("sha256:") or len(digest) != 71 or digest[7:].strip("0123456789abcdef"):
         raise UsageError(f"{digest!r} is no digest", "Write FILE@sha256: and 64 hexadecimal digits.")
@@ -110,7 +110,7 @@ def of_image(path: str, digest: str, architecture: str, keep: ExitStack) -> Base
     return _base(path, fitting[0])
 
 
-def of_stack(stack: str, architecture: str, store: Store | None) -> Base:
+def of_stack(stack: str, architecture: str, store: Store | None) -> ImageBase:
     """The stack's own base image in the store. Raises NotBuilt, and whatever its definition or lock is refused for."""
     from ...stacks.image import base_image
 
@@ -122,10 +122,10 @@ def of_stack(stack: str, architecture: str, store: Store | None) -> Base:
     return _base(stack, Found(made.manifest, config, layers, {}))
 
 
-def _base(path: str, found: Found) -> Base:
+def _base(path: str, found: Found) -> ImageBase:
     settings = found.settings
     env = settings.strings("Env") if settings.value and settings.value.get("Env") else []
-    return Base(
+    return ImageBase(
         path,
         found.architecture,
         found.reference,
@@ -150,7 +150,7 @@ def _history(found: Found) -> Iterator[Mapping[str, Any]]:
 # --- plain roots -----------------------------------------------------------------------------------------------
 
 
-def of_root(path: str, keep: ExitStack, store: Store | None = None) -> Base:
+def of_root(path: str, keep: ExitStack, store: Store | None = None) -> ImageBase:
     """A base from the tar of a root filesystem: its very bytes, compressed as everything of stager is.
 
     The compressed layer is kept in the store, so that it is made once. Raises BadImage for what is no tar, Unreadable.
@@ -171,7 +171,7 @@ def of_root(path: str, keep: ExitStack, store: Store | None = None) -> Base:
             path, f"it is no root filesystem: {problem.message}", "Give the tar of a root, as mmdebstrap writes it."
         ) from None
     history = ({"created": CREATED, "created_by": "stager: root filesystem"},)
-    return Base(path, architecture, layers=(layer,), history=history)
+    return ImageBase(path, architecture, layers=(layer,), history=history)
 
 
 def _tar(path: str) -> Iterator[bytes]:

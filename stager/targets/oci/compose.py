@@ -24,7 +24,7 @@ USER = "2000:0"
 
 
 @dataclass(frozen=True, slots=True)
-class Base:
+class ImageBase:
     """What lies below the droplet's layers. `name` is for people and never written; `digest` is its manifest's.
 
     All but `name` and `architecture` are empty for `scratch`; a plain root has no `digest`.
@@ -84,7 +84,7 @@ def _own_layer(droplet: DropletFile, layer: Layer) -> Blob:
     return Blob(layer.digest, layer.size, LAYER + "+gzip", lambda: droplet.blob(layer), layer.diff_id)
 
 
-def compose(recipe: Recipe, own: Sequence[Blob], base: Base) -> Composed:
+def compose(recipe: Recipe, own: Sequence[Blob], base: ImageBase) -> Composed:
     """The image of the droplet's layers `own`, given in the droplet's order, on a base."""
     layers = (*base.layers, *(own[place] for place in image_order(recipe.names)))
     config = Blob.of(canonical(_config(recipe, layers, base)), CONFIG)
@@ -108,7 +108,7 @@ def shipment(images: Sequence[Composed]) -> Shipment:
     return Shipment(tuple(ordered), Image.of(canonical(index), (), INDEX, tuple(image.image for image in ordered)))
 
 
-def _config(recipe: Recipe, layers: Sequence[Blob], base: Base) -> dict[str, Any]:
+def _config(recipe: Recipe, layers: Sequence[Blob], base: ImageBase) -> dict[str, Any]:
     found = {
         "architecture": recipe.architecture,
         "os": "linux",
@@ -120,7 +120,7 @@ def _config(recipe: Recipe, layers: Sequence[Blob], base: Base) -> dict[str, Any
     return {**found, "variant": base.variant} if base.variant else found
 
 
-def _settings(recipe: Recipe, base: Base) -> dict[str, Any]:
+def _settings(recipe: Recipe, base: ImageBase) -> dict[str, Any]:
     settings: dict[str, Any] = {
         "User": USER,
         "WorkingDir": HOME,

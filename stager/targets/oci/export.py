@@ -12,7 +12,7 @@ from ...digest import Digest
 from ...droplet.reader import DropletFile
 from ...errors import UsageError
 from ...files.writing import final, never
-from ..record import Deployment, Exported, Held, Platform, option
+from ..record import DeployRequest, Exported, HeldDroplet, Platform, option
 from . import abi, base
 from .compose import Composed, Shipment, compose, own_layers, shipment
 from .labels import PORT, droplet_order, read_recipe, recipe_of
@@ -125,7 +125,7 @@ def layers(path: str) -> tuple[str, ...]:
         return tuple(layer.diff_id for layer in own_of(found, recipe, path))
 
 
-def deploy(droplet: DropletFile, where: str, context: Deployment) -> Held:
+def deploy(droplet: DropletFile, where: str, context: DeployRequest) -> HeldDroplet:
     """Push the image; its manifest is read back and must name the droplet's own blobs, in an image's order."""
     from .registry.access import Access
     from .registry.client import connect
@@ -143,7 +143,7 @@ def deploy(droplet: DropletFile, where: str, context: Deployment) -> Held:
     ids: dict[str, str] = {layer.digest: layer.diff_id for layer in droplet.layers}
     there = [str(ids[digest]) for digest in blobs if digest in ids]
     held = droplet_order(there, [layer.name for layer in droplet.layers], [str(one) for one in ids.values()])
-    return Held(pushed.reference, held, "the registry's manifest names the droplet's own blobs")
+    return HeldDroplet(pushed.reference, held, "the registry's manifest names the droplet's own blobs")
 
 
 OCI = Platform("oci", "write an OCI image", OciOptions, export, layers, "image.tar", deploy, parse)

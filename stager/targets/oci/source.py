@@ -26,7 +26,7 @@ from ...text.typed import Node
 from ..errors import BadImage
 from .compose import LAYER
 from .image import Blob
-from .registry.descriptors import INDEXES, LARGEST, Descriptor, Manifest, check, read_manifest
+from .registry.descriptors import INDEXES, LARGEST, Descriptor, ImageManifest, check, read_manifest
 
 _BUFFER = 1 << 20
 _DEEPEST = 4
@@ -240,7 +240,7 @@ def _below(source: Source, row: Descriptor, depth: int) -> Iterator[Found]:
         yield _image(source, manifest, row.annotations)
 
 
-def _image(source: Source, manifest: Manifest, named: Mapping[str, str]) -> Found:
+def _image(source: Source, manifest: ImageManifest, named: Mapping[str, str]) -> Found:
     first, *rest = manifest.blobs
     config = document(source.blob(first.digest), f"{source.name}: {first.digest}")
     ids = _diff_ids(config, len(rest))

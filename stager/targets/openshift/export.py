@@ -30,7 +30,7 @@ from ...store import Store
 from ..oci import export as oci
 from ..oci.layout import write_layout
 from ..record import Exported, Platform, option
-from .kubernetes import Wishes, manifests, named, yaml_text
+from .kubernetes import ManifestOptions, manifests, named, yaml_text
 
 _OTHERS = "something that 'stager export openshift' did not write is there"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -117,9 +117,11 @@ def _write(folder: str, documents: Mapping[str, Mapping[str, Any]]) -> None:
 # --- what is wished --------------------------------------------------------------------------------------------
 
 
-def wishes_of(droplet: DropletFile, digest: str, options: OpenShiftOptions, store: Store | None = None) -> Wishes:
+def wishes_of(
+    droplet: DropletFile, digest: str, options: OpenShiftOptions, store: Store | None = None
+) -> ManifestOptions:
     """What decides the manifests. Raises BadManifest."""
-    return Wishes(
+    return ManifestOptions(
         name=options.called,
         image=f"{options.image}@{digest}",
         port=options.port,

@@ -1,7 +1,7 @@
 """Kubernetes objects that run a droplet's image: Deployments, Service, Route, Ingress and Job, as plain documents.
 
 They keep to OpenShift's `restricted-v2` and to the Pod Security Standards' `restricted`: any uid, no capabilities, no
-privileges, a root that cannot be written. Pure: documents are functions of the process types and the `Wishes`.
+privileges, a root that cannot be written. Pure: documents are functions of the process types and the `ManifestOptions`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LABEL = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class ManifestOptions:
     """What decides the manifests besides the droplet."""
 
     name: str
@@ -57,7 +57,7 @@ def yaml_text(document: Mapping[str, Any]) -> str:
     return yaml.dump(document, Dumper=Plain, sort_keys=True, default_flow_style=False, allow_unicode=True, width=120)
 
 
-def manifests(processes: Mapping[str, str], wishes: Wishes) -> Iterator[tuple[str, dict[str, Any]]]:
+def manifests(processes: Mapping[str, str], wishes: ManifestOptions) -> Iterator[tuple[str, dict[str, Any]]]:
     """(path in the folder, document) of every manifest."""
     names = component_names(processes)
     for process, component in names.items():
@@ -85,7 +85,7 @@ def component_names(processes: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _labels(component: str, wishes: Wishes) -> dict[str, str]:
+def _labels(component: str, wishes: ManifestOptions) -> dict[str, str]:
     return {
         "app.kubernetes.io/name": wishes.name,
         "app.kubernetes.io/component": component,
@@ -93,16 +93,16 @@ def _labels(component: str, wishes: Wishes) -> dict[str, str]:
     }
 
 
-def _head(kind: str, version: str, name: str, component: str, wishes: Wishes) -> dict[str, Any]:
+def _head(kind: str, version: str, name: str, component: str, wishes: ManifestOptions) -> dict[str, Any]:
     metadata = {"name": name, "labels": _labels(component, wishes), "annotations": dict(wishes.annotations)}
     return {"apiVersion": version, "kind": kind, "metadata": metadata}
 
 
-def _object_name(component: str, wishes: Wishes) -> str:
+def _object_name(component: str, wishes: ManifestOptions) -> str:
     return named(f"{wishes.name}-{component}", "name")
 
 
-def _deployment(process: str, component: str, wishes: Wishes) -> dict[str, Any]:
+def _deployment(process: str, component: str, wishes: ManifestOptions) -> dict[str, Any]:
     labels = _labels(component, wishes)
     selector = {key: labels[key] for key in ("app.kubernetes.io/name", "app.kubernetes.io/component")}
     template = {"metadata": {"labels": labels, "annotations": dict(wishes.annotations)}, "spec": _pod(process, wishes)}
@@ -110,7 +110,7 @@ def _deployment(process: str, component: str, wishes: Wishes) -> dict[str, Any]:
     return {**_head("Deployment", "apps/v1", _object_name(component, wishes), component, wishes), "spec": spec}
 
 
-def _pod(process: str, wishes: Wishes) -> dict[str, Any]:
+def _pod(process: str, wishes: ManifestOptions) -> dict[str, Any]:
     """One container; no user is named, so that the platform may choose any. Group 0 owns the app's files."""
     pod: dict[str, Any] = {
         "automountServiceAccountToken": False,
@@ -122,7 +122,7 @@ def _pod(process: str, wishes: Wishes) -> dict[str, Any]:
     return pod
 
 
-def _container(process: str, wishes: Wishes) -> dict[str, Any]:
+def _container(process: str, wishes: ManifestOptions) -> dict[str, Any]:
     found: dict[str, Any] = {
         "name": "app",
         "image": wishes.image,
@@ -145,12 +145,12 @@ def _container(process: str, wishes: Wishes) -> dict[str, Any]:
     return {**found, **(_listening(wishes) if process == "web" else {})}
 
 
-def _environment(process: str, wishes: Wishes) -> list[dict[str, str]]:
+def _environment(process: str, wishes: ManifestOptions) -> list[dict[str, str]]:
     rows = [{"name": name, "value": value} for name, value in sorted(wishes.env.items())]
     return [{"name": "PORT", "value": str(wishes.port)}, *rows] if process == "web" else rows
 
 
-def _listening(wishes: Wishes) -> dict[str, Any]:
+def _listening(wishes: ManifestOptions) -> dict[str, Any]:
     action: dict[str, Any] = {"tcpSocket": {"port": "http"}}
     if wishes.probe_path:
         action = {"httpGet": {"path": wishes.probe_path, "port": "http"}}
@@ -162,7 +162,7 @@ def _listening(wishes: Wishes) -> dict[str, Any]:
     }
 
 
-def _resources(wishes: Wishes) -> dict[str, Any]:
+def _resources(wishes: ManifestOptions) -> dict[str, Any]:
     """Requests as wished; only memory is limited, for CPU that is not used by others may as well be."""
     wanted = {key: value for key, value in (("cpu", wishes.cpu), ("memory", wishes.memory)) if value}
     if not wanted:
@@ -170,14 +170,14 @@ def _resources(wishes: Wishes) -> dict[str, Any]:
     return {"requests": wanted, **({"limits": {"memory": wishes.memory}} if wishes.memory else {})}
 
 
-def _service(wishes: Wishes) -> dict[str, Any]:
+def _service(wishes: ManifestOptions) -> dict[str, Any]:
     labels = _labels("web", wishes)
     selector = {key: labels[key] for key in ("app.kubernetes.io/name", "app.kubernetes.io/component")}
     ports = [{"name": "http", "port": wishes.port, "protocol": "TCP", "targetPort": "http"}]
     return {**_head("Service", "v1", wishes.name, "web", wishes), "spec": {"selector": selector, "ports": ports}}
 
 
-def _route(wishes: Wishes) -> dict[str, Any]:
+def _route(wishes: ManifestOptions) -> dict[str, Any]:
     """Without a host OpenShift makes one up."""
     spec: dict[str, Any] = {
         "to": {"kind": "Service", "name": wishes.name, "weight": 100},
@@ -190,7 +190,7 @@ def _route(wishes: Wishes) -> dict[str, Any]:
     return {**_head("Route", "route.openshift.io/v1", wishes.name, "web", wishes), "spec": spec}
 
 
-def _ingress(wishes: Wishes) -> dict[str, Any]:
+def _ingress(wishes: ManifestOptions) -> dict[str, Any]:
     backend = {"service": {"name": wishes.name, "port": {"name": "http"}}}
     rule: dict[str, Any] = {"http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
     if wishes.host:
@@ -198,7 +198,7 @@ def _ingress(wishes: Wishes) -> dict[str, Any]:
     return {**_head("Ingress", "networking.k8s.io/v1", wishes.name, "web", wishes), "spec": {"rules": [rule]}}
 
 
-def _job(component: str, wishes: Wishes) -> dict[str, Any]:
+def _job(component: str, wishes: ManifestOptions) -> dict[str, Any]:
     pod = {**_pod("release", wishes), "restartPolicy": "Never"}
     template = {"metadata": {"labels": _labels(component, wishes)}, "spec": pod}
     spec = {"backoffLimit": 0, "template": template}

@@ -21,7 +21,7 @@ from ...formats.archive import content_chunks, read_tar
 from ...formats.errors import BadArchive
 from ...formats.gunzip import gunzipped
 from ...text.templates import fill
-from ..envelopes import Gzip, NamedOptions, Sink, file_entry, folder_entry, publishing
+from ..envelopes import DigestingFile, Gzip, NamedOptions, file_entry, folder_entry, publishing
 from ..record import Exported, Options, Platform
 from .systemd import ONCE, units
 
@@ -93,7 +93,9 @@ def export(
     return replace(made, target="plain")
 
 
-def _exported(target: str, droplet: DropletFile, out: str, sink: Sink, notes: tuple[str, ...] = ()) -> Exported:
+def _exported(
+    target: str, droplet: DropletFile, out: str, sink: DigestingFile, notes: tuple[str, ...] = ()
+) -> Exported:
     return Exported(target, out, sink.digest, sink.size, tuple(layer.diff_id for layer in droplet.layers), notes)
 
 

@@ -16,7 +16,7 @@ from mutations import mutations
 from stager.errors import StagerError, UsageError
 from stager.evidence.diff import Difference, compare, read
 from stager.formats.tar import BLOCK
-from stager.formats.tar_reader import Entry, read_entries
+from stager.formats.tar_reader import TarEntry, read_entries
 
 Mutated = tuple[str, bytes, bool]
 """The path that must be named, the tar, and whether it is a difference in content."""
@@ -41,10 +41,10 @@ class Tar:
         self.data = data
         self.entries = list(read_entries([data]))
 
-    def span(self, entry: Entry) -> tuple[int, int]:
+    def span(self, entry: TarEntry) -> tuple[int, int]:
         return entry.offset, entry.offset + BLOCK + entry.size + -entry.size % BLOCK
 
-    def header(self, entry: Entry, at: int, value: bytes) -> bytes:
+    def header(self, entry: TarEntry, at: int, value: bytes) -> bytes:
         """The tar with other bytes in one header, and a checksum that fits."""
         block = bytearray(self.data[entry.offset : entry.offset + BLOCK])
         block[at : at + len(value)] = value
@@ -52,19 +52,19 @@ class Tar:
         block[148:156] = b"%06o\0 " % sum(block)
         return self.data[: entry.offset] + bytes(block) + self.data[entry.offset + BLOCK :]
 
-    def byte(self, entry: Entry, at: int) -> bytes:
+    def byte(self, entry: TarEntry, at: int) -> bytes:
         place = entry.offset + BLOCK + at
         return self.data[:place] + bytes([self.data[place] ^ 0x20]) + self.data[place + 1 :]
 
-    def without(self, entry: Entry) -> bytes:
+    def without(self, entry: TarEntry) -> bytes:
         start, end = self.span(entry)
         return self.data[:start] + self.data[end:]
 
-    def swapped(self, first: Entry, second: Entry) -> bytes:
+    def swapped(self, first: TarEntry, second: TarEntry) -> bytes:
         (a, b), (c, d) = self.span(first), self.span(second)
         return self.data[:a] + self.data[c:d] + self.data[b:c] + self.data[a:b] + self.data[d:]
 
-    def inserted(self, before: Entry, data: bytes) -> bytes:
+    def inserted(self, before: TarEntry, data: bytes) -> bytes:
         return self.data[: before.offset] + data + self.data[before.offset :]
 
 

@@ -21,8 +21,9 @@ from stager.errors import BadLock, Unreadable, UsageError
 from stager.evidence import diff
 from stager.evidence.diff import compare, read, rendering
 from stager.evidence.diff.versions import direction
+from stager.formats import tar_reader
 from stager.formats.errors import BadArchive
-from stager.formats.tar_reader import Entry, read_entries
+from stager.formats.tar_reader import read_entries
 from stager.model import Reason
 from stager.planning import lockfile
 
@@ -137,7 +138,7 @@ def slug(droplet: Path, place: Path) -> Path:
     return path
 
 
-def comparing_entries(data: bytes) -> list[Entry]:
+def comparing_entries(data: bytes) -> list[tar_reader.TarEntry]:
     return list(read_entries([data]))
 
 

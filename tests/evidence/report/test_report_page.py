@@ -21,7 +21,7 @@ from stager.evidence.diff import compare, read
 from stager.evidence.report import render_page
 from stager.evidence.report.packages import listed
 from stager.evidence.report.reading import look_into
-from stager.evidence.report.treemap import Node, Tile, room, tiles
+from stager.evidence.report.treemap import Tile, TreemapNode, room, tiles
 from stager.evidence.sbom.inventory import take
 from stager.store import Store
 
@@ -310,7 +310,7 @@ def overlap(a: Tile, b: Tile) -> float:
 
 @pytest.mark.parametrize("sizes", [[1], [5, 3, 1], [1000, 1, 1], list(range(1, 30)), [7] * 16, [10**9, 10**6, 10**3]])
 def test_areas_are_sizes_and_nothing_overlaps(sizes: list[int]) -> None:
-    found = tiles([Node(f"n{at}", size, "app") for at, size in enumerate(sizes)], 800, 400, str)
+    found = tiles([TreemapNode(f"n{at}", size, "app") for at, size in enumerate(sizes)], 800, 400, str)
     whole = sum(sizes)
     assert all(
         tile.x >= 0 and tile.y >= 0 and tile.x + tile.width <= 800.1 and tile.y + tile.height <= 400.1 for tile in found
@@ -324,7 +324,12 @@ def test_areas_are_sizes_and_nothing_overlaps(sizes: list[int]) -> None:
 
 
 def test_labels_are_cut_to_their_tiles() -> None:
-    nodes = [Node("a" * 300, 50, "app"), Node("\u6f22" * 50, 30, "app"), Node("b", 0, "app"), Node("tiny", 1, "app")]
+    nodes = [
+        TreemapNode("a" * 300, 50, "app"),
+        TreemapNode("\u6f22" * 50, 30, "app"),
+        TreemapNode("b", 0, "app"),
+        TreemapNode("tiny", 1, "app"),
+    ]
     found = tiles(nodes, 300, 200, str)
     for tile in found:
         assert room(tile.label) <= tile.width
@@ -332,7 +337,7 @@ def test_labels_are_cut_to_their_tiles() -> None:
 
 
 def test_parts_lie_inside_their_group() -> None:
-    group = Node("g", 100, "app", (Node("x", 60, "app"), Node("y", 40, "app")))
+    group = TreemapNode("g", 100, "app", (TreemapNode("x", 60, "app"), TreemapNode("y", 40, "app")))
     first, *parts = tiles([group], 400, 300, str)
     assert first.group
     assert len(parts) == 2

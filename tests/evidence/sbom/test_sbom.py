@@ -195,7 +195,7 @@ def test_the_order_in_which_things_are_found_does_not_show(staged: Staged) -> No
         shuffled = list(held.items)
         random.Random(7).shuffle(shuffled)
         texts = dict(sorted(held.texts.items(), reverse=True))
-        mixed = contents.Contents(tuple(shuffled), held.sha1, texts)
+        mixed = contents.HashedFiles(tuple(shuffled), held.sha1, texts)
         plan = droplet.plan
         looked = inventory.look(plan, staged.store)
         said = inventory.ask(plan, held.texts, held.links, looked)
@@ -211,7 +211,7 @@ def test_a_file_that_nothing_accounts_for_is_an_error(tmp_path: Path) -> None:
     stray = replace(held.items[-2].within("pypi-01"), path=".stager/pypi/site-packages/stray.py")
     with pytest.raises(BadArchive) as caught:
         owners.assign(
-            contents.Contents((*held.items, stray), (*held.sha1, b""), held.texts), plan, {}, [], "droplet.tgz"
+            contents.HashedFiles((*held.items, stray), (*held.sha1, b""), held.texts), plan, {}, [], "droplet.tgz"
         )
     where = ".stager/pypi/site-packages/stray.py"
     assert caught.value.message == f"droplet.tgz: holds {where}, which nothing in its plan accounts for"
@@ -320,8 +320,10 @@ def test_the_stacks_own_packages_are_listed_when_they_are_pinned(
     monkeypatch.setattr("stager.text.resources.folder", lambda kind: str(boxes) if kind == "boxes" else real(kind))
     assert component(take(made.path, made.store), "stack").needs == ()
     definition = find.load("debian-12")
-    pins = tuple(lock.Pin(name, "1:2-3", "amd64", 7, DIGEST, f"pool/main/x/{name}.deb") for name in ("bash", "libc6"))
-    found = lock.Lock(
+    pins = tuple(
+        lock.DebPin(name, "1:2-3", "amd64", 7, DIGEST, f"pool/main/x/{name}.deb") for name in ("bash", "libc6")
+    )
+    found = lock.StackLock(
         "debian-12", definition.wishes(), (("bookworm", "2026-01-01T00:00:00Z"),), (("root", "amd64", pins),)
     )
     (boxes / "debian-12" / "box.lock").write_text(lock.dumps(found))

@@ -8,11 +8,11 @@ from xml.etree import ElementTree
 from command import in_process
 from patched import build, prepared, verify
 
-from stager.evidence.verify.conditions import Change, NotTried
+from stager.evidence.verify.conditions import ChangedCondition, NotTried
 from stager.evidence.verify.findings import HINTS, LEVELS, Finding, shown
 from stager.evidence.verify.results import Verdict, as_json, as_junit, as_text
 
-CHANGES = (Change("umask", "022", "077"),)
+CHANGES = (ChangedCondition("umask", "022", "077"),)
 SKIPPED = (NotTried("clock", "faketime is not installed"),)
 FINDING = Finding("byte", "timestamp", "./app/a & <b>", 'it "holds" a time', "line 3", "1 > 0", "2", "app", "the app")
 EQUAL = Verdict("droplet.tgz", "sha256:aa", "sha256:aa", CHANGES, SKIPPED)

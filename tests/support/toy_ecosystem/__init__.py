@@ -16,12 +16,12 @@ from stager.ecosystems.errors import Mislabelled
 from stager.ecosystems.graph import Graph
 from stager.ecosystems.installed import Installed, Node, Said
 from stager.ecosystems.licence import Licence, expression
-from stager.ecosystems.record import Ecosystem, LockRequest, MakeRequest, Wanted, Workplace
+from stager.ecosystems.record import Ecosystem, LockRequest, MakeRequest, WantedArtifact, Workplace
 from stager.errors import BadLock, BadManifest, LockStale
 from stager.model import Artifact, Locked
 
 if TYPE_CHECKING:
-    from stager.formats.archive import Held
+    from stager.formats.archive import HeldArchive
     from stager.formats.tar import Unpacked
     from stager.model import Plan
     from stager.tree import SourceTree
@@ -106,7 +106,7 @@ def order(version: str) -> Any:
     return [int(part) for part in version.split(".")]
 
 
-def locate(wanted: Wanted) -> Iterator[str]:
+def locate(wanted: WantedArtifact) -> Iterator[str]:
     yield f"{wanted.indexes.other('toy')}/{wanted.artifact.filename}"
 
 
@@ -118,9 +118,9 @@ def make_lock(request: MakeRequest, place: Workplace) -> bytes:
     return place.read(LOCK)
 
 
-def unpack(blob: str | Held, artifact: Artifact, path: str) -> Unpacked:
+def unpack(blob: str | HeldArchive, artifact: Artifact, path: str) -> Unpacked:
     from stager.formats.archive import content_bytes, read_tar
-    from stager.formats.tar import Entry, Unpacked
+    from stager.formats.tar import PieceFile, Unpacked
 
     archive = read_tar(blob, artifact.name, "")
     try:
@@ -132,7 +132,7 @@ def unpack(blob: str | Held, artifact: Artifact, path: str) -> Unpacked:
     except BaseException:
         archive.close()
         raise
-    files = [Entry(f"{path}/{name}", member.content, member.executable) for name, member in inside.items()]
+    files = [PieceFile(f"{path}/{name}", member.content, member.executable) for name, member in inside.items()]
     return Unpacked(files, {}, {}, (archive,))
 
 

@@ -20,8 +20,8 @@ from spelled import encodings
 from stager.droplet.reader import DropletFile
 from stager.model import Droplet
 from stager.targets.cloudfoundry import manifest, variables
-from stager.targets.cloudfoundry.push import Wishes, push_all
-from stager.targets.cloudfoundry.settings import Settings
+from stager.targets.cloudfoundry.push import PushOptions, push_all
+from stager.targets.cloudfoundry.settings import CfSettings
 from stager.targets.errors import Rejected
 
 CANARY = 'cAn4ry/"pa+ss w=rd&ü\\'
@@ -167,7 +167,7 @@ def nothing_shows(shown: str) -> None:
 
 @pytest.mark.parametrize("spelling", list(encodings(CANARY)))
 def test_a_server_that_repeats_secrets(
-    platform: CloudFoundry, settings: Callable[..., Settings], droplet: DropletFile, spelling: str
+    platform: CloudFoundry, settings: Callable[..., CfSettings], droplet: DropletFile, spelling: str
 ) -> None:
     """The platform answers with what it was sent; the error does not pass that on."""
     platform.listener.users["dev@example.org"] = CANARY
@@ -179,7 +179,7 @@ def test_a_server_that_repeats_secrets(
         platform.listener.count = 0
         platform.listener.echo = f"cannot accept {encodings(secret)[spelling]}"
         with pytest.raises(Rejected) as caught:
-            push_all(settings(login=login), droplet, apps, Wishes(), secrets=hidden)
+            push_all(settings(login=login), droplet, apps, PushOptions(), secrets=hidden)
         shown = str(caught.value) + repr(caught.value) + json.dumps(caught.value.as_json()) + str(caught.value.data)
         assert "cannot accept" in shown
         assert "***" in shown, secret

@@ -16,11 +16,11 @@ from cf_server import CloudFoundry
 
 from stager.droplet.reader import DropletFile
 from stager.model import Droplet
-from stager.targets.cloudfoundry.deployments import How
+from stager.targets.cloudfoundry.deployments import RolloutOptions
 from stager.targets.cloudfoundry.manifest import AppManifest
-from stager.targets.cloudfoundry.push import Wishes, push_all
-from stager.targets.cloudfoundry.settings import Settings
-from stager.targets.cloudfoundry.yamlvalues import Value
+from stager.targets.cloudfoundry.push import PushOptions, push_all
+from stager.targets.cloudfoundry.settings import CfSettings
+from stager.targets.cloudfoundry.yamlvalues import YamlValue
 
 library = pytest.importorskip("cloudfoundry_client.client")
 
@@ -49,10 +49,10 @@ def test_the_library_pushes_a_droplet_by_itself(platform: CloudFoundry, client: 
 
 
 def test_the_library_reads_what_stager_pushed(
-    platform: CloudFoundry, client: Any, settings: Callable[..., Settings], droplet: DropletFile
+    platform: CloudFoundry, client: Any, settings: Callable[..., CfSettings], droplet: DropletFile
 ) -> None:
-    shop = AppManifest("shop", {"name": Value("shop", 1, "shop")})
-    done = push_all(settings(), droplet, [shop], Wishes(How(patience=1.0)))[0]
+    shop = AppManifest("shop", {"name": YamlValue("shop", 1, "shop")})
+    done = push_all(settings(), droplet, [shop], PushOptions(RolloutOptions(patience=1.0)))[0]
     app = client.v3.apps.get_first(names="shop")
     assert (app["guid"], app["state"]) == (done.guid, "STARTED")
     assert app["metadata"]["annotations"]["stager-droplet-digest"] == droplet.digest

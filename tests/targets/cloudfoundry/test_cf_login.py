@@ -20,13 +20,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from stager.net.indexes import Indexes
-from stager.targets.cloudfoundry.api import Api
-from stager.targets.cloudfoundry.login import Login, find_login, refusal
-from stager.targets.cloudfoundry.session import Session
-from stager.targets.cloudfoundry.settings import Settings, Waiting
+from stager.targets.cloudfoundry.api import CloudController
+from stager.targets.cloudfoundry.login import CfLogin, find_login, refusal
+from stager.targets.cloudfoundry.session import CfSession
+from stager.targets.cloudfoundry.settings import CfSettings, CfWaiting
 from stager.targets.errors import LoginFailed, PlatformUnavailable, Rejected
 
-Made = Callable[..., Settings]
+Made = Callable[..., CfSettings]
 FILE = {
     "ConfigVersion": 4, "Target": "https://api.example.org", "AccessToken": "bearer access-t", "RefreshToken": "refresh-t",
     "OrganizationFields": {"GUID": "org-guid", "Name": "acme"}, "SpaceFields": {"GUID": "space-guid", "Name": "dev"},
@@ -45,7 +45,7 @@ def keep(home: Path, **fields: Any) -> str:
 
 def test_the_clients_own_file(tmp_path: Path) -> None:
     place = keep(tmp_path)
-    expected = Login(
+    expected = CfLogin(
         "https://api.example.org", "acme", "dev", "org-guid", "space-guid", access_token="bearer access-t",
         refresh_token="refresh-t", uaa="https://uaa.example.org", place=place,
     )  # fmt: skip
@@ -168,11 +168,11 @@ def test_a_kept_token_is_used_and_renewed(platform: CloudFoundry, settings: Made
     login = replace(
         settings().login, password="", access_token="bearer kept", refresh_token="refresh-kept", uaa=platform.url
     )
-    with Session(settings(login=login)) as session:
-        assert Api(session).space("acme", "dev") == platform.dev
+    with CfSession(settings(login=login)) as session:
+        assert CloudController(session).space("acme", "dev") == platform.dev
         assert grants(platform) == 0
         platform.expire_tokens()
-        assert Api(session).space("acme", "dev") == platform.dev
+        assert CloudController(session).space("acme", "dev") == platform.dev
         assert grants(platform) == 1
 
 
@@ -180,8 +180,8 @@ def test_a_refresh_token_that_expired(platform: CloudFoundry, settings: Made) ->
     login = replace(
         settings().login, password="", access_token="", refresh_token="refresh-expired", place="config.json"
     )
-    with Session(settings(login=login)) as session, pytest.raises(LoginFailed) as caught:
-        Api(session).stacks()
+    with CfSession(settings(login=login)) as session, pytest.raises(LoginFailed) as caught:
+        CloudController(session).stacks()
     assert str(caught.value) == (
         "config.json: no login to Cloud Foundry: Invalid refresh token (expired): ***\n"
         "  Run 'cf login' again, or correct the variables."
@@ -190,8 +190,8 @@ def test_a_refresh_token_that_expired(platform: CloudFoundry, settings: Made) ->
 
 def test_an_expired_refresh_token_falls_back_to_the_password(platform: CloudFoundry, settings: Made) -> None:
     login = replace(settings().login, refresh_token="refresh-expired")
-    with Session(settings(login=login)) as session:
-        assert Api(session).stacks() == ["cflinuxfs4"]
+    with CfSession(settings(login=login)) as session:
+        assert CloudController(session).stacks() == ["cflinuxfs4"]
     assert grants(platform) == 2
 
 
@@ -199,10 +199,10 @@ def test_client_credentials_get_a_token(platform: CloudFoundry, settings: Made) 
     login = replace(
         settings().login, client="deployer", client_secret="client-secret", grant="client_credentials", password=""
     )
-    with Session(settings(login=login)) as session:
-        assert Api(session).stacks() == ["cflinuxfs4"]
+    with CfSession(settings(login=login)) as session:
+        assert CloudController(session).stacks() == ["cflinuxfs4"]
         platform.expire_tokens()
-        assert Api(session).stacks() == ["cflinuxfs4"]
+        assert CloudController(session).stacks() == ["cflinuxfs4"]
 
 
 def test_a_token_that_is_refused_twice_is_the_end(platform: CloudFoundry, settings: Made) -> None:
@@ -210,21 +210,21 @@ def test_a_token_that_is_refused_twice_is_the_end(platform: CloudFoundry, settin
         raise Refusal(401, 1000, "InvalidAuthToken", "Invalid Auth Token")
 
     platform.listener.check_token = never  # type: ignore[method-assign]
-    with Session(settings()) as session, pytest.raises(LoginFailed, match="Invalid Auth Token"):
-        Api(session).stacks()
+    with CfSession(settings()) as session, pytest.raises(LoginFailed, match="Invalid Auth Token"):
+        CloudController(session).stacks()
     assert grants(platform) == 2
 
 
 def test_an_api_that_is_none(platform: CloudFoundry, settings: Made) -> None:
     platform.listener.root = dict  # type: ignore[method-assign]
-    with Session(settings()) as session, pytest.raises(LoginFailed, match=r"127.0.0.1 does not say where its UAA is"):
-        Api(session).stacks()
+    with CfSession(settings()) as session, pytest.raises(LoginFailed, match=r"127.0.0.1 does not say where its UAA is"):
+        CloudController(session).stacks()
 
 
 def test_a_uaa_that_is_not_encrypted_gets_no_password(platform: CloudFoundry, settings: Made) -> None:
     platform.listener.root = lambda: {"links": {"uaa": {"href": "http://uaa.example.org"}}}  # type: ignore[method-assign]
-    with Session(settings()) as session, pytest.raises(LoginFailed, match="does not say where its UAA is"):
-        Api(session).stacks()
+    with CfSession(settings()) as session, pytest.raises(LoginFailed, match="does not say where its UAA is"):
+        CloudController(session).stacks()
 
 
 # --- answers that are wrong ------------------------------------------------------------------------------------
@@ -240,8 +240,8 @@ def test_a_uaa_that_is_not_encrypted_gets_no_password(platform: CloudFoundry, se
 )  # fmt: skip
 def test_answers_of_another_shape(platform: CloudFoundry, settings: Made, answer: object) -> None:
     platform.listener.get_stacks = lambda *_: (200, answer, {})  # type: ignore[method-assign]
-    with Session(settings()) as session, pytest.raises(Rejected) as caught:
-        Api(session).stacks()
+    with CfSession(settings()) as session, pytest.raises(Rejected) as caught:
+        CloudController(session).stacks()
     assert "the list of stacks" in str(caught.value)
 
 
@@ -249,8 +249,8 @@ def test_a_list_without_an_end(platform: CloudFoundry, settings: Made, monkeypat
     page = {"pagination": {"next": {"href": f"{platform.url}/v3/stacks?page=1"}}, "resources": []}
     platform.listener.get_stacks = lambda *_: (200, page, {})  # type: ignore[method-assign]
     monkeypatch.setattr("stager.targets.cloudfoundry.api._PAGES", 3)
-    with Session(settings()) as session, pytest.raises(Rejected, match="its list has no end"):
-        Api(session).stacks()
+    with CfSession(settings()) as session, pytest.raises(Rejected, match="its list has no end"):
+        CloudController(session).stacks()
 
 
 def test_the_token_never_follows_a_link(platform: CloudFoundry, settings: Made) -> None:
@@ -261,20 +261,20 @@ def test_the_token_never_follows_a_link(platform: CloudFoundry, settings: Made) 
         {"pagination": {"next": None}, "resources": [{"name": "b"}]},
     ]
     platform.listener.get_stacks = lambda *_: (200, pages.pop(0), {})  # type: ignore[method-assign]
-    with Session(settings()) as session:
-        assert Api(session).stacks() == ["a", "b"]
+    with CfSession(settings()) as session:
+        assert CloudController(session).stacks() == ["a", "b"]
 
 
 def test_names_with_commas_are_one_name(platform: CloudFoundry, settings: Made) -> None:
     guid = platform.state.add_space("acme, inc", "dev & co")
-    with Session(settings()) as session:
-        assert Api(session).space("acme, inc", "dev & co") == guid
+    with CfSession(settings()) as session:
+        assert CloudController(session).space("acme, inc", "dev & co") == guid
 
 
 def test_guids_that_are_none(platform: CloudFoundry, settings: Made) -> None:
     next(iter(platform.state.orgs.values()))["guid"] = "../../etc"
-    with Session(settings()) as session, pytest.raises(Rejected, match="it is no GUID"):
-        Api(session).space("acme", "dev")
+    with CfSession(settings()) as session, pytest.raises(Rejected, match="it is no GUID"):
+        CloudController(session).space("acme", "dev")
 
 
 # --- certificates ----------------------------------------------------------------------------------------------
@@ -303,19 +303,19 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_certificates_are_checked(certificate: str) -> None:
     with CloudFoundry(certificate) as platform:
         login = find_login(platform.variables(), "/nonexistent")
-        quick = Waiting(connect=2, read=2, waits=())
-        with Session(Settings(login, waiting=quick)) as session, pytest.raises(PlatformUnavailable) as caught:
-            Api(session).stacks()
+        quick = CfWaiting(connect=2, read=2, waits=())
+        with CfSession(CfSettings(login, waiting=quick)) as session, pytest.raises(PlatformUnavailable) as caught:
+            CloudController(session).stacks()
         assert caught.value.message.startswith("the connection to 127.0.0.1 failed: no trusted TLS connection")
         assert not platform.seen, "no password goes to a server that nobody vouches for"
-        trusting = Settings(login, Indexes(ca_files=(certificate,)), quick)
-        with Session(trusting) as session:
-            assert Api(session).stacks() == ["cflinuxfs4"]
+        trusting = CfSettings(login, Indexes(ca_files=(certificate,)), quick)
+        with CfSession(trusting) as session:
+            assert CloudController(session).stacks() == ["cflinuxfs4"]
 
 
 @pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
 def test_the_user_may_have_told_cf_not_to_check(certificate: str) -> None:
     with CloudFoundry(certificate) as platform:
         login = replace(find_login(platform.variables(), "/nonexistent"), verify=False)
-        with Session(Settings(login)) as session:
-            assert Api(session).stacks() == ["cflinuxfs4"]
+        with CfSession(CfSettings(login)) as session:
+            assert CloudController(session).stacks() == ["cflinuxfs4"]

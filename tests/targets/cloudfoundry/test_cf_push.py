@@ -22,27 +22,27 @@ from stager.fetching.errors import TooLarge
 from stager.model import Droplet, Event
 from stager.store.errors import DigestMismatch
 from stager.targets.cloudfoundry import manifest, upload
-from stager.targets.cloudfoundry.deployments import How
+from stager.targets.cloudfoundry.deployments import RolloutOptions
 from stager.targets.cloudfoundry.manifest import AppManifest
 from stager.targets.cloudfoundry.preflight import check
-from stager.targets.cloudfoundry.push import Pushed, Wishes, check_app, push_all
-from stager.targets.cloudfoundry.settings import Settings, Waiting
-from stager.targets.cloudfoundry.yamlvalues import Value
+from stager.targets.cloudfoundry.push import PushedApp, PushOptions, check_app, push_all
+from stager.targets.cloudfoundry.settings import CfSettings, CfWaiting
+from stager.targets.cloudfoundry.yamlvalues import YamlValue
 from stager.targets.errors import DeployFailed, LoginFailed, PlatformUnavailable, Rejected, TookTooLong, Unfit
 
-Made = Callable[..., Settings]
-BARE_WAITING = Waiting(connect=2.0, read=2.0, waits=(0.01,) * 4, longest_wait=0.05, polls=(0.005, 0.01), job=2.0)
-BARE = AppManifest("shop", {"name": Value("shop", 1, "shop")})
-QUICKLY = Wishes(How(patience=1.0))
+Made = Callable[..., CfSettings]
+BARE_WAITING = CfWaiting(connect=2.0, read=2.0, waits=(0.01,) * 4, longest_wait=0.05, polls=(0.005, 0.01), job=2.0)
+BARE = AppManifest("shop", {"name": YamlValue("shop", 1, "shop")})
+QUICKLY = PushOptions(RolloutOptions(patience=1.0))
 
 
 @pytest.fixture
-def push(settings: Made, droplet: DropletFile) -> Callable[..., Pushed]:
+def push(settings: Made, droplet: DropletFile) -> Callable[..., PushedApp]:
     """Push the droplet, to the app `shop` unless a manifest says otherwise."""
 
     def act(
-        app: AppManifest = BARE, wishes: Wishes = QUICKLY, file: DropletFile | None = None, **fields: Any
-    ) -> Pushed:
+        app: AppManifest = BARE, wishes: PushOptions = QUICKLY, file: DropletFile | None = None, **fields: Any
+    ) -> PushedApp:
         return push_all(settings(**fields), file or droplet, [app], wishes)[0]
 
     return act
@@ -59,13 +59,13 @@ def parsed(text: str) -> AppManifest:
     return manifest.parse(text, "manifest.yml", {})[0]
 
 
-def test_a_refused_manifest_leaves_no_new_app_behind(platform: CloudFoundry, push: Callable[..., Pushed]) -> None:
-    push(app=replace(BARE, name="other", values={"name": Value("other", 1, "other")}))
+def test_a_refused_manifest_leaves_no_new_app_behind(platform: CloudFoundry, push: Callable[..., PushedApp]) -> None:
+    push(app=replace(BARE, name="other", values={"name": YamlValue("other", 1, "other")}))
     platform.state.pace.manifest_error = "Route is reserved"
     with pytest.raises(Rejected, match="Route is reserved"):
         push()
     with pytest.raises(Rejected, match="Route is reserved"):
-        push(app=replace(BARE, name="other", values={"name": Value("other", 1, "other")}))
+        push(app=replace(BARE, name="other", values={"name": YamlValue("other", 1, "other")}))
     assert [one["name"] for one in platform.state.apps.values()] == ["other"], "one that was there stays"
 
 
@@ -73,7 +73,7 @@ def test_a_refused_manifest_leaves_no_new_app_behind(platform: CloudFoundry, pus
 
 
 def test_a_new_app_is_created_and_runs(
-    platform: CloudFoundry, droplet: DropletFile, push: Callable[..., Pushed]
+    platform: CloudFoundry, droplet: DropletFile, push: Callable[..., PushedApp]
 ) -> None:
     done = push()
     app = platform.app("shop")
@@ -90,7 +90,7 @@ def test_a_new_app_is_created_and_runs(
 
 
 def test_app_and_droplet_carry_plan_and_digest(
-    platform: CloudFoundry, droplet: DropletFile, push: Callable[..., Pushed]
+    platform: CloudFoundry, droplet: DropletFile, push: Callable[..., PushedApp]
 ) -> None:
     done = push()
     expected = {
@@ -105,7 +105,9 @@ def test_app_and_droplet_carry_plan_and_digest(
     assert platform.state.droplets[done.droplet]["metadata"] == expected
 
 
-def test_the_upload_is_a_form_of_known_length_with_a_tgz(platform: CloudFoundry, push: Callable[..., Pushed]) -> None:
+def test_the_upload_is_a_form_of_known_length_with_a_tgz(
+    platform: CloudFoundry, push: Callable[..., PushedApp]
+) -> None:
     push()
     headers = next(headers for method, path, headers in platform.seen if path.endswith("/upload"))
     assert int(headers["Content-Length"]) > 0
@@ -113,17 +115,17 @@ def test_the_upload_is_a_form_of_known_length_with_a_tgz(platform: CloudFoundry,
     assert headers["Content-Type"].startswith("multipart/form-data; boundary=")
 
 
-def test_a_second_push_uploads_nothing(platform: CloudFoundry, push: Callable[..., Pushed]) -> None:
+def test_a_second_push_uploads_nothing(platform: CloudFoundry, push: Callable[..., PushedApp]) -> None:
     first, second = push(), push()
     assert (second.uploaded, second.droplet, second.action) == (False, first.droplet, "rolling")
     assert platform.calls("POST", "/upload$") == 1
 
 
 def test_a_running_app_is_deployed_rolling(
-    platform: CloudFoundry, push: Callable[..., Pushed], newer_file: DropletFile
+    platform: CloudFoundry, push: Callable[..., PushedApp], newer_file: DropletFile
 ) -> None:
     push()
-    done = push(file=newer_file, wishes=Wishes(How(max_in_flight=3, patience=1.0)))
+    done = push(file=newer_file, wishes=PushOptions(RolloutOptions(max_in_flight=3, patience=1.0)))
     deployment = next(iter(platform.state.deployments.values()))
     assert done.action == "rolling"
     assert deployment["status"]["reason"] == "DEPLOYED"
@@ -133,19 +135,19 @@ def test_a_running_app_is_deployed_rolling(
 
 
 def test_restart_replaces_all_at_once(
-    platform: CloudFoundry, push: Callable[..., Pushed], newer_file: DropletFile
+    platform: CloudFoundry, push: Callable[..., PushedApp], newer_file: DropletFile
 ) -> None:
     push()
-    done = push(file=newer_file, wishes=Wishes(How("restart", patience=1.0)))
+    done = push(file=newer_file, wishes=PushOptions(RolloutOptions("restart", patience=1.0)))
     assert done.action == "restart"
     assert not platform.state.deployments
     assert platform.calls("POST", "/actions/restart") == 1
 
 
 def test_no_start_leaves_the_app_stopped(
-    platform: CloudFoundry, push: Callable[..., Pushed], newer_file: DropletFile
+    platform: CloudFoundry, push: Callable[..., PushedApp], newer_file: DropletFile
 ) -> None:
-    wishes = Wishes(How(start=False))
+    wishes = PushOptions(RolloutOptions(start=False))
     first = push(wishes=wishes)
     assert (first.action, platform.app("shop")["state"]) == ("no-start", "STOPPED")
     assert first.notes[-1] == "shop is not started; start it with 'cf start shop'"
@@ -162,7 +164,7 @@ def test_several_apps_get_the_same_droplet(platform: CloudFoundry, settings: Mad
     assert {platform.state.droplets[one.droplet]["checksum"]["value"] for one in done} == {droplet.digest.hex}
 
 
-def test_the_manifest_is_applied_with_all_it_says(platform: CloudFoundry, push: Callable[..., Pushed]) -> None:
+def test_the_manifest_is_applied_with_all_it_says(platform: CloudFoundry, push: Callable[..., PushedApp]) -> None:
     platform.state.services.add("db")
     text = """
 applications:
@@ -186,13 +188,13 @@ applications:
     assert done.notes == ()
 
 
-def test_a_process_without_instances_is_remarked(push: Callable[..., Pushed]) -> None:
+def test_a_process_without_instances_is_remarked(push: Callable[..., PushedApp]) -> None:
     assert push().notes == (
         "without an instance: worker; give them 'instances' in the manifest, or use 'cf scale --process'",
     )
 
 
-def test_progress_is_told(push: Callable[..., Pushed], droplet: DropletFile) -> None:
+def test_progress_is_told(push: Callable[..., PushedApp], droplet: DropletFile) -> None:
     events: list[Event] = []
     push(progress=events.append)
     steps = list(dict.fromkeys(event.what for event in events))
@@ -208,7 +210,7 @@ def test_progress_is_told(push: Callable[..., Pushed], droplet: DropletFile) -> 
 # --- tokens, limits and faults ---------------------------------------------------------------------------------
 
 
-def test_a_token_that_expires_on_the_way_is_renewed(platform: CloudFoundry, push: Callable[..., Pushed]) -> None:
+def test_a_token_that_expires_on_the_way_is_renewed(platform: CloudFoundry, push: Callable[..., PushedApp]) -> None:
     events: list[Event] = []
 
     def expire(event: Event) -> None:
@@ -223,13 +225,15 @@ def test_a_token_that_expires_on_the_way_is_renewed(platform: CloudFoundry, push
     assert len(platform.state.droplets) == 1
 
 
-def test_rate_limits_and_passing_failures_are_waited_out(platform: CloudFoundry, push: Callable[..., Pushed]) -> None:
+def test_rate_limits_and_passing_failures_are_waited_out(
+    platform: CloudFoundry, push: Callable[..., PushedApp]
+) -> None:
     platform.fault(rate_limited(2), unavailable(2, "/v3/droplets", "POST"), Fault("GET", "/v3/jobs", 2, 502))
     platform.fault(Fault("GET", "/v3/stacks", 1), Fault("POST", "/oauth/token", 1, 500))
     assert push().uploaded
 
 
-def test_patience_ends(platform: CloudFoundry, push: Callable[..., Pushed]) -> None:
+def test_patience_ends(platform: CloudFoundry, push: Callable[..., PushedApp]) -> None:
     platform.fault(unavailable(99, "/v3/stacks"))
     with pytest.raises(PlatformUnavailable) as caught:
         push()
@@ -241,7 +245,7 @@ def test_patience_ends(platform: CloudFoundry, push: Callable[..., Pushed]) -> N
     assert caught.value.retryable
 
 
-def test_a_server_that_hangs_is_given_up(platform: CloudFoundry, push: Callable[..., Pushed]) -> None:
+def test_a_server_that_hangs_is_given_up(platform: CloudFoundry, push: Callable[..., PushedApp]) -> None:
     platform.fault(Fault("GET", "/v3/stacks", 99, 0, delay=1.0))
     waiting = replace(BARE_WAITING, read=0.1, waits=(0.01,))
     began = time.monotonic()
@@ -250,13 +254,15 @@ def test_a_server_that_hangs_is_given_up(platform: CloudFoundry, push: Callable[
     assert time.monotonic() - began < 5
 
 
-def test_a_lost_answer_to_the_upload_sends_nothing_twice(platform: CloudFoundry, push: Callable[..., Pushed]) -> None:
+def test_a_lost_answer_to_the_upload_sends_nothing_twice(
+    platform: CloudFoundry, push: Callable[..., PushedApp]
+) -> None:
     platform.fault(Fault("POST", "/upload$", 1, after=True))
     assert push().uploaded
     assert platform.calls("POST", "/upload$") == 1
 
 
-def test_a_cut_upload_goes_to_a_new_droplet(platform: CloudFoundry, push: Callable[..., Pushed]) -> None:
+def test_a_cut_upload_goes_to_a_new_droplet(platform: CloudFoundry, push: Callable[..., PushedApp]) -> None:
     platform.fault(Fault("POST", "/upload$", 1))
     done = push()
     states = [one["state"] for one in platform.state.droplets.values()]
@@ -264,13 +270,13 @@ def test_a_cut_upload_goes_to_a_new_droplet(platform: CloudFoundry, push: Callab
     assert current(platform.app("shop")) == done.droplet
 
 
-def test_an_expired_upload_is_done_again(platform: CloudFoundry, push: Callable[..., Pushed]) -> None:
+def test_an_expired_upload_is_done_again(platform: CloudFoundry, push: Callable[..., PushedApp]) -> None:
     platform.state.pace.expire_uploads = 1
     push()
     assert [one["state"] for one in platform.state.droplets.values()] == ["EXPIRED", "STAGED"]
 
 
-def test_uploads_that_always_expire_end(platform: CloudFoundry, push: Callable[..., Pushed]) -> None:
+def test_uploads_that_always_expire_end(platform: CloudFoundry, push: Callable[..., PushedApp]) -> None:
     platform.state.pace.expire_uploads = 99
     with pytest.raises(Rejected, match="it is EXPIRED"):
         push()
@@ -278,7 +284,7 @@ def test_uploads_that_always_expire_end(platform: CloudFoundry, push: Callable[.
 
 
 def test_a_lost_answer_to_the_deployment_deploys_once(
-    platform: CloudFoundry, push: Callable[..., Pushed], newer_file: DropletFile
+    platform: CloudFoundry, push: Callable[..., PushedApp], newer_file: DropletFile
 ) -> None:
     push()
     platform.fault(Fault("POST", "/v3/deployments$", 1, after=True))
@@ -286,7 +292,7 @@ def test_a_lost_answer_to_the_deployment_deploys_once(
     assert len(platform.state.deployments) == 1
 
 
-def test_a_lost_answer_to_the_creation_finds_the_app(platform: CloudFoundry, push: Callable[..., Pushed]) -> None:
+def test_a_lost_answer_to_the_creation_finds_the_app(platform: CloudFoundry, push: Callable[..., PushedApp]) -> None:
     platform.fault(Fault("POST", "/v3/apps$", 1, after=True))
     with pytest.raises(PlatformUnavailable, match="what is there already is used"):
         push()
@@ -294,7 +300,7 @@ def test_a_lost_answer_to_the_creation_finds_the_app(platform: CloudFoundry, pus
     assert len(platform.state.apps) == 1
 
 
-def test_somebody_else_creating_the_app_is_no_error(platform: CloudFoundry, push: Callable[..., Pushed]) -> None:
+def test_somebody_else_creating_the_app_is_no_error(platform: CloudFoundry, push: Callable[..., PushedApp]) -> None:
     """The app appears between the look-up and the creation."""
     space = {"space": {"data": {"guid": platform.dev}}}
     made: list[str] = []
@@ -317,7 +323,7 @@ def refused(act: Callable[[], object], kind: type[StagerError]) -> str:
     return str(caught.value)
 
 
-def test_the_platforms_words_come_through(platform: CloudFoundry, push: Callable[..., Pushed]) -> None:
+def test_the_platforms_words_come_through(platform: CloudFoundry, push: Callable[..., PushedApp]) -> None:
     text = "applications:\n- name: shop\n  services: [nothing]\n"
     assert refused(lambda: push(parsed(text)), Rejected) == (
         "Cloud Foundry refused the manifest: For application 'shop': Service instance 'nothing' not found\n"
@@ -325,7 +331,7 @@ def test_the_platforms_words_come_through(platform: CloudFoundry, push: Callable
     )
 
 
-def test_a_wrong_role(platform: CloudFoundry, push: Callable[..., Pushed]) -> None:
+def test_a_wrong_role(platform: CloudFoundry, push: Callable[..., PushedApp]) -> None:
     platform.listener.role = "space_auditor"
     assert refused(push, Rejected) == (
         "Cloud Foundry refused the app shop: You are not authorized to perform the requested action\n"
@@ -333,7 +339,7 @@ def test_a_wrong_role(platform: CloudFoundry, push: Callable[..., Pushed]) -> No
     )
 
 
-def test_a_wrong_password(platform: CloudFoundry, push: Callable[..., Pushed]) -> None:
+def test_a_wrong_password(platform: CloudFoundry, push: Callable[..., PushedApp]) -> None:
     platform.listener.users.clear()
     assert refused(push, LoginFailed) == (
         "the variables CF_USERNAME and CF_PASSWORD: no login to Cloud Foundry: Bad credentials\n"
@@ -341,17 +347,19 @@ def test_a_wrong_password(platform: CloudFoundry, push: Callable[..., Pushed]) -
     )
 
 
-def test_an_unknown_stack(platform: CloudFoundry, push: Callable[..., Pushed]) -> None:
+def test_an_unknown_stack(platform: CloudFoundry, push: Callable[..., PushedApp]) -> None:
     platform.state.stacks[:] = ["cflinuxfs3", "cflinuxfs5"]
     assert refused(push, Rejected) == (
         "Cloud Foundry refused the stack cflinuxfs4: it has no such stack\n"
         "  The platform has: cflinuxfs3, cflinuxfs5. Name one with --stack and accept it with --any-stack."
     )
-    assert push(wishes=Wishes(How(patience=1.0), any_stack=True)).stack == "cflinuxfs5", "the newest that has its glibc"
+    assert push(wishes=PushOptions(RolloutOptions(patience=1.0), any_stack=True)).stack == "cflinuxfs5", (
+        "the newest that has its glibc"
+    )
 
 
 def test_a_droplet_for_no_stack_of_the_platform_is_told_the_whole_command(
-    platform: CloudFoundry, push: Callable[..., Pushed], tmp_path: Path
+    platform: CloudFoundry, push: Callable[..., PushedApp], tmp_path: Path
 ) -> None:
     platform.state.stacks[:] = ["cflinuxfs3", "cflinuxfs4", "cflinuxfs5"]
     with open_droplet(str(small_droplet(tmp_path, stack="debian-13"))) as other:
@@ -360,30 +368,30 @@ def test_a_droplet_for_no_stack_of_the_platform_is_told_the_whole_command(
             "  The platform has: cflinuxfs3, cflinuxfs4, cflinuxfs5. Run 'stager stage --for cloudfoundry' in the app's "
             "folder, or name one with --stack and accept it with --any-stack."
         )
-        assert push(file=other, wishes=Wishes(How(patience=1.0), any_stack=True)).stack == "cflinuxfs4"
+        assert push(file=other, wishes=PushOptions(RolloutOptions(patience=1.0), any_stack=True)).stack == "cflinuxfs4"
 
 
-def test_another_stack_must_be_accepted(platform: CloudFoundry, push: Callable[..., Pushed]) -> None:
+def test_another_stack_must_be_accepted(platform: CloudFoundry, push: Callable[..., PushedApp]) -> None:
     platform.state.stacks[:] = ["cflinuxfs5"]
-    assert refused(lambda: push(wishes=Wishes(stack="cflinuxfs5")), Unfit) == (
+    assert refused(lambda: push(wishes=PushOptions(stack="cflinuxfs5")), Unfit) == (
         "droplet.tgz would not run on Cloud Foundry: it was staged for cflinuxfs4, and the app is on cflinuxfs5\n"
         "  stager cannot stage for that stack: let the app be on cflinuxfs4, and run 'stager stage --for cloudfoundry', "
         "or accept it with --any-stack."
     )
-    done = push(wishes=Wishes(How(patience=1.0), "cflinuxfs5", any_stack=True))
+    done = push(wishes=PushOptions(RolloutOptions(patience=1.0), "cflinuxfs5", any_stack=True))
     assert done.stack == "cflinuxfs5"
     assert platform.app("shop")["lifecycle"]["data"]["stack"] == "cflinuxfs5"
     assert "staged for cflinuxfs4, pushed to cflinuxfs5" in done.notes
 
 
-def test_a_docker_app(platform: CloudFoundry, push: Callable[..., Pushed]) -> None:
+def test_a_docker_app(platform: CloudFoundry, push: Callable[..., PushedApp]) -> None:
     space = {"space": {"data": {"guid": platform.dev}}}
     platform.state.create_app({"name": "shop", "lifecycle": {"type": "docker", "data": {}}, "relationships": space})
     assert "the app's lifecycle is docker" in refused(push, Rejected)
     assert not platform.state.manifests
 
 
-def test_a_process_of_the_manifest_that_nothing_starts(platform: CloudFoundry, push: Callable[..., Pushed]) -> None:
+def test_a_process_of_the_manifest_that_nothing_starts(platform: CloudFoundry, push: Callable[..., PushedApp]) -> None:
     text = "applications:\n- name: shop\n  processes: [{type: clock, instances: 1}]\n"
     assert refused(lambda: push(parsed(text)), Unfit) == (
         "droplet.tgz would not run on Cloud Foundry: manifest.yml has a process clock; the droplet has: web, worker\n"
@@ -400,7 +408,7 @@ def test_a_disk_that_is_too_small(droplet: DropletFile) -> None:
 
 
 def test_a_droplet_that_is_too_large(
-    platform: CloudFoundry, push: Callable[..., Pushed], settings: Made, droplet: DropletFile
+    platform: CloudFoundry, push: Callable[..., PushedApp], settings: Made, droplet: DropletFile
 ) -> None:
     with pytest.raises(TooLarge):
         push_all(settings(), droplet, [BARE], QUICKLY, limit=100)
@@ -410,7 +418,7 @@ def test_a_droplet_that_is_too_large(
 
 
 def test_the_platform_holds_other_bytes(
-    platform: CloudFoundry, push: Callable[..., Pushed], droplet: DropletFile
+    platform: CloudFoundry, push: Callable[..., PushedApp], droplet: DropletFile
 ) -> None:
     platform.state.pace.checksum = "0" * 64
     assert refused(push, DigestMismatch) == (
@@ -420,14 +428,14 @@ def test_the_platform_holds_other_bytes(
     assert current(platform.app("shop")) is None
 
 
-def test_processing_that_fails(platform: CloudFoundry, push: Callable[..., Pushed]) -> None:
+def test_processing_that_fails(platform: CloudFoundry, push: Callable[..., PushedApp]) -> None:
     platform.state.pace.fail_upload = "no space left on the blob store"
     assert refused(push, Rejected).startswith(
         "Cloud Foundry refused the uploaded droplet: no space left on the blob store\n"
     )
 
 
-def test_a_job_that_never_ends(platform: CloudFoundry, push: Callable[..., Pushed]) -> None:
+def test_a_job_that_never_ends(platform: CloudFoundry, push: Callable[..., PushedApp]) -> None:
     platform.state.pace.jobs = 10**9
     with pytest.raises(TookTooLong) as caught:
         push(waiting=replace(BARE_WAITING, job=0.1))
@@ -440,7 +448,7 @@ def test_a_job_that_never_ends(platform: CloudFoundry, push: Callable[..., Pushe
 # --- what does not come to run ---------------------------------------------------------------------------------
 
 
-def test_a_start_that_crashes(platform: CloudFoundry, push: Callable[..., Pushed]) -> None:
+def test_a_start_that_crashes(platform: CloudFoundry, push: Callable[..., PushedApp]) -> None:
     platform.state.pace.crashing = True
     assert refused(push, DeployFailed) == (
         "shop was not deployed: it crashed 3 times; web crashed: index 0, exit status 26,"
@@ -449,10 +457,10 @@ def test_a_start_that_crashes(platform: CloudFoundry, push: Callable[..., Pushed
     )
 
 
-def test_a_start_without_a_place(platform: CloudFoundry, push: Callable[..., Pushed]) -> None:
+def test_a_start_without_a_place(platform: CloudFoundry, push: Callable[..., PushedApp]) -> None:
     platform.state.pace.stuck = True
     platform.state.pace.placement_error = "insufficient resources: memory"
-    text = refused(lambda: push(wishes=Wishes(How(patience=0.1))), DeployFailed)
+    text = refused(lambda: push(wishes=PushOptions(RolloutOptions(patience=0.1))), DeployFailed)
     assert text.startswith(
         "shop was not deployed: the start of shop took longer than 0.1 seconds"
         " (web/0 STARTING: insufficient resources: memory)\n"
@@ -460,7 +468,7 @@ def test_a_start_without_a_place(platform: CloudFoundry, push: Callable[..., Pus
 
 
 def test_a_rolling_deployment_that_crashes_is_cancelled(
-    platform: CloudFoundry, push: Callable[..., Pushed], newer_file: DropletFile
+    platform: CloudFoundry, push: Callable[..., PushedApp], newer_file: DropletFile
 ) -> None:
     before = push()
     platform.state.pace.crashing = True
@@ -475,17 +483,17 @@ def test_a_rolling_deployment_that_crashes_is_cancelled(
 
 
 def test_a_rolling_deployment_that_never_ends_is_cancelled(
-    platform: CloudFoundry, push: Callable[..., Pushed], newer_file: DropletFile
+    platform: CloudFoundry, push: Callable[..., PushedApp], newer_file: DropletFile
 ) -> None:
     before = push()
     platform.state.pace.stuck = True
-    text = refused(lambda: push(file=newer_file, wishes=Wishes(How(patience=0.1))), DeployFailed)
+    text = refused(lambda: push(file=newer_file, wishes=PushOptions(RolloutOptions(patience=0.1))), DeployFailed)
     assert "the deployment of shop took longer than 0.1 seconds" in text
     assert current(platform.app("shop")) == before.droplet
 
 
 def test_crashes_of_yesterday_do_not_count(
-    platform: CloudFoundry, push: Callable[..., Pushed], newer_file: DropletFile
+    platform: CloudFoundry, push: Callable[..., PushedApp], newer_file: DropletFile
 ) -> None:
     push()
     for _ in range(5):
@@ -494,7 +502,7 @@ def test_crashes_of_yesterday_do_not_count(
 
 
 def test_another_deployment_takes_over(
-    platform: CloudFoundry, push: Callable[..., Pushed], newer_file: DropletFile
+    platform: CloudFoundry, push: Callable[..., PushedApp], newer_file: DropletFile
 ) -> None:
     push()
     platform.state.pace.stuck = True
@@ -521,12 +529,12 @@ def cancel_at(step: str) -> tuple[threading.Event, Callable[[Event], None]]:
 
 
 @pytest.mark.parametrize("step", ["looking up", "applying", "uploading", "waiting", "starting"])
-def test_cancelling_stops_soon(platform: CloudFoundry, push: Callable[..., Pushed], step: str) -> None:
+def test_cancelling_stops_soon(platform: CloudFoundry, push: Callable[..., PushedApp], step: str) -> None:
     platform.state.pace.stuck = True
     cancel, tell = cancel_at(step)
     began = time.monotonic()
     with pytest.raises(Cancelled):
-        push(progress=tell, cancel=cancel, wishes=Wishes(How(patience=30)))
+        push(progress=tell, cancel=cancel, wishes=PushOptions(RolloutOptions(patience=30)))
     assert time.monotonic() - began < 5
     if step != "starting":
         found = platform.state.named_app("shop", platform.dev)
@@ -534,13 +542,13 @@ def test_cancelling_stops_soon(platform: CloudFoundry, push: Callable[..., Pushe
 
 
 def test_cancelling_a_deployment_brings_the_former_droplet_back(
-    platform: CloudFoundry, push: Callable[..., Pushed], newer_file: DropletFile
+    platform: CloudFoundry, push: Callable[..., PushedApp], newer_file: DropletFile
 ) -> None:
     before = push()
     platform.state.pace.stuck = True
     cancel, tell = cancel_at("deploying")
     with pytest.raises(Cancelled):
-        push(file=newer_file, progress=tell, cancel=cancel, wishes=Wishes(How(patience=30)))
+        push(file=newer_file, progress=tell, cancel=cancel, wishes=PushOptions(RolloutOptions(patience=30)))
     assert current(platform.app("shop")) == before.droplet
     assert platform.calls("POST", "/actions/cancel$") == 1
 
@@ -580,7 +588,7 @@ def test_a_file_that_shrinks_is_an_error(tmp_path: Path) -> None:
 
 
 def test_an_interrupt_cancels_the_deployment_too(
-    platform: CloudFoundry, push: Callable[..., Pushed], newer_file: DropletFile
+    platform: CloudFoundry, push: Callable[..., PushedApp], newer_file: DropletFile
 ) -> None:
     before = push()
     platform.state.pace.stuck = True

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stager.targets.errors import LoginFailed
-from stager.targets.heroku.login import Login, address, find
+from stager.targets.heroku.login import HerokuLogin, address, find
 
 CANARY = "HRKU-c4n4ry-5ecret"
 
@@ -21,7 +21,9 @@ def home(folder: Path, text: str) -> str:
 
 def test_the_environment_comes_before_netrc(tmp_path: Path) -> None:
     where = home(tmp_path, "machine api.heroku.com login a@b.example password other\n")
-    assert find({"HEROKU_API_KEY": f" {CANARY}\n"}, where) == Login("https://api.heroku.com", CANARY, "HEROKU_API_KEY")
+    assert find({"HEROKU_API_KEY": f" {CANARY}\n"}, where) == HerokuLogin(
+        "https://api.heroku.com", CANARY, "HEROKU_API_KEY"
+    )
 
 
 def test_netrc_as_the_client_writes_it(tmp_path: Path) -> None:
@@ -31,7 +33,7 @@ def test_netrc_as_the_client_writes_it(tmp_path: Path) -> None:
 
 
 def test_the_token_is_not_in_its_representation() -> None:
-    assert CANARY not in repr(Login("https://api.heroku.com", CANARY))
+    assert CANARY not in repr(HerokuLogin("https://api.heroku.com", CANARY))
 
 
 @pytest.mark.parametrize(

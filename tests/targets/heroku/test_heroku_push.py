@@ -19,9 +19,9 @@ from stager.net.indexes import Indexes
 from stager.net.patience import Patience
 from stager.targets.errors import DeployFailed, LoginFailed, PlatformUnavailable, Rejected, TookTooLong, Unfit
 from stager.targets.heroku import push
-from stager.targets.heroku.api import Api
-from stager.targets.heroku.login import Login
-from stager.targets.heroku.push import Live, Offer, Waiting
+from stager.targets.heroku.api import HerokuApi
+from stager.targets.heroku.login import HerokuLogin
+from stager.targets.heroku.push import Live, ReleaseWaiting, SlugUpload
 
 TOKEN = "HRKU-c4n4ry-t0ken"
 QUICK = Patience(connect=2.0, read=2.0, waits=(0.01, 0.01), grace=5.0)
@@ -36,17 +36,17 @@ def heroku() -> Iterator[Heroku]:
 
 
 @pytest.fixture
-def api(heroku: Heroku) -> Iterator[Api]:
-    made = Api(Login(heroku.url, TOKEN, "a test"), Indexes(), QUICK)
+def api(heroku: Heroku) -> Iterator[HerokuApi]:
+    made = HerokuApi(HerokuLogin(heroku.url, TOKEN, "a test"), Indexes(), QUICK)
     yield made
     made.close()
 
 
 @pytest.fixture
-def offer(tmp_path: Path) -> Offer:
+def offer(tmp_path: Path) -> SlugUpload:
     path = tmp_path / "slug.tgz"
     path.write_bytes(SLUG)
-    return Offer(
+    return SlugUpload(
         path=str(path),
         size=len(SLUG),
         sha256=hashlib.sha256(SLUG).hexdigest(),
@@ -58,11 +58,11 @@ def offer(tmp_path: Path) -> Offer:
     )
 
 
-def waiting(**changed: Any) -> Waiting:
-    return replace(Waiting(pause=0.01, longest=5.0), **changed)
+def waiting(**changed: Any) -> ReleaseWaiting:
+    return replace(ReleaseWaiting(pause=0.01, longest=5.0), **changed)
 
 
-def test_a_push_creates_uploads_and_releases(heroku: Heroku, api: Api, offer: Offer) -> None:
+def test_a_push_creates_uploads_and_releases(heroku: Heroku, api: HerokuApi, offer: SlugUpload) -> None:
     live = push.push(api, "shop", offer, waiting())
     app = heroku.apps["shop"]
     (slug,) = app.slugs.values()
@@ -86,7 +86,7 @@ def test_a_push_creates_uploads_and_releases(heroku: Heroku, api: Api, offer: Of
     ]
 
 
-def test_the_token_goes_to_the_api_alone(heroku: Heroku, api: Api, offer: Offer) -> None:
+def test_the_token_goes_to_the_api_alone(heroku: Heroku, api: HerokuApi, offer: SlugUpload) -> None:
     push.push(api, "shop", replace(offer, processes={"web": "x", "release": "migrate"}), waiting(output=lambda _: None))
     elsewhere = [row for row in heroku.seen if not row[1].startswith("/apps/")]
     assert {path.split("/")[1] for _, path, _ in elsewhere} == {"blobs", "streams"}
@@ -96,14 +96,14 @@ def test_the_token_goes_to_the_api_alone(heroku: Heroku, api: Api, offer: Offer)
     assert upload["Content-Length"] == str(len(SLUG))
 
 
-def test_the_same_bytes_are_not_pushed_again(heroku: Heroku, api: Api, offer: Offer) -> None:
+def test_the_same_bytes_are_not_pushed_again(heroku: Heroku, api: HerokuApi, offer: SlugUpload) -> None:
     first = push.push(api, "shop", offer, waiting())
     heroku.seen.clear()
     assert push.push(api, "shop", offer, waiting()) == replace(first, changed=False)
     assert heroku.requests() == ["GET /apps/shop", "GET /apps/shop/releases", "GET /apps/shop/slugs/*"]
 
 
-def test_the_same_bytes_with_another_command_are(heroku: Heroku, api: Api, offer: Offer) -> None:
+def test_the_same_bytes_with_another_command_are(heroku: Heroku, api: HerokuApi, offer: SlugUpload) -> None:
     push.push(api, "shop", offer, waiting())
     live = push.push(api, "shop", replace(offer, processes={"web": "./serve --loud"}), waiting())
     assert (live.version, live.changed) == (2, True)
@@ -112,11 +112,11 @@ def test_the_same_bytes_with_another_command_are(heroku: Heroku, api: Api, offer
 # --- the release phase ------------------------------------------------------------------------------------------------
 
 
-def with_phase(offer: Offer) -> Offer:
+def with_phase(offer: SlugUpload) -> SlugUpload:
     return replace(offer, processes={**offer.processes, "release": "./migrate"})
 
 
-def test_a_release_phase_is_waited_for_and_shown(heroku: Heroku, api: Api, offer: Offer) -> None:
+def test_a_release_phase_is_waited_for_and_shown(heroku: Heroku, api: HerokuApi, offer: SlugUpload) -> None:
     shown: list[str] = []
     heroku.apps["shop"].looks = 3
     live = push.push(api, "shop", with_phase(offer), waiting(output=shown.append))
@@ -125,7 +125,7 @@ def test_a_release_phase_is_waited_for_and_shown(heroku: Heroku, api: Api, offer
     assert heroku.requests().count("GET /apps/shop/releases/*") == 4
 
 
-def test_a_failed_release_phase_leaves_what_ran(heroku: Heroku, api: Api, offer: Offer) -> None:
+def test_a_failed_release_phase_leaves_what_ran(heroku: Heroku, api: HerokuApi, offer: SlugUpload) -> None:
     before = push.push(api, "shop", offer, waiting())
     heroku.apps["shop"].release_phase = "failed"
     with pytest.raises(DeployFailed) as caught:
@@ -135,14 +135,14 @@ def test_a_failed_release_phase_leaves_what_ran(heroku: Heroku, api: Api, offer:
     assert heroku.apps["shop"].running() == before.slug
 
 
-def test_a_release_phase_that_takes_too_long(heroku: Heroku, api: Api, offer: Offer) -> None:
+def test_a_release_phase_that_takes_too_long(heroku: Heroku, api: HerokuApi, offer: SlugUpload) -> None:
     heroku.apps["shop"].looks = 10**6
     with pytest.raises(TookTooLong) as caught:
         push.push(api, "shop", with_phase(offer), waiting(longest=0.1))
     assert caught.value.retryable
 
 
-def test_output_that_breaks_off_does_not_matter(heroku: Heroku, api: Api, offer: Offer) -> None:
+def test_output_that_breaks_off_does_not_matter(heroku: Heroku, api: HerokuApi, offer: SlugUpload) -> None:
     heroku.faults.append(Fault("GET /streams/", "drop", 9))
     assert push.push(api, "shop", with_phase(offer), waiting(output=lambda _: None)).changed
 
@@ -150,7 +150,7 @@ def test_output_that_breaks_off_does_not_matter(heroku: Heroku, api: Api, offer:
 # --- what does not fit ------------------------------------------------------------------------------------------------
 
 
-def test_another_stack_is_refused_before_anything_is_made(heroku: Heroku, api: Api, offer: Offer) -> None:
+def test_another_stack_is_refused_before_anything_is_made(heroku: Heroku, api: HerokuApi, offer: SlugUpload) -> None:
     with pytest.raises(Unfit) as caught:
         push.push(api, "old", offer, waiting())
     assert "it is for stack debian-12, and old is on heroku-22" in caught.value.message
@@ -160,7 +160,7 @@ def test_another_stack_is_refused_before_anything_is_made(heroku: Heroku, api: A
 
 
 def test_another_stack_is_accepted_with_any_stack_where_its_glibc_is_new_enough(
-    heroku: Heroku, api: Api, offer: Offer
+    heroku: Heroku, api: HerokuApi, offer: SlugUpload
 ) -> None:
     heroku.apps["new"] = App("heroku-24")
     with pytest.raises(Unfit) as caught:
@@ -178,14 +178,14 @@ def test_another_stack_is_accepted_with_any_stack_where_its_glibc_is_new_enough(
     assert push.promote(api, "new", "old", waiting=waiting(), any_stack=True).changed
 
 
-def test_a_fir_app_is_told_to_take_the_image(api: Api, offer: Offer) -> None:
+def test_a_fir_app_is_told_to_take_the_image(api: HerokuApi, offer: SlugUpload) -> None:
     with pytest.raises(Unfit) as caught:
         push.push(api, "fir", offer, waiting())
     assert "stager push oci" in caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["", "a", "Shop", "../x", "shop?", "1shop", "x" * 31])
-def test_names_that_no_app_has_are_not_sent(name: str, heroku: Heroku, api: Api, offer: Offer) -> None:
+def test_names_that_no_app_has_are_not_sent(name: str, heroku: Heroku, api: HerokuApi, offer: SlugUpload) -> None:
     with pytest.raises(UsageError):
         push.push(api, name, offer, waiting())
     assert heroku.seen == []
@@ -225,15 +225,15 @@ def test_the_biggest_packages_of_a_real_droplet_are_named(tmp_path: Path) -> Non
         ("theirs", 403, "forbidden: You do not have access to the app theirs."),
     ],
 )
-def test_apps_that_cannot_be_had(app: str, status: int, text: str, api: Api, offer: Offer) -> None:
+def test_apps_that_cannot_be_had(app: str, status: int, text: str, api: HerokuApi, offer: SlugUpload) -> None:
     with pytest.raises(Rejected) as caught:
         push.push(api, app, offer, waiting())
     assert caught.value.message == f"Heroku refused looking at {app}: {text}"
     assert caught.value.data["status"] == status
 
 
-def test_a_wrong_token(heroku: Heroku, offer: Offer) -> None:
-    api = Api(Login(heroku.url, "wrong-c4n4ry", "HEROKU_API_KEY"), Indexes(), QUICK)
+def test_a_wrong_token(heroku: Heroku, offer: SlugUpload) -> None:
+    api = HerokuApi(HerokuLogin(heroku.url, "wrong-c4n4ry", "HEROKU_API_KEY"), Indexes(), QUICK)
     with pytest.raises(LoginFailed) as caught:
         push.push(api, "shop", offer, waiting())
     assert caught.value.message == "no login to Heroku: the token was not accepted (unauthorized)"
@@ -241,12 +241,12 @@ def test_a_wrong_token(heroku: Heroku, offer: Offer) -> None:
     assert len(heroku.seen) == 1
 
 
-def test_parameters_that_are_refused(api: Api, offer: Offer) -> None:
+def test_parameters_that_are_refused(api: HerokuApi, offer: SlugUpload) -> None:
     with pytest.raises(Rejected, match="invalid_params: Checksum is not of the form"):
         push.deliver(api, "shop", replace(offer, sha256="z" * 64))
 
 
-def test_a_refusal_that_echoes_the_token_does_not_show_it(heroku: Heroku, api: Api, offer: Offer) -> None:
+def test_a_refusal_that_echoes_the_token_does_not_show_it(heroku: Heroku, api: HerokuApi, offer: SlugUpload) -> None:
     body = '{"id": "odd", "message": "no\\u001b[2J ' + TOKEN + " allowed " + "x" * 5000 + '"}'
     heroku.faults.append(Fault("GET /apps/shop$", "status", status=422, body=body))
     with pytest.raises(Rejected) as caught:
@@ -258,7 +258,7 @@ def test_a_refusal_that_echoes_the_token_does_not_show_it(heroku: Heroku, api: A
 
 
 @pytest.mark.parametrize("body", ["", "[]", "{}", '{"id": 1}', "<html>", "[" * 100_000])
-def test_answers_that_are_not_the_apis(body: str, heroku: Heroku, api: Api, offer: Offer) -> None:
+def test_answers_that_are_not_the_apis(body: str, heroku: Heroku, api: HerokuApi, offer: SlugUpload) -> None:
     heroku.faults.append(Fault("GET /apps/shop$", "status", status=200, body=body))
     with pytest.raises(StagerError):
         push.push(api, "shop", offer, waiting())
@@ -267,13 +267,13 @@ def test_answers_that_are_not_the_apis(body: str, heroku: Heroku, api: Api, offe
 # --- what passes ------------------------------------------------------------------------------------------------------
 
 
-def test_the_rate_limit_is_waited_out(heroku: Heroku, api: Api, offer: Offer) -> None:
+def test_the_rate_limit_is_waited_out(heroku: Heroku, api: HerokuApi, offer: SlugUpload) -> None:
     heroku.remaining = 2
     assert push.push(api, "shop", offer, waiting()).changed
     assert heroku.refusals == 2
 
 
-def test_the_rate_limit_is_named_when_it_lasts(heroku: Heroku, api: Api, offer: Offer) -> None:
+def test_the_rate_limit_is_named_when_it_lasts(heroku: Heroku, api: HerokuApi, offer: SlugUpload) -> None:
     fault = Fault(
         "/apps/", "status", 99, 429, {"RateLimit-Remaining": "0"}, '{"id":"rate_limit","message":"slow down"}'
     )
@@ -286,7 +286,9 @@ def test_the_rate_limit_is_named_when_it_lasts(heroku: Heroku, api: Api, offer: 
 @pytest.mark.parametrize(
     "pattern", ["GET /apps/shop$", "GET .*/releases$", "POST .*/slugs", "PUT /blobs", "POST .*/releases"]
 )
-def test_every_step_survives_failures(pattern: str, kind: str, heroku: Heroku, api: Api, offer: Offer) -> None:
+def test_every_step_survives_failures(
+    pattern: str, kind: str, heroku: Heroku, api: HerokuApi, offer: SlugUpload
+) -> None:
     heroku.faults.append(Fault(pattern, kind, 2))
     live = push.push(api, "shop", offer, waiting())
     app = heroku.apps["shop"]
@@ -297,23 +299,23 @@ def test_every_step_survives_failures(pattern: str, kind: str, heroku: Heroku, a
 
 @pytest.mark.parametrize("kind", ["stall", "drip"])
 @pytest.mark.parametrize("pattern", ["GET /apps/shop$", "POST .*/releases"])
-def test_a_server_too_slow_is_given_up_on(pattern: str, kind: str, heroku: Heroku, offer: Offer) -> None:
+def test_a_server_too_slow_is_given_up_on(pattern: str, kind: str, heroku: Heroku, offer: SlugUpload) -> None:
     heroku.faults.append(Fault(pattern, kind))
-    api = Api(Login(heroku.url, TOKEN), Indexes(), replace(QUICK, read=0.3, grace=0.5))
+    api = HerokuApi(HerokuLogin(heroku.url, TOKEN), Indexes(), replace(QUICK, read=0.3, grace=0.5))
     live = push.push(api, "shop", offer, waiting())
     assert len(heroku.apps["shop"].releases) == 1
     assert heroku.apps["shop"].running() == live.slug
 
 
-def test_a_server_that_never_answers(heroku: Heroku, offer: Offer) -> None:
+def test_a_server_that_never_answers(heroku: Heroku, offer: SlugUpload) -> None:
     heroku.faults.append(Fault("GET /apps/shop$", "stall", 99))
-    api = Api(Login(heroku.url, TOKEN), Indexes(), replace(QUICK, read=0.1))
+    api = HerokuApi(HerokuLogin(heroku.url, TOKEN), Indexes(), replace(QUICK, read=0.1))
     with pytest.raises(PlatformUnavailable, match=r"looking at shop failed: 127\.0\.0\.1 sent nothing for too long"):
         push.push(api, "shop", offer, waiting())
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
-def test_a_platform_that_stays_down(status: int, heroku: Heroku, api: Api, offer: Offer) -> None:
+def test_a_platform_that_stays_down(status: int, heroku: Heroku, api: HerokuApi, offer: SlugUpload) -> None:
     heroku.faults.append(Fault("PUT /blobs", "status", 99, status))
     with pytest.raises(PlatformUnavailable) as caught:
         push.push(api, "shop", offer, waiting())
@@ -323,20 +325,20 @@ def test_a_platform_that_stays_down(status: int, heroku: Heroku, api: Api, offer
     assert heroku.apps["shop"].releases == []
 
 
-def test_a_release_that_is_never_answered(heroku: Heroku, api: Api, offer: Offer) -> None:
+def test_a_release_that_is_never_answered(heroku: Heroku, api: HerokuApi, offer: SlugUpload) -> None:
     heroku.faults.append(Fault("POST .*/releases", "drop", 99))
     with pytest.raises(PlatformUnavailable, match=r"the release failed: the connection to 127\.0\.0\.1 was cut"):
         push.push(api, "shop", offer, waiting())
 
 
-def test_an_expired_address_is_asked_for_again(heroku: Heroku, api: Api, offer: Offer) -> None:
+def test_an_expired_address_is_asked_for_again(heroku: Heroku, api: HerokuApi, offer: SlugUpload) -> None:
     heroku.expire_next = 2
     live = push.push(api, "shop", offer, waiting())
     assert heroku.requests().count("POST /apps/shop/slugs") == 3
     assert heroku.apps["shop"].running() == live.slug
 
 
-def test_addresses_that_always_expire(heroku: Heroku, api: Api, offer: Offer) -> None:
+def test_addresses_that_always_expire(heroku: Heroku, api: HerokuApi, offer: SlugUpload) -> None:
     heroku.expire_next = 99
     with pytest.raises(PlatformUnavailable, match="the address for it was not accepted") as caught:
         push.push(api, "shop", offer, waiting())
@@ -344,7 +346,7 @@ def test_addresses_that_always_expire(heroku: Heroku, api: Api, offer: Offer) ->
     assert heroku.requests().count("PUT /blobs/*") == push.ADDRESSES
 
 
-def test_an_upload_address_that_is_not_encrypted_is_not_used(heroku: Heroku, api: Api, offer: Offer) -> None:
+def test_an_upload_address_that_is_not_encrypted_is_not_used(heroku: Heroku, api: HerokuApi, offer: SlugUpload) -> None:
     body = '{"id": "x", "blob": {"method": "put", "url": "http://blobs.example/SECRET"}}'
     heroku.faults.append(Fault("POST .*/slugs", "status", status=201, body=body))
     with pytest.raises(Rejected, match="the address to upload to is not https") as caught:
@@ -352,7 +354,7 @@ def test_an_upload_address_that_is_not_encrypted_is_not_used(heroku: Heroku, api
     assert "SECRET" not in str(caught.value)
 
 
-def test_redirects_are_not_followed(heroku: Heroku, api: Api, offer: Offer) -> None:
+def test_redirects_are_not_followed(heroku: Heroku, api: HerokuApi, offer: SlugUpload) -> None:
     heroku.faults.append(Fault("GET /apps/shop$", "status", 1, 302, {"Location": f"{heroku.url}/elsewhere"}))
     with pytest.raises(Rejected, match="it answered 302"):
         push.push(api, "shop", offer, waiting())
@@ -362,7 +364,7 @@ def test_redirects_are_not_followed(heroku: Heroku, api: Api, offer: Offer) -> N
 # --- promotion --------------------------------------------------------------------------------------------------------
 
 
-def test_what_one_app_runs_is_released_on_another(heroku: Heroku, api: Api, offer: Offer) -> None:
+def test_what_one_app_runs_is_released_on_another(heroku: Heroku, api: HerokuApi, offer: SlugUpload) -> None:
     made = push.push(api, "shop", offer, waiting())
     heroku.seen.clear()
     live = push.promote(api, "shop", "shop-production", waiting=waiting())
@@ -372,20 +374,20 @@ def test_what_one_app_runs_is_released_on_another(heroku: Heroku, api: Api, offe
     assert push.promote(api, "shop", "shop-production", waiting=waiting()) == replace(live, changed=False)
 
 
-def test_an_older_slug_by_its_id(heroku: Heroku, api: Api, offer: Offer) -> None:
+def test_an_older_slug_by_its_id(heroku: Heroku, api: HerokuApi, offer: SlugUpload) -> None:
     old = push.push(api, "shop", offer, waiting())
     push.push(api, "shop", replace(offer, processes={"web": "new"}), waiting())
     assert push.promote(api, "shop", "shop-production", old.slug, waiting()).slug == old.slug
 
 
-def test_a_slug_of_another_stack_is_not_promoted(heroku: Heroku, api: Api, offer: Offer) -> None:
+def test_a_slug_of_another_stack_is_not_promoted(heroku: Heroku, api: HerokuApi, offer: SlugUpload) -> None:
     push.push(api, "shop", offer, waiting())
     with pytest.raises(Unfit, match="the slug of shop would not run on old"):
         push.promote(api, "shop", "old", waiting=waiting())
     assert heroku.apps["old"].releases == []
 
 
-def test_promotions_that_cannot_be(api: Api) -> None:
+def test_promotions_that_cannot_be(api: HerokuApi) -> None:
     with pytest.raises(Rejected, match="shop runs no slug"):
         push.promote(api, "shop", "shop-production", waiting=waiting())
     with pytest.raises(UsageError, match="no slug's id"):

@@ -33,7 +33,7 @@ from stager.targets.oci.registry.client import Client
 from stager.targets.oci.registry.descriptors import MANIFEST, Descriptor, digest_of
 from stager.targets.oci.registry.layouts import LayoutSink, image_of
 from stager.targets.oci.registry.pull import StoreSink, pull
-from stager.targets.oci.registry.push import Pushed, push
+from stager.targets.oci.registry.push import PushedImage, push
 from stager.targets.oci.registry.reference import parse
 from stager.targets.oci.registry.referrers import attach, fallback_tag, referrers
 from stager.targets.oci.registry.upload import upload
@@ -52,7 +52,7 @@ def registry() -> Iterator[ContractRegistry]:
 
 def pushed(
     registry: ContractRegistry, what: Image, name: str = "team/app:1", how: Access | None = None, **more: object
-) -> Pushed:
+) -> PushedImage:
     with Client(registry.host, how or access()) as client:
         return push(client, parse(f"{registry.host}/{name}"), what, **more)  # type: ignore[arg-type]
 

@@ -11,7 +11,7 @@ import pytest
 from registry_images import logins_of
 
 from stager.net.errors import BadSettings
-from stager.targets.oci.registry.credentials import Login
+from stager.targets.oci.registry.credentials import RegistryLogin
 
 HOST = "registry.example:5000"
 SECRET = "s3cret:with/colon"
@@ -21,7 +21,7 @@ def packed(user: str = "ada", password: str = SECRET) -> str:
     return b64encode(f"{user}:{password}".encode()).decode()
 
 
-def find(folder: Path, document: Any, key: str = HOST, repository: str = "", **variables: str) -> Login | None:
+def find(folder: Path, document: Any, key: str = HOST, repository: str = "", **variables: str) -> RegistryLogin | None:
     text = document if isinstance(document, str) else json.dumps(document)
     (folder / "config.json").write_text(text)
     return logins_of({"DOCKER_CONFIG": str(folder), **variables}).find(key, repository)
@@ -31,7 +31,7 @@ def find(folder: Path, document: Any, key: str = HOST, repository: str = "", **v
     "key", [HOST, f"https://{HOST}", f"https://{HOST}/v1/", f"https://{HOST}/v2/", f"http://{HOST}"]
 )
 def test_a_login_under_every_spelling_of_its_key(tmp_path: Path, key: str) -> None:
-    assert find(tmp_path, {"auths": {key: {"auth": packed()}}}) == Login("ada", SECRET)
+    assert find(tmp_path, {"auths": {key: {"auth": packed()}}}) == RegistryLogin("ada", SECRET)
 
 
 def test_other_hosts_and_ports_get_nothing(tmp_path: Path) -> None:
@@ -40,9 +40,11 @@ def test_other_hosts_and_ports_get_nothing(tmp_path: Path) -> None:
 
 
 def test_fields_tokens_and_empty_entries(tmp_path: Path) -> None:
-    assert find(tmp_path, {"auths": {HOST: {"username": "u", "password": "p"}}}) == Login("u", "p")
-    assert find(tmp_path, {"auths": {HOST: {"identitytoken": "i", "auth": packed()}}}) == Login("ada", SECRET, "i")
-    assert find(tmp_path, {"auths": {HOST: {"registrytoken": "t"}}}) == Login(bearer="t")
+    assert find(tmp_path, {"auths": {HOST: {"username": "u", "password": "p"}}}) == RegistryLogin("u", "p")
+    assert find(tmp_path, {"auths": {HOST: {"identitytoken": "i", "auth": packed()}}}) == RegistryLogin(
+        "ada", SECRET, "i"
+    )
+    assert find(tmp_path, {"auths": {HOST: {"registrytoken": "t"}}}) == RegistryLogin(bearer="t")
     assert find(tmp_path, {"auths": {HOST: {}}}) is None
 
 
@@ -67,7 +69,7 @@ def test_no_file_is_no_login(tmp_path: Path) -> None:
 def test_the_variable_comes_first(tmp_path: Path) -> None:
     given = json.dumps({"auths": {HOST: {"auth": packed("env")}}})
     found = find(tmp_path, {"auths": {HOST: {"auth": packed()}}}, DOCKER_AUTH_CONFIG=given)
-    assert found == Login("env", SECRET)
+    assert found == RegistryLogin("env", SECRET)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +112,7 @@ def answer(user: str, secret: str) -> str:
 def test_a_helper_is_asked_by_the_protocol(tmp_path: Path) -> None:
     helper(tmp_path, "one", answer("ada", "from-helper"))
     document = {"credsStore": "one", "auths": {HOST: {}}}
-    assert find(tmp_path, document, PATH=f"{tmp_path}:/bin:/usr/bin") == Login("ada", "from-helper")
+    assert find(tmp_path, document, PATH=f"{tmp_path}:/bin:/usr/bin") == RegistryLogin("ada", "from-helper")
     assert (tmp_path / "docker-credential-one.asked").read_text() == f"get {HOST}"
 
 
@@ -118,14 +120,14 @@ def test_the_registrys_own_helper_comes_before_the_store(tmp_path: Path) -> None
     helper(tmp_path, "all", answer("all", "x"))
     helper(tmp_path, "own", answer("<token>", "identity"))
     document = {"credsStore": "all", "credHelpers": {HOST: "own"}}
-    assert find(tmp_path, document, PATH=f"{tmp_path}:/bin:/usr/bin") == Login(identity="identity")
-    assert find(tmp_path, document, "other.example", PATH=f"{tmp_path}:/bin:/usr/bin") == Login("all", "x")
+    assert find(tmp_path, document, PATH=f"{tmp_path}:/bin:/usr/bin") == RegistryLogin(identity="identity")
+    assert find(tmp_path, document, "other.example", PATH=f"{tmp_path}:/bin:/usr/bin") == RegistryLogin("all", "x")
 
 
 def test_a_helper_that_knows_nothing_leaves_the_file(tmp_path: Path) -> None:
     helper(tmp_path, "one", "cat >/dev/null; echo 'credentials not found in native keychain'; exit 1")
     document = {"credsStore": "one", "auths": {HOST: {"auth": packed()}}}
-    assert find(tmp_path, document, PATH=f"{tmp_path}:/bin:/usr/bin") == Login("ada", SECRET)
+    assert find(tmp_path, document, PATH=f"{tmp_path}:/bin:/usr/bin") == RegistryLogin("ada", SECRET)
 
 
 @pytest.mark.parametrize(

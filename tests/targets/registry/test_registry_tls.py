@@ -17,7 +17,7 @@ import pytest
 from registry_contract import ContractRegistry, on
 from registry_images import QUICK, access, image
 
-from stager.net.addresses import Refused
+from stager.net.addresses import AddressRefused
 from stager.net.indexes import Indexes
 from stager.net.session import Request, Session
 from stager.targets.oci.errors import RegistryDown, RegistryError
@@ -183,12 +183,12 @@ def test_tls_verifies_the_name_though_the_connection_goes_to_the_address_that_wa
         with session.exchange(Request("GET", f"https://{NAME}:{server.server_port}/")) as response:
             assert response.status == 501
         with (
-            pytest.raises(Refused, match=r"no trusted TLS connection to other\.example: Hostname mismatch"),
+            pytest.raises(AddressRefused, match=r"no trusted TLS connection to other\.example: Hostname mismatch"),
             session.exchange(Request("GET", f"https://other.example:{server.server_port}/")),
         ):
             pass
         with (
-            pytest.raises(Refused, match="not public"),
+            pytest.raises(AddressRefused, match="not public"),
             Session(Indexes(), QUICK).exchange(Request("GET", f"https://{NAME}:{server.server_port}/")),
         ):
             pass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ....net.addresses import Refused
+from ....net.addresses import AddressRefused
 from ....net.errors import NotFound
 from ....net.patience import Again, again
 from ....text.redaction import Secrets
@@ -49,7 +49,7 @@ def _said(response: Any, secrets: Secrets) -> tuple[str, str]:
     """A refusal's first error for people (without secrets and control signs), and its raw text."""
     try:
         body = response.all(_LARGEST).decode("utf-8", "replace")
-    except (Again, Refused):
+    except (Again, AddressRefused):
         return "", ""
     try:
         first = json.loads(body)["errors"][0]

@@ -18,7 +18,7 @@ from typing import Any, Self, TypeVar
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from ....errors import Cancelled
-from ....net.addresses import Refused
+from ....net.addresses import AddressRefused
 from ....net.indexes.origins import Origin
 from ....net.patience import Again, Tries, host_of, number
 from ....net.session import Request, Response
@@ -28,10 +28,10 @@ from ..errors import RegistryDown
 from . import descriptors
 from .access import Access
 from .answers import denied, problem
-from .descriptors import IMAGES, INDEXES, LIED, Manifest, short
+from .descriptors import IMAGES, INDEXES, LIED, ImageManifest, short
 from .reference import Reference
 from .token import Authority
-from .wire import Wire, is_loopback
+from .wire import RegistryWire, is_loopback
 
 T = TypeVar("T")
 _ACCEPT = ", ".join((*IMAGES, *INDEXES))
@@ -50,7 +50,7 @@ class Client:
         self.host = host
         self.access = access or Access()
         self.secrets = Secrets()
-        self._wire = Wire(_base(host, plain=self.access.plain_http), self.access)
+        self._wire = RegistryWire(_base(host, plain=self.access.plain_http), self.access)
         self._login = login or host
         self._repository = ""
         self._authority = Authority(self._wire, host, self._find_login, self.secrets)
@@ -112,7 +112,7 @@ class Client:
 
     # --- manifests ---------------------------------------------------------------------------------------------
 
-    def manifest(self, repository: str, wanted: str) -> Manifest:
+    def manifest(self, repository: str, wanted: str) -> ImageManifest:
         """A manifest or index by tag or digest. Raises NotFound, DigestMismatch, BadArchive for what is none."""
         what = f"{self.host}/{repository}{'@' if ':' in wanted else ':'}{wanted}"
 
@@ -260,7 +260,7 @@ class Client:
                 return step()
             except Again as problem:
                 self.wait(what, tries, problem)
-            except Refused as refused:
+            except AddressRefused as refused:
                 raise RegistryDown(what, str(refused), lasting=True) from None
 
     def tries(self) -> Tries:
@@ -299,14 +299,14 @@ class Client:
     def absolute(self, location: str | None, base: str) -> str:
         """The URL that an upload goes on at. Raises Refused when the answer names none, or a forbidden one."""
         if not location:
-            raise Refused("it does not say where the upload goes on")
+            raise AddressRefused("it does not say where the upload goes on")
         try:
             url = urljoin(base if "://" in base else self._wire.base + base, location)
         except ValueError:
-            raise Refused("it sends the upload to a place that is no URL") from None
+            raise AddressRefused("it sends the upload to a place that is no URL") from None
         why = self._wire.refusal(url)
         if why:
-            raise Refused(f"it sends the upload to a place that is refused: {why}")
+            raise AddressRefused(f"it sends the upload to a place that is refused: {why}")
         return url
 
 

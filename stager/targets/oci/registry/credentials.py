@@ -31,7 +31,7 @@ _NOT_FOUND = "credentials not found"
 
 
 @dataclass(frozen=True, slots=True)
-class Login:
+class RegistryLogin:
     """How to log in to one registry. Secrets are left out of its repr."""
 
     user: str = ""
@@ -58,7 +58,7 @@ class Logins:
     def __repr__(self) -> str:
         return f"Logins({self._path!r})"
 
-    def find(self, key: str, repository: str = "") -> Login | None:
+    def find(self, key: str, repository: str = "") -> RegistryLogin | None:
         """The login for a registry by its `Reference.login`, None when there is none.
 
         Raises BadSettings for a file that cannot be read, and a helper that is missing or fails.
@@ -76,7 +76,7 @@ class Logins:
         login = self._ask(helper, key) if helper else None
         return login or _from_auths(config, key, repository)
 
-    def _ask(self, name: str, key: str) -> Login | None:
+    def _ask(self, name: str, key: str) -> RegistryLogin | None:
         """Run a helper: `docker-credential-NAME get`, the registry on its standard input."""
         if not _HELPER.fullmatch(name):
             raise BadSettings(self._path, f"{name[:60]!r} is no name of a credential helper")
@@ -98,7 +98,7 @@ class Logins:
             raise BadSettings(self._path, f"the credential helper {program} did not answer") from None
         return self._answer(program, done)
 
-    def _answer(self, program: str, done: subprocess.CompletedProcess[bytes]) -> Login | None:
+    def _answer(self, program: str, done: subprocess.CompletedProcess[bytes]) -> RegistryLogin | None:
         """What a helper printed. Its words are not repeated: they may hold what it keeps."""
         said = done.stdout[:_LARGEST]
         if done.returncode:
@@ -109,8 +109,8 @@ class Logins:
         node = _parse(said, f"the answer of {program}")
         user, secret = node.str("Username", ""), node.str("Secret", "")
         if user == _IDENTITY:
-            return Login(identity=secret)
-        return Login(user, secret) if secret else None
+            return RegistryLogin(identity=secret)
+        return RegistryLogin(user, secret) if secret else None
 
 
 def _read(path: str) -> bytes | None:
@@ -144,7 +144,7 @@ def _helper(config: Node, key: str) -> str:
     return str(config.str("credsStore", ""))
 
 
-def _from_auths(config: Node, key: str, repository: str) -> Login | None:
+def _from_auths(config: Node, key: str, repository: str) -> RegistryLogin | None:
     """The entry whose key fits best: the longest path above the repository, then the key as Docker writes it."""
     best: tuple[int, int] = (-1, -1)
     found = None
@@ -176,7 +176,7 @@ def _host(name: str) -> str:
     return _bare(name).partition("/")[0].lower()
 
 
-def _login(node: Node) -> Login | None:
+def _login(node: Node) -> RegistryLogin | None:
     """One entry: `auth` is base64 of `user:password`, and wins over the fields of these names."""
     user, password = node.str("username", ""), node.str("password", "")
     packed = node.str("auth", "")
@@ -190,4 +190,4 @@ def _login(node: Node) -> Login | None:
     identity, bearer = node.str("identitytoken", ""), node.str("registrytoken", "")
     if not (password or identity or bearer):
         return None
-    return Login(user, password, identity, bearer)
+    return RegistryLogin(user, password, identity, bearer)

@@ -64,7 +64,7 @@ class Descriptor:
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
+class ImageManifest:
     """A manifest or index as bytes, and what it refers to. `digest` is that of the bytes."""
 
     raw: bytes
@@ -85,7 +85,7 @@ class Manifest:
         return Descriptor(self.media_type, self.digest, len(self.raw))
 
 
-def read_manifest(raw: bytes, media_type: str = "", where: str = "the manifest") -> Manifest:
+def read_manifest(raw: bytes, media_type: str = "", where: str = "the manifest") -> ImageManifest:
     """What a manifest refers to. `media_type` is what the server calls it; the document's own word must agree.
 
     Raises BadArchive for anything but an OCI or Docker (schema 2) image manifest or index.
@@ -99,11 +99,11 @@ def read_manifest(raw: bytes, media_type: str = "", where: str = "the manifest")
     kind = _kind(node, media_type.partition(";")[0].strip())
     if kind in INDEXES:
         children = tuple(read_descriptor(child) for child in _few(node, "manifests"))
-        return Manifest(raw, kind, digest_of(raw), children=children, annotations=_strings(node, "annotations"))
+        return ImageManifest(raw, kind, digest_of(raw), children=children, annotations=_strings(node, "annotations"))
     config = read_descriptor(node.at("config"))
     layers = tuple(read_descriptor(layer) for layer in _few(node, "layers"))
     subject = node.get("subject")
-    return Manifest(
+    return ImageManifest(
         raw,
         kind,
         digest_of(raw),

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from ....net.addresses import Refused
+from ....net.addresses import AddressRefused
 from ....net.patience import Again
 from ....store.errors import DigestMismatch
 from ..errors import RegistryDown
@@ -45,7 +45,7 @@ def download(
             if done > begun:
                 tries.progress()
             client.wait(what, tries, problem)
-        except Refused as refused:
+        except AddressRefused as refused:
             raise RegistryDown(what, str(refused), lasting=True) from None
     got = f"{digest.partition(':')[0]}:{state.hexdigest()}"
     if got != digest:
@@ -76,7 +76,7 @@ def _check_range(response: Any, start: int) -> None:
         r"bytes ([0-9]{1,18})-[0-9]{1,18}/(?:[0-9]{1,18}|\*)", response.headers.get("Content-Range") or ""
     )
     if not found or int(found[1]) != start:
-        raise Refused("it resumed at another place")
+        raise AddressRefused("it resumed at another place")
 
 
 def _wrong(what: str, expected: str, got: str) -> DigestMismatch:

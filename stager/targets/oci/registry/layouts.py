@@ -14,7 +14,7 @@ from ....formats.errors import BadArchive
 from ....store.errors import DigestMismatch
 from ..image import Blob, Image
 from ..layout import LAYOUT
-from .descriptors import INDEXES, LARGEST, Descriptor, Manifest, canonical, check, read_manifest
+from .descriptors import INDEXES, LARGEST, Descriptor, ImageManifest, canonical, check, read_manifest
 
 _NAME = "org.opencontainers.image.ref.name"
 _DEEPEST = 2
@@ -130,7 +130,7 @@ class LayoutSink:
 
         self._write(_path(digest), checked())
 
-    def finish(self, roots: Mapping[str, Manifest]) -> None:
+    def finish(self, roots: Mapping[str, ImageManifest]) -> None:
         """Write `oci-layout` and `index.json`: name → manifest or index. Entries of other names stay."""
         kept = [one for one in self._entries() if one.annotations.get(_NAME) not in roots]
         new = [

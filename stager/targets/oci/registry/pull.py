@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from ....formats.errors import BadArchive
 from ....model import Event
 from ....net.errors import NotFound
-from .descriptors import INDEXES, Descriptor, Manifest
+from .descriptors import INDEXES, Descriptor, ImageManifest
 from .parallel import Several
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ class Pulled:
     """What a pull brought: the manifest or index that the name stands for, and every image below it with its platform."""
 
     reference: str
-    root: Manifest
-    images: tuple[Manifest, ...]
+    root: ImageManifest
+    images: tuple[ImageManifest, ...]
     platforms: tuple[str, ...]
     """`os/architecture` of each of `images`; empty for an image that stands alone."""
     moved: int
@@ -88,7 +88,7 @@ def pull(client: Client, reference: Reference, sink: Sink, *, platform: str = ""
     return Pulled(reference.at(root.digest), root, tuple(images), tuple(platforms), moved)
 
 
-def choose(index: Manifest, platform: str, what: str) -> Descriptor:
+def choose(index: ImageManifest, platform: str, what: str) -> Descriptor:
     """The image of an index for a platform: `linux/arm64` fits `linux/arm64/v8`, too. Raises NotFound."""
     exact = [child for child in index.children if child.platform == platform]
     for child in exact or [child for child in index.children if child.platform.startswith(f"{platform}/")]:
@@ -97,7 +97,7 @@ def choose(index: Manifest, platform: str, what: str) -> Descriptor:
     raise NotFound(f"{what} for {platform}", f"It is there for: {there[:300]}.")
 
 
-def _child(client: Client, repository: str, descriptor: Descriptor) -> Manifest:
+def _child(client: Client, repository: str, descriptor: Descriptor) -> ImageManifest:
     found = client.manifest(repository, descriptor.digest)
     if len(found.raw) != descriptor.size or found.media_type != descriptor.media_type:
         raise BadArchive(descriptor.digest, "is not of the size and type that its index says")
@@ -105,15 +105,15 @@ def _child(client: Client, repository: str, descriptor: Descriptor) -> Manifest:
 
 
 def _tree(
-    client: Client, repository: str, root: Manifest, depth: int
-) -> tuple[list[Manifest], list[Manifest], list[str]]:
+    client: Client, repository: str, root: ImageManifest, depth: int
+) -> tuple[list[ImageManifest], list[ImageManifest], list[str]]:
     """All manifests (leaves first), the images among them, and their platforms."""
     if root.media_type not in INDEXES:
         return [root], [root], [""]
     if depth > _DEEPEST:
         raise BadArchive(root.digest, "holds indexes within indexes")
-    manifests: list[Manifest] = []
-    images: list[Manifest] = []
+    manifests: list[ImageManifest] = []
+    images: list[ImageManifest] = []
     platforms: list[str] = []
     for descriptor in root.children:
         below = _tree(client, repository, _child(client, repository, descriptor), depth + 1)

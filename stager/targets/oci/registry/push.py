@@ -15,7 +15,7 @@ from ....formats.errors import BadArchive
 from ....model import Event
 from ..errors import BadReference
 from ..image import Blob, Image
-from .descriptors import Manifest, read_manifest
+from .descriptors import ImageManifest, read_manifest
 from .parallel import Several
 from .upload import upload
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Pushed:
+class PushedImage:
     """What a push came to. `moved` is in bytes of blobs; `unchanged` when the name stood for this image already."""
 
     reference: str
@@ -41,7 +41,7 @@ class Pushed:
     """What it was stored under: the tag, or the digest."""
 
 
-def push(client: Client, reference: Reference, image: Image, *, mount_from: Sequence[str] = ()) -> Pushed:
+def push(client: Client, reference: Reference, image: Image, *, mount_from: Sequence[str] = ()) -> PushedImage:
     """Store an image under a name. `mount_from` are repositories of the same registry that may hold its layers.
 
     Safe to call again after any failure. Raises BadReference when the name's digest is another than the image's, BadArchive
@@ -52,18 +52,18 @@ def push(client: Client, reference: Reference, image: Image, *, mount_from: Sequ
         raise BadReference(str(reference), f"the image that is pushed has the digest {digest}")
     blobs = _all_blobs(image)
     client.will_push(reference.repository, *mount_from)
-    pushed = Pushed(reference.at(digest), digest, image.manifest.size, names=(reference.tag or digest,))
+    pushed = PushedImage(reference.at(digest), digest, image.manifest.size, names=(reference.tag or digest,))
     if client.manifest_digest(reference.repository, reference.tag or digest) == digest:
         if client.access.progress:
             client.access.progress(Event("push", "unchanged", 1, 1))
-        return Pushed(pushed.reference, digest, pushed.size, unchanged=True, names=pushed.names)
+        return PushedImage(pushed.reference, digest, pushed.size, unchanged=True, names=pushed.names)
     results = _Work(client, reference.repository, blobs, mount_from).run()
     _store(client, reference.repository, image, reference.tag or digest)
     by = {
         how: tuple(one for one in sorted(results) if results[one] == how) for how in ("uploaded", "mounted", "present")
     }
     moved = sum(blob.size for blob in blobs if results[blob.digest] == "uploaded")
-    return Pushed(
+    return PushedImage(
         pushed.reference, digest, pushed.size, False, moved, by["uploaded"], by["mounted"], by["present"], pushed.names
     )
 
@@ -79,7 +79,7 @@ def _all_blobs(image: Image) -> list[Blob]:
     return list(found.values())
 
 
-def _read(image: Image) -> Manifest:
+def _read(image: Image) -> ImageManifest:
     return read_manifest(image.raw, image.manifest.media_type, image.digest)
 
 

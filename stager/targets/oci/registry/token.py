@@ -16,14 +16,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
-from ....net.addresses import Refused
+from ....net.addresses import AddressRefused
 from ....net.indexes.origins import Origin
 from ....net.patience import again, host_of
 from ....net.session import Request
 from ....text.redaction import Secrets
 from ..errors import AccessDenied
-from .credentials import Login
-from .wire import Wire, is_loopback
+from .credentials import RegistryLogin
+from .wire import RegistryWire, is_loopback
 
 _LARGEST = 1 << 20
 _LIFETIME = 60.0
@@ -71,13 +71,15 @@ class Authority:
     `login` is called at most once, when the registry first asks.
     """
 
-    def __init__(self, wire: Wire, host: str, login: Callable[[], Login | None], secrets: Secrets) -> None:
+    def __init__(
+        self, wire: RegistryWire, host: str, login: Callable[[], RegistryLogin | None], secrets: Secrets
+    ) -> None:
         self._wire = wire
         self._host = host
         self._find = login
         self._secrets = secrets
         self._mutex = threading.Lock()
-        self._login: Login | None = None
+        self._login: RegistryLogin | None = None
         self._asked = False
         self._basic = ""
         self._tokens: dict[str, _Token] = {}
@@ -121,7 +123,7 @@ class Authority:
             raise AccessDenied(what, self._host, f"the registry {self._host} does not accept the login")
         self._basic = header
 
-    def _logged_in(self) -> Login | None:
+    def _logged_in(self) -> RegistryLogin | None:
         if not self._asked:
             login = self._find()
             if login:
@@ -147,7 +149,7 @@ class Authority:
         url = urlunsplit((parts.scheme, parts.netloc, parts.path, joined, ""))
         return self._fetch("GET", url, _basic(login) if login and login.password else "", None, what)
 
-    def _check(self, realm: str, login: Login | None, what: str) -> None:
+    def _check(self, realm: str, login: RegistryLogin | None, what: str) -> None:
         """Refuse a token server that a password must not go to."""
         try:
             origin = Origin.of(realm)
@@ -160,7 +162,7 @@ class Authority:
         if why:
             raise AccessDenied(what, self._host, f"the registry names the token server {origin.host}: {why}")
 
-    def _exchange(self, realm: str, service: str, scopes: str, login: Login, what: str) -> _Token:
+    def _exchange(self, realm: str, service: str, scopes: str, login: RegistryLogin, what: str) -> _Token:
         """An identity token for a bearer token (RFC 6749 §6)."""
         form = {
             "grant_type": "refresh_token",
@@ -183,7 +185,7 @@ class Authority:
             ) as response:
                 status, data = response.status, response.all(_LARGEST)
                 later = again(status, response.headers, url)
-        except Refused as refused:
+        except AddressRefused as refused:
             raise AccessDenied(what, self._host, f"no token from {host_of(url)}: {refused}") from None
         if later:
             raise later
@@ -216,5 +218,5 @@ def seconds_of(told: object) -> float:
     return _LIFETIME
 
 
-def _basic(login: Login) -> str:
+def _basic(login: RegistryLogin) -> str:
     return "Basic " + b64encode(f"{login.user}:{login.password}".encode()).decode()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ....net.addresses import Refused
+from ....net.addresses import AddressRefused
 from ....net.patience import Again
 from ....net.session import PIECE
 from ....store.errors import DigestMismatch
@@ -120,7 +120,7 @@ class _Upload:
                 self._client.wait(self._what, tries, problem)
                 if self._recover():
                     return
-            except Refused as refused:
+            except AddressRefused as refused:
                 raise RegistryDown(self._what, str(refused), lasting=True) from None
             except RegistryRefused as refused:
                 refusals += 1

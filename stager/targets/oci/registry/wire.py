@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from ....net.addresses import Refused
+from ....net.addresses import AddressRefused
 from ....net.indexes.origins import Origin
 from ....net.session import Request, Response, Session
 from .access import Access
 
 
-class Wire:
+class RegistryWire:
     """Exchanges with the registry at `base` (`https://host:port`). Safe to share between threads."""
 
     def __init__(self, base: str, access: Access) -> None:
@@ -50,9 +50,9 @@ class Wire:
         def step(url: str, first: str) -> dict[str, str]:
             why = self.refusal(url)
             if why:
-                raise Refused(why if url == first else f"it points to a place that is refused: {why}")
+                raise AddressRefused(why if url == first else f"it points to a place that is refused: {why}")
             if url != first and not follow:
-                raise Refused(f"it answers {request.method} with a redirect")
+                raise AddressRefused(f"it answers {request.method} with a redirect")
             ours = authorization and Origin.of(url) == (owner or self.origin)
             return {"Authorization": authorization} if ours else {}
 
