@@ -6,7 +6,8 @@ import pytest
 
 from stager.ecosystems.pypi import IndexFile, Target
 from stager.ecosystems.pypi.lookup import Keep
-from stager.ecosystems.pypi.pins import DistributionFile, Pin, Reading, select
+from stager.ecosystems.pypi.pins import DistributionFile, Pin, Reading
+from stager.ecosystems.pypi.selection import select
 from stager.ecosystems.pypi.unbuilt import SIBLINGS, why
 from stager.errors import NeedsBuild
 from stager.facts import stacks

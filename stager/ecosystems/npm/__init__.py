@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from .source import PackumentLookup
 
 LAYOUT = "npm/1"
-DIRECT = "nodejs.direct"
-"""The fact that names the packages the app itself cannot do without."""
 LOCKS = ("npm-shrinkwrap.json", "package-lock.json", "pnpm-lock.yaml", "yarn.lock", "bun.lock")
 """Names of the locks that are understood; npm prefers the shrinkwrap when there are both."""
 _BINARY = "bun.lockb"
@@ -157,15 +155,11 @@ def _check_manager(tree: SourceTree, lock: str, managers: Mapping[str, str]) -> 
 
 
 def _facts(tree: SourceTree) -> list[tuple[str, str]]:
+    from .direct import DIRECT
     from .manifest import all_manifests
 
     firm = {name for item in all_manifests(tree).values() for name in item.dependencies}
     return [(DIRECT, " ".join(sorted(firm)))]
-
-
-def direct(plan: Plan) -> list[str]:
-    """The packages that the app and its workspaces cannot do without, as the plan remembers them."""
-    return dict(plan.facts).get(DIRECT, "").split()
 
 
 def _order(version: str) -> Any:

@@ -11,7 +11,7 @@ from stager.ecosystems.installed import Inner, Node, Said
 from stager.ecosystems.licence import Licence, expression, named
 from stager.text import parsing
 
-from . import direct
+from .direct import direct
 
 if TYPE_CHECKING:
     from stager.ecosystems.installed import Installed

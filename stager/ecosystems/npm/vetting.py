@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from stager.errors import BadLock, NeedsBuild
 from stager.facts import stacks
 
-from . import direct
+from .direct import direct
 from .natives import absent, misfits, needs_build
 
 if TYPE_CHECKING:

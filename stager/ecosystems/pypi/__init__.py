@@ -16,7 +16,8 @@ from stager.errors import LockMissing, NeedsBuild, UsageError
 from stager.model import Artifact, Locked
 
 from .lookup import DistributionLookup, IndexFile, resolve
-from .pins import LAYOUT, PLACE, Reading, normalise_index, select
+from .pins import LAYOUT, PLACE, Reading, normalise_index
+from .selection import select
 from .target import Target
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def requires_python(tree: SourceTree, lock: str) -> tuple[str, Reason] | None:
 
 def declared(tree: SourceTree) -> frozenset[str]:
     """Normalised names of the packages that the app's manifests ask for; for detection, before any lock is read."""
-    from .manifest import declared
+    from .declarations import declared
 
     return declared(tree)
 

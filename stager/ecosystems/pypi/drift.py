@@ -19,8 +19,9 @@ from stager.text.source_lines import line_of
 from stager.text.typed import Node
 
 from .constraints import alternatives
+from .declarations import origin
 from .document import parse_json, read, toml
-from .manifest import PYPROJECT, DeclaredDependency, dependency_groups, dig, entries, origin, project_wanted, pyproject
+from .manifest import PYPROJECT, DeclaredDependency, dependency_groups, dig, entries, project_wanted, pyproject
 from .pdm import pdm_python
 from .pins import normalise
 from .sameness import same_requirements, same_specifier

@@ -15,11 +15,11 @@ from stager.errors import BadLock
 from stager.text.typed import Node
 
 from .constraints import accepts
+from .declarations import origin
 from .manifest import (
     PYPROJECT,
     DeclaredDependency,
     dig,
-    origin,
     pipfile_wanted,
     poetry_wanted,
     project_wanted,

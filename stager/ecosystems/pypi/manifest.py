@@ -116,7 +116,7 @@ def poetry_wanted(
         if normalise(extra, PYPROJECT) in set(extras)
         for name in map(text_of, names)
     }
-    main = _poetry_table(dig(document, "tool", "poetry", "dependencies"))
+    main = poetry_table(dig(document, "tool", "poetry", "dependencies"))
     found = [wanted for wanted in main if not wanted.optional or wanted.name in enabled]
     others = [group for group in groups if group != "main"]
     for group in others:
@@ -124,7 +124,7 @@ def poetry_wanted(
     return [*found, *project_wanted(tree, sorted({*extras, *others}), known=True)]
 
 
-def _poetry_table(table: Node | None) -> Iterator[DeclaredDependency]:
+def poetry_table(table: Node | None) -> Iterator[DeclaredDependency]:
     for name, node in entries(table).items():
         if name.lower() != "python":
             for one in node if isinstance(node.value, list) else (node,):
@@ -139,7 +139,7 @@ def _poetry_group(document: Node, group: str, known: bool) -> list[DeclaredDepen
     if not known and group not in tables and old is None and group not in dependency_groups(document):
         raise _unknown_group(group, tables)
     new = tables[group].get("dependencies") if group in tables else None
-    return [*_poetry_table(old), *_poetry_table(new)]
+    return [*poetry_table(old), *poetry_table(new)]
 
 
 def _unknown_group(group: str, known: Iterable[str]) -> BadManifest:
@@ -206,25 +206,6 @@ def text_of(node: Node) -> str:
     return str(node.value)
 
 
-def declared(tree: SourceTree) -> frozenset[str]:
-    """Normalised names of the packages that the app's manifests ask for at run time; for detection.
-
-    Looks at `pyproject.toml` (standard and Poetry's table; of uv's workspace members as well), `requirements.txt` and
-    `requirements.in` with what they include, `Pipfile` and `setup.cfg`. Raises BadManifest for one that cannot be read.
-    """
-    from .requirements import names_in
-    from .workspace import members
-
-    document = pyproject(tree)
-    found = {wanted.name for folder in ("", *members(tree, ("uv",))) for wanted in project_wanted(tree, folder=folder)}
-    found |= {wanted.name for wanted in _poetry_table(dig(document, "tool", "poetry", "dependencies"))}
-    for path in ("requirements.txt", "requirements.in"):
-        if path in tree:
-            found |= names_in(tree, path)
-    found |= {wanted.name for wanted in (*pipfile_wanted(tree), *setup_wanted(tree))}
-    return frozenset(found)
-
-
 def pipfile_wanted(tree: SourceTree, groups: Iterable[str] = ()) -> list[DeclaredDependency]:
     """What a Pipfile asks for: `[packages]`, and the categories named in `groups`; empty without a Pipfile.
 
@@ -246,15 +227,6 @@ _VARIABLES = (
     *("os_name", "sys_platform", "platform_machine", "platform_python_implementation", "platform_system"),
     *("python_version", "python_full_version", "implementation_name"),
 )
-
-
-def setup_wanted(tree: SourceTree) -> list[DeclaredDependency]:
-    """What `install_requires` of `setup.cfg` asks for, be it a list or `file:` with requirements files."""
-    from .requirements import wanted_in
-
-    lines, files = setup_requires(tree)
-    found = [DeclaredDependency.of_requirement(line, "setup.cfg") for line in lines]
-    return found + [wanted for file in files for wanted in wanted_in(tree, file)]
 
 
 def setup_requires(tree: SourceTree) -> tuple[list[str], list[str]]:
@@ -292,40 +264,6 @@ _SETUP_PY = r"^[^#\n]*\binstall_requires\b(?!\s*=\s*(?:\[\s*\]|\(\s*\)))"
 def _unknown(file: str, line: int | None, why: str) -> None:
     hint = "List the dependencies under [project] in a pyproject.toml, run 'stager lock', and commit both files."
     raise BadManifest(file, why, hint, line)
-
-
-class ManifestOrigin(NamedTuple):
-    """The manifest that a lock was made from, where the lock does not record it; and the command that makes it again."""
-
-    file: str
-    wanted: list[DeclaredDependency]
-    command: str
-
-
-def origin(tree: SourceTree, lock: str, groups: Iterable[str] = ()) -> ManifestOrigin | None:
-    """What a `pylock.toml` or a hashed requirements file was made from; None when nothing in the app says that.
-
-    `groups` are the groups and extras that are installed besides.
-    """
-    from .requirements import wanted_in
-
-    standard = lock.rpartition("/")[2].startswith("pylock.")
-    to = f"--output-file {lock}" if standard else f"--generate-hashes --output-file {lock}"
-    again = f"rm {lock} && stager lock"
-    project = project_wanted(tree, tuple(groups), known=True) if PYPROJECT in tree else []
-    export = f"uv export --format pylock.toml --output-file {lock}"
-    of_project = ManifestOrigin(PYPROJECT, project, export if standard else f"uv pip compile {PYPROJECT} {to}")
-    if standard and project:
-        return of_project
-    if standard and "requirements.txt" in tree:
-        return ManifestOrigin("requirements.txt", wanted_in(tree, "requirements.txt"), again)
-    if "requirements.in" in tree:
-        return ManifestOrigin(
-            "requirements.in", wanted_in(tree, "requirements.in"), f"uv pip compile requirements.in {to}"
-        )
-    if setup := setup_wanted(tree):
-        return ManifestOrigin("setup.cfg", setup, again if standard else f"uv pip compile setup.cfg {to}")
-    return of_project if project else None
 
 
 def setup_cfg(tree: SourceTree, path: str) -> dict[str, dict[str, str]]:

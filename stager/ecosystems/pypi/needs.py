@@ -16,8 +16,9 @@ from stager.facts import stacks
 from stager.text.source_lines import line_of
 from stager.text.typed import Node as Document
 
+from .declarations import declared
 from .document import read, toml
-from .manifest import DeclaredDependency, declared
+from .manifest import DeclaredDependency
 from .pins import normalise
 from .target import Markers, Target
 

@@ -9,16 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from stager.digest import Digest
-from stager.errors import BadLock, Unpinned
-from stager.model import Artifact
-
-from .target import Target, tag_ranks
+from stager.errors import BadLock
 
 if TYPE_CHECKING:
-    from .lookup import DistributionLookup
+    pass
 
 PLACE = ".stager/pypi"
 """Where wheels unpack to, relative to the app folder."""
@@ -137,49 +134,6 @@ def digest_of(hash_text: str, what: str, lock: str, line: int | None = None) -> 
         raise BadLock(lock, f"{what} has a malformed hash: {hash_text[:160]!r}", line=line) from None
 
 
-def select(
-    reading: Reading,
-    target: Target,
-    lock: str,
-    default_indexes: frozenset[str] = frozenset(),
-    lookup: DistributionLookup | None = None,
-) -> tuple[tuple[Artifact, ...], tuple[tuple[str, str], ...]]:
-    """The artifacts for the target, sorted by purl, and hints (digest, URL) where they can be had.
-
-    `lookup` is asked for other versions of a package that has no fitting file, for the error to name one.
-
-    Raises Unpinned or NeedsBuild naming every package concerned, BadLock for contradictions within the lock.
-    """
-    _refuse_two_versions(reading.pins, lock)
-    ranks = tag_ranks(target)
-    best = [(pin, best_wheel(pin.files, ranks)) for pin in reading.pins]
-    bare = (str(pin) for pin, file in best if not (pin.files or pin.hashes) or (file and not file.hash))
-    if unpinned := sorted({*reading.unpinned, *bare}):
-        raise Unpinned(lock, unpinned, _again(lock))
-    none = [pin for pin, file in best if file is None]
-    if none or reading.needs:
-        from .unbuilt import refusal
-
-        raise refusal(none, reading.needs, target, lock, lookup)
-    chosen = [_artifact(pin, file, lock, default_indexes) for pin, file in best if file]
-    chosen.sort(key=lambda pair: pair[0].purl.encode())
-    return tuple(a for a, _ in chosen), tuple(sorted((a.digest, url) for a, url in chosen if url))
-
-
-def _again(lock: str) -> str:
-    """How to have digests in a lock that lacks some."""
-    tool = {"poetry.lock": "poetry lock", "pdm.lock": "pdm lock", "Pipfile.lock": "pipenv lock", "uv.lock": "uv lock"}
-    name = lock.rpartition("/")[2]
-    if name in tool:
-        return f"Delete {name}, run '{tool[name]}' with a current version of that tool, and commit the result."
-    if name.startswith("pylock."):
-        return f"Make {name} again from an index that gives sha256 hashes, and commit the result."
-    return (
-        f"Pin these by == and --hash, as the other lines are ('pip hash' prints it of a file), or delete every --hash of "
-        f"{name}: then 'stager lock' makes pylock.toml of it."
-    )
-
-
 def best_wheel(files: Iterable[DistributionFile], ranks: dict[str, int]) -> DistributionFile | None:
     """The wheel with the best tag; among equals the highest build number; None when no wheel fits."""
     fitting = [(score, file) for file in files if (score := _score(file.filename, ranks)) is not None]
@@ -203,50 +157,6 @@ def _score(filename: str, ranks: dict[str, int]) -> tuple[int, int, str] | None:
     number = int(build[0][:15]) + 1 if build else 0
     text = parts[2][build.end() :] if build else ""
     return rank, -number, "".join(chr(0x10FFFF - ord(char)) for char in text) + chr(0x10FFFF)
-
-
-def _refuse_two_versions(pins: Iterable[Pin], lock: str) -> None:
-    seen: dict[str, Pin] = {}
-    for pin in pins:
-        other = seen.setdefault(pin.name, pin)
-        if other is not pin:
-            hint = (
-                "If extras or groups in stager.yml exclude one another, keep one of them; "
-                f"else make {lock} again with the tool that wrote it."
-            )
-            raise BadLock(lock, f"{other} and {pin} would both be installed", hint, pin.line)
-
-
-def _artifact(pin: Pin, file: DistributionFile, lock: str, default_indexes: frozenset[str]) -> tuple[Artifact, str]:
-    """The artifact of a chosen file, and the URL the lock names for it (empty when none)."""
-    version = _checked_version(pin, file, lock)
-    digest = digest_of(file.hash, file.filename, lock, pin.line)
-    url = without_credentials(file.url)
-    if url and not is_web(url):
-        hint = "Publish it to a package index, or make it a folder of the app."
-        raise BadLock(lock, f"{pin} comes from {url[:200]}, which only one machine has", hint, pin.line)
-    foreign = pin.direct or is_foreign(pin, default_indexes)
-    purl = f"pkg:pypi/{pin.name}@{quote(version, safe=':')}"
-    if file.size is not None and file.size < 0:
-        raise BadLock(lock, f"{file.filename} has a negative size", line=pin.line)
-    return Artifact(purl, file.filename, digest, LAYOUT, (PLACE,), file.size, url if foreign else ""), url
-
-
-def _checked_version(pin: Pin, file: DistributionFile, lock: str) -> str:
-    """The canonical version (PEP 440) after checking that the file name says the same name and version."""
-    from packaging.version import InvalidVersion, Version
-
-    parts = file.filename.split("-")
-    if any(sign in file.filename for sign in "/\\\0") or not file.filename.isprintable():
-        raise BadLock(lock, f"{pin}: {file.filename[:200]!r} is not a file name", line=pin.line)
-    try:
-        version = Version(parts[1])
-        same = not pin.version or Version(pin.version) == version
-    except InvalidVersion as error:
-        raise BadLock(lock, f"{pin}: {error}", line=pin.line) from None
-    if normalise(parts[0], lock, pin.line) != pin.name or not same:
-        raise BadLock(lock, f"{file.filename} is not a file of {pin}", line=pin.line)
-    return str(version)
 
 
 def is_foreign(pin: Pin, default_indexes: frozenset[str]) -> bool:

@@ -124,8 +124,7 @@ def _newest(pin: Pin, target: Target, lookup: DistributionLookup | None) -> str 
     from packaging.version import InvalidVersion, Version
 
     from .lookup import runs
-    from .pins import DistributionFile as Wheel
-    from .pins import best_wheel
+    from .pins import DistributionFile, best_wheel
 
     ranks = tag_ranks(target)
     found: dict[Version, str] = {}
@@ -134,7 +133,9 @@ def _newest(pin: Pin, target: Target, lookup: DistributionLookup | None) -> str 
             return None
         for index in pin.indexes or ("",):
             for file in lookup.files(pin.name, index, lambda file: file.filename.endswith(".whl")):
-                fits = best_wheel([Wheel(file.filename, "")], ranks) and runs(file, target) and not file.yanked
+                fits = (
+                    best_wheel([DistributionFile(file.filename, "")], ranks) and runs(file, target) and not file.yanked
+                )
                 if fits and not (version := Version(file.filename.split("-")[1])).is_prerelease:
                     found[version] = str(version)
         return pin.version if Version(pin.version) in found else found[max(found)] if found else ""
