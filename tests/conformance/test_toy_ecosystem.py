@@ -15,6 +15,7 @@ import pytest
 from builders import TarEntry, make_tar
 from command import Done, stager
 from servers import Server, serve
+from unpacking import unpack
 
 ROOT = Path(__file__).parents[2]
 BUILDPACK = {
@@ -137,7 +138,7 @@ def test_a_lock_that_its_manifest_has_left_behind_is_refused(code: Path, server:
 
 def test_it_is_staged_and_runs(toys: Toys, tmp_path: Path) -> None:
     with tarfile.open(toys.droplet) as droplet:
-        droplet.extractall(tmp_path, filter="fully_trusted")
+        unpack(droplet, tmp_path)
     done = subprocess.run([tmp_path / "app/.stager/bin/launch"], capture_output=True, text=True, check=True)
     assert done.stdout == "hat@1.2 on its head\n"
 

@@ -17,6 +17,7 @@ import toy_runtime
 from builders import TarEntry, compress, make_tar
 from command import Done, stager
 from servers import Server, serve
+from unpacking import unpack
 
 from stager import runtimes
 from stager.droplet import starting
@@ -125,7 +126,7 @@ def test_it_is_planned(toy: Toy) -> None:
 
 def test_it_is_staged_and_runs(toy: Toy, tmp_path: Path) -> None:
     with tarfile.open(toy.droplet) as droplet:
-        droplet.extractall(tmp_path, filter="fully_trusted")
+        unpack(droplet, tmp_path)
     done = subprocess.run([tmp_path / "app/.stager/bin/launch"], capture_output=True, text=True, check=True)
     assert done.stdout == "toy 1.10.0 runs main.toy\n"
 
