@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 from ..model import Event, Progress
 from ..names import printable
+from ..text.wording import size_text
 
 _LABELS = {
     "plan": "planning",
@@ -35,10 +36,6 @@ def reporter(stream: TextIO, *, sources: bool = False) -> Progress:
     bars = _Bars(stream)
     atexit.register(bars.close)  # an error may end the work anywhere; the terminal must not stay without its cursor
     return bars.tell
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e6:.1f} MB" if count >= 100_000 or not count else f"{count / 1e3:.1f} kB"
 
 
 class _Lines:
@@ -109,10 +106,10 @@ class _Bars:
             else:
                 self._files = (event.done, event.total)
             done, total = self._files
-            return done, total, f"{f'{done:,} of {total:,}, ' if total else ''}{_size(sum(self._arrived.values()))}"
+            return done, total, f"{f'{done:,} of {total:,}, ' if total else ''}{size_text(sum(self._arrived.values()))}"
         if event.verb not in _BYTES:
             return event.done, event.total, printable(event.what)
-        size = f"{_size(event.done)} of {_size(event.total)}" if event.total > 1 else ""
+        size = f"{size_text(event.done)} of {size_text(event.total)}" if event.total > 1 else ""
         return event.done, event.total, printable(", ".join(filter(None, (event.what, size))))
 
     def _start(self) -> Any:

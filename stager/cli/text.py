@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..model import Detections, LockedPlan, Plan, Reason
+from ..text.wording import size_text
 
 
 def _reason(reason: Reason) -> dict[str, Any]:
@@ -97,7 +98,7 @@ def inspection_text(found: Mapping[str, Any]) -> str:
     runtimes = ", ".join(f"{name} {version}" for name, version in found["runtimes"].items()) or "none"
     lines = [
         f"digest     {found['digest']}",
-        f"size       {_size(found['size'])} ({_size(found['unpacked'])} in {found['files']} files unpacked)",
+        f"size       {size_text(found['size'])} ({size_text(found['unpacked'])} in {found['files']} files unpacked)",
         f"plan       {found['plan']}",
         f"stack      {found['stack']}/{found['architecture']}",
         f"buildpacks {', '.join(found['buildpacks'])}",
@@ -105,8 +106,8 @@ def inspection_text(found: Mapping[str, Any]) -> str:
     ]
     lines += [f"process    {kind}: {command}" for kind, command in found["processes"].items()]
     lines += [f"env        {name}={value}" for name, value in found["env"].items()]
-    lines += [f"layer      {row['name']}: {row['digest']} {_size(row['size'])}" for row in found["layers"]]
-    lines += [f"package    {row['name']}: {_size(row['unpacked'])} unpacked" for row in found["packages"][:20]]
+    lines += [f"layer      {row['name']}: {row['digest']} {size_text(row['size'])}" for row in found["layers"]]
+    lines += [f"package    {row['name']}: {size_text(row['unpacked'])} unpacked" for row in found["packages"][:20]]
     rest = len(found["packages"]) - 20
     lines += [f"           and {rest} smaller ones (--json lists them)"] if rest > 0 else []
     return "\n".join(lines)
@@ -122,7 +123,3 @@ def report_text(found: Mapping[str, Any]) -> str:
             value = "\n  ".join([str(len(value)), *(str(item) for item in value)])
         lines.append(f"{name}: {value}")
     return "\n".join(lines)
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count / 1e3:.1f} kB"

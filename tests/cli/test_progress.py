@@ -78,7 +78,7 @@ SAID = {
          Event("fetch", "", 812, 1213)],
         "812 of 1,213, 72.7 MB",
     ),
-    "nothing yet": ([Event("fetch", "", 0, 3)], "0 of 3, 0.0 MB"),
+    "nothing yet": ([Event("fetch", "", 0, 3)], "0 of 3, 0 B"),
     "little": ([Event("fetch", "", 0, 3), Event("fetch", "a@1", 1_500, 0)], "0 of 3, 1.5 kB"),
     "a file told twice": ([Event("fetch", "a@1", 10, 0), Event("fetch", "a@1", 2_000_000, 0)], "2.0 MB"),
     "a push, of all its blobs": (

@@ -6,6 +6,7 @@ import contextlib
 import os
 
 from ...files import writing
+from ...text.wording import size_text
 from . import shared
 from .stacks import definition_of, stack_arguments
 
@@ -204,7 +205,7 @@ def _fetch(definition: Definition, pinned: StackLock, making: Making, arguments:
     if arguments.json:
         shared.print_json({"packages": len(pins), "size": sum(pin.size for pin in pins)})
     else:
-        shared.say(f"{len(pins)} packages are in the store ({shared.size_text(sum(pin.size for pin in pins))})")
+        shared.say(f"{len(pins)} packages are in the store ({size_text(sum(pin.size for pin in pins))})")
     return 0
 
 
@@ -257,11 +258,11 @@ def _tell_build(
     shared.say(f"{name}: {made.packages} packages" if made else name)
     if made:
         shared.say(f"  stack {made.stack}")
-        shared.say(f"  root  {made.digest} ({shared.size_text(made.size)}, {made.entries} entries)")
+        shared.say(f"  root  {made.digest} ({size_text(made.size)}, {made.entries} entries)")
     if wrapped:
-        shared.say(f"  image {wrapped.manifest} ({shared.size_text(wrapped.layers[0].size)} compressed)")
+        shared.say(f"  image {wrapped.manifest} ({size_text(wrapped.layers[0].size)} compressed)")
     for box in packed:
-        shared.say(f"  box   {box.digest} ({shared.size_text(box.size)}, {box.provider})")
+        shared.say(f"  box   {box.digest} ({size_text(box.size)}, {box.provider})")
     print(made.digest if made else packed[0].digest)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...text.wording import size_text
 from . import shared
 
 TYPE_CHECKING = False
@@ -24,7 +25,7 @@ def _export(arguments: argparse.Namespace) -> int:
             {"path": done.path, "digest": done.digest, "size": done.size, "plan": done.plan, "blobs": done.blobs}
         )
     else:
-        shared.say(f"{shared.size_text(done.size)} in {shared.where(done.path)}: {done.blobs} files")
+        shared.say(f"{size_text(done.size)} in {shared.where(done.path)}: {done.blobs} files")
         shared.say("Bring it and the app's folder with its stager.lock to the other machine; there:")
         shared.say("  stager bundle import FILE DIR && stager stage DIR --locked --offline")
         shared.result(arguments, done.digest)

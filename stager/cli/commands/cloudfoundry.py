@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from ...text.wording import size_text
 from . import shared
 
 TYPE_CHECKING = False
@@ -211,7 +212,7 @@ class _Steps:
     def tell(self, event: Event) -> None:
         if event.what != self._last:
             self._last = event.what
-            size = f" {shared.size_text(event.total)}" if event.what == "uploading" else ""
+            size = f" {size_text(event.total)}" if event.what == "uploading" else ""
             sys.stderr.write(f"stager: {event.what}{size} …\n")
             sys.stderr.flush()
 

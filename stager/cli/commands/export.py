@@ -8,6 +8,7 @@ from functools import partial
 
 from ...files import writing
 from ...targets import load
+from ...text.wording import size_text
 from . import MODULES, shared
 from .options import add_options, options_of
 
@@ -32,7 +33,7 @@ def _run(name: str, arguments: argparse.Namespace) -> int:
         shared.print_json(dataclasses.asdict(made))
     else:
         shared.warn(made.notes)
-        shared.say(f"{shared.size_text(made.size)} in {shared.where(made.path)}")
+        shared.say(f"{size_text(made.size)} in {shared.where(made.path)}")
         shared.result(arguments, made.digest)
     return 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...files import writing
 from ...targets.envelopes import NamedOptions
+from ...text.wording import size_text
 from . import shared
 from .export import add_export
 from .options import add_options, options_of
@@ -61,7 +62,7 @@ def _publish(arguments: argparse.Namespace, data: bytes, droplet: str) -> int:
     if arguments.json:
         shared.print_json({"path": arguments.output, "digest": sink.digest, "size": sink.size, "droplet": droplet})
     else:
-        shared.say(f"{shared.size_text(sink.size)} in {shared.where(arguments.output)}, for {droplet}")
+        shared.say(f"{size_text(sink.size)} in {shared.where(arguments.output)}, for {droplet}")
         shared.result(arguments, sink.digest)
     return 0
 

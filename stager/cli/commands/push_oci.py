@@ -9,6 +9,7 @@ from ...errors import UsageError
 from ...files import regular
 from ...targets.errors import BadImage
 from ...targets.oci.export import ImageOptions
+from ...text.wording import size_text
 from . import shared
 from .oci import image_arguments, open_droplets
 from .options import options_of
@@ -153,7 +154,7 @@ def _summary(pushed: PushedImage) -> str:
         (len(pushed.present), "there already"),
     )
     found = ", ".join(f"{count} {how}" for count, how in counts if count)
-    return f"blobs: {found}; {shared.size_text(pushed.moved)} sent"
+    return f"blobs: {found}; {size_text(pushed.moved)} sent"
 
 
 COMMANDS: dict[str, shared.Row] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from ...files import writing
+from ...text.wording import size_text
 from . import shared
 
 TYPE_CHECKING = False
@@ -39,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
         digests = [str(side.digest) for side in sides]
         shared.print_json({"path": os.path.abspath(arguments.output), "size": len(page), "droplets": digests})
     else:
-        shared.say(f"{shared.size_text(len(page))} in {shared.where(arguments.output)}")
+        shared.say(f"{size_text(len(page))} in {shared.where(arguments.output)}")
     return 0
 
 

@@ -83,11 +83,6 @@ def warn(notes: Sequence[str]) -> None:
         say(f"note: {note}")
 
 
-def size_text(count: int) -> str:
-    """A number of bytes for people: kB or MB, decimal."""
-    return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count / 1e3:.1f} kB"
-
-
 # --- arguments -------------------------------------------------------------------------------------------------
 
 

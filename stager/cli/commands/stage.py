@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from ...entry import stage
+from ...text.wording import size_text
 from . import shared
 
 TYPE_CHECKING = False
@@ -93,9 +94,7 @@ def _report(staged: Staged) -> None:
     )
     for kind, command in base.processes.items():
         shared.say(f"  {kind}: {command}")
-    shared.say(
-        f"{shared.size_text(staged.size)} in {shared.where(staged.path)}" + ("" if staged.written else ", unchanged")
-    )
+    shared.say(f"{size_text(staged.size)} in {shared.where(staged.path)}" + ("" if staged.written else ", unchanged"))
 
 
 COMMANDS: dict[str, shared.Row] = {"stage": (run, configure)}

@@ -7,9 +7,10 @@ from typing import Any
 
 from ...droplet.contents import Contents, Item
 from ...droplet.ownership import APP
+from ...text.wording import size_text
 from .difference import Difference, FileChange, LayerRow
 from .planned import Change
-from .wording import SIGNS, change_text, file_text, growth_text, name_of, shown, size_text, verdict
+from .wording import SIGNS, change_text, file_text, growth_text, name_of, shown, verdict
 
 TITLES = {
     "stack": "Stack",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...model import Plan
 from ...names import printable
+from ...text.wording import size_text
 from .difference import EQUAL, IN_ENVELOPE, Difference, FileChange
 from .planned import Change
 
@@ -14,14 +15,6 @@ def shown(text: str, longest: int = 0) -> str:
     """Untrusted text as it may be printed (see `names.printable`), cut to `longest` characters if that is given."""
     safe = printable(text)
     return safe if not longest or len(safe) <= longest else safe[: longest - 1] + "…"
-
-
-def size_text(count: int) -> str:
-    """A number of bytes for people: B, kB, MB or GB, decimal."""
-    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if abs(count) >= factor:
-            return f"{count / factor:.1f} {unit}"
-    return f"{count} B"
 
 
 def growth_text(count: int) -> str:

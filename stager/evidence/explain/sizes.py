@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ...errors import UsageError
+from ...text.wording import size_text
 from ..diff import Contents, read
-from ..diff.wording import shown, size_text
+from ..diff.wording import shown
 from .answers import Answer, Question
 
 MOST = 15

@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from ... import __version__
 from ...model import Plan, Reason
 from ...runtimes import known
+from ...text.wording import size_text
 from ..diff import Contents, Difference
 from ..diff.rendering import file_groups, groups
-from ..diff.wording import SIGNS, change_text, file_text, growth_text, shown, size_text, verdict
+from ..diff.wording import SIGNS, change_text, file_text, growth_text, shown, verdict
 from . import sizes
 from .packages import REASONS, Values, listed
 from .reading import Inside, look_into

@@ -13,9 +13,10 @@ from ...ecosystems.graph import Graph
 from ...ecosystems.licence import Licence
 from ...errors import StagerError
 from ...model import Plan
+from ...text.wording import size_text
 from ...tree import Link, SourceTree
 from ..diff import Contents, Package
-from ..diff.wording import shown, size_text
+from ..diff.wording import shown
 from ..explain import Answer
 from ..explain.packages import graph, why
 from ..sbom import inventory

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ...droplet.ownership import APP, BASE, ENVELOPE, NOBODY, STAGER
 from ...ecosystems import by_layout, ecosystems
+from ...text.wording import size_text
 from ..diff import Contents
-from ..diff.wording import shown, size_text
+from ..diff.wording import shown
 from .reading import Files
 from .treemap import TreemapNode
 

@@ -15,6 +15,7 @@ from ...digest import Digest
 from ...droplet.launch import LaunchInfo
 from ...fetching.errors import TooLarge
 from ...store.errors import DigestMismatch
+from ...text.wording import size_text
 from ..errors import DeployFailed, PlatformUnavailable, Rejected, TookTooLong
 from .api import Expired, HerokuApi, Unsure
 from .apps import HerokuRelease, check_fits, checked_name, checked_slug, current, node, release_of
@@ -96,11 +97,13 @@ def weigh(
     """
     if size <= warning:
         return ""
-    biggest = ", ".join(f"{row['name']} {row['unpacked'] / 1e6:.1f} MB" for row in list(packages())[:5])
+    biggest = ", ".join(f"{row['name']} {size_text(row['unpacked'])}" for row in list(packages())[:5])
     if size > limit:
         hint = f"Leave files out with .stagerignore, or use smaller packages. The biggest, unpacked: {biggest}."
         raise TooLarge("the slug", limit, size, hint)
-    return f"the slug has {size / 1e6:.1f} MB; above {warning >> 20} MiB apps start slowly. The biggest, unpacked: {biggest}"
+    return (
+        f"the slug has {size_text(size)}; above {warning >> 20} MiB apps start slowly. The biggest, unpacked: {biggest}"
+    )
 
 
 def push(

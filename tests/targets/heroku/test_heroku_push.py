@@ -212,7 +212,7 @@ def test_the_biggest_packages_of_a_real_droplet_are_named(tmp_path: Path) -> Non
     droplet = small_droplet(tmp_path, {"big.txt": "0123456789" * 20_000})
     with pytest.raises(TooLarge) as caught:
         push.weigh(2001, lambda: inspect(str(droplet))["packages"], limit=2000, warning=1000)
-    assert "The biggest, unpacked: the app 0.2 MB, stager 0.0 MB." in caught.value.hint
+    assert "The biggest, unpacked: the app 200.5 kB, stager 2.6 kB." in caught.value.hint
 
 
 # --- what the platform refuses ----------------------------------------------------------------------------------------
