@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from ...digest import Digest
 from ...errors import CannotWrite
-from ...files import regular
+from ...files import regular, writing
 from ...formats.errors import BadArchive
 from ...formats.gunzip import gunzipped
 from ...stacks import tree
@@ -114,7 +114,7 @@ def unpacked(tar: int, digest: Digest, label: str, store: Store) -> RootFolder:
             if _digest(tar) != digest:
                 raise StoreCorrupt(digest)
             _unpack(tar, label, store, place)
-            _close(place, store)
+            writing.write(f"{place}.seal", _seal(place).encode())
     return RootFolder(place, digest, label)
 
 
@@ -209,17 +209,6 @@ def _sealed(place: str) -> str:
             return file.read(100)
     except (OSError, ValueError):
         return ""
-
-
-def _close(place: str, store: Store) -> None:
-    unfinished = store.temp()
-    try:
-        with open(unfinished, "x", encoding="ascii") as file:
-            file.write(_seal(place))
-        os.rename(unfinished, f"{place}.seal")
-    except OSError as error:
-        disk.forget(unfinished)
-        raise CannotWrite(f"{place}.seal", disk.why(error)) from None
 
 
 def _walk(folder: str, cut: int) -> Iterator[tuple[str, os.stat_result]]:
