@@ -50,7 +50,6 @@ OWNERS = {
         "net.session",
         "local.running",
         "local.health",
-        "local.machine.ports",
     },
     "ssl": {"net.gate", "net.session"},
     "http.client": {"local.health"},

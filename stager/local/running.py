@@ -22,7 +22,7 @@ from ..droplet import mistaken
 from ..droplet.errors import NotADroplet
 from ..droplet.launch import LaunchInfo
 from ..droplet.reader import launch_info
-from ..errors import CannotWrite
+from ..errors import CannotWrite, StagerError
 from ..files.programs import PATH, signal_group
 from ..files.temporary import folder, tidy
 from ..formats.archive import Archive, content_bytes, content_chunks, read_tar
@@ -110,17 +110,24 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def chosen_port(port: int, *, by_user: bool = True) -> int:
-    """The port, or a free one for 0. Raises PortTaken when somebody listens on it, PortForbidden when none may `by_user`."""
+def chosen_port(
+    port: int,
+    *,
+    host: str = "0.0.0.0",  # noqa: S104  nothing listens; a listener on any address is to be found
+    by_user: bool = True,
+    taken: Callable[[int], StagerError] = PortTaken,
+) -> int:
+    """The port, or a free one for 0. Raises what `taken` gives when somebody listens on it at this address of the host,
+    PortForbidden when none may `by_user`."""
     if not port:
         return free_port()
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that was closed a moment ago is free
         try:
-            probe.bind(("0.0.0.0", port))  # noqa: S104  nothing listens; a listener on any address is to be found
+            probe.bind((host, port))
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                raise PortTaken(port) from None
+                raise taken(port) from None
             if by_user and error.errno in (errno.EACCES, errno.EPERM):
                 raise PortForbidden(port) from None
     return port
