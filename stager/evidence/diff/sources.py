@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Literal
 
 from ...digest import Digest
@@ -71,8 +72,9 @@ def read_both(a: str, b: str) -> tuple[Contents, Contents]:
 
 def _folder(path: str, label: str) -> Contents:
     if os.path.isfile(os.path.join(path, _LAYOUT)):
-        blobs = images.of_folder(path, label)
-        return images.image(blobs, None, sum(extent.size for extent in blobs.extents.values()))
+        layout = (file for names in (_LAYOUT, "index.json", "blobs/*/*") for file in Path(path).glob(names))
+        size = sum(file.stat().st_size for file in layout if file.is_file() and not file.is_symlink())
+        return images.image(path, label, None, size)
     tree = SourceTree.read(path)
     looks = {mode: Look("file", mode, layer="app") for mode in _MODES.values()}
     items = [
@@ -145,11 +147,10 @@ def _gzip(path: str, label: str, digest: Digest) -> Contents:
 
 
 def _tar(path: str, label: str, digest: Digest) -> Contents:
-    entries = list(read_entries(images.plain(path), label, contents=False))
-    names = {entry.name.removeprefix("./") for entry in entries}
+    names = {entry.name.removeprefix("./") for entry in read_entries(images.plain(path), label, contents=False)}
     size = os.path.getsize(path)
     if _LAYOUT in names or _SAVED in names:
-        return images.image(images.of_tar(path, label, iter(entries)), digest, size)
+        return images.image(path, label, digest, size)
     if _BOX in names:
         return images.box(images.plain(path), label, digest, size)
     if any(name.startswith("app/") for name in names):

@@ -93,38 +93,31 @@ _FORMATS: dict[str, Callable[[], tuple[Callable[[], _Decompressor], type[Excepti
 }
 
 
-class _Source:
-    """A part of a file in pieces; `taken` tells how much has been read."""
-
-    __slots__ = ("_fd", "_label", "_length", "_start", "taken")
-
-    def __init__(self, fd: int, start: int, length: int, label: str) -> None:
-        self._fd = fd
-        self._start = start
-        self._length = length
-        self._label = label
-        self.taken = 0
-
-    def __iter__(self) -> Iterator[bytes]:
-        while self.taken < self._length:
-            size = min(_READ, self._length - self.taken)
-            piece = read_at(self._fd, self._start + self.taken, size, self._label)
-            self.taken += size
-            yield piece
-
-
 def decompressed(fd: int, start: int, length: int, compression: str, label: str, limits: Limits) -> Iterator[bytes]:
-    """The uncompressed stream of `length` bytes at `start`, in pieces of at most 1 MiB.
+    """The uncompressed stream of `length` bytes at `start`, as `bounded` gives it. Raises BadArchive."""
+    end = start + length
+    pieces = (read_at(fd, offset, min(_READ, end - offset), label) for offset in range(start, end, _READ))
+    return bounded(pieces, compression, label, limits)
+
+
+def bounded(pieces: Iterable[bytes], compression: str, label: str, limits: Limits) -> Iterator[bytes]:
+    """What pieces come to that are compressed as `compression` (empty for not at all), in pieces of at most 1 MiB.
 
     Several compressed members behind one another count as one stream when every one is whole (RFC 1952, 2.2); behind
     the last only zeros may follow, as gzip(1) and xz(1) allow. The ratio's limit counts what has been read so far, so a
     bomb stops early. Raises BadArchive at most one piece past a limit.
     """
-    source = _Source(fd, start, length, label)
-    total = 0
-    for piece in expand(source, compression, label, limits.entries) if compression else source:
+    taken = total = 0
+
+    def counted() -> Iterator[bytes]:
+        nonlocal taken
+        for piece in pieces:
+            taken += len(piece)
+            yield piece
+
+    for piece in expand(counted(), compression, label, limits.entries) if compression else counted():
         total += len(piece)
-        if total > (cap := limits.cap(source.taken)):
+        if total > (cap := limits.cap(taken)):
             raise BadArchive(label, f"unpacks to more than {cap} bytes, the limit for its size")
         yield piece
 

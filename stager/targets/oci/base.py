@@ -123,14 +123,12 @@ def of_stack(stack: str, architecture: str, store: Store | None) -> ImageBase:
 
 
 def _base(path: str, found: Found) -> ImageBase:
-    settings = found.settings
-    env = settings.strings("Env") if settings.value and settings.value.get("Env") else []
     return ImageBase(
         path,
         found.architecture,
         found.reference,
         found.layers,
-        tuple(env),
+        tuple(found.env),
         found.labels,
         tuple(_history(found)),
         str(found.config.str("variant", "")),

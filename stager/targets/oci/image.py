@@ -22,6 +22,8 @@ class Blob:
     read: Callable[[], Iterator[bytes]] = field(compare=False, repr=False)
     diff_id: str = ""
     """Of a layer: the digest of its uncompressed tar."""
+    title: str = ""
+    """What the manifest calls it; mostly nothing."""
 
     @classmethod
     def of(cls, data: bytes, media_type: str = "application/octet-stream") -> Blob:

@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import stat
+import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -37,11 +38,12 @@ _DOCKER_LAYERS = {
     "application/vnd.docker.image.rootfs.diff.tar.gzip": LAYER + "+gzip",
 }
 _LAYERS = {LAYER, LAYER + "+gzip", LAYER + "+zstd"}
+_TITLE = "org.opencontainers.image.title"
 _SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class Source:
-    """The files of a layout folder or of a tar, by name; an open file or folder, to be used in a `with` block."""
+    """The files of a layout folder or of a tar, by name; open until the end of its `with` block, or until nobody has it."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -50,18 +52,15 @@ class Source:
             self._fd = os.open(path, regular.FOLDER) if os.path.isdir(path) else regular.descriptor(path)
         except OSError as error:
             raise Unreadable(path, error.strerror or str(error), "Check the name and its permissions.") from None
+        self._close = weakref.finalize(self, os.close, self._fd)
         self.is_folder = stat.S_ISDIR(os.fstat(self._fd).st_mode)
-        try:
-            self._places = {} if self.is_folder else self._scan()
-        except BaseException:
-            os.close(self._fd)
-            raise
+        self._places = {} if self.is_folder else self._scan()
 
     def __enter__(self) -> Source:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.close(self._fd)
+        self._close()
 
     def _scan(self) -> dict[str, tuple[int, int]]:
         """Where each file lies in the tar: name → (offset, size)."""
@@ -186,18 +185,39 @@ class Found:
 
     @property
     def settings(self) -> Node:
-        """Its `config` member."""
-        return self.config.get("config") or Node({}, self.config.file, "config", self.config.fail_with)
+        """Its `config` member, empty when it has none."""
+        found = self.config.get("config")
+        return found if found and found.value else Node({}, self.config.file, "config", self.config.fail_with)
 
     @property
     def labels(self) -> dict[str, str]:
         """Its labels."""
-        if self.settings.value is None or self.settings.value.get("Labels") is None:
+        labels = self.settings.get("Labels")
+        if labels is None or labels.value is None:
             return {}
-        return {name: node._as(str, "a string") for name, node in self.settings.table("Labels").items()}
+        return {name: node._as(str, "a string") for name, node in labels.members()}
+
+    @property
+    def env(self) -> list[str]:
+        """Its variables: `NAME=VALUE`."""
+        variables = self.settings.get("Env")
+        return self.settings.strings("Env") if variables is not None and variables.value else []
 
 
 def images(source: Source, digest: str = "") -> list[Found]:
+    """The images in a source whose layers can be carried over into others: `every` one, and at least one.
+
+    Raises BadImage, also for other layers, DigestMismatch.
+    """
+    found = every(source, digest)
+    if not found:
+        raise BadImage(source.path, "it holds no image")
+    for kind in sorted({layer.media_type for one in found for layer in one.layers} - _LAYERS):
+        raise BadImage(source.path, f"a layer has the media type {kind}, which cannot be carried over")
+    return found
+
+
+def every(source: Source, digest: str = "") -> list[Found]:
     """The images in a source, or those that `digest` names: a manifest's, or an index's with all below it.
 
     Raises BadImage for what is no image, DigestMismatch for one that is not what its name says.
@@ -217,7 +237,7 @@ def images(source: Source, digest: str = "") -> list[Found]:
 def _from_layout(source: Source, digest: str) -> Iterator[Found]:
     index = read_manifest(source.small("index.json"), where=f"{source.name}/index.json")
     rows = [row for row in index.children if not digest or row.digest == digest]
-    if not rows:
+    if digest and not rows:
         rows = [row for row in index.children if row.media_type in INDEXES]
         inner = [found for row in rows for found in _below(source, row, 1) if found.reference == digest]
         if not inner:
@@ -250,13 +270,11 @@ def _image(source: Source, manifest: ImageManifest, named: Mapping[str, str]) ->
 
 
 def _layer(source: Source, row: Descriptor, diff_id: str) -> Blob:
-    kind = _DOCKER_LAYERS.get(row.media_type, row.media_type)
-    if kind not in _LAYERS:
-        raise BadImage(source.path, f"a layer has the media type {kind}, which cannot be carried over")
     name = _blob(row.digest)
     if source.size(name) != row.size:
         raise BadImage(source.path, f"its {name} has {source.size(name)} bytes, its manifest says {row.size}")
-    return Blob(row.digest, row.size, kind, lambda: source.checked(name, row.digest), diff_id)
+    kind, title = _DOCKER_LAYERS.get(row.media_type, row.media_type), row.annotations.get(_TITLE, "")
+    return Blob(row.digest, row.size, kind, lambda: source.checked(name, row.digest), diff_id, title)
 
 
 def _from_docker(source: Source, digest: str) -> Iterator[Found]:

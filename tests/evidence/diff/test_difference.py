@@ -26,6 +26,7 @@ from stager.formats.errors import BadArchive
 from stager.formats.tar_reader import read_entries
 from stager.model import Reason
 from stager.planning import lockfile
+from stager.targets.oci.registry.descriptors import INDEX
 
 ONE = {"alpha": ("1.9.0", {"alpha/__init__.py": b"A = 1\n"}), "beta": ("2.0", {"beta/__init__.py": b"B = 1\n"})}
 TWO = {
@@ -146,17 +147,17 @@ def layout(droplet: Path, place: Path, *, tar: bool = False, docker: bool = Fals
     """The droplet's layers as an OCI image: a layout folder, its tar, or what `docker save` writes."""
     blobs: dict[str, bytes] = {}
 
-    def put(data: bytes) -> dict[str, Any]:
+    def put(data: bytes, kind: str) -> dict[str, Any]:
         name = hashlib.sha256(data).hexdigest()
         blobs[f"blobs/sha256/{name}"] = data
-        return {"digest": f"sha256:{name}", "size": len(data)}
+        return {"mediaType": f"application/vnd.oci.image.{kind}", "digest": f"sha256:{name}", "size": len(data)}
 
     with open_droplet(str(droplet)) as opened:
         tars = [b"".join(opened.tar(layer)) for layer in opened.layers]
         packed = [b"".join(opened.blob(layer)) for layer in opened.layers]
         ids = [str(layer.diff_id) for layer in opened.layers]
     config = {"architecture": "amd64", "os": "linux", "config": {"Env": ["HOME=/app"], "Cmd": ["web"]}}
-    config_blob = put(json.dumps({**config, "rootfs": {"type": "layers", "diff_ids": ids}}).encode())
+    config_blob = put(json.dumps({**config, "rootfs": {"type": "layers", "diff_ids": ids}}).encode(), "config.v1+json")
     files: dict[str, bytes]
     if docker:
         names = [f"{number}/layer.tar" for number in range(len(tars))]
@@ -166,8 +167,12 @@ def layout(droplet: Path, place: Path, *, tar: bool = False, docker: bool = Fals
         }
         files["manifest.json"] = json.dumps([{"Config": "config.json", "RepoTags": [], "Layers": names}]).encode()
     else:
-        manifest = {"schemaVersion": 2, "config": config_blob, "layers": [put(data) for data in packed]}
-        index = {"schemaVersion": 2, "manifests": [put(json.dumps(manifest).encode())]}
+        manifest = {
+            "schemaVersion": 2,
+            "config": config_blob,
+            "layers": [put(data, "layer.v1.tar+gzip") for data in packed],
+        }
+        index = {"schemaVersion": 2, "manifests": [put(json.dumps(manifest).encode(), "manifest.v1+json")]}
         files = {"oci-layout": b'{"imageLayoutVersion":"1.0.0"}', "index.json": json.dumps(index).encode(), **blobs}
     if tar or docker:
         path = place / "image.tar"
@@ -364,10 +369,11 @@ def test_an_index_that_names_itself_ends(tmp_path: Path) -> None:
     folder = tmp_path / "image"
     (folder / "blobs" / "sha256").mkdir(parents=True)
     (folder / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
-    data = b'{"manifests":[]}'
+    data = b'{"schemaVersion":2,"manifests":[]}'
     name = hashlib.sha256(data).hexdigest()
     (folder / "blobs" / "sha256" / name).write_bytes(data)
-    (folder / "index.json").write_text(json.dumps({"manifests": [{"digest": f"sha256:{name}"}]}))
+    row = {"mediaType": INDEX, "digest": f"sha256:{name}", "size": len(data)}
+    (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [row]}))
     with pytest.raises(BadArchive, match="holds 0 images"):
         read(str(folder))
 

@@ -132,6 +132,18 @@ def test_an_empty_folder_and_a_missing_file(tmp_path: Path) -> None:
         read(tmp_path / "absent")
 
 
+@pytest.mark.parametrize("depth", [0, 1])
+def test_an_index_of_nothing_is_no_image(base: Path, depth: int) -> None:
+    data = b'{"schemaVersion":2,"manifests":[]}'
+    for _ in range(depth):
+        (base / "blobs/sha256" / digest(data)[7:]).write_bytes(data)
+        row = {"mediaType": "application/vnd.oci.image.index.v1+json", "digest": digest(data), "size": len(data)}
+        data = json.dumps({"schemaVersion": 2, "manifests": [row]}).encode()
+    (base / "index.json").write_bytes(data)
+    with pytest.raises(BadImage, match="it holds no image"):
+        read(base)
+
+
 def test_an_archive_cut_short(base: Path, tmp_path: Path) -> None:
     archive = tar_of(base, tmp_path / "base.tar")
     archive.write_bytes(archive.read_bytes()[:3000])
