@@ -100,8 +100,7 @@ def _open(arguments: argparse.Namespace, keep: ExitStack) -> tuple[Image, tuple[
         raise UsageError(
             "an image file is pushed as it is, and alone", "Export the droplets again to change the image."
         )
-    from ...targets.oci.registry.layouts import image_of
-    from ...targets.oci.source import Source
+    from ...targets.oci.source import Source, image_of
 
     source = keep.enter_context(Source(arguments.droplets[0]))
     if not source.has("index.json"):

@@ -13,10 +13,11 @@ import stat
 import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ...droplet import mistaken
-from ...errors import StagerError, Unreadable
+from ...errors import StagerError, Unreadable, UsageError
 from ...files import regular
 from ...formats.errors import BadArchive
 from ...formats.tar import BLOCK
@@ -26,7 +27,7 @@ from ...text import parsing
 from ...text.typed import Node
 from ..errors import BadImage
 from .compose import LAYER
-from .image import Blob
+from .image import Blob, Image
 from .registry.descriptors import INDEXES, LARGEST, Descriptor, ImageManifest, check, read_manifest
 
 _BUFFER = 1 << 20
@@ -38,7 +39,7 @@ _DOCKER_LAYERS = {
     "application/vnd.docker.image.rootfs.diff.tar.gzip": LAYER + "+gzip",
 }
 _LAYERS = {LAYER, LAYER + "+gzip", LAYER + "+zstd"}
-_TITLE = "org.opencontainers.image.title"
+_TITLE, _NAME = "org.opencontainers.image.title", "org.opencontainers.image.ref.name"
 _SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -234,6 +235,33 @@ def every(source: Source, digest: str = "") -> list[Found]:
     )
 
 
+def image_of(source: Source, wanted: str = "") -> Image:
+    """The image (or index) of a layout, as it is; `wanted` is its digest or name where the layout holds several.
+
+    Its blobs are read from `source` when they are needed. Raises UsageError when it is not clear which is meant, BadImage,
+    DigestMismatch.
+    """
+    try:
+        index = read_manifest(source.small("index.json"), "", f"{source.name}/index.json")
+        fitting = [one for one in index.children if wanted in ("", one.digest, one.annotations.get(_NAME, ""))]
+        if len({one.digest for one in fitting}) != 1:
+            names = [f"{one.annotations.get(_NAME, '')} {one.digest}".strip() for one in index.children]
+            hint = f"Name one with --image: {', '.join(names[:12])}." if names else "Export a droplet into it first."
+            raise UsageError(f"{source.name} holds {len(fitting)} images that fit", hint)
+        return _as_it_is(source, fitting[0], 0)
+    except BadArchive as problem:
+        raise BadImage(source.path, problem.message) from None
+
+
+def _as_it_is(source: Source, row: Descriptor, depth: int) -> Image:
+    manifest = _manifest(source, row, depth)
+    children = tuple(_as_it_is(source, child, depth + 1) for child in manifest.children)
+    blobs = (
+        Blob(one.digest, one.size, one.media_type, partial(source.chunks, _held(source, one))) for one in manifest.blobs
+    )
+    return Image.of(manifest.raw, tuple(blobs), manifest.media_type, children)
+
+
 def _from_layout(source: Source, digest: str) -> Iterator[Found]:
     index = read_manifest(source.small("index.json"), where=f"{source.name}/index.json")
     rows = [row for row in index.children if not digest or row.digest == digest]
@@ -250,9 +278,7 @@ def _from_layout(source: Source, digest: str) -> Iterator[Found]:
 
 
 def _below(source: Source, row: Descriptor, depth: int) -> Iterator[Found]:
-    manifest = read_manifest(source.blob(row.digest), row.media_type, f"{source.name}: {row.digest}")
-    if depth > _DEEPEST:
-        raise BadImage(source.path, f"it has more than {_DEEPEST} indexes inside each other")
+    manifest = _manifest(source, row, depth)
     for child in manifest.children:
         if child.platform.startswith("linux/") or not child.platform:
             yield from _below(source, child, depth + 1)
@@ -260,21 +286,33 @@ def _below(source: Source, row: Descriptor, depth: int) -> Iterator[Found]:
         yield _image(source, manifest, row.annotations)
 
 
+def _manifest(source: Source, row: Descriptor, depth: int) -> ImageManifest:
+    if depth > _DEEPEST:
+        raise BadImage(source.path, f"it has more than {_DEEPEST} indexes inside each other")
+    return read_manifest(source.blob(row.digest), row.media_type, f"{source.name}: {row.digest}")
+
+
 def _image(source: Source, manifest: ImageManifest, named: Mapping[str, str]) -> Found:
     first, *rest = manifest.blobs
     config = document(source.blob(first.digest), f"{source.name}: {first.digest}")
     ids = _diff_ids(config, len(rest))
     layers = tuple(_layer(source, row, diff_id) for row, diff_id in zip(rest, ids, strict=True))
-    tag = named.get("io.containerd.image.name") or named.get("org.opencontainers.image.ref.name", "")
+    tag = named.get("io.containerd.image.name") or named.get(_NAME, "")
     return Found(manifest.digest, config, layers, manifest.annotations, tag)
 
 
 def _layer(source: Source, row: Descriptor, diff_id: str) -> Blob:
+    name = _held(source, row)
+    kind, title = _DOCKER_LAYERS.get(row.media_type, row.media_type), row.annotations.get(_TITLE, "")
+    return Blob(row.digest, row.size, kind, partial(source.checked, name, row.digest), diff_id, title)
+
+
+def _held(source: Source, row: Descriptor) -> str:
+    """The name of a blob, which has the size that its manifest says."""
     name = _blob(row.digest)
     if source.size(name) != row.size:
         raise BadImage(source.path, f"its {name} has {source.size(name)} bytes, its manifest says {row.size}")
-    kind, title = _DOCKER_LAYERS.get(row.media_type, row.media_type), row.annotations.get(_TITLE, "")
-    return Blob(row.digest, row.size, kind, lambda: source.checked(name, row.digest), diff_id, title)
+    return name
 
 
 def _from_docker(source: Source, digest: str) -> Iterator[Found]:
@@ -287,7 +325,7 @@ def _from_docker(source: Source, digest: str) -> Iterator[Found]:
             found = True
             config = document(data, f"{source.name}: {row.str('Config')}")
             yield Found(reference, config, tuple(_docker_layers(source, row, config)), {}, _first(row))
-    if not found:
+    if digest and not found:
         raise DigestMismatch(source.name, digest, "other images", "Use the image's own digest (its ID).")
 
 
@@ -301,13 +339,7 @@ def _docker_layers(source: Source, row: Node, config: Node) -> Iterator[Blob]:
         start = next(source.chunks(name), b"")[:4]
         kind = "+gzip" if start[:2] == b"\x1f\x8b" else "+zstd" if start == b"\x28\xb5\x2f\xfd" else ""
         digest = diff_id if not kind else _hash(source, name)
-        yield Blob(
-            digest,
-            source.size(name),
-            LAYER + kind,
-            lambda name=name, digest=digest: source.checked(name, digest),  # type: ignore[misc]
-            diff_id,
-        )
+        yield Blob(digest, source.size(name), LAYER + kind, partial(source.checked, name, digest), diff_id)
 
 
 def _hash(source: Source, name: str) -> str:

@@ -144,6 +144,13 @@ def test_an_index_of_nothing_is_no_image(base: Path, depth: int) -> None:
         read(base)
 
 
+def test_an_archive_of_no_images_is_no_image(tmp_path: Path) -> None:
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "saved" / "manifest.json").write_text("[]")
+    with pytest.raises(BadImage, match="it holds no image"):
+        read(tar_of(tmp_path / "saved", tmp_path / "saved.tar"))
+
+
 def test_an_archive_cut_short(base: Path, tmp_path: Path) -> None:
     archive = tar_of(base, tmp_path / "base.tar")
     archive.write_bytes(archive.read_bytes()[:3000])

@@ -31,13 +31,13 @@ from stager.targets.oci.image import Blob, Image
 from stager.targets.oci.registry.access import Access
 from stager.targets.oci.registry.client import Client
 from stager.targets.oci.registry.descriptors import MANIFEST, Descriptor, digest_of
-from stager.targets.oci.registry.layouts import LayoutSink, image_of
+from stager.targets.oci.registry.layouts import LayoutSink
 from stager.targets.oci.registry.pull import StoreSink, pull
 from stager.targets.oci.registry.push import PushedImage, push
 from stager.targets.oci.registry.reference import parse
 from stager.targets.oci.registry.referrers import attach, fallback_tag, referrers
 from stager.targets.oci.registry.upload import upload
-from stager.targets.oci.source import Source
+from stager.targets.oci.source import Source, image_of
 
 BIG = noise(1_000_000, 7)
 SMALL = noise(2_000, 8)
