@@ -7,13 +7,12 @@ canonical tar compressed by stager's own codec, and `created` is the date of the
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ..digest import Digest, canonical_json
-from ..files.filling import FolderOutput
 from ..files.writing import Output, folder_above
 from ..formats import codec
 from ..model import Layer
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
-INDEX = "application/vnd.oci.image.index.v1+json"
 USER = "2000:0"
 """Who runs in it: `vcap`, with group 0, to which a droplet's files belong."""
 _BUFFER = 1 << 20
@@ -152,27 +150,7 @@ def _manifest(config: Digest, size: int, layer: Layer) -> dict[str, object]:
     }
 
 
-# --- as files --------------------------------------------------------------------------------------------------
-
-
-def write_layout(image: BaseImage, folder: str) -> None:
-    """The image as an OCI image layout in a new folder, made beside its place. Raises CannotWrite, also when it is there."""
-    descriptor = {
-        "annotations": {"org.opencontainers.image.ref.name": image.name},
-        "digest": image.manifest,
-        "mediaType": MANIFEST,
-        "platform": {"architecture": image.architecture, "os": "linux"},
-        "size": image.manifest_size,
-    }
-    index = {"manifests": [descriptor], "mediaType": INDEX, "schemaVersion": 2}
-    folder_above(folder)
-    with FolderOutput(folder, otherwise="it is there already") as unfinished:
-        blobs = os.path.join(unfinished, "blobs", "sha256")
-        os.makedirs(blobs)
-        for digest in (image.manifest, image.config, *(layer.digest for layer in image.layers)):
-            _write(os.path.join(blobs, digest.hex), image.open(digest))
-        _write(os.path.join(unfinished, "index.json"), [canonical_json(index)])
-        _write(os.path.join(unfinished, "oci-layout"), [canonical_json({"imageLayoutVersion": "1.0.0"})])
+# --- as a file ---------------------------------------------------------------------------------------------------
 
 
 def write_root(made: Root, path: str, store: Store) -> None:
@@ -184,8 +162,3 @@ def write_root(made: Root, path: str, store: Store) -> None:
     with Output(path, new=True) as output:
         for part in store.parts(made.digest.hex):
             output.write(part)
-
-
-def _write(path: str, parts: Iterable[bytes]) -> None:
-    with open(path, "xb") as file:
-        file.writelines(parts)

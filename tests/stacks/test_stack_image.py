@@ -20,6 +20,7 @@ from stager.stacks.root import Root
 from stager.stacks.tree import RootItem, Tree
 from stager.store import Store
 from stager.store.errors import StoreCorrupt
+from stager.targets.oci import layout
 
 TEXT = BOX.replace("  locale: C\n", '  locale: C\n  env: {PATH: "/usr/bin:/bin"}\n')
 
@@ -123,7 +124,7 @@ def made_image(place: Path) -> tuple[BaseImage, Root, Store]:
 def test_the_layout_is_complete_and_never_overwrites(tmp_path: Path) -> None:
     found, made, store = made_image(tmp_path)
     out = tmp_path / "out" / "image"
-    image.write_layout(found, str(out))
+    layout.write_base(found, str(out))
     image.write_root(made, str(tmp_path / "out" / "root.tar"), store)
     assert hashlib.sha256((tmp_path / "out" / "root.tar").read_bytes()).hexdigest() == made.digest.hex
     files = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
@@ -135,16 +136,16 @@ def test_the_layout_is_complete_and_never_overwrites(tmp_path: Path) -> None:
             == digest
         )
     with pytest.raises(CannotWrite, match="cannot be written: it is there already"):
-        image.write_layout(found, str(out))
+        layout.write_base(found, str(out))
     with pytest.raises(CannotWrite):
-        image.write_layout(found, str(tmp_path / "out" / "root.tar" / "x"))
+        layout.write_base(found, str(tmp_path / "out" / "root.tar" / "x"))
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"image", "root.tar"}
 
 
 @pytest.mark.tools
 def test_skopeo_and_umoci_read_the_layout(tmp_path: Path) -> None:
     found, made, _ = made_image(tmp_path)
-    image.write_layout(found, str(tmp_path / "image"))
+    layout.write_base(found, str(tmp_path / "image"))
     for program in ("skopeo", "umoci"):
         assert shutil.which(program)
     shown = subprocess.run(

@@ -20,6 +20,7 @@ from stager.stacks import boxes, find, image
 from stager.stacks.root import Root
 from stager.stacks.tree import RootItem, header
 from stager.store import Store
+from stager.targets.oci import layout
 from stager.text.templates import fill
 
 ROOT = Path(__file__).parents[2]
@@ -189,7 +190,7 @@ def _boxes(into: Path, scratch: Path) -> None:
     made = Root("debian-12", "amd64", (), sha256(b"stack"), Digest(f"sha256:{store.put(root)}"), len(root), 3, 1, epoch)
     image.write_root(made, str(into / "root.tar"), store)
     (into / "root.tar.gz").write_bytes(gzip.compress(root))
-    image.write_layout(image.of(find.load("debian-12"), made, store), str(into / "image"))
+    layout.write_base(image.of(find.load("debian-12"), made, store), str(into / "image"))
     for kind, provider in boxes.PROVIDERS.items():
         files: dict[str, bytes | str] = {
             "Vagrantfile": fill(boxes.__file__, f"Vagrantfile-{provider}.j2", {"mac": "080027000000"}).encode(),

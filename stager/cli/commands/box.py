@@ -168,6 +168,7 @@ def run_build(arguments: argparse.Namespace) -> int:
     from ...net.indexes import Indexes
     from ...stacks import image, lock, root
     from ...stacks.build_context import Making
+    from ...targets.oci import layout
     from . import boxes
 
     definition = definition_of(arguments)
@@ -190,7 +191,7 @@ def run_build(arguments: argparse.Namespace) -> int:
             if made and "root" in wanted:
                 image.write_root(made, os.path.join(arguments.output, "root.tar"), store)
             if wrapped:
-                image.write_layout(wrapped, os.path.join(arguments.output, "image"))
+                layout.write_base(wrapped, os.path.join(arguments.output, "image"))
             boxes.write(packed, arguments.output, store)
     _tell_build(arguments, definition, made, wrapped, packed)
     return 0

@@ -28,7 +28,7 @@ from ...text.typed import Node
 from ..errors import BadImage
 from .compose import LAYER
 from .image import Blob, Image
-from .registry.descriptors import INDEXES, LARGEST, Descriptor, ImageManifest, check, read_manifest
+from .registry.descriptors import INDEXES, LARGEST, REF_NAME, Descriptor, ImageManifest, check, place, read_manifest
 
 _BUFFER = 1 << 20
 _DEEPEST = 4
@@ -39,7 +39,7 @@ _DOCKER_LAYERS = {
     "application/vnd.docker.image.rootfs.diff.tar.gzip": LAYER + "+gzip",
 }
 _LAYERS = {LAYER, LAYER + "+gzip", LAYER + "+zstd"}
-_TITLE, _NAME = "org.opencontainers.image.title", "org.opencontainers.image.ref.name"
+_TITLE = "org.opencontainers.image.title"
 _SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -114,7 +114,7 @@ class Source:
 
     def blob(self, digest: str) -> bytes:
         """A document by its digest. Raises BadImage, DigestMismatch."""
-        return check(self.small(_blob(digest)), digest, f"{self.name}: {_blob(digest)}", _REPLACE)
+        return check(self.small(place(digest)), digest, f"{self.name}: {place(digest)}", _REPLACE)
 
     def checked(self, name: str, digest: str) -> Iterator[bytes]:
         """A file's bytes in parts; raises DigestMismatch at the end when they are not what `digest` says."""
@@ -243,9 +243,9 @@ def image_of(source: Source, wanted: str = "") -> Image:
     """
     try:
         index = read_manifest(source.small("index.json"), "", f"{source.name}/index.json")
-        fitting = [one for one in index.children if wanted in ("", one.digest, one.annotations.get(_NAME, ""))]
+        fitting = [one for one in index.children if wanted in ("", one.digest, one.annotations.get(REF_NAME, ""))]
         if len({one.digest for one in fitting}) != 1:
-            names = [f"{one.annotations.get(_NAME, '')} {one.digest}".strip() for one in index.children]
+            names = [f"{one.annotations.get(REF_NAME, '')} {one.digest}".strip() for one in index.children]
             hint = f"Name one with --image: {', '.join(names[:12])}." if names else "Export a droplet into it first."
             raise UsageError(f"{source.name} holds {len(fitting)} images that fit", hint)
         return _as_it_is(source, fitting[0], 0)
@@ -297,7 +297,7 @@ def _image(source: Source, manifest: ImageManifest, named: Mapping[str, str]) ->
     config = document(source.blob(first.digest), f"{source.name}: {first.digest}")
     ids = _diff_ids(config, len(rest))
     layers = tuple(_layer(source, row, diff_id) for row, diff_id in zip(rest, ids, strict=True))
-    tag = named.get("io.containerd.image.name") or named.get(_NAME, "")
+    tag = named.get("io.containerd.image.name") or named.get(REF_NAME, "")
     return Found(manifest.digest, config, layers, manifest.annotations, tag)
 
 
@@ -309,7 +309,7 @@ def _layer(source: Source, row: Descriptor, diff_id: str) -> Blob:
 
 def _held(source: Source, row: Descriptor) -> str:
     """The name of a blob, which has the size that its manifest says."""
-    name = _blob(row.digest)
+    name = place(row.digest)
     if source.size(name) != row.size:
         raise BadImage(source.path, f"its {name} has {source.size(name)} bytes, its manifest says {row.size}")
     return name
@@ -354,12 +354,6 @@ def _diff_ids(config: Node, count: int) -> list[str]:
     if len(found) != count or not all(_SHA256.fullmatch(one) for one in found):
         config.fail(f"lists {len(found)} diffIDs for {count} layers")
     return found
-
-
-def _blob(digest: str) -> str:
-    """Where a layout keeps a blob; digests have been checked to be hexadecimal when they were read."""
-    algorithm, _, value = digest.partition(":")
-    return f"blobs/{algorithm}/{value}"
 
 
 def document(data: bytes, where: str) -> Node:

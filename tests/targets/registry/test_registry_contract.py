@@ -28,10 +28,10 @@ from stager.targets.oci.errors import (
     RegistryRefused,
 )
 from stager.targets.oci.image import Blob, Image
+from stager.targets.oci.layout import LayoutSink
 from stager.targets.oci.registry.access import Access
 from stager.targets.oci.registry.client import Client
 from stager.targets.oci.registry.descriptors import MANIFEST, Descriptor, digest_of
-from stager.targets.oci.registry.layouts import LayoutSink
 from stager.targets.oci.registry.pull import StoreSink, pull
 from stager.targets.oci.registry.push import PushedImage, push
 from stager.targets.oci.registry.reference import parse

@@ -18,9 +18,9 @@ from registry_server import docker_config, noise
 from stager.errors import StagerError
 from stager.targets.oci.errors import AccessDenied, RegistryDown, RegistryRefused
 from stager.targets.oci.image import Blob
+from stager.targets.oci.layout import LayoutSink
 from stager.targets.oci.registry.client import Client
 from stager.targets.oci.registry.descriptors import digest_of
-from stager.targets.oci.registry.layouts import LayoutSink
 from stager.targets.oci.registry.pull import pull
 from stager.targets.oci.registry.push import push
 from stager.targets.oci.registry.reference import parse

@@ -29,9 +29,9 @@ from registry_server import (
 
 from stager.targets.oci.errors import AccessDenied, BadReference, RegistryFull
 from stager.targets.oci.image import Blob
+from stager.targets.oci.layout import LayoutSink
 from stager.targets.oci.registry.client import Client
 from stager.targets.oci.registry.descriptors import MANIFEST, Descriptor, digest_of
-from stager.targets.oci.registry.layouts import LayoutSink
 from stager.targets.oci.registry.pull import pull
 from stager.targets.oci.registry.push import push
 from stager.targets.oci.registry.reference import parse

@@ -21,6 +21,8 @@ DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
 IMAGES = (MANIFEST, DOCKER_MANIFEST)
 INDEXES = (INDEX, DOCKER_INDEX)
+REF_NAME = "org.opencontainers.image.ref.name"
+"""The annotation that names an image in a layout's index (image-layout.md): a tag, or any name."""
 EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
 EMPTY = b"{}"
 """The content of a descriptor that stands for nothing (image-spec, "Guidance for an Empty Descriptor")."""
@@ -135,6 +137,11 @@ LIED = "Do not use this registry until that is explained; pushing or pulling aga
 def short(digest: str) -> str:
     """A digest for people."""
     return digest[:19]
+
+
+def place(digest: str) -> str:
+    """Where a layout keeps a blob; digests have been checked to be hexadecimal when they were read."""
+    return f"blobs/{digest.replace(':', '/')}"
 
 
 def hasher(digest: str) -> Any:

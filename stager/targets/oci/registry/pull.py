@@ -27,7 +27,7 @@ _DEEPEST = 2
 
 
 class Sink(Protocol):
-    """Where content goes: the store (`StoreSink`) or an OCI layout (`layouts.LayoutSink`)."""
+    """Where content goes: the store (`StoreSink`) or an OCI layout (`layout.LayoutSink`)."""
 
     def has(self, digest: str, size: int) -> bool:
         """Whether it is there, whole and true."""
