@@ -22,6 +22,9 @@ from ...errors import UsageError
 from ...files.temporary import tidy
 from ...formats import tar
 from ...targets.errors import EngineFailed
+from ...targets.oci.compose import LAYER
+from ...targets.oci.image import Blob
+from ...targets.oci.layout import docker_archive
 from .. import listening, running
 from ..errors import LaunchFailed, PortTaken
 from . import environment
@@ -95,7 +98,7 @@ def loaded(client: Any, layers: Layers) -> str:
         with suppress(docker.errors.ImageNotFound):
             client.images.get(name)
             return name
-        client.images.load(_archive(config, layers, name))
+        client.images.load(docker_archive(config, [*layers.layers, Blob.of(_own(), LAYER)], name))
     return name
 
 
@@ -113,30 +116,9 @@ def _config(layers: Layers) -> bytes:
             "architecture": layers.architecture,
             "config": {"Env": [f"{name}={value}" for name, value in sorted(env.items())], "User": f"{UID}:{GID}"},
             "os": "linux",
-            "rootfs": {"diff_ids": [*(row[1] for row in layers.layers), sha256(_own())], "type": "layers"},
+            "rootfs": {"diff_ids": [*(layer.diff_id for layer in layers.layers), sha256(_own())], "type": "layers"},
         }
     )
-
-
-def _archive(config: bytes, layers: Layers, name: str) -> Iterator[bytes]:
-    """What `docker load` takes (Docker's image specification 1.2)."""
-    own = _own()
-    rows = [*layers.layers, (sha256(own), sha256(own), len(own), lambda: iter((own,)))]
-    document = [
-        {"Config": f"{sha256(config).hex}.json", "Layers": [f"{row[0].hex}.tar" for row in rows], "RepoTags": [name]}
-    ]
-    manifest = canonical_json(document)
-    yield from _member("manifest.json", len(manifest), (manifest,))
-    yield from _member(f"{sha256(config).hex}.json", len(config), (config,))
-    for digest, _, size, parts in rows:
-        yield from _member(f"{digest.hex}.tar", size, parts())
-    yield tar.END
-
-
-def _member(path: str, size: int, parts: Iterable[bytes]) -> Iterator[bytes]:
-    yield tar.header(path.encode(), size, False)
-    yield from parts
-    yield tar.padding(size)
 
 
 # --- a run -----------------------------------------------------------------------------------------------------
@@ -202,9 +184,9 @@ def _send(container: Any, droplet: DropletFile) -> None:
 
     def parts() -> Iterator[bytes]:
         with open(droplet.path, "rb") as file:
-            data = iter(lambda: file.read(1 << 20), b"")
-            yield from _member(os.path.basename(DROPLET), droplet.size, data)
-        yield tar.END
+            yield tar.header(os.path.basename(DROPLET).encode(), droplet.size, False)
+            yield from iter(lambda: file.read(1 << 20), b"")
+        yield tar.padding(droplet.size) + tar.END
 
     if not container.put_archive(os.path.dirname(DROPLET), parts()):
         raise EngineFailed("it did not take the droplet")

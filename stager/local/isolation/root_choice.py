@@ -6,13 +6,15 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
-from ...digest import Digest
 from ...errors import UsageError
 from ...stacks import find, image, lock, root
 from ...stacks.errors import NotBuilt
 from ...store.errors import StoreCorrupt
+from ...targets.oci.compose import LAYER
+from ...targets.oci.image import Blob
 from . import roots
 
 if TYPE_CHECKING:
@@ -83,12 +85,12 @@ def _unpacked(found: Root, store: Store) -> RootFolder:
 
 @dataclass(frozen=True, slots=True)
 class Layers:
-    """What an engine's image is made of: variables, and layers as (digest, diffID, size, what gives its bytes)."""
+    """What an engine's image is made of."""
 
     name: str
     architecture: str
     env: tuple[tuple[str, str], ...]
-    layers: tuple[tuple[Digest, Digest, int, Callable[[], Iterator[bytes]]], ...]
+    layers: tuple[Blob, ...]
 
 
 @contextmanager
@@ -99,14 +101,17 @@ def layers(want: WantedRoot, given: str = "") -> Iterator[Layers]:
         with store.lease():
             _, env = made(want)
             base = image.base_image(want.stack, want.architecture, store)
-            rows = tuple((x.digest, x.diff_id, x.size, lambda x=x: base.open(x.digest)) for x in base.layers)
-            yield Layers(want.stack, want.architecture, env, rows)
+            blobs = (
+                Blob(x.digest, x.size, LAYER + "+gzip", partial(base.open, x.digest), x.diff_id) for x in base.layers
+            )
+            yield Layers(want.stack, want.architecture, env, tuple(blobs))
         return
     if os.path.isdir(given):
         raise UsageError(f"{given} is a folder, and an engine takes layers", "Give its tar, or use --in stack.")
     with roots.opened(given, store) as (tar, digest):
         size = os.fstat(tar).st_size
-        yield Layers("given", want.architecture, (), ((digest, digest, size, lambda: _parts(tar)),))
+        blob = Blob(digest, size, LAYER, partial(_parts, tar), digest)
+        yield Layers("given", want.architecture, (), (blob,))
 
 
 def _parts(tar: int) -> Iterator[bytes]:

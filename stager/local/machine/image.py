@@ -6,14 +6,17 @@ every machine.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ...digest import canonical_json, sha256
-from ...formats.tar import BLOCK, END
-from ...stacks.tree import RootItem, Tree, header, write
+from ...stacks.tree import RootItem, Tree, write
 from ...targets.errors import EngineFailed
+from ...targets.oci.compose import LAYER
+from ...targets.oci.image import Blob
+from ...targets.oci.layout import docker_archive
 from . import guest_files
 from .providers import engine, first_line
 
@@ -23,7 +26,6 @@ if TYPE_CHECKING:
     from ...store import Store
 
 INIT = "/usr/lib/stager-init"
-_BUFFER = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,8 @@ def load(image: BoxImage, store: Store, environ: Mapping[str, str]) -> bool:
     try:
         if _there(client, image):
             return False
-        client.images.load(_archive(image, store))
+        root = Blob(image.root.digest, image.root.size, LAYER, partial(store.parts, image.root.digest.hex))
+        client.images.load(docker_archive(image.config, [root, Blob.of(image.top, LAYER)], image.tag))
         if not _there(client, image):
             raise EngineFailed(f"it took {image.tag}, but does not have it")
         return True
@@ -88,21 +91,3 @@ def _there(client: Any, image: BoxImage) -> bool:
         return False
     layers = found.attrs.get("RootFS", {}).get("Layers", [])
     return bool(layers == [str(image.root.digest), str(sha256(image.top))])
-
-
-def _archive(image: BoxImage, store: Store) -> Iterator[bytes]:
-    """What `docker load` reads, in parts; the root's bytes are checked on their way."""
-    name = f"{sha256(image.config).hex}.json"
-    row = {"Config": name, "Layers": ["root.tar", "top.tar"], "RepoTags": [image.tag]}
-    yield from _member(name, len(image.config), [image.config])
-    yield from _member("root.tar", image.root.size, store.parts(image.root.digest.hex))
-    yield from _member("top.tar", len(image.top), [image.top])
-    index = canonical_json([row])
-    yield from _member("manifest.json", len(index), [index])
-    yield END
-
-
-def _member(name: str, size: int, parts: Iterator[bytes] | Sequence[bytes]) -> Iterator[bytes]:
-    yield header(name, "file", RootItem("file", 0o644), size, "", guest_files.EPOCH)
-    yield from parts
-    yield bytes(-size % BLOCK)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ from .registry.descriptors import (
     Descriptor,
     ImageManifest,
     canonical,
+    digest_of,
     hasher,
     place,
     read_manifest,
@@ -65,7 +66,7 @@ def tag_of(name: str) -> str:
 def docker_manifest(shipment: Shipment, name: str = "") -> bytes:
     """Docker's `manifest.json`. Engines without indexes load every image and give the name to the first."""
     rows = [_docker_row(image, [name] if name and not place else None) for place, image in enumerate(shipment.images)]
-    return canonical(rows)  # type: ignore[arg-type]
+    return canonical(rows)
 
 
 def _docker_row(image: Composed, tags: list[str] | None) -> dict[str, Any]:
@@ -127,6 +128,21 @@ def archive(shipment: Shipment, name: str = "") -> Iterator[bytes]:
         yield tar.header(folder.encode(), 0, True, b"5")
     for blob in sorted(shipment.image.everything, key=lambda blob: blob.digest):
         yield from _member(place(blob.digest), blob.size, blob.read())
+    yield tar.END
+
+
+def docker_archive(config: bytes, layers: Sequence[Blob], name: str) -> Iterator[bytes]:
+    """An image that only an engine gets, without a manifest of its own: what `docker load` takes, in parts.
+
+    An engine knows it by its configuration's digest, whatever its layers are packed with. Raises what reading them raises.
+    """
+    place = f"{digest_of(config).partition(':')[2]}.json"
+    places = [f"{layer.digest.partition(':')[2]}.tar" for layer in layers]
+    manifest = canonical([{"Config": place, "Layers": places, "RepoTags": [name]}])
+    yield from _member("manifest.json", len(manifest), (manifest,))
+    yield from _member(place, len(config), (config,))
+    for path, layer in zip(places, layers, strict=True):
+        yield from _member(path, layer.size, layer.read())
     yield tar.END
 
 

@@ -18,7 +18,9 @@ from image_files import base_layout, digest, glibc, layer, tar_of
 from stager.errors import StagerError, Unreadable
 from stager.store.errors import DigestMismatch
 from stager.targets.errors import BadImage
+from stager.targets.oci.image import Blob
 from stager.targets.oci.inflating import plain
+from stager.targets.oci.layout import docker_archive
 from stager.targets.oci.source import Found, Source, images
 
 
@@ -142,6 +144,18 @@ def test_an_index_of_nothing_is_no_image(base: Path, depth: int) -> None:
     (base / "index.json").write_bytes(data)
     with pytest.raises(BadImage, match="it holds no image"):
         read(base)
+
+
+def test_what_an_engine_alone_gets_is_an_archive_of_docker_save(tmp_path: Path) -> None:
+    tars = [layer({"etc/x": b"x"}), layer({"etc/y": b"y" * 1000})]
+    config = {"architecture": "arm64", "rootfs": {"type": "layers", "diff_ids": [digest(tar) for tar in tars]}}
+    data = json.dumps(config).encode()
+    packed = [Blob.of(tars[0]), Blob.of(gzip.compress(tars[1]))]
+    (tmp_path / "x.tar").write_bytes(b"".join(docker_archive(data, packed, "stager/x:1")))
+    (found,) = read(tmp_path / "x.tar")
+    assert (found.reference, found.tag, found.architecture) == (digest(data), "stager/x:1", "arm64")
+    with Source(str(tmp_path / "x.tar")) as source:
+        assert [b"".join(plain(one)) for one in images(source)[0].layers] == tars
 
 
 def test_an_archive_of_no_images_is_no_image(tmp_path: Path) -> None:
