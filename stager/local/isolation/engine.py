@@ -14,7 +14,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 from ...digest import canonical_json, sha256
@@ -22,7 +22,9 @@ from ...errors import UsageError
 from ...files.temporary import tidy
 from ...formats import tar
 from ...targets.errors import EngineFailed
+from ...targets.oci import engine as engines
 from ...targets.oci.compose import LAYER
+from ...targets.oci.engine import answering
 from ...targets.oci.image import Blob
 from ...targets.oci.layout import docker_archive
 from .. import listening, running
@@ -57,32 +59,10 @@ _SLOW = 120
 _TAKEN = ("port is already allocated", "address already in use")
 
 
-@contextmanager
-def connected(environ: Mapping[str, str]) -> Iterator[Any]:
+def connected(environ: Mapping[str, str]) -> AbstractContextManager[Any]:
     """The engine that `environ` names (`DOCKER_HOST` …). Raises EngineFailed, and UsageError without the docker SDK."""
-    try:
-        import docker
-    except ImportError:
-        hint = "Install the Python package docker beside stager (pip install docker), or use --in stack."
-        raise UsageError("--in docker needs the docker SDK", hint) from None
-    with _answering():
-        client = docker.from_env(environment=dict(environ), timeout=_SLOW)
-    try:
-        yield client
-    finally:
-        client.close()
-
-
-@contextmanager
-def _answering() -> Iterator[None]:
-    """Turn whatever the SDK raises into EngineFailed."""
-    import docker
-
-    try:
-        yield
-    except (docker.errors.DockerException, OSError) as problem:  # what requests raises is an OSError, too
-        text = str(getattr(problem, "explanation", None) or problem)
-        raise EngineFailed((text.splitlines() or [type(problem).__name__])[0][:300]) from None
+    hint = "Install the Python package docker beside stager (pip install docker), or use --in stack."
+    return engines.connected(environ, UsageError("--in docker needs the docker SDK", hint), _SLOW)
 
 
 # --- the image -------------------------------------------------------------------------------------------------
@@ -94,7 +74,7 @@ def loaded(client: Any, layers: Layers) -> str:
 
     config = _config(layers)
     name = f"stager-run-{layers.name}:{sha256(config).hex[:24]}"
-    with _answering():
+    with answering():
         with suppress(docker.errors.ImageNotFound):
             client.images.get(name)
             return name
@@ -133,7 +113,7 @@ def run(client: Any, droplet: DropletFile, image: str, how: RunOptions, network:
     command = environment.command(droplet, how.process, how.shell)
     port = running.chosen_port(how.port, by_user=False) if how.network else 0
     with running.stoppable(), ExitStack() as opened:
-        with _answering():
+        with answering():
             container = client.containers.create(image, **_options(droplet, command, port, how, network))
             opened.callback(_remove, container)
             _send(container, droplet)
@@ -194,7 +174,7 @@ def _send(container: Any, droplet: DropletFile) -> None:
 
 def _start(container: Any, port: int) -> None:
     try:
-        with _answering():
+        with answering():
             container.start()
     except EngineFailed as failed:
         if any(text in failed.message for text in _TAKEN):
@@ -213,14 +193,14 @@ def _wait(container: Any, port: int, how: RunOptions, asked: list[int]) -> int:
         waiter.join(0.1)
         while asked:
             last = time.monotonic() + running.LAST if asked[0] == signal.SIGKILL else last
-            with suppress(EngineFailed), _answering():
+            with suppress(EngineFailed), answering():
                 _tell(container, asked.pop(0))
         if time.monotonic() > last:
-            with suppress(EngineFailed), _answering():
+            with suppress(EngineFailed), answering():
                 container.kill(signal="SIGKILL")
     if isinstance(ended[0], EngineFailed):
         raise ended[0]
-    with suppress(EngineFailed), _answering():
+    with suppress(EngineFailed), answering():
         container.reload()
         killed = (
             container.attrs["State"].get("OOMKilled") or ended[0] == 128 + signal.SIGKILL
@@ -249,7 +229,7 @@ def _watch(waiter: threading.Thread, port: int, how: RunOptions, container: Any)
 
 def _ports(container: Any) -> list[int]:
     """The ports that are listened on in a container, which has no other processes than the app's."""
-    with suppress(EngineFailed), _answering():
+    with suppress(EngineFailed), answering():
         _, said = container.exec_run(["/bin/sh", "-c", "cat /proc/net/tcp /proc/net/tcp6"], stderr=False)
         return sorted(set(listening.ports(said.decode("ascii", "replace").splitlines()).values()))
     return []
@@ -268,7 +248,7 @@ def _listens(port: int) -> bool:
 def _until_ended(container: Any, ended: list[Any]) -> None:
     while not ended:
         try:
-            with _answering():
+            with answering():
                 try:
                     ended.append(container.wait(timeout=_SLOW)["StatusCode"])
                 except OSError as slow:  # the SDK's way of saying that the process still runs
@@ -288,7 +268,7 @@ def _copy(stream: Iterable[tuple[bytes | None, bytes | None]]) -> None:
 
 def _remove(container: Any) -> None:
     """Remove the container and its volumes, whatever it does; raises nothing, since something else may have gone wrong."""
-    with suppress(EngineFailed), _answering():
+    with suppress(EngineFailed), answering():
         container.remove(force=True, v=True)
 
 

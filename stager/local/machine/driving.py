@@ -83,15 +83,13 @@ def _state(provider: str, file: str, environ: Mapping[str, str]) -> str:
         return said.strip().replace("shut off", "shutoff").replace(" ", "_") if status == 0 else ""
     if provider != "docker":
         return ""
-    import docker
+    with providers.engine(environ) as client:
+        import docker
 
-    client = providers.engine(environ)
-    try:
-        return "running" if client.containers.get(name).attrs["State"]["Running"] else "stopped"
-    except docker.errors.NotFound:
-        return "not_created"
-    finally:
-        client.close()
+        try:
+            return "running" if client.containers.get(name).attrs["State"]["Running"] else "stopped"
+        except docker.errors.NotFound:
+            return "not_created"
 
 
 def running(app: str, context: Context) -> tuple[MachinePlace, State]:
@@ -120,12 +118,9 @@ def forget_containers(where: MachinePlace, provider: str, environ: Mapping[str, 
     """Remove containers that Vagrant was making when it was ended, and does not know of."""
     if provider != "docker":
         return
-    client = providers.engine(environ)
-    try:
+    with providers.engine(environ) as client:
         for container in client.containers.list(all=True, filters={"label": f"io.stager.machine={label(where)}"}):
             container.remove(force=True, v=True)
-    finally:
-        client.close()
 
 
 def label(where: MachinePlace) -> str:

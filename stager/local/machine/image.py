@@ -18,7 +18,7 @@ from ...targets.oci.compose import LAYER
 from ...targets.oci.image import Blob
 from ...targets.oci.layout import docker_archive
 from . import guest_files
-from .providers import engine, first_line
+from .providers import engine
 
 if TYPE_CHECKING:
     from ...stacks.definition import Definition
@@ -64,11 +64,7 @@ def compose(definition: Definition, made: Root) -> BoxImage:
 
 def load(image: BoxImage, store: Store, environ: Mapping[str, str]) -> bool:
     """Have the image in the engine; whether it was loaded only now. Raises EngineFailed, StoreCorrupt."""
-    import docker
-
-    client = engine(environ)
-    trouble = (docker.errors.DockerException, OSError)
-    try:
+    with engine(environ) as client:
         if _there(client, image):
             return False
         root = Blob(image.root.digest, image.root.size, LAYER, partial(store.parts, image.root.digest.hex))
@@ -76,10 +72,6 @@ def load(image: BoxImage, store: Store, environ: Mapping[str, str]) -> bool:
         if not _there(client, image):
             raise EngineFailed(f"it took {image.tag}, but does not have it")
         return True
-    except trouble as problem:
-        raise EngineFailed(first_line(problem)) from None
-    finally:
-        client.close()
 
 
 def _there(client: Any, image: BoxImage) -> bool:

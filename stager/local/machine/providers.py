@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
 from ...errors import UsageError
 from ...files import programs
 from ...targets.errors import EngineFailed
+from ...targets.oci.engine import answering, connected
 from .. import doctor
 from ..errors import NoProvider
 
@@ -44,33 +46,24 @@ def _drives_vagrant() -> None:
         raise UsageError("machines need python-vagrant", "Install stager with its extra: stager[vagrant].")
 
 
-def engine(environ: Mapping[str, str], timeout: int = 600) -> Any:
-    """A client of the container engine that `environ` names; to be closed. Raises EngineFailed, UsageError."""
-    try:
-        import docker
-    except ImportError:
-        raise UsageError(_NO_SDK, f"Install stager with its extra: {_SDK}.") from None
-    try:
-        client = docker.from_env(environment=dict(environ), timeout=timeout)
+@contextmanager
+def engine(environ: Mapping[str, str], timeout: int = 600) -> Iterator[Any]:
+    """The container engine that `environ` names, which answers. Raises EngineFailed, also for what fails in the block,
+    and UsageError."""
+    without = UsageError(_NO_SDK, f"Install stager with its extra: {_SDK}.")
+    with connected(environ, without, timeout) as client, answering():
         client.ping()
-    except (docker.errors.DockerException, OSError) as problem:
-        raise EngineFailed(first_line(problem)) from None
-    return client
-
-
-def first_line(problem: Exception) -> str:
-    """The first line of what an exception says."""
-    return str(problem).splitlines()[0][:300] if str(problem) else type(problem).__name__
+        yield client
 
 
 def _docker(environ: Mapping[str, str]) -> str:
     if not programs.find("docker", environ):
         return "the program docker, which Vagrant uses, is not installed"
     try:
-        engine(environ, 15).close()
+        with engine(environ, 15):
+            return ""
     except (EngineFailed, UsageError) as error:
         return error.message
-    return ""
 
 
 def _libvirt(environ: Mapping[str, str]) -> str:

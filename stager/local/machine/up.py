@@ -278,14 +278,12 @@ def _container_address(where: MachinePlace, state: State, environ: Mapping[str, 
     """What `vagrant ssh-config` would say of a container, which takes it two seconds; empty when that cannot be told."""
     if state.provider != "docker" or where.is_ejected():
         return ""
-    client = providers.engine(environ)
-    try:
+    with providers.engine(environ) as client:
         found = client.containers.list(filters={"label": f"io.stager.machine={label(where)}"})
+    try:
         ports_ = found[0].attrs["NetworkSettings"]["Ports"]["22/tcp"] if len(found) == 1 else []
     except KeyError:
         return ""
-    finally:
-        client.close()
     key = where.file("key")
     rows = [
         f"  HostName {row['HostIp']}\n  Port {row['HostPort']}\n  User vagrant\n  IdentityFile {key}\n"

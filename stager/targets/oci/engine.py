@@ -1,8 +1,9 @@
-"""Handing an image to a container engine through the docker SDK."""
+"""Container engines through the docker SDK: reaching one, and handing it an image."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from ...errors import UsageError
@@ -11,29 +12,42 @@ from .compose import Shipment
 from .layout import archive
 
 
-def load(shipment: Shipment, name: str, environ: Mapping[str, str]) -> str:
-    """Load an image into the engine that `environ` names (`DOCKER_HOST`, `DOCKER_TLS_VERIFY` …): its ID there.
+@contextmanager
+def connected(environ: Mapping[str, str], without: UsageError, timeout: int = 60) -> Iterator[Any]:
+    """The engine that `environ` names (`DOCKER_HOST`, `DOCKER_TLS_VERIFY` …), with `timeout` seconds for one answer.
 
-    The archive is streamed; nothing is written to disk here. Raises EngineFailed, UsageError without the docker SDK.
+    Raises EngineFailed when it cannot be reached, and what to say `without` the docker SDK.
     """
     try:
         import docker
     except ImportError:
-        hint = "Install it beside stager (pip install docker), or write an archive and use 'docker load'."
-        raise UsageError("--load needs the Python package docker", hint) from None
-    trouble = (docker.errors.DockerException, OSError)  # what requests raises is an OSError, too
+        raise without from None
+    with answering():
+        client: Any = docker.from_env(environment=dict(environ), timeout=timeout)
     try:
-        client: Any = docker.from_env(environment=dict(environ))
-    except trouble as problem:
-        raise EngineFailed(_first_line(problem)) from None
-    try:
-        loaded = client.images.load(archive(shipment, name))
-        return str(loaded[0].id)
-    except trouble as problem:
-        raise EngineFailed(_first_line(problem)) from None
+        yield client
     finally:
         client.close()
 
 
-def _first_line(problem: Exception) -> str:
-    return str(problem).splitlines()[0][:300] if str(problem) else type(problem).__name__
+@contextmanager
+def answering() -> Iterator[None]:
+    """Turn whatever the SDK raises into EngineFailed."""
+    import docker
+
+    try:
+        yield
+    except (docker.errors.DockerException, OSError) as problem:  # what requests raises is an OSError, too
+        text = str(getattr(problem, "explanation", None) or problem)
+        raise EngineFailed((text.splitlines() or [type(problem).__name__])[0][:300]) from None
+
+
+def load(shipment: Shipment, name: str, environ: Mapping[str, str]) -> str:
+    """Load an image into an engine: its ID there. Raises as `connected`.
+
+    The archive is streamed; nothing is written to disk here.
+    """
+    hint = "Install it beside stager (pip install docker), or write an archive and use 'docker load'."
+    without = UsageError("--load needs the Python package docker", hint)
+    with connected(environ, without) as client, answering():
+        return str(client.images.load(archive(shipment, name))[0].id)
