@@ -14,6 +14,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 from typing import Any
 
@@ -56,6 +57,29 @@ class LayerRange:
     length: int
 
 
+@dataclass(frozen=True, slots=True)
+class DropletRecord:
+    """What was learned of a droplet file when all of it was read; `parts` are by layer, both in the archive's order."""
+
+    launch: LaunchInfo
+    plan_text: str
+    parts: Mapping[str, LayerRange]
+    layers: tuple[Layer, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """What a store keeps of it: `layers` are [name, range, [digest, diffID]]."""
+        ranges = {name: [part.offset, part.size, part.crc, part.length] for name, part in self.parts.items()}
+        rows = [[one.name, ranges[one.name], [one.digest, one.diff_id]] for one in self.layers]
+        return {"facts": self.launch.to_json(), "plan": self.plan_text, "layers": rows}
+
+    @classmethod
+    def from_json(cls, record: Any, label: str) -> DropletRecord:
+        """What `to_json` gave of the droplet `label`. Raises BadArchive."""
+        parts = {name: LayerRange(*part) for name, part, _ in record["layers"]}
+        layers = tuple(_layer(name, parts[name], Digest(ids[0]), Digest(ids[1])) for name, _, ids in record["layers"])
+        return cls(LaunchInfo.from_json(record["facts"], label), record["plan"], parts, layers)
+
+
 class Packed:
     """An open file that is joined as a droplet is, as bytes. Methods raise BadArchive when it is not."""
 
@@ -91,13 +115,11 @@ class DropletFile(Packed):
     Methods raise BadArchive when the file's bytes are not what its own records say.
     """
 
-    def __init__(self, path: str, fd: int, digest: Digest, size: int) -> None:
+    def __init__(self, path: str, fd: int, size: int, digest: Digest, record: DropletRecord) -> None:
         super().__init__(path, fd, size)
         self.digest = digest
-        self.plan_text = ""
-        self.launch: LaunchInfo
-        self.parts: dict[str, LayerRange] = {}
-        self.layers: tuple[Layer, ...] = ()
+        self.launch, self.parts, self.layers = record.launch, record.parts, record.layers
+        self._plan_text = record.plan_text
 
     def __enter__(self) -> DropletFile:
         return self
@@ -114,10 +136,10 @@ class DropletFile(Packed):
         """The plan that the droplet was made from, as it carries it. Raises BadLock."""
         return self.locked.plan
 
-    @property
+    @cached_property
     def locked(self) -> LockedPlan:
-        """That plan with its text and digest. Raises BadLock."""
-        return lockfile.loads(self.plan_text.encode())
+        """That plan with its text and digest, parsed when it is first asked for. Raises BadLock."""
+        return lockfile.loads(self._plan_text.encode())
 
     def blob(self, layer: Layer) -> Iterator[bytes]:
         """The layer's OCI blob: the gzip file whose SHA-256 is `layer.digest`, in parts."""
@@ -182,8 +204,8 @@ def open_droplet(path: str, store: Store | None = None) -> DropletFile:
             raise NotADroplet(path, "it does not begin as one")
         if size > LARGEST:
             raise BadArchive(os.path.basename(path), f"is no droplet: it is larger than {LARGEST >> 30} GiB")
-        droplet = DropletFile(path, fd, _digest(fd, path, store), size)
-        _fill(droplet, store)
+        digest = _digest(fd, path, store)
+        return DropletFile(path, fd, size, digest, _record(Packed(path, fd, size), digest, store))
     except BadArchive as error:
         os.close(fd)
         error.hint = error.hint if isinstance(error, NotADroplet) else DAMAGED
@@ -191,7 +213,6 @@ def open_droplet(path: str, store: Store | None = None) -> DropletFile:
     except BaseException:
         os.close(fd)
         raise
-    return droplet
 
 
 def _digest(fd: int, path: str, store: Store | None) -> Digest:
@@ -217,33 +238,31 @@ def _changing(fd: int) -> tuple[int, int, int]:
     return found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
-def _fill(droplet: DropletFile, store: Store | None) -> None:
-    key = droplet.digest.partition(":")[2]
-    memo = store.recall("opened", key) if store else None
-    if memo is None:
-        memo = _read(droplet, store)
-        if store:
-            with suppress(CannotWrite):  # a memo may always be missing
-                store.remember("opened", key, memo)
-    droplet.launch, droplet.plan_text = LaunchInfo.from_json(memo["facts"], droplet.name), memo["plan"]
-    droplet.parts = {name: LayerRange(*part) for name, part, _ in memo["layers"]}
-    droplet.layers = tuple(
-        Layer(name, Digest(ids[0]), Digest(ids[1]), part[1] + len(codec.HEADER) + _LAST)
-        for name, part, ids in memo["layers"]
-    )
+def _record(packed: Packed, digest: Digest, store: Store | None) -> DropletRecord:
+    """What the file with this digest holds, remembered if possible."""
+    memo = store.recall("opened", digest.hex) if store else None
+    if memo is not None:
+        return DropletRecord.from_json(memo, packed.name)
+    found = _read(packed, digest, store)
+    if store:
+        with suppress(CannotWrite):  # a memo may always be missing
+            store.remember("opened", digest.hex, found.to_json())
+    return found
 
 
-def _read(droplet: DropletFile, store: Store | None) -> dict[str, Any]:
-    """Everything about the file, as the memo holds it: facts, plan, and [name, part, [digest, diffID]] per layer."""
-    texts, parts = cut(droplet)
-    made = incremental.layers_of_droplet(droplet.digest.hex, store) if store else ()
-    known = {layer.name: [layer.digest, layer.diff_id] for layer in made}
-    layers = []
-    for name, part in parts:
-        ids = known.get(name) or _identify(droplet, part)
-        layers.append([name, [part.offset, part.size, part.crc, part.length], ids])
-    facts = launch_info(texts[_FACTS[0]], droplet.name).to_json()
-    return {"facts": facts, "plan": texts[_FACTS[2]].decode("utf-8", "replace"), "layers": layers}
+def _read(packed: Packed, digest: Digest, store: Store | None) -> DropletRecord:
+    """The same from the file itself; the digests of layers that the store assembled are known."""
+    texts, places = cut(packed)
+    made = incremental.layers_of_droplet(digest.hex, store) if store else ()
+    known = {layer.name: (layer.digest, layer.diff_id) for layer in made}
+    parts = dict(places)
+    layers = tuple(_layer(name, part, *(known.get(name) or _identify(packed, part))) for name, part in parts.items())
+    launch = launch_info(texts[_FACTS[0]], packed.name)
+    return DropletRecord(launch, texts[_FACTS[2]].decode("utf-8", "replace"), parts, layers)
+
+
+def _layer(name: str, part: LayerRange, digest: Digest, diff_id: Digest) -> Layer:
+    return Layer(name, digest, diff_id, len(codec.HEADER) + part.size + _LAST)
 
 
 def launch_info(text: bytes, label: str) -> LaunchInfo:
@@ -349,7 +368,7 @@ def _marked(parts: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
         rest = data[whole:]
 
 
-def _identify(droplet: DropletFile, part: LayerRange) -> list[str]:
+def _identify(droplet: Packed, part: LayerRange) -> tuple[Digest, Digest]:
     """Digest and diffID of a layer, from its bytes."""
     packed, plain = hashlib.sha256(codec.HEADER), hashlib.sha256()
 
@@ -361,7 +380,7 @@ def _identify(droplet: DropletFile, part: LayerRange) -> list[str]:
     for data in checked(tapped(), part, droplet.name):
         plain.update(data)
     packed.update(codec.trailer(part.crc, part.length))
-    return [f"sha256:{packed.hexdigest()}", f"sha256:{plain.hexdigest()}"]
+    return Digest(f"sha256:{packed.hexdigest()}"), Digest(f"sha256:{plain.hexdigest()}")
 
 
 # --- checking --------------------------------------------------------------------------------------------------

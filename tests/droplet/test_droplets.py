@@ -74,6 +74,7 @@ def test_facts_plan_and_files_are_read(staged: tuple[stager.Droplet, Store]) -> 
     with open_droplet(made.path) as droplet:
         assert droplet.launch.processes == made.processes
         assert droplet.plan.stack == made.stack
+        assert droplet.plan is droplet.locked.plan is droplet.plan  # parsed once
         assert droplet.read("Procfile").startswith(b"web:")
         with pytest.raises(BadArchive, match="no file nothing"):
             droplet.read("nothing")
@@ -86,6 +87,7 @@ def test_a_second_opening_uses_the_memory_and_a_store_that_is_full_does_no_harm(
     store = Store(str(tmp_path / "another"))
     with open_droplet(made.path, store) as first, open_droplet(made.path, store) as second:
         assert first.layers == second.layers == made.layers
+        assert (first.launch, first.parts, first.locked) == (second.launch, second.parts, second.locked)
         assert store.recall("opened", made.digest.partition(":")[2])
 
 

@@ -27,6 +27,7 @@ from unpacking import unpack
 import stager as library
 from stager.droplet.reader import open_droplet
 from stager.errors import BadManifest, CannotWrite, StagerError, UsageError
+from stager.formats.errors import BadArchive
 from stager.store import Store
 from stager.targets import load
 from stager.targets.openshift import export as openshift
@@ -211,10 +212,13 @@ def test_the_apps_s2i_environment_and_given_variables(made: Path, tmp_path: Path
 
 
 def test_a_store_remembers_the_s2i_environment_of_a_layer(made: Path, tmp_path: Path) -> None:
-    store = Store(str(tmp_path / "store"))
-    with open_droplet(str(made), store) as droplet:
+    store, path = Store(str(tmp_path / "store")), tmp_path / "droplet.tgz"
+    path.write_bytes(made.read_bytes())
+    with open_droplet(str(path), store) as droplet:
         first = openshift.s2i_environment(droplet, store)
-        droplet.parts.clear()  # nothing can be read any more
+        os.truncate(path, 0)  # nothing can be read any more
+        with pytest.raises(BadArchive):
+            openshift.s2i_environment(droplet)
         assert openshift.s2i_environment(droplet, store) == first == {"COLOUR": "blue", "EMPTY": "", "URL": "a=b"}
 
 
