@@ -20,7 +20,6 @@ from ..formats.errors import BadArchive
 from ..formats.tar import ROOT
 from ..formats.tar_reader import TarEntry, read_entries
 from ..model import Plan
-from ..planning.lockfile import plan_digest
 from ..text import resources
 from ..tree import File, SourceTree
 from .errors import BadEvidence
@@ -35,11 +34,11 @@ APP = "app"
 def make(droplet: DropletFile) -> dict[str, Any]:
     """The receipt of an open droplet, as a JSON value. Raises BadArchive, BadLock."""
     plan, tree = droplet.plan, source(droplet)
-    check_plan(droplet, plan)
+    check_plan(droplet)
     return {
         "receipt": VERSION,
         "droplet": {"digest": droplet.digest, "size": droplet.size, "layers": list(_layers(droplet))},
-        "plan": plan_digest(plan),
+        "plan": droplet.locked.digest,
         "stack": {"name": plan.stack, "architecture": plan.architecture, **_box(plan.stack)},
         "codec": plan.codec,
         "source": _source(tree),
@@ -142,11 +141,11 @@ def _encodable(text: str, label: str) -> None:
         raise BadArchive(label, f"has a name that is not UTF-8: {text!r}") from None
 
 
-def check_plan(droplet: DropletFile, plan: Plan) -> None:
-    """The plan that a droplet carries must be the one it says it was made from."""
-    stated = droplet.launch.plan
-    if stated != plan_digest(plan):
-        raise BadArchive(droplet.name, f"carries the plan {plan_digest(plan)}, but says it was made from {stated}")
+def check_plan(droplet: DropletFile) -> None:
+    """Raise BadArchive when the plan that a droplet carries is not the one it says it was made from; BadLock."""
+    carried, stated = droplet.locked.digest, droplet.launch.plan
+    if stated != carried:
+        raise BadArchive(droplet.name, f"carries the plan {carried}, but says it was made from {stated}")
 
 
 def _layers(droplet: DropletFile) -> Iterator[dict[str, Any]]:

@@ -44,7 +44,7 @@ def take(droplet: DropletFile, store: Store, name: str = "droplet") -> Inventory
     Raises NotCached when one of `outside(plan)` is not in the store, BadArchive when a file has no owner.
     """
     plan = droplet.plan
-    check_plan(droplet, plan)
+    check_plan(droplet)
     tree = source(droplet).digest  # before the rest: it is as large while it is made
     held, looked = contents.read(droplet), look(plan, store)
     said = ask(plan, held.texts, held.links, looked)
