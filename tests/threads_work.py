@@ -78,7 +78,7 @@ def every_verb(app: str, folder: str, store: str) -> Callable[[int], object]:
         with reader.open_droplet(out, own) as opened:
             told = [receipt.dumps(receipt.make(opened)), sbom.dumps(inventory.take(opened, own, "x"), "cyclonedx")]
         told.append(report.render_page(diff.read(out), None).encode())
-        return made, exported, [hash_of(data) for data in told], inspecting.inspect(out, own)["digest"]
+        return made, exported, [hash_of(data) for data in told], inspecting.inspect(out, own).digest
 
     return work
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..model import Detections, LockedPlan, Plan, Reason
 from ..text.wording import size_text
+
+if TYPE_CHECKING:
+    from ..droplet.inspecting import Inspection
 
 
 def _reason(reason: Reason) -> dict[str, Any]:
@@ -93,22 +96,23 @@ def plan_json(locked: LockedPlan) -> dict[str, Any]:
     }
 
 
-def inspection_text(found: Mapping[str, Any]) -> str:
+def inspection_text(found: Inspection) -> str:
     """What `stager inspect` prints."""
-    runtimes = ", ".join(f"{name} {version}" for name, version in found["runtimes"].items()) or "none"
+    said = found.launch
+    runtimes = ", ".join(f"{name} {version}" for name, version in said.runtimes.items()) or "none"
     lines = [
-        f"digest     {found['digest']}",
-        f"size       {size_text(found['size'])} ({size_text(found['unpacked'])} in {found['files']} files unpacked)",
-        f"plan       {found['plan']}",
-        f"stack      {found['stack']}/{found['architecture']}",
-        f"buildpacks {', '.join(found['buildpacks'])}",
+        f"digest     {found.digest}",
+        f"size       {size_text(found.size)} ({size_text(found.unpacked)} in {found.files} files unpacked)",
+        f"plan       {said.plan}",
+        f"stack      {said.stack}/{said.architecture}",
+        f"buildpacks {', '.join(said.buildpacks)}",
         f"runtimes   {runtimes}",
     ]
-    lines += [f"process    {kind}: {command}" for kind, command in found["processes"].items()]
-    lines += [f"env        {name}={value}" for name, value in found["env"].items()]
-    lines += [f"layer      {row['name']}: {row['digest']} {size_text(row['size'])}" for row in found["layers"]]
-    lines += [f"package    {row['name']}: {size_text(row['unpacked'])} unpacked" for row in found["packages"][:20]]
-    rest = len(found["packages"]) - 20
+    lines += [f"process    {kind}: {command}" for kind, command in said.processes.items()]
+    lines += [f"env        {name}={value}" for name, value in said.env.items()]
+    lines += [f"layer      {one.name}: {one.digest} {size_text(one.size)}" for one in found.layers]
+    lines += [f"package    {one.name}: {size_text(one.unpacked)} unpacked" for one in found.packages[:20]]
+    rest = len(found.packages) - 20
     lines += [f"           and {rest} smaller ones (--json lists them)"] if rest > 0 else []
     return "\n".join(lines)
 

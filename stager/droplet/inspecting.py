@@ -5,42 +5,82 @@ Everything comes from the file itself: its `launch.json`, the plan it carries, a
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
+from ..digest import Digest
 from ..formats.tar import ROOT
 from ..formats.tar_reader import Keep
+from ..model import Layer
 from ..store import Store
+from .launch import LaunchInfo
 from .ownership import NOBODY, Owners, list_test
 from .reader import DropletFile, open_droplet
 
 _SHOWN = ("plan", "stack", "architecture", "buildpacks", "runtimes", "processes", "env")
 
 
-def inspect(path: str, store: Store | None = None) -> dict[str, Any]:
-    """What a droplet file is and holds, as JSON-able facts. Raises Unreadable, BadArchive, BadLock.
+@dataclass(frozen=True, slots=True)
+class PackageSize:
+    """How many bytes a package's files have, unpacked; `name` may also be `the app`, `stager` or another owner of files."""
+
+    name: str
+    unpacked: int
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What a droplet file is and holds."""
+
+    digest: Digest
+    size: int
+    files: int
+    """How many are in the app folder."""
+    launch: LaunchInfo
+    layers: tuple[Layer, ...]
+    packages: tuple[PackageSize, ...]
+    """Biggest first. Together they are all files of the app folder."""
+
+    @property
+    def unpacked(self) -> int:
+        """Bytes of all files in the app folder."""
+        return sum(one.unpacked for one in self.packages)
+
+    def as_json(self) -> dict[str, Any]:
+        """The document of `stager inspect --json`."""
+        said = self.launch.to_json()
+        return {
+            "digest": self.digest,
+            "size": self.size,
+            "unpacked": self.unpacked,
+            "files": self.files,
+            **{key: said[key] for key in _SHOWN},
+            "layers": [
+                {"name": one.name, "digest": one.digest, "diff_id": one.diff_id, "size": one.size}
+                for one in self.layers
+            ],
+            "packages": [asdict(one) for one in self.packages],
+        }
+
+
+def inspect(path: str, store: Store | None = None) -> Inspection:
+    """Look into a droplet file. Raises Unreadable, BadArchive, BadLock.
 
     With a `store`, what it remembers of this very file spares inflating it to learn its layers' digests.
     """
     with open_droplet(path, store) as droplet:
         sizes = _sizes(droplet)
-        said = droplet.launch.to_json()
-        return {
-            "digest": droplet.digest,
-            "size": droplet.size,
-            "unpacked": sum(size for size, _ in sizes.values()),
-            "files": sum(count for _, count in sizes.values()),
-            **{key: said[key] for key in _SHOWN},
-            "layers": [
-                {"name": one.name, "digest": one.digest, "diff_id": one.diff_id, "size": one.size}
-                for one in droplet.layers
-            ],
-            "packages": [
-                {"name": name, "unpacked": size}
-                for name, (size, _) in sorted(sizes.items(), key=lambda item: (-item[1][0], item[0]))
-            ],
-        }
+        packages = [PackageSize(name, size) for name, (size, _) in sizes.items()]
+        return Inspection(
+            droplet.digest,
+            droplet.size,
+            sum(count for _, count in sizes.values()),
+            droplet.launch,
+            droplet.layers,
+            tuple(sorted(packages, key=lambda one: (-one.unpacked, one.name))),
+        )
 
 
 def _sizes(droplet: DropletFile) -> dict[str, tuple[int, int]]:

@@ -77,8 +77,8 @@ def check(app: Path, droplet: Path, store: Store, other: Path) -> Answers:
     for path, size in sizes.items():
         unpacked[truth[path]] += size
     inspected = inspect(str(droplet), store)
-    assert {row["name"]: row["unpacked"] for row in inspected["packages"]} == unpacked
-    assert inspected["files"] == len(sizes)
+    assert {one.name: one.unpacked for one in inspected.packages} == unpacked
+    assert inspected.files == len(sizes)
     assert by_explain(app, droplet, store) == {name: (unpacked[name], files[name]) for name in files}
     reported = {row["name"]: row["files"] for row in values(found)["owners"]}
     assert {name: count for name, count in reported.items() if name != "the envelope"} == files

@@ -216,7 +216,7 @@ def _inspect(arguments: argparse.Namespace) -> int:
 
     found = inspect(arguments.droplet, shared.store(arguments))
     if arguments.json:
-        shared.print_json(found)
+        shared.print_json(found.as_json())
     else:
         print(inspection_text(found))
     return 0

@@ -52,7 +52,7 @@ def _offer(arguments: argparse.Namespace, path: str) -> Any:
     with open_droplet(arguments.droplet, shared.store(arguments)) as droplet:
         made = heroku.export(droplet, path)
         offer = SlugUpload.of(path, made.size, made.digest, droplet.digest, droplet.launch, arguments.commit)
-    if note := weigh(made.size, lambda: inspect(arguments.droplet)["packages"]):
+    if note := weigh(made.size, lambda: inspect(arguments.droplet).packages):
         shared.warn([note])
     return offer
 

@@ -7,9 +7,9 @@ newest release tells whether it was made.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ...digest import Digest
 from ...droplet.launch import LaunchInfo
@@ -20,6 +20,9 @@ from ..errors import DeployFailed, PlatformUnavailable, Rejected, TookTooLong
 from .api import Expired, HerokuApi, Unsure
 from .apps import HerokuRelease, check_fits, checked_name, checked_slug, current, node, release_of
 from .apps import slug as read_slug
+
+if TYPE_CHECKING:
+    from ...droplet.inspecting import PackageSize
 
 LIMIT = 500 << 20
 """Bytes of a slug that Heroku accepts."""
@@ -87,17 +90,15 @@ class ReleaseWaiting:
     output: Callable[[str], None] | None = None
 
 
-def weigh(
-    size: int, packages: Callable[[], Iterable[Mapping[str, Any]]], limit: int = LIMIT, warning: int = WARNING
-) -> str:
+def weigh(size: int, packages: Callable[[], Sequence[PackageSize]], limit: int = LIMIT, warning: int = WARNING) -> str:
     """A remark on a slug that is big, empty for one that is not.
 
-    `packages` gives the rows of `inspecting.inspect`, biggest first, and is asked only for a big one. Raises TooLarge for a
+    `packages` gives those of an `Inspection`, biggest first, and is asked only for a big one. Raises TooLarge for a
     slug that Heroku would refuse.
     """
     if size <= warning:
         return ""
-    biggest = ", ".join(f"{row['name']} {size_text(row['unpacked'])}" for row in list(packages())[:5])
+    biggest = ", ".join(f"{one.name} {size_text(one.unpacked)}" for one in packages()[:5])
     if size > limit:
         hint = f"Leave files out with .stagerignore, or use smaller packages. The biggest, unpacked: {biggest}."
         raise TooLarge("the slug", limit, size, hint)

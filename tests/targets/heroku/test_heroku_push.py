@@ -13,7 +13,7 @@ import pytest
 from heroku_server import App, Fault, Heroku
 from small_droplets import small_droplet
 
-from stager.droplet.inspecting import inspect
+from stager.droplet.inspecting import PackageSize, inspect
 from stager.errors import StagerError, UsageError
 from stager.fetching.errors import TooLarge
 from stager.net.indexes import Indexes
@@ -192,8 +192,8 @@ def test_names_that_no_app_has_are_not_sent(name: str, heroku: Heroku, api: Hero
     assert heroku.seen == []
 
 
-def packages() -> list[dict[str, Any]]:
-    return [{"name": "numpy", "unpacked": 60_000_000}, {"name": "the app", "unpacked": 1_000_000}]
+def packages() -> list[PackageSize]:
+    return [PackageSize("numpy", 60_000_000), PackageSize("the app", 1_000_000)]
 
 
 def test_a_slug_too_big_is_refused_with_the_biggest_packages_named() -> None:
@@ -212,7 +212,7 @@ def test_a_big_slug_is_remarked_upon() -> None:
 def test_the_biggest_packages_of_a_real_droplet_are_named(tmp_path: Path) -> None:
     droplet = small_droplet(tmp_path, {"big.txt": "0123456789" * 20_000})
     with pytest.raises(TooLarge) as caught:
-        push.weigh(2001, lambda: inspect(str(droplet))["packages"], limit=2000, warning=1000)
+        push.weigh(2001, lambda: inspect(str(droplet)).packages, limit=2000, warning=1000)
     assert re.search(r"The biggest, unpacked: the app 200\.5 kB, stager \d\.\d kB\.", caught.value.hint)
 
 
