@@ -50,7 +50,23 @@ class UnpackedArtifact:
     piece: Piece
     files: tuple[Row, ...]
     links: Mapping[str, str]
-    meta: Mapping[str, Any]
+    """Droplet path → relative target."""
+    meta: Mapping[str, object]
+    """What the artifact's ecosystem or runtime keeps of it, as JSON that only that one reads."""
+    size: int
+    """Bytes of the artifact itself."""
+
+    def to_json(self) -> dict[str, Any]:
+        """What a store keeps of it; the rest is in the memo's key, or is told anew."""
+        made = {"piece": self.piece.to_json(), "files": self.files, "links": self.links, "meta": self.meta}
+        return {**made, "bytes": self.size}
+
+    @classmethod
+    def from_json(cls, artifact: Artifact, path: str, blob: str, record: Any) -> UnpackedArtifact:
+        """What `to_json` gave of the artifact at this place."""
+        rows = tuple((row[0], row[1], row[2], row[3]) for row in record["files"])
+        piece = Piece.from_json(record["piece"])
+        return cls(artifact, path, blob, piece, rows, record["links"], record["meta"], record["bytes"])
 
 
 class DamagedArtifacts(assembly.Damaged):
@@ -126,14 +142,14 @@ def place(
     """
     key = rules.key(store, "piece", artifact.digest, artifact.layout, path, _identity(artifact), without)
     memo = store.recall("piece", key)
-    if memo is None or not store.has(memo["piece"][0]):
-        memo = _build(artifact, path, blob, store, without, stop)
-        store.remember("piece", key, memo)
-    if artifact.size not in (None, memo["bytes"]):
+    found = None if memo is None else UnpackedArtifact.from_json(artifact, path, blob, memo)
+    if found is None or not store.has(found.piece.blob):
+        found = _build(artifact, path, blob, store, without, stop)
+        store.remember("piece", key, found.to_json())
+    if artifact.size not in (None, found.size):
         pinned = f"{artifact.digest} ({artifact.size} bytes)"
-        raise DigestMismatch(artifact.name, pinned, f"{memo['bytes']} bytes")
-    rows = tuple((row[0], row[1], row[2], row[3]) for row in memo["files"])
-    return UnpackedArtifact(artifact, path, blob, Piece.from_json(memo["piece"]), rows, memo["links"], memo["meta"])
+        raise DigestMismatch(artifact.name, pinned, f"{found.size} bytes")
+    return found
 
 
 def _identity(artifact: Artifact) -> list[str]:
@@ -143,14 +159,13 @@ def _identity(artifact: Artifact) -> list[str]:
 
 def _build(
     artifact: Artifact, path: str, blob: str, store: Store, without: tuple[str, ...], stop: Callable[[], bool]
-) -> dict[str, Any]:
+) -> UnpackedArtifact:
     with unpacked(artifact, path, blob, store) as found:
         gone = set(without)
         entries = sorted((e for e in found.files if e.path not in gone), key=lambda entry: entry.path.encode())
         piece, listing = pieces.build(entries, store, artifact.filename, stop=stop)
         links = {name: target for name, target in sorted(found.links.items()) if name not in gone}
-        memo = {"piece": piece.to_json(), "files": listing, "links": links, "meta": found.meta}
-        return {**memo, "bytes": found.size}
+        return UnpackedArtifact(artifact, path, blob, piece, tuple(listing), links, found.meta, found.size)
 
 
 # --- the base --------------------------------------------------------------------------------------------------

@@ -71,11 +71,11 @@ class WantedArtifact:
 
 @dataclass(frozen=True, slots=True)
 class Laid:
-    """One artifact unpacked to one place, and what unpacking said of it."""
+    """One artifact unpacked to one place, and what unpacking said of it, as JSON that its ecosystem knows to read."""
 
     artifact: Artifact
     path: str
-    meta: Mapping[str, Any]
+    meta: Mapping[str, object]
 
 
 APP, HOME = "app", "home"
