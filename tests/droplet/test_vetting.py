@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from builders import make_wheel
 
 from stager.digest import Digest
 from stager.droplet import vetting
+from stager.ecosystems.npm.platform import Needs
+from stager.ecosystems.npm.said import PackageSaid
 from stager.ecosystems.pypi import former, unpack
 from stager.ecosystems.record import Laid
 from stager.errors import BadLock
@@ -79,7 +82,7 @@ def test_a_wheel_tells_what_it_imports(tmp_path: Path) -> None:
         unpacked.close()
 
 
-OLD = [("shop@1.0", {"former": {"pkg_resources": "shop/a.py", "distutils": "shop/b.py"}})]
+OLD = [("shop@1.0", {"pkg_resources": "shop/a.py", "distutils": "shop/b.py"})]
 NOTE = "shop@1.0: shop/{} imports {}, which nothing in this droplet has: add 'setuptools<81' to {}, and make the lock again"
 
 
@@ -103,10 +106,10 @@ def test_what_is_there_is_no_remark() -> None:
 # --- npm -------------------------------------------------------------------------------------------------------
 
 
-def package(name: str, **meta: object) -> Laid:
+def package(name: str, **meta: Any) -> Laid:
     place = f"node_modules/{name}"
     one = Artifact(f"pkg:npm/{name}@1.0.0", f"{name}-1.0.0.tgz", Digest("sha256:" + "0" * 64), "npm/1", (place,))
-    return Laid(one, place, {"name": name, "version": "1.0.0", "needs": [], "wants": [], **meta})
+    return Laid(one, place, PackageSaid(name, "1.0.0", {}, **meta).to_json())
 
 
 def plan(direct: str) -> Plan:
@@ -114,12 +117,15 @@ def plan(direct: str) -> Plan:
 
 
 def test_a_package_for_another_system_that_the_app_needs_is_refused_whatever_its_lock_says() -> None:
-    packages = [package("shop", needs=["mac"]), package("mac", os=["darwin"], cpu=["arm64"])]
+    packages = [package("shop", needs=["mac"]), package("mac", runs_on=Needs(["darwin"], ["arm64"]))]
     with pytest.raises(BadLock) as caught:
         vetting.check(plan("shop"), packages)
     assert caught.value.message == "mac@1.0.0 runs on darwin arm64 only, and stack debian-12 is linux amd64 glibc"
-    vetting.check(plan("shop"), [package("shop", wants=["mac"]), package("mac", os=["darwin"])])
-    vetting.check(plan("other shop"), [package("shop", needs=["fine"]), package("fine", os=["!win32"], libc=["glibc"])])
+    vetting.check(plan("shop"), [package("shop", wants=["mac"]), package("mac", runs_on=Needs(["darwin"]))])
+    vetting.check(
+        plan("other shop"),
+        [package("shop", needs=["fine"]), package("fine", runs_on=Needs(["!win32"], libc=["glibc"]))],
+    )
 
 
 def test_an_add_on_for_the_stack_that_the_lock_does_not_have_is_noted() -> None:

@@ -25,6 +25,7 @@ from stager.ecosystems import covered, npm
 from stager.ecosystems.npm.bins import bin_links
 from stager.ecosystems.npm.manifest import manifest
 from stager.ecosystems.npm.names import from_purl, tarball_path
+from stager.ecosystems.npm.said import PackageSaid
 from stager.formats.archive import content_bytes
 from stager.model import Artifact, Locked
 from stager.tree import SourceTree
@@ -179,7 +180,7 @@ def assemble(root: Path, lock: str, index: Index) -> tuple[Locked, Files, dict[s
     for artifact in locked.artifacts:
         for path in artifact.paths:
             with npm.unpack(index.tarball(artifact), artifact, path) as unpacked:
-                placed.append((path, unpacked.meta))
+                placed.append((path, PackageSaid.from_json(unpacked.meta)))
                 hidden = set(covered(path, [entry.path for entry in unpacked.files], places))
                 for entry in unpacked.files:
                     if entry.path not in hidden:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from stager.ecosystems import covered, npm
 from stager.ecosystems.errors import Mislabelled
 from stager.ecosystems.npm.bins import bin_links, tidy
 from stager.ecosystems.npm.natives import needs_build
+from stager.ecosystems.npm.platform import Needs
+from stager.ecosystems.npm.said import PackageSaid
 from stager.errors import StagerError
 from stager.formats.archive import content_bytes
 from stager.formats.errors import BadArchive, UnsafeEntry
@@ -102,6 +106,17 @@ def test_what_later_steps_need_to_know(tmp_path: Path) -> None:
         "bundled": {"node_modules/@s/inner": {"inner": "cli.js"}},
         "dropped": 0,
     }
+    assert PackageSaid.from_json(json.loads(json.dumps(meta))).to_json() == meta
+
+
+def test_what_a_package_runs_on_is_kept_where_it_says_so(tmp_path: Path) -> None:
+    """A list may be written as one word; of a package without a version, as of a folder's tarball, only the name is told."""
+    manifest = {"name": "tool", "version": "1.0.0", "os": "linux", "cpu": ["x64", "arm64"]}
+    _, meta = unpacked(tmp_path, {"package.json": manifest})
+    assert (meta["os"], meta["cpu"], "libc" in meta) == (["linux"], ["x64", "arm64"], False)
+    said = PackageSaid.from_json(json.loads(json.dumps(meta)))
+    assert (said.runs_on, str(said)) == (Needs(("linux",), ("x64", "arm64")), "tool@1.0.0")
+    assert str(replace(said, version="")) == "tool"
 
 
 def test_the_package_inside_must_be_the_one_the_lock_asks_for(tmp_path: Path) -> None:
@@ -193,16 +208,16 @@ def test_commands_are_base_names_and_targets_stay_inside(table: object, tidied: 
     assert tidy(table, "@s/tool") == tidied
 
 
-def meta(name: str, **bins: str) -> dict[str, object]:
-    return {"name": name, "version": "1.0.0", "bin": bins}
+def said(name: str, **bins: str) -> PackageSaid:
+    return PackageSaid(name, "1.0.0", bins)
 
 
 def test_every_node_modules_folder_gets_its_links_and_the_first_name_wins() -> None:
     placed = [
-        ("node_modules/zed", meta("zed", x="x.js")),
-        ("node_modules/@s/a", meta("@s/a", x="bin/x.js", own="own.js")),
-        ("node_modules/zed/node_modules/b", meta("b", b="b.js")),
-        ("packages/w/node_modules/c", meta("c", c="c.js")),
+        ("node_modules/zed", said("zed", x="x.js")),
+        ("node_modules/@s/a", said("@s/a", x="bin/x.js", own="own.js")),
+        ("node_modules/zed/node_modules/b", said("b", b="b.js")),
+        ("packages/w/node_modules/c", said("c", c="c.js")),
     ]
     assert bin_links(placed) == bin_links(list(reversed(placed)))
     assert bin_links(placed) == {
@@ -216,8 +231,8 @@ def test_every_node_modules_folder_gets_its_links_and_the_first_name_wins() -> N
 def test_in_pnpms_store_commands_are_beside_the_links_and_in_the_package_that_needs_them() -> None:
     store = "node_modules/.pnpm"
     placed = [
-        (f"{store}/a@1/node_modules/@s/a", meta("@s/a", a="a.js")),
-        (f"{store}/b@1/node_modules/b", meta("b", b="b.js")),
+        (f"{store}/a@1/node_modules/@s/a", said("@s/a", a="a.js")),
+        (f"{store}/b@1/node_modules/b", said("b", b="b.js")),
     ]
     links = [
         ("node_modules/@s/a", "../.pnpm/a@1/node_modules/@s/a"),
@@ -233,7 +248,7 @@ def test_in_pnpms_store_commands_are_beside_the_links_and_in_the_package_that_ne
 
 
 def test_commands_of_bundled_packages_are_linked_inside() -> None:
-    table = {**meta("npm"), "bundled": {"node_modules/which": {"which": "bin/w"}}}
+    table = replace(said("npm"), bundled={"node_modules/which": {"which": "bin/w"}})
     assert bin_links([("node_modules/npm", table)]) == {"node_modules/npm/node_modules/.bin/which": "../which/bin/w"}
 
 
@@ -247,9 +262,8 @@ def test_a_bundled_copy_gives_way_to_the_package_the_lock_places_there() -> None
 # --- native add-ons ---
 
 
-def native(name: str, *prebuilt: str, **more: object) -> tuple[str, dict[str, object]]:
-    table = {"name": name, "version": "1.0.0", "native": "it has a binding.gyp", "prebuilt": list(prebuilt), **more}
-    return f"node_modules/{name}", table
+def native(name: str, *prebuilt: str) -> tuple[str, PackageSaid]:
+    return f"node_modules/{name}", replace(said(name), native="it has a binding.gyp", prebuilt=prebuilt)
 
 
 @pytest.mark.parametrize(
@@ -274,30 +288,21 @@ def test_a_prebuilt_add_on_must_be_for_the_target(file: str, amd64: bool, arm64:
 
 
 def test_add_ons_that_are_only_wanted_are_no_obstacle() -> None:
-    user: tuple[str, dict[str, object]] = (
-        "node_modules/ssh2",
-        {"name": "ssh2", "wants": ["cpu-features"], "needs": []},
-    )
-    placed = [native("cpu-features"), user]
+    placed = [native("cpu-features"), ("node_modules/ssh2", replace(said("ssh2"), wants=("cpu-features",)))]
     assert needs_build(placed, AMD64) == []
     assert [name for name, _ in needs_build(placed, AMD64, {"cpu-features"})] == ["cpu-features@1.0.0"]
-    needy: tuple[str, dict[str, object]] = ("node_modules/y", {"name": "y", "needs": ["cpu-features"]})
+    needy = ("node_modules/y", replace(said("y"), needs=("cpu-features",)))
     assert [name for name, _ in needs_build([*placed, needy], AMD64)] == ["cpu-features@1.0.0"]
 
 
 def test_an_addon_in_a_platform_package_of_its_own_is_enough() -> None:
     """As @parcel/watcher and its like ship theirs: the parent holds sources, an optional dependency the binary."""
-    parent = {
-        "name": "@p/watcher",
-        "version": "2.0.0",
-        "native": "its install script compiles an add-on",
-        "prebuilt": [],
-    }
-    parent["wants"] = ["@p/watcher-linux-x64-glibc", "@p/watcher-linux-x64-musl", "@p/watcher-darwin-arm64"]
+    wants = ("@p/watcher-linux-x64-glibc", "@p/watcher-linux-x64-musl", "@p/watcher-darwin-arm64")
+    parent = PackageSaid("@p/watcher", "2.0.0", {}, native="its install script compiles an add-on", wants=wants)
 
     def needs(*names: str) -> list[tuple[str, str]]:
-        others = [{"name": name, "version": "2.0.0", "prebuilt": ["watcher.node"]} for name in names]
-        placed = [(f"node_modules/{one['name']}", one) for one in (parent, *others)]
+        others = [replace(said(name), prebuilt=("watcher.node",)) for name in names]
+        placed = [(f"node_modules/{one.name}", one) for one in (parent, *others)]
         return needs_build(placed, AMD64, ["@p/watcher"])
 
     assert needs("@p/watcher-linux-x64-glibc") == []

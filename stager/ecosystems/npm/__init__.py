@@ -210,8 +210,9 @@ def _make_lock(request: MakeRequest, place: Workplace) -> bytes:
 
 def _links(laid: Sequence[Laid], links: Sequence[tuple[str, str]]) -> dict[str, str]:
     from .bins import bin_links
+    from .said import PackageSaid
 
-    return bin_links([(one.path, one.meta) for one in laid], links)
+    return bin_links([(one.path, PackageSaid.from_json(one.meta)) for one in laid], links)
 
 
 def _check(plan: Plan, laid: Sequence[Laid]) -> None:

@@ -10,8 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from posixpath import basename, normpath, relpath
+from typing import TYPE_CHECKING
 
 from .names import base_name, owner
+
+if TYPE_CHECKING:
+    from .said import PackageSaid
 
 _VIRTUAL = re.compile(r"(?:.*/)?node_modules/\.pnpm/[^/]+/node_modules")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -41,20 +45,16 @@ def _inside(text: str) -> str:
     return "" if _CONTROL.search(text) else normpath("/" + text.replace("\\", "/")).lstrip("/")
 
 
-def bin_links(
-    placed: Sequence[tuple[str, Mapping[str, object]]], links: Iterable[tuple[str, str]] = ()
-) -> dict[str, str]:
-    """The `.bin` links (path → relative target) for packages at `placed` paths with what `unpack` said of them.
+def bin_links(placed: Sequence[tuple[str, PackageSaid]], links: Iterable[tuple[str, str]] = ()) -> dict[str, str]:
+    """The `.bin` links (path → relative target) for packages at `placed` paths.
 
     `links` are the plan's own links: a link to a package makes its commands available beside the link, as pnpm's
     layout needs it; `.bin` links among them are kept as they are and win.
     """
-    tables = {path: _table(meta.get("bin")) for path, meta in placed}
-    for path, meta in placed:
-        inner = meta.get("bundled")
-        if isinstance(inner, Mapping):
-            for folder, table in inner.items():
-                tables.setdefault(f"{path}/{folder}", _table(table))
+    tables = {path: said.bin for path, said in placed}
+    for path, said in placed:
+        for folder, table in said.bundled.items():
+            tables.setdefault(f"{path}/{folder}", table)
     given = dict(links)
     owners = {owner(path): path for path in tables if _VIRTUAL.fullmatch(owner(path))}
     made: dict[str, str] = {}
@@ -74,10 +74,6 @@ def _home(seat: str, place: str, owners: Mapping[str, str]) -> str:
     if folder not in owners:
         return folder
     return "" if seat == place else f"{owners[folder]}/node_modules"
-
-
-def _table(table: object) -> dict[str, str]:
-    return {str(name): str(file) for name, file in table.items()} if isinstance(table, Mapping) else {}
 
 
 def _target(path: str, target: str) -> str:

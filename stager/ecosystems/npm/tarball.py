@@ -18,7 +18,9 @@ from stager.model import Artifact
 from ...text import parsing
 from .bins import tidy
 from .names import base_name, from_purl
+from .platform import Needs
 from .pnpm_layout import STORE
+from .said import PackageSaid
 
 _MANIFEST_LIMIT = 4 << 20
 _SCRIPTS = ("preinstall", "install", "postinstall")
@@ -32,10 +34,8 @@ Files = dict[str, tuple[Content, bool]]
 def unpack(blob: str | HeldArchive, artifact: Artifact, path: str) -> Unpacked:
     """The files of a package tarball at `path` (layout `npm/1`), and what later steps need to know of it.
 
-    `meta` holds `name`, `version`, `bin` (command → file), `install` (names of its install scripts), `native` (why it
-    must be compiled, or empty), `prebuilt` (its compiled add-ons), `needs` and `wants` (names it depends on, firmly
-    and optionally), `bundled` (folder → its `bin`, for packages inside the tarball) and `dropped` (how many links).
-    Raises BadArchive, UnsafeEntry, and Mislabelled when the package inside is not the one the lock asks for.
+    `meta` is a `PackageSaid` as JSON. Raises BadArchive, UnsafeEntry, and Mislabelled when the package inside is not the one
+    that the lock asks for.
     """
     archive = read_tar(blob, artifact.name, "gz")
     try:
@@ -44,13 +44,13 @@ def unpack(blob: str | HeldArchive, artifact: Artifact, path: str) -> Unpacked:
             _rename_ignores(files)
         inside = _manifest(files, "package.json", artifact.name)
         check_identity(inside, artifact)
-        meta = _meta(inside, files, artifact.name)
-        _mend_bins(files, meta, artifact.name)
+        said = _said(inside, files, dropped, artifact.name)
+        _mend_bins(files, said, artifact.name)
     except BaseException:
         archive.close()
         raise
     entries = [PieceFile(f"{path}/{name}", content, executable) for name, (content, executable) in files.items()]
-    return Unpacked(entries, {}, {**meta, "dropped": dropped}, (archive,))
+    return Unpacked(entries, {}, said.to_json(), (archive,))
 
 
 def _stripped(archive: Archive, label: str) -> tuple[Files, int]:
@@ -119,27 +119,28 @@ def _plain(version: str) -> str:
     return f"{release}-{found[4]}" if found[4] else release
 
 
-def _meta(inside: Mapping[str, object], files: Files, label: str) -> dict[str, object]:
+def _said(inside: Mapping[str, object], files: Files, dropped: int, label: str) -> PackageSaid:
     scripts = _table(inside, "scripts")
     wants = _table(inside, "optionalDependencies")
-    return {
-        "name": inside.get("name"),
-        "version": inside.get("version"),
-        "bin": _bin(inside, files),
-        "install": [name for name in _SCRIPTS if scripts.get(name)],
-        "native": _native(inside, scripts, files),
-        "prebuilt": sorted(name for name in files if name.endswith(".node")),
-        "needs": sorted(name for name in _table(inside, "dependencies") if name not in wants),
-        "wants": sorted(wants),
-        **{key: words for key in ("os", "cpu", "libc") if (words := _listed(inside.get(key)))},
-        "bundled": _bundled(files, label),
-    }
+    return PackageSaid(
+        name=str(inside.get("name")),
+        version=str(inside.get("version") or ""),
+        bin=_bin(inside, files),
+        install=tuple(name for name in _SCRIPTS if scripts.get(name)),
+        native=_native(inside, scripts, files),
+        prebuilt=tuple(sorted(name for name in files if name.endswith(".node"))),
+        needs=tuple(sorted(name for name in _table(inside, "dependencies") if name not in wants)),
+        wants=tuple(sorted(wants)),
+        runs_on=Needs(*(_listed(inside.get(key)) for key in ("os", "cpu", "libc"))),
+        bundled=_bundled(files, label),
+        dropped=dropped,
+    )
 
 
-def _listed(value: object) -> list[str]:
+def _listed(value: object) -> tuple[str, ...]:
     """A list of words that may be written as one."""
     words = value if isinstance(value, list) else [value]
-    return [word for word in words if isinstance(word, str)]
+    return tuple(word for word in words if isinstance(word, str))
 
 
 def _table(inside: Mapping[str, object], key: str) -> Mapping[str, object]:
@@ -180,17 +181,11 @@ def _bundled(files: Files, label: str) -> dict[str, dict[str, str]]:
     return found
 
 
-def _mend_bins(files: Files, meta: Mapping[str, object], label: str) -> None:
-    for target in _targets(meta):
+def _mend_bins(files: Files, said: PackageSaid, label: str) -> None:
+    tables = (("", said.bin), *said.bundled.items())
+    for target in [f"{folder}/{file}".lstrip("/") for folder, table in tables for file in table.values()]:
         content = files[target][0]
         head = next(content_chunks(content, 2048, label), b"")
         if _HASHBANG.match(head):
             content = content_bytes(content, label).replace(b"\r\n", b"\n", 1)
         files[target] = (content, True)
-
-
-def _targets(meta: Mapping[str, object]) -> list[str]:
-    tables = [("", meta["bin"]), *(meta["bundled"].items() if isinstance(meta["bundled"], dict) else ())]
-    return [
-        f"{folder}/{file}".lstrip("/") for folder, table in tables if isinstance(table, dict) for file in table.values()
-    ]

@@ -10,6 +10,7 @@ from stager.facts import stacks
 
 from .direct import direct
 from .natives import absent, misfits, needs_build
+from .said import PackageSaid
 
 if TYPE_CHECKING:
     from stager.ecosystems.record import Laid
@@ -18,11 +19,8 @@ if TYPE_CHECKING:
 
 def check(plan: Plan, laid: Sequence[Laid]) -> None:
     """Raise BadLock for a package that the app needs and that is for another system, NeedsBuild for those not compiled."""
-    stack, firm, placed = (
-        stacks.load(plan.stack, plan.architecture),
-        direct(plan),
-        [(one.path, one.meta) for one in laid],
-    )
+    stack, firm = stacks.load(plan.stack, plan.architecture), direct(plan)
+    placed = [(one.path, PackageSaid.from_json(one.meta)) for one in laid]
     for name, runs_on in misfits(placed, stack, firm):
         raise BadLock(
             "package.json",
@@ -43,5 +41,5 @@ def notes(plan: Plan, laid: Sequence[Laid]) -> list[str]:
     again = "make the lock again without node_modules: 'rm -r node_modules package-lock.json && npm install'"
     return [
         f"{name} wants {wanted} on this stack, which the lock file does not have; {again}"
-        for name, wanted in absent([(one.path, one.meta) for one in laid], stack)
+        for name, wanted in absent((PackageSaid.from_json(one.meta) for one in laid), stack)
     ]

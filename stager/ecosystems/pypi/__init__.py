@@ -259,11 +259,14 @@ def _make_lock(request: MakeRequest, place: Workplace) -> bytes:
 
 
 def _notes(plan: Plan, laid: Sequence[Laid], paths: Collection[str]) -> list[str]:
-    if not any(one.meta.get("former") for one in laid):
+    found = [
+        (one.artifact.name, former) for one in laid if isinstance(former := one.meta.get("former"), dict) and former
+    ]
+    if not found:
         return []
     from .former import remarks
 
-    return remarks([(one.artifact.name, one.meta) for one in laid], paths, dict(plan.inputs))
+    return remarks(found, paths, dict(plan.inputs))
 
 
 def _is_list(path: str) -> bool:

@@ -59,9 +59,9 @@ _PATTERNS = {
 
 
 def remarks(
-    packages: Iterable[tuple[str, Mapping[str, object]]], paths: Collection[str], inputs: Collection[str]
+    packages: Iterable[tuple[str, Mapping[str, str]]], paths: Collection[str], inputs: Collection[str]
 ) -> list[str]:
-    """The notes on packages (label, what unpacking said) whose import fails in a droplet of these paths.
+    """The notes on packages (label, their `imports`) whose import fails in a droplet of these paths.
 
     `inputs` are the files that determined the plan, of which one lists the app's packages.
     """
@@ -73,8 +73,8 @@ def remarks(
     return [
         f"{label}: {file} imports {module}, which nothing in this droplet has: add '{SETUPTOOLS}' to {manifest}, and make "
         "the lock again"
-        for label, meta in packages
-        for module, file in sorted(_table(meta).items())
+        for label, imported in packages
+        for module, file in sorted(imported.items())
         if module in missing
     ]
 
@@ -83,8 +83,3 @@ _MANIFESTS = ("requirements.in", "pyproject.toml", "Pipfile", "requirements.txt"
 
 
 _PLACE = re.compile(r"/(?:site-packages|dist-packages|python3\.\d+)/(pkg_resources|distutils)/__init__\.py\Z")
-
-
-def _table(meta: Mapping[str, object]) -> Mapping[str, object]:
-    found = meta.get("former")
-    return found if isinstance(found, dict) else {}
