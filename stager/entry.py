@@ -22,7 +22,7 @@ def stage(app: str, out: str, settings: Settings, *, plan: LockedPlan | None = N
     a StagerError (see `errors`) and leaves no droplet then.
     """
     with settings.store.lease():
-        folder = incremental.Folder(app, settings.store, stop=settings.stop, printed=settings.printed)
+        folder = _read(app, settings)
         if not incremental.is_last(folder, out):
             incremental.keep_source(folder, out)
             if settings.keep_foreign:
@@ -38,7 +38,11 @@ def stage(app: str, out: str, settings: Settings, *, plan: LockedPlan | None = N
                 from .staging import heal
 
                 heal(found, damaged, settings)
-                quick = False
+                folder, quick = _read(app, settings), False  # again: the store remembers more of it now
+
+
+def _read(app: str, settings: Settings) -> incremental.Folder:
+    return incremental.Folder.read(app, settings.store, stop=settings.stop, printed=settings.printed)
 
 
 def _staged(folder: incremental.Folder, plan: LockedPlan | None, out: str, settings: Settings) -> Staged:
@@ -46,6 +50,6 @@ def _staged(folder: incremental.Folder, plan: LockedPlan | None, out: str, setti
 
     if plan is None:
         return staging.stage_folder(folder, out, settings)
-    folder.aim(plan.plan.stack, plan.plan.architecture)
+    folder = folder.aim(plan.plan.stack, plan.plan.architecture)
     incremental.check_locked(folder, plan.plan)
     return staging.stage_plan(folder, plan, out, settings)

@@ -45,7 +45,7 @@ def lock_app(
     Raises NeedsBuild for what only a build or a repository could tell, LockFailed with the resolver's own words, BadManifest
     for what a resolver may not be told to do, and what detection and fetching raise.
     """
-    made = make_locks(Folder(root, settings.store), settings, environ, tell)
+    made = make_locks(Folder.read(root, settings.store), settings, environ, tell)
     for name, lock in made.items():
         writing.write(os.path.join(os.path.realpath(root), name), lock, new=True)
     return list(made)
@@ -82,7 +82,8 @@ def _make(
         return [(wanted, why) for runtime, wanted, why in detected.versions if runtime == name]
 
     def version(name: str) -> str:
-        sources, stack = _sources(tree, settings), plan.stack_of(tree, *aim(folder, settings))
+        sources, lock = _sources(tree, settings), aim(folder, settings).lock
+        stack = plan.stack_of(tree, lock.stack, lock.architecture)
         return (
             runtimes.kind(name).choose(RuntimeRequest(asked(name), stack, sources.web, sources.indexes)).runtime.version
         )

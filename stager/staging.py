@@ -32,25 +32,26 @@ from .tree import SourceTree
 
 def stage_folder(folder: Folder, out: str, settings: Settings) -> Staged:
     """The long way round: plan when needed, fetch, build the base, assemble."""
-    locked = current_plan(folder, settings)
+    folder, locked = current_plan(folder, settings)
     staged = stage_plan(folder, locked, out, settings)
-    notes = [*folder.notes, *(note for note in locked.plan.notes if note not in staged.base.notes)]
+    notes = [*folder.lock.notes, *(note for note in locked.plan.notes if note not in staged.base.notes)]
     if settings.save_lock and folder.lock_bytes() != locked.text.encode():
         save_lock(folder, locked)
-        notes.append(f"wrote {folder.lock}, which pins what this droplet is made from; commit it")
+        notes.append(f"wrote {folder.lock.name}, which pins what this droplet is made from; commit it")
     return staged.after(notes)
 
 
-def current_plan(folder: Folder, settings: Settings) -> LockedPlan:
+def current_plan(folder: Folder, settings: Settings) -> tuple[Folder, LockedPlan]:
     """The plan in force: the folder's lock when it fits, else a new one that keeps the old one's runtime pins.
 
-    Raises LockMissing or LockStale with `settings.locked`.
+    The folder is the one that was planned: with the lock that is wished for, and as `make_plan` leaves it. Raises LockMissing
+    or LockStale with `settings.locked`.
     """
-    stack, architecture = aim(folder, settings)
-    previous = previous_plan(folder)
+    folder = aim(folder, settings)
+    stack, architecture, previous = folder.lock.stack, folder.lock.architecture, previous_plan(folder)
     if settings.locked:
         if previous is None:
-            raise LockMissing(folder.lock, folder.command)
+            raise LockMissing(folder.lock.name, folder.lock.command)
         incremental.check_locked(folder, previous.plan)
     if (
         previous
@@ -58,10 +59,10 @@ def current_plan(folder: Folder, settings: Settings) -> LockedPlan:
         and not (settings.buildpacks and not settings.locked)
         and fits(previous.plan, folder.tree, stack, architecture)
     ):
-        return previous
+        return folder, previous
     if settings.locked:
         changed = _changed(previous.plan, folder.tree, stack, architecture) if previous else []
-        raise LockStale(folder.lock, changed or ["the command line"], folder.command)
+        raise LockStale(folder.lock.name, changed or ["the command line"], folder.lock.command)
     return make_plan(folder, previous, settings)
 
 
@@ -88,12 +89,12 @@ def previous_plan(folder: Folder, *, forgiving: bool = False) -> LockedPlan | No
     if data is None:
         return None
     try:
-        return lockfile.loads(data.replace(b"\r\n", b"\n"), folder.lock)
+        return lockfile.loads(data.replace(b"\r\n", b"\n"), folder.lock.name)
     except BadLock as error:
         if forgiving:
             return None
-        if folder.lock != incremental.LOCK:
-            error.hint = f"Run '{folder.command}', or restore the file from version control."
+        if folder.lock.name != incremental.LOCK:
+            error.hint = f"Run '{folder.lock.command}', or restore the file from version control."
         raise
 
 
@@ -109,25 +110,27 @@ def buildpacks_of(folder: Folder, settings: Settings) -> tuple[str, ...]:
     return tuple(os.path.join(folder.root, pin.folder) if pin.folder else pin.name for pin in pins)
 
 
-def make_plan(folder: Folder, previous: LockedPlan | None, settings: Settings) -> LockedPlan:
-    """Detect and plan anew. The runtimes that `previous` pins stay unless `settings.upgrade`.
+def make_plan(folder: Folder, previous: LockedPlan | None, settings: Settings) -> tuple[Folder, LockedPlan]:
+    """Detect and plan anew; the folder with the locks that were made for it, and its plan.
+
+    The runtimes that `previous` pins stay unless `settings.upgrade`.
 
     Where the ecosystem's own lock is missing, it is made (see `Settings`). Raises Unpinned when it may or can not be.
     """
     try:
-        return lockfile.locked(_planned(folder, previous, settings))
+        return folder, lockfile.locked(_planned(folder, previous, settings))
     except Unpinned as missing:
         made = _made_locks(folder, settings, missing)
     if settings.save_lock:
         for name, lock in made.items():
             writing.write(os.path.join(folder.root, name), lock, new=True)
-        folder.read_again(settings.stop, settings.printed)
+        folder = folder.read_again(settings.stop, settings.printed)
         how = "made {}, as the app has no lock of its packages; commit it"
     else:
-        folder.tree = folder.tree.with_files(made)
+        folder = folder.replace(tree=folder.tree.with_files(made))
         how = "the app has no lock of its packages; 'stager stage' makes {}, as it was made for this"
     plan = _planned(folder, previous, settings)
-    return lockfile.locked(replace(plan, notes=(*(how.format(name) for name in made), *plan.notes)))
+    return folder, lockfile.locked(replace(plan, notes=(*(how.format(name) for name in made), *plan.notes)))
 
 
 def _made_locks(folder: Folder, settings: Settings, missing: Unpinned) -> dict[str, bytes]:
@@ -148,14 +151,14 @@ def _planned(folder: Folder, previous: LockedPlan | None, settings: Settings) ->
     from .planning import plan as planning  # here, since most stagings have a plan
 
     settings.tell("plan", "reading locks and indexes")
-    stack, architecture = aim(folder, settings)
+    lock = aim(folder, settings).lock
     return planning.plan(
         folder.tree,
         sources=planning.Sources.online(
             settings.store, settings.indexes, folder.tree, settings.offline, settings.stop, settings.progress
         ),
-        stack=stack,
-        architecture=architecture,
+        stack=lock.stack,
+        architecture=lock.architecture,
         only=buildpacks_of(folder, settings),
         previous=previous.plan if previous and not settings.upgrade else None,
     )
@@ -164,7 +167,7 @@ def _planned(folder: Folder, previous: LockedPlan | None, settings: Settings) ->
 def save_lock(folder: Folder, locked: LockedPlan) -> None:
     """Write the plan to the lock in force, whole or not at all. Raises BadLock for what could not be read again."""
     lockfile.check(locked)
-    writing.write(os.path.join(folder.root, folder.lock), locked.text.encode())
+    writing.write(os.path.join(folder.root, folder.lock.name), locked.text.encode())
 
 
 def stage_plan(folder: Folder, locked: LockedPlan, out: str, settings: Settings) -> Staged:

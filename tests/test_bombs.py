@@ -55,7 +55,7 @@ def tried(step):
     except StagerError as error:
         print(type(error).__name__, end=" ")
 
-folder = Folder(sys.argv[1])
+folder = Folder.read(sys.argv[1])
 tree = folder.tree
 tried(lambda: detection.detect(tree))
 tried(lambda: npm.declared(tree)), tried(lambda: pypi.declared(tree))

@@ -17,7 +17,7 @@ from servers import Server, serve
 
 from stager import entry, staging
 from stager.digest import Digest
-from stager.droplet.incremental import Folder
+from stager.droplet.incremental import Folder, LockChoice
 from stager.errors import BadLock, Cancelled, LockMissing, LockStale
 from stager.model import Artifact, Event, Plan, Reason
 from stager.net.errors import NotCached
@@ -164,12 +164,27 @@ def test_two_threads_may_stage_the_same_folder(app: Path) -> None:
     assert len(found) == 4
 
 
+def test_a_folder_is_what_was_read_and_aiming_it_gives_another(app: Path) -> None:
+    folder = Folder.read(str(app), Store(str(app.parent / "store")))
+    other = folder.aim("ubuntu-22.04", "arm64")
+    command = "stager lock --stack ubuntu-22.04 --arch arm64"
+    assert other.lock == LockChoice("stager.ubuntu-22.04.arm64.lock", command, (), "ubuntu-22.04", "arm64")
+    assert (folder.lock, other.tree, other.memo) == (LockChoice(), folder.tree, folder.memo)
+    assert other.aim("", "") == folder
+    planned, locked = staging.current_plan(folder, settings(app.parent, architecture="arm64"))
+    assert (planned.lock.name, locked.plan.architecture) == ("stager.debian-12.arm64.lock", "arm64")
+    staging.save_lock(planned, locked)
+    assert (folder.lock_bytes(), planned.lock_bytes()) == (None, locked.text.encode())
+    (app / "more.txt").write_text("x")
+    assert ("more.txt" in folder.tree, "more.txt" in folder.read_again().tree) == (False, True)
+
+
 # --- where files come from -------------------------------------------------------------------------------------
 
 
 def planned(app: Path, artifact: Artifact) -> Plan:
-    folder = Folder(str(app), Store(str(app.parent / "store")))
-    return replace(staging.make_plan(folder, None, settings(app.parent)).plan, artifacts=(artifact,))
+    folder = Folder.read(str(app), Store(str(app.parent / "store")))
+    return replace(staging.make_plan(folder, None, settings(app.parent))[1].plan, artifacts=(artifact,))
 
 
 def package(data: bytes, url: str = "") -> Artifact:
@@ -187,7 +202,7 @@ def test_an_apps_npmrc_names_the_registry_of_its_scope(app: Path) -> None:
         environ = {"npm_config_registry": f"{server.url}/default/"}
         indexes = Indexes.from_environment(environ, home=str(app), apt=str(app), system=str(app))
         wishes = settings(app.parent, configured=lambda: indexes)
-        folder = Folder(str(app), wishes.store)
+        folder = Folder.read(str(app), wishes.store)
         blobs = staging.fetch(plan, wishes, tree=folder.tree)
         assert blobs == {str(plan.artifacts[0].digest): hashlib.sha256(data).hexdigest()}
         assert server.paths() == ["/team/@team/tool/-/tool-1.0.0.tgz"]
@@ -198,17 +213,17 @@ def test_a_tarball_inside_the_app_is_taken_in(app: Path) -> None:
     (app / "vendor").mkdir()
     (app / "vendor/tool.tgz").write_bytes(data)
     wishes = settings(app.parent, offline=True)
-    folder = Folder(str(app), wishes.store)
+    folder = Folder.read(str(app), wishes.store)
     plan = planned(app, package(data, "file:vendor/tool.tgz"))
     staged = staging.stage_plan(folder, lockfile.locked(plan), str(app.parent / "d.tgz"), wishes)
     assert any(layer.name.startswith("npm-") for layer in staged.base.layers)
     (app / "vendor/tool.tgz").write_bytes(data + b"x")
     with pytest.raises(DigestMismatch) as caught:
-        staging.take_in(plan, Folder(str(app), wishes.store).tree, wishes.store)
+        staging.take_in(plan, Folder.read(str(app), wishes.store).tree, wishes.store)
     assert caught.value.message.startswith("vendor/tool.tgz: expected sha512:")
     (app / "vendor/tool.tgz").unlink()
     with pytest.raises(BadLock) as missing:
-        staging.take_in(plan, Folder(str(app), wishes.store).tree, wishes.store)
+        staging.take_in(plan, Folder.read(str(app), wishes.store).tree, wishes.store)
     assert "vendor/tool.tgz, which is not among the app's files" in missing.value.message
 
 
@@ -216,7 +231,9 @@ def test_offline_names_what_is_missing(app: Path) -> None:
     plan = planned(app, package(b"never made"))
     wishes = settings(app.parent, offline=True)
     with pytest.raises(NotCached) as caught:
-        staging.stage_plan(Folder(str(app), wishes.store), lockfile.locked(plan), str(app.parent / "d.tgz"), wishes)
+        staging.stage_plan(
+            Folder.read(str(app), wishes.store), lockfile.locked(plan), str(app.parent / "d.tgz"), wishes
+        )
     assert caught.value.data["names"] == ["@team/tool@1.0.0"]
     assert not (app.parent / "d.tgz").exists()
 

@@ -15,6 +15,7 @@ from ..digest import Digest
 from ..errors import Cancelled, CannotWrite, LockStale, Unreadable, UsageError
 from ..files import limits, regular, writing
 from ..files.writing import never
+from ..frozen import Value
 from ..names import place_fault
 from ..planning.inputs import DEFAULT_ARCHITECTURE, DEFAULT_STACK, changed_files, changed_inputs
 from ..records import Base, Before, FolderMemo, Last, Piece, Staged, Stamp
@@ -47,46 +48,56 @@ def base_key(plan: str, store: Store) -> str:
     return rules.key(store, "base", plan)
 
 
-class Folder:
-    """An app's folder as it is now: its tree, and what a store remembers of its last staging.
+class LockChoice(Value):
+    """The lock in force: its `name`, the whole `command` that makes it, and for which stack and architecture, if one is asked.
+
+    `notes` are what there is to say about the choice of the stack.
+    """
+
+    name: str = LOCK
+    command: str = "stager lock"
+    notes: tuple[str, ...] = ()
+    stack: str = ""
+    architecture: str = ""
+
+
+class Folder(Value):
+    """An app's folder as it was read: its tree, and what a store remembers of its last staging.
 
     What is remembered saves work and decides nothing. Without a store nothing is remembered, and every file is read.
     """
 
-    __slots__ = ("_store", "command", "given", "lock", "memo", "notes", "root", "tree")
+    root: str
+    given: str
+    """The folder as its user wrote it."""
+    tree: SourceTree
+    memo: FolderMemo
+    store: Store | None
+    lock: LockChoice = LockChoice()
 
-    lock: str
-    """The name of the lock in force: `stager.lock`, until `aim` says otherwise."""
-    command: str
-    """The whole command that makes it, for hints."""
-    notes: tuple[str, ...]
-    """What `aim` has to say about the choice of a stack."""
-
-    def __init__(
-        self,
+    @classmethod
+    def read(
+        cls,
         root: str,
         store: Store | None = None,
         *,
         stop: Callable[[], bool] = never,
         printed: frozenset[tuple[int, int]] = frozenset(),
-    ) -> None:
+    ) -> Folder:
+        """The folder now. Raises Unreadable, and what reading a tree raises."""
         if bad := place_fault(root):
             raise Unreadable(root, f"its path {bad}", "Give the folder that holds the app.")
-        self.root, self.given = os.path.realpath(root), root
-        self.lock, self.command, self.notes = LOCK, "stager lock", ()
-        self._store = store
-        record = store.recall("folder", folder_key(self.root, store)) if store else None
-        self.memo = FolderMemo.from_json(record) if record else FolderMemo()
-        self.tree = SourceTree.read(root, index=self.memo.index, stop=stop, printed=printed)
+        place = os.path.realpath(root)
+        record = store.recall("folder", folder_key(place, store)) if store else None
+        memo = FolderMemo.from_json(record) if record else FolderMemo()
+        return cls(place, root, SourceTree.read(root, index=memo.index, stop=stop, printed=printed), memo, store)
 
-    def read_again(self, stop: Callable[[], bool] = never, printed: frozenset[tuple[int, int]] = frozenset()) -> None:
-        """Read the folder again, after files were written into it."""
-        self.tree = SourceTree.read(self.root, index=self.memo.index, stop=stop, printed=printed)
+    def read_again(self, stop: Callable[[], bool] = never, printed: frozenset[tuple[int, int]] = frozenset()) -> Folder:
+        """The folder with its files as they are now, after some were written into it."""
+        return self.replace(tree=SourceTree.read(self.root, index=self.memo.index, stop=stop, printed=printed))
 
-    def aim(
-        self, stack: str, architecture: str, targets: tuple[str, ...] = (), any_stack: bool = False
-    ) -> tuple[str, str]:
-        """Turn to the lock of what is wished for; the wishes, completed from the app's own when one is empty.
+    def aim(self, stack: str, architecture: str, targets: tuple[str, ...] = (), any_stack: bool = False) -> Folder:
+        """The folder with the lock of what is wished for; the wishes are completed from the app's own when one is empty.
 
         For `targets` the stack is the one that suits them all, the app's own if it does (see `platforms.choose`).
 
@@ -95,27 +106,28 @@ class Folder:
         `stager.<stack>.<architecture>.lock`. So no staging for one touches what is pinned for another. Raises BadManifest,
         UsageError.
         """
-        self.lock, self.command, self.notes = LOCK, "stager lock", ()
+        folder = self.replace(lock=LockChoice())
         if not stack and not architecture and not targets:
-            return "", ""
-        own = self._own()
+            return folder
+        own, notes = folder._own(), tuple[str, ...]()
         if targets:
-            stack, self.notes = self._suiting(targets, own[0], architecture or own[1], stack, any_stack)
+            stack, notes = self._suiting(targets, own[0], architecture or own[1], stack, any_stack)
         wanted = (stack or own[0], architecture or own[1])
+        name, command = LOCK, "stager lock"
         if wanted != own and not {"/", "\0"} & set(stack):  # what is no stack's name is told by `stacks`
-            self.lock = f"stager.{'.'.join(wanted[: 1 if wanted[1] == DEFAULT_ARCHITECTURE else 2])}.lock"
-            self.command += "".join(
+            name = f"stager.{'.'.join(wanted[: 1 if wanted[1] == DEFAULT_ARCHITECTURE else 2])}.lock"
+            command += "".join(
                 f" {option} {value}"
                 for option, value, ours in zip(("--stack", "--arch"), wanted, own, strict=True)
                 if value != ours
             )
-        return wanted
+        return folder.replace(lock=LockChoice(name, command, notes, *wanted))
 
     def _suiting(
         self, targets: tuple[str, ...], own: str, architecture: str, asked: str, any_stack: bool
     ) -> tuple[str, tuple[str, ...]]:
         """The stack that suits the targets, and what is to be said of it; remembered, since deciding it reads YAML."""
-        store = self._store
+        store = self.store
         key = rules.key(store, "suits", targets, own, architecture, asked, any_stack) if store else ""
         known = store.recall("suits", key) if store else None
         if known is None:
@@ -147,12 +159,14 @@ class Folder:
     def lock_bytes(self) -> bytes | None:
         """The lock in force, None when there is none."""
         try:
-            return regular.read(os.path.join(self.root, self.lock), limits.LOCK, follow=False)
+            return regular.read(os.path.join(self.root, self.lock.name), limits.LOCK, follow=False)
         except FileNotFoundError:
             return None
         except OSError as error:
             raise Unreadable(
-                self.lock, error.strerror or str(error), f"Replace it by the file that '{self.command}' writes."
+                self.lock.name,
+                error.strerror or str(error),
+                f"Replace it by the file that '{self.lock.command}' writes.",
             ) from None
 
 
@@ -201,7 +215,7 @@ def remember_base(base: Base, store: Store) -> None:
 def check_locked(folder: Folder, plan: Plan) -> None:
     """Raise LockStale when the folder's files are not those that its lock was made from."""
     if changed := changed_files(plan, folder.tree):
-        raise LockStale(folder.lock, changed, folder.command)
+        raise LockStale(folder.lock.name, changed, folder.lock.command)
 
 
 def assemble(folder: Folder, base: Base, store: Store, out: str, stop: Callable[[], bool] = never) -> Staged:
@@ -320,7 +334,6 @@ def _remember(folder: Folder, store: Store, memo: FolderMemo) -> None:
             store.remember("folder", folder_key(folder.root, store), memo.to_json())
         except CannotWrite:
             return  # a memo may always be missing
-    folder.memo = memo
 
 
 def _before(folder: Folder, last: Last) -> Before | None:
@@ -353,19 +366,19 @@ def layers_of_droplet(digest: str, store: Store) -> tuple[Layer, ...]:
         return ()
 
 
-def aim(folder: Folder, settings: Settings) -> tuple[str, str]:
-    """Turn the folder to the lock of what the settings wish for; the stack and the architecture (see `Folder.aim`)."""
+def aim(folder: Folder, settings: Settings) -> Folder:
+    """The folder with the lock of what the settings wish for (see `Folder.aim`)."""
     return folder.aim(settings.stack, settings.architecture, settings.targets, settings.any_stack)
 
 
 def warm(folder: Folder, out: str, settings: Settings) -> Staged | None:
     """Stage again without planning, if that is possible; None when it is not."""
-    stack, architecture = aim(folder, settings)
-    lock = folder.lock_bytes()
+    folder = aim(folder, settings)
+    stack, architecture, lock = folder.lock.stack, folder.lock.architecture, folder.lock_bytes()
     base = find_base(folder, lock, settings.store) if lock is not None else None
     if base is None or (stack and stack != base.stack) or (architecture and architecture != base.architecture):
         return None
     try:
-        return assemble(folder, base, settings.store, out, settings.stop).after(folder.notes)
+        return assemble(folder, base, settings.store, out, settings.stop).after(folder.lock.notes)
     except assembly.Damaged:
         return None

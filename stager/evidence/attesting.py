@@ -63,8 +63,8 @@ def rebuild(droplet: DropletFile, source: str, settings: Settings) -> Digest:
     plan = locked.plan
     with temporary.folder("attest") as place, ThreadPoolExecutor(4, "attest") as pool:
         out = os.path.join(place, "droplet.tgz")
-        folder = incremental.Folder(source, stop=settings.stop, printed=settings.printed)
-        folder.aim(plan.stack, plan.architecture)
+        folder = incremental.Folder.read(source, stop=settings.stop, printed=settings.printed)
+        folder = folder.aim(plan.stack, plan.architecture)
         incremental.check_locked(folder, plan)
         with settings.store.lease():
             staging.take_in(plan, folder.tree, settings.store)

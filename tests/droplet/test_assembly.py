@@ -73,7 +73,7 @@ class Bench:
         self.blobs[sha256(data)] = data
 
     def plan(self, **changes: Any) -> Plan:
-        tree = Folder(str(self.app), self.store).tree
+        tree = Folder.read(str(self.app), self.store).tree
         plan = Plan(
             stack="debian-12",
             architecture="amd64",
@@ -102,7 +102,9 @@ class Bench:
         return Settings(self.store, lambda: Indexes.from_environment({}, home=home), **wishes)
 
     def stage(self, base: Base | None = None) -> Staged:
-        return incremental.assemble(Folder(str(self.app), self.store), base or self.base(), self.store, str(self.out))
+        return incremental.assemble(
+            Folder.read(str(self.app), self.store), base or self.base(), self.store, str(self.out)
+        )
 
     def members(self) -> dict[str, tarfile.TarInfo]:
         with tarfile.open(self.out) as archive:
@@ -303,7 +305,7 @@ def locked(bench: Bench) -> Base:
 
 
 def warm(bench: Bench, **wishes: Any) -> Staged | None:
-    return incremental.warm(Folder(str(bench.app), bench.store), str(bench.out), bench.settings(**wishes))
+    return incremental.warm(Folder.read(str(bench.app), bench.store), str(bench.out), bench.settings(**wishes))
 
 
 def test_nothing_changed_writes_nothing(bench: Bench) -> None:
@@ -333,7 +335,7 @@ def test_droplets_written_into_the_folder_are_no_source(bench: Bench) -> None:
 
     def into(name: str) -> str:
         out = str(bench.app / name)
-        return str(incremental.assemble(Folder(str(bench.app), bench.store), base, bench.store, out).digest)
+        return str(incremental.assemble(Folder.read(str(bench.app), bench.store), base, bench.store, out).digest)
 
     first = into("one.tgz")
     (bench.app / ".one.tgz.0123456789ab.part").write_bytes(b"left by a killed staging")

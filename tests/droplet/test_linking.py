@@ -106,7 +106,7 @@ def test_the_same_on_the_warm_path(name: str, bench: Bench) -> None:
         bench.stage(base)
     link(bench, own)
     with pytest.raises(UnsafeLinks, match=why):
-        incremental.warm(Folder(str(bench.app), bench.store), str(bench.out), bench.settings())
+        incremental.warm(Folder.read(str(bench.app), bench.store), str(bench.out), bench.settings())
 
 
 @pytest.mark.parametrize("name", GOOD)

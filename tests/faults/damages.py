@@ -130,12 +130,12 @@ def bench() -> Iterator[Bench]:
 
 
 def _plan(app: Path, store: Path, artifacts: list[Artifact]) -> Plan:
-    folder = Folder(str(app), Store(str(store)))
+    folder = Folder.read(str(app), Store(str(store)))
     none = Settings(
         Store(str(store)), lambda: Indexes.from_environment({}, home=str(app), apt=str(app), system=str(app))
     )
     plan = replace(
-        staging.make_plan(folder, None, none).plan, artifacts=tuple(sorted(artifacts, key=lambda one: one.purl))
+        staging.make_plan(folder, None, none)[1].plan, artifacts=tuple(sorted(artifacts, key=lambda one: one.purl))
     )
     (app / "stager.lock").write_text(lockfile.dumps(plan))
     return plan

@@ -507,7 +507,7 @@ def test_verify_asks_no_memory(app: Path, tmp_path: Path) -> None:
     _age(app)
     here("stage", app, "-o", tmp_path / "right.tgz", "--locked", store=store)
     memory = Store(str(store))
-    folder = Folder(str(app), memory)
+    folder = Folder.read(str(app), memory)
     index = folder.memo.index
     assert index is not None
     record = index["folders"][""]["A.txt"]

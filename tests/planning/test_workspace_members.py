@@ -106,7 +106,7 @@ def test_a_member_with_a_lock_of_its_own_or_without_packages_is_an_app(tmp_path:
     for more in ({}, {"apps/web/package-lock.json": own}):
         root = lay(tmp_path, {**files, **more})
         assert in_process("detect", root / "apps/web", "--json", store=tmp_path / "store").good().document["matched"]
-        folder = Folder(str(root / "apps/web"))
+        folder = Folder.read(str(root / "apps/web"))
         assert make_locks(folder, settings(tmp_path), {}) == {}
 
 
@@ -148,6 +148,6 @@ def test_the_root_of_a_workspace_needs_what_its_members_need(tmp_path: Path) -> 
         "server.js": "0\n",
     }
     with pytest.raises(LockFailed) as caught:
-        make_locks(Folder(str(lay(tmp_path / "pnpm", files))), settings(tmp_path), {})
+        make_locks(Folder.read(str(lay(tmp_path / "pnpm", files))), settings(tmp_path), {})
     assert caught.value.hint == "Run 'pnpm install --lockfile-only' and commit pnpm-lock.yaml."
     assert "pnpm-workspace.yaml names the members of a workspace, and only pnpm reads it" in caught.value.message

@@ -81,9 +81,9 @@ def stage(situation: Situation, place: Path) -> Staged:
         (app / name).parent.mkdir(parents=True, exist_ok=True)
         (app / name).symlink_to(target)
     wishes = settings(place, Store(str(place / "store")))
-    folder = Folder(str(app), wishes.store)
+    folder = Folder.read(str(app), wishes.store)
     plan = replace(
-        staging.make_plan(folder, None, wishes).plan,
+        staging.make_plan(folder, None, wishes)[1].plan,
         artifacts=tuple(sorted((one.artifact for one in situation.packages), key=lambda a: (a.purl, str(a.digest)))),
         links=tuple(sorted(situation.links.items())),
         runtimes=tuple(Runtime(name, "3.11.2", "test", (2, 31), Reason("asked for")) for name in situation.runtimes),

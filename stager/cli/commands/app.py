@@ -41,13 +41,13 @@ def _plan(arguments: argparse.Namespace) -> int:
     store = shared.store(arguments)
     settings = shared.settings(arguments, store).replace(save_lock=False)
     folder = shared.folder(arguments, store)
-    locked = current_plan(folder, settings)
+    folder, locked = current_plan(folder, settings)
     shared.tell_rules(arguments, locked.plan)
     if arguments.json:
         shared.print_json(plan_json(locked))
     else:
         sys.stdout.write(visible_json(locked.text))
-        shared.warn([*folder.notes, *locked.plan.notes])
+        shared.warn([*folder.lock.notes, *locked.plan.notes])
     return 0
 
 
@@ -61,16 +61,15 @@ def _lock(arguments: argparse.Namespace) -> int:
     settings = shared.settings(arguments, store)
     for made in lock_app(arguments.dir, settings, shared.environ(), shared.say):
         shared.say(f"made {made}")
-    folder = shared.folder(arguments, store)
-    aim(folder, settings)
-    locked = make_plan(folder, previous_plan(folder, forgiving=True), settings)
+    folder = aim(shared.folder(arguments, store), settings)
+    folder, locked = make_plan(folder, previous_plan(folder, forgiving=True), settings)
     save_lock(folder, locked)
     shared.tell_rules(arguments, locked.plan)
     if arguments.json:
         shared.print_json(plan_json(locked))
     else:
-        shared.warn([*folder.notes, *locked.plan.notes])
-        _report_lock(locked.plan, folder.lock)
+        shared.warn([*folder.lock.notes, *locked.plan.notes])
+        _report_lock(locked.plan, folder.lock.name)
     return 0
 
 

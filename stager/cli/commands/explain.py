@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable
 
+    from ...droplet.incremental import Folder
     from ...evidence.explain import Answer, Question
     from ...model import Detections, LockedPlan
+    from ...tree import SourceTree
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -50,23 +52,22 @@ def _question(arguments: argparse.Namespace) -> Question:
     from ...staging import buildpacks_of, current_plan
 
     store = shared.store(arguments)
-    folder = shared.folder(arguments, store)
     settings = shared.settings(arguments, store, save_lock=False)
-    aim(folder, settings)
+    folder = aim(shared.folder(arguments, store), settings)
 
     @cache
-    def detections() -> Detections:
-        return detect(folder.tree, buildpacks_of(folder, settings))[0]
+    def detections(tree: SourceTree) -> Detections:
+        return detect(tree, buildpacks_of(folder, settings))[0]
 
     @cache
-    def locked() -> LockedPlan:
+    def planned() -> tuple[Folder, LockedPlan]:
         return current_plan(folder, settings)
 
     def from_lock() -> bool:
         lock = folder.lock_bytes()
-        return lock is not None and lock.replace(b"\r\n", b"\n") == locked().text.encode()
+        return lock is not None and lock.replace(b"\r\n", b"\n") == planned()[1].text.encode()
 
-    return Question(folder, store, detections, locked, from_lock, arguments.name, arguments.droplet)
+    return Question(folder, store, detections, planned, from_lock, arguments.name, arguments.droplet)
 
 
 def _print(found: Iterable[tuple[str, tuple[Answer, ...]]]) -> None:

@@ -267,7 +267,7 @@ def folder(arguments: argparse.Namespace, store: Store) -> Folder:
     """The app's folder as it is now."""
     from ...droplet.incremental import Folder
 
-    return Folder(arguments.dir, store, printed=printed())
+    return Folder.read(arguments.dir, store, printed=printed())
 
 
 def printed() -> frozenset[tuple[int, int]]:

@@ -41,9 +41,9 @@ def export(root: str, out: str, settings: Settings) -> ExportedBundle:
     """
     out = os.path.abspath(out)
     with settings.store.lease():
-        folder = Folder(root, settings.store, stop=settings.stop, printed=settings.printed)
+        folder = Folder.read(root, settings.store, stop=settings.stop, printed=settings.printed)
         keep_source(folder, out)
-        locked = staging.current_plan(folder, settings)
+        folder, locked = staging.current_plan(folder, settings)
         plan = locked.plan
         _check_buildpacks(plan)
         staging.take_in(plan, folder.tree, settings.store)

@@ -209,14 +209,13 @@ def _store(archive: Archive, member: Member, name: str, artifacts: list[Artifact
 
 def _give(locked: LockedPlan, root: str, store: Store, label: str) -> str:
     """Write the plan to an app that has none; the file's path, or nothing when the app has this very plan."""
-    folder = Folder(root, store)
-    folder.aim(locked.plan.stack, locked.plan.architecture)
+    folder = Folder.read(root, store).aim(locked.plan.stack, locked.plan.architecture)
     check_locked(folder, locked.plan)
     there = folder.lock_bytes()
     if there is None:
         staging.save_lock(folder, locked)
-        return os.path.join(folder.root, folder.lock)
+        return os.path.join(folder.root, folder.lock.name)
     if there.replace(b"\r\n", b"\n") != locked.text.encode():
         hint = "Move that file away to use the bundle's, or make a bundle of this app."
-        raise BadBundle(label, f"pins another plan than the app's {folder.lock}", hint)
+        raise BadBundle(label, f"pins another plan than the app's {folder.lock.name}", hint)
     return ""

@@ -30,12 +30,14 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What topics may look at. `detections` and `locked` detect and plan when they are asked; they raise what that raises."""
+    """What topics may look at. `detections` and `planned` detect and plan when they are asked; they raise what that raises."""
 
     folder: Folder
+    """The app's folder as it is."""
     store: Store
-    detections: Callable[[], Detections]
-    locked: Callable[[], LockedPlan]
+    detections: Callable[[SourceTree], Detections]
+    planned: Callable[[], tuple[Folder, LockedPlan]]
+    """The folder with the locks that planning makes where it has none, and its plan."""
     plan_from_lock: Callable[[], bool]
     """Whether that plan is the one in the folder's `stager.lock`."""
     name: str = ""
@@ -45,12 +47,12 @@ class Question:
 
     def plan(self) -> Plan:
         """The plan in force."""
-        return self.locked().plan
+        return self.planned()[1].plan
 
     @property
     def tree(self) -> SourceTree:
-        """The app's files."""
-        return self.folder.tree
+        """The files that the plan is of."""
+        return self.planned()[0].tree
 
     def buildpacks(self) -> dict[str, Buildpack]:
         """The buildpacks that the plan pins, by name, as they are now."""

@@ -8,7 +8,7 @@ from .answers import Answer, Question
 
 def answer(question: Question) -> tuple[Answer, ...]:
     """One answer for every buildpack: those that take part, then those that do not. Raises what detection raises."""
-    found = question.detections()
+    found = question.detections(question.folder.tree)
     taken = [_taken(one) for one in found.matched]
     rejected = [
         Answer(

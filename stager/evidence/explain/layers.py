@@ -19,7 +19,7 @@ from ...planning import lockfile
 from ...planning.inputs import changed_files
 from ...records import Last
 from ...runtimes import MODULES
-from ...tree import index
+from ...tree import SourceTree, index
 from ..diff import Contents, Package, planned, read
 from .answers import Answer, Question, listed
 
@@ -44,17 +44,20 @@ def answer(question: Question) -> tuple[Answer, ...]:
         text = "This folder has not been staged with this store: nothing is known of an earlier staging."
         hint = "every layer will be made; packages that other apps have brought into the store are reused"
         return (Answer("all", text, (hint, "--droplet FILE compares with a droplet you have"), {"known": False}),)
-    files = _changed(before.files, {path: file.digest for path, file in question.tree.files.items()})
+    tree = question.folder.tree
+    files = _changed(before.files, {path: file.digest for path, file in tree.files.items()})
+    plan: LockedPlan | None = None
+    failure = ""
     try:
-        plan: LockedPlan | None = question.locked()
-        failure = ""
+        folder, plan = question.planned()
+        tree = folder.tree
     except StagerError as error:
-        plan, failure = None, error.message
+        failure = error.message
     if not question.droplet and not files and plan is not None and plan.digest == before.plan_digest:
         earlier = _before_last(question)
-        if earlier is not None and before.tree == question.tree.digest:
+        if earlier is not None and before.tree == tree.digest:
             before, files = earlier
-    return (_whole(before, files, plan, question), *_layers(before, files, plan, failure, question))
+    return (_whole(before, files, plan, tree), *_layers(before, files, plan, failure, tree))
 
 
 def _changed(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:
@@ -134,10 +137,10 @@ def _plan_in_file(last: Last) -> Plan | None:
 # --- the whole -------------------------------------------------------------------------------------------------
 
 
-def _whole(before: EarlierStaging, files: Mapping[str, str], plan: LockedPlan | None, question: Question) -> Answer:
+def _whole(before: EarlierStaging, files: Mapping[str, str], plan: LockedPlan | None, tree: SourceTree) -> Answer:
     same_plan = plan is not None and plan.digest == before.plan_digest
     data = {"known": True, "since": before.label, "files": dict(files), "plan_changed": not same_plan}
-    quiet = not files and (not before.tree or before.tree == question.tree.digest)
+    quiet = not files and (not before.tree or before.tree == tree.digest)
     if quiet and same_plan:
         text = f"Nothing changed since {before.label}: every layer is reused."
         return Answer("all", text, ("--droplet FILE compares with an earlier droplet",), data)
@@ -146,18 +149,18 @@ def _whole(before: EarlierStaging, files: Mapping[str, str], plan: LockedPlan | 
         because.append(f"and {len(files) - 20} more files")
     if not files and not quiet:
         because.append("an executable bit or a link changed")
-    inputs = _inputs(before, question)
+    inputs = _inputs(before, tree)
     if not same_plan:
         because.append(f"the plan changed{': ' + inputs if inputs else ', though none of its input files did'}")
     count = f"{len(files)} file{'' if len(files) == 1 else 's'} changed" if files else "The inputs changed"
     return Answer("all", f"{count} since {before.label}.", tuple(because), data)
 
 
-def _inputs(before: EarlierStaging, question: Question) -> str:
+def _inputs(before: EarlierStaging, tree: SourceTree) -> str:
     """Which of the files that decide the plan changed, as a part of a sentence."""
     if before.plan is None:
         return ""
-    changed = changed_files(before.plan, question.tree)
+    changed = changed_files(before.plan, tree)
     return f"it rests on {listed(changed)}" if changed else ""
 
 
@@ -165,7 +168,7 @@ def _inputs(before: EarlierStaging, question: Question) -> str:
 
 
 def _layers(
-    before: EarlierStaging, files: Mapping[str, str], plan: LockedPlan | None, failure: str, question: Question
+    before: EarlierStaging, files: Mapping[str, str], plan: LockedPlan | None, failure: str, tree: SourceTree
 ) -> Iterator[Answer]:
     if plan is None:
         text = "What the plan's layers will hold is not known: there is no plan of the app as it is now."
@@ -178,12 +181,12 @@ def _layers(
         text = "The plan changed, but the earlier one is gone with its droplet: which package changed cannot be told."
         yield Answer("plan", text, ("--droplet FILE compares with a droplet you have",), {"made": None})
     else:
-        yield from _of_plans(before.plan, plan.plan, question)
-    yield _app(files, before, question)
+        yield from _of_plans(before.plan, plan.plan, tree)
+    yield _app(files, before, tree)
 
 
-def _of_plans(old: Plan, new: Plan, question: Question) -> Iterator[Answer]:
-    changed = changed_files(old, question.tree)
+def _of_plans(old: Plan, new: Plan, tree: SourceTree) -> Iterator[Answer]:
+    changed = changed_files(old, tree)
     why = f"the plan it holds changed, as {listed(changed)} did" if changed else "the plan it holds changed"
     yield Answer("skeleton", f"skeleton is made again: {why}.", data={"layer": "skeleton", "made": True})
     before, after = _contents(old), _contents(new)
@@ -224,13 +227,13 @@ def _contents(plan: Plan) -> dict[str, tuple[Package, ...]]:
     return {name: tuple(rows) for name, rows in sorted(found.items(), key=lambda row: (row[0] not in MODULES, row[0]))}
 
 
-def _app(files: Mapping[str, str], before: EarlierStaging, question: Question) -> Answer:
+def _app(files: Mapping[str, str], before: EarlierStaging, tree: SourceTree) -> Answer:
     """The app's layer: which of its groups hold what changed."""
-    groups = list(assembly.groups(question.tree))
+    groups = list(assembly.groups(tree))
     touched = [group for group in groups if any(path in files for path in group)]
     kept = len(groups) - len(touched)
     data = {"layer": "app", "made": bool(files), "groups": len(groups), "made_groups": len(touched)}
-    if not files and before.tree not in ("", str(question.tree.digest)):
+    if not files and before.tree not in ("", str(tree.digest)):
         text = "app is made again: an executable bit or a link changed."
         return Answer("app", text, data=data | {"made": True})
     if not files:

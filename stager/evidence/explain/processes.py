@@ -41,7 +41,7 @@ def _process(one: Process, plan: Plan, question: Question) -> Answer:
 def _rules(one: Process, plan: Plan, question: Question) -> Iterator[str]:
     """Which rules of the buildpacks were passed over, up to the one that gave the command."""
     names = _installed(plan)
-    locks = {found.buildpack: found.lock for found in question.detections().matched}
+    locks = {found.buildpack: found.lock for found in question.detections(question.tree).matched}
     for pin in plan.buildpacks:
         pack = load_pinned(pin, question.folder.root)
         manager = versions.manager(question.tree, pack, locks.get(pin.name, ""))

@@ -29,7 +29,7 @@ def _asked(question: Question) -> dict[str, list[Request]]:
     """What the app asks for by runtime, highest precedence first."""
     found: dict[str, list[Request]] = {}
     packs = question.buildpacks()
-    for one in question.detections().matched:
+    for one in question.detections(question.tree).matched:
         for name, text, why in one.versions:
             found.setdefault(name, []).append((text, why))
         for name, text, why in made_for(question.tree, packs[one.buildpack], one.lock):

@@ -73,7 +73,7 @@ def restaged(
     """
     with contextlib.ExitStack() as stack:
         scratch = _scratch(stack)
-        folder = Folder(source, stop=settings.stop, printed=settings.printed)
+        folder = Folder.read(source, stop=settings.stop, printed=settings.printed)
         plan, notes = _plan(folder, droplet)
         with ThreadPoolExecutor(4, "verify") as pool:
             deciding = pool.submit(choose, here, scratch, skip, only)
@@ -114,15 +114,15 @@ def _plan(folder: Folder, droplet: str) -> tuple[Plan, tuple[str, ...]]:
     """
     carried = _carried(droplet) if droplet else None
     own = folder.lock_bytes()
-    folder.aim(*incremental.pinned(carried or b""))
+    folder = folder.aim(*incremental.pinned(carried or b""))
     data = folder.lock_bytes()
     notes: tuple[str, ...] = ()
     if data is None:
         data = carried if own is None else None
         if data is None:
-            raise LockMissing(folder.lock, folder.command)
+            raise LockMissing(folder.lock.name, folder.lock.command)
         notes = ("the source has no stager.lock; the plan that the droplet carries was used",)
-    plan = lockfile.loads(data.replace(b"\r\n", b"\n"), folder.lock).plan
+    plan = lockfile.loads(data.replace(b"\r\n", b"\n"), folder.lock.name).plan
     if plan.codec != CODEC:
         why = f"the lock asks for the codec {plan.codec}, and this stager has {CODEC}"
         raise CannotRebuild(why, "Verify with the version of stager that made the droplet.")

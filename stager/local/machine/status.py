@@ -73,7 +73,7 @@ def status(app: str, context: Context) -> Status:
     except NoMachine:
         return Status("not_created")
     machine = driving.machine_state(where, state, context)
-    tree = incremental.Folder(where.app, context.settings.store).tree
+    tree = incremental.Folder.read(where.app, context.settings.store).tree
     changed = str(tree.digest) != state.source
     if machine != "running":
         return Status(machine, state, changed=changed)

@@ -147,7 +147,7 @@ def _staged(
     """Stage the app into the machine's folder, and decide what the machine will be."""
     out = where.file("droplet.tgz")
     staged = entry.stage(where.app, out, context.settings)
-    tree = Folder(where.app, context.settings.store).tree
+    tree = Folder.read(where.app, context.settings.store).tree
     settings = appconfig.read(tree)
     base = old or State(provider, staged.base.stack, wanted.box or staged.base.stack, port)
     if old and wanted.box and wanted.box != old.box:

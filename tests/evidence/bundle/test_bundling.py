@@ -82,8 +82,8 @@ def test_an_empty_store_and_the_bundle_give_the_same_droplet(staged: Staged, tmp
     assert (done.blobs, done.new) == (len(staged.plan.artifacts), len(staged.plan.artifacts))
     assert done.lock == str(app / "stager.lock")
     assert (app / "stager.lock").read_bytes() == (staged.app / "stager.lock").read_bytes()
-    folder, wishes = Folder(str(app), store), settings(tmp_path, store)
-    again = staging.stage_plan(folder, staging.current_plan(folder, wishes), str(tmp_path / "d.tgz"), wishes)
+    folder, wishes = Folder.read(str(app), store), settings(tmp_path, store)
+    again = staging.stage_plan(*staging.current_plan(folder, wishes), str(tmp_path / "d.tgz"), wishes)
     assert again.digest == staged.digest
     assert load(str(path), store, str(app)).new == 0
 

@@ -568,7 +568,7 @@ def test_a_folder_is_read_once(tmp_path: Path) -> None:
     """The question's folder is what restage knows of it, and the memo is left alone."""
     droplet = stage(tmp_path, {}, {})
     store = Store(str(tmp_path / "store"))
-    folder = Folder(str(tmp_path / "app"), store)
+    folder = Folder.read(str(tmp_path / "app"), store)
     assert folder.memo.last is not None
     assert folder.memo.last.out is not None
     assert folder.memo.last.out.path == str(droplet)
