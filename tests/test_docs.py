@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +20,7 @@ import documents
 import pytest
 from apps_fixture import materialise
 from command import free_port, stager
+from loopback_platforms import Platforms
 
 from stager.cli.commands import GROUPS, MODULES
 from stager.ecosystems import ecosystems
@@ -33,7 +35,10 @@ from stager.targets.oci.registry.push import PushedImage as PushedImage
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = {str(path.relative_to(DOCS)): path.read_text("utf-8") for path in sorted(DOCS.rglob("*.md"))}
+SHOWN = {**PAGES, "../README.md": (ROOT / "README.md").read_text("utf-8")}
+"""Every page whose commands are run."""
 REFERENCE = DOCS / "reference"
+GENERATED = ("reference/cli.md", "reference/errors.md")
 REMEDY = "run: PYTHONPATH=. python docs/reference/generate.py"
 VARIABLE = re.compile(r"\bSTAGER_[A-Z_]*[A-Z]\b")
 
@@ -42,7 +47,7 @@ VARIABLE = re.compile(r"\bSTAGER_[A-Z_]*[A-Z]\b")
 
 
 def of_kind(kind: str) -> list[str]:
-    return [name for name, page in PAGES.items() if documents.kind(page) == kind]
+    return [name for name, page in SHOWN.items() if documents.kind(page) == kind]
 
 
 def shown(name: str, place: Path, store: Path) -> list[str]:
@@ -50,15 +55,39 @@ def shown(name: str, place: Path, store: Path) -> list[str]:
     folder = place / "reader"
     folder.mkdir(parents=True)
     path = f"{documents.programs(place / 'bin')}{os.pathsep}{os.environ['PATH']}"
-    environ = {**os.environ, "PATH": path, "STAGER_CACHE_DIR": str(store), "LC_ALL": "C.UTF-8"}
-    return documents.run(PAGES[name], folder, environ, free_port())
+    own = {"PATH": path, "STAGER_CACHE_DIR": str(store), "LC_ALL": "C.UTF-8", "CHECKOUT": str(ROOT)}
+    page = SHOWN[name]
+    with ExitStack() as keep:
+        if not documents.needs_platforms(page):
+            return documents.run(page, folder, {**os.environ, **own}, free_port())
+        there = Platforms(keep)
+        environ = {**os.environ, **there.variables(place), **own}
+        return documents.run(page, folder, environ, free_port(), there.registry.host)
+
+
+def followed(name: str) -> bool:
+    """Whether a page is to be typed after, from top to end."""
+    return name == "tutorial.md" or name.startswith(("how-to/", "migrating/"))
 
 
 @pytest.mark.parametrize("name", of_kind("quick"))
 def test_a_page_that_needs_no_network_does_what_it_shows(name: str, tmp_path: Path) -> None:
-    """With an empty store, and with one in which all of it was done before."""
+    """With an empty store, and one to be followed also with a store in which all of it was done before."""
     assert not shown(name, tmp_path / "first", tmp_path / "store")
-    assert not shown(name, tmp_path / "again", tmp_path / "store")
+    assert not followed(name) or not shown(name, tmp_path / "again", tmp_path / "store")
+
+
+@pytest.mark.tools
+@pytest.mark.parametrize("name", of_kind("tools"))
+def test_a_page_that_needs_other_programs_does_what_it_shows(name: str, tmp_path: Path) -> None:
+    assert not shown(name, tmp_path, tmp_path / "store")
+
+
+@pytest.mark.slow
+def test_pages_do_what_they_show_with_one_store_that_has_seen_all_of_them(tmp_path: Path) -> None:
+    names = [name for name in of_kind("quick") if not followed(name)]
+    for number, name in enumerate([*names, *names]):
+        assert not shown(name, tmp_path / str(number), tmp_path / "store")
 
 
 @pytest.mark.network
@@ -69,9 +98,45 @@ def test_a_page_that_needs_indexes_does_what_it_shows(name: str, tmp_path: Path,
 
 def test_pages_to_follow_are_all_run() -> None:
     """Tutorial, how-tos and migrations are to be typed after; whatever stands there has to work."""
-    followed = [name for name in PAGES if name == "tutorial.md" or name.startswith(("how-to/", "migrating/"))]
-    assert len(followed) > 8
-    assert not [name for name in followed if not documents.kind(PAGES[name])]
+    pages = [name for name in PAGES if followed(name)]
+    assert len(pages) > 8
+    assert not [name for name in pages if not documents.kind(PAGES[name])]
+
+
+def test_every_command_in_a_block_is_run_or_the_page_says_why_not() -> None:
+    """A block has a language; one of commands is run with its page or by a test that is there, or it carries a reason."""
+    wrong, count = [], 0
+    for name, page in SHOWN.items():
+        if name in GENERATED:
+            continue
+        wrong += [f"{name}:{line}: of what language?" for line in documents.nameless(page)]
+        for block in documents.blocks(page):
+            count += 1
+            if block.test and not (ROOT / block.test).is_file():
+                wrong.append(f"{name}:{block.line}: there is no {block.test}")
+            if not (block.test or block.why or documents.kind(page)):
+                wrong.append(f"{name}:{block.line}: neither run nor said why not")
+    assert not wrong
+    assert count > 70
+
+
+@pytest.mark.parametrize(
+    ("page", "found"),
+    [
+        ("```console\n$ true\n```\n", [documents.Shown(1)]),
+        ("\n<!-- not run: it is far -->\n```sh\ntrue\n```\n", [documents.Shown(3, "it is far")]),
+        ("<!-- run by: tests/a.py -->\n\n```console\n$ true\n```\n", [documents.Shown(3, test="tests/a.py")]),
+        ('```sh title="a"\ntrue\n```\n```text\n$ true\n```\n', []),
+    ],
+)
+def test_blocks_of_commands_are_found(page: str, found: list[documents.Shown]) -> None:
+    assert list(documents.blocks(page)) == found
+    assert documents.nameless(page) == []
+
+
+def test_blocks_without_a_language_are_found() -> None:
+    page = "```\na\n```\n\nCode:\n\n    stager stage\n\n```text\nb\n\n    c\n```\n"
+    assert documents.nameless(page) == [1, 7]
 
 
 PAGE = """<!-- run: quick -->
@@ -187,9 +252,9 @@ def generator() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["cli.md", "errors.md"])
+@pytest.mark.parametrize("name", GENERATED)
 def test_generated_references_are_up_to_date(name: str) -> None:
-    assert (REFERENCE / name).read_text("utf-8") == generator().pages()[name], REMEDY
+    assert PAGES[name] == generator().pages()[Path(name).name], REMEDY
 
 
 def test_every_error_says_what_to_do() -> None:

@@ -18,7 +18,7 @@ DIGEST = re.compile(r"sha256[:=-][0-9a-f]{4,}|\b[0-9a-f]{64}\b")
 def block() -> list[str]:
     """The lines of the README's example whose digest can never drift: no package of anybody's is in it."""
     text = (ROOT / "README.md").read_text("utf-8").partition(HEADING)[2]
-    return text.partition("```\n")[2].partition("\n```")[0].splitlines()
+    return text.partition("```console\n")[2].partition("\n```")[0].splitlines()
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o077])

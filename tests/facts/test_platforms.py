@@ -12,10 +12,8 @@ from pathlib import Path
 
 import pytest
 from apps_fixture import materialise
-from cf_server import CloudFoundry
 from command import Done, in_process
-from heroku_server import App, Heroku
-from registry_contract import ContractRegistry
+from loopback_platforms import Platforms
 
 import stager as library
 from stager.cli.commands import MODULES
@@ -28,7 +26,6 @@ from stager.facts.platforms import NO, OTHER, PLATFORMS, YES, answer, choose
 ROOT = Path(__file__).parents[2]
 ALIKE = ("oci", "openshift", "plain", "tar", "systemd", "chef", "capistrano")
 """Targets that bring a root along, or leave it to whoever unpacks: one column of the documentation's table."""
-TOKEN = "HRKU-t0ken"
 
 
 # --- deciding ------------------------------------------------------------------------------------------------------
@@ -281,20 +278,6 @@ def test_an_export_is_the_same_with_any_stack(target: str, app: Path) -> None:
 # --- deploying -------------------------------------------------------------------------------------------------------
 
 
-class Platforms:
-    """Loopback servers for a registry, Cloud Foundry and Heroku, each with an app `shop` as a new one would be."""
-
-    def __init__(self, keep: ExitStack) -> None:
-        self.registry = keep.enter_context(ContractRegistry())
-        self.cloudfoundry = keep.enter_context(CloudFoundry())
-        self.heroku = keep.enter_context(Heroku(TOKEN, {"shop": App("heroku-24")}))
-
-    def variables(self, home: Path) -> dict[str, str]:
-        """What a user's environment says of them."""
-        own = {"HOME": str(home), "DOCKER_CONFIG": str(home), "HEROKU_API_KEY": TOKEN, "HEROKU_HOST": self.heroku.url}
-        return {**self.cloudfoundry.variables(), **own}
-
-
 @pytest.fixture
 def reached() -> Iterator[Platforms]:
     with ExitStack() as keep:
@@ -332,7 +315,7 @@ def test_a_refused_deployment_says_the_one_command_that_serves_all_its_targets(
 def block(title: str) -> list[str]:
     """The lines of the first block below a title of the README."""
     text = (ROOT / "README.md").read_text("utf-8").partition(f"### {title}\n")[2]
-    return text.partition("```\n")[2].partition("\n```")[0].splitlines()
+    return text.partition("```console\n")[2].partition("\n```")[0].splitlines()
 
 
 def run_block(lines: list[str], folder: Path, reached: Platforms, store: Path) -> None:

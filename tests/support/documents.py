@@ -6,10 +6,16 @@ A page says by a comment how it is run: `<!-- run: quick -->`, or `network` or `
   may print anything. `…` stands for any text within a line, and alone on a line for any lines. A command must end with 0,
   unless a line `stager: …` is shown: then it must fail. One that ends with ` &` goes on in the background, and is ready
   when it has printed what is shown; what it prints later is not looked at.
+- a block `sh` holds commands alone, one a line; a line that ends with a backslash goes on in the next one.
 - a block with `title="PATH"` after its language is a file that the reader writes, in the shell's folder of that moment.
+- a comment `<!-- given: the app NAME in PATH -->` copies an app of tests/apps into a folder of the shell's, which it makes.
+- a comment `<!-- given: a registry, Cloud Foundry and Heroku -->` says that the page needs those.
+- a comment `<!-- first: COMMAND -->` holds a command that the reader need not see.
+- right above a block, `<!-- not run: WHY -->` says why its commands are only shown, and `<!-- run by: FILE -->` names the test
+  that runs them in surroundings of its own.
 
-Blocks of other kinds are only shown. Where a page says 8000, it is run with a port that is free. Lines of progress, which a
-terminal shows as a bar, are left out.
+Blocks of other kinds are only shown. Where a page says 8000, it is run with a port that is free; `registry.example` is the
+registry among the platforms. Lines of progress, which a terminal shows as a bar, are left out.
 """
 
 from __future__ import annotations
@@ -18,6 +24,7 @@ import contextlib
 import os
 import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,11 +34,22 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from apps_fixture import materialise
+
 ROOT = Path(__file__).parents[2]
-_BLOCK = re.compile(r"^```(?P<kind>\w*)(?P<rest>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(
+    r"(?:^<!-- (?P<apart>not run|run by): (?P<why>[^\n]+) -->\n\n?)?"
+    r"^```(?P<kind>\w*)(?P<rest>[^\n]*)\n(?P<text>.*?)^```$"
+    r"|^<!-- (?P<hidden>given|first): (?P<what>[^\n]+) -->$",
+    re.MULTILINE | re.DOTALL,
+)
+_SHELL = ("console", "sh", "bash")
+_APP = re.compile(r"the app (\S+) in (\S+)")
+_PLATFORMS = "a registry, Cloud Foundry and Heroku"
 _TITLE = re.compile(r'title="([^"]+)"')
 _RUN = re.compile(r"^<!-- run: (quick|network|tools) -->$", re.MULTILINE)
 _PORT = "8000"
+_REGISTRY = "registry.example"
 _PROGRESS = re.compile(r"^stager: [a-z ]+ …\n", re.MULTILINE)
 _LONGEST = 300
 """Seconds that one command may take, for a machine under load and a cold store."""
@@ -74,30 +92,85 @@ class File:
     text: str
 
 
+@dataclass(frozen=True)
+class Given:
+    """An app of tests/apps that the reader has in a folder."""
+
+    name: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A block of commands: its line, why it is not run with its page, and the test that runs it instead."""
+
+    line: int
+    why: str = ""
+    test: str = ""
+
+
 def kind(page: str) -> str:
     """How a page is run: quick, network or tools; empty for one that is not."""
     found = _RUN.search(page)
     return found[1] if found else ""
 
 
-def steps(page: str) -> Iterator[Command | File]:
+def needs_platforms(page: str) -> bool:
+    """Whether a page's commands reach a registry, Cloud Foundry or Heroku."""
+    return f"<!-- given: {_PLATFORMS} -->" in page
+
+
+def blocks(page: str) -> Iterator[Shown]:
+    """Every block of commands on a page."""
+    for block in _BLOCK.finditer(page):
+        if block["kind"] in _SHELL and not _TITLE.search(block["rest"]):
+            said = {"not run": "why", "run by": "test"}.get(block["apart"] or "")
+            yield Shown(page.count("\n", 0, block.start("kind")) + 1, **{said: block["why"]} if said else {})
+
+
+def nameless(page: str) -> list[int]:
+    """The lines of blocks that do not say what they hold: fences without a language, and code that only an indent marks."""
+    places = [block.start() for block in _BLOCK.finditer(page) if block["kind"] == ""]
+    blank = _BLOCK.sub(lambda block: re.sub("[^\n]", "-", block[0]), page)
+    places += [found.start() for found in re.finditer(r"(?<=\n\n)    \S", blank)]
+    return sorted(page.count("\n", 0, place) + 1 for place in places)
+
+
+def steps(page: str) -> Iterator[Command | File | Given]:
     """What the reader of a page does, in order."""
     for block in _BLOCK.finditer(page):
-        title = _TITLE.search(block["rest"])
-        if title:
+        line = page.count("\n", 0, block.start("text")) + 1
+        title = _TITLE.search(block["rest"] or "")
+        if block["what"] == _PLATFORMS:
+            continue
+        if block["hidden"] == "given":
+            app = _APP.fullmatch(block["what"])
+            assert app, f"not an app: {block['what']}"
+            yield Given(app[1], app[2])
+        elif block["hidden"]:
+            yield Command(block["what"], (), line)
+        elif title:
             yield File(title[1], block["text"])
+        elif block["apart"]:
+            continue
         elif block["kind"] == "console":
-            yield from _commands(block["text"], page.count("\n", 0, block.start()) + 2)
+            yield from _commands(block["text"], line)
+        elif block["kind"] in _SHELL:
+            for text in block["text"].replace("\\\n", "").splitlines():
+                if not text.startswith("#"):
+                    yield Command(text, (), line)
 
 
-def run(page: str, folder: Path, environ: Mapping[str, str], port: int) -> list[str]:
+def run(page: str, folder: Path, environ: Mapping[str, str], port: int, registry: str = _REGISTRY) -> list[str]:
     """Do what a page says in `folder`; what went otherwise than the page shows, as text for people."""
     shell = _Shell(folder, environ)
     wrong: list[str] = []
     try:
-        for step in steps(page.replace(_PORT, str(port))):
+        for step in steps(page.replace(_PORT, str(port)).replace(_REGISTRY, registry)):
             if isinstance(step, File):
                 shell.write(step)
+            elif isinstance(step, Given):
+                shell.give(step)
             elif said := shell.obey(step):
                 wrong.append(said)
                 break  # what follows rests on it
@@ -107,11 +180,12 @@ def run(page: str, folder: Path, environ: Mapping[str, str], port: int) -> list[
 
 
 def programs(folder: Path) -> Path:
-    """A folder for PATH that has this checkout's `stager`, run by this Python."""
+    """A folder for PATH that has this checkout's `stager`, and as `python` this Python, which imports that."""
     folder.mkdir()
-    program = folder / "stager"
-    program.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m stager "$@"\n')
-    program.chmod(0o755)
+    for name, first in (("stager", "-m stager "), ("python", "")):
+        program = folder / name
+        program.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" {first}"$@"\n')
+        program.chmod(0o755)
     return folder
 
 
@@ -153,6 +227,11 @@ class _Shell:
         path = Path(self._ask("pwd").strip()) / file.path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(file.text, "utf-8")
+
+    def give(self, app: Given) -> None:
+        place = Path(self._ask("pwd").strip()) / app.path
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copytree(materialise(app.name, Path(folder)), place, symlinks=True, dirs_exist_ok=True)
 
     def obey(self, command: Command) -> str:
         """Run one command; what is wrong with how it went, else nothing."""
