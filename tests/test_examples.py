@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import contextlib
 import hashlib
 import importlib.util
 import inspect
@@ -170,6 +171,37 @@ def test_the_check_of_snippets_finds_what_is_wrong() -> None:
         "stager.stage(): missing a required argument: 'app'",
         "stager.stage('a', nosuch=1): got an unexpected keyword argument 'nosuch'",
     ]
+
+
+def kept_as_text(path: Path) -> Iterator[ast.Module]:
+    """The Python that a file keeps as text, for a process of its own, and that uses stager."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        text = node.value if isinstance(node, ast.Constant) else None
+        if isinstance(text, str) and re.search(r"^(from|import) stager\b", text, re.MULTILINE):
+            with contextlib.suppress(SyntaxError):  # with places to be filled in
+                yield ast.parse(text)
+
+
+def absent(tree: ast.AST) -> list[str]:
+    """What code names that stager's modules do not have; neither a linter nor mypy looks into text."""
+    try:
+        known = imported(tree)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+                resolved(node, known)
+    except (ImportError, AttributeError) as error:
+        return [str(error)]
+    return []
+
+
+def test_programs_that_are_kept_as_text_name_what_there_is() -> None:
+    paths = [path for folder in ("tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
+    paths = [path for path in paths if "apps" not in path.parts and path != Path(__file__)]
+    trees = [(path, tree) for path in paths for tree in kept_as_text(path)]
+    assert [f"{path.relative_to(ROOT)}: {fault}" for path, tree in trees for fault in absent(tree)] == []
+    assert len(trees) > 20
+    assert absent(ast.parse("from stager.stacks import tree\ntree.Nothing()"))
+    assert absent(ast.parse("from stager.stacks import nothing"))
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/library.md"])
