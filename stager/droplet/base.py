@@ -194,7 +194,7 @@ def decide(
     """Give each path one owner, as `build_base` wants it; `ownership` reads it back. Raises what `build_base` does."""
     placed, notes = _settle(placed, store, stop)
     links, whose = _links(locked.plan, placed)
-    files = _generated(locked, root, store) | {LAYERS: ""}
+    files = generated_files(locked, root, store) | {LAYERS: ""}
     return Decided(placed, links, files, _owners(placed, whose, files), notes)
 
 
@@ -315,7 +315,11 @@ def _links(plan: Plan, placed: list[UnpackedArtifact]) -> tuple[dict[str, str], 
     return links, whose
 
 
-def _generated(locked: LockedPlan, root: str, store: Store) -> dict[str, str]:
+def generated_files(locked: LockedPlan, root: str, store: Store) -> dict[str, str]:
+    """The files that stager, the plan and its buildpacks add to a droplet: path → text.
+
+    Raises LockStale when a buildpack of the app's folder `root` is not the one that the plan pins.
+    """
     plan, files = locked.plan, launch.launch_files(locked)
     _join(files, "stager", dict(plan.files), "the plan")
     values = {

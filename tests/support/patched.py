@@ -30,21 +30,22 @@ WHEELS: Wheels = {
 HEADER_FIELD = """
 import os, time
 import stager.formats.tar as tar
-plain = tar._block
+plain = tar.header
 def field(at, value):
-    def block(*arguments):
-        made = plain(*arguments)
+    def header(*arguments, **named):
+        whole = plain(*arguments, **named)
+        extended, made = whole[:-512], whole[-512:]
         made = made[:at] + value() + made[at + len(value()):]
         made = made[:148] + b" " * 8 + made[156:]
-        return made[:148] + b"%06o\\0 " % sum(made) + made[156:]
-    tar._block = block
+        return extended + made[:148] + b"%06o\\0 " % sum(made) + made[156:]
+    tar.header = header
 """
 GENERATED = """
 import os, sys, time
 import stager.droplet.base as dependencies
-plain = dependencies._generated
+plain = dependencies.generated_files
 def write(make, path=".stager/built.txt"):
-    dependencies._generated = lambda plan, root, store: plain(plan, root, store) | {path: make(root)}
+    dependencies.generated_files = lambda plan, root, store: plain(plan, root, store) | {path: make(root)}
 """
 
 
