@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from .build_context import Making
     from .definition import Definition
 
-_SPARE = 192 << 20
+SPARE = 192 << 20
+"""Bytes that installing takes beside packages and installed files: indexes, logs, what scripts make."""
 
 
 def fetched(definition: Definition, pins: Sequence[DebPin], making: Making) -> dict[DebPin, str]:
@@ -61,7 +62,7 @@ def repository(definition: Definition, files: dict[DebPin, str], store: Store) -
             with ThreadPoolExecutor(4) as pool:
                 controls = list(pool.map(lambda item: _control(store, *item), files.items()))
             installed = _index(folder, list(files), controls, definition)
-            yield folder, int(installed * 1.7) + sum(pin.size for pin in files) + _SPARE
+            yield folder, int(installed * 1.7) + sum(pin.size for pin in files) + SPARE
         except OSError as error:
             raise CannotWrite(store.root, why(error)) from None
         finally:

@@ -47,7 +47,8 @@ _TAIL = 60
 """How many lines are kept of what a step says."""
 _PATIENCE = 20.0
 """Seconds that trying out namespaces may take."""
-_MARGIN = 64 << 20
+MARGIN = 64 << 20
+"""Bytes of memory that the machine keeps for itself beside what a step takes."""
 
 
 def program(name: str, purpose: str) -> str:
@@ -176,5 +177,5 @@ def check_memory(what: str, room: int) -> None:
             found = re.search(r"^MemAvailable:\s+(\d+) kB", file.read(), re.MULTILINE)
     except OSError:
         return
-    if found and int(found[1]) * 1024 < room + _MARGIN:
-        raise NoRoom(what, room + _MARGIN, int(found[1]) * 1024, "memory")
+    if found and int(found[1]) * 1024 < room + MARGIN:
+        raise NoRoom(what, room + MARGIN, int(found[1]) * 1024, "memory")

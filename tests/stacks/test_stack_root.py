@@ -248,11 +248,10 @@ def test_without_namespaces(real: Built, own: Making, tmp_path: Path, monkeypatc
         assert found
         (tmp_path / name).symlink_to(found)
     (tmp_path / "unshare").write_text(
-        '#!/bin/sh\nexec setpriv --bounding-set=-all --inh-caps=-all /usr/bin/unshare "$@"\n'
+        '#!/bin/sh\nexec setpriv --bounding-set=-all --inh-caps=-all /usr/bin/unshare --time=/nonexistent "$@"\n'
     )
     (tmp_path / "unshare").chmod(0o755)
     monkeypatch.setattr(sandbox, "PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.setattr(sandbox, "_SPACES", ("--time=/nonexistent", *sandbox._SPACES))
     error = attempt(real, own)
     assert isinstance(error, NoSandbox)
     assert error.message.startswith("no namespaces to make debian-12: with root: ")
@@ -319,14 +318,14 @@ def test_a_set_of_packages_that_is_not_whole(real: Built, own: Making) -> None:
 
 
 def test_too_little_memory(real: Built, own: Making, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox, "_MARGIN", 1 << 50)
+    monkeypatch.setattr(sandbox, "MARGIN", 1 << 50)
     error = attempt(real, own)
     assert isinstance(error, NoRoom)
     assert error.message.startswith("installing the packages of debian-12 needs 1125")
 
 
 def test_the_memory_given_is_too_small(real: Built, own: Making, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(debs, "_SPARE", -(150 << 20))
+    monkeypatch.setattr(debs, "SPARE", -(150 << 20))
     error = attempt(real, own)
     assert isinstance(error, CannotWrite)
     assert error.message == "cannot be written: No space left on device"

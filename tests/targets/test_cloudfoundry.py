@@ -26,7 +26,7 @@ from command import free_port, in_process
 from unpacking import unpack
 
 from stager.droplet.reader import DropletFile, open_droplet
-from stager.errors import CannotWrite, StagerError
+from stager.errors import CannotWrite, StagerError, Unreadable
 from stager.fetching.errors import TooLarge
 from stager.model import Droplet
 from stager.store import Store
@@ -68,19 +68,23 @@ def test_what_is_found(droplet: DropletFile) -> None:
     assert found.unpacked > 4096
 
 
-def test_the_store_remembers(droplet: DropletFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = Store(str(tmp_path / "store"))
-    first = preflight.check(droplet, store=store)
-    monkeypatch.setattr("stager.targets.cloudfoundry.preflight._read", None)
-    assert preflight.check(droplet, store=store) == first
+def test_the_store_remembers(staged: Droplet, tmp_path: Path) -> None:
+    """What it knows it does not read again: the file is gone by then."""
+    store, path = Store(str(tmp_path / "store")), str(shutil.copy(staged.path, tmp_path))
+    with open_droplet(path) as droplet:
+        first = preflight.check(droplet, store=store)
+        os.unlink(path)
+        assert preflight.check(droplet, store=store) == first
+        with pytest.raises(Unreadable):
+            preflight.check(droplet)
 
 
-def test_what_the_store_assembled_itself_is_not_inflated_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_store_assembled_itself_is_not_inflated_again(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "store"))
     made = make_droplet(tmp_path, FILES, store=store)
     with open_droplet(made.path) as opened:
         looked = preflight.check(opened)
-        monkeypatch.setattr("stager.targets.cloudfoundry.preflight._read", None)
+        os.unlink(made.path)
         known = preflight.check(opened, store=store)
     assert (known.start_command, known.process_types) == (looked.start_command, looked.process_types)
     assert 0 < known.unpacked <= looked.unpacked

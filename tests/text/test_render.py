@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -184,16 +185,20 @@ def test_nothing_of_the_process_gets_into_the_output() -> None:
     assert [text for text in answers[0] if text and (" at 0x" in text or "<" in text)] == []
 
 
+def fault(template: str) -> str:
+    """What is wrong with a template that gets no values; one outside the small part is refused before it begins."""
+    try:
+        render_data(template, {})
+    except InvalidDefinition as error:
+        return error.message
+    return ""
+
+
 @pytest.mark.parametrize("folder", ["buildpacks", "boxes"])
 def test_all_that_is_shipped_keeps_to_the_small_part(folder: str) -> None:
-    from jinja2 import nodes
-
-    from stager.text import render as module
     from stager.text.resources import folder as place
 
     found = sorted(Path(place(folder)).rglob("*.j2"))
     assert found
     for path in found:
-        parsed = module._environment().parse(path.read_text("utf-8"))
-        assert isinstance(parsed, nodes.Template)
-        module._check(parsed)
+        assert re.search("^$|is undefined$", fault(path.read_text("utf-8"))), path  # only what it begins with is missed
