@@ -67,7 +67,7 @@ def _export(arguments: argparse.Namespace) -> int:
         writing.keep_apart(arguments.output, *arguments.droplets, arguments.base_root)
     with store.lease(), ExitStack() as keep:
         droplets = open_droplets(arguments.droplets, store, keep)
-        shipped, notes = export.build(droplets, options, keep)
+        shipped, notes = export.build(droplets, options, keep, store)
         document: dict[str, Any] = _facts(shipped, notes)
         if arguments.load:
             from ...targets.oci.engine import load

@@ -53,7 +53,7 @@ class BaseOptions(Options):
 
 
 def choose(
-    stack: str, architecture: str, options: BaseOptions, keep: ExitStack, store: Store | None = None
+    stack: str, architecture: str, options: BaseOptions, keep: ExitStack, store: Store | None
 ) -> tuple[ImageBase, tuple[str, ...]]:
     """The base that `options` name, for an architecture, and remarks about it; `keep` closes what it is read from.
 

@@ -75,7 +75,7 @@ def export(
 
 
 def build(
-    droplets: Sequence[DropletFile], options: ImageOptions, keep: ExitStack, store: Store | None = None
+    droplets: Sequence[DropletFile], options: ImageOptions, keep: ExitStack, store: Store | None
 ) -> tuple[Shipment, tuple[str, ...]]:
     """The image of the droplets, one an architecture, and remarks; valid until `keep` is closed."""
     made, notes = [], list[str]()
