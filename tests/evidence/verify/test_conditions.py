@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -129,3 +130,14 @@ def test_an_interpreter_without_stager_is_no_other_python(tmp_path: Path) -> Non
     assert [one.why for one in chosen.not_tried if one.name == "python"] == [
         "python3.12: no stager 0.1.0 is installed for it"
     ]
+
+
+@pytest.mark.tools
+def test_a_clock_that_another_process_left_broken_is_tried_again(tmp_path: Path) -> None:
+    """faketime fails where one that was killed had its process id: its shared memory is still there."""
+    real, program = shutil.which("faketime"), tmp_path / "faketime"
+    program.write_text(f'#!/bin/sh\nmkdir "{tmp_path}/once" 2>/dev/null && exit 1\nexec {real} "$@"\n')
+    program.chmod(0o755)
+    here = Here({**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}, "/home/me", sys.executable)
+    assert choose(here, str(tmp_path)).of("clock")
+    assert (tmp_path / "once").is_dir()
