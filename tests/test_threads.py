@@ -39,8 +39,8 @@ def test_the_default_index_is_found_by_many_at_once(python: str, pip: str) -> No
         assert default_pypi() in found.pop()
 
 
-@pytest.mark.parametrize("store", ["one", "each"])
-@pytest.mark.parametrize("pip", ["pip", "none"])
+@pytest.mark.parametrize("store", ["one", pytest.param("each", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("pip", [pytest.param("pip", marks=pytest.mark.slow), "none"])
 @pytest.mark.parametrize("python", PYTHONS)
 def test_every_verb_by_many_at_once(python: str, pip: str, store: str, tmp_path: Path) -> None:
     app = tmp_path / "app"

@@ -104,6 +104,7 @@ def test_every_file_has_the_owner_it_was_made_with(staged: Staged) -> None:
     assert not any(path.startswith((".stager/pypi", "node_modules/.pnpm/node")) for path in rest)
 
 
+@pytest.mark.slow
 def test_the_sha1_of_a_file_of_any_size_is_that_of_its_bytes(tmp_path: Path) -> None:
     sizes = {"none.txt": 0, "one.txt": 1, "at.txt": 64 << 20, "beyond.txt": (64 << 20) + 1}
     texts = {name: "x" * size for name, size in sizes.items()}
