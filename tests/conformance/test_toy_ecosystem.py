@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from builders import TarEntry, make_tar
 from command import Done, stager
+from own_copy import ROOT, copied, plugged
 from servers import Server, serve
 from unpacking import unpack
 
-ROOT = Path(__file__).parents[2]
 BUILDPACK = {
     "buildpack.yml": """name: toy
 version: "1"
@@ -46,18 +46,9 @@ def pinned(*pins: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A stager with the ecosystem: what is written here is all that is added."""
-    place = tmp_path_factory.mktemp("toy")
-    for name in ("stager", "buildpacks", "boxes"):
-        shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
+    place = copied(tmp_path_factory.mktemp("toy"))
     shutil.copytree(ROOT / "tests" / "support" / "toy_ecosystem", place / "stager" / "ecosystems" / "toy")
-    registry = place / "stager" / "ecosystems" / "__init__.py"
-    line = '    "deb": "stager.ecosystems.deb",\n'
-    text = registry.read_text()
-    assert line in text
-    registry.write_text(text.replace(line, f'{line}    "toy": "stager.ecosystems.toy",\n'))
-    for name, content in BUILDPACK.items():
-        (place / "buildpacks" / "toy" / name).parent.mkdir(parents=True, exist_ok=True)
-        (place / "buildpacks" / "toy" / name).write_text(content)
+    plugged(place, "ecosystems", "deb", BUILDPACK)
     return place
 
 

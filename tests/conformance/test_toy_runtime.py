@@ -16,6 +16,7 @@ import pytest
 import toy_runtime
 from builders import TarEntry, compress, make_tar
 from command import Done, stager
+from own_copy import ROOT, copied, plugged
 from servers import Server, serve
 from unpacking import unpack
 
@@ -25,7 +26,6 @@ from stager.errors import BadManifest
 from stager.planning.detection import foreign
 from stager.tree import SourceTree
 
-ROOT = Path(__file__).parents[2]
 PROGRAM = b'#!/bin/sh\necho "toy $(cat "${0%/bin/toy}/VERSION") runs $1"\n'
 BUILDPACK = {
     "buildpack.yml": """name: toy
@@ -51,18 +51,9 @@ def archive(version: str) -> bytes:
 @pytest.fixture(scope="module")
 def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A stager with the runtime: what is written here is all that is added."""
-    place = tmp_path_factory.mktemp("toy")
-    for name in ("stager", "buildpacks", "boxes"):
-        shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
+    place = copied(tmp_path_factory.mktemp("toy"))
     shutil.copy(ROOT / "tests" / "support" / "toy_runtime.py", place / "stager" / "runtimes" / "toy.py")
-    registry = place / "stager" / "runtimes" / "__init__.py"
-    line = '    "nginx": "stager.runtimes.nginx",\n'
-    text = registry.read_text()
-    assert line in text
-    registry.write_text(text.replace(line, f'{line}    "toy": "stager.runtimes.toy",\n'))
-    for name, content in BUILDPACK.items():
-        (place / "buildpacks" / "toy" / name).parent.mkdir(parents=True, exist_ok=True)
-        (place / "buildpacks" / "toy" / name).write_text(content)
+    plugged(place, "runtimes", "nginx", BUILDPACK)
     return place
 
 

@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 from command import Done, stager
+from own_copy import ROOT, copied
 from test_layers import modules, own_imports
 
 from stager.store import rules
 
-ROOT = Path(__file__).parents[2]
 APP = {
     "index.html": "<p>hello\n",
     "pages/one.html": "<p>one\n",
@@ -47,13 +47,6 @@ def app(tmp_path: Path) -> Path:
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A stager of one's own, as a checkout has it. Every test leaves its files as they were."""
     return copied(tmp_path_factory.mktemp("rules") / "copy")
-
-
-def copied(place: Path) -> Path:
-    ignored = shutil.ignore_patterns("__pycache__")
-    for name in ("stager", "buildpacks", "boxes"):
-        shutil.copytree(ROOT / name, place / name, ignore=ignored)
-    return place
 
 
 def stage(code: Path, app: Path, store: Path, *options: str) -> Done:
