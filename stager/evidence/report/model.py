@@ -85,7 +85,7 @@ def _treemap(found: Contents, inside: Inside) -> Values:
                 "name": name,
                 "width": width,
                 "height": height,
-                "tiles": [_tile(t, colours) for t in tiles(nodes, width, height, size_text)],
+                "tiles": [_tile(t, colours) for t in tiles(nodes, width, height)],
             }
             for name, width, height in PAGES
         ],

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from ...text.wording import size_text
+
 HEAD = 22.0
 """Height of a group's heading."""
 PAD = 2.0
@@ -66,13 +68,10 @@ class _Page:
     tiles: list[Tile] = field(default_factory=list)
 
 
-def tiles(root: Iterable[TreemapNode], width: float, height: float, size_text: object) -> list[Tile]:
-    """The rectangles of these nodes and their parts on a page of this size, each group before its parts.
-
-    `size_text` words a number of bytes.
-    """
+def tiles(root: Iterable[TreemapNode], width: float, height: float) -> list[Tile]:
+    """The rectangles of these nodes and their parts on a page of this size, each group before its parts."""
     page = _Page()
-    _place(sorted(root, key=_order), _Box(0.0, 0.0, width, height), page, size_text)
+    _place(sorted(root, key=_order), _Box(0.0, 0.0, width, height), page)
     return page.tiles
 
 
@@ -80,18 +79,17 @@ def _order(node: TreemapNode) -> tuple[int, str]:
     return -node.size, node.name
 
 
-def _place(nodes: Sequence[TreemapNode], box: _Box, page: _Page, size_text: object, level: int = 1) -> None:
+def _place(nodes: Sequence[TreemapNode], box: _Box, page: _Page, level: int = 1) -> None:
     for node, place in zip(nodes, _squarify([node.size for node in nodes], box), strict=True):
         if place.width < 1 or place.height < 1:
             continue
         grouped = bool(node.parts) and place.width >= 48 and place.height >= HEAD + 26
-        page.tiles.append(_tile(node, place, grouped, size_text, level))
+        page.tiles.append(_tile(node, place, grouped, level))
         if grouped:
-            _place(sorted(node.parts, key=_order), place.inner(HEAD), page, size_text, level + 1)
+            _place(sorted(node.parts, key=_order), place.inner(HEAD), page, level + 1)
 
 
-def _tile(node: TreemapNode, place: _Box, grouped: bool, size_text: object, level: int) -> Tile:
-    assert callable(size_text)
+def _tile(node: TreemapNode, place: _Box, grouped: bool, level: int) -> Tile:
     size = size_text(node.size)
     width = place.width - 12
     if grouped:

@@ -310,7 +310,7 @@ def overlap(a: Tile, b: Tile) -> float:
 
 @pytest.mark.parametrize("sizes", [[1], [5, 3, 1], [1000, 1, 1], list(range(1, 30)), [7] * 16, [10**9, 10**6, 10**3]])
 def test_areas_are_sizes_and_nothing_overlaps(sizes: list[int]) -> None:
-    found = tiles([TreemapNode(f"n{at}", size, "app") for at, size in enumerate(sizes)], 800, 400, str)
+    found = tiles([TreemapNode(f"n{at}", size, "app") for at, size in enumerate(sizes)], 800, 400)
     whole = sum(sizes)
     assert all(
         tile.x >= 0 and tile.y >= 0 and tile.x + tile.width <= 800.1 and tile.y + tile.height <= 400.1 for tile in found
@@ -330,7 +330,7 @@ def test_labels_are_cut_to_their_tiles() -> None:
         TreemapNode("b", 0, "app"),
         TreemapNode("tiny", 1, "app"),
     ]
-    found = tiles(nodes, 300, 200, str)
+    found = tiles(nodes, 300, 200)
     for tile in found:
         assert room(tile.label) <= tile.width
     assert found[0].label.endswith("…")
@@ -338,7 +338,7 @@ def test_labels_are_cut_to_their_tiles() -> None:
 
 def test_parts_lie_inside_their_group() -> None:
     group = TreemapNode("g", 100, "app", (TreemapNode("x", 60, "app"), TreemapNode("y", 40, "app")))
-    first, *parts = tiles([group], 400, 300, str)
+    first, *parts = tiles([group], 400, 300)
     assert first.group
     assert len(parts) == 2
     for part in parts:
