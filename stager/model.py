@@ -158,6 +158,83 @@ class Locked:
 
 
 @dataclass(frozen=True, slots=True)
+class DebPin:
+    """One Debian package: its name, version, architecture (or `all`), size in bytes, digest, and path in the archive."""
+
+    name: str
+    version: str
+    architecture: str
+    size: int
+    digest: Digest
+    path: str
+
+    @property
+    def file(self) -> str:
+        """A file name that is its own: `bash_5.2.15-2+b2_amd64.deb`."""
+        return f"{self.name}_{self.version.replace(':', '%3a')}_{self.architecture}.deb"
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRoot:
+    """The root file system that builds run in: a stack's own root and more packages, all of them pinned."""
+
+    name: str
+    """`stack` for the stack's own root, else that of what asks for more: `python`, `node`, `user`."""
+    stack: str
+    epoch: str
+    """The date of the newest index that its packages are from, in ISO 8601; empty while it is not pinned."""
+    packages: tuple[DebPin, ...] = ()
+    """Every package of it, sorted by name; empty while it is not pinned."""
+    wants: tuple[str, ...] = ()
+    """The names of the packages that were asked for beyond the stack's, sorted."""
+
+
+APP, ARTIFACT = "app", "artifact"
+"""The two kinds of build."""
+DROPLET, RUNTIMES, NOTHING = "droplet", "runtimes", "nothing"
+"""What a build has around it of the droplet's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A command that turns declared inputs into files or an artifact, in a pinned root, without a network.
+
+    Its surroundings are a droplet of its own, of which the plan's droplet has nothing: `on` says what both share, and
+    `runtimes` to `files` what only this build has.
+    """
+
+    name: str
+    """Lower-case letters, digits and `-`; names its log, errors and memo."""
+    kind: str
+    """`app`: its outputs are files of the app's layer. `artifact`: an archive that takes the place of the artifact `of`."""
+    root: str
+    """The name of a BuildRoot."""
+    command: str
+    """One shell line, run in `folder`; for an artifact a recipe such as `stager:pep517/1`."""
+    reason: Reason
+    folder: str = ""
+    """Of the app's; empty for its root."""
+    inputs: tuple[str, ...] = ("**",)
+    """Patterns of the app's files that it reads; one with a `!` before it leaves out."""
+    outputs: tuple[str, ...] = ()
+    """Files and folders of the app that it leaves, without a `/` at the end."""
+    env: tuple[tuple[str, str], ...] = ()
+    of: str = ""
+    """The purl of the artifact that is built."""
+    recipes: tuple[str, ...] = ()
+    """What mends known sources of difference, e.g. `next/1` (see `builds.recipes`)."""
+    twice: bool = True
+    """Whether its first run is compared with a second one in other surroundings."""
+    on: str = DROPLET
+    """`droplet`: all that the droplet has. `runtimes`: its runtimes alone. `nothing`: nothing of it."""
+    runtimes: tuple[Runtime, ...] = ()
+    buildpacks: tuple[BuildpackPin, ...] = ()
+    artifacts: tuple[Artifact, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
+    files: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The fully pinned description of a staging; saved, it is `stager.lock`.
 
@@ -178,10 +255,17 @@ class Plan:
     env: tuple[EnvVar, ...]
     facts: tuple[tuple[str, str], ...] = ()
     """(name, value) that a buildpack's templates may use, e.g. the folder a static site is served from."""
+    builds: tuple[Build, ...] = ()
+    """In the order in which they run; those of artifacts come first."""
+    roots: tuple[BuildRoot, ...] = ()
     notes: tuple[str, ...] = field(default=(), compare=False)
     """Remarks for people; not saved and not part of the plan's identity."""
     hints: tuple[tuple[str, str], ...] = field(default=(), compare=False)
     """(digest, URL) where the app's own lock says a file can be had; not saved."""
+
+    def all_artifacts(self) -> tuple[Artifact, ...]:
+        """What the droplet is made of, then what only builds need."""
+        return (*self.artifacts, *(artifact for build in self.builds for artifact in build.artifacts))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from ..digest import Digest, canonical_json
 from ..formats.errors import BadArchive
 from ..model import LockedPlan, Plan
 from ..names import fault
-from ..planning.lockfile import LAYERS as LAYERS
+from ..planning.lock_rows import LAYERS as LAYERS
 from ..text.typed import Node
 
 LAUNCH = """\

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 from .. import fetching
 from ..errors import BadLock, CannotWrite
 from ..formats.errors import BadArchive
+from ..model import DebPin
 from ..net.errors import Gone
 from ..store.disk import why
 from . import sandbox
-from .lock import NAME, DebPin
+from .lock import NAME, deb_artifact
 
 if TYPE_CHECKING:
     from ..store import Store
@@ -33,7 +34,7 @@ def fetched(definition: Definition, pins: Sequence[DebPin], making: Making) -> d
     One that is damaged is fetched again. Raises Gone for a package that the mirror has replaced, DamagedArtifact when it
     cannot be fetched without a connection, and what fetching raises.
     """
-    artifacts = [pin.artifact() for pin in pins]
+    artifacts = [deb_artifact(pin) for pin in pins]
     try:
         fetching.fetch(
             artifacts, making.store, indexes=making.indexes, offline=making.offline, jobs=making.jobs,

@@ -8,7 +8,6 @@ whichever mirror this machine uses, and its SHA-256 decides.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +17,8 @@ from packageurl import PackageURL
 from ..digest import Digest
 from ..errors import BadLock, LockMissing, LockStale
 from ..files import regular
-from ..model import Artifact
+from ..model import Artifact, DebPin
+from ..planning.lock_rows import DATE, deb_row, read_debs, word
 from ..text import parsing
 from ..text.toml import basic
 from ..text.typed import Node
@@ -35,26 +35,10 @@ version = 1
 """
 
 
-@dataclass(frozen=True, slots=True)
-class DebPin:
-    """One package: its name, Debian version, architecture (or `all`), size in bytes, digest, and path in the archive."""
-
-    name: str
-    version: str
-    architecture: str
-    size: int
-    digest: Digest
-    path: str
-
-    @property
-    def file(self) -> str:
-        """A file name that is its own: `bash_5.2.15-2+b2_amd64.deb`."""
-        return f"{self.name}_{self.version.replace(':', '%3a')}_{self.architecture}.deb"
-
-    def artifact(self) -> Artifact:
-        """The package as what `fetching` brings into the store."""
-        purl = PackageURL("deb", "debian", self.name, self.version, {"arch": self.architecture}).to_string()
-        return Artifact(purl, self.path, self.digest, LAYOUT, ("root",), self.size)
+def deb_artifact(pin: DebPin) -> Artifact:
+    """The package as what `fetching` brings into the store."""
+    purl = PackageURL("deb", "debian", pin.name, pin.version, {"arch": pin.architecture}).to_string()
+    return Artifact(purl, pin.path, pin.digest, LAYOUT, ("root",), pin.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,16 +109,9 @@ def dumps(lock: StackLock) -> str:
     parts = [f"{_HEAD}stack = {basic(lock.stack)}\nwishes = {basic(lock.wishes)}\n"]
     parts += [f"[[index]]\nsuite = {basic(suite)}\ndate = {basic(date)}\n" for suite, date in lock.indexes]
     for name, architecture, pins in lock.sets:
-        rows = "".join(f"    {_row(pin)},\n" for pin in pins)
+        rows = "".join(f"    {deb_row(pin)},\n" for pin in pins)
         parts.append(f"[[set]]\nname = {basic(name)}\narchitecture = {basic(architecture)}\npackages = [\n{rows}]\n")
     return "\n".join(parts)
-
-
-def _row(pin: DebPin) -> str:
-    return (
-        f"{{ name = {basic(pin.name)}, version = {basic(pin.version)}, architecture = {basic(pin.architecture)}, "
-        f"size = {pin.size}, digest = {basic(pin.digest)}, path = {basic(pin.path)} }}"
-    )
 
 
 # --- reading ---------------------------------------------------------------------------------------------------
@@ -148,17 +125,15 @@ def loads(data: bytes, file: str = NAME) -> StackLock:
     lock = StackLock(
         document.str("stack"),
         _digest(document, "wishes"),
-        tuple((node.str("suite"), _word(node, "date", _DATE)) for node in document.list("index")),
+        tuple((node.str("suite"), word(node, "date", DATE)) for node in document.list("index")),
         tuple(
-            (node.str("name"), _word(node, "architecture", "amd64|arm64"), _pins(node)) for node in document.list("set")
+            (node.str("name"), word(node, "architecture", "amd64|arm64"), read_debs(node))
+            for node in document.list("set")
         ),
     )
     if not lock.indexes or dumps(lock).encode() != data:
         raise BadLock(file, "its bytes are not what stager writes for what it says", _relock(lock.stack))
     return lock
-
-
-_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"
 
 
 def _parse(data: bytes, file: str) -> Any:
@@ -168,32 +143,6 @@ def _parse(data: bytes, file: str) -> Any:
         return parsing.toml(data.decode())
     except ValueError as problem:
         raise BadLock(file, f"is not TOML: {problem}") from None
-
-
-def _pins(node: Node) -> tuple[DebPin, ...]:
-    pins = tuple(_pin(child) for child in node.list("packages"))
-    names = [pin.name for pin in pins]
-    if names != sorted(set(names)):
-        node.at("packages").fail("expected each package once, sorted by name")
-    return pins
-
-
-def _pin(node: Node) -> DebPin:
-    return DebPin(
-        _word(node, "name", r"[a-z0-9][a-z0-9+.-]{0,200}"),
-        _word(node, "version", r"[0-9][0-9A-Za-z.+~:-]{0,199}"),
-        _word(node, "architecture", "all|amd64|arm64"),
-        node.int("size"),
-        _digest(node, "digest"),
-        _word(node, "path", r"pool/(?:(?!\.\.)[0-9A-Za-z.+~_%:-]+/)+(?!\.)[0-9A-Za-z.+~_%:-]+\.deb"),
-    )
-
-
-def _word(node: Node, key: str, pattern: str) -> str:
-    value: str = node.str(key)
-    if not re.fullmatch(pattern, value):
-        node.at(key).fail(f"{value[:80]!r} is not what stands here")
-    return value
 
 
 def _digest(node: Node, key: str) -> Digest:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from ..ecosystems.deb import index as deb_index
 from ..errors import UsageError
+from ..model import DebPin
 from .errors import UnknownPackage
-from .lock import DebPin, StackLock
+from .lock import StackLock
 
 if TYPE_CHECKING:
     from ..ecosystems.deb.index import DebianMirrors, Index, Stanza

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 
 from ..digest import Digest, canonical_json, sha256
 from ..errors import UsageError
+from ..model import DebPin
 from . import debs, guarantees, normalise, sandbox, scripts, tree
 from .build_context import temporary
 from .errors import NotBuilt
-from .lock import DebPin, StackLock
+from .lock import StackLock
 
 if TYPE_CHECKING:
     from ..store import Store

@@ -12,7 +12,7 @@ from stager.digest import Digest, sha256
 from stager.errors import BadLock
 from stager.formats.codec import CODEC
 from stager.model import Artifact, BuildpackPin, EnvVar, LockedPlan, Plan, Process, Reason, Runtime
-from stager.planning import lockfile
+from stager.planning import lock_rows, lockfile
 
 DIGEST = sha256(b"x")
 PLAN = Plan(
@@ -191,7 +191,7 @@ SPOILED_PATHS = {
     "/".join(["p" * 200] * 25): "is longer than 4096 bytes", "a\0b": "does not stay",
 }  # fmt: skip
 OWN_PATHS = [
-    *lockfile.OWN,
+    *lock_rows.OWN,
     ".stager",
     ".stager/processes/web",
     ".stager/bin/x",
@@ -293,4 +293,4 @@ def test_stagers_own_files_are_those_that_it_makes() -> None:
     from stager.droplet.launch import launch_files
 
     made = {*launch_files(lockfile.locked(PLAN)), ".stager/layers.json"}
-    assert [path for path in made if not any(f"{path}/".startswith(f"{own}/") for own in lockfile.OWN)] == []
+    assert [path for path in made if not any(f"{path}/".startswith(f"{own}/") for own in lock_rows.OWN)] == []

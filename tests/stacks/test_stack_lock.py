@@ -11,10 +11,11 @@ from made import BOX, EPOCH, archive, definition, folder
 from stager.digest import Digest
 from stager.ecosystems.errors import BadSignature
 from stager.errors import BadLock, LockMissing, LockStale, UsageError
+from stager.model import DebPin
 from stager.net.errors import Unreachable
 from stager.stacks import find, lock, resolve
 from stager.stacks.errors import UnknownPackage
-from stager.stacks.lock import DebPin, StackLock
+from stager.stacks.lock import StackLock, deb_artifact
 from stager.stacks.root import stack_digest
 
 A = DebPin("a", "1:2.0~rc1-1+b2", "amd64", 10, Digest("sha256:" + "a" * 64), "pool/main/a/a/a_2.0%7erc1-1+b2_amd64.deb")
@@ -37,7 +38,7 @@ def test_a_lock_is_read_as_it_was_written() -> None:
     assert LOCK.epoch == EPOCH
     assert LOCK.pins(["root", "ssh"], "amd64") == (A, B)
     assert A.file == "a_1%3a2.0~rc1-1+b2_amd64.deb"
-    assert A.artifact().purl == "pkg:deb/debian/a@1:2.0~rc1-1%2Bb2?arch=amd64"
+    assert deb_artifact(A).purl == "pkg:deb/debian/a@1:2.0~rc1-1%2Bb2?arch=amd64"
 
 
 @pytest.mark.parametrize(
@@ -47,14 +48,14 @@ def test_a_lock_is_read_as_it_was_written() -> None:
         ("# The packages", "#The packages", "its bytes are not what stager writes for what it says"),
         ("version = 1\n", "version = 1\nmore = 1\n", "its bytes are not what stager writes for what it says"),
         ("stack = ", "stack = =", "is not TOML"),
-        ("pool/main/a/a/", "pool/../a/", "packages[0].path: 'pool/../a/"),
-        ("pool/main/a/a/", "https://x.example/", "packages[0].path: 'https://x.example/"),
-        ('"amd64", size', '"sparc", size', "packages[0].architecture: 'sparc' is not what stands here"),
+        ("pool/main/a/a/", "pool/../a/", "packages[0].path: path 'pool/../a/"),
+        ("pool/main/a/a/", "https://x.example/", "packages[0].path: path 'https://x.example/"),
+        ('"amd64", size', '"sparc", size', "packages[0].architecture: architecture 'sparc' is not allowed"),
         ("size = 10", 'size = "10"', "packages[0].size: expected an integer, found str"),
-        ("sha256:" + "a" * 64, "sha256:" + "a" * 63, "packages[0].digest: not a digest"),
+        ("sha256:" + "a" * 64, "sha256:" + "a" * 63, "is not a digest"),
         ("sha256:" + "a" * 64, "sha1:" + "a" * 40, "packages[0].digest: is not a SHA-256"),
         ('name = "b"', 'name = "a"', "packages: expected each package once, sorted by name"),
-        ("2026-11-21T02:10:46Z", "yesterday", "date: 'yesterday' is not what stands here"),
+        ("2026-11-21T02:10:46Z", "yesterday", "date 'yesterday' is not allowed"),
     ],
 )
 def test_a_damaged_lock_is_refused(old: str, new: str, why: str) -> None:

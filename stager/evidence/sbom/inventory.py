@@ -236,8 +236,8 @@ def _stack_packages(plan: Plan) -> Iterator[Component]:
         pins = lock.load(find.load(plan.stack)).pins(("root",), plan.architecture)
     except (LockMissing, UsageError):
         return  # a stack that others make, or one without a lock: nothing is known of its packages
-    for pin in sorted(pins, key=lambda pin: f"{STACK}:{pin.artifact().purl}".encode()):
-        one = pin.artifact()
+    for pin in sorted(pins, key=lambda pin: f"{STACK}:{lock.deb_artifact(pin).purl}".encode()):
+        one = lock.deb_artifact(pin)
         facts = (("file", pin.file), ("part-of", STACK))
         yield Component(f"{STACK}:{one.purl}", "library", pin.name, pin.version, one.purl, (pin.digest,), facts=facts)
 

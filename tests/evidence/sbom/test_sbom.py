@@ -33,6 +33,7 @@ from stager.evidence.sbom import contents, inventory, owners
 from stager.evidence.sbom.components import Component, Inventory, uuid5
 from stager.formats import codec
 from stager.formats.errors import BadArchive
+from stager.model import DebPin
 from stager.net.errors import NotCached
 from stager.stacks import find, lock
 from stager.store import Store
@@ -321,9 +322,7 @@ def test_the_stacks_own_packages_are_listed_when_they_are_pinned(
     monkeypatch.setattr("stager.text.resources.folder", lambda kind: str(boxes) if kind == "boxes" else real(kind))
     assert component(take(made.path, made.store), "stack").needs == ()
     definition = find.load("debian-12")
-    pins = tuple(
-        lock.DebPin(name, "1:2-3", "amd64", 7, DIGEST, f"pool/main/x/{name}.deb") for name in ("bash", "libc6")
-    )
+    pins = tuple(DebPin(name, "1:2-3", "amd64", 7, DIGEST, f"pool/main/x/{name}.deb") for name in ("bash", "libc6"))
     found = lock.StackLock(
         "debian-12", definition.wishes(), (("bookworm", "2026-01-01T00:00:00Z"),), (("root", "amd64", pins),)
     )
