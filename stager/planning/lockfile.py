@@ -163,10 +163,10 @@ def _line(text: str, steps: Steps) -> int | None:
         if (which or 0) >= len(places):
             break
         at, steps = places[which or 0], steps[1:] if which is None else steps[2:]
-    key = str(steps[0]) if steps else ""
+    starts = tuple(f"{key} =" for step in steps[:1] for key in (str(step), basic(str(step))))
     for number, line in enumerate(lines[at:], at + 1):
         if line.startswith("["):
             break
-        if key and line.startswith((f"{key} =", f"{basic(key)} =")):
+        if line.startswith(starts):
             return number
     return at or None
