@@ -31,6 +31,7 @@ RANKS = [
     "planning",
     "stacks",
     "droplet",
+    "sandbox",
     "resolving",
     "settings staging entry locking",
     "targets",

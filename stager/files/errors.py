@@ -30,10 +30,12 @@ class NoSandbox(TargetError):
 
     code = "NoSandbox"
 
-    def __init__(self, purpose: str, attempts: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, purpose: str, attempts: Sequence[tuple[str, str]], hint: str = "") -> None:
         tried = "; ".join(f"{how}: {said}" for how, said in attempts)
         super().__init__(
             f"no namespaces to {purpose}: {tried}",
-            "Run as root; or allow user namespaces, install uidmap, give this user 65536 ids in /etc/subuid and /etc/subgid.",
+            hint
+            or "Run as root; or allow user namespaces, install uidmap, give this user 65536 ids in /etc/subuid and "
+            "/etc/subgid.",
             attempts=[list(row) for row in attempts],
         )

@@ -65,3 +65,12 @@ class NotBuilt(TargetError):
             f"the root filesystem of {stack} for {architecture} is not in the store",
             f"Run 'stager box build {stack} --arch {architecture}'.",
         )
+
+
+class BadImage(TargetError):
+    """An image or root filesystem that cannot be used: damaged, of an unknown form, or not made by stager."""
+
+    code = "BadImage"
+
+    def __init__(self, path: str, why: str, hint: str = "") -> None:
+        super().__init__(why, hint or "Make it again with the tool that wrote it.", where=path)

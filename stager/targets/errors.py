@@ -70,15 +70,6 @@ class DeployFailed(TargetError):
         super().__init__(f"{app} was not deployed: {why}", hint, app=app)
 
 
-class BadImage(TargetError):
-    """An image or root filesystem that cannot be used: damaged, of an unknown form, or not made by stager."""
-
-    code = "BadImage"
-
-    def __init__(self, path: str, why: str, hint: str = "") -> None:
-        super().__init__(why, hint or "Make it again with the tool that wrote it.", where=path)
-
-
 class EngineFailed(TargetError):
     """A container engine that does not answer, or does not take an image."""
 

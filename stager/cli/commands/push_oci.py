@@ -7,7 +7,7 @@ import os
 from ...droplet import mistaken
 from ...errors import UsageError
 from ...files import regular
-from ...targets.errors import BadImage
+from ...stacks.errors import BadImage
 from ...targets.oci.export import ImageOptions
 from ...text.wording import size_text
 from . import shared

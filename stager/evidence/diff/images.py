@@ -19,8 +19,8 @@ from ...files import regular
 from ...formats.archive.stream import bounded
 from ...formats.errors import BadArchive
 from ...formats.tar_reader import Keep, read_entries
+from ...stacks.errors import BadImage
 from ...store.errors import DigestMismatch
-from ...targets.errors import BadImage
 from ...targets.oci.image import Blob
 from ...targets.oci.source import Found, Source, every
 from ...text import parsing

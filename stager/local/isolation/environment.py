@@ -9,7 +9,9 @@ from ...droplet.reader import DropletFile
 from ..errors import LaunchFailed
 
 APP = "/app"
-"""Where the droplet's app folder is; `/home/vcap/app` leads there, as on Cloud Foundry `/app` leads to that."""
+"""Where the droplet's app folder is."""
+VCAP = "/home/vcap/app"
+"""It leads there, as on Cloud Foundry `/app` leads to that."""
 DROPLET = "/run/stager/droplet.tgz"
 """The droplet file itself, for reading, so that its digest can be computed inside."""
 LAUNCH = f"{APP}/.stager/bin/launch"

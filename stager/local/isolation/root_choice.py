@@ -10,19 +10,19 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ...errors import UsageError
+from ...sandbox import roots
 from ...stacks import find, image, lock, root
 from ...stacks.errors import NotBuilt
 from ...store.errors import StoreCorrupt
 from ...targets.oci.compose import LAYER
 from ...targets.oci.image import Blob
-from . import roots
 
 if TYPE_CHECKING:
     from ...droplet.reader import DropletFile
+    from ...sandbox.roots import RootFolder
     from ...stacks.build_context import Making
     from ...stacks.root import Root
     from ...store import Store
-    from .roots import RootFolder
 
 
 @dataclass(frozen=True, slots=True)

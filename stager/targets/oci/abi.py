@@ -20,9 +20,9 @@ from ...errors import CannotWrite
 from ...formats import elf
 from ...formats.errors import BadArchive
 from ...formats.tar_reader import TarEntry, read_entries
+from ...stacks.errors import BadImage
 from ...store import Store
 from ...text import resources
-from ..errors import BadImage
 from .compose import ImageBase
 from .errors import WrongArchitecture, WrongBase
 from .image import Blob

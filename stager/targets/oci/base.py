@@ -14,9 +14,8 @@ from ...digest import key_of
 from ...errors import CannotWrite, LockMissing, Unreadable, UsageError
 from ...files import regular, temporary
 from ...formats import codec
-from ...stacks.errors import NotBuilt
+from ...stacks.errors import BadImage, NotBuilt
 from ...store import Store
-from ..errors import BadImage
 from ..record import Options, option
 from . import abi
 from .compose import LAYER, ImageBase

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from ...formats.archive.stream import expand
 from ...formats.errors import BadArchive
-from ..errors import BadImage
+from ...stacks.errors import BadImage
 from .image import Blob
 
 _PACKED = {"gzip": "gz", "zstd": "zst"}

@@ -14,9 +14,9 @@ from ...digest import canonical_json
 from ...droplet.reader import DropletFile
 from ...errors import StagerError
 from ...formats.tar import MTIME
+from ...stacks.errors import BadImage
 from ...text import parsing
 from ...text.typed import Node
-from ..errors import BadImage
 
 CREATED = "1980-01-01T00:00:01Z"
 """The time that Cloud Native Buildpacks and the droplet's own entries use (`tar.MTIME`)."""

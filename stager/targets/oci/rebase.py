@@ -10,8 +10,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from ...errors import UsageError
+from ...stacks.errors import BadImage
 from ...store import Store
-from ..errors import BadImage
 from . import abi, base
 from .compose import Composed, compose, shipment
 from .image import Blob

@@ -22,10 +22,10 @@ from ...files import regular
 from ...formats.errors import BadArchive
 from ...formats.tar import BLOCK
 from ...formats.tar_reader import read_entries
+from ...stacks.errors import BadImage
 from ...store.errors import DigestMismatch
 from ...text import parsing
 from ...text.typed import Node
-from ..errors import BadImage
 from .compose import LAYER
 from .image import Blob, Image
 from .registry.descriptors import INDEXES, LARGEST, REF_NAME, Descriptor, ImageManifest, check, place, read_manifest

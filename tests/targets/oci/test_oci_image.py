@@ -14,11 +14,10 @@ from unpacking import unpack
 
 from stager.droplet.reader import open_droplet
 from stager.errors import CannotWrite, StagerError, Unreadable, UsageError
-from stager.stacks.errors import NotBuilt
+from stager.stacks.errors import BadImage, NotBuilt
 from stager.store import Store
 from stager.store.errors import DigestMismatch
 from stager.targets import Exported
-from stager.targets.errors import BadImage
 from stager.targets.oci import export as oci
 from stager.targets.oci.errors import WrongArchitecture
 

@@ -16,7 +16,7 @@ from small_droplets import small_droplet
 
 from stager.droplet.reader import open_droplet
 from stager.errors import UsageError
-from stager.targets.errors import BadImage
+from stager.stacks.errors import BadImage
 from stager.targets.oci import export
 from stager.targets.oci.base import BaseOptions
 from stager.targets.oci.errors import WrongArchitecture, WrongBase

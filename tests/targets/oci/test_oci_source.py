@@ -16,8 +16,8 @@ import pytest
 from image_files import base_layout, digest, glibc, layer, tar_of
 
 from stager.errors import StagerError, Unreadable
+from stager.stacks.errors import BadImage
 from stager.store.errors import DigestMismatch
-from stager.targets.errors import BadImage
 from stager.targets.oci.image import Blob
 from stager.targets.oci.inflating import plain
 from stager.targets.oci.layout import docker_archive

@@ -19,20 +19,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ...digest import Digest
-from ...errors import CannotWrite
-from ...files import regular, writing
-from ...formats.errors import BadArchive
-from ...formats.gunzip import gunzipped
-from ...stacks import tree
-from ...stacks.build_context import temporary
-from ...store import disk
-from ...store.errors import StoreCorrupt
-from ...targets.errors import BadImage
+from ..digest import Digest
+from ..errors import CannotWrite
+from ..files import regular, writing
+from ..formats.errors import BadArchive
+from ..formats.gunzip import gunzipped
+from ..stacks import tree
+from ..stacks.build_context import temporary
+from ..stacks.errors import BadImage
+from ..store import disk
+from ..store.errors import StoreCorrupt
 
 if TYPE_CHECKING:
-    from ...stacks.tree import Tree
-    from ...store import Store
+    from ..stacks.tree import Tree
+    from ..store import Store
 
 MOUNT_POINTS = ("etc/hosts", "etc/resolv.conf")
 """Files that are made empty where a root has none: a run puts its own in their place, which a read-only root cannot grow."""

@@ -15,11 +15,11 @@ import pytest
 
 from stager.digest import Digest, sha256
 from stager.formats.errors import BadArchive
-from stager.local.isolation import roots
-from stager.local.isolation.roots import RootFolder
+from stager.sandbox import roots
+from stager.sandbox.roots import RootFolder
+from stager.stacks.errors import BadImage
 from stager.store import Store
 from stager.store.errors import StoreCorrupt
-from stager.targets.errors import BadImage
 
 Row = tuple[str, bytes, str | bytes, int]
 SHELL: Row = ("bin/sh", tarfile.REGTYPE, b"#!\n", 0o755)

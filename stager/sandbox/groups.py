@@ -1,0 +1,151 @@
+"""Limits of memory and processes for everything that is started: control groups of its own (cgroups(7), versions 2 and 1)."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+_WAIT = 5.0
+"""Seconds in which a group's last processes are gone after a run, or it stays behind."""
+_FILES = {
+    ("memory", 1): ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes"),
+    ("memory", 2): ("memory.max", "memory.swap.max"),
+    ("pids", 1): ("pids.max",),
+    ("pids", 2): ("pids.max",),
+}
+"""For each controller, in each version, the file of its limit; then that of swap, which is only where swap is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class ControlGroups:
+    """The groups of something that runs: a process that writes its id into each of `members` is in them with all it starts.
+
+    `limits` are the controllers that keep what was asked (`memory`, `pids`), `tried` says why another could not be had.
+    """
+
+    paths: tuple[str, ...] = ()
+    limits: frozenset[str] = frozenset()
+    tried: tuple[str, ...] = ()
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The files that take process ids."""
+        return tuple(f"{path}/cgroup.procs" for path in self.paths)
+
+    @property
+    def killed(self) -> int:
+        """How many of the processes the kernel has ended for want of memory."""
+        return self._count("oom_kill", "memory.events", "memory.oom_control")
+
+    @property
+    def refused(self) -> int:
+        """How often no process or thread could be started, since there were as many as may be."""
+        return self._count("max", "pids.events")
+
+    def _count(self, name: str, *files: str) -> int:
+        for path in (f"{path}/{file}" for path in self.paths for file in files):
+            with suppress(OSError), open(path, encoding="ascii") as file:
+                return int(dict(line.split()[:2] for line in file).get(name, 0))
+        return 0
+
+
+@contextmanager
+def limited(memory: int = 0, processes: int = 0) -> Iterator[ControlGroups]:
+    """Groups whose processes may use `memory` bytes together, and no swap, and be `processes`; 0 is no limit.
+
+    What this user may not limit is left out of the result's `limits`; nobody is stopped by that here.
+    """
+    wanted = {name: count for name, count in (("memory", memory), ("pids", processes)) if count}
+    made: list[str] = []
+    limits: set[str] = set()
+    tried: list[str] = []
+    try:
+        for parent, version, controllers in _places():
+            mine = {(name, version): wanted[name] for name in controllers & wanted.keys() - limits}
+            if not mine:
+                continue
+            _tidy(parent)
+            try:
+                made.append(_make(parent, mine))
+            except OSError as error:
+                tried.append(f"{parent}: {error.strerror}")
+            else:
+                limits |= {name for name, _ in mine}
+        yield ControlGroups(tuple(made), frozenset(limits), tuple(tried))
+    finally:
+        for path in made:
+            _remove(path)
+
+
+def _make(parent: str, limits: Mapping[tuple[str, int], int]) -> str:
+    path = f"{parent}/stager-{os.getpid()}-{os.urandom(4).hex()}"
+    os.mkdir(path)
+    try:
+        for key, count in limits.items():
+            _limit(path, _FILES[key], count)
+    except OSError:
+        os.rmdir(path)
+        raise
+    return path
+
+
+def _tidy(parent: str) -> None:
+    """Remove the groups of runs that were killed: those that are empty, and whose maker is gone."""
+    with suppress(OSError):
+        for name in os.listdir(parent):
+            head, _, rest = name.partition("-")
+            maker = rest.partition("-")[0]
+            if head == "stager" and maker.isdigit() and not os.path.exists(f"/proc/{maker}"):
+                with suppress(OSError):
+                    os.rmdir(f"{parent}/{name}")
+
+
+def _limit(path: str, limits: tuple[str, ...], count: int) -> None:
+    for place, name in enumerate(limits):
+        value = 0 if name == "memory.swap.max" else count
+        try:
+            with open(f"{path}/{name}", "w", encoding="ascii") as file:
+                file.write(str(value))
+        except FileNotFoundError:
+            if place == 0:  # the limit itself; that of swap is there only where swap is counted
+                raise
+
+
+def _places() -> Iterator[tuple[str, int, frozenset[str]]]:
+    """The groups that this process is in, as folders, each with its version and controllers; version 1 before 2."""
+    mounts = list(_mounts())
+    with suppress(OSError), open("/proc/self/cgroup", encoding="utf-8") as file:
+        for line in file:
+            _, named, path = line.rstrip("\n").split(":", 2)
+            controllers = frozenset(named.split(","))
+            version, offered = (1, controllers) if named else (2, frozenset({"memory", "pids"}))
+            for place, kind, options in mounts:
+                if kind == ("cgroup" if named else "cgroup2") and (not named or controllers & options):
+                    yield place + path.rstrip("/"), version, offered
+                    break
+
+
+def _mounts() -> Iterator[tuple[str, str, frozenset[str]]]:
+    with suppress(OSError), open("/proc/self/mounts", encoding="utf-8") as file:
+        for line in file:
+            _, place, kind, options, *_ = line.split(" ")
+            if kind in ("cgroup", "cgroup2"):
+                yield place, kind, frozenset(options.split(","))
+
+
+def _remove(path: str) -> None:
+    deadline = time.monotonic() + _WAIT
+    while True:
+        try:
+            os.rmdir(path)
+        except FileNotFoundError:
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.02)
+        else:
+            return
