@@ -32,6 +32,7 @@ RANKS = [
     "stacks",
     "droplet",
     "sandbox",
+    "builds",
     "resolving",
     "settings staging entry locking",
     "targets",

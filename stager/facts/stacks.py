@@ -89,6 +89,20 @@ def load(name: str, architecture: str = "amd64") -> Stack:
     return read(name).stack(architecture)
 
 
+def for_builds(name: str) -> str:
+    """The stack in whose root builds for the stack `name` run: itself, where stager makes its root.
+
+    Else the one of stager's making with the newest glibc that `name` has as well; where it has none of them, the one with the
+    oldest. What such a build compiles may still ask for more than `name` has: its ABI is checked. Raises UsageError.
+    """
+    asked = read(name)
+    if asked.built:
+        return name
+    made = sorted((one.glibc, one.name) for one in map(read, names()) if one.built)
+    fitting = [row for row in made if row[0] <= asked.glibc]
+    return (fitting[-1] if fitting else made[0])[1]
+
+
 def read(name: str) -> StackFacts:
     """The box `name`. Raises UsageError when there is none, InvalidDefinition when its `box.yml` is wrong."""
     known = names()

@@ -63,6 +63,20 @@ def pin(
     )
 
 
+def pin_root(
+    definition: Definition, web: IndexPages, mirrors: DebianMirrors, architecture: str, now: int | None = None
+) -> tuple[tuple[DebPin, ...], str, tuple[str, ...]]:
+    """The packages of a definition's root alone for one architecture, its index's date, and remarks. Raises as `pin`."""
+    dates: dict[str, str] = {}
+    index = _index(definition, web, mirrors, architecture, now, dates)
+    found = _complete(definition, index, (definition.root,), architecture, _essential(index))
+    return _pins(found), max(dates.values()), index.notes
+
+
+def _essential(index: Index) -> list[str]:
+    return [stanza.name for stanza in index.values() if stanza.field("Essential") == "yes"]
+
+
 def _index(
     definition: Definition,
     web: IndexPages,
@@ -100,7 +114,7 @@ def _date(release: str, suite: str) -> str:
 
 
 def _parts(definition: Definition, index: Index, architecture: str) -> Iterator[tuple[StackPart, tuple[DebPin, ...]]]:
-    essential = [stanza.name for stanza in index.values() if stanza.field("Essential") == "yes"]
+    essential = _essential(index)
     # One walk over the whole index; the walks for each part then only see what that one found.
     small = deb_index.Index(_closure(definition, index, (definition.root, *definition.sets), architecture, essential))
     root = {stanza.name for stanza in _complete(definition, small, (definition.root,), architecture, essential)}
