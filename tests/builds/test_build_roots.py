@@ -120,9 +120,9 @@ class TestReal:
         (tmp_path / "one.cc").write_text(
             "#include <Python.h>\n#include <vector>\nint main() { return std::vector<int>(7).size(); }"
         )
-        asked = "g++ $(pkg-config --cflags python3) -o /tmp/w/one /tmp/w/one.cc && /tmp/w/one"
+        asked = "g++ $(pkg-config --cflags python3) -o /mnt/one /mnt/one.cc && /mnt/one"
         done = subprocess.run(
-            ["bwrap", "--ro-bind", compiler_root.path, "/", "--tmpfs", "/tmp", "--bind", tmp_path, "/tmp/w",
+            ["bwrap", "--ro-bind", compiler_root.path, "/", "--tmpfs", "/tmp", "--bind", tmp_path, "/mnt",
              "--proc", "/proc", "--dev", "/dev", "--unshare-all", "/bin/sh", "-c", asked],
             capture_output=True, check=False,
         )  # fmt: skip
