@@ -25,6 +25,7 @@ from loopback_platforms import Platforms
 from stager.cli.commands import GROUPS, MODULES
 from stager.ecosystems import ecosystems
 from stager.local.health import HealthVerdict
+from stager.planning.detection import build_settings
 from stager.planning.detection.appconfig import HEALTH_KEYS, KEYS, SERVICES
 from stager.targets.cloudfoundry.promote import Promoted
 from stager.targets.cloudfoundry.push import PushedApp
@@ -264,7 +265,7 @@ def test_every_error_says_what_to_do() -> None:
 
 
 def test_every_key_of_stager_yml_is_explained() -> None:
-    keys = {*KEYS, *(f"health.{key}" for key in HEALTH_KEYS)}
+    keys = {*KEYS, *(f"health.{key}" for key in HEALTH_KEYS), *(f"build.{key}" for key in build_settings.KEYS)}
     for one in ecosystems():
         keys |= {one.section, *(f"{one.section}.{key}" for key in one.options)} if one.section else set()
     page = PAGES["reference/stager-yml.md"]
