@@ -14,7 +14,20 @@ from ...digest import Digest
 from ...ecosystems import ECOSYSTEMS
 from ...runtimes import MODULES
 from ...text.typed import Node
-from .vocabulary import CLAIMS, KINDS, Buildpack, Condition, DetectRule, Option, Refusal, Script, Server, StartRule
+from .vocabulary import (
+    CLAIMS,
+    KINDS,
+    Buildpack,
+    BuildRule,
+    BuildTool,
+    Condition,
+    DetectRule,
+    Option,
+    Refusal,
+    Script,
+    Server,
+    StartRule,
+)
 
 PLACEHOLDER = re.compile(r"(?<!\$)\{(\w+)\}")
 """`{name}` in a command or sentence; `${name}` is the shell's."""
@@ -23,10 +36,12 @@ _ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _PATH = re.compile(r"(?!/)(?!.*(?:^|/)\.\.?(?:/|$))[\w./-]+\Z")
 _KEYS = {
     "": "name version ecosystem looks_for groups patterns detect refuse remarks runtimes managers alternatives env files roots"
-    " servers start scripts development settings options",
+    " servers start scripts development settings options builds tools",
     "condition": "file content field missing installed runtime entry set",
     "detect": "file content field missing installed runtime entry set claim why unless replaces",
     "start": "for when serve run why note needs_build",
+    "build": "name when run why outputs leaves inputs packages recipes env development late",
+    "tool": "command when options outputs leaves pages routes start recipes env",
     "refuse": "file content field missing installed runtime entry set why hint",
     "server": "installed run factory",
     "script": "script needs output",
@@ -58,6 +73,8 @@ def build(root: Node, folder: str, inputs: tuple[str, ...], templates: Mapping[s
         roots=_strings(root, "roots"),
         scripts=tuple(_script(node) for node in root.list("scripts")),
         development=tuple(_pattern(node) for node in root.list("development")),
+        builds=tuple(_build(node) for node in root.list("builds")),
+        tools=tuple(_tool(node) for node in root.list("tools")),
         remarks=tuple(_texts(root, "remarks").items()),
         settings=root.str("settings", ""),
         options=tuple(_option(name, node) for name, node in root.table("options").items()),
@@ -245,9 +262,62 @@ def _known(conditions: Sequence[Condition]) -> set[str]:
 
 
 def _placeholders(node: Node, key: str, known: set[str]) -> None:
-    for name in PLACEHOLDER.findall(node.str(key, "")):
+    for name in (name for text in _strings(node, key) for name in PLACEHOLDER.findall(text)):
         if name not in known:
             node.at(key).fail(f"{{{name}}} is not a value that this rule's conditions find")
+
+
+def _build(node: Node) -> BuildRule:
+    _only(node, "build")
+    name = str(node.str("name"))
+    if not _NAME.match(name) or len(name) > 40:
+        node.at("name").fail("a name has at most 40 lower-case letters, digits and '-', and starts with a letter")
+    when = tuple(_step(item) for item in node.list("when"))
+    known = _known([condition for step in when for condition in step])
+    for key in ("run", "why", "outputs", "leaves", "inputs"):
+        _placeholders(node, key, known)
+    return BuildRule(
+        name,
+        when,
+        _strings(node, "run") or node.fail("has no run"),
+        node.str("why"),
+        _strings(node, "outputs"),
+        _strings(node, "leaves"),
+        _strings(node, "inputs"),
+        _strings(node, "packages"),
+        _strings(node, "recipes"),
+        tuple(_texts(node, "env").items()),
+        _yes(node, "development"),
+        _yes(node, "late"),
+    )
+
+
+def _tool(node: Node) -> BuildTool:
+    _only(node, "tool")
+    command = _pattern(node.at("command"))
+    when = tuple(_step(item) for item in node.list("when"))
+    known = _known([condition for step in when for condition in step]) | {"out", *re.compile(command).groupindex}
+    for key in ("outputs", "leaves", "pages", "start"):
+        _placeholders(node, key, known)
+    return BuildTool(
+        command,
+        _strings(node, "outputs"),
+        when,
+        _strings(node, "options"),
+        _strings(node, "leaves"),
+        node.str("pages", ""),
+        _yes(node, "routes"),
+        node.str("start", ""),
+        _strings(node, "recipes"),
+        tuple(_texts(node, "env").items()),
+    )
+
+
+def _yes(node: Node, key: str) -> bool:
+    word = str(node.str(key, "no"))
+    if word not in ("yes", "no"):
+        node.at(key).fail("expected yes or no")
+    return word == "yes"
 
 
 def _script(node: Node) -> Script:

@@ -93,6 +93,54 @@ class Script:
 
 
 @dataclass(frozen=True, slots=True)
+class BuildTool:
+    """A program that builds, by which it is known what a build leaves, and how that is started."""
+
+    command: str
+    """A pattern for one of the simple commands that the build's `run` comes to, from its program on; its groups are values."""
+    outputs: tuple[str, ...]
+    """Files and folders that it writes, with `{values}`."""
+    when: tuple[tuple[Condition, ...], ...] = ()
+    options: tuple[str, ...] = ()
+    """Options of the command whose value is `{out}`, in place of what `when` finds."""
+    leaves: tuple[str, ...] = ()
+    """Files that are surely there after it."""
+    pages: str = ""
+    """The folder of them that is served to browsers as it is."""
+    routes: bool = False
+    """Whether a path of these pages that is no file is the first page's, which routes in the browser."""
+    start: str = ""
+    """The command that serves what was built, for an app that has none of its own."""
+    recipes: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRule:
+    """One way to find out what an app has to have built; of the rules with one name the first that holds is taken."""
+
+    name: str
+    when: tuple[tuple[Condition, ...], ...]
+    run: tuple[str, ...]
+    """Command lines with `{values}`, run one after the other; one of which a value is missing is left out."""
+    why: str
+    outputs: tuple[str, ...] = ()
+    """Files and folders that it writes, beside those of the `tools` that it runs."""
+    leaves: tuple[str, ...] = ()
+    """Files that are surely there after it, so that detection and start commands may rely on them."""
+    inputs: tuple[str, ...] = ()
+    """Patterns of the app's files that it reads; empty for all but its outputs."""
+    packages: tuple[str, ...] = ()
+    """Debian packages that its root has beside the stack's."""
+    recipes: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+    development: bool = False
+    """Whether packages that the app's lock has for development are there, too."""
+    late: bool = False
+    """Whether it reads what the builds of other buildpacks leave."""
+
+
+@dataclass(frozen=True, slots=True)
 class Option:
     """A key that an app may set in the buildpack's settings file."""
 
@@ -136,6 +184,8 @@ class Buildpack:
     scripts: tuple[Script, ...] = ()
     development: tuple[str, ...] = ()
     """Patterns of manifest scripts that start a development server, which no droplet should run."""
+    builds: tuple[BuildRule, ...] = ()
+    tools: tuple[BuildTool, ...] = ()
     remarks: tuple[tuple[str, str], ...] = ()
     """(file pattern, what to tell people when such a file is in the app's top folder)."""
     settings: str = ""

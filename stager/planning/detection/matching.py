@@ -71,7 +71,7 @@ class AppFacts:
     def member(self, path: str, dotted: str) -> Any:
         """The member at a dotted path, None when any step is missing. The last step may itself hold dots."""
         value: Any = self.document(path)
-        steps = dotted.split(".", 1) if dotted.startswith("scripts.") else dotted.split(".")
+        steps = dotted.split(".", 1) if dotted.startswith(_NAMED) else dotted.split(".")
         for step in steps:
             value = value.get(step) if isinstance(value, dict) else None
         return value
@@ -80,6 +80,10 @@ class AppFacts:
         """The line of a member of a JSON or TOML file."""
         find = toml_line if _is_toml(path) else json_line
         return find(self.text(path), dotted)
+
+
+_NAMED = ("scripts.", "dependencies.", "devDependencies.")
+"""Tables whose members' names may hold dots."""
 
 
 def _head(tree: SourceTree, path: str) -> bytes:

@@ -1,0 +1,171 @@
+"""What the builds of an app would leave, found out from its files alone: commands, outputs and how these are started.
+
+Rules are a buildpack's `builds` and `tools`. Nothing is run: a tool writes where its own documentation says, unless an option
+of its command or a setting of its own file, as far as it is written out there, names another place. What is not known is
+not guessed. Detection and start commands then look at the tree with the files in it that are surely there after a build.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ...model import Reason
+from ..buildpacks.vocabulary import Buildpack, BuildRule, BuildTool
+from . import scripts
+from .angular import output_path
+from .matching import LONGEST, AppFacts, fill, search
+
+if TYPE_CHECKING:
+    from ...tree import SourceTree
+
+_BEFORE = (
+    r"\A(?:(?:\w+=\S*|cross-env|dotenv|--|npx|bunx|pnpx|pnpm exec|yarn|node --\S+)\s+)*(?:\./)?(?:node_modules/\.bin/)?"
+)
+"""What may stand before the program of a simple command."""
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """A build that an app could have, before it is known what has to be around it."""
+
+    buildpack: str
+    """The one whose rule it is; empty for a build of the app's own (`stager.yml`)."""
+    name: str
+    command: str
+    reason: Reason
+    outputs: tuple[str, ...] = ()
+    """Without a `/` at the end; empty when nobody knows them."""
+    leaves: tuple[str, ...] = ()
+    """Files that are surely there after it."""
+    inputs: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    recipes: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+    development: bool = False
+    late: bool = False
+    twice: bool = True
+    folder: str = ""
+    pages: str = ""
+    """The folder that is served to browsers as it is; empty for none."""
+    routes: bool = False
+    start: str = ""
+    """A command for what was built, for an app that has none of its own."""
+
+    def missing(self, tree: SourceTree) -> tuple[str, ...]:
+        """The outputs of which the app has nothing."""
+        return tuple(path for path in self.outputs if path not in tree and not tree.glob(f"{path}/**"))
+
+
+def foreseen(tree: SourceTree, known: Iterable[Buildpack], names: frozenset[str] = frozenset()) -> tuple[Foreseen, ...]:
+    """The builds that the rules of these buildpacks find, each name once; `names` are the packages that will be installed.
+
+    A rule that asks for installed packages finds nothing before these are known.
+    """
+    return tuple(one for pack in known if pack.builds for one in _of_buildpack(AppFacts(tree, names), pack))
+
+
+def presumed(tree: SourceTree, builds: Iterable[Foreseen]) -> SourceTree:
+    """The tree with the files that builds leave, empty, where it has none of the same name."""
+    more = {path: b"" for one in builds for path in one.leaves if path not in tree}
+    return tree.with_files(more) if more else tree
+
+
+def _of_buildpack(facts: AppFacts, pack: Buildpack) -> list[Foreseen]:
+    found: dict[str, Foreseen] = {}
+    for rule in pack.builds:
+        if rule.name not in found and (one := _build(facts, pack, rule)):
+            found[rule.name] = one
+    return list(found.values())
+
+
+def _build(facts: AppFacts, pack: Buildpack, rule: BuildRule) -> Foreseen | None:
+    hit = search(facts, rule.when, {})
+    quoted = {name: shlex.quote(value) for name, value in hit.values.items()} if hit else {}
+    command = " && ".join(line for text in rule.run if (line := fill(text, quoted)))
+    if hit is None or not command:
+        return None
+    build = Foreseen(
+        buildpack=pack.name,
+        name=rule.name,
+        command=command,
+        reason=Reason(fill(rule.why, hit.values) or rule.why, hit.file, hit.line),
+        outputs=_paths(rule.outputs, hit.values),
+        leaves=_paths(rule.leaves, hit.values),
+        inputs=tuple(text for pattern in rule.inputs if (text := fill(pattern, hit.values))),
+        packages=rule.packages,
+        recipes=rule.recipes,
+        env=rule.env,
+        development=rule.development,
+        late=rule.late,
+    )
+    for step in scripts.steps(facts, command):
+        build = _with_tool(facts, build, pack.tools, step.text[:LONGEST])
+    return build
+
+
+def _paths(texts: Iterable[str], values: Mapping[str, str]) -> tuple[str, ...]:
+    """Those paths whose values are all known, and that stay inside the app."""
+    filled = (posixpath.normpath(path) for text in texts if (path := fill(text, values)))
+    return tuple(path for path in filled if _inside(path))
+
+
+def _inside(path: str) -> bool:
+    return path not in ("", ".") and not path.startswith(("/", "..")) and not re.search(r"[$*\\:]", path)
+
+
+# --- tools -----------------------------------------------------------------------------------------------------
+
+
+def _with_tool(facts: AppFacts, build: Foreseen, tools: Sequence[BuildTool], line: str) -> Foreseen:
+    """The build with what the first tool that fits this simple command adds to it."""
+    for tool in tools:
+        match = re.search(rf"{_BEFORE}(?:{tool.command})(?=\s|\Z)", line)
+        values = _values(facts, tool, line, match) if match else None
+        if values is None:
+            continue
+        outputs = _paths(tool.outputs, values)
+        pages = next(iter(_paths((tool.pages,), values)), "") if tool.pages else ""
+        return replace(
+            build,
+            outputs=tuple(dict.fromkeys((*build.outputs, *outputs))),
+            leaves=tuple(dict.fromkeys((*build.leaves, *_paths(tool.leaves, values)))),
+            recipes=tuple(dict.fromkeys((*build.recipes, *tool.recipes))),
+            env=tuple(sorted({**dict(build.env), **dict(tool.env)}.items())),
+            pages=pages or build.pages,
+            routes=tool.routes if pages else build.routes,
+            start=(fill(tool.start, values) or "") if tool.start else build.start,
+        )
+    return build
+
+
+def _values(facts: AppFacts, tool: BuildTool, line: str, match: re.Match[str]) -> dict[str, str] | None:
+    """The values of a tool that fits a command line; None when its conditions do not hold."""
+    named = {name: value for name, value in match.groupdict().items() if value is not None}
+    given = {"out": path} if (path := output_path(facts)) else {}
+    hit = search(facts, tool.when, {**given, **named})
+    if hit is None:
+        return None
+    told = _told(line, tool.options)
+    here = {"out": told, "folder": "."} if told and _inside(posixpath.normpath(told)) else {}
+    values = {**hit.values, **named, **here}
+    return {**values, "folder": values.get("folder") or "."}
+
+
+def _told(line: str, options: Sequence[str]) -> str:
+    """The value of one of these options, or of such a variable before the command; a program's folder for a program."""
+    try:
+        words = shlex.split(line)
+    except ValueError:
+        return ""
+    for index, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        if name in options:
+            named = value if equals else (words[index + 1] if index + 1 < len(words) else "")
+            ended = posixpath.splitext(named)[1] in (".js", ".cjs", ".mjs")
+            return posixpath.dirname(named) if ended else named
+    return ""

@@ -1,0 +1,142 @@
+"""What the builds of an app would leave: by tool, option and setting, and never guessed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from test_build_hints import APPLICATION, FOLDERS, app
+
+from stager.planning.buildpacks import load_all
+from stager.planning.detection.foreseen import Foreseen, foreseen, presumed
+from stager.tree import SourceTree
+
+KNOWN = load_all()
+
+
+def one(files: dict[str, str]) -> Foreseen:
+    (found,) = foreseen(SourceTree.of(dict(files)), KNOWN)
+    return found
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_the_folder_is_the_tool_s(name: str) -> None:
+    files, folder = FOLDERS[name]
+    assert one(files).outputs == (folder.rstrip("/"),)
+
+
+VITE = {"index.html": "", "src/main.js": ""}
+TOOLS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
+    "vite has pages that route": (
+        app("vite build", VITE),
+        {"outputs": ("dist",), "leaves": ("dist/index.html",), "pages": "dist", "routes": True, "start": ""},
+    ),
+    "vite with a root": (
+        app("vite build", {"client/index.html": "", "vite.config.js": "root: 'client', outDir: '../public'"}),
+        {"outputs": ("public",), "leaves": ("public/index.html",), "pages": "public"},
+    ),
+    "vite that resolves its folder": (
+        app("vite build", {"vite.config.ts": 'outDir: path.resolve(import.meta.dirname, "dist/public")'}),
+        {"outputs": ("dist/public",), "pages": ""},
+    ),
+    "vite for a server": (
+        app("vite build && vite build --ssr src/entry.js --outDir dist/server", VITE),
+        {"outputs": ("dist", "dist/server"), "pages": "dist"},
+    ),
+    "a site generator's pages do not route": (
+        app("astro check && astro build"),
+        {"outputs": ("dist",), "pages": "dist", "routes": False},
+    ),
+    "astro for Node.js": (
+        app("astro build", dependencies={"@astrojs/node": "9"}),
+        {"leaves": ("dist/server/entry.mjs",), "pages": "", "start": "HOST=0.0.0.0 node dist/server/entry.mjs"},
+    ),
+    "sveltekit's pages that route": (
+        app("vite build", {"svelte.config.js": "fallback: 'index.html'"}, devDependencies={"@sveltejs/adapter-static": "3"}),
+        {"pages": "build", "routes": True, "recipes": ("frozen-clock/1",)},
+    ),
+    "react-router without a server": (
+        app("react-router build", {"react-router.config.ts": "export default { ssr: false }"}),
+        {"outputs": ("build",), "pages": "build/client", "routes": True},
+    ),
+    "webpack whose server falls back": (
+        app("webpack", {"src/index.html": "", "webpack.config.js": "devServer: { historyApiFallback: true }"}),
+        {"outputs": ("dist",), "pages": "dist", "routes": True},
+    ),
+    "a compiler's folder is relative to its file": (
+        app("tsc -p server", {"server/tsconfig.json": '{"compilerOptions": {\n  "outDir": "../lib"}}'}),
+        {"outputs": ("lib",), "leaves": ()},
+    ),
+    "a compiler's line that is a remark": (
+        app("tsc", {"tsconfig.json": '{"compilerOptions": {\n  // "outDir": "./dist",\n"strict": true}}'}),
+        {"outputs": ()},
+    ),
+    "a compiler's option": (app("tsc --outDir out"), {"outputs": ("out",)}),
+    "a compiler that only checks": (
+        app("tsc --noEmit", {"tsconfig.json": '{"compilerOptions": {"outDir": "lib"}}'}),
+        {"outputs": ()},
+    ),
+    "a bundler's file": (app("esbuild src/a.js --bundle --outfile=public/js/a.js"), {"outputs": ("public/js",)}),
+    "a folder that only a shell knows": (app("esbuild --outdir=$OUT/x a.js"), {"outputs": ()}),
+    "a folder outside the app": (app("tsup --out-dir ../x"), {"outputs": ("dist",)}),
+    "two tools": (
+        app("vite build && tsc", {**VITE, "tsconfig.json": '{"compilerOptions": {"outDir": "./lib"}}'}),
+        {"outputs": ("dist", "lib"), "pages": "dist"},
+    ),
+    "nobody's tool": (app("make all"), {"outputs": (), "command": "npm run build"}),
+    "angular": (
+        app("ng build", {"angular.json": json.dumps(APPLICATION)}),
+        {"outputs": ("out/web/browser",), "pages": "out/web/browser", "routes": True},
+    ),
+    "bun": (app("vite build", {**VITE, "bun.lock": "{}"}), {"command": "bun run build"}),
+    "heroku's script in place of build": (
+        app("", scripts={"build": "vite build", "heroku-postbuild": "webpack --output-path web"}),
+        {"command": "npm run heroku-postbuild", "outputs": ("web",)},
+    ),
+    "heroku's script that installs": (
+        app("", scripts={"build": "next build", "heroku-postbuild": "cd client && npm install && npm run build"}),
+        {"command": "npm run build", "outputs": (".next",)},
+    ),
+    "google's script": (app("", scripts={"gcp-build": "tsc --outDir o"}), {"command": "npm run gcp-build"}),
+    "code that an installation makes": (
+        app("", scripts={"build": "next build", "postinstall": "prisma generate"}),
+        {"command": "npm run postinstall && npm run build", "outputs": (".next",)},
+    ),
+    "a client beside the packages": (
+        app("", {"prisma/schema.prisma": "a"}, scripts={"build": "tsc", "postinstall": "prisma generate"}),
+        {"outputs": ("node_modules/.prisma",)},
+    ),
+    "a build after the installation": (
+        app("", scripts={"postinstall": "npm run compile", "compile": "tsc --outDir x"}),
+        {"command": "npm run postinstall", "outputs": ("x",)},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_what_is_left(name: str) -> None:
+    files, expected = TOOLS[name]
+    found = one(files)
+    assert {key: getattr(found, key) for key in expected} == expected
+
+
+def test_an_app_without_a_script_has_no_build() -> None:
+    assert foreseen(SourceTree.of({"package.json": '{"scripts": {"start": "node a.js"}}'}), KNOWN) == ()
+
+
+def test_a_build_says_where_it_stands_and_what_it_is_given() -> None:
+    found = one(app("next build"))
+    assert (found.buildpack, found.name, found.development) == ("nodejs", "build", True)
+    assert (found.reason.text, found.reason.file) == ("package.json's build script: next build", "package.json")
+    assert dict(found.env)["NEXT_TELEMETRY_DISABLED"] == "1"
+
+
+def test_what_is_missing_and_what_is_presumed() -> None:
+    files = app("vite build && tsc --outDir lib", {**VITE, "lib/a.js": "1"})
+    tree = SourceTree.of(dict(files))
+    found = one(files)
+    assert found.missing(tree) == ("dist",)
+    assert presumed(tree, [found]).read_bytes("dist/index.html") == b""
+    built = SourceTree.of({**files, "dist/index.html": "there"})
+    assert presumed(built, [found]) is built
