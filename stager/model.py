@@ -152,6 +152,8 @@ class Locked:
     """(path, text) small generated files that depend on the lock alone, e.g. an import-path file."""
     names: frozenset[str] = frozenset()
     """Normalised names of all packages that will be installed; used to choose start commands."""
+    builds: tuple[Build, ...] = ()
+    """What has to be built of it, each in the stack's own root and without build requirements until it is pinned."""
     notes: tuple[str, ...] = ()
     hints: tuple[tuple[str, str], ...] = ()
     """(digest, URL) where the lock says a file can be had; without credentials, never saved in a plan."""

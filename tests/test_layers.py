@@ -92,9 +92,12 @@ which files are too young to be remembered (`tree`, `restage`); it never reaches
 
 @cache
 def modules() -> list[str]:
-    """Every module as a dotted path below the package: `model`, `ecosystems.npm.layout`, `__init__`."""
+    """Every module as a dotted path below the package: `model`, `ecosystems.npm.layout`, `__init__`.
+
+    But for the programs in folders `inside`, which stager never imports: they run in a sandbox, by a droplet's interpreter.
+    """
     paths = (path.relative_to(PACKAGE).with_suffix("") for path in PACKAGE.rglob("*.py"))
-    names = (".".join(path.parts) for path in paths if path.parts[0] != "_data")
+    names = (".".join(path.parts) for path in paths if path.parts[0] != "_data" and "inside" not in path.parts)
     return sorted(name.removesuffix(".__init__") for name in names)
 
 

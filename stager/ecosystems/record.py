@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from ..formats.archive import HeldArchive
     from ..formats.tar import Unpacked
-    from ..model import Artifact, Locked, Plan, Reason, Stack
+    from ..model import Artifact, Build, Locked, Plan, Reason, Stack
     from ..net.indexes import Indexes
     from ..tree import SourceTree
     from .errors import LockFailed
@@ -157,6 +157,52 @@ class Listing:
     """Where its packages usually are."""
 
 
+@dataclass(frozen=True, slots=True)
+class BuildRecipe:
+    """How an artifact is built (`Build.command`): a program of stager's own, run in the build's own droplet.
+
+    In its lines `{programs}` is the folder that holds `programs`, `{artifact}` the file that is built and `{out}` an empty
+    folder that takes what comes out.
+    """
+
+    takes: str
+    """The layout of the artifact that is built."""
+    gives: str
+    """The layout of what takes its place: the one file that `line` leaves in `{out}`."""
+    programs: Callable[[], Mapping[str, bytes]]
+    """Files by name, laid beside one another."""
+    line: str
+    """A shell line."""
+    ask: str = ""
+    """A shell line that leaves a JSON file `{out}/answer.json` with what only the artifact's own code can say before it is
+    built; empty where nothing need be asked."""
+    env: tuple[tuple[str, str], ...] = ()
+    """Variables for both."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRequest:
+    """What completing a build may look at and use, once, when an app is locked."""
+
+    plan: Plan
+    build: Build
+    artifact: Artifact
+    """What is built."""
+    file: str
+    """Where that is on this machine; its digest has been checked."""
+    tree: SourceTree
+    indexes: Indexes
+    """With those that the app itself names."""
+    environ: Mapping[str, str]
+    """The caller's environment, of which constraints may be taken."""
+    previous: Build | None
+    """What the lock so far pins for this package, if it builds it."""
+    workplace: Callable[[], AbstractContextManager[Workplace]]
+    """A place for one run of a resolver."""
+    ask: Callable[[Build], Any]
+    """What the recipe's `ask` leaves, run in the sandbox for the build as it stands. Raises BuildFailed, NoSandbox."""
+
+
 def _nothing(*_: object) -> Any:
     return ()
 
@@ -234,6 +280,14 @@ class Ecosystem:
     advice: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Lock → words for advice when its resolver failed: the `manifest` to correct, the `command` that makes the lock without
     stager, the `settings` that hold a login, the `cafile` setting, and `listed`, a command that shows a package's versions."""
+
+    recipes: Mapping[str, BuildRecipe] = field(default_factory=dict)
+    """The command of a build of an artifact → what it does. One never changes its output."""
+    wants: Callable[[BuildRequest], tuple[str, tuple[str, ...]]] = lambda _: ("stack", ())
+    """The name of the root that a build runs in, and the packages that it wants there beyond the stack's. Raises NeedsBuild
+    for what cannot be built."""
+    pin_build: Callable[[BuildRequest], Build] = lambda request: request.build
+    """The build, its root known, with the packages that it needs besides. Raises NeedsBuild, LockFailed, FetchError."""
 
     layouts: Mapping[str, Unpack] = field(default_factory=dict)
     """Layout of an artifact → its recipe; a recipe never changes its output."""

@@ -21,7 +21,9 @@ from ..files.writing import never
 from ..formats.codec import CODEC
 from ..model import (
     Artifact,
+    Build,
     BuildpackPin,
+    BuildRoot,
     Detection,
     Detections,
     EnvVar,
@@ -88,6 +90,7 @@ class _Parts:
     names: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
     hints: list[tuple[str, str]] = field(default_factory=list)
+    builds: list[Build] = field(default_factory=list)
 
     def add_runtime(self, chosen: ChosenRuntime) -> None:
         self.runtimes.append(chosen.runtime)
@@ -103,6 +106,7 @@ class _Parts:
         self.names |= locked.names
         self.notes += locked.notes
         self.hints += locked.hints
+        self.builds += locked.builds
 
 
 def plan(
@@ -144,6 +148,8 @@ def plan(
         processes=chosen.processes,
         env=_environment(used, config),
         facts=_facts(tree, used, parts),
+        builds=tuple(parts.builds),
+        roots=_roots(parts.builds, target),
         notes=tuple(dict.fromkeys((*found.notes, *remarks(parts.runtimes), *parts.notes, *chosen.notes))),
         hints=tuple(parts.hints),
     )
@@ -196,6 +202,12 @@ def _sorted(artifacts: Iterable[Artifact]) -> tuple[Artifact, ...]:
         paths = {*one.paths, *(joined[key].paths if key in joined else ())}
         joined[key] = replace(one, paths=tuple(sorted(paths, key=str.encode)))
     return tuple(joined[key] for key in sorted(joined, key=lambda key: tuple(part.encode() for part in key)))
+
+
+def _roots(builds: Iterable[Build], target: Stack) -> tuple[BuildRoot, ...]:
+    """The roots that builds run in, as far as planning knows: what is in them is pinned afterwards."""
+    stack = stacks.for_builds(target.name) if builds else ""
+    return tuple(BuildRoot(name, stack, "") for name in sorted({build.root for build in builds}))
 
 
 def _environment(used: Iterable[Buildpack], config: appconfig.AppConfig) -> tuple[EnvVar, ...]:

@@ -102,7 +102,6 @@ def test_what_must_be_built_is_collected() -> None:
     with pytest.raises(NeedsBuild) as caught:
         read(lock)
     assert caught.value.data["needs"] == {
-        "s==1": "only an sdist",
         "v==1": "a git repository",
         "w==1.0": "no wheel for cp311 manylinux_2_36 x86_64, only for Windows",
     }

@@ -88,7 +88,9 @@ def test_direct_urls() -> None:
     ]
     with pytest.raises(NeedsBuild) as caught:
         read(f"g @ git+https://git.example/g@abc\ns @ https://files.example/s-1.0.tar.gz --hash={A}\n")
-    assert caught.value.data["needs"] == {"g": "a version control repository", "s": "only an sdist"}
+    assert caught.value.data["needs"] == {"g": "a version control repository"}
+    (built,) = read(f"s @ https://files.example/s-1.0.tar.gz --hash={A}\n").artifacts
+    assert (built.layout, built.url) == ("sdist/1", "https://files.example/s-1.0.tar.gz")
 
 
 def test_indexes_named_in_the_file() -> None:

@@ -7,10 +7,11 @@ import pytest
 from stager.ecosystems.pypi import IndexFile, Target
 from stager.ecosystems.pypi.lookup import Keep
 from stager.ecosystems.pypi.pins import DistributionFile, Pin, Reading
-from stager.ecosystems.pypi.selection import select
+from stager.ecosystems.pypi.selection import Selection, select
 from stager.ecosystems.pypi.unbuilt import SIBLINGS, why
-from stager.errors import NeedsBuild
+from stager.errors import BadLock, NeedsBuild
 from stager.facts import stacks
+from stager.model import Build, Reason
 from stager.net.errors import Unreachable
 
 TARGET = Target(stacks.load("debian-12", "amd64"), (3, 11), "3.11.2")
@@ -52,8 +53,11 @@ class Index:
         ]
 
 
+FOREIGN = "{}-{}-cp311-cp311-win_amd64.whl"
+
+
 def hint(name: str, *files: str, index: Index | None = None, version: str = "1.0") -> str:
-    pin = Pin(name, version, tuple(DistributionFile(file, HASH) for file in files or (f"{name}-{version}.tar.gz",)))
+    pin = Pin(name, version, tuple(DistributionFile(file, HASH) for file in files or (FOREIGN.format(name, version),)))
     with pytest.raises(NeedsBuild) as caught:
         select(Reading((pin,)), TARGET, "poetry.lock", lookup=index)
     return caught.value.hint
@@ -101,3 +105,56 @@ def test_another_python_is_named_when_there_is_a_wheel_for_it() -> None:
     assert (
         hint("p", *files) == "Ask for Python 3.12, by that line in a file .python-version, or for another version of p."
     )
+
+
+def built(name: str, *files: str, index: Index | None = None) -> Selection:
+    pin = Pin(name, "1.0", tuple(DistributionFile(file, HASH) for file in files), line=7)
+    return select(Reading((pin,)), TARGET, "poetry.lock", lookup=index)
+
+
+def test_where_no_wheel_fits_the_sdist_is_built() -> None:
+    found = built("a-b", "a_b-1.0-cp312-cp312-win_amd64.whl", "a-b-1.0.zip", "a-b-1.0.tar.bz2", "a_b-1.0.tar.gz")
+    assert [(one.purl, one.filename, one.layout, one.paths) for one in found.artifacts] == [
+        ("pkg:pypi/a-b@1.0", "a_b-1.0.tar.gz", "sdist/1", (".stager/pypi",))
+    ]
+    why = "no wheel for cp311 manylinux_2_36 x86_64, only for Windows"
+    reason, purl = Reason(why, "poetry.lock", 7), "pkg:pypi/a-b@1.0"
+    assert found.builds == (Build("a-b", "artifact", "stack", "stager:pep517/1", reason, of=purl, on="runtimes"),)
+    assert found.notes == ()
+
+
+def test_a_wheel_that_fits_wins_over_the_sdist() -> None:
+    found = built("p", "p-1.0.tar.gz", "p-1.0-py3-none-any.whl")
+    assert ([one.layout for one in found.artifacts], found.builds) == (["wheel/1"], ())
+
+
+def test_a_source_archive_without_hash_builds_nothing() -> None:
+    files = (DistributionFile("p-1.0.tar.gz", ""), DistributionFile(FOREIGN.format("p", "1.0"), HASH))
+    with pytest.raises(NeedsBuild):
+        select(Reading((Pin("p", "1.0", files),)), TARGET, "uv.lock")
+
+
+@pytest.mark.parametrize("file", ["q-1.0.tar.gz", "p-2.0.tar.gz", "p-.tar.gz", "p.tar.gz", "p-1.0-src.zip"])
+def test_a_source_archive_of_another_package_is_refused(file: str) -> None:
+    with pytest.raises(BadLock) as caught:
+        built("p", file)
+    assert caught.value.where == "poetry.lock:7"
+
+
+BETTER = {
+    "p-2.0-py3-none-any.whl": ("p==1.0 is built from its sources; p 2.0 has a fitting wheel",),
+    "p-1.0-py3-none-any.whl": (
+        "p==1.0 is built: it has a fitting wheel that is not in poetry.lock; make the lock again to have it",
+    ),
+    "p-2.0-cp312-cp312-win_amd64.whl": (),
+}
+
+
+@pytest.mark.parametrize("page", BETTER)
+def test_where_there_is_a_wheel_all_the_same_it_is_named(page: str) -> None:
+    assert built("p", "p-1.0.tar.gz", index=Index(p=page)).notes == BETTER[page]
+
+
+def test_a_package_with_wheels_that_takes_its_place_is_named() -> None:
+    told = "mysqlclient==1.0 is built from its sources; pymysql takes its place and has wheels"
+    assert built("mysqlclient", "mysqlclient-1.0.tar.gz").notes == (told,)

@@ -200,11 +200,10 @@ def test_all_packages_that_must_be_built_are_named_at_once() -> None:
         read(lock)
     assert caught.value.message == (
         "must be built first: g==1.0 (a git repository), m==1.0 (no wheel for cp311 manylinux_2_36 x86_64, "
-        "only for macOS), s==1.0 (only an sdist)"
+        "only for macOS)"
     )
     own = "on an index of your own ('pip wheel --no-deps' makes one)"
     assert caught.value.hint == (
-        f"Ask for a version of s that has a fitting wheel. For one that has none, publish a wheel {own}, or do without it. "
         f"Ask for a version of m that has a fitting wheel. For one that has none, publish a wheel {own}, or do without it. "
         f"In the place of g==1.0, depend on a published version that has a wheel, or publish one {own}."
     )

@@ -78,7 +78,6 @@ requires-dist = [{{ name = "{name}" }}]
 name = "{name}"
 version = "1.0"
 source = {{ registry = "https://index.example/simple" }}
-sdist = {{ url = "https://files.example/{name}-1.0.tar.gz", hash = "{hash}" }}
 wheels = [{wheels}]
 """
 
@@ -216,13 +215,6 @@ CASES: dict[str, tuple[Files, str, str, str, Files | None]] = {
                 {"r": "file:r-1.0.0.tgz"}, {"node_modules/r": {"version": "1.0.0", "resolved": "file:r-1.0.0.tgz"}}
             ),
         },
-    ),
-    "a package with a sibling that has wheels": (
-        uv("psycopg2"),
-        "must be built first: psycopg2==1.0 (only an sdist)",
-        "In the place of psycopg2, which is built where it is installed, depend on psycopg2-binary.",
-        "",
-        uv("psycopg2-binary", "psycopg2_binary-1.0-cp311-cp311-manylinux_2_17_x86_64.whl"),
     ),
     "wheels for other Pythons": (
         uv("oldie", "oldie-1.0-cp313-cp313-manylinux_2_17_x86_64.whl"),

@@ -11,13 +11,23 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from stager.ecosystems.record import Ecosystem, Laid, Listing, LockRequest, MakeRequest, WantedArtifact, Workplace
+from stager.ecosystems.record import (
+    BuildRequest,
+    Ecosystem,
+    Laid,
+    Listing,
+    LockRequest,
+    MakeRequest,
+    WantedArtifact,
+    Workplace,
+)
 from stager.errors import LockMissing, NeedsBuild, UsageError
-from stager.model import Artifact, Locked
+from stager.model import Artifact, Build, Locked
 
+from .building import RECIPES
 from .lookup import DistributionLookup, IndexFile, resolve
-from .pins import LAYOUT, PLACE, Reading, normalise_index
-from .selection import select
+from .pins import LAYOUT, PLACE, SDIST, Reading, normalise_index
+from .selection import Selection, select
 from .target import Target
 
 if TYPE_CHECKING:
@@ -91,10 +101,13 @@ def read_lock(
     left_out = made_for.check(tree, lock, reading, target, groups, extras)
     folders = installed_folders(tree, lock, reading.folders)
     compiled = [(name, why) for name, path in folders if (why := must_build(tree, path))]
-    artifacts, hints = _select(reading, compiled, target, lock, lookup, default_indexes)
+    chosen = _select(reading, compiled, target, lock, lookup, default_indexes)
     names = {pin.name for pin in reading.pins} | {name for name, path in folders if path}
     files = app_files(tree, folders)
-    return Locked(artifacts, files=files, names=frozenset(names), notes=(*reading.notes, *left_out), hints=hints)
+    return Locked(
+        chosen.artifacts, files=files, names=frozenset(names), builds=chosen.builds,
+        notes=(*reading.notes, *left_out, *chosen.notes), hints=chosen.hints,
+    )  # fmt: skip
 
 
 def _select(
@@ -104,7 +117,7 @@ def _select(
     lock: str,
     lookup: DistributionLookup | None,
     default_indexes: frozenset[str],
-) -> tuple[tuple[Artifact, ...], tuple[tuple[str, str], ...]]:
+) -> Selection:
     """`select` with looked-up files; projects of the app that are compiled join what must be built."""
     pins = resolve(reading.pins, lookup, target, lock, default_indexes) if not reading.unpinned else reading.pins
     try:
@@ -258,6 +271,23 @@ def _make_lock(request: MakeRequest, place: Workplace) -> bytes:
     return resolve(request.tree, lock_name(request.tree), lambda: request.version("python"), place, request.environ)
 
 
+def _wants(request: BuildRequest) -> tuple[str, tuple[str, ...]]:
+    from .sdists import wants
+
+    return wants(request)
+
+
+def _pin_build(request: BuildRequest) -> Build:
+    from .sdists import pinned
+
+    return pinned(request)
+
+
+def _unbuilt(_: str | HeldArchive, artifact: Artifact, __: str) -> Unpacked:
+    """An sdist is never laid: what is built of it takes its place."""
+    raise NeedsBuild([(artifact.name, "an sdist, which no build of the lock turns into a wheel")], "Run 'stager lock'.")
+
+
 def _notes(plan: Plan, laid: Sequence[Laid], paths: Collection[str]) -> list[str]:
     found = [
         (one.artifact.name, former) for one in laid if isinstance(former := one.meta.get("former"), dict) and former
@@ -340,7 +370,10 @@ ECOSYSTEM = Ecosystem(
     lock_name=_lock_name,
     make_lock=_make_lock,
     advice=_ADVICE,
-    layouts={LAYOUT: unpack},
+    recipes=RECIPES,
+    wants=_wants,
+    pin_build=_pin_build,
+    layouts={LAYOUT: unpack, SDIST: _unbuilt},
     listing=Listing(_is_list, _claims, _unplanned, PLACE),
     notes=_notes,
     makes=_makes,

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 PLACE = ".stager/pypi"
 """Where wheels unpack to, relative to the app folder."""
 LAYOUT = "wheel/1"
+SDIST = "sdist/1"
+"""The layout of a source archive: it is built first, and has a wheel's then."""
 
 _NAME = re.compile(r"[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]")
 _STRONG = ("sha256", "sha512", "sha384")

@@ -52,7 +52,7 @@ _UV = (
 """Settings that say what to resolve; indexes are looked at one by one, and everything else is left out."""
 _UV_KEPT = ("UV_EXCLUDE_NEWER", "UV_INDEX_STRATEGY", "UV_PRERELEASE", "UV_RESOLUTION", "UV_FORK_STRATEGY")
 """Of the caller's variables those that say how uv resolves."""
-_UV_FIXED = {
+UV_FIXED = {
     "UV_NO_BUILD": "1", "UV_NO_SYSTEM_CONFIG": "1", "UV_KEYRING_PROVIDER": "disabled", "UV_NO_PROGRESS": "1",
     "UV_PYTHON_DOWNLOADS": "never", "UV_PYTHON_PREFERENCE": "only-system",
 }  # fmt: skip
@@ -142,7 +142,7 @@ def resolve(
         command += [*shown.options, "--python-version", _minor(python()), "-o", lock]
     scratch.write({f"{APP}/{path}": text for path, text in shown.files.items()})
     kept = {key: environ[key] for key in _UV_KEPT if environ.get(key)}
-    own = {"UV_CACHE_DIR": f"{scratch.root}/cache", **_UV_FIXED}
+    own = {"UV_CACHE_DIR": f"{scratch.root}/cache", **UV_FIXED}
     uv, interpreter = uv_program(), _interpreter(shown.pythons, python, scratch)
     done = scratch.run(
         lock, [uv, *command, "--no-build", "--python", interpreter], {**kept, **own, **shown.variables}, [uv]
@@ -197,7 +197,7 @@ def projects(tree: SourceTree, indexes: Indexes, python: Callable[[], str]) -> S
         asked = [f">={_minor(python())}"]
         written[""]["project"]["requires-python"] = asked[0]
     return Shown(
-        reader.files(written), (), _variables(indexes, reader.has_default), reader.asked, tuple(map(str, asked))
+        reader.files(written), (), variables(indexes, reader.has_default), reader.asked, tuple(map(str, asked))
     )
 
 
@@ -222,8 +222,8 @@ def requirements(tree: SourceTree, path: str, indexes: Indexes) -> Shown:
     for file in dict.fromkeys([path, *(line.file for line in everything.lines)]):
         options += _file_options(reader, file) if file != "setup.cfg" else ()
     texts = {"requirements.txt": "".join(lines[False]).encode(), "constraints.txt": "".join(lines[True]).encode()}
-    variables = _variables(indexes, "--default-index" in options)
-    return Shown({**reader.files(reader.written()), **texts}, tuple(options), variables, reader.asked)
+    operators = variables(indexes, "--default-index" in options)
+    return Shown({**reader.files(reader.written()), **texts}, tuple(options), operators, reader.asked)
 
 
 def _setup_contents(tree: SourceTree) -> RequirementsFile:
@@ -498,7 +498,7 @@ def _value(value: Any) -> str:
 # --- indexes ---------------------------------------------------------------------------------------------------
 
 
-def _variables(indexes: Indexes, has_default: bool) -> dict[str, str]:
+def variables(indexes: Indexes, has_default: bool) -> dict[str, str]:
     """The operator's indexes as uv's variables, which go before what the app names; its default is the app's if it has one.
 
     Raises BadSettings when no index is configured and none may be taken.

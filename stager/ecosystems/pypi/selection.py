@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 from urllib.parse import quote
 
 from stager.errors import BadLock, Unpinned
-from stager.model import Artifact
+from stager.model import Artifact, Build
 
+from .building import best_sdist, build_of
 from .pins import (
     LAYOUT,
     PLACE,
+    SDIST,
     DistributionFile,
     Pin,
     Reading,
@@ -22,11 +25,22 @@ from .pins import (
     without_credentials,
 )
 from .target import Target, tag_ranks
-from .unbuilt import refusal
+from .unbuilt import better, refusal, why
+
+_ENDS = (".tar.gz", ".tgz", ".zip", ".tar.bz2", ".tar.xz")
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .lookup import DistributionLookup
+
+
+class Selection(NamedTuple):
+    """The artifacts for the target, sorted by purl; hints (digest, URL) where they can be had; what is built of them."""
+
+    artifacts: tuple[Artifact, ...]
+    hints: tuple[tuple[str, str], ...]
+    builds: tuple[Build, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def select(
@@ -35,10 +49,10 @@ def select(
     lock: str,
     default_indexes: frozenset[str] = frozenset(),
     lookup: DistributionLookup | None = None,
-) -> tuple[tuple[Artifact, ...], tuple[tuple[str, str], ...]]:
-    """The artifacts for the target, sorted by purl, and hints (digest, URL) where they can be had.
+) -> Selection:
+    """For each package the wheel that fits best; where none fits, the sdist, which is built.
 
-    `lookup` is asked for other versions of a package that has no fitting file, for the error to name one.
+    `lookup` is asked for other versions of a package that has no fitting wheel, so that one can be named.
 
     Raises Unpinned or NeedsBuild naming every package concerned, BadLock for contradictions within the lock.
     """
@@ -48,12 +62,19 @@ def select(
     bare = (str(pin) for pin, file in best if not (pin.files or pin.hashes) or (file and not file.hash))
     if unpinned := sorted({*reading.unpinned, *bare}):
         raise Unpinned(lock, unpinned, _again(lock))
-    none = [pin for pin, file in best if file is None]
+    chosen = [(pin, file or best_sdist(pin.files)) for pin, file in best]
+    none = [pin for pin, file in chosen if file is None]
     if none or reading.needs:
         raise refusal(none, reading.needs, target, lock, lookup)
-    chosen = [_artifact(pin, file, lock, default_indexes) for pin, file in best if file]
-    chosen.sort(key=lambda pair: pair[0].purl.encode())
-    return tuple(a for a, _ in chosen), tuple(sorted((a.digest, url) for a, url in chosen if url))
+    found = [(pin, *_artifact(pin, file, lock, default_indexes)) for pin, file in chosen if file]
+    found.sort(key=lambda one: one[1].purl.encode())
+    built = [(pin, artifact) for pin, artifact, _ in found if artifact.layout == SDIST]
+    return Selection(
+        tuple(artifact for _, artifact, _ in found),
+        tuple(sorted((artifact.digest, url) for _, artifact, url in found if url)),
+        tuple(build_of(pin.name, one, why(pin.files, target), lock, pin.line) for pin, one in built),
+        tuple(better([pin for pin, _ in built], target, lock, lookup)),
+    )
 
 
 def _again(lock: str) -> str:
@@ -94,21 +115,32 @@ def _artifact(pin: Pin, file: DistributionFile, lock: str, default_indexes: froz
     purl = f"pkg:pypi/{pin.name}@{quote(version, safe=':')}"
     if file.size is not None and file.size < 0:
         raise BadLock(lock, f"{file.filename} has a negative size", line=pin.line)
-    return Artifact(purl, file.filename, digest, LAYOUT, (PLACE,), file.size, url if foreign else ""), url
+    layout = LAYOUT if file.filename.endswith(".whl") else SDIST
+    return Artifact(purl, file.filename, digest, layout, (PLACE,), file.size, url if foreign else ""), url
 
 
 def _checked_version(pin: Pin, file: DistributionFile, lock: str) -> str:
     """The canonical version (PEP 440) after checking that the file name says the same name and version."""
     from packaging.version import InvalidVersion, Version
 
-    parts = file.filename.split("-")
     if any(sign in file.filename for sign in "/\\\0") or not file.filename.isprintable():
         raise BadLock(lock, f"{pin}: {file.filename[:200]!r} is not a file name", line=pin.line)
+    name, stated = _stated(file.filename)
     try:
-        version = Version(parts[1])
+        version = Version(stated)
         same = not pin.version or Version(pin.version) == version
     except InvalidVersion as error:
         raise BadLock(lock, f"{pin}: {error}", line=pin.line) from None
-    if normalise(parts[0], lock, pin.line) != pin.name or not same:
+    if normalise(name, lock, pin.line) != pin.name or not same:
         raise BadLock(lock, f"{file.filename} is not a file of {pin}", line=pin.line)
     return str(version)
+
+
+def _stated(filename: str) -> tuple[str, str]:
+    """Name and version in a file's name. A source archive's name may hold hyphens (PEP 625 came late), its version none."""
+    if filename.endswith(".whl"):
+        name, version = filename.split("-")[:2]
+        return name, version
+    stem = next(filename.removesuffix(end) for end in (*_ENDS, filename) if filename.endswith(end))
+    name, _, version = stem.rpartition("-")
+    return name, version

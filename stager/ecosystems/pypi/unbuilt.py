@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from stager.errors import NeedsBuild, StagerError
@@ -94,6 +94,18 @@ def refusal(
     if len(pins) > _NAMED:
         hints.append("And so for the others.")
     return NeedsBuild(sorted(needs), " ".join(dict.fromkeys(hints)))
+
+
+def better(pins: Sequence[Pin], target: Target, lock: str, lookup: DistributionLookup | None) -> Iterator[str]:
+    """Of packages that are built: what is said where there is a wheel all the same, of another version or package."""
+    for pin in pins[:_NAMED]:
+        version, sibling = _newest(pin, target, lookup), SIBLINGS.get(pin.name, "")
+        if version == pin.version:
+            yield f"{pin} is built: it has a fitting wheel that is not in {lock}; make the lock again to have it"
+        elif version:
+            yield f"{pin} is built from its sources; {pin.name} {version} has a fitting wheel"
+        elif sibling:
+            yield f"{pin} is built from its sources; {sibling.partition(',')[0]} takes its place and has wheels"
 
 
 OWN = "on an index of your own ('pip wheel --no-deps' makes one)"
