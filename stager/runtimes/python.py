@@ -7,9 +7,9 @@ python-build-standalone.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..ecosystems.deb.index import Index, select
 from ..errors import StagerError
@@ -17,10 +17,13 @@ from ..facts import stacks
 from ..model import Artifact, Runtime, Stack
 from . import python_files, releases, standalone
 from .chosen import ChosenRuntime, all_accept, check_needs, debs, kept, package_name, reason, refusal
-from .record import Candidate, Layout, RuntimeKind, RuntimeRequest
+from .record import Candidate, Layout, RuntimeKind, RuntimeRequest, Told
 from .specifiers import parse
 from .version_files import Asked, FileFacts, Reader, member, mise, plain, tool_versions
 from .version_requests import VersionRequest
+
+if TYPE_CHECKING:
+    from ..tree import SourceTree
 
 NAME, PLACE = "python", ".stager/python"
 _releases = partial(releases.read, "python")
@@ -201,6 +204,12 @@ def _order(version: str) -> Any:
     return Version(version)
 
 
+def _static_files(tree: SourceTree, env: Mapping[str, str]) -> Told | None:
+    from . import django  # here: few apps are such sites
+
+    return django.static_files(tree, env)
+
+
 RUNTIME = RuntimeKind(
     name=NAME,
     title="Python",
@@ -229,4 +238,5 @@ RUNTIME = RuntimeKind(
     releases=_releases,
     candidates=_candidates,
     order=_order,
+    tells={"django static files": _static_files},
 )

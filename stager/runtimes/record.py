@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ..ecosystems.record import IndexPages
     from ..model import Artifact, Plan, Reason, Runtime, Stack
     from ..net.indexes import Indexes
+    from ..tree import SourceTree
     from .chosen import Asked, ChosenRuntime
     from .releases import Releases
     from .version_files import Reader
@@ -73,6 +74,21 @@ class Candidate(NamedTuple):
     """What it is, for people."""
 
 
+class Told(NamedTuple):
+    """What an app's own files say of a build, found by reading them."""
+
+    folder: str
+    """Where it runs; empty for the app's own folder."""
+    file: str
+    line: int | None
+    outputs: tuple[str, ...] = ()
+    """What it leaves, as paths of the app; empty where only running the app's code could tell."""
+    env: tuple[tuple[str, str], ...] = ()
+    """Stand-ins for variables without which it could not run."""
+    instead: str = ""
+    """Why there is nothing to build after all, as the end of a sentence."""
+
+
 def _natural(version: str) -> Any:
     from ..ecosystems.npm.semver import order
 
@@ -119,5 +135,7 @@ class RuntimeKind:
     """Its release lines, with the month in which each ends."""
     candidates: Callable[[Runtime, Stack], Iterator[Candidate]] = lambda _chosen, _stack: iter(())
     """What could have been chosen, in the order of preference; for explanations."""
+    tells: Mapping[str, Callable[[SourceTree, Mapping[str, str]], Told | None]] = field(default_factory=dict)
+    """What a rule under `builds:` may have found out (`tells`): from the app's files, and the variables it sets at launch."""
     order: Callable[[str], Any] = _natural
     """A version as a value that orders as versions do. Raises ValueError."""
