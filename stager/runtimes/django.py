@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _APP = "/app"
 """Where the app's folder is when its settings are evaluated, here as in a droplet."""
 _ASIDE = ("tests", "test", "examples", "example", "docs", "doc", "samples")
+_NOT = "Django's static files are not collected: "
 _MANAGE = ("manage.py", "*/manage.py", "*/*/manage.py")
 _SERVED = ("*/wsgi.py", "*/*/wsgi.py", "wsgi.py", "*/asgi.py", "*/*/asgi.py", "asgi.py")
 _MODULE = re.compile(
@@ -48,23 +49,25 @@ def static_files(tree: SourceTree, env: Mapping[str, str]) -> Told | None:
     site = posixpath.dirname(manage)
     own, served = _named(tree, manage), env.get("DJANGO_SETTINGS_MODULE") or _served(tree, site)
     settings = Settings(tree, site, served or own)
-    place = settings.place("STATIC_ROOT")
-    if not settings.files or place is None or not any(_USES.search(text) for text in settings.texts):
+    if not any(_USES.search(text) for text in settings.texts):
         return None
+    place = settings.place("STATIC_ROOT")
+    if place is None:
+        return Told(site, settings.files[-1], None, instead=f"{_NOT}STATIC_ROOT is not set")
     variables = dict(settings.wanted({*env}))
     if served and served != own and "DJANGO_SETTINGS_MODULE" not in env:
         variables["DJANGO_SETTINGS_MODULE"] = served
     told = Told(site, *place, env=tuple(sorted(variables.items())))
     if any(_REMOTE.search(text) for text in settings.texts):
-        return told._replace(instead="they go to a storage service: run collectstatic where that is reached")
+        return told._replace(instead=f"{_NOT}they go to a storage service: run collectstatic where that is reached")
     value = settings.values.get("STATIC_ROOT", _UNKNOWN)
     if value is _UNKNOWN:
         return told
     if not value:
-        return None
+        return told._replace(instead=f"{_NOT}STATIC_ROOT is empty")
     path = posixpath.normpath(posixpath.join(_APP, site, value))
     if not path.startswith(_APP + "/"):
-        return told._replace(instead=f"STATIC_ROOT is {path}, which is not in the app")
+        return told._replace(instead=f"{_NOT}STATIC_ROOT is {path}, which is not in the app")
     return told._replace(outputs=(path.removeprefix(_APP + "/"),))
 
 
@@ -178,8 +181,8 @@ class _Unknown(Exception):
     """An expression that is not plain."""
 
 
-_SAME = "abspath realpath normpath resolve absolute expanduser str fspath Path PurePath PosixPath".split()
-_METHODS = "resolve absolute expanduser joinpath path as_posix".split()
+_SAME = re.compile("abspath|realpath|normpath|resolve|absolute|expanduser|str|fspath|Path|PurePath|PosixPath")
+_METHODS = re.compile("resolve|absolute|expanduser|joinpath|path|as_posix")
 
 
 def _evaluated(node: ast.expr, values: Mapping[str, Any], depth: int) -> Any:
@@ -224,9 +227,9 @@ def _called(node: ast.Call, again: Callable[[ast.expr], Any]) -> Any:
     if name == "dirname" and len(node.args) == 1:
         return _above(_part(again(node.args[0])), 1)
     parts = [_part(again(one)) for one in node.args]
-    if name in ("join", *_SAME) and parts:
+    if (name == "join" or _SAME.fullmatch(name)) and parts:
         return posixpath.normpath(posixpath.join(*parts)) if name != "str" else parts[0]
-    if isinstance(function, ast.Attribute) and name in _METHODS:
+    if isinstance(function, ast.Attribute) and _METHODS.fullmatch(name):
         return posixpath.normpath(posixpath.join(_part(again(function.value)), *parts))
     if isinstance(function, ast.Name):
         return posixpath.normpath(posixpath.join(_part(again(function)), *parts))  # environ.Path: BASE_DIR("static")

@@ -86,7 +86,7 @@ class Told(NamedTuple):
     env: tuple[tuple[str, str], ...] = ()
     """Stand-ins for variables without which it could not run."""
     instead: str = ""
-    """Why there is nothing to build after all, as the end of a sentence."""
+    """Why there is nothing to build after all, as a sentence."""
 
 
 def _natural(version: str) -> Any:

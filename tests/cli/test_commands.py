@@ -490,14 +490,6 @@ NOTES: dict[str, tuple[Files, str, list[str]]] = {
         "django",
         ["Django runs with its development server: add gunicorn to the app's dependencies"],
     ),
-    "Django's static files": (
-        DJANGO,
-        "django gunicorn",
-        [
-            "Django's static files are not collected while staging: where they are needed, run 'python manage.py"
-            " collectstatic' before, and keep its output in the app"
-        ],
-    ),
     "Flask's development server": (
         {"app.py": FLASK},
         "flask",

@@ -36,7 +36,7 @@ def read(content: str) -> appconfig.AppConfig:
 
 def test_own_builds_in_the_order_of_the_file() -> None:
     assert read(FULL).own_builds == (
-        OwnBuild("build", "make assets", ("static/dist",), line=2),
+        OwnBuild("own", "make assets", ("static/dist",), line=2),
         OwnBuild(
             name="styles",
             run="./styles.sh",
@@ -67,7 +67,7 @@ def test_options_of_other_builds() -> None:
 
 def test_builds_without_a_name_are_counted() -> None:
     found = read("build:\n- {run: a, outputs: [a]}\n- {run: b, outputs: [b]}\n- {run: c, outputs: [c], name: c}\n")
-    assert [one.name for one in found.own_builds] == ["build", "build-2", "c"]
+    assert [one.name for one in found.own_builds] == ["own", "own-2", "c"]
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shlex
+import subprocess
 from typing import Any
 
 import pytest
 from test_build_hints import APPLICATION, FOLDERS, app
 
+from stager.model import Reason
 from stager.planning.buildpacks import load_all
-from stager.planning.detection.foreseen import Foreseen, foreseen, presumed
+from stager.planning.detection.foreseen import Foreseen, foreseen, own, presumed
 from stager.tree import SourceTree
 
 KNOWN = load_all()
@@ -140,3 +143,111 @@ def test_what_is_missing_and_what_is_presumed() -> None:
     assert presumed(tree, [found]).read_bytes("dist/index.html") == b""
     built = SourceTree.of({**files, "dist/index.html": "there"})
     assert presumed(built, [found]) is built
+
+
+# --- what the app's author says --------------------------------------------------------------------------------
+
+
+def test_a_build_of_the_app_s_own() -> None:
+    files = {
+        "stager.yml": "build:\n- {run: make css, outputs: [css], inputs: [Makefile], packages: [make], env: {A: b}}\n"
+    }
+    assert own(SourceTree.of(dict(files))) == (
+        Foreseen(
+            buildpack="",
+            name="own",
+            command="make css",
+            reason=Reason("stager.yml has it built", "stager.yml", 2),
+            outputs=("css",),
+            inputs=("Makefile",),
+            packages=("make",),
+            env=(("A", "b"),),
+            development=True,
+        ),
+    )
+
+
+def test_options_change_what_is_foreseen() -> None:
+    options = "builds: {build: {env: {VITE_API: /api, CI: no}, packages: [libvips-dev], inputs: [src/**], twice: no}}\n"
+    plain = one(app("vite build", VITE))
+    found = one(app("vite build", {**VITE, "stager.yml": options}))
+    assert found.outputs == plain.outputs
+    assert (found.packages, found.inputs, found.twice) == (("libvips-dev",), ("src/**",), False)
+    assert dict(found.env) == {**dict(plain.env), "VITE_API": "/api", "CI": "no"}
+
+
+def test_another_command_leaves_what_its_own_tool_does() -> None:
+    options = "builds: {build: {run: vite build --outDir public}}\n"
+    assert one(app("vite build", {**VITE, "stager.yml": options})).outputs == ("public",)
+    options = "builds: {build: {run: make, outputs: [out]}}\n"
+    found = one(app("vite build", {**VITE, "stager.yml": options}))
+    assert (found.command, found.outputs) == ("make", ("out",))
+
+
+def test_a_build_that_is_left_out() -> None:
+    assert foreseen(SourceTree.of(dict(app("vite build", {**VITE, "stager.yml": "builds: {build: no}"}))), KNOWN) == ()
+
+
+# --- Django ----------------------------------------------------------------------------------------------------
+
+SITE = {
+    "requirements.txt": "django\n",
+    "manage.py": 'os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")\n',
+    "shop/settings.py": "INSTALLED_APPS = ['django.contrib.staticfiles']\nSTATIC_ROOT = 'collected'\n",
+}
+DJANGO = frozenset({"django"})
+
+
+def site(more: dict[str, str]) -> tuple[Foreseen, ...]:
+    return foreseen(SourceTree.of({**SITE, **more}), KNOWN, DJANGO)
+
+
+def test_static_files_are_collected_last() -> None:
+    (found,) = site({})
+    assert found == Foreseen(
+        buildpack="python",
+        name="static",
+        command="python manage.py collectstatic --noinput",
+        reason=Reason("Django's static files are collected", "shop/settings.py", 2),
+        outputs=("collected",),
+        recipes=("sorted-folders/1",),
+        late=True,
+        ask=found.ask,
+    )
+
+
+def test_the_question_gives_the_folder_alone() -> None:
+    said = "DEBUG = False\nSTATICFILES_DIRS = [PosixPath('/app/x')]\nSTATIC_ROOT = PosixPath('/app/out')"
+    script = f"printf '%s\\n' {shlex.quote(said)} |" + site({})[0].ask.partition("|")[2]
+    assert subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout == "/app/out\n"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"stager.yml": "builds: {static: no}\n"},
+        {"stager.yml": "env: {DISABLE_COLLECTSTATIC: 1}\n"},
+        {".s2i/environment": "DISABLE_COLLECTSTATIC=1\n"},
+        {"shop/settings.py": "INSTALLED_APPS = []\n"},
+    ],
+)
+def test_static_files_that_are_not_collected(more: dict[str, str]) -> None:
+    assert site(more) == ()
+
+
+def test_variables_of_a_builder_image_are_the_builds_too() -> None:
+    settings = SITE["shop/settings.py"] + "SECRET_KEY = os.environ['KEY']\nOTHER = os.environ['OTHER']\n"
+    given = {
+        "shop/settings.py": settings,
+        ".s2i/environment": "KEY=a\nAPP_MODULE=x\nSET=b\n",
+        "stager.yml": "env: {SET: c}\n",
+    }
+    assert site(given)[0].env == (("KEY", "a"), ("OTHER", "build"))
+
+
+def test_a_place_that_nobody_can_read_is_asked_for_or_given() -> None:
+    settings = SITE["shop/settings.py"].replace("'collected'", "where()")
+    (asked,) = site({"shop/settings.py": settings})
+    assert (asked.outputs, asked.instead) == ((), "")
+    (given,) = site({"shop/settings.py": settings, "stager.yml": "builds: {static: {outputs: [www]}}\n"})
+    assert given.outputs == ("www",)

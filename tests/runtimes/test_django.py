@@ -70,16 +70,36 @@ def test_what_only_running_it_could_tell(settings: str) -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        APPS,
-        APPS + "# STATIC_ROOT = 'x'\n",
-        APPS + "STATIC_ROOT = None\n",
-        APPS + "STATIC_ROOT = ''\n",
         "INSTALLED_APPS = []\nSTATIC_ROOT = 'x'\n",
         "",
     ],
 )
 def test_nothing_to_collect(settings: str) -> None:
     assert told(settings) is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ("", "STATIC_ROOT is not set"),
+        ("# STATIC_ROOT = 'x'\n", "STATIC_ROOT is not set"),
+        ("STATIC_ROOT = None\n", "STATIC_ROOT is empty"),
+        ("STATIC_ROOT = ''\n", "STATIC_ROOT is empty"),
+        ("STATIC_ROOT = '/var/www/shop'\n", "STATIC_ROOT is /var/www/shop, which is not in the app"),
+        (
+            "STATIC_ROOT = 'x'\nSTATICFILES_STORAGE = 'storages.backends.s3boto3.S3StaticStorage'\n",
+            "they go to a storage service: run collectstatic where that is reached",
+        ),
+        (
+            "STATIC_ROOT = 'x'\nSTORAGES = {'staticfiles': {'BACKEND': 'storages.backends.s3.S3Storage'}}\n",
+            "they go to a storage service: run collectstatic where that is reached",
+        ),
+    ],
+)
+def test_what_is_not_collected(settings: str, why: str) -> None:
+    found = told(APPS + settings)
+    assert found
+    assert (found.outputs, found.instead) == ((), f"Django's static files are not collected: {why}")
 
 
 def test_no_site() -> None:
@@ -91,15 +111,6 @@ def test_no_site() -> None:
 def test_place_is_that_of_the_setting() -> None:
     found = told(APPS + BASE + 'STATIC_ROOT = BASE_DIR / "out"\n')
     assert found == Told("", "shop/settings.py", 4, ("out",))
-
-
-def test_a_place_outside_and_a_service_are_no_build() -> None:
-    outside = told(APPS + 'STATIC_ROOT = "/var/www/shop"\n')
-    assert outside
-    assert outside.instead == "STATIC_ROOT is /var/www/shop, which is not in the app"
-    remote = told(APPS + 'STATIC_ROOT = "x"\nSTATICFILES_STORAGE = "storages.backends.s3boto3.S3StaticStorage"\n')
-    assert remote
-    assert remote.instead.startswith("they go to a storage service")
 
 
 def test_a_package_of_settings_and_those_that_are_served() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ...digest import Digest
 from ...ecosystems import ECOSYSTEMS
-from ...runtimes import MODULES
+from ...runtimes import MODULES, kinds
 from ...text.typed import Node
 from .vocabulary import (
     CLAIMS,
@@ -40,7 +40,7 @@ _KEYS = {
     "condition": "file content field missing installed runtime entry set",
     "detect": "file content field missing installed runtime entry set claim why unless replaces",
     "start": "for when serve run why note needs_build",
-    "build": "name when run why outputs leaves inputs packages recipes env development late",
+    "build": "name when run why outputs leaves inputs packages recipes env development late tells ask unless",
     "tool": "command when options outputs leaves pages routes start recipes env",
     "refuse": "file content field missing installed runtime entry set why hint",
     "server": "installed run factory",
@@ -289,7 +289,18 @@ def _build(node: Node) -> BuildRule:
         tuple(_texts(node, "env").items()),
         _yes(node, "development"),
         _yes(node, "late"),
+        _tells(node),
+        node.str("ask", ""),
+        node.str("unless", ""),
     )
+
+
+def _tells(node: Node) -> str:
+    name = str(node.str("tells", ""))
+    known = [told for kind in kinds() for told in kind.tells] if name else []
+    if name and name not in known:
+        node.at("tells").fail(f"no runtime tells {name!r}{nearest(name, known)}")
+    return name
 
 
 def _tool(node: Node) -> BuildTool:

@@ -138,6 +138,12 @@ class BuildRule:
     """Whether packages that the app's lock has for development are there, too."""
     late: bool = False
     """Whether it reads what the builds of other buildpacks leave."""
+    tells: str = ""
+    """What a runtime finds out by reading the app's own files (`RuntimeKind.tells`): where the build runs, what it leaves."""
+    ask: str = ""
+    """A command that prints the folder it leaves, for an app of which reading does not tell it."""
+    unless: str = ""
+    """A variable that, set to anything, leaves the build out, as on other platforms."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ def own_builds(root: Node, document: Document) -> tuple[OwnBuild, ...]:
     """The builds of `build:`, in the file's order."""
     found: list[OwnBuild] = []
     for index, node in enumerate(root.list("build"), 1):
-        one = _own_build(node, document, "build" if index == 1 else f"build-{index}")
+        one = _own_build(node, document, "own" if index == 1 else f"own-{index}")
         if any(one.name == other.name for other in found):
             node.at("name").fail(f"two builds have the name {one.name!r}")
         found.append(one)

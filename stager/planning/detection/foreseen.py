@@ -14,13 +14,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ... import runtimes
 from ...model import Reason
 from ..buildpacks.vocabulary import Buildpack, BuildRule, BuildTool
-from . import scripts
+from . import appconfig, s2i, scripts
 from .angular import output_path
+from .build_settings import BuildOptions
 from .matching import LONGEST, AppFacts, fill, search
 
 if TYPE_CHECKING:
+    from ...runtimes.record import Told
     from ...tree import SourceTree
 
 _BEFORE = (
@@ -55,6 +58,10 @@ class Foreseen:
     routes: bool = False
     start: str = ""
     """A command for what was built, for an app that has none of its own."""
+    ask: str = ""
+    """A command that prints the folder it leaves, where `outputs` is empty."""
+    instead: str = ""
+    """Why it is not run after all, as a sentence; then it is no build, but something to tell."""
 
     def missing(self, tree: SourceTree) -> tuple[str, ...]:
         """The outputs of which the app has nothing."""
@@ -67,6 +74,27 @@ def foreseen(tree: SourceTree, known: Iterable[Buildpack], names: frozenset[str]
     A rule that asks for installed packages finds nothing before these are known.
     """
     return tuple(one for pack in known if pack.builds for one in _of_buildpack(AppFacts(tree, names), pack))
+
+
+def own(tree: SourceTree) -> tuple[Foreseen, ...]:
+    """The builds that the app's `stager.yml` has, in its order; packages for development are there, as people expect."""
+    config = appconfig.read(tree)
+    return tuple(
+        Foreseen(
+            buildpack="",
+            name=one.name,
+            command=one.run,
+            reason=Reason(f"{appconfig.NAME} has it built", appconfig.NAME, one.line),
+            outputs=one.outputs,
+            inputs=one.inputs,
+            packages=one.packages,
+            env=_merged(tuple(_variables(tree)[0].items()), one.env),
+            development=True,
+            twice=one.twice,
+            folder=one.folder,
+        )
+        for one in config.own_builds
+    )
 
 
 def presumed(tree: SourceTree, builds: Iterable[Foreseen]) -> SourceTree:
@@ -85,9 +113,11 @@ def _of_buildpack(facts: AppFacts, pack: Buildpack) -> list[Foreseen]:
 
 def _build(facts: AppFacts, pack: Buildpack, rule: BuildRule) -> Foreseen | None:
     hit = search(facts, rule.when, {})
+    options = appconfig.read(facts.tree).build_options.get(rule.name, _AS_IT_IS)
+    builder, launch = _variables(facts.tree)
     quoted = {name: shlex.quote(value) for name, value in hit.values.items()} if hit else {}
-    command = " && ".join(line for text in rule.run if (line := fill(text, quoted)))
-    if hit is None or not command:
+    command = options.run or " && ".join(line for text in rule.run if (line := fill(text, quoted)))
+    if hit is None or not command or options.off or {**launch, **builder}.get(rule.unless):
         return None
     build = Foreseen(
         buildpack=pack.name,
@@ -99,13 +129,60 @@ def _build(facts: AppFacts, pack: Buildpack, rule: BuildRule) -> Foreseen | None
         inputs=tuple(text for pattern in rule.inputs if (text := fill(pattern, hit.values))),
         packages=rule.packages,
         recipes=rule.recipes,
-        env=rule.env,
+        env=_merged(tuple(builder.items()), rule.env),
         development=rule.development,
         late=rule.late,
+        ask=rule.ask,
     )
     for step in scripts.steps(facts, command):
         build = _with_tool(facts, build, pack.tools, step.text[:LONGEST])
-    return build
+    told = _by_runtime(facts.tree, rule, {**builder, **launch})
+    if rule.tells and told is None:
+        return None
+    return _with_options(_with_told(build, told) if told else build, options)
+
+
+def _variables(tree: SourceTree) -> tuple[dict[str, str], dict[str, str]]:
+    """The variables that a builder image would have for builds, and those that the app sets at launch, which win."""
+    launch = {variable.name: variable.value for variable in appconfig.read(tree).env}
+    return {name: value for name, value in s2i.carried(tree).items() if name not in launch}, launch
+
+
+def _by_runtime(tree: SourceTree, rule: BuildRule, env: Mapping[str, str]) -> Told | None:
+    """What a runtime finds out for a rule."""
+    known = {name: read for kind in runtimes.kinds() for name, read in kind.tells.items()} if rule.tells else {}
+    return known[rule.tells](tree, env) if rule.tells in known else None
+
+
+def _with_told(build: Foreseen, told: Told) -> Foreseen:
+    return replace(
+        build,
+        reason=Reason(build.reason.text, told.file, told.line),
+        folder=told.folder,
+        outputs=told.outputs or build.outputs,
+        env=_merged(build.env, told.env),
+        instead=told.instead,
+    )
+
+
+_AS_IT_IS = BuildOptions()
+
+
+def _with_options(build: Foreseen, options: BuildOptions) -> Foreseen:
+    """The build as the app's `stager.yml` wants it."""
+    return replace(
+        build,
+        outputs=options.outputs or build.outputs,
+        inputs=options.inputs or build.inputs,
+        packages=tuple(sorted({*build.packages, *options.packages})),
+        env=_merged(build.env, options.env),
+        twice=build.twice if options.twice is None else options.twice,
+        instead="" if options.outputs else build.instead,
+    )
+
+
+def _merged(env: tuple[tuple[str, str], ...], more: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted({**dict(env), **dict(more)}.items()))
 
 
 def _paths(texts: Iterable[str], values: Mapping[str, str]) -> tuple[str, ...]:
@@ -135,7 +212,7 @@ def _with_tool(facts: AppFacts, build: Foreseen, tools: Sequence[BuildTool], lin
             outputs=tuple(dict.fromkeys((*build.outputs, *outputs))),
             leaves=tuple(dict.fromkeys((*build.leaves, *_paths(tool.leaves, values)))),
             recipes=tuple(dict.fromkeys((*build.recipes, *tool.recipes))),
-            env=tuple(sorted({**dict(build.env), **dict(tool.env)}.items())),
+            env=_merged(build.env, tool.env),
             pages=pages or build.pages,
             routes=tool.routes if pages else build.routes,
             start=(fill(tool.start, values) or "") if tool.start else build.start,

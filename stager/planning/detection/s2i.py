@@ -28,6 +28,7 @@ _HOME = "/opt/app-root/src"
 _MODULE = re.compile(r"\w+(?:\.\w+)*(?::[\w.]+(?:\(.*\))?)?\Z")
 _PYTHON = ("APP_SCRIPT", "APP_FILE", "APP_MODULE", "APP_HOME", "APP_CONFIG")
 _NODE = ("NODE_CMD", "NPM_RUN")
+_OWN = ("HOME", "PORT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,11 @@ def parse(text: str) -> dict[str, Setting]:
 def read(tree: SourceTree) -> dict[str, Setting]:
     """The variables of an app; none without the file. Raises BadManifest."""
     return parse(tree.read_whole(NAME).decode("utf-8", "replace")) if NAME in tree else {}
+
+
+def carried(tree: SourceTree) -> dict[str, str]:
+    """The variables that the images have while they build as well: all but those that say how to start."""
+    return {name: one.value for name, one in read(tree).items() if name not in (*_PYTHON, *_NODE, *_OWN)}
 
 
 def web(facts: AppFacts, settings: Mapping[str, Setting]) -> Process | None:
