@@ -157,6 +157,8 @@ class Locked:
     notes: tuple[str, ...] = ()
     hints: tuple[tuple[str, str], ...] = ()
     """(digest, URL) where the lock says a file can be had; without credentials, never saved in a plan."""
+    unsure: tuple[str, ...] = ()
+    """Package URLs of artifacts that may have to be built, which only their contents tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +266,8 @@ class Plan:
     """Remarks for people; not saved and not part of the plan's identity."""
     hints: tuple[tuple[str, str], ...] = field(default=(), compare=False)
     """(digest, URL) where the app's own lock says a file can be had; not saved."""
+    unsure: tuple[str, ...] = field(default=(), compare=False)
+    """Package URLs of artifacts that may have to be built, until pinning has looked into them; not saved."""
 
     def all_artifacts(self) -> tuple[Artifact, ...]:
         """What the droplet is made of, then what only builds need."""

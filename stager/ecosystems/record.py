@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from ..formats.archive import HeldArchive
     from ..formats.tar import Unpacked
-    from ..model import Artifact, Build, Locked, Plan, Reason, Stack
+    from ..model import Artifact, Build, BuildRoot, Locked, Plan, Reason, Stack
     from ..net.indexes import Indexes
     from ..tree import SourceTree
     from .errors import LockFailed
@@ -76,6 +76,28 @@ class Laid:
     artifact: Artifact
     path: str
     meta: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class LookRequest:
+    """What is asked, when an app is locked, to find out which of its packages have to be built."""
+
+    plan: Plan
+    """Its `unsure` are the artifacts in doubt."""
+    tree: SourceTree
+    look: Callable[[Sequence[Artifact]], Sequence[Laid]]
+    """What unpacking artifacts says of them, each at its first place. They are fetched for that; raises what this raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class WantedBuilds:
+    """The builds that an app's packages need, and what else this adds to a plan."""
+
+    builds: tuple[Build, ...] = ()
+    roots: tuple[BuildRoot, ...] = ()
+    """Those that the builds run in, not yet pinned."""
+    facts: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 APP, HOME = "app", "home"
@@ -272,6 +294,9 @@ class Ecosystem:
     """Facts (name, value) of the app that a plan with packages of this ecosystem holds."""
     needs: Callable[[SourceTree, str, Plan], Graph] | None = None
     """Who needs whom, as a lock says. Raises BadLock, BadManifest."""
+
+    builds: Callable[[LookRequest], WantedBuilds] | None = None
+    """Which packages are to be built. Asked when an app is locked, and only where some are in doubt."""
 
     lock_name: Callable[[MakeRequest], str] | None = None
     """The lock that `make_lock` would make. Raises LockFailed for one that only another tool makes."""

@@ -91,6 +91,7 @@ class _Parts:
     notes: list[str] = field(default_factory=list)
     hints: list[tuple[str, str]] = field(default_factory=list)
     builds: list[Build] = field(default_factory=list)
+    unsure: list[str] = field(default_factory=list)
 
     def add_runtime(self, chosen: ChosenRuntime) -> None:
         self.runtimes.append(chosen.runtime)
@@ -107,6 +108,7 @@ class _Parts:
         self.notes += locked.notes
         self.hints += locked.hints
         self.builds += locked.builds
+        self.unsure += locked.unsure
 
 
 def plan(
@@ -152,6 +154,7 @@ def plan(
         roots=_roots(parts.builds, target),
         notes=tuple(dict.fromkeys((*found.notes, *remarks(parts.runtimes), *parts.notes, *chosen.notes))),
         hints=tuple(parts.hints),
+        unsure=tuple(parts.unsure),
     )
 
 

@@ -113,12 +113,17 @@ def _candidates(chosen: Runtime, _: Stack) -> Iterator[Candidate]:
 
 _unpack = recipe("bin/node", lambda where: where in ("bin/node", "LICENSE"), check_package)
 """`node/1`: `bin/node` and the licence."""
+_unpack_for_builds = recipe(
+    "bin/node", lambda where: where in ("bin/node", "LICENSE") or where.startswith("include/"), check_package
+)
+"""`node-build/1`: the same and the headers, against which add-ons are compiled."""
+_PACKAGE = r"pkg:npm/[^/@]+"
 RUNTIME = RuntimeKind(
     name=NAME,
     title="Node.js",
     place=PLACE,
     programs=f"{PLACE}/bin",
-    layouts={"node/1": Layout(_unpack, r"pkg:npm/[^/@]+", "MIT")},
+    layouts={"node/1": Layout(_unpack, _PACKAGE, "MIT"), "node-build/1": Layout(_unpack_for_builds, _PACKAGE, "MIT")},
     choose=choose,
     rule="the newest release of the newest long-term line that every request allows and the stack can run",
     interpreter=NAME,

@@ -59,6 +59,8 @@ def test_node_keeps_the_program_and_its_licence(tmp_path: Path) -> None:
         {},
         {},
     )
+    built, _, _ = unpacked(tmp_path, "node-build/1", tarball(files))
+    assert built.keys() == {"p/bin/node", "p/LICENSE", "p/include/node/node.h"}
 
 
 def test_the_top_folder_may_have_any_name(tmp_path: Path) -> None:

@@ -10,9 +10,20 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from stager.ecosystems.record import Ecosystem, Laid, LockRequest, MakeRequest, WantedArtifact, Workplace
+from stager.ecosystems.record import (
+    Ecosystem,
+    Laid,
+    LockRequest,
+    LookRequest,
+    MakeRequest,
+    WantedArtifact,
+    WantedBuilds,
+    Workplace,
+)
 from stager.errors import BadLock
 from stager.model import Locked, Stack
+
+from .rebuilding import RECIPES
 
 if TYPE_CHECKING:
     from stager.ecosystems.graph import Graph
@@ -156,10 +167,9 @@ def _check_manager(tree: SourceTree, lock: str, managers: Mapping[str, str]) -> 
 
 def _facts(tree: SourceTree) -> list[tuple[str, str]]:
     from .direct import DIRECT
-    from .manifest import all_manifests
+    from .manifest import firm
 
-    firm = {name for item in all_manifests(tree).values() for name in item.dependencies}
-    return [(DIRECT, " ".join(sorted(firm)))]
+    return [(DIRECT, " ".join(sorted(firm(tree))))]
 
 
 def _order(version: str) -> Any:
@@ -191,6 +201,12 @@ def _needs(tree: SourceTree, lock: str, _: Plan) -> Graph:
     from .needs import graph
 
     return graph(tree, lock)
+
+
+def _builds(request: LookRequest) -> WantedBuilds:
+    from .compiling import wanted
+
+    return wanted(request)
 
 
 def _lock_name(request: MakeRequest) -> str:
@@ -280,9 +296,11 @@ ECOSYSTEM = Ecosystem(
     members=members,
     facts=_facts,
     needs=_needs,
+    builds=_builds,
     lock_name=_lock_name,
     make_lock=_make_lock,
     advice=_ADVICE,
+    recipes=RECIPES,
     layouts={LAYOUT: unpack},
     links=_links,
     check=_check,

@@ -18,13 +18,14 @@ from stager.errors import BadLock, Unpinned
 from stager.model import Locked, Stack
 from stager.net.errors import NotCached
 
-from . import collect, cures, layout
+from . import collect, cures, layout, suspects
 from .berry_lock import BerryEntry, Table, catalogs, entries, linker
 from .graph import LINK, NpmGraph, Unit
-from .manifest import PackageJson, manifest
+from .manifest import PackageJson, firm, manifest
 from .names import check_version, folder
 from .platform import Needs, conditions
 from .source import PackumentLookup, Tarball, is_git, is_local_tarball, local_tarball, outside_url, shasum, strongest
+from .words import words
 
 if TYPE_CHECKING:
     from stager.tree import SourceTree
@@ -47,12 +48,13 @@ def read(
     unfit = {key: needs for key in graph.units if not (needs := _platform(table.by_id[key])).fit(stack)}
     graph = graph.fitting(unfit, lock, stack)
     chosen = [table.by_id[key] for key in graph.units]
-    tarballs = _tarballs(chosen, tree, lock, hosts, lookup)
+    scripts: dict[str, bool] = {}
+    tarballs = _tarballs(chosen, tree, lock, hosts, lookup, scripts)
     places, links = layout.hoist(graph, lock)
     links = collect.app_links(tree, links, {path: own.bin for path, own in manifests.items()}, lock)
-    return collect.locked(
-        {path: tarballs[key] for path, key in places.items()}, links, _notes(chosen, linker(tree)), lock
-    )
+    unsure = suspects.unsure(suspects.of_units(graph.units, scripts), firm(tree), words(tree, lock).named)
+    placed = {path: tarballs[key] for path, key in places.items()}
+    return collect.locked(placed, links, _notes(chosen, linker(tree)), lock, (), unsure)
 
 
 def _home(path: str, own: PackageJson, table: Table, dev: bool) -> Unit:
@@ -84,8 +86,14 @@ def _platform(entry: BerryEntry) -> Needs:
 
 
 def _tarballs(
-    chosen: list[BerryEntry], tree: SourceTree, lock: str, hosts: frozenset[str], lookup: PackumentLookup | None
+    chosen: list[BerryEntry],
+    tree: SourceTree,
+    lock: str,
+    hosts: frozenset[str],
+    lookup: PackumentLookup | None,
+    scripts: dict[str, bool],
 ) -> dict[str, Tarball]:
+    """Each entry's tarball; and into `scripts`, of which of them the registry says that it has install scripts."""
     _refuse(chosen, lock)
     asked = [entry for entry in chosen if entry.kind in ("npm", "patch")]
     if asked and lookup is None:
@@ -95,7 +103,7 @@ def _tarballs(
     for entry in chosen:
         if entry.kind == "file":
             found[entry.id] = _local(entry, tree, lock)
-        elif lookup is not None and (digest_holder := _asked(entry, lookup, hosts, lock)) is not None:
+        elif lookup is not None and (digest_holder := _asked(entry, lookup, hosts, lock, scripts)) is not None:
             found[entry.id] = digest_holder
         else:
             unpinned.append((entry.label, entry.label if entry.kind == "npm" else f"{entry.kind}:{entry.reference}"))
@@ -144,11 +152,16 @@ def _local(entry: BerryEntry, tree: SourceTree, lock: str) -> Tarball:
     return local_tarball(tree, entry.reference, entry.name, entry.version, None, lock, _base(entry, lock))
 
 
-def _asked(entry: BerryEntry, lookup: PackumentLookup, hosts: frozenset[str], lock: str) -> Tarball | None:
+def _asked(
+    entry: BerryEntry, lookup: PackumentLookup, hosts: frozenset[str], lock: str, scripts: dict[str, bool]
+) -> Tarball | None:
     if entry.kind not in ("npm", "patch"):
         return None
     check_version(entry.version, entry.name, lock)
-    dist = lookup.version(entry.name, entry.version).get("dist")
+    published = lookup.version(entry.name, entry.version)
+    if published.get("hasInstallScript") is True:
+        scripts[entry.id] = True
+    dist = published.get("dist")
     said = dist if isinstance(dist, Mapping) else {}
     label = f"the registry's metadata of {entry.label}"
     digest = strongest(str(said.get("integrity") or ""), label, lock) or shasum(

@@ -14,11 +14,14 @@ from stager.errors import BadLock
 from stager.model import Locked, Stack
 from stager.text.typed import Node
 
-from . import collect, cures, documents
+from . import collect, cures, documents, suspects
 from .graph import Edges, reachable, unusable
+from .manifest import firm
 from .names import check_name, check_version, folder
 from .platform import Needs
 from .source import Tarball, is_git, is_local_tarball, is_web, local_tarball, outside_url, strongest
+from .suspects import Suspect
+from .words import words
 from .yarn import split_descriptor
 
 if TYPE_CHECKING:
@@ -85,7 +88,15 @@ def read(tree: SourceTree, lock: str, stack: Stack, dev: bool, hosts: frozenset[
             links.setdefault(f"node_modules/{check_name(names[path], lock)}", path)
     bins = {path: _bins(node) for path, node in homes.items()}
     links = collect.app_links(tree, links, bins, lock)
-    return collect.locked({places[key]: tarball for key, tarball in tarballs.items()}, links, (), lock)
+    found = [_suspect(row) for key, row in chosen.items() if key in tarballs]
+    unsure = suspects.unsure(found, firm(tree), words(tree, lock).named)
+    return collect.locked({places[key]: tarball for key, tarball in tarballs.items()}, links, (), lock, (), unsure)
+
+
+def _suspect(row: BunEntry) -> Suspect:
+    wants = row.info.table("optionalDependencies").keys()
+    version = "" if is_web(row.reference) or is_local_tarball(row.reference) else row.reference
+    return Suspect(row.name, version, row.info.table("dependencies").keys() - wants, wants)
 
 
 def _row(key: str, item: Node, lock: str) -> BunEntry:

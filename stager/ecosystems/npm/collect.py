@@ -27,10 +27,12 @@ def locked(
     notes: Iterable[str],
     lock: str,
     scripts: Iterable[str] = (),
+    unsure: Iterable[str] = (),
 ) -> Locked:
     """The whole result for `places` (path → tarball) and `links` (path → path it leads to, both in the app).
 
-    `scripts` are the `name@version`s that have install scripts. Raises BadLock when a place lies below a link.
+    `scripts` are the `name@version`s that have install scripts, `unsure` those that may have to be compiled. Raises BadLock
+    when a place lies below a link.
     """
     _check(places, links, lock)
     together: dict[Tarball, list[str]] = {}
@@ -41,7 +43,13 @@ def locked(
         links=tuple(sorted(((path, _relative(path, target)) for path, target in links.items()), key=_bytes)),
         names=frozenset(tarball.name for tarball in together),
         notes=tuple(dict.fromkeys([*notes, *_remarks(together, scripts)])),
+        unsure=_purls(together, unsure),
     )
+
+
+def _purls(tarballs: Iterable[Tarball], labels: Iterable[str]) -> tuple[str, ...]:
+    known = set(labels)
+    return tuple(sorted({purl(one.name, one.version) for one in tarballs if f"{one.name}@{one.version}" in known}))
 
 
 def _artifact(tarball: Tarball, paths: list[str]) -> Artifact:

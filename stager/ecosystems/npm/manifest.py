@@ -151,3 +151,8 @@ def all_manifests(tree: SourceTree, patterns: Iterable[str] | None = None) -> di
     """
     root = manifest(tree) if _FILE in tree else PackageJson(_FILE)
     return {"": root, **workspaces(tree, root.workspaces if patterns is None else patterns)}
+
+
+def firm(tree: SourceTree) -> frozenset[str]:
+    """The names that the app and its workspaces cannot do without. Raises BadManifest."""
+    return frozenset(name for item in all_manifests(tree).values() for name in item.dependencies)

@@ -14,12 +14,15 @@ from stager.errors import BadLock
 from stager.model import Locked, Stack
 from stager.text.typed import Node
 
-from . import collect, cures, documents
+from . import collect, cures, documents, suspects
 from .graph import fallout, unusable
+from .manifest import firm
 from .names import check_name, check_version, folder, split_place
 from .package_lock_v1 import flatten
 from .platform import Needs
 from .source import PackumentLookup, Tarball, is_git, is_local_tarball, is_web, local_tarball, outside_url, strongest
+from .suspects import Suspect
+from .words import words as build_words
 
 if TYPE_CHECKING:
     from stager.tree import SourceTree
@@ -71,7 +74,17 @@ def read(
     bins = {path: _bins(spot) for path, spot in spots.items() if "node_modules" not in path.split("/")}
     scripts = [spot.label for spot in chosen if spot.says("hasInstallScript")]
     links = {path: spot.link for path, spot in spots.items() if spot.link is not None}
-    return collect.locked(places, collect.app_links(tree, links, bins, lock), (), lock, scripts)
+    says = root.int("lockfileVersion", 1) > 1 and "packages" in root.value
+    unsure = suspects.unsure((_suspect(spot, says) for spot in chosen), firm(tree), build_words(tree, lock).named)
+    return collect.locked(places, collect.app_links(tree, links, bins, lock), (), lock, scripts, unsure)
+
+
+def _suspect(spot: Spot, says: bool) -> Suspect:
+    """A package as far as compiling goes; `says` whether this lock knows of install scripts."""
+    wants = spot.node.table("optionalDependencies").keys()
+    needs = spot.node.table("dependencies").keys() - wants
+    scripts = spot.says("hasInstallScript") if says else None
+    return Suspect(spot.name, spot.node.str("version", ""), needs, wants, scripts)
 
 
 def _packages(root: Node, lock: str, dev: bool, lookup: PackumentLookup | None) -> Mapping[str, Node]:

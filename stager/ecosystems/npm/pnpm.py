@@ -13,13 +13,14 @@ from stager.errors import BadLock
 from stager.model import Locked, Stack
 from stager.text.typed import Node
 
-from . import collect, cures, documents, layout, pnpm_layout
+from . import collect, cures, documents, layout, pnpm_layout, suspects
 from .graph import LINK, NpmGraph, Unit
-from .manifest import manifest
+from .manifest import firm, manifest
 from .names import check_name, check_version, folder
 from .platform import Needs
 from .pnpm_settings import settings
 from .source import Tarball, is_git, is_web, local_tarball, outside_url, strongest
+from .words import words
 
 if TYPE_CHECKING:
     from stager.tree import SourceTree
@@ -74,9 +75,12 @@ def read(tree: SourceTree, lock: str, stack: Stack, dev: bool, hosts: frozenset[
         places, links = pnpm_layout.isolated(graph, choice, found.declared.get("", frozenset()), lock)
     links = collect.app_links(tree, links, _bins(tree, graph), lock)
     notes = [] if choice.linker == "hoisted" else ["commands in node_modules/.bin are links, not pnpm's shell scripts"]
-    return collect.locked(
-        {path: tarballs[key] for path, key in places.items()}, links, notes, lock, _scripts(graph, found.infos)
-    )
+    scripts = _scripts(graph, found.infos)
+    old = not root.str("lockfileVersion").startswith("9")
+    says = {key: key in scripts for key in graph.units} if old else {}
+    unsure = suspects.unsure(suspects.of_units(graph.units, says), firm(tree), words(tree, lock).named)
+    placed = {path: tarballs[key] for path, key in places.items()}
+    return collect.locked(placed, links, notes, lock, scripts.values(), unsure)
 
 
 def _platform(info: Node) -> Needs:
@@ -87,9 +91,10 @@ def _bins(tree: SourceTree, graph: NpmGraph) -> dict[str, Mapping[str, str]]:
     return {path: manifest(tree, f"{path}/package.json".lstrip("/")).bin for path in graph.homes}
 
 
-def _scripts(graph: NpmGraph, infos: Mapping[str, Node]) -> list[str]:
+def _scripts(graph: NpmGraph, infos: Mapping[str, Node]) -> dict[str, str]:
+    """The packages with install scripts as far as the lock says it: id → `name@version`."""
     found = [key for key in graph.units if infos[key].str("requiresBuild", "") == "true"]
-    return [f"{graph.units[key].name}@{graph.units[key].version}" for key in found]
+    return {key: f"{graph.units[key].name}@{graph.units[key].version}" for key in found}
 
 
 # --- the graph ---

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from stager.errors import BadLock, NeedsBuild
 from stager.facts import stacks
 
-from .direct import direct
+from .compiling import compiles
+from .direct import direct, unbuilt
 from .natives import absent, misfits, needs_build
 from .said import PackageSaid
 
@@ -27,12 +29,23 @@ def check(plan: Plan, laid: Sequence[Laid]) -> None:
             f"{name} runs on {runs_on} only, and stack {stack.name} is linux {stack.architecture} glibc",
             "Move the package that needs it to optionalDependencies, or remove it, and make the lock again.",
         )
-    if needs := needs_build(placed, stack, firm):
-        hint = (
-            "stager runs no install scripts. Choose a version that ships a prebuilt binary for this stack, "
-            "or replace the package."
-        )
-        raise NeedsBuild(needs, hint)
+    if compiles(plan):
+        return
+    built, left = {build.of for build in plan.builds}, unbuilt(plan)
+    ready = {one.path for one in laid if one.artifact.purl in built}
+    open_ones = [(path, said if path not in ready else replace(said, native="")) for path, said in placed]
+    needs = [(name, why) for name, why in needs_build(open_ones, stack, firm) if name.rpartition("@")[0] not in left]
+    if needs:
+        raise NeedsBuild(needs, _hint(needs[0][0]))
+
+
+def _hint(label: str) -> str:
+    name = label[: label.find("@", 1)] if "@" in label[1:] else label
+    return (
+        "Run 'stager lock', which plans to compile it. If it does not, since the app's lock is silent about install scripts, "
+        f'say so in package.json: "dependenciesMeta": {{"{name}": {{"built": true}}}}. Or choose a version that ships a '
+        "prebuilt binary for this stack."
+    )
 
 
 def notes(plan: Plan, laid: Sequence[Laid]) -> list[str]:

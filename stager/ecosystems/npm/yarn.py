@@ -14,9 +14,9 @@ from stager.errors import BadLock
 from stager.model import Locked, Stack
 from stager.text import parsing
 
-from . import collect, cures, documents, layout
+from . import collect, cures, documents, layout, suspects
 from .graph import LINK, NpmGraph, Unit
-from .manifest import PackageJson, all_manifests
+from .manifest import PackageJson, all_manifests, firm
 from .names import check_name, check_version, folder
 from .package_lock_v1 import platforms
 from .platform import Needs
@@ -32,6 +32,7 @@ from .source import (
     shasum,
     strongest,
 )
+from .words import words
 
 if TYPE_CHECKING:
     from stager.tree import SourceTree
@@ -151,7 +152,8 @@ def read(
     places, links = layout.hoist(graph, lock)
     tarballs = _tarballs({key: entries[key] for key in graph.units}, tree, lock, hosts)
     links = collect.app_links(tree, links, {path: item.bin for path, item in manifests.items()}, lock)
-    return collect.locked({path: tarballs[key] for path, key in places.items()}, links, (), lock)
+    unsure = suspects.unsure(suspects.of_units(graph.units), firm(tree), words(tree, lock).named)
+    return collect.locked({path: tarballs[key] for path, key in places.items()}, links, (), lock, (), unsure)
 
 
 def _home(
