@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from stager.ecosystems.record import (
+    BuildRequest,
     Ecosystem,
     Laid,
     LockRequest,
@@ -209,6 +210,12 @@ def _builds(request: LookRequest) -> WantedBuilds:
     return wanted(request)
 
 
+def _wants(_: BuildRequest) -> tuple[str, tuple[str, ...]]:
+    from .compiling import ROOT, WANTS
+
+    return ROOT, WANTS
+
+
 def _lock_name(request: MakeRequest) -> str:
     from .resolver import lock_name
 
@@ -301,6 +308,7 @@ ECOSYSTEM = Ecosystem(
     make_lock=_make_lock,
     advice=_ADVICE,
     recipes=RECIPES,
+    wants=_wants,
     layouts={LAYOUT: unpack},
     links=_links,
     check=_check,

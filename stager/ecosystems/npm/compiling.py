@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from stager.ecosystems.record import WantedBuilds
 from stager.facts import stacks
-from stager.model import ARTIFACT, NOTHING, Artifact, Build, BuildRoot, Reason
+from stager.model import ARTIFACT, NOTHING, Artifact, Build, Reason
 
 from .collect import LAYOUT
 from .direct import UNBUILT
@@ -68,10 +68,7 @@ def wanted(request: LookRequest) -> WantedBuilds:
     if len(node) != 2:  # what laying out the packages says of them is all there is to say
         chosen = []
     builds = tuple(_build(plan, one, reasons[str(said)], known) for one, said in chosen)
-    root = BuildRoot(ROOT, stacks.for_builds(plan.stack), "", (), WANTS)
-    return WantedBuilds(
-        builds, (root,) if builds else (), ((UNBUILT, " ".join(left)),) if left else (), _notes(builds, left)
-    )
+    return WantedBuilds(builds, ((UNBUILT, " ".join(left)),) if left else (), _notes(builds, left))
 
 
 def _notes(builds: Sequence[Build], left: Sequence[str]) -> tuple[str, ...]:
