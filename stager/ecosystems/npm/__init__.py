@@ -24,6 +24,7 @@ from stager.ecosystems.record import (
 from stager.errors import BadLock
 from stager.model import Locked, Stack
 
+from .names import LOCKS
 from .rebuilding import RECIPES
 
 if TYPE_CHECKING:
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
     from .source import PackumentLookup
 
 LAYOUT = "npm/1"
-LOCKS = ("npm-shrinkwrap.json", "package-lock.json", "pnpm-lock.yaml", "yarn.lock", "bun.lock")
-"""Names of the locks that are understood; npm prefers the shrinkwrap when there are both."""
 _BINARY = "bun.lockb"
 
 

@@ -22,7 +22,7 @@ from .collect import LAYOUT
 from .direct import UNBUILT
 from .graph import NpmGraph, Unit
 from .layout import hoist
-from .names import from_purl
+from .names import LOCKS, from_purl
 from .natives import needs_build
 from .rebuilding import RECIPE, project
 from .said import PackageSaid
@@ -80,8 +80,6 @@ def _notes(builds: Sequence[Build], left: Sequence[str]) -> tuple[str, ...]:
 
 def _lock_of(plan: Plan) -> str:
     """The app's own lock, of those that its plan rests on."""
-    from . import LOCKS
-
     return next((lock for lock in LOCKS if lock in dict(plan.inputs)), "")
 
 

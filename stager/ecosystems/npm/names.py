@@ -16,6 +16,8 @@ _PART = r"[A-Za-z0-9!~*'()_-][A-Za-z0-9!~*'()._-]*"
 _NAME = re.compile(rf"(?:@{_PART}/)?{_PART}")  # old registry names may hold capitals and !~*'()
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]*")
 _RESERVED = frozenset({"node_modules", "favicon.ico"})
+LOCKS = ("npm-shrinkwrap.json", "package-lock.json", "pnpm-lock.yaml", "yarn.lock", "bun.lock")
+"""Names of the locks that are understood; npm prefers the shrinkwrap when there are both."""
 LONGEST = 214
 """Characters of a package name (the registry's own limit)."""
 
