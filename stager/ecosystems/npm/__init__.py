@@ -24,7 +24,7 @@ from stager.ecosystems.record import (
 from stager.errors import BadLock
 from stager.model import Locked, Stack
 
-from .names import LOCKS
+from .names import LOCKS as LOCKS
 from .rebuilding import RECIPES
 
 if TYPE_CHECKING:
