@@ -60,7 +60,7 @@ OWNERS = {
     "requests": {"fetching.web"},
     "cachecontrol": {"fetching.web"},
     "jinja2": {"text.render"},
-    "platform": {"local.running", "locking", "unexpected"},
+    "platform": {"sandbox.running", "local.running", "locking", "unexpected"},
     "tarfile": set(),
     "zipfile": set(),
     "gzip": set(),

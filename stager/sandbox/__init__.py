@@ -1,5 +1,12 @@
 """What runs apart from this machine: a root filesystem, namespaces over it, limits; for builds, and for `stager run`.
 
-`roots` brings a root filesystem onto the disk, `namespaces` describes what is inside (for bubblewrap), `groups` limits memory
-and processes, `entering` starts it as whom it should run.
+`job` says what runs and what it may use, `running` runs it: this is what a build calls. `roots` brings a root filesystem onto
+the disk, `namespaces` describes what is inside (for bubblewrap), `seccomp` what may be asked of the kernel, `entering` starts
+it as whom it should run, `groups` limits memory and processes, `saying` takes what is said, `leftovers` counts and tidies
+what is written, `remedies` knows what a machine lacks. `docs/builds.md` has the whole of it.
 """
+
+from .job import FIXED, Ended, Job, Limits, Surroundings
+from .running import run
+
+__all__ = ["FIXED", "Ended", "Job", "Limits", "Surroundings", "run"]

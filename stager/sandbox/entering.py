@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from shutil import which
 
@@ -115,45 +115,53 @@ def started(
     )  # fmt: skip
 
 
-def refusal(placed: PlacedSandbox, bwrap: str) -> str:
-    """What is said when the very same sandbox is made for a command that does nothing; empty when nothing is wrong with it.
+def tried(placed: PlacedSandbox, bwrap: str) -> tuple[int, str]:
+    """How the very same sandbox ends when it is made for a command that does nothing: its status, and all that is said.
 
-    So it can be told from what the program in it says.
+    So what is wrong with it can be told from what the program in it says.
     """
     with described(placed.sandbox) as (arguments, handed):
         words = (*placed.before, bwrap, "--args", str(arguments), "--", "/bin/sh", "-c", ":")
         child = started(words, handed, subprocess.PIPE)
         said = child.communicate()[0].decode("utf-8", "replace").strip()
-    return (said.splitlines() or [f"exit status {child.returncode}"])[-1][:300] if child.returncode else ""
+    return child.returncode, said
+
+
+def refusal(status: int, said: str) -> str:
+    """The last line of what was said by somebody who failed."""
+    return (said.splitlines() or [f"exit status {status}"])[-1][:300]
 
 
 @contextmanager
 def described(made: Sandbox) -> Iterator[tuple[int, tuple[int, ...]]]:
     """bwrap's arguments and the files it is to make, in memory: (the arguments' descriptor, all of them)."""
-    fds: list[int] = []
-    try:
-        for _, content in made.data:
-            fds.append(_file(content))
+    with ExitStack() as opened:
+        fds = [_file(content, opened) for content in namespaces.contents(made)]
         words = namespaces.arguments(made, fds)
-        fds.append(_file(b"".join(os.fsencode(word) + b"\0" for word in words)))
-        yield fds[-1], tuple(fds)
-    finally:
-        for fd in fds:
-            os.close(fd)
+        arguments = _file(b"".join(os.fsencode(word) + b"\0" for word in words), opened)
+        yield arguments, (*fds, arguments)
 
 
-def _file(content: bytes) -> int:
+def _file(content: bytes, opened: ExitStack) -> int:
     fd = os.memfd_create("stager")
+    opened.callback(os.close, fd)
     write(fd, content)
     os.lseek(fd, 0, os.SEEK_SET)
     return fd
 
 
-def data(root: str, hostname: str, resolvers: bytes = b"") -> tuple[tuple[str, bytes], ...]:
+def data(root: str, hostname: str, network: bool) -> tuple[tuple[str, bytes], ...]:
     """The names of machines and who knows more of them, where the root has a place for that: nothing can grow there."""
-    files = (("etc/hosts", namespaces.hosts(hostname)), ("etc/resolv.conf", resolvers))
-    return tuple(
-        (f"/{path}", content)
-        for path, content in files
-        if os.path.isfile(f"{root}/{path}") and not os.path.islink(f"{root}/{path}")
-    )
+    files = (("etc/hosts", namespaces.hosts(hostname)), ("etc/resolv.conf", _resolvers() if network else b""))
+    return tuple((f"/{path}", content) for path, content in files if has(root, path))
+
+
+def has(root: str, path: str) -> bool:
+    """Whether a root has a regular file at a path, for another to take its place."""
+    return os.path.isfile(f"{root}/{path}") and not os.path.islink(f"{root}/{path}")
+
+
+def _resolvers() -> bytes:
+    with suppress(OSError), open("/etc/resolv.conf", "rb") as file:
+        return file.read(1 << 16)
+    return b""

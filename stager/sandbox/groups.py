@@ -149,3 +149,29 @@ def _remove(path: str) -> None:
             time.sleep(0.02)
         else:
             return
+
+
+def used(first: int, most: int) -> tuple[int, int]:
+    """(bytes of memory, processes and threads) of a process and all that descend from it, as they are now (proc(5)).
+
+    What several have in common is counted for each, until that comes to more than `most`; then each has its share of it.
+    """
+    rows: dict[int, tuple[int, int]] = {}
+    below: dict[int, list[int]] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
+                fields = file.read().rpartition(b")")[2].split()
+                below.setdefault(int(fields[1]), []).append(int(name))
+                rows[int(name)] = int(fields[21]) * os.sysconf("SC_PAGE_SIZE"), int(fields[17])
+    found = [first] if first in rows else []
+    for one in found:
+        found += below.get(one, [])
+    memory, threads = (sum(rows[one][place] for one in found) for place in (0, 1))
+    return memory if memory <= most else sum(_share(one, rows[one][0]) for one in found), threads
+
+
+def _share(process: int, otherwise: int) -> int:
+    with suppress(OSError), open(f"/proc/{process}/smaps_rollup", encoding="ascii") as file:
+        return next((int(line.split()[1]) << 10 for line in file if line.startswith("Pss:")), otherwise)
+    return otherwise

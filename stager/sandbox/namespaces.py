@@ -37,6 +37,7 @@ class Sandbox:
     (path of the host, path inside); `data` are small files as (path inside, content), in places where the root has one;
     `links` are (path inside, target). The process is in `folder`. Without `network` there is only a loopback of its own.
     `first`: it is process 1 and has to wait for what others leave; else everything ends with it.
+    `calls` filters what may be asked of the kernel (`seccomp.program`), empty for nothing.
     `owned`: in a user namespace, as `user` and `group`; else as whoever starts it, with the capabilities `keeps`.
     """
 
@@ -55,6 +56,7 @@ class Sandbox:
     first: bool = False
     owned: bool = True
     keeps: tuple[str, ...] = ()
+    calls: bytes = b""
 
 
 def top(folder: str) -> tuple[Top, ...]:
@@ -65,10 +67,16 @@ def top(folder: str) -> tuple[Top, ...]:
 
 
 def arguments(sandbox: Sandbox, descriptors: Sequence[int]) -> tuple[str, ...]:
-    """bwrap's arguments, without the command (bwrap(1), of version 0.5 on). `descriptors` hold `data`, in its order."""
-    data = zip(descriptors, sandbox.data, strict=True)
+    """bwrap's arguments, without the command (bwrap(1), of version 0.5 on). `descriptors` hold `contents`, in its order."""
+    calls = ("--seccomp", str(descriptors[-1])) if sandbox.calls else ()
+    data = zip(descriptors[: -1 if calls else None], sandbox.data, strict=True)
     files = (word for number, (path, _) in data for word in ("--perms", "0644", "--ro-bind-data", str(number), path))
-    return (*_spaces(sandbox), *_environment(sandbox), *_root(sandbox), *_own(sandbox), *files, *_last(sandbox))
+    return (*_spaces(sandbox), *_environment(sandbox), *_root(sandbox), *_own(sandbox), *files, *calls, *_last(sandbox))
+
+
+def contents(sandbox: Sandbox) -> tuple[bytes, ...]:
+    """What bwrap is to read from descriptors."""
+    return (*(content for _, content in sandbox.data), *((sandbox.calls,) if sandbox.calls else ()))
 
 
 def _spaces(sandbox: Sandbox) -> tuple[str, ...]:

@@ -35,6 +35,10 @@ PROGRAMS = (
     "readlink",
     "dirname",
     "touch",
+    "mkdir",
+    "chmod",
+    "mv",
+    "setpriv",
 )
 PERL = "/usr/lib/x86_64-linux-gnu/perl-base"
 OTHER_USER = 65534
@@ -119,8 +123,10 @@ def logged(log: Path, text: str, seconds: float = 10.0) -> None:
         time.sleep(0.05)
 
 
-def as_other_user(arguments: Sequence[object], *, folder: Path, before: Sequence[str] = ()) -> list[str]:
-    """The command that runs `stager ARGUMENTS` (behind `before`) as another user of this machine. Needs root.
+def as_other_user(
+    arguments: Sequence[object], *, folder: Path, before: Sequence[str] = (), program: Sequence[str] = PROGRAM
+) -> list[str]:
+    """The command that runs `stager ARGUMENTS` (behind `before`), or another program, as another user. Needs root.
 
     In a mount namespace of its own the interpreter, this checkout and `folder` are where that user can reach them,
     also when they are below a home folder that is closed to others.
@@ -140,7 +146,7 @@ def as_other_user(arguments: Sequence[object], *, folder: Path, before: Sequence
         lines += [f"mkdir -p '{path}'", f"mount --bind /mnt/{number} '{path}'"]
     user = ["setpriv", "--reuid", str(OTHER_USER), "--regid", str(OTHER_USER), "--clear-groups", "--inh-caps=-all"]
     script = "\n".join([*lines, 'exec "$@"'])
-    return ["unshare", "--mount", "sh", "-c", script, "sh", *user, "--", *before, *PROGRAM, *map(str, arguments)]
+    return ["unshare", "--mount", "sh", "-c", script, "sh", *user, "--", *before, *program, *map(str, arguments)]
 
 
 MISSES = "(trap 'exec sleep 30' TERM; echo up; while :; do sleep 0.05; done) & trap 'exit 5' TERM; wait"

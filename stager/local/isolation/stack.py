@@ -65,7 +65,7 @@ def run(droplet: DropletFile, root: RootFolder, how: RunOptions) -> int:
 def _sandbox(root: str, app: str, droplet: DropletFile, env: dict[str, str], how: RunOptions) -> Sandbox:
     return Sandbox(
         root, top(root), ((app, environment.APP),), ((os.path.abspath(droplet.path), environment.DROPLET),),
-        entering.data(root, environment.HOSTNAME, _resolvers() if how.network else b""),
+        entering.data(root, environment.HOSTNAME, how.network),
         ((environment.VCAP, environment.APP),), tuple(sorted(env.items())), environment.APP, environment.HOSTNAME,
         environment.UID, environment.GID, how.network, first=True,
     )  # fmt: skip
@@ -127,17 +127,11 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 
 
 def _check(placed: PlacedSandbox, bwrap: str) -> None:
-    if said := entering.refusal(placed, bwrap):
+    status, said = entering.tried(placed, bwrap)
+    if status:
         foreign = "Exec format error" in said
-        raise CannotIsolate(
-            said, "This machine cannot run that architecture's programs: use one that can." if foreign else ""
-        )
-
-
-def _resolvers() -> bytes:
-    with suppress(OSError), open("/etc/resolv.conf", "rb") as file:
-        return file.read(1 << 16)
-    return b""
+        hint = "This machine cannot run that architecture's programs: use one that can." if foreign else ""
+        raise CannotIsolate(entering.refusal(status, said), hint)
 
 
 class _Inside:

@@ -1,0 +1,297 @@
+"""Running a job: the ways to a sandbox in their order, its limits, its end. Nothing of it is left but what it was to write."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from glob import glob
+
+from ..errors import Cancelled, CannotWrite
+from ..files import programs
+from ..files.errors import NoSandbox
+from ..store import disk
+from . import entering, groups, leftovers, remedies, seccomp
+from .entering import PlacedSandbox
+from .groups import ControlGroups
+from .job import APP, FILES, FIXED, HOME, HOSTNAME, ID, MEMORY, NAME, OUTPUT, PROCESSES, TIME, TMP, Ended, Job
+from .leftovers import Amount
+from .namespaces import Sandbox, top
+from .saying import Saying
+
+PURPOSE = "build in"
+_TICK = 0.05
+"""Seconds between two looks at what runs."""
+_SOON, _SHARE = 0.5, 40
+"""What was written is counted after so many seconds at the earliest, and in one part of so many of the time."""
+_PATIENCE = 5.0
+"""Seconds that the kernel may take to end what was killed."""
+_CLOCK = "/run/clock.so"
+_CLOCKS = "/usr/lib/*/faketime/libfaketimeMT.so.1"
+_WAITS = (
+    ("FAKETIME_DISABLE_SHM", "1"),
+    ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+    ("FAKETIME_FORCE_MONOTONIC_FIX", "0"),
+    ("NO_FAKE_STAT", "1"),
+)
+"""Waiting for a lock must neither last for ever nor be no waiting at all (libfaketime's own repair of it spins)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way to a sandbox: its name, the host's user to become first (0 for nobody else), in a user namespace or not."""
+
+    name: str
+    user: int
+    owned: bool
+
+
+def ways(root: bool, user: int) -> tuple[Way, ...]:
+    """The ways that bubblewrap has, the best first."""
+    if not root:
+        return (Way("in a user namespace", 0, True),)
+    return (
+        Way(f"as user {user}, in a user namespace", user, True),
+        Way("with root, without a user namespace", ID, False),
+    )
+
+
+def run(job: Job, *, stop: Callable[[], bool], tell: Callable[[str], None]) -> Ended:
+    """Run a job to its end, or to a limit's. `stop` is asked often; `tell` gets some of the lines that are said.
+
+    Afterwards nothing of it runs, and all it wrote can be read and removed. Raises Cancelled when it was to stop, NoSandbox
+    with what to do when this machine gives none, ProgramMissing, CannotWrite.
+    """
+    attempts: list[tuple[str, str]] = []
+    entering.program("bwrap", PURPOSE)
+    for way in ways(os.geteuid() == 0, job.surroundings.user):
+        ended, said = _attempt(job, way, stop, tell)
+        if ended:
+            return ended
+        attempts.append((way.name, said))
+    raise NoSandbox(PURPOSE, attempts, remedies.remedy(attempts))
+
+
+def _attempt(job: Job, way: Way, stop: Callable[[], bool], tell: Callable[[str], None]) -> tuple[Ended | None, str]:
+    """How the job ended; or None and why there was no sandbox this way."""
+    limits = job.limits
+    try:
+        os.makedirs(job.scratch + HOME.removeprefix(TMP), 0o755, exist_ok=True)
+        if way.user:
+            for folder in (job.app, job.scratch):
+                entering.hand_over(folder, way.user)
+    except PermissionError as error:
+        return None, f"files cannot be given to the user {way.user}: {error.strerror}"
+    except OSError as error:
+        raise CannotWrite(job.app, disk.why(error)) from None
+    try:
+        with groups.limited(limits.memory, limits.processes) as group:
+            if len(group.limits) < 2:
+                why = "; ".join(group.tried) or "none is mounted"
+                tell(f"memory and processes are only counted now and then: no control group can be made here ({why})")
+            placed = _placed(job, way, group)
+            inside = () if way.owned else _become(way.user)
+            return _Running(job, group, stop, tell).run(placed, (*inside, *job.command))
+    except BaseException:
+        with suppress(OSError):
+            _settle(job)
+        raise
+
+
+def _settle(job: Job) -> Amount:
+    """What has been written, made fit to be removed. Raises OSError."""
+    amount = Amount()
+    for folder in (job.app, job.scratch):
+        leftovers.settle(folder, amount)
+    return amount
+
+
+def sandbox(job: Job, owned: bool = True) -> Sandbox:
+    """What a job finds around it."""
+    return Sandbox(
+        job.root.path, top(job.root.path), ((job.app, APP), (job.scratch, TMP)), job.inputs,
+        (*entering.data(job.root.path, HOSTNAME, job.network), *_names(job.root.path)), (),
+        tuple(sorted({**dict(FIXED), **dict(job.env)}.items())), job.folder, HOSTNAME, ID, ID, job.network, owned=owned,
+        keeps=() if owned else ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP"), calls=seccomp.program(platform.machine()),
+    )  # fmt: skip
+
+
+def _names(root: str) -> Iterator[tuple[str, bytes]]:
+    """The root's own lists of users and groups, and ours: some programs do not run as somebody without a name."""
+    for path, own in (("etc/passwd", f"{NAME}:x:{ID}:{ID}::{HOME}:/bin/sh\n"), ("etc/group", f"{NAME}:x:{ID}:\n")):
+        if entering.has(root, path):
+            with open(f"{root}/{path}", "rb") as file:
+                rows = file.read(1 << 20).splitlines(keepends=True)
+            others = (
+                row for row in rows if row.split(b":")[2:3] != [b"%d" % ID] and row.split(b":")[0] != NAME.encode()
+            )
+            yield f"/{path}", b"".join(others) + own.encode()
+
+
+def _become(user: int) -> tuple[str, ...]:
+    """The root's own program (util-linux) that gives up what the host's root has."""
+    who = ("--reuid", str(user), "--regid", str(user), "--clear-groups", "--bounding-set=-all", "--inh-caps=-all")
+    return ("setpriv", *who, "--")
+
+
+def _placed(job: Job, way: Way, group: ControlGroups) -> PlacedSandbox:
+    """The job's sandbox, with another clock where it may have one and the root's programs stand it."""
+    user = way.user if way.owned else 0
+    if job.surroundings.later and job.fake_clock:
+        clock = (("LD_PRELOAD", _CLOCK), ("FAKETIME", f"+{job.surroundings.later}s"), *_WAITS)
+        for library in sorted(glob(_CLOCKS)):
+            clocked = replace(job, inputs=(*job.inputs, (library, _CLOCK)), env=(*job.env, *clock))
+            placed = entering.placed(sandbox(clocked, way.owned), group.members, user, PURPOSE)
+            if entering.tried(placed, entering.program("bwrap", PURPOSE)) == (0, ""):
+                return placed
+    return entering.placed(sandbox(job, way.owned), group.members, user, PURPOSE)
+
+
+def _before(job: Job, group: ControlGroups) -> tuple[str, ...]:
+    """What goes before everything: limits that a process hands down (getrlimit(2)), and which processors it may use."""
+    most = [f"--fsize={job.limits.output}", "--core=0"]
+    if "pids" not in group.limits:
+        most.append(f"--nproc={job.limits.processes}")
+    if "memory" not in group.limits:
+        most.append(f"--data={job.limits.memory}")
+    few = job.surroundings.processors
+    allowed = sorted(os.sched_getaffinity(0))
+    pinned = ("taskset", "--cpu-list", ",".join(map(str, allowed[:few]))) if 0 < few < len(allowed) else ()
+    found = tuple(entering.program(words[0], PURPOSE) for words in (pinned, ("prlimit",)) if words)
+    return (*((found[0], *pinned[1:]) if pinned else ()), found[-1], *most, "--")
+
+
+class _Running:
+    """One bubblewrap with a job in it."""
+
+    def __init__(self, job: Job, group: ControlGroups, stop: Callable[[], bool], tell: Callable[[str], None]) -> None:
+        """Raises CannotWrite when the log cannot be made."""
+        self._job, self._group, self._stop = job, group, stop
+        self._told, self._teller = os.pipe()
+        self._heard, self._first = b"", 0
+        self._code: int | None = None
+        self._due, self._taken = time.monotonic() + _SOON, self._used()
+        self._saying = Saying(job.log, tell)
+
+    def run(self, placed: PlacedSandbox, command: Sequence[str]) -> tuple[Ended | None, str]:
+        """How it ended; or None and what was said when there was no sandbox."""
+        began = time.monotonic()
+        ended_by = ""
+        try:
+            child = self._started(placed, command)
+            try:
+                ended_by = self._wait(child, began)
+            finally:
+                self._end(child)
+        finally:
+            last = self._saying.close()
+            os.close(self._told)
+        seconds = time.monotonic() - began
+        ended_by = ended_by or self._met() or self._over(_settle(self._job))
+        if not ended_by and self._code is None and child.returncode > 0:
+            return None, entering.refusal(child.returncode, "\n".join(last))
+        status = child.returncode if self._code is None else self._code
+        return Ended(128 - status if status < 0 else status, seconds, ended_by, last), ""
+
+    def _started(self, placed: PlacedSandbox, command: Sequence[str]) -> subprocess.Popen[bytes]:
+        bwrap = entering.program("bwrap", PURPOSE)
+        try:
+            with entering.described(placed.sandbox) as (arguments, handed):
+                own = ("--args", str(arguments), "--json-status-fd", str(self._teller), "--")
+                words = (*_before(self._job, self._group), *placed.before, bwrap, *own, *command)
+                out, umask = self._saying.pipe, self._job.surroundings.umask
+                return entering.started(words, (*handed, self._teller), out, umask)
+        finally:
+            os.close(self._teller)
+            self._saying.start()
+
+    def _wait(self, child: subprocess.Popen[bytes], began: float) -> str:
+        """Until it has ended, or what it met. Raises Cancelled."""
+        while True:
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(_TICK)
+                return ""
+            self._hear()
+            if self._stop():
+                raise Cancelled
+            if time.monotonic() - began > self._job.limits.seconds:
+                return TIME
+            if met := self._met() or self._used_up() or self._written():
+                return met
+
+    def _met(self) -> str:
+        """The limit that is reached, of those that others keep; or nothing."""
+        if self._group.killed:
+            return MEMORY
+        if self._group.refused:
+            return PROCESSES
+        return OUTPUT if self._saying.too_much else ""
+
+    def _used_up(self) -> str:
+        """Memory and processes where no control group counts them."""
+        if self._group.limits == {"memory", "pids"} or not self._first:
+            return ""
+        memory, processes = groups.used(self._first, self._job.limits.memory)
+        if "memory" not in self._group.limits and memory > self._job.limits.memory:
+            return MEMORY
+        return PROCESSES if "pids" not in self._group.limits and processes > self._job.limits.processes * 0.9 else ""
+
+    def _written(self) -> str:
+        """Whether there is too much in its folders: looked at now and then, and when the disk fills quickly."""
+        now, used = time.monotonic(), self._used()
+        limits = self._job.limits
+        if now < self._due and used - self._taken < limits.output // 8:
+            return ""
+        amount = Amount()
+        for folder in (self._job.app, self._job.scratch):
+            leftovers.measure(folder, amount, limits.files)
+        took = time.monotonic() - now
+        self._due, self._taken = now + max(_SOON, _SHARE * took), used
+        return self._over(amount)
+
+    def _over(self, amount: Amount) -> str:
+        if amount.size >= self._job.limits.output:
+            return OUTPUT
+        return FILES if amount.deep or amount.count > self._job.limits.files else ""
+
+    def _used(self) -> int:
+        """Bytes that are taken where it writes."""
+        with suppress(OSError):
+            facts = os.statvfs(self._job.scratch)
+            return (facts.f_blocks - facts.f_bfree) * facts.f_frsize
+        return 0
+
+    def _hear(self) -> None:
+        """What bwrap tells of itself: lines of JSON, one with the first process inside, one with how the command ended."""
+        while _readable(self._told, 0) and (part := os.read(self._told, 4096)):
+            self._heard += part
+        for line in self._heard.splitlines():
+            with suppress(ValueError):
+                found = json.loads(line)
+                self._first = int(found.get("child-pid", self._first))
+                self._code = found.get("exit-code", self._code)
+
+    def _end(self, child: subprocess.Popen[bytes]) -> None:
+        """End what still runs, and wait until everything inside has gone: the first process is the last to go."""
+        if child.poll() is None:
+            programs.signal_group(child.pid, signal.SIGKILL)
+            child.wait()
+        self._hear()
+        with suppress(OSError):
+            first = os.pidfd_open(self._first)
+            _readable(first, _PATIENCE)
+            os.close(first)
+
+
+def _readable(descriptor: int, seconds: float) -> bool:
+    """Whether there is something to read, or is within so many seconds."""
+    looked = select.poll()
+    looked.register(descriptor, select.POLLIN)
+    return bool(looked.poll(seconds * 1000))

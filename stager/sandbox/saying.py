@@ -1,0 +1,83 @@
+"""What a job says: into its log, the last lines of it into memory, now and then one to whoever listens."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+
+from ..errors import CannotWrite
+from ..store import disk
+
+MOST = 64 << 20
+"""Bytes of a log; who says more is ended."""
+_KEPT, _LINE = 60, 4096
+"""How many of the last lines are kept, and how many bytes of each."""
+_PACE = 0.1
+"""Seconds between two lines that are told."""
+
+
+class Saying:
+    """Reads a pipe to its end in a thread, so that whoever writes into it is never held up."""
+
+    def __init__(self, log: str, tell: Callable[[str], None]) -> None:
+        """Raises CannotWrite when the log cannot be made."""
+        try:
+            self._log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise CannotWrite(log, disk.why(error)) from None
+        self._path, self._tell, self._told = log, tell, 0.0
+        self._lines: deque[str] = deque(maxlen=_KEPT)
+        self._failed: OSError | None = None
+        self._size, self._begun = 0, b""
+        self._reader, self.pipe = os.pipe()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+
+    def start(self) -> None:
+        """Begin to read; our own end for writing is closed, others have theirs."""
+        os.close(self.pipe)
+        self._thread.start()
+
+    @property
+    def too_much(self) -> bool:
+        """Whether more was said than a log may hold."""
+        return self._size > MOST
+
+    def close(self) -> tuple[str, ...]:
+        """Wait for the end of what is said, which all have gone who could say more: the last lines. Raises CannotWrite."""
+        if self._thread.ident is None:
+            os.close(self.pipe)
+        else:
+            self._thread.join(5)
+        with suppress(OSError):
+            os.close(self._log)
+        if self._failed:
+            raise CannotWrite(self._path, disk.why(self._failed))
+        return tuple(self._lines)
+
+    def _read(self) -> None:
+        while part := os.read(self._reader, 1 << 16):
+            room = MOST - self._size
+            self._size += len(part)
+            try:
+                if room > 0 and not self._failed:
+                    disk.write(self._log, part[:room])
+            except OSError as error:
+                self._failed = error
+            *whole, self._begun = (self._begun + part).split(b"\n")
+            for line in whole:
+                self._line(line)
+            self._begun = self._begun[-_LINE:]
+        if self._begun:
+            self._line(self._begun)
+        os.close(self._reader)
+
+    def _line(self, line: bytes) -> None:
+        text = line[-_LINE:].decode("utf-8", "replace").rstrip()
+        self._lines.append(text)
+        if text and time.monotonic() - self._told >= _PACE:
+            self._told = time.monotonic()
+            self._tell(text)
