@@ -194,7 +194,8 @@ class _Running:
             last = self._saying.close()
             os.close(self._told)
         seconds = time.monotonic() - began
-        ended_by = ended_by or self._met() or self._over(_settle(self._job))
+        written = _settle(self._job)
+        ended_by = ended_by or self._met() or self._over(written)
         if not ended_by and self._code is None and child.returncode > 0:
             return None, entering.refusal(child.returncode, "\n".join(last))
         status = child.returncode if self._code is None else self._code
