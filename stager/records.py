@@ -65,6 +65,42 @@ class Unmet(Value):
     stack: str = ""
 
 
+class AppBuild(Value):
+    """A build whose outputs are the app's, as far as finding what it left before needs it (see `droplet.built`)."""
+
+    name: str
+    prefix: str
+    """The hex digest of all that goes in but the app's files."""
+    inputs: tuple[str, ...]
+    """Patterns of the app's files that go in."""
+    outputs: tuple[str, ...]
+    """Files and folders of the app that it leaves."""
+
+    @classmethod
+    def from_json(cls, record: Any) -> AppBuild:
+        return cls(*map(_fixed, record))
+
+
+class Built(Value):
+    """What a build of an app left: the blob that holds its files one after the other, and which they are."""
+
+    name: str
+    key: str
+    """The digest of all that went in."""
+    blob: str
+    files: tuple[list[Any], ...]
+    """Rows of [path, whether it is executable, digest, offset in the blob, size]."""
+    links: Mapping[str, str]
+    checked: bool
+    """Whether it was built twice and was the same."""
+    digest: str
+    """Of the list of its files and links."""
+
+    @classmethod
+    def from_json(cls, record: Any) -> Built:
+        return cls(*map(_fixed, record))
+
+
 class Base(Value):
     """The part of a droplet that its plan determines: every layer below the app's own. Made by `droplet.base`."""
 
@@ -98,6 +134,7 @@ class Base(Value):
     """The memo of its links (see `droplet.linking`)."""
     notes: tuple[str, ...]
     starts: Unmet
+    builds: tuple[AppBuild, ...] = ()
     prefix: str = ""
     """The hex SHA-256 of a droplet file up to the end of the base's layers; empty until one was written."""
 
@@ -111,6 +148,7 @@ class Base(Value):
             "layers": [layer.to_json() for layer in self.layers],
             "envelope": self.envelope.to_json(),
             "starts": self.starts.to_json(),
+            "builds": [build.to_json() for build in self.builds],
         }
 
     @classmethod
@@ -119,6 +157,7 @@ class Base(Value):
             "layers": tuple(map(LayerRecord.from_json, record["layers"])),
             "envelope": Piece.from_json(record["envelope"]),
             "starts": Unmet(*map(_fixed, record["starts"])),
+            "builds": tuple(map(AppBuild.from_json, record["builds"])),
         }
         return cls(**{name: read[name] if name in read else _fixed(value) for name, value in record.items()})
 

@@ -6,28 +6,28 @@ way round, which assembles on the same path in the end. Nothing here reads the e
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-from . import fetching
+from . import bases, fetching
+from .bases import Ready, fetch, take_in
 from .droplet import assembly, incremental
 from .droplet import base as dependencies
 from .droplet.incremental import Folder, aim
-from .ecosystems import by_layout
 from .errors import BadLock, LockMissing, LockStale, Unpinned
 from .files import writing
 from .formats.codec import CODEC, check_known_answer
-from .model import Artifact, LockedPlan, Plan
-from .net.indexes import Indexes
+from .model import ARTIFACT, Artifact, LockedPlan, Plan
 from .planning import inputs, lockfile
 from .records import Base, Staged
 from .settings import Settings
-from .store import Store
-from .store.errors import DigestMismatch, StoreCorrupt
+from .store.errors import StoreCorrupt
 from .text.resources import pinned_digest
 from .tree import SourceTree
+
+__all__ = ["fetch", "take_in"]
+"""Of `bases`: what those who only want a plan's artifacts call here, beside the verbs."""
 
 
 def stage_folder(folder: Folder, out: str, settings: Settings) -> Staged:
@@ -179,10 +179,31 @@ def stage_plan(folder: Folder, locked: LockedPlan, out: str, settings: Settings)
         take_in(plan, folder.tree, settings.store)
         try:
             base = make_base(locked, folder, settings)
+            built = _with_builds(locked, base, folder, settings) if base.builds else folder
             settings.tell("assemble", "the app and what it needs")
-            return incremental.assemble(folder, base, settings.store, out, settings.stop)
+            return incremental.assemble(built, base, settings.store, out, settings.stop)
         except assembly.Damaged as found:
-            heal(found, damaged, settings, plan.artifacts)
+            heal(found, damaged, settings, plan.all_artifacts())
+
+
+def make_base(locked: LockedPlan, folder: Folder, settings: Settings) -> Base:
+    """The plan's base, its artifacts that have to be built among it. Raises what `bases.make` and builds raise."""
+    base = bases.recalled(locked, settings.store)
+    if base is not None:
+        return base
+    ready: dict[str, Ready] = {}
+    if any(build.kind == ARTIFACT for build in locked.plan.builds):
+        from .builds import artifacts  # here, since few apps build
+
+        ready = artifacts.built(locked.plan, folder, settings)
+    return bases.make(locked, folder, settings, ready)
+
+
+def _with_builds(locked: LockedPlan, base: Base, folder: Folder, settings: Settings) -> Folder:
+    """The folder with what the app's builds leave in it."""
+    from .builds import apps
+
+    return folder.replace(tree=apps.built(locked.plan, base, folder, settings))
 
 
 def heal(found: assembly.Damaged, damaged: set[str], settings: Settings, artifacts: Sequence[Artifact] = ()) -> None:
@@ -202,90 +223,3 @@ def heal(found: assembly.Damaged, damaged: set[str], settings: Settings, artifac
         store.set_aside(blob)
     damaged.update(found.blobs)
     fetching.distrust(store, artifacts, errors)
-
-
-def make_base(locked: LockedPlan, folder: Folder, settings: Settings) -> Base:
-    """The plan's base: remembered and whole, or built from its artifacts, fetching those that are missing."""
-    plan, store = locked.plan, settings.store
-    base = incremental.recall_base(locked.digest, store)
-    linked = store.recall("linked", base.linked) if base is not None else None
-    if base is not None and linked is not None and all(store.has(piece.blob) for piece in base.pieces()):
-        return base
-    jobs = settings.jobs or os.cpu_count() or 1
-    with dependencies.Workshop(store, jobs, settings.stop) as workshop:
-        fetch(plan, settings, ready=workshop.add, tree=folder.tree)
-        settings.tell("assemble", "pieces", 0, len(plan.artifacts))
-        placed = []
-        for one in workshop.placed(plan.artifacts):
-            placed.append(one)
-            settings.tell("assemble", one.artifact.name, len(placed), len(plan.artifacts))
-    from .planning.detection import matching, scripts  # here, since YAML comes with it
-
-    lines = scripts.lines(matching.AppFacts(folder.tree), plan.processes)
-    return dependencies.build_base(locked, placed, store, folder.root, settings.stop, lines)
-
-
-def take_in(plan: Plan, tree: SourceTree, store: Store) -> None:
-    """Store the artifacts that are files of the app itself (a `file:` URL). Raises BadLock, DigestMismatch."""
-    for artifact in plan.artifacts:
-        path = artifact.url.removeprefix("file:")
-        if path == artifact.url:
-            continue
-        if path not in tree.files:
-            raise BadLock(lockfile.NAME, f"{artifact.name} is to come from {path}, which is not among the app's files")
-        state = hashlib.new(artifact.digest.algorithm)
-        with store.writer() as writer:
-            for part in tree.chunks(path):
-                state.update(part)
-                writer.write(part)
-            if state.hexdigest() != artifact.digest.hex:
-                raise DigestMismatch(path, artifact.digest, f"{artifact.digest.algorithm}:{state.hexdigest()}")
-            store.remember("artifact", artifact.digest, writer.commit())
-
-
-def fetch(
-    plan: Plan,
-    settings: Settings,
-    ready: Callable[..., None] | None = None,
-    tree: SourceTree | None = None,
-    *,
-    prove: bool = False,
-) -> dict[str, str]:
-    """Bring every artifact of the plan into the store; digest → blob. The only step that opens sockets for artifacts.
-
-    With `prove` those that are there are hashed, and damaged ones fetched again.
-    """
-    packages = by_layout()
-    biggest_first = sorted(plan.artifacts, key=lambda one: (one.layout in packages, -(one.size or 0)))
-    return fetching.fetch(
-        biggest_first,
-        settings.store,
-        indexes=_indexes(settings, tree),
-        offline=settings.offline,
-        jobs=max(8, settings.jobs),
-        hints=_hints(plan, settings, tree),
-        progress=settings.progress,
-        cancel=settings.cancel,
-        ready=ready,
-        prove=prove,
-    )
-
-
-def _hints(plan: Plan, settings: Settings, tree: SourceTree | None) -> dict[str, str]:
-    """Digest → URL of files that are to be fetched, so that no index page need be asked for them."""
-    if plan.hints or settings.offline or tree is None:
-        return dict(plan.hints)
-    if len(fetching.resolve(settings.store, plan.artifacts)) == len({one.digest for one in plan.artifacts}):
-        return {}
-    from .planning import plan as planning
-
-    return planning.hints(tree, plan, _indexes(settings, tree))
-
-
-def _indexes(settings: Settings, tree: SourceTree | None) -> Indexes:
-    """The indexes that this app's files come from: an app with an `.npmrc` may name registries of its own."""
-    if tree is None or ".npmrc" not in tree.files:
-        return settings.indexes
-    from .planning import plan as planning
-
-    return planning.indexes_for(tree, settings.indexes)

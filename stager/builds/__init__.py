@@ -1,1 +1,1 @@
-"""Builds: what an app or a package has to have built is built in a sandbox, from pinned inputs, twice, to the same bytes."""
+"""Builds: what has to be built is built in a pinned root, without a network, twice, and remembered by what went in."""

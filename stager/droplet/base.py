@@ -28,7 +28,7 @@ from ..runtimes import ended, places
 from ..store import Store, rules
 from ..store.errors import DigestMismatch, StoreCorrupt
 from ..text.resources import pinned_digest
-from . import assembly, launch, linking, pieces, starting, vetting
+from . import assembly, built, launch, linking, pieces, starting, vetting
 from .errors import PathConflict
 from .incremental import base_key, remember_base
 from .launch import LAYERS
@@ -247,6 +247,7 @@ def build_base(
             *vetting.notes(plan, packages, owners),
             *told(collisions(owners), partial(whose, owners)),
         ),
+        builds=built.app_builds(plan, store),
         starts=starting.unmet(starting.needs((*plan.processes, *scripts)), owners.keys(), plan.stack),
     )
     store.remember("linked", base.linked, linking.record(links, owners, owners.keys() - links.keys(), folders))

@@ -378,6 +378,13 @@ def warm(folder: Folder, out: str, settings: Settings) -> Staged | None:
     base = find_base(folder, lock, settings.store) if lock is not None else None
     if base is None or (stack and stack != base.stack) or (architecture and architecture != base.architecture):
         return None
+    if base.builds:
+        from . import built  # here, since few apps build
+
+        tree = built.of_base(folder.tree, base, settings.store)
+        if tree is None:
+            return None
+        folder = folder.replace(tree=tree)
     try:
         return assemble(folder, base, settings.store, out, settings.stop).after(folder.lock.notes)
     except assembly.Damaged:

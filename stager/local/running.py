@@ -18,14 +18,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
-from ..droplet import mistaken
+from ..droplet import mistaken, unpacking
 from ..droplet.errors import NotADroplet
 from ..droplet.launch import LaunchInfo
 from ..droplet.reader import launch_info
-from ..errors import CannotWrite, StagerError
+from ..errors import StagerError
 from ..files.programs import PATH, signal_group
 from ..files.temporary import folder, tidy
-from ..formats.archive import Archive, content_bytes, content_chunks, read_tar
+from ..formats.archive import Archive, content_bytes, read_tar
 from ..text.typed import whole
 from .errors import LaunchFailed, PortForbidden, PortTaken
 from .listening import Astray, by
@@ -45,11 +45,7 @@ def unpack(droplet: str, into: str) -> LaunchInfo:
     """
     mistaken.check_droplet(droplet)
     with read_tar(droplet, os.path.basename(droplet), "gz") as archive:
-        try:
-            for member in archive.members:
-                _place(os.path.join(into, member.name), member)
-        except OSError as error:
-            raise CannotWrite(into, error.strerror or str(error)) from None
+        unpacking.place(archive.members, into)
         return droplet_launch(archive, droplet)
 
 
@@ -60,18 +56,6 @@ def droplet_launch(archive: Archive, droplet: str) -> LaunchInfo:
     if launch is None or launch.is_link:
         raise NotADroplet(name, "it has no app/.stager/launch.json")
     return launch_info(content_bytes(launch.content), name)
-
-
-def _place(path: str, member: Any) -> None:
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    if member.is_link:
-        os.symlink(member.target, path)
-        return
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o775 if member.executable else 0o664)
-    with os.fdopen(handle, "wb") as file:
-        os.fchmod(handle, 0o775 if member.executable else 0o664)  # whatever the umask is
-        for part in content_chunks(member.content):
-            file.write(part)
 
 
 def check_host(launch: LaunchInfo, again: str = "") -> None:

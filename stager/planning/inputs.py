@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..text.resources import input_patterns, is_input
+from ..tree import within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ def changed_files(plan: Plan, tree: SourceTree) -> list[str]:
 def grounds(plan: Plan) -> list[str]:
     """The files that a plan rests on by being there: by which buildpacks know the app, and which commands start or serve."""
     reasons = (*(pin.reason for pin in plan.buildpacks), *(process.reason for process in plan.processes))
-    return sorted({reason.file for reason in reasons} - {""})
+    built = [output for build in plan.builds for output in build.outputs]
+    return sorted(file for file in {reason.file for reason in reasons} if file and not within(file, built))
 
 
 def changed_inputs(recorded: Mapping[str, str], tree: SourceTree, needed: Sequence[str] = ()) -> list[str]:

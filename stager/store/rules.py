@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
     Row = tuple[str, os.stat_result]
 
-FOLDERS = ("droplet", "ecosystems", "facts", "files", "formats", "planning", "runtimes", "store", "text", "tree")
+FOLDERS = (
+    "builds", "droplet", "ecosystems", "facts", "files", "formats", "planning", "runtimes", "sandbox", "store", "text", "tree",
+)  # fmt: skip
 """The packages below `stager/` whose modules make what a memo of a staging holds, beside the modules right there.
 
 A test holds them against imports. The others keep no such result: they plan, which ends in a lock, they fetch what a digest

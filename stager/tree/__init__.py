@@ -37,7 +37,7 @@ from .walk import Walk, folders_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any, BinaryIO, TypeVar
 
     T = TypeVar("T")
@@ -72,6 +72,7 @@ class SourceTree:
         "_found",
         "_kept",
         "_named",
+        "_stored",
         "environments",
         "files",
         "index",
@@ -105,6 +106,7 @@ class SourceTree:
         self.index = {}
         self._kept: tuple[tuple[str, str], ...] = ()
         self._contents: dict[str, bytes] = {}
+        self._stored: dict[str, tuple[str, int]] = {}
         self._named: dict[str, list[str] | str] | None = None
         self._digest: Digest | None = None
         self._found: dict[object, Any] = {}
@@ -164,9 +166,36 @@ class SourceTree:
     def with_files(self, contents: Mapping[str, bytes]) -> SourceTree:
         """This tree with more files, which are in memory only."""
         more = {path: File(False, len(data), _sha256(data)) for path, data in contents.items()}
-        tree = SourceTree({**self.files, **more}, self.links, self.root)
+        tree = self._like({**self.files, **more}, self.links)
+        tree._contents |= contents
+        return tree
+
+    def with_built(
+        self, folders: Sequence[str], rows: Iterable[Sequence[Any]], links: Mapping[str, str], blob: str
+    ) -> SourceTree:
+        """This tree with what a build left in these files and `folders`, instead of what it has there.
+
+        `rows` are [path, executable, digest, offset, size] of files, whose bytes are in the file `blob`.
+        """
+        files = {path: file for path, file in self.files.items() if not within(path, folders)}
+        kept = {path: target for path, target in self.links.items() if not within(path, folders)}
+        stored = {}
+        for path, executable, digest, offset, size in rows:
+            files[path], stored[path] = File(executable, size, digest), (blob, offset)
+        tree = self._like(files, {**kept, **links})
+        tree._stored |= stored
+        return tree
+
+    def _like(self, files: dict[str, File], links: dict[str, str]) -> SourceTree:
+        """A tree of these, whose contents are where this one has them."""
+        tree = SourceTree(files, links, self.root)
         tree.left_out, tree.environments, tree.vendored = self.left_out, self.environments, self.vendored
-        tree.index, tree._kept, tree._contents = self.index, self._kept, {**self._contents, **contents}
+        tree.index, tree._kept, tree._contents, tree._stored = (
+            self.index,
+            self._kept,
+            {**self._contents},
+            {**self._stored},
+        )
         return tree
 
     # --- content ---
@@ -179,6 +208,8 @@ class SourceTree:
         place = self.resolve(path)
         if place not in self.files:
             raise Unreadable(path, "the app has no such file", "Add it, or correct what names it.")
+        if place in self._stored:
+            return io.BufferedReader(_Slice(*self._stored[place], self.files[place].size))
         held = self._contents.get(place)
         return open(self._descriptor(place), "rb") if held is None else io.BytesIO(held)
 
@@ -323,6 +354,32 @@ class SourceTree:
 
     def __repr__(self) -> str:
         return f"<SourceTree {self.root or 'in memory'}: {len(self.files)} files, {len(self.links)} links>"
+
+
+class _Slice(io.RawIOBase):
+    """A part of a file, to be read once from its beginning."""
+
+    def __init__(self, path: str, offset: int, size: int) -> None:
+        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._at, self._end = offset, offset + size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        count = os.preadv(self._file, [memoryview(buffer)[: self._end - self._at]], self._at)
+        self._at += count
+        return count
+
+    def close(self) -> None:
+        if not self.closed:
+            os.close(self._file)
+        super().close()
+
+
+def within(path: str, folders: Sequence[str]) -> bool:
+    """Whether a path is one of these, or below one of them."""
+    return any(path == folder or path.startswith(f"{folder}/") for folder in folders)
 
 
 def _sha256(data: bytes) -> str:

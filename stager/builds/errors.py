@@ -1,0 +1,49 @@
+"""Errors of builds: those that fail, those that need too much, and those that give something else the second time."""
+
+from __future__ import annotations
+
+from ..errors import AssemblyError, NotReproducible, listing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class BuildFailed(AssemblyError):
+    """A build that ended with an error, or without leaving what it is for.
+
+    `last` are the last lines that it said, `log` the file with all of them.
+    """
+
+    code = "BuildFailed"
+
+    def __init__(self, name: str, why: str, last: Sequence[str] = (), log: str = "", hint: str = "") -> None:
+        said = "".join(f"\n    {line}" for line in last)
+        usual = f"'stager log {name}' shows all that it said, 'stager build {name} --shell' opens a shell in its place."
+        super().__init__(f"the build {name} {why}{said}", hint or usual, build=name, log=log, last=list(last))
+
+
+class BuildTooBig(AssemblyError):
+    """A build that was ended because it needed more time, memory, processes or room than it may have."""
+
+    code = "BuildTooBig"
+
+    def __init__(self, name: str, what: str, log: str = "") -> None:
+        hint = (
+            f"See what it does by 'stager log {name}'; 'builds: {{{name}: {{limits: ...}}}}' in stager.yml allows more."
+        )
+        super().__init__(f"the build {name} was ended: {what}", hint, build=name, log=log)
+
+
+class BuildDiffers(NotReproducible):
+    """A build that gave something else when it ran again in other surroundings.
+
+    `file` is the first that differs, `kept` the folder with both outputs.
+    """
+
+    code = "BuildDiffers"
+
+    def __init__(self, name: str, file: str, cause: str, others: Sequence[str] = (), kept: str = "") -> None:
+        more = f" (and {len(others)} more: {listing(others[:5])})" if others else ""
+        super().__init__(f"the build {name} to leave the same twice", f"another {file}{more}", cause)
+        self.data.update(build=name, file=file, others=list(others), kept=kept)

@@ -1,0 +1,167 @@
+"""What a build left: collected from its folder, checked, and put into the store. What it may not leave is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ..digest import key_of
+from ..names import path_fault
+from ..records import Built
+from ..tree import SourceTree
+from .errors import BuildFailed
+
+if TYPE_CHECKING:
+    from ..store import Store
+    from .recipes import Recipe
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """An artifact that was built: the name of its file, and its bytes."""
+
+    filename: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a build left below `folder`: path → (whether it is executable, digest, size), and links; `new` contents by path."""
+
+    folder: str
+    files: Mapping[str, tuple[bool, str, int]]
+    links: Mapping[str, str]
+    new: Mapping[str, bytes] = field(default_factory=dict)
+    """What recipes have written again."""
+
+    def chunks(self, path: str) -> Iterator[bytes]:
+        """The bytes of a file."""
+        if path in self.new:
+            yield self.new[path]
+            return
+        with open(os.path.join(self.folder, path), "rb", buffering=0) as file:
+            while part := file.read(_CHUNK):
+                yield part
+
+    def rows(self) -> list[list[object]]:
+        """Each file and link with all that may differ, in the order of their paths."""
+        found: dict[str, list[object]] = {path: [path, *row] for path, row in self.files.items()}
+        found |= {path: [path, "link", target] for path, target in self.links.items()}
+        return [found[path] for path in sorted(found, key=os.fsencode)]
+
+
+def collect(name: str, folder: str, outputs: Sequence[str], base: str, recipes: Sequence[Recipe]) -> Left:
+    """What is at the `outputs` below `folder`, without what the recipes leave out; their patterns count from `base`.
+
+    Raises BuildFailed when there is nothing, and for what no droplet can hold.
+    """
+    files: dict[str, tuple[bool, str, int]] = {}
+    links: dict[str, str] = {}
+    for output in outputs:
+        for path, found in _walk(name, folder, output):
+            if stat.S_ISLNK(found.st_mode):
+                links[path] = os.readlink(os.path.join(folder, path))
+            else:
+                digest, size = _hashed(name, os.path.join(folder, path))
+                files[path] = (bool(found.st_mode & 0o100), digest, size)
+    drop = _matching(files, links, base, [pattern for recipe in recipes for pattern in recipe.drops])
+    files = {path: row for path, row in files.items() if path not in drop}
+    links = {path: target for path, target in links.items() if path not in drop}
+    if not files and not links:
+        raise BuildFailed(name, f"left nothing: there is no {' or '.join(outputs)}")
+    for path, target in links.items():
+        _check_link(name, path, target)
+    new = _rewritten(folder, files, base, recipes)
+    for path, data in new.items():
+        files[path] = (files[path][0], "sha256:" + hashlib.sha256(data).hexdigest(), len(data))
+    return Left(folder, files, links, new)
+
+
+def _walk(name: str, folder: str, output: str) -> Iterator[tuple[str, os.stat_result]]:
+    try:
+        found = os.lstat(os.path.join(folder, output))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    if not stat.S_ISDIR(found.st_mode):
+        _check(name, output, found)
+        yield output, found
+        return
+    with os.scandir(os.path.join(folder, output)) as entries:
+        names = sorted((entry.name for entry in entries), key=os.fsencode)
+    for one in names:
+        yield from _walk(name, folder, f"{output}/{one}")
+
+
+def _check(name: str, path: str, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode) and not stat.S_ISLNK(found.st_mode):
+        raise BuildFailed(
+            name, f"left {path}, which is neither a file nor a link", hint="Remove it at the build's end."
+        )
+    if wrong := path_fault(path):
+        raise BuildFailed(name, f"left {path!r}, whose name {wrong}", hint="Have it write other names.")
+
+
+def _check_link(name: str, path: str, target: str) -> None:
+    place = os.path.normpath(os.path.join("/", os.path.dirname(path), target)) if not target.startswith("/") else ""
+    depth = path.count("/")
+    up = 0
+    for part in target.split("/"):
+        up = up + 1 if part == ".." else up - 1 if part not in ("", ".") else up
+        if up > depth:
+            place = ""
+            break
+    if not place:
+        why = f"left {path}, a link to {target}, which leads outside the app"
+        raise BuildFailed(name, why, hint="Have it link to a place in the app, by a relative path.")
+
+
+def _hashed(name: str, path: str) -> tuple[str, int]:
+    state, size = hashlib.sha256(), 0
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        with os.fdopen(fd, "rb", buffering=0) as file:
+            while part := file.read(_CHUNK):
+                state.update(part)
+                size += len(part)
+    except OSError as error:
+        raise BuildFailed(name, f"left {os.path.basename(path)}, which cannot be read: {error.strerror}") from None
+    return f"sha256:{state.hexdigest()}", size
+
+
+def _matching(files: Mapping[str, object], links: Mapping[str, str], base: str, patterns: Sequence[str]) -> set[str]:
+    """The paths that match one of the patterns, which count from the folder `base`."""
+    if not patterns:
+        return set()
+    names = SourceTree.of(dict.fromkeys([*files, *links], ""))
+    return {path for pattern in patterns for path in names.glob(f"{base}/{pattern}" if base else pattern)}
+
+
+def _rewritten(folder: str, files: Mapping[str, object], base: str, recipes: Sequence[Recipe]) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    rewrites: list[tuple[str, Callable[[bytes], bytes]]] = [item for one in recipes for item in one.rewrites.items()]
+    for pattern, rewrite in rewrites:
+        for path in _matching(files, {}, base, [pattern]):
+            if path not in found:
+                with open(os.path.join(folder, path), "rb") as file:
+                    found[path] = file.read()
+            found[path] = rewrite(found[path])
+    return found
+
+
+def stored(left: Left, name: str, key: str, checked: bool, store: Store) -> Built:
+    """What was left, in the store: one blob of all files, and which they are."""
+    rows: list[list[object]] = []
+    with store.writer() as writer:
+        for path in sorted(left.files, key=os.fsencode):
+            executable, digest, size = left.files[path]
+            rows.append([path, executable, digest, writer.size, size])
+            for part in left.chunks(path):
+                writer.write(part)
+        blob = writer.commit()
+    return Built(name, key, blob, tuple(rows), dict(left.links), checked, f"sha256:{key_of('left', left.rows())}")

@@ -1,0 +1,110 @@
+"""Recipes: what is done around a command so that it leaves the same each time, and how artifacts are built.
+
+Each recipe has a name with a version, which a lock states, and names the source of difference that it mends. The registry has
+a line for each; a recipe is a module of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from ...model import Artifact, Build
+    from ..outputs import Archive
+
+PROVIDED = "/run/stager"
+"""The folder inside a sandbox where the files of recipes are."""
+TOOLS: dict[str, str] = {}
+"""A recipe for the builds of an app → the module with its `RECIPE`."""
+ARTIFACTS: dict[str, str] = {}
+"""A command of artifact builds → the module with its `RECIPE`."""
+_JOINED = {"NODE_OPTIONS": " ", "PYTHONPATH": ":"}
+"""Variables that several recipes may add to, and what stands between their parts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What a recipe may look at."""
+
+    build: Build
+    key: str
+    """The hex digest of all that goes in; no secret."""
+    content: bytes
+    """A digest over the contents of the app's files, which stager tells nobody: as secret as they are."""
+
+    def secret(self, label: str, size: int = 32) -> bytes:
+        """Bytes that are as secret as the app's files, other ones for each `label`: HMAC-SHA-256 (RFC 2104) in blocks."""
+        blocks = (hmac.digest(self.content, f"{label} {number}".encode(), "sha256") for number in range(-(-size // 32)))
+        return b"".join(blocks)[:size]
+
+    def identifier(self, label: str) -> str:
+        """32 hex digits that are the same for the same build; no secret."""
+        return hashlib.sha256(f"{label} {self.key}".encode()).hexdigest()[:32]
+
+
+def _none(_: Around) -> Mapping[str, str]:
+    return {}
+
+
+def _nothing(_: Around) -> Mapping[str, bytes]:
+    return {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What is done around the command of an app's build."""
+
+    name: str
+    mends: str
+    """The source of difference that it mends, for people."""
+    env: Callable[[Around], Mapping[str, str]] = _none
+    provides: Callable[[Around], Mapping[str, bytes]] = _nothing
+    """Files for reading, by their path below `PROVIDED`."""
+    before: Callable[[Around], Mapping[str, bytes]] = _nothing
+    """Files that are put into the app's folder first, by path."""
+    drops: tuple[str, ...] = ()
+    """Patterns of outputs, from the folder of the build on, that are no part of the result."""
+    rewrites: Mapping[str, Callable[[bytes], bytes]] = field(default_factory=dict)
+    """Pattern of outputs, likewise → what writes their content again in one order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArtifactRecipe:
+    """How an artifact is built: by a shell line that is run in `/tmp`, and leaves its result below `/tmp/out`."""
+
+    name: str
+    layout: str = ""
+    """The layout of the result; empty for the artifact's own."""
+    command: Callable[[Build, Artifact], str]
+    """The shell line. The artifact is at `/inputs/` and its file's own name."""
+    provides: Callable[[Build, Artifact], Mapping[str, bytes]]
+    """Files for reading, by their path below `PROVIDED`."""
+    env: Callable[[Build, Artifact], Mapping[str, str]]
+    collect: Callable[[str, Build, Artifact], Archive]
+    """The result, out of the folder of the host that was `/tmp/out`, and not what it says of itself. Raises BuildFailed."""
+    fake_clock: bool = True
+
+
+def tool(name: str) -> Recipe | None:
+    """The recipe of this name for builds of an app; None when there is none."""
+    return cast("Recipe", import_module(TOOLS[name]).RECIPE) if name in TOOLS else None
+
+
+def artifact(command: str) -> ArtifactRecipe | None:
+    """How artifacts with this command are built; None when there is no such way."""
+    return cast("ArtifactRecipe", import_module(ARTIFACTS[command]).RECIPE) if command in ARTIFACTS else None
+
+
+def joined(parts: list[Mapping[str, str]]) -> dict[str, str]:
+    """The variables of several recipes; what two may add to is put together, else the last one counts."""
+    found: dict[str, str] = {}
+    for part in parts:
+        for name, value in part.items():
+            both = name in _JOINED and name in found
+            found[name] = f"{found[name]}{_JOINED[name]}{value}" if both else value
+    return found

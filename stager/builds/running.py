@@ -1,0 +1,142 @@
+"""Running a build: its root and the droplet around it are laid out, its command runs in a sandbox, its log is kept.
+
+A build that runs for the first time runs twice, in surroundings that differ in all that may (`FIRST`, `SECOND`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from .. import bases, sandbox
+from ..droplet import assembly, unpacking
+from ..files.temporary import folder as scratch
+from ..formats.archive import read_tar
+from ..planning import lockfile, surroundings
+from ..sandbox.job import APP, HOME, Job, Limits, Surroundings
+from ..stacks.build_context import Making
+from . import roots
+from .errors import BuildFailed, BuildTooBig
+from .recipes import PROVIDED
+
+if TYPE_CHECKING:
+    from ..bases import Ready
+    from ..droplet.incremental import Folder
+    from ..formats.archive import Member
+    from ..model import Build, Plan
+    from ..sandbox.job import Ended
+    from ..sandbox.roots import RootFolder
+    from ..settings import Settings
+    from ..store import Store
+
+T = TypeVar("T")
+
+FIRST = Surroundings()
+SECOND = Surroundings(user=65534, umask=0o077, processors=1, later=200 * 24 * 3600, reverse=True)
+"""Another user, umask and number of processors, a clock that is months ahead, folders in another order; also another path."""
+_WORDS = {
+    "time": "it took more than {0.seconds:.0f} seconds",
+    "memory": "it needed more than {0.memory} bytes of memory",
+    "processes": "it had more than {0.processes} processes",
+    "output": "it wrote more than {0.output} bytes",
+    "files": "it made more than {0.files} files",
+}
+_SHELL = 'export HOME=$0; cd -- "$1" || exit; shift; exec /bin/sh -c "$1"'
+"""HOME was the app's folder, as at run time; a build may write to its own, which is thrown away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a build runs: the root, and the droplet around it as members to be laid out."""
+
+    root: RootFolder
+    members: Sequence[Member]
+
+
+@contextmanager
+def place(plan: Plan, build: Build, folder: Folder, settings: Settings, ready: Mapping[str, Ready]) -> Iterator[Place]:
+    """The root of a build, made unless it is there, and the droplet around it; `ready` are the built artifacts."""
+    making = Making(
+        settings.store, settings.indexes, settings.offline, max(8, settings.jobs), settings.progress, settings.cancel
+    )
+    root = roots.made(surroundings.root_of(plan, build), plan.architecture, making)
+    around = lockfile.locked(surroundings.plan_of(plan, build))
+    base = bases.recalled(around, settings.store) or bases.make(around, folder, settings, ready)
+    with scratch("build") as temporary:
+        droplet = os.path.join(temporary, "around.tgz")
+        assembly.join(base, (), settings.store, droplet, settings.stop)
+        with read_tar(droplet, build.name, "gz") as archive:
+            yield Place(root, archive.members)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a build: the folders that were `/app` and `/tmp`, and how it ended."""
+
+    app: str
+    temporary: str
+    ended: Ended
+
+
+def log_path(store: Store, key: str) -> str:
+    """Where the log of the build with this key is."""
+    return f"{store.root}/v1/logs/{key}.log"
+
+
+@contextmanager
+def once(
+    build: Build,
+    where: Place,
+    command: str,
+    around: Surroundings,
+    settings: Settings,
+    log: str,
+    *,
+    fill: Callable[[str, bool], None],
+    env: Mapping[str, str],
+    inputs: Sequence[tuple[str, str]] = (),
+    provided: Mapping[str, bytes] | None = None,
+    folder: str = APP,
+    fake_clock: bool = True,
+    limits: Limits | None = None,
+) -> Iterator[Run]:
+    """Run a build's command in these surroundings; `fill(app, reverse)` lays the app's files over what is there.
+
+    Raises BuildFailed, BuildTooBig, Cancelled, NoSandbox.
+    """
+    with ExitStack() as opened:
+        outside = opened.enter_context(scratch("build"))
+        if around.reverse:  # another path, and a deeper one
+            outside = os.path.join(outside, "elsewhere", "deeper")
+        app, temporary = os.path.join(outside, "app"), os.path.join(outside, "tmp")
+        os.makedirs(temporary)
+        members = where.members[::-1] if around.reverse else where.members
+        unpacking.place(members, outside)
+        os.makedirs(app, exist_ok=True)
+        fill(app, around.reverse)
+        for path, data in (provided or {}).items():
+            file = os.path.join(outside, "provided", path)
+            os.makedirs(os.path.dirname(file), exist_ok=True)
+            with open(file, "wb") as writer:
+                writer.write(data)
+        if provided:
+            inputs = (*inputs, (os.path.join(outside, "provided"), PROVIDED))
+        job = Job(
+            command=(f"{APP}/.stager/bin/launch", "--", "/bin/sh", "-c", _SHELL, HOME, folder, command),
+            root=where.root, app=app, scratch=temporary, log=log, inputs=tuple(inputs), env=tuple(sorted(env.items())),
+            limits=limits or Limits(), surroundings=around, fake_clock=fake_clock,
+        )  # fmt: skip
+        ended = sandbox.run(job, stop=settings.stop, tell=lambda line: settings.tell("build", f"{build.name}: {line}"))
+        check(build, ended, job.limits, log)
+        yield Run(app, temporary, ended)
+
+
+def check(build: Build, ended: Ended, limits: Limits, log: str) -> None:
+    """Raise for a run that did not end well."""
+    if ended.ended_by:
+        raise BuildTooBig(build.name, _WORDS[ended.ended_by].format(limits), log)
+    if ended.status:
+        raise BuildFailed(build.name, f"ended with exit status {ended.status}", ended.last, log)

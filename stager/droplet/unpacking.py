@@ -1,0 +1,34 @@
+"""A droplet's files on the disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from ..errors import CannotWrite
+from ..formats.archive.content import content_chunks
+
+if TYPE_CHECKING:
+    from ..formats.archive import Member
+
+
+def place(members: Iterable[Member], into: str) -> None:
+    """Write files and links below the folder `into`, with the modes that a droplet has. Raises CannotWrite."""
+    try:
+        for member in members:
+            _place(os.path.join(into, member.name), member)
+    except OSError as error:
+        raise CannotWrite(into, error.strerror or str(error)) from None
+
+
+def _place(path: str, member: Member) -> None:
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    if member.is_link:
+        os.symlink(member.target, path)
+        return
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o775 if member.executable else 0o664)
+    with os.fdopen(handle, "wb") as file:
+        os.fchmod(handle, 0o775 if member.executable else 0o664)  # whatever the umask is
+        for part in content_chunks(member.content):
+            file.write(part)

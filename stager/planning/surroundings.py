@@ -1,0 +1,68 @@
+"""What a build has around it, as a plan of its own: the droplet that lies at `/app` while it runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..model import APP, DROPLET, NOTHING, Artifact, Build, BuildRoot, Plan, Reason
+from ..runtimes import of_layout
+from . import lock_builds, lockfile
+
+_NONE = Reason("")
+
+
+def plan_of(plan: Plan, build: Build) -> Plan:
+    """The plan of the droplet in which a build runs: what both share, and what is its alone.
+
+    It has no reasons, processes and inputs, so that builds of equal surroundings have equal plans, whatever the app.
+    """
+    shares = build.on == DROPLET
+    own = {_place(one) for one in build.artifacts}
+    artifacts = [one for one in plan.artifacts if _shared(one, build) and _place(one) not in own]
+    runtimes = {one.name: one for one in (*(plan.runtimes if build.on != NOTHING else ()), *build.runtimes)}
+    packs = {one.name: one for one in (*(plan.buildpacks if shares else ()), *build.buildpacks)}
+    needed = tuple(one for one in plan.builds if one.kind != APP and any(one.of == kept.purl for kept in artifacts))
+    needed = tuple(one for one in needed if one.name != build.name)
+    return replace(
+        plan,
+        buildpacks=tuple(replace(one, reason=_NONE) for one in packs.values()),
+        inputs=(),
+        runtimes=tuple(replace(one, reason=_NONE) for one in runtimes.values()),
+        artifacts=tuple(
+            sorted((*artifacts, *build.artifacts), key=lambda one: (one.purl.encode(), one.digest, one.layout))
+        ),
+        links=tuple(sorted({**(dict(plan.links) if shares else {}), **dict(build.links)}.items())),
+        files=tuple(sorted({**(dict(plan.files) if shares else {}), **dict(build.files)}.items())),
+        processes=(),
+        env=tuple(replace(one, reason=_NONE) for one in plan.env) if shares else (),
+        facts=plan.facts if shares else (),
+        builds=tuple(replace(one, reason=_NONE) for one in needed),
+        roots=tuple(root for root in plan.roots if any(one.root == root.name for one in needed)),
+        notes=(),
+    )
+
+
+def _place(artifact: Artifact) -> tuple[str, tuple[str, ...]]:
+    """What an artifact of a build takes the place of: that package of the droplet's at those places."""
+    return artifact.purl, artifact.paths
+
+
+def _shared(artifact: Artifact, build: Build) -> bool:
+    return build.on == DROPLET or (build.on != NOTHING and of_layout(artifact.layout) is not None)
+
+
+def text(plan: Plan, build: Build) -> str:
+    """Everything that goes into a build but files of the app and the artifact itself, as a text: equal for equal builds."""
+    root = root_of(plan, build)
+    return "\n".join(
+        (
+            lock_builds.build_block(replace(build, reason=_NONE, twice=True)),
+            lock_builds.root_block(replace(root, epoch=root.epoch)),
+            lockfile.dumps(plan_of(plan, build)),
+        )
+    )
+
+
+def root_of(plan: Plan, build: Build) -> BuildRoot:
+    """The root that a build runs in."""
+    return next(root for root in plan.roots if root.name == build.root)
