@@ -97,7 +97,7 @@ def plan(
 ) -> Plan:
     """Pin everything the tree needs. Runtimes that `previous` pins stay while they fit. May ask indexes for their pages."""
     settings = _settings(store, environ, offline)
-    return planning.plan(
+    planned = planning.plan(
         tree,
         sources=planning.Sources.online(settings.store, settings.indexes, tree, offline, settings.stop),
         stack=stack,
@@ -105,6 +105,7 @@ def plan(
         only=tuple(buildpacks),
         previous=previous,
     )
+    return staging.with_builds(planned, previous, settings)
 
 
 @netted

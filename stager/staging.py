@@ -152,7 +152,7 @@ def _planned(folder: Folder, previous: LockedPlan | None, settings: Settings) ->
 
     settings.tell("plan", "reading locks and indexes")
     lock = aim(folder, settings).lock
-    return planning.plan(
+    plan = planning.plan(
         folder.tree,
         sources=planning.Sources.online(
             settings.store, settings.indexes, folder.tree, settings.offline, settings.stop, settings.progress
@@ -162,6 +162,16 @@ def _planned(folder: Folder, previous: LockedPlan | None, settings: Settings) ->
         only=buildpacks_of(folder, settings),
         previous=previous.plan if previous and not settings.upgrade else None,
     )
+    return with_builds(plan, previous.plan if previous else None, settings)
+
+
+def with_builds(plan: Plan, previous: Plan | None, settings: Settings) -> Plan:
+    """The plan with what its builds need pinned. Raises what `builds.pinning` does."""
+    if not plan.builds:
+        return plan
+    from .builds import pinning  # here, since few apps build
+
+    return pinning.pinned(plan, previous, settings)
 
 
 def save_lock(folder: Folder, locked: LockedPlan) -> None:

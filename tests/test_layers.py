@@ -32,7 +32,6 @@ RANKS = [
     "stacks",
     "droplet",
     "sandbox",
-    "builds",
     "resolving",
     "settings bases",
     "builds",

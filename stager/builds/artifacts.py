@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 from .. import fetching
 from ..bases import Ready, fetch
 from ..digest import Digest
+from ..droplet import built as known
 from ..model import ARTIFACT
-from ..planning import surroundings
-from ..store import rules
 from . import compare, recipes, running
 from .errors import BuildFailed
 
@@ -40,11 +39,6 @@ def built(plan: Plan, folder: Folder, settings: Settings) -> dict[str, Ready]:
     return ready
 
 
-def key_of(plan: Plan, build: Build, source: Artifact, settings: Settings) -> str:
-    """The digest of all that goes into the build of an artifact."""
-    return rules.key(settings.store, "artifact-build", surroundings.text(plan, build), source.digest, source.filename)
-
-
 def _one(
     plan: Plan, build: Build, source: Artifact, folder: Folder, settings: Settings, ready: Mapping[str, Ready]
 ) -> Ready:
@@ -53,7 +47,8 @@ def _one(
         raise BuildFailed(
             build.name, f"is by {build.command}, which this stager does not know", hint="Run 'stager lock'."
         )
-    key, store = key_of(plan, build, source, settings), settings.store
+    store = settings.store
+    key = known.artifact_key(plan, build, source, store)
     found = _recalled(key, recipe, source, settings)
     if found is None:
         with store.exclusive(f"build {key}", settings.stop):

@@ -19,7 +19,7 @@ class BuildFailed(AssemblyError):
 
     def __init__(self, name: str, why: str, last: Sequence[str] = (), log: str = "", hint: str = "") -> None:
         said = "".join(f"\n    {line}" for line in last)
-        usual = f"'stager log {name}' shows all that it said, 'stager build {name} --shell' opens a shell in its place."
+        usual = f"The log has all that it said: {log}" if log else "Mend the command, or what it reads."
         super().__init__(f"the build {name} {why}{said}", hint or usual, build=name, log=log, last=list(last))
 
 
@@ -29,9 +29,7 @@ class BuildTooBig(AssemblyError):
     code = "BuildTooBig"
 
     def __init__(self, name: str, what: str, log: str = "") -> None:
-        hint = (
-            f"See what it does by 'stager log {name}'; 'builds: {{{name}: {{limits: ...}}}}' in stager.yml allows more."
-        )
+        hint = f"See in its log what it does: {log}"
         super().__init__(f"the build {name} was ended: {what}", hint, build=name, log=log)
 
 

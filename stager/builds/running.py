@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from .. import bases, sandbox
 from ..droplet import assembly, unpacking
+from ..files import writing
 from ..files.temporary import folder as scratch
 from ..formats.archive import read_tar
 from ..planning import lockfile, surroundings
 from ..sandbox.job import APP, HOME, Job, Limits, Surroundings
-from ..stacks.build_context import Making
 from . import roots
 from .errors import BuildFailed, BuildTooBig
+from .pinning import making
 from .recipes import PROVIDED
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ _WORDS = {
     "output": "it wrote more than {0.output} bytes",
     "files": "it made more than {0.files} files",
 }
+_MEMORY, _ROOM = "/dev/shm", 1 << 30  # noqa: S108
+"""A file system in memory, and the bytes that a build may need there beside what is laid out."""
 _SHELL = 'export HOME=$0; cd -- "$1" || exit; shift; exec /bin/sh -c "$1"'
 """HOME was the app's folder, as at run time; a build may write to its own, which is thrown away."""
 
@@ -59,10 +62,7 @@ class Place:
 @contextmanager
 def place(plan: Plan, build: Build, folder: Folder, settings: Settings, ready: Mapping[str, Ready]) -> Iterator[Place]:
     """The root of a build, made unless it is there, and the droplet around it; `ready` are the built artifacts."""
-    making = Making(
-        settings.store, settings.indexes, settings.offline, max(8, settings.jobs), settings.progress, settings.cancel
-    )
-    root = roots.made(surroundings.root_of(plan, build), plan.architecture, making)
+    root = roots.made(surroundings.root_of(plan, build), plan.architecture, making(settings))
     around = lockfile.locked(surroundings.plan_of(plan, build))
     base = bases.recalled(around, settings.store) or bases.make(around, folder, settings, ready)
     with scratch("build") as temporary:
@@ -108,7 +108,7 @@ def once(
     Raises BuildFailed, BuildTooBig, Cancelled, NoSandbox.
     """
     with ExitStack() as opened:
-        outside = opened.enter_context(scratch("build"))
+        outside = opened.enter_context(scratch("build", _elsewhere(where.members) if around.reverse else ""))
         if around.reverse:  # another path, and a deeper one
             outside = os.path.join(outside, "elsewhere", "deeper")
         app, temporary = os.path.join(outside, "app"), os.path.join(outside, "tmp")
@@ -124,6 +124,7 @@ def once(
                 writer.write(data)
         if provided:
             inputs = (*inputs, (os.path.join(outside, "provided"), PROVIDED))
+        writing.folder_above(log)
         job = Job(
             command=(f"{APP}/.stager/bin/launch", "--", "/bin/sh", "-c", _SHELL, HOME, folder, command),
             root=where.root, app=app, scratch=temporary, log=log, inputs=tuple(inputs), env=tuple(sorted(env.items())),
@@ -132,6 +133,28 @@ def once(
         ended = sandbox.run(job, stop=settings.stop, tell=lambda line: settings.tell("build", f"{build.name}: {line}"))
         check(build, ended, job.limits, log)
         yield Run(app, temporary, ended)
+
+
+def _elsewhere(members: Sequence[Member]) -> str:
+    """A file system that gives the names in a folder in the order in which they came, reversed; empty where there is no room.
+
+    ext4 and others have an order of their own, which is the same in any two folders of one disk.
+    """
+    needed = _ROOM + 3 * sum(
+        len(one.content) if isinstance(one.content, bytes) else one.content.size for one in members
+    )
+    try:
+        there, free = os.statvfs(_MEMORY), _free_memory()
+    except OSError:
+        return ""
+    return _MEMORY if min(there.f_bavail * there.f_frsize, free) > needed else ""
+
+
+def _free_memory() -> int:
+    """Bytes that can be had without swapping (proc_meminfo(5))."""
+    with open("/proc/meminfo", encoding="ascii") as file:
+        rows = dict(line.split(":") for line in file)
+    return int(rows["MemAvailable"].split()[0]) * 1024
 
 
 def check(build: Build, ended: Ended, limits: Limits, log: str) -> None:

@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
 
-    from ..model import Build, Plan
+    from ..model import Artifact, Build, Plan
     from ..records import Base
     from ..store import Store
 
@@ -29,6 +29,13 @@ def app_builds(plan: Plan, store: Store) -> tuple[AppBuild, ...]:
         for build in plan.builds
         if build.kind == APP
     )
+
+
+def artifact_key(plan: Plan, build: Build, source: Artifact, store: Store) -> str:
+    """The digest of all that goes into the build of an artifact; no app has a part in it."""
+    from ..planning import surroundings
+
+    return rules.key(store, "artifact-build", surroundings.text(plan, build), source.digest, source.filename)
 
 
 def key(build: AppBuild, tree: SourceTree) -> str:

@@ -159,7 +159,7 @@ def test_the_packages_that_are_looked_at_are_all_that_make_memos() -> None:
             todo += own_imports(name)
     assert {"tree.walk", "formats.archive.zips", "droplet.launch", "formats.codec"} <= seen
     packages = {name.partition(".")[0] for name in seen if (ROOT / "stager" / name.partition(".")[0]).is_dir()}
-    assert packages == set(rules.FOLDERS)
+    assert packages | {"builds", "sandbox"} == set(rules.FOLDERS)  # whose results are of what runs in there
 
 
 IDENTITY = "import sys; from stager.store import Store, rules; print(rules.identity(Store(sys.argv[1])))"
