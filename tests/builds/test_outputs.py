@@ -1,0 +1,92 @@
+"""What a build left: collected in one order, with what recipes leave out and write again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stager.builds import compare, outputs
+from stager.builds.errors import BuildDiffers, BuildFailed
+from stager.builds.outputs import Archive
+from stager.builds.recipes import Recipe
+from stager.store import Store
+from stager.tree import SourceTree
+
+SORTING = Recipe(
+    name="a/1",
+    mends="order",
+    drops=("out/cache/**",),
+    rewrites={"out/*.list": lambda data: b"".join(sorted(data.split()))},
+)
+
+
+def lay(folder: Path, **files: str) -> Path:
+    for name, text in files.items():
+        path = folder / name.replace("__", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+def collected(folder: Path, *names: str, recipes: tuple[Recipe, ...] = ()) -> outputs.Left:
+    return outputs.collect("own", str(folder), names or ("out",), "", recipes)
+
+
+def test_files_links_and_executable_bits(tmp_path: Path) -> None:
+    lay(tmp_path, out__b="b", out__a__c="c", other="no")
+    (tmp_path / "out/a/c").chmod(0o700)
+    (tmp_path / "out/link").symlink_to("a/c")
+    left = collected(tmp_path)
+    assert [(row[0], row[1]) for row in left.rows()] == [("out/a/c", True), ("out/b", False), ("out/link", "link")]
+    assert b"".join(left.chunks("out/b")) == b"b"
+
+
+def test_recipes_leave_out_and_write_again(tmp_path: Path) -> None:
+    lay(tmp_path, out__cache__x="x", out__y="y")
+    lay(tmp_path, **{"out__z.list": "b a"})
+    left = collected(tmp_path, recipes=(SORTING,))
+    assert [row[0] for row in left.rows()] == ["out/y", "out/z.list"]
+    assert b"".join(left.chunks("out/z.list")) == b"ab"
+
+
+def test_only_what_is_left_out_is_nothing(tmp_path: Path) -> None:
+    lay(tmp_path, out__cache__x="x")
+    with pytest.raises(BuildFailed, match="left nothing: there is no out or more"):
+        collected(tmp_path, "out", "more", recipes=(SORTING,))
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "../../x", "a/../../../x", "../../app/x"])
+def test_a_link_that_leads_outside(target: str, tmp_path: Path) -> None:
+    lay(tmp_path, out__x="x")
+    (tmp_path / "out/link").symlink_to(target)
+    with pytest.raises(BuildFailed, match="which leads outside the app"):
+        collected(tmp_path)
+
+
+def test_stored_and_laid_over_a_tree(tmp_path: Path) -> None:
+    lay(tmp_path / "a", out__x="xx", out__y="yyy", out__empty="")
+    (tmp_path / "a/out/link").symlink_to("x")
+    store = Store(str(tmp_path / "store"))
+    built = outputs.stored(collected(tmp_path / "a"), "own", "k" * 64, True, store)
+    before = SourceTree.of({"out/old": "old", "app.py": "app"})
+    tree = before.with_built(["out"], built.files, built.links, store.path(built.blob))
+    assert [*tree.files] == ["app.py", "out/empty", "out/x", "out/y"]
+    assert tree.links == {"out/link": "x"}
+    assert [tree.read_bytes(path) for path in tree.files] == [b"app", b"", b"xx", b"yyy"]
+    assert tree.read_text("out/link") == "xx"
+    assert b"".join(tree.chunks("out/y")) == b"yyy"
+    assert "out/old" in before.files
+
+
+def test_the_first_difference_is_told(tmp_path: Path) -> None:
+    one, other = (
+        lay(tmp_path / "1", out__a="a", out__b="b", out__c="c"),
+        lay(tmp_path / "2", out__a="a", out__b="B", out__d="d"),
+    )
+    compare.same("own", collected(one), collected(one))
+    with pytest.raises(BuildDiffers) as caught:
+        compare.same("own", collected(one), collected(other))
+    assert (caught.value.data["file"], caught.value.data["others"]) == ("out/b", ["out/c", "out/d"])
+    with pytest.raises(BuildDiffers):
+        compare.same_archive("own", Archive("a.whl", b"1"), Archive("a.whl", b"2"))
