@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from test_lock_builds import BUILT
+from trees import Files
 
 from stager.droplet import built
 from stager.model import DROPLET, NOTHING, RUNTIMES, Plan, Reason
@@ -39,7 +40,7 @@ def test_patterns_choose_what_is_read() -> None:
     assert inputs("**", link=Link("web"))[-1] == "link"
 
 
-def key(files: dict[str, str], prefix: str = "p", patterns: tuple[str, ...] = ("web/**",)) -> str:
+def key(files: Files, prefix: str = "p", patterns: tuple[str, ...] = ("web/**",)) -> str:
     return built.key(AppBuild("own", prefix, patterns, ("web/dist",)), SourceTree.of(files))
 
 
