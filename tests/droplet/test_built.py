@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 from test_lock_builds import BUILT
-from trees import Files
+from trees import Content
 
 from stager.droplet import built
 from stager.model import DROPLET, NOTHING, RUNTIMES, Plan, Reason
@@ -25,7 +26,7 @@ FILES = {
 
 
 def inputs(*patterns: str, outputs: tuple[str, ...] = ("web/dist",), **more: Link) -> list[str]:
-    files, links = built.inputs(AppBuild("own", "p", patterns, outputs), SourceTree.of(FILES | more))
+    files, links = built.inputs(AppBuild("own", "p", patterns, outputs), SourceTree.of({**FILES, **more}))
     return [*files, *links]
 
 
@@ -40,15 +41,21 @@ def test_patterns_choose_what_is_read() -> None:
     assert inputs("**", link=Link("web"))[-1] == "link"
 
 
-def key(files: Files, prefix: str = "p", patterns: tuple[str, ...] = ("web/**",)) -> str:
+def key(files: Mapping[str, Content], prefix: str = "p", patterns: tuple[str, ...] = ("web/**",)) -> str:
     return built.key(AppBuild("own", prefix, patterns, ("web/dist",)), SourceTree.of(files))
 
 
 def test_the_key_moves_with_what_is_read_alone() -> None:
     same = key(FILES)
-    assert same == key(FILES | {"docs/x.md": "y", "web/dist/old.js": "new", "more": "more"})
-    for change in ({"web/a.js": "A"}, {"web/new": ""}, {"web/a.js": Executable("a")}, {"web/link": Link("a.js")}):
-        assert key(FILES | change) != same
+    assert same == key({**FILES, "docs/x.md": "y", "web/dist/old.js": "new", "more": "more"})
+    changes: list[Mapping[str, Content]] = [
+        {"web/a.js": "A"},
+        {"web/new": ""},
+        {"web/a.js": Executable("a")},
+        {"web/link": Link("a.js")},
+    ]
+    for change in changes:
+        assert key({**FILES, **change}) != same
     assert key(FILES, "q") != same
 
 
