@@ -121,13 +121,25 @@ class Workplace(Protocol):
     def write(self, files: Mapping[str, bytes]) -> None:
         """Write files, by path in the folder. Raises CannotWrite."""
 
+    def clear(self) -> None:
+        """Take out what was written, for another run. Raises CannotWrite."""
+
     def read(self, name: str) -> bytes:
         """What the resolver wrote in the app's folder. Raises LockFailed when there is none."""
 
     def run(
-        self, lock: str, command: Sequence[str], variables: Mapping[str, str], readable: Sequence[str] = ()
+        self,
+        lock: str,
+        command: Sequence[str],
+        variables: Mapping[str, str],
+        readable: Sequence[str] = (),
+        *,
+        foreign: bool = False,
     ) -> ResolverEnd:
-        """Run a program to its end. Raises LockFailed when it takes too long, Cancelled."""
+        """Run a program to its end. `foreign` says that code of a package or of the app runs in it, which takes a sandbox.
+
+        Raises LockFailed when it takes too long, NoSandbox, Cancelled.
+        """
 
 
 class ResolverEnd(Protocol):

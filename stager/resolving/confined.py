@@ -1,12 +1,14 @@
 """A resolver's run: a scratch folder with what it is shown, a cleaned environment, no network but the gate, no home or store.
 
 Where bubblewrap can make namespaces the program sees the system's and its own interpreter's files, for reading, and the
-scratch folder; elsewhere the rest still holds: no configuration but what is written here, and no program on its PATH.
+scratch folder; elsewhere the rest still holds: no configuration but what is written here, and no program on its PATH. What
+would run code of a package or of the app is not run elsewhere.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +23,7 @@ from ..ecosystems.errors import LockFailed
 from ..ecosystems.record import APP, HOME
 from ..errors import Cancelled, CannotWrite
 from ..files import limits, regular
+from ..files.errors import NoSandbox
 from ..files.programs import PATH, signal_group
 from ..files.temporary import folder as temporary
 from ..net.gate import LAUNCH, Gate
@@ -85,6 +88,15 @@ class Scratch:
             except OSError as error:
                 raise CannotWrite(path, error.strerror or str(error)) from None
 
+    def clear(self) -> None:
+        """Take out what was written, for another run. Raises CannotWrite."""
+        try:
+            for name in (APP, "bin"):
+                shutil.rmtree(os.path.join(self.root, name))
+                os.mkdir(os.path.join(self.root, name))
+        except OSError as error:
+            raise CannotWrite(self.root, error.strerror or str(error)) from None
+
     def read(self, name: str) -> bytes:
         """What the program wrote: a regular file in the app's folder. Raises LockFailed when there is none."""
         try:
@@ -93,18 +105,31 @@ class Scratch:
             raise LockFailed(name, f"the resolver wrote none: {error.strerror}", hint(name, "", False)) from None
 
     def run(
-        self, lock: str, command: Sequence[str], variables: Mapping[str, str], readable: Sequence[str] = ()
+        self,
+        lock: str,
+        command: Sequence[str],
+        variables: Mapping[str, str],
+        readable: Sequence[str] = (),
+        *,
+        foreign: bool = False,
     ) -> ConfinedRun:
         """Run a program to its end. `readable` are files and folders it needs besides the system's.
 
-        Raises LockFailed when it takes too long, Cancelled.
+        `foreign` says that it runs code of a package or of the app, which is never done outside a sandbox.
+
+        Raises LockFailed when it takes too long, NoSandbox, Cancelled.
         """
         if os.name != "posix":
             hint = f"Make {lock} with your own tools and commit it."
             raise LockFailed(lock, "a resolver is only run where a process can be confined, on a POSIX system", hint)
         python = base_python()
         words = (python, "-I", "-S", "-c", _LAUNCH, *command)
-        before = _bubblewrap(self.root, [*readable, sys.base_prefix, python])
+        before, why = _bubblewrap(self.root, [*readable, sys.base_prefix, python])
+        if foreign and not before:
+            hint = (
+                "Install bubblewrap and allow user namespaces ('stager doctor' tells more), or make the lock elsewhere."
+            )
+            raise NoSandbox(f"run code of a package for {lock}", [("bubblewrap", why)], hint)
         if not before:
             self.tell("the resolver runs without a sandbox: bubblewrap is not here, or may make no namespaces")
         with Gate(self.indexes) as gate:
@@ -158,20 +183,20 @@ def _environment(root: str) -> dict[str, str]:
 # --- the sandbox -----------------------------------------------------------------------------------------------
 
 
-def _bubblewrap(root: str, readable: Sequence[str]) -> tuple[str, ...]:
-    """The command that goes before the program's; empty where there is none that works, found out by trying."""
+def _bubblewrap(root: str, readable: Sequence[str]) -> tuple[tuple[str, ...], str]:
+    """The command that goes before the program's, found out by trying; empty where there is none that works, and why."""
     program = which("bwrap", path=PATH)
     if not program:
-        return ()
+        return (), "it is not installed"
     words = (program, *_spaces(), *_files(root, readable), "--chdir", f"{root}/{APP}", "--")
     try:
         tried = subprocess.run(
             (*words, base_python(), "-I", "-S", "-c", ""), env={"PATH": PATH, "LC_ALL": "C"}, stdin=subprocess.DEVNULL,
             capture_output=True, timeout=30, check=False, cwd=root,
         )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired):
-        return ()
-    return () if tried.returncode else words
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return (), str(error)
+    return ((), sentence(tried.stderr.decode("utf-8", "replace").splitlines())) if tried.returncode else (words, "")
 
 
 def _spaces() -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from servers import Server, serve
 
 from stager.ecosystems.errors import LockFailed
 from stager.errors import Cancelled
+from stager.files.errors import NoSandbox
 from stager.net.indexes import Indexes
 from stager.net.indexes.origins import Origin
 from stager.resolving import confined
@@ -97,6 +98,14 @@ def test_without_a_sandbox(secret: Path, monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert set(found["env"]) - {"PWD", "LC_CTYPE"} == VARIABLES  # type: ignore[call-overload]
     assert found["gate"] == "the page"
     assert told == ["the resolver runs without a sandbox: bubblewrap is not here, or may make no namespaces"]
+
+
+def test_code_of_a_package_never_runs_without_a_sandbox(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(confined, "PATH", str(tmp_path))
+    with confined.scratch(Indexes()) as scratch, pytest.raises(NoSandbox) as caught:
+        scratch.run("x.lock", [base_python(), "-c", f"open({str(tmp_path / 'sprung')!r}, 'w')"], {}, foreign=True)
+    assert caught.value.message == "no namespaces to run code of a package for x.lock: bubblewrap: it is not installed"
+    assert not (tmp_path / "sprung").exists()
 
 
 def run(code: str, cancel: threading.Event | None = None) -> ConfinedRun:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from builders import make_wheel
+from builders import TarEntry, compress, make_tar, make_wheel
 from package_index import put_files
 from servers import Server, guarded
 from uv import find_uv_bin
 
+from stager.ecosystems.errors import LockFailed
 from stager.ecosystems.pypi import resolver as python
 from stager.errors import BadManifest, NeedsBuild, StagerError
 from stager.net.indexes import Indexes
@@ -205,16 +207,49 @@ ONLY_SDIST = [
 def test_a_package_without_a_wheel_is_named_with_who_asks(
     files: dict[str, str], lock: str, where: str, tmp_path: Path, operators: Server
 ) -> None:
-    needing = make_wheel("needs-sdist", "1.0", metadata="Requires-Dist: only-sdist\n")
-    pages = {
-        "only-sdist": ("only_sdist-1.0.tar.gz", b"sources"),
-        "needs-sdist": ("needs_sdist-1.0-py3-none-any.whl", needing),
-    }
-    for name, (file, data) in pages.items():
-        put_files(operators, name, (file, data))
+    """Where its code may not be asked, since it could read a login."""
+    lay_sdist(operators, b"sources")
+    index = f"{operators.url}/simple".replace("://", "://user:password@")
     with pytest.raises(NeedsBuild) as caught:
-        locked(lay(tmp_path / "app", files), {"UV_DEFAULT_INDEX": f"{operators.url}/simple"}, lock)
+        locked(lay(tmp_path / "app", files), {"UV_DEFAULT_INDEX": index}, lock)
     assert caught.value.data["needs"] == {"only-sdist": f"no version that fits has a wheel, asked for by {where}"}
+    assert caught.value.hint.endswith(" Its code is not asked, as it could read the login of an index.")
+
+
+def lay_sdist(operators: Server, data: bytes) -> None:
+    """A package that is only sources, and one that needs it."""
+    needing = make_wheel("needs-sdist", "1.0", metadata="Requires-Dist: only-sdist\n")
+    put_files(operators, "only-sdist", ("only_sdist-1.0.tar.gz", data))
+    put_files(operators, "needs-sdist", ("needs_sdist-1.0-py3-none-any.whl", needing))
+
+
+@pytest.mark.tools
+@pytest.mark.parametrize(("files", "lock", "where"), ONLY_SDIST)
+def test_what_only_its_code_knows_is_asked_in_the_sandbox(
+    files: dict[str, str], lock: str, where: str, tmp_path: Path, operators: Server
+) -> None:
+    said = BACKEND.replace("Name: {here}\\nVersion: 3", "Name: only-sdist\\nVersion: 1.0").replace("plain", "plain<2")
+    sources = {
+        "pyproject.toml": '[project]\nname = "only-sdist"\nversion = "1.0"\ndynamic = ["dependencies"]\n'
+        '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n',
+        "backend.py": said.replace("{here}-3.dist-info", "only_sdist-1.0.dist-info"),
+        "PKG-INFO": "Metadata-Version: 2.1\nName: only-sdist\nVersion: 1.0\n",
+    }
+    rows = [TarEntry(f"only_sdist-1.0/{path}", text.encode()) for path, text in sources.items()]
+    lay_sdist(operators, compress(make_tar(rows), "gz"))
+    text = locked(lay(tmp_path / "app", files), {"UV_DEFAULT_INDEX": f"{operators.url}/simple"}, lock)
+    packages = tomllib.loads(text)["package" if lock == "uv.lock" else "packages"]
+    assert {"only-sdist": "1.0", "plain": "1.0"}.items() <= {one["name"]: one["version"] for one in packages}.items()
+
+
+@pytest.mark.tools
+def test_code_that_fails_is_told_in_the_resolver_s_words(tmp_path: Path, operators: Server) -> None:
+    lay_sdist(operators, b"no archive")
+    app = lay(tmp_path / "app", {"requirements.txt": "only-sdist\n"})
+    with pytest.raises(LockFailed) as caught:
+        locked(app, {"UV_DEFAULT_INDEX": f"{operators.url}/simple"}, "pylock.toml")
+    assert "only-sdist" in caught.value.message
+    assert caught.value.hint == python.PUBLISHED
 
 
 def test_credentials_of_the_operator_reach_their_index_and_no_lock(tmp_path: Path, operators: Server) -> None:

@@ -57,6 +57,9 @@ class Trap:
     files: Callable[[Canary], Files]
     refused: str = ""
     springs: bool = True
+    """Whether the resolver itself is caught."""
+    asked: bool = False
+    """Whether a lock takes that the code runs, which it does in the sandbox alone."""
 
     def __str__(self) -> str:
         return self.name
@@ -156,13 +159,13 @@ UV = [
     Trap(
         "root-dependencies",
         lambda c: {"pyproject.toml": project("app", dynamic="dependencies"), "backend.py": backend(c, "app")},
-        "NeedsBuild",
+        asked=True,
     ),
     Trap("member-version", lambda c: {"pyproject.toml": project("app", "lib", WORKSPACE, system=False), **_lib(c)}),
     Trap(
         "member-dependencies",
         lambda c: {"pyproject.toml": project("app", "lib", WORKSPACE, system=False), **_lib(c, "dependencies")},
-        "NeedsBuild",
+        asked=True,
     ),
     Trap(
         "path-version",
@@ -174,7 +177,7 @@ UV = [
             "pyproject.toml": project("app", "lib", '[tool.uv.sources]\nlib = {path = "lib", editable = true}'),
             **_lib(c, "dependencies"),
         },
-        "NeedsBuild",
+        asked=True,
     ),
     Trap(
         "path-setup-py",
@@ -189,11 +192,11 @@ UV = [
         },
         "NeedsBuild",
     ),
-    Trap("index-sdist", lambda _: {"pyproject.toml": project("app", "onlysdist")}, "NeedsBuild"),
+    Trap("index-sdist", lambda _: {"pyproject.toml": project("app", "onlysdist")}, asked=True),
     Trap(
         "index-sdist-in-group",
         lambda _: {"pyproject.toml": project("app", '[dependency-groups]\ndev = ["onlysdist"]')},
-        "NeedsBuild",
+        asked=True,
     ),
     Trap(
         "git-source",
@@ -313,10 +316,8 @@ REQUIREMENTS = [
         "NeedsBuild",
     ),
     Trap("folder-version", lambda c: {"requirements.txt": "./lib\n", **_lib(c)}),
-    Trap(
-        "folder-dependencies", lambda c: {"requirements.txt": "lib @ ./lib\n", **_lib(c, "dependencies")}, "NeedsBuild"
-    ),
-    Trap("sdist-of-the-index", lambda _: {"requirements.txt": "onlysdist\n"}, "NeedsBuild"),
+    Trap("folder-dependencies", lambda c: {"requirements.txt": "lib @ ./lib\n", **_lib(c, "dependencies")}, asked=True),
+    Trap("sdist-of-the-index", lambda _: {"requirements.txt": "onlysdist\n"}, asked=True),
     Trap(
         "sdist-in-the-app",
         lambda c: {"requirements.txt": "./lib-3.tar.gz\n", "lib-3.tar.gz": sdist(c, "lib")},

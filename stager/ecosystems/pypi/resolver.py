@@ -14,7 +14,7 @@ import posixpath
 import re
 import sys
 from base64 import b64decode
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, unquote
 
@@ -53,7 +53,7 @@ _UV = (
 _UV_KEPT = ("UV_EXCLUDE_NEWER", "UV_INDEX_STRATEGY", "UV_PRERELEASE", "UV_RESOLUTION", "UV_FORK_STRATEGY")
 """Of the caller's variables those that say how uv resolves."""
 UV_FIXED = {
-    "UV_NO_BUILD": "1", "UV_NO_SYSTEM_CONFIG": "1", "UV_KEYRING_PROVIDER": "disabled", "UV_NO_PROGRESS": "1",
+    "UV_NO_SYSTEM_CONFIG": "1", "UV_KEYRING_PROVIDER": "disabled", "UV_NO_PROGRESS": "1",
     "UV_PYTHON_DOWNLOADS": "never", "UV_PYTHON_PREFERENCE": "only-system",
 }  # fmt: skip
 _OTHER = """\
@@ -78,10 +78,7 @@ _UNBUILT = (
     re.compile(r"Building source distributions for `([^`]+)` is disabled"),
     re.compile(r"[Ff]ailed to build `([^`@]+?)(?: ?@[^`]*)?`"),
 )
-STATIC = (
-    "A resolver builds nothing: write the dependencies as text into [project] of pyproject.toml, or make the lock file with "
-    "your own tools and commit it."
-)
+STATIC = "Write the dependencies into [project] of pyproject.toml as text, or make the lock with your own tools and commit it."
 PUBLISHED = f"Depend on a published version that has a wheel, or publish one {OWN}."
 
 
@@ -132,23 +129,53 @@ def resolve(
     """The lock file that uv makes of an app: `uv.lock` of its projects, or `pylock.toml` of its list of packages.
 
     `python` gives the Python to resolve for, as `3.11.2`, where it is needed; of `environ` a few settings of uv are taken.
-    Raises what `projects` and `requirements` raise, NeedsBuild, LockFailed with uv's own words.
+    Nothing is built while that gives a lock. Where only a build backend knows what a package or a project of the app needs, uv
+    has it say so, in the sandbox.
+
+    Raises what `projects` and `requirements` raise, NeedsBuild, NoSandbox, LockFailed with uv's own words.
     """
+    try:
+        return _resolved(tree, lock, python, scratch, environ, building=False)
+    except NeedsBuild as error:
+        if not error.data.get("askable"):
+            raise
+        if any("@" in value for value in variables(scratch.indexes, has_default=False).values()):
+            error.hint += " Its code is not asked, as it could read the login of an index."
+            raise
+        unasked = error
+    scratch.clear()
+    try:
+        return _resolved(tree, lock, python, scratch, environ, building=True)
+    except LockFailed as error:
+        error.hint = unasked.hint
+        raise
+
+
+def _resolved(
+    tree: SourceTree,
+    lock: str,
+    python: Callable[[], str],
+    scratch: Workplace,
+    environ: Mapping[str, str],
+    building: bool,
+) -> bytes:
     if lock == "uv.lock":
-        shown, command = projects(tree, scratch.indexes, python), ["lock"]
+        shown, command = projects(tree, scratch.indexes, python, building), ["lock"]
     else:
-        shown = requirements(tree, listing(tree), scratch.indexes)
+        shown = requirements(tree, listing(tree), scratch.indexes, building)
         command = ["pip", "compile", "requirements.txt", "--universal", "--format", "pylock.toml", "--no-header"]
         command += [*shown.options, "--python-version", _minor(python()), "-o", lock]
     scratch.write({f"{APP}/{path}": text for path, text in shown.files.items()})
     kept = {key: environ[key] for key in _UV_KEPT if environ.get(key)}
     own = {"UV_CACHE_DIR": f"{scratch.root}/cache", **UV_FIXED}
+    if not building:
+        command, own = [*command, "--no-build"], {**own, "UV_NO_BUILD": "1"}
     uv, interpreter = uv_program(), _interpreter(shown.pythons, python, scratch)
     done = scratch.run(
-        lock, [uv, *command, "--no-build", "--python", interpreter], {**kept, **own, **shown.variables}, [uv]
+        lock, [uv, *command, "--python", interpreter], {**kept, **own, **shown.variables}, [uv], foreign=building
     )
     if done.code:
-        raise failed(done.said, shown.asked) or done.failure(lock)
+        raise (failed(done.said, shown.asked) if not building else None) or done.failure(lock)
     return finished(scratch.read(lock))
 
 
@@ -179,13 +206,14 @@ def _minor(version: str) -> str:
     return ".".join(version.split(".")[:2])
 
 
-def projects(tree: SourceTree, indexes: Indexes, python: Callable[[], str]) -> Shown:
+def projects(tree: SourceTree, indexes: Indexes, python: Callable[[], str], building: bool = False) -> Shown:
     """The app's project, its workspace's members and the folders that they depend on.
 
-    `python` gives the version to resolve for, as `3.11.2`, where no project says one. Raises NeedsBuild for all that only
-    a build backend or a repository could tell, BadManifest for what leads out of the app or to an index that may not be asked.
+    With `building` a project that leaves its dependencies to its build backend is shown with all its files. `python` gives
+    the version to resolve for, as `3.11.2`, where no project says one. Raises NeedsBuild for all that only a build backend or
+    a repository could tell, BadManifest for what leads out of the app or to an index that may not be asked.
     """
-    reader = _Reader(tree, indexes)
+    reader = _Reader(tree, indexes, building)
     reader.add("", f"{PYPROJECT}:1")
     for folder in members(tree, ("uv",)):
         reader.add(folder, PYPROJECT)
@@ -201,7 +229,7 @@ def projects(tree: SourceTree, indexes: Indexes, python: Callable[[], str]) -> S
     )
 
 
-def requirements(tree: SourceTree, path: str, indexes: Indexes) -> Shown:
+def requirements(tree: SourceTree, path: str, indexes: Indexes, building: bool = False) -> Shown:
     """A requirements file with all that it includes as one, its constraints apart, and the folders that it names.
 
     `path` may also be `setup.cfg`. Raises as `projects` does, and LockStale for a requirements.txt that its requirements.in
@@ -209,7 +237,7 @@ def requirements(tree: SourceTree, path: str, indexes: Indexes) -> Shown:
     """
     if path == "requirements.txt" and "requirements.in" in tree:
         check_compiled(tree)
-    reader = _Reader(tree, indexes)
+    reader = _Reader(tree, indexes, building)
     everything = contents(tree, path) if path in LISTS else _setup_contents(tree)
     lines: dict[bool, list[str]] = {False: [], True: []}
     for line in everything.lines:
@@ -254,14 +282,21 @@ def failed(said: str, asked: Mapping[str, str]) -> NeedsBuild | None:
     names = dict.fromkeys(name.strip() for pattern in _UNBUILT for name in pattern.findall(text))
     where = {name: asked.get(canonicalize_name(name), "another package") for name in names}
     needs = [(name, f"no version that fits has a wheel, asked for by {place}") for name, place in where.items()]
-    return NeedsBuild(needs, " ".join(dict.fromkeys(map(_instead, names)))) if needs else None
+    return _askable(needs, " ".join(dict.fromkeys(map(_instead, names)))) if needs else None
+
+
+def _askable(needs: Sequence[tuple[str, str]], hint: str) -> NeedsBuild:
+    """The error for what a build backend could tell, were it asked in a sandbox."""
+    error = NeedsBuild(needs, hint)
+    error.data["askable"] = True
+    return error
 
 
 def _instead(name: str) -> str:
     """What to do about a package that has no wheel."""
     if sibling := SIBLINGS.get(canonicalize_name(name.partition("==")[0].strip())):
         return f"In the place of {name}, which is built where it is installed, depend on {sibling}."
-    return f"A resolver builds nothing. {PUBLISHED}"
+    return PUBLISHED
 
 
 # --- what takes part -------------------------------------------------------------------------------------------
@@ -270,10 +305,11 @@ def _instead(name: str) -> str:
 class _Reader:
     """Goes from project to project by their path sources, and collects what would need a build."""
 
-    def __init__(self, tree: SourceTree, indexes: Indexes) -> None:
-        self.tree, self.indexes = tree, indexes
+    def __init__(self, tree: SourceTree, indexes: Indexes, building: bool) -> None:
+        self.tree, self.indexes, self.building = tree, indexes, building
         self.documents: dict[str, Node] = {}
         self.needs: list[tuple[str, str, str]] = []
+        self.dynamic: dict[str, tuple[str, str, str]] = {}
         self.wheels: dict[str, bytes] = {}
         self.has_default = False
         self.asked: dict[str, str] = {}
@@ -315,7 +351,7 @@ class _Reader:
         if project and dynamic:
             line = toml_line(read(self.tree, document.file), "project.dynamic") or 1
             why = f"only its build backend knows its {' and '.join(dynamic)}, {document.file}:{line}"
-            self.needs.append((project.str("name", folder), why, STATIC))
+            self.dynamic[folder] = (project.str("name", folder), why, STATIC)
 
     def _source(self, folder: str, name: str, source: Node, where: str) -> None:
         """One of `tool.uv.sources`: other kinds than these name a member of the workspace, or an index."""
@@ -366,15 +402,23 @@ class _Reader:
 
     def written(self) -> dict[str, dict[str, Any]]:
         """The documents that uv is shown, by folder. Raises NeedsBuild, and BadManifest for an index."""
-        if self.needs:
-            hints = dict.fromkeys(hint for _, _, hint in self.needs)
-            raise NeedsBuild(list(dict.fromkeys((name, why) for name, why, _ in self.needs)), " ".join(hints))
+        needs = [*self.needs, *(() if self.building else self.dynamic.values())]
+        if needs:
+            hint = " ".join(dict.fromkeys(hint for _, _, hint in needs))
+            told = list(dict.fromkeys((name, why) for name, why, _ in needs))
+            raise NeedsBuild(told, hint) if self.needs else _askable(told, hint)
         return {folder: self._document(folder, document) for folder, document in self.documents.items()}
 
     def files(self, written: Mapping[str, Mapping[str, Any]]) -> dict[str, bytes]:
-        """These documents as files, and the wheels of the app that they ask for."""
+        """These documents as files, the wheels of the app that they ask for, and all files of projects that are asked."""
+        whole = {
+            path: self.tree.read_bytes(path)
+            for folder in self.dynamic
+            for path in self.tree.files
+            if path.startswith(f"{folder}/" if folder else "") and not path.startswith(".")
+        }
         texts = {posixpath.join(folder, PYPROJECT): _toml(one) for folder, one in written.items()}
-        return {**texts, **self.wheels}
+        return {**whole, **self.wheels, **texts}
 
     def _document(self, folder: str, document: Node) -> dict[str, Any]:
         found = {key: document.value[key] for key in ("dependency-groups",) if key in document.value}
@@ -382,7 +426,9 @@ class _Reader:
             found["project"] = {key: project.value[key] for key in _PROJECT if key in project.value}
             if "version" in project.strings("dynamic"):
                 found["project"]["version"] = _PLACEHOLDER
-        if document.get("build-system") is not None:
+        if folder in self.dynamic:  # its backend is asked, so it finds what it knows
+            found = {key: value for key, value in document.value.items() if key != "tool"}
+        elif document.get("build-system") is not None:
             found["build-system"] = {"requires": [], "build-backend": "stager-builds-nothing"}
         uv = {key: node.value for key, node in entries(dig(document, "tool", "uv")).items() if key in _UV}
         if not folder:
@@ -391,7 +437,8 @@ class _Reader:
             uv |= {key: node.value for key, node in entries(own).items() if key in _UV}
         tables = self._settings() if not folder else [dig(document, "tool", "uv")]
         uv["index"] = [row for table in tables if table is not None for row in self._indexes(table)]
-        return {**found, "tool": {"uv": uv}}
+        others = document.value.get("tool", {}) if folder in self.dynamic else {}
+        return {**found, "tool": {**others, "uv": uv}}
 
     def _settings(self) -> list[Node]:
         """uv's settings in the app's own folder, the stronger first."""
