@@ -19,7 +19,8 @@ const DOWNLOADS = new RegExp(
   'i'
 )
 const LEFT_FOLDERS = new Set(['.deps', 'obj.target', 'obj', 'node_gyp_bins', 'CMakeFiles'])
-const LEFT_FILES = /\.(?:o|d|mk|a|lo|la|Makefile|tmp|log)$|^(?:Makefile|config\.gypi|gyp-mac-tool|\.forge-meta|\.ninja_(?:deps|log))$/
+const LEFT_FILES =
+  /\.(?:o|d|mk|a|lo|la|Makefile|tmp|log|ar-file-list)$|^(?:Makefile|config\.gypi|gyp-mac-tool|\.forge-meta|\.ninja_(?:deps|log))$/
 
 function isLeft(name) {
   const parts = name.split('/')
