@@ -1,7 +1,7 @@
 """What was compiled is held against the stack that it is for: a root for builds may have more, and newer, than the stack.
 
-What an ELF file asks for is read from it (`formats.elf`); nothing is run. Files for other machines and for musl are left out: a
-package may carry add-ons for many.
+What an ELF file asks for is read from it (`formats.elf`); nothing is run. Files for other machines and for musl are left
+out: a package may carry add-ons for many.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def check(plan: Plan, made: Artifact, blob: str, store: Store, given: Iterable[s
     if wrong:
         path, wants = next(iter(wrong.items()))
         hint = (
-            "The program that is built must find on the stack what it is compiled with: stage for another stack, name the Debian "
-            "package that has the library under 'packages' in stager.yml, or choose a version that ships a binary."
+            "What is compiled must find on the stack what it is linked with: stage for another stack, name the Debian package "
+            "that has the library under 'packages' in stager.yml, or choose a version that ships a binary."
         )
         raise NeedsBuild([(made.name, f"{path} needs {', '.join(wants)}, which stack {stack.name} lacks")], hint)
 

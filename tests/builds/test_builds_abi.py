@@ -61,7 +61,7 @@ def test_what_the_stack_and_the_files_have_is_fine(tmp_path: Path, files: Mappin
     ],
 )
 def test_what_is_not_there_is_named(tmp_path: Path, files: Mapping[str, bytes], stack: str, why: str) -> None:
-    with pytest.raises(NeedsBuild, match="addon@1.0.0") as refused:
+    with pytest.raises(NeedsBuild, match=r"addon@1\.0\.0") as refused:
         check(tmp_path, files, stack)
     assert why in str(refused.value)
     assert "packages" in refused.value.hint
