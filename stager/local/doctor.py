@@ -10,7 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..errors import StagerError
 from ..files import programs
+from ..files.errors import ProgramMissing
+from ..sandbox.remedies import remedy
+from ..sandbox.running import possible
 
 if TYPE_CHECKING:
     from ..net.indexes import Indexes
@@ -61,6 +65,7 @@ def examine(store: Store, environ: Mapping[str, str], indexes: Indexes | None = 
         _program(machine, "mmdebstrap", ("--version",), "building stacks", "mmdebstrap"),
         _program(machine, "qemu-img", ("--version",), "building boxes", "qemu-utils"),
         _bubblewrap(machine),
+        _builds(),
         _program(machine, "git", ("--version",), "nothing of stager's own; useful beside it", "git"),
         _python("cryptography", "signing attestations", "cryptography"),
     ]
@@ -243,14 +248,28 @@ def _bubblewrap(machine: _Machine) -> DoctorFinding:
         return DoctorFinding("bubblewrap", "missing", "bwrap is not on the search path", gives, "Install bubblewrap.")
     status, text = machine.ask(path, "--ro-bind", "/", "/", "--unshare-all", "--die-with-parent", "true")
     if status:
-        hint = "Allow user namespaces (sysctl kernel.unprivileged_userns_clone=1), or run as root."
-        return DoctorFinding("bubblewrap", "broken", _first(text), gives, hint)
+        return DoctorFinding("bubblewrap", "broken", _first(text), gives, remedy([("", text)]))
     return DoctorFinding("bubblewrap", "ok", "namespaces can be made", gives)
+
+
+def _builds() -> DoctorFinding:
+    """A job is run in a sandbox over this machine's own programs, by the ways that builds go."""
+    gives = "building what an app has to have built"
+    try:
+        way, attempts = possible()
+    except ProgramMissing as missing:
+        return DoctorFinding("builds", "missing", missing.message, gives, missing.hint)
+    except StagerError as error:
+        return DoctorFinding("builds", "broken", error.message, gives, error.hint)
+    if not way:
+        return DoctorFinding(
+            "builds", "broken", "; ".join(f"{how}: {said}" for how, said in attempts), gives, remedy(attempts)
+        )
+    return DoctorFinding("builds", "ok", way, gives)
 
 
 def _indexes(indexes: Indexes, store: Store) -> list[DoctorFinding]:
     from ..ecosystems import ecosystems
-    from ..errors import StagerError
     from ..fetching.web import Web
 
     found, web = [], Web(indexes, store)

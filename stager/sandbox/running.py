@@ -17,13 +17,16 @@ from glob import glob
 from ..errors import Cancelled, CannotWrite
 from ..files import programs
 from ..files.errors import NoSandbox
+from ..files.temporary import folder as temporary
+from ..files.writing import never
 from ..store import disk
 from . import entering, groups, leftovers, remedies, seccomp
 from .entering import PlacedSandbox
 from .groups import ControlGroups
-from .job import APP, FILES, FIXED, HOME, HOSTNAME, ID, MEMORY, NAME, OUTPUT, PROCESSES, TIME, TMP, Ended, Job
+from .job import APP, FILES, FIXED, HOME, HOSTNAME, ID, MEMORY, NAME, OUTPUT, PROCESSES, TIME, TMP, Ended, Job, Limits
 from .leftovers import Amount
 from .namespaces import Sandbox, top
+from .roots import RootFolder
 from .saying import Saying
 
 PURPOSE = "build in"
@@ -77,6 +80,26 @@ def run(job: Job, *, stop: Callable[[], bool], tell: Callable[[str], None]) -> E
             return ended
         attempts.append((way.name, said))
     raise NoSandbox(PURPOSE, attempts, remedies.remedy(attempts))
+
+
+def possible() -> tuple[str, tuple[tuple[str, str], ...]]:
+    """The way in which this machine gives a sandbox, empty for none; and what the system said to those that failed.
+
+    Tried with this machine's own programs in it. Raises ProgramMissing, CannotWrite.
+    """
+    attempts: list[tuple[str, str]] = []
+    with temporary("sandbox") as place:
+        job = Job(
+            ("true",), RootFolder("/"), f"{place}/app", f"{place}/scratch", f"{place}/log", limits=Limits(seconds=15)
+        )
+        for way in ways(os.geteuid() == 0, job.surroundings.user):
+            for folder in (job.app, job.scratch):
+                os.makedirs(folder, exist_ok=True)
+            ended, said = _attempt(job, way, never, lambda _: None)
+            if ended and not ended.status:
+                return way.name, tuple(attempts)
+            attempts.append((way.name, said or f"exit status {ended.status if ended else 1}"))
+    return "", tuple(attempts)
 
 
 def _attempt(job: Job, way: Way, stop: Callable[[], bool], tell: Callable[[str], None]) -> tuple[Ended | None, str]:

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 from command import in_process
+from isolated import need_bwrap
 
+from stager.files.errors import NoSandbox
 from stager.local.doctor import DoctorFinding, examine, kvm_works
+from stager.sandbox.remedies import remedy
 from stager.store import Store
 
 
@@ -33,6 +36,29 @@ def test_what_is_there_but_fails_is_broken(tmp_path: Path) -> None:
     findings = found(tmp_path, str(tmp_path))
     for name in ("bubblewrap", "libvirt", "mmdebstrap"):
         assert (findings[name].state, findings[name].detail) == ("broken", "cannot do it")
+
+
+def test_where_nothing_can_be_built_the_remedy_is_that_of_the_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the ways to a sandbox say on such machines is given; this one has a sandbox, or another reason for none."""
+    said = (("in a user namespace", "bwrap: setting up uid map: Permission denied"),)
+    monkeypatch.setattr("stager.local.doctor.possible", lambda: ("", said))
+    finding = found(tmp_path, str(tmp_path))["builds"]
+    assert (finding.state, finding.detail) == (
+        "broken",
+        "in a user namespace: bwrap: setting up uid map: Permission denied",
+    )
+    assert finding.hint == NoSandbox("build", said, remedy(said)).hint
+    assert "bwrap-userns-restrict" in finding.hint
+
+
+@pytest.mark.tools
+def test_builds_are_possible_where_a_sandbox_can_be_made(tmp_path: Path) -> None:
+    need_bwrap()
+    finding = found(tmp_path, str(tmp_path))["builds"]
+    assert (finding.state, finding.hint) == ("ok", "")
+    assert "in a user namespace" in finding.detail
 
 
 def test_a_store_that_cannot_be_written_is_said(tmp_path: Path) -> None:
