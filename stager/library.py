@@ -105,7 +105,7 @@ def plan(
         only=tuple(buildpacks),
         previous=previous,
     )
-    return staging.with_builds(planned, previous, settings)
+    return staging.with_builds(planned, tree, previous, settings)
 
 
 @netted

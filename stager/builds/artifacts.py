@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,19 +12,24 @@ from ..bases import Ready, fetch
 from ..digest import Digest
 from ..droplet import built as known
 from ..model import ARTIFACT
-from . import compare, recipes, running
+from ..sandbox.job import TMP
+from . import abi, compare, outputs, recipes, running
 from .errors import BuildFailed
+from .recipes import PROVIDED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..droplet.incremental import Folder
+    from ..ecosystems.record import BuildRecipe
     from ..model import Artifact, Build, Plan
     from ..sandbox.job import Surroundings
     from ..settings import Settings
     from .outputs import Archive
-    from .recipes import ArtifactRecipe
     from .running import Place
+
+_OUT = f"{TMP}/out"
+"""Where a recipe leaves what it makes."""
 
 
 def built(plan: Plan, folder: Folder, settings: Settings) -> dict[str, Ready]:
@@ -58,25 +64,23 @@ def _one(
     return found
 
 
-def _recalled(key: str, recipe: ArtifactRecipe, source: Artifact, settings: Settings) -> Ready | None:
+def _recalled(key: str, recipe: BuildRecipe, source: Artifact, settings: Settings) -> Ready | None:
     record = settings.store.recall("built-artifact", key)
     if record is None or not settings.store.has(record["blob"]):
         return None
     return _ready(recipe, source, record["filename"], record["blob"])
 
 
-def _ready(recipe: ArtifactRecipe, source: Artifact, filename: str, blob: str) -> Ready:
-    layout = recipe.layout or source.layout
-    return Ready(
-        replace(source, filename=filename, digest=Digest(f"sha256:{blob}"), layout=layout, size=None, url=""), blob
-    )
+def _ready(recipe: BuildRecipe, source: Artifact, filename: str, blob: str) -> Ready:
+    digest = Digest(f"sha256:{blob}")
+    return Ready(replace(source, filename=filename, digest=digest, layout=recipe.gives, size=None, url=""), blob)
 
 
 def _run(
     plan: Plan,
     build: Build,
     source: Artifact,
-    recipe: ArtifactRecipe,
+    recipe: BuildRecipe,
     key: str,
     folder: Folder,
     settings: Settings,
@@ -93,17 +97,18 @@ def _run(
             settings.tell("build", f"{build.name}, again in other surroundings")
             second = _once(build, source, blob, recipe, where, running.SECOND, settings, f"{log}.2")
             compare.same_archive(build.name, first, second)
-    made = store.put(first.data)
-    record = {"name": build.name, "filename": first.filename, "blob": made, "checked": build.twice}
+    made = _ready(recipe, source, first.filename, store.put(first.data))
+    abi.check(plan, made.artifact, made.blob, store)
+    record = {"name": build.name, "filename": first.filename, "blob": made.blob, "checked": build.twice}
     store.remember("built-artifact", key, record)
-    return _ready(recipe, source, first.filename, made)
+    return made
 
 
 def _once(
     build: Build,
     source: Artifact,
     blob: str,
-    recipe: ArtifactRecipe,
+    recipe: BuildRecipe,
     where: Place,
     around: Surroundings,
     settings: Settings,
@@ -112,10 +117,11 @@ def _once(
     def fill(app: str, reverse: bool) -> None:
         """Nothing of any app is there."""
 
-    inputs = [(settings.store.path(blob), f"/inputs/{os.path.basename(source.filename)}")]
-    env = {**recipe.env(build, source), **dict(build.env)}
+    inside = f"/inputs/{os.path.basename(source.filename)}"
+    words = {"programs": PROVIDED, "artifact": shlex.quote(inside), "out": _OUT}
     with running.once(
-        build, where, recipe.command(build, source), around, settings, log, fill=fill, env=env, inputs=inputs,
-        provided=recipe.provides(build, source), folder="/tmp", fake_clock=recipe.fake_clock,  # noqa: S108
+        build, where, f"mkdir {_OUT} && {recipe.line.format(**words)}", around, settings, log, fill=fill,
+        env={**dict(recipe.env), **dict(build.env)}, inputs=[(settings.store.path(blob), inside)],
+        provided=recipe.programs(), folder=TMP,
     ) as run:  # fmt: skip
-        return recipe.collect(os.path.join(run.temporary, "out"), build, source)
+        return outputs.archive(build.name, os.path.join(run.temporary, os.path.basename(_OUT)))

@@ -56,6 +56,20 @@ class Left:
         return [found[path] for path in sorted(found, key=os.fsencode)]
 
 
+def archive(name: str, folder: str) -> Archive:
+    """The one file that the build of an artifact left in `folder`. Raises BuildFailed when that is not what is there."""
+    try:
+        found = sorted(os.listdir(folder))
+        paths = [os.path.join(folder, one) for one in found]
+        if len(paths) != 1 or not stat.S_ISREG(os.lstat(paths[0]).st_mode):
+            raise BuildFailed(name, f"was to leave one file, and left {', '.join(map(repr, found[:5])) or 'none'}")
+        fd = os.open(paths[0], os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        with os.fdopen(fd, "rb") as file:
+            return Archive(found[0], file.read())
+    except OSError as error:
+        raise BuildFailed(name, f"left what cannot be read: {error.strerror}") from None
+
+
 def collect(name: str, folder: str, outputs: Sequence[str], base: str, recipes: Sequence[Recipe]) -> Left:
     """What is at the `outputs` below `folder`, without what the recipes leave out; their patterns count from `base`.
 

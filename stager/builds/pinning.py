@@ -5,15 +5,49 @@ Planning says which builds there are and what they ask for; nothing here is done
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from .. import ecosystems
+from ..bases import fetch, take_in
+from ..ecosystems.record import Laid, LookRequest
+from ..planning.layouts import unpacked
 from ..stacks.build_context import Making
 from . import roots
 
 if TYPE_CHECKING:
-    from ..model import Plan
+    from ..model import Artifact, Plan
     from ..settings import Settings
+    from ..tree import SourceTree
+
+
+def decided(plan: Plan, tree: SourceTree, settings: Settings) -> Plan:
+    """The plan with the builds of those artifacts that must be built, of the ones in doubt: they are looked into for that.
+
+    Raises BadManifest, and what fetching and unpacking raise.
+    """
+
+    def look(artifacts: Sequence[Artifact]) -> list[Laid]:
+        take_in(replace(plan, artifacts=tuple(artifacts), builds=()), tree, settings.store)
+        blobs = fetch(plan, settings, artifacts, tree=tree)
+        found = []
+        for one in artifacts:
+            with unpacked(one, one.paths[0], blobs[one.digest], settings.store) as what:
+                found.append(Laid(one, one.paths[0], what.meta))
+        return found
+
+    for one in ecosystems.chosen(plan.artifacts) if plan.unsure else ():
+        if one.builds is not None:
+            wanted = one.builds(LookRequest(plan, tree, look))
+            plan = replace(
+                plan,
+                builds=(*wanted.builds, *plan.builds),
+                roots=(*plan.roots, *wanted.roots),
+                facts=(*plan.facts, *wanted.facts),
+                notes=(*plan.notes, *wanted.notes),
+            )
+    return replace(plan, unsure=())
 
 
 def pinned(plan: Plan, previous: Plan | None, settings: Settings) -> Plan:

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from ..formats.archive import HeldArchive
     from ..formats.tar import Unpacked
-    from ..model import Artifact, Build, Locked, Plan, Reason, Stack
+    from ..model import Artifact, Build, BuildRoot, Locked, Plan, Reason, Stack
     from ..net.indexes import Indexes
     from ..tree import SourceTree
     from .errors import LockFailed
@@ -94,7 +94,9 @@ class WantedBuilds:
     """The builds that an app's packages need, and what else this adds to a plan."""
 
     builds: tuple[Build, ...] = ()
-    """Each in a root that `Ecosystem.wants` names and fills, and with all that it needs."""
+    """With all that they need."""
+    roots: tuple[BuildRoot, ...] = ()
+    """What they run in, not yet pinned."""
     facts: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
 

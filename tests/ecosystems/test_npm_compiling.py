@@ -105,6 +105,7 @@ def test_a_build_has_node_with_headers_npm_and_what_the_package_needs(lock: Lock
     lock.add("nan", version="2.1.0")
     lock.add("express")
     found = lock.wanted(addon)
+    assert found.roots == (BuildRoot("node", "debian-12", "", (), ("g++", "make", "python3")),)
     assert found.facts == ()
     assert found.notes == (
         "compiled when the app is staged: addon@1.0.0; a version that ships a binary for this stack needs no build",
@@ -174,6 +175,17 @@ def test_the_apps_own_word_against_a_build_is_kept(lock: Lock) -> None:
 def test_without_node_and_npm_there_is_no_build(lock: Lock) -> None:
     addon = lock.add("addon", files=GYP)
     assert wanted(LookRequest(lock.plan(addon, tools=()), tree({}), lock.look)) == WantedBuilds()
+
+
+def test_another_platforms_stack_is_built_in_a_root_of_stagers_own(lock: Lock) -> None:
+    found = lock.wanted(lock.add("addon", files=GYP), stack="cflinuxfs4")
+    assert found.roots[0].stack in {"debian-12", "debian-13"}
+
+
+def test_what_needs_a_library_has_a_root_of_its_own(lock: Lock) -> None:
+    found = lock.wanted(lock.add("canvas", files=GYP), lock.add("bcrypt", files=GYP))
+    assert [build.root for build in found.builds] == ["node", "canvas-1-0-0"]
+    assert {root.name: "libcairo2-dev" in root.wants for root in found.roots} == {"node": False, "canvas-1-0-0": True}
 
 
 def test_a_plan_with_such_a_build_is_written_and_read_again(lock: Lock) -> None:

@@ -13,16 +13,16 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
+from ...ecosystems import ecosystems
+
 if TYPE_CHECKING:
-    from ...model import Artifact, Build
-    from ..outputs import Archive
+    from ...ecosystems.record import BuildRecipe
+    from ...model import Build
 
 PROVIDED = "/run/stager"
 """The folder inside a sandbox where the files of recipes are."""
 TOOLS: dict[str, str] = {}
 """A recipe for the builds of an app → the module with its `RECIPE`."""
-ARTIFACTS: dict[str, str] = {}
-"""A command of artifact builds → the module with its `RECIPE`."""
 _JOINED = {"NODE_OPTIONS": " ", "PYTHONPATH": ":"}
 """Variables that several recipes may add to, and what stands between their parts."""
 
@@ -73,31 +73,14 @@ class Recipe:
     """Pattern of outputs, likewise → what writes their content again in one order."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArtifactRecipe:
-    """How an artifact is built: by a shell line that is run in `/tmp`, and leaves its result below `/tmp/out`."""
-
-    name: str
-    layout: str = ""
-    """The layout of the result; empty for the artifact's own."""
-    command: Callable[[Build, Artifact], str]
-    """The shell line. The artifact is at `/inputs/` and its file's own name."""
-    provides: Callable[[Build, Artifact], Mapping[str, bytes]]
-    """Files for reading, by their path below `PROVIDED`."""
-    env: Callable[[Build, Artifact], Mapping[str, str]]
-    collect: Callable[[str, Build, Artifact], Archive]
-    """The result, out of the folder of the host that was `/tmp/out`, and not what it says of itself. Raises BuildFailed."""
-    fake_clock: bool = True
-
-
 def tool(name: str) -> Recipe | None:
     """The recipe of this name for builds of an app; None when there is none."""
     return cast("Recipe", import_module(TOOLS[name]).RECIPE) if name in TOOLS else None
 
 
-def artifact(command: str) -> ArtifactRecipe | None:
-    """How artifacts with this command are built; None when there is no such way."""
-    return cast("ArtifactRecipe", import_module(ARTIFACTS[command]).RECIPE) if command in ARTIFACTS else None
+def artifact(command: str) -> BuildRecipe | None:
+    """How artifacts with this command are built, as their ecosystem says; None when none knows it."""
+    return next((one.recipes[command] for one in ecosystems() if command in one.recipes), None)
 
 
 def joined(parts: list[Mapping[str, str]]) -> dict[str, str]:

@@ -209,10 +209,11 @@ def _builds(request: LookRequest) -> WantedBuilds:
     return wanted(request)
 
 
-def _wants(_: BuildRequest) -> tuple[str, tuple[str, ...]]:
-    from .compiling import ROOT, WANTS
+def _wants(request: BuildRequest) -> tuple[str, tuple[str, ...]]:
+    from .compiling import wants
+    from .names import from_purl
 
-    return ROOT, WANTS
+    return request.build.root, wants(from_purl(request.build.of)[0])
 
 
 def _lock_name(request: MakeRequest) -> str:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from posixpath import normpath, relpath
 from typing import TYPE_CHECKING
 
 from stager.ecosystems.record import WantedBuilds
 from stager.facts import stacks
-from stager.model import ARTIFACT, NOTHING, Artifact, Build, Reason
+from stager.model import ARTIFACT, NOTHING, Artifact, Build, BuildRoot, Reason
 
 from .collect import LAYOUT
 from .direct import UNBUILT
@@ -34,6 +34,15 @@ if TYPE_CHECKING:
 
 ROOT, WANTS = "node", ("g++", "make", "python3")
 """The root that add-ons are compiled in: what node-gyp runs."""
+LIBRARIES: Mapping[str, tuple[str, ...]] = {
+    "canvas": ("libcairo2-dev", "libgif-dev", "libjpeg-dev", "libpango1.0-dev", "librsvg2-dev", "pkg-config"),
+    "kerberos": ("libkrb5-dev",),
+    "libpq": ("libpq-dev",),
+    "node-libcurl": ("libcurl4-openssl-dev",),
+    "odbc": ("unixodbc-dev",),
+    "usb": ("libudev-dev",),
+}
+"""Package → what else it is compiled with, which its documentation says. The app then needs the libraries themselves, too."""
 _NODE, _HEADERS, _NPM = "node/1", "node-build/1", "npm-cli/1"
 """Layouts: of Node, of Node with its headers, and of npm, whose node-gyp compiles."""
 _PLACE = ".stager/node/"
@@ -68,7 +77,24 @@ def wanted(request: LookRequest) -> WantedBuilds:
     if len(node) != 2:  # what laying out the packages says of them is all there is to say
         chosen = []
     builds = tuple(_build(plan, one, reasons[str(said)], known) for one, said in chosen)
-    return WantedBuilds(builds, ((UNBUILT, " ".join(left)),) if left else (), _notes(builds, left))
+    where = stacks.for_builds(plan.stack)
+    roots = {build.root: BuildRoot(build.root, where, "", (), wants(_named(build))) for build in builds}
+    facts = ((UNBUILT, " ".join(left)),) if left else ()
+    return WantedBuilds(builds, tuple(roots[name] for name in sorted(roots)), facts, _notes(builds, left))
+
+
+def wants(package: str) -> tuple[str, ...]:
+    """The Debian packages that compiling a package takes, beyond the stack's."""
+    return tuple(sorted((*WANTS, *LIBRARIES.get(package, ()))))
+
+
+def _root(package: str, called: str) -> str:
+    """One root for all that wants no more than a compiler, so that they share it."""
+    return called if package in LIBRARIES else ROOT
+
+
+def _named(build: Build) -> str:
+    return from_purl(build.of)[0]
 
 
 def _notes(builds: Sequence[Build], left: Sequence[str]) -> tuple[str, ...]:
@@ -160,10 +186,11 @@ def _build(plan: Plan, one: Artifact, why: str, known: _Packages) -> Build:
     ]
     kept = {path: target for path, target in plan.links if path.startswith(_PLACE)}
     kept |= {path: relpath(f"/{target}", f"/{path.rpartition('/')[0]}") for path, target in links.items()}
+    called = build_name(name, version, one.purl)
     return Build(
-        name=build_name(name, version, one.purl),
+        name=called,
         kind=ARTIFACT,
-        root=ROOT,
+        root=_root(name, called),
         command=RECIPE,
         reason=Reason(why),
         of=one.purl,
