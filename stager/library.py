@@ -27,6 +27,7 @@ from .model import Detections, Droplet, Plan, Progress
 from .net.indexes import Indexes
 from .planning import detection, lockfile
 from .planning import plan as planning
+from .records import FolderMemo
 from .settings import Settings
 from .store import Store
 from .store.location import cache_folder
@@ -105,7 +106,8 @@ def plan(
         only=tuple(buildpacks),
         previous=previous,
     )
-    return staging.with_builds(planned, tree, previous, settings)
+    folder = incremental.Folder(tree.root, tree.root, tree, FolderMemo(), settings.store)
+    return staging.with_builds(planned, folder, previous, settings)
 
 
 @netted

@@ -268,6 +268,8 @@ class Plan:
     """(digest, URL) where the app's own lock says a file can be had; not saved."""
     unsure: tuple[str, ...] = field(default=(), compare=False)
     """Package URLs of artifacts that may have to be built, until pinning has looked into them; not saved."""
+    asks: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+    """(build, shell line that prints the folder it leaves) where outputs are not known, until pinning has asked; not saved."""
 
     def all_artifacts(self) -> tuple[Artifact, ...]:
         """What the droplet is made of, then what only builds need."""

@@ -162,16 +162,16 @@ def _planned(folder: Folder, previous: LockedPlan | None, settings: Settings) ->
         only=buildpacks_of(folder, settings),
         previous=previous.plan if previous and not settings.upgrade else None,
     )
-    return with_builds(plan, folder.tree, previous.plan if previous else None, settings)
+    return with_builds(plan, folder, previous.plan if previous else None, settings)
 
 
-def with_builds(plan: Plan, tree: SourceTree, previous: Plan | None, settings: Settings) -> Plan:
+def with_builds(plan: Plan, folder: Folder, previous: Plan | None, settings: Settings) -> Plan:
     """The plan with all its builds, and what they need pinned. Raises what `builds.pinning` does."""
     if not plan.builds and not plan.unsure:
         return plan
     from .builds import pinning  # here, since few apps build
 
-    return pinning.pinned(pinning.decided(plan, tree, settings), previous, settings)
+    return pinning.pinned(pinning.decided(plan, folder.tree, settings), previous, folder, settings)
 
 
 def save_lock(folder: Folder, locked: LockedPlan) -> None:

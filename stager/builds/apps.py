@@ -34,7 +34,7 @@ def built(plan: Plan, base: Base, folder: Folder, settings: Settings) -> SourceT
     Raises BuildFailed, BuildTooBig, BuildDiffers, NoSandbox, Cancelled, and what making roots and fetching raise.
     """
     tree = folder.tree
-    ready: dict[str, Ready] | None = None
+    around: dict[str, Ready] | None = None
     builds = [build for build in plan.builds if build.kind == APP]
     for record, build in zip(base.builds, builds, strict=True):
         key = known.key(record, tree)
@@ -43,14 +43,14 @@ def built(plan: Plan, base: Base, folder: Folder, settings: Settings) -> SourceT
             with settings.store.exclusive(f"build {key}", settings.stop):
                 found = known.recalled(key, settings.store)  # another process may have made it meanwhile
                 if found is None:
-                    if ready is None:
-                        ready = _ready(plan, folder, settings)
-                    found = run(plan, build, record, key, folder.replace(tree=tree), settings, ready)
+                    if around is None:
+                        around = ready(plan, folder, settings)
+                    found = run(plan, build, record, key, folder.replace(tree=tree), settings, around)
         tree = known.laid_over(tree, record, found, settings.store)
     return tree
 
 
-def _ready(plan: Plan, folder: Folder, settings: Settings) -> dict[str, Ready]:
+def ready(plan: Plan, folder: Folder, settings: Settings) -> dict[str, Ready]:
     """The built artifacts, for the droplets around builds."""
     return artifacts.built(plan, folder, settings) if any(one.kind == ARTIFACT for one in plan.builds) else {}
 

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 PROVIDED = "/run/stager"
 """The folder inside a sandbox where the files of recipes are."""
-TOOLS: dict[str, str] = {}
+TOOLS: dict[str, str] = {
+    "sorted-folders/1": f"{__name__}.sorted_folders",
+}
 """A recipe for the builds of an app → the module with its `RECIPE`."""
 _JOINED = {"NODE_OPTIONS": " ", "PYTHONPATH": ":"}
 """Variables that several recipes may add to, and what stands between their parts."""

@@ -1,7 +1,8 @@
 """Names what other platforms have an app build, where stager does not do the same by itself.
 
 Such a command is not taken over: nobody says which files it makes. Its author can, in one line of `stager.yml`, and the
-remark has that line. Steps that install packages are no build, and steps that change a database belong into a process `release`.
+remark has that line. Steps that install packages are no build, and steps that change a database belong into a process
+`release`.
 """
 
 from __future__ import annotations
