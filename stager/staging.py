@@ -166,12 +166,13 @@ def _planned(folder: Folder, previous: LockedPlan | None, settings: Settings) ->
 
 
 def with_builds(plan: Plan, folder: Folder, previous: Plan | None, settings: Settings) -> Plan:
-    """The plan with all its builds, and what they need pinned. Raises what `builds.pinning` does."""
+    """The plan with all its builds, and what they need pinned. Raises what `builds.pinning` and `builds.asking` do."""
     if not plan.builds and not plan.unsure:
         return plan
-    from .builds import pinning  # here, since few apps build
+    from .builds import asking, pinning  # here, since few apps build
 
-    return pinning.pinned(pinning.decided(plan, folder.tree, settings), previous, folder, settings)
+    known = pinning.pinned(pinning.decided(plan, folder.tree, settings), previous, settings)
+    return asking.answered(known, folder, settings) if known.asks else known
 
 
 def save_lock(folder: Folder, locked: LockedPlan) -> None:

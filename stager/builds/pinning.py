@@ -17,7 +17,6 @@ from ..stacks.build_context import Making
 from . import roots
 
 if TYPE_CHECKING:
-    from ..droplet.incremental import Folder
     from ..model import Artifact, Plan
     from ..settings import Settings
     from ..tree import SourceTree
@@ -51,22 +50,13 @@ def decided(plan: Plan, tree: SourceTree, settings: Settings) -> Plan:
     return replace(plan, unsure=())
 
 
-def pinned(plan: Plan, previous: Plan | None, folder: Folder, settings: Settings) -> Plan:
-    """The plan with its build roots pinned, as they are in the `previous` one while they fit, and all outputs known.
+def pinned(plan: Plan, previous: Plan | None, settings: Settings) -> Plan:
+    """The plan with its build roots pinned; as they are in the `previous` one while they fit.
 
-    Raises UnknownPackage, IntegrityError, FetchError, Cancelled, and what `asking` raises.
+    Raises UnknownPackage, IntegrityError, FetchError, Cancelled.
     """
     if not plan.roots:
         return plan
-    plan = _rooted(plan, previous, settings)
-    if not plan.asks:
-        return plan
-    from . import asking  # here, since few builds ask
-
-    return _used(asking.answered(plan, folder, settings))
-
-
-def _rooted(plan: Plan, previous: Plan | None, settings: Settings) -> Plan:
     kept = {root.name: root for root in previous.roots} if previous else {}
     used = {build.root for build in plan.builds}
     found = tuple(
@@ -75,10 +65,6 @@ def _rooted(plan: Plan, previous: Plan | None, settings: Settings) -> Plan:
         if root.name in used
     )
     return replace(plan, roots=found)
-
-
-def _used(plan: Plan) -> Plan:
-    return replace(plan, roots=tuple(root for root in plan.roots if any(one.root == root.name for one in plan.builds)))
 
 
 def making(settings: Settings) -> Making:

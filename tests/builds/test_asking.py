@@ -9,7 +9,7 @@ import pytest
 from building import build, planned, settings
 from trees import lay_out
 
-from stager.builds import asking, pinning
+from stager.builds import asking
 from stager.builds.errors import BuildFailed
 from stager.droplet.incremental import Folder
 from stager.model import BuildRoot, Plan
@@ -65,18 +65,8 @@ def test_what_is_not_in_the_app_is_left_out(
     question: str, why: str, tmp_path: Path, store: Store, plain_pins: BuildRoot
 ) -> None:
     plan = asked(tmp_path / "app", plain_pins, store, question, [])
-    assert plan.builds == ()
+    assert (plan.builds, plan.roots) == ((), ())
     assert plan.notes[-1] == f"the build own is left out: {why} (a test)"
-
-
-def test_a_root_that_nothing_is_built_in_is_not_pinned(tmp_path: Path, store: Store, plain_pins: BuildRoot) -> None:
-    app = tmp_path / "app"
-    plan = planned(app, {}, plain_pins, store=store)
-    wanted = replace(plain_pins, packages=(), epoch="")
-    plan = replace(plan, builds=(replace(build("make"), outputs=()),), roots=(wanted,), asks=(("own", "true"),))
-    previous = replace(plan, roots=(plain_pins,), builds=(), asks=())
-    found = pinning.pinned(plan, previous, Folder.read(str(app), store), settings(store))
-    assert (found.builds, found.roots) == ((), ())
 
 
 def test_a_question_that_fails_says_why(tmp_path: Path, store: Store, plain_pins: BuildRoot) -> None:
