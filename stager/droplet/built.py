@@ -49,7 +49,11 @@ def key(build: AppBuild, tree: SourceTree) -> str:
 
 
 def inputs(build: AppBuild | Build, tree: SourceTree) -> tuple[list[str], list[str]]:
-    """The files and the links of a tree that a build reads, in their order; its own outputs are none of them."""
+    """The files and the links of a tree that a build reads, in their order.
+
+    What the app has in place of an output is none of them, unless a pattern names that place: then the build adds to it.
+    """
+    added: set[str] = set()
     if build.inputs == ("**",):
         chosen: Container[str] = _All()
         left: Container[str] = ()
@@ -57,10 +61,12 @@ def inputs(build: AppBuild | Build, tree: SourceTree) -> tuple[list[str], list[s
         names = SourceTree(tree.files | {path: File(False, 0, "") for path in tree.links}, {})
         chosen = {path for one in build.inputs if not one.startswith("!") for path in names.glob(one)}
         left = {path for one in build.inputs if one.startswith("!") for path in names.glob(one[1:])}
-    return (
-        [path for path in tree.files if path in chosen and path not in left and not within(path, build.outputs)],
-        [path for path in tree.links if path in chosen and path not in left and not within(path, build.outputs)],
-    )
+        added = {path for one in build.inputs if within(one, build.outputs) for path in names.glob(one)}
+
+    def reads(path: str) -> bool:
+        return path in chosen and path not in left and (path in added or not within(path, build.outputs))
+
+    return [path for path in tree.files if reads(path)], [path for path in tree.links if reads(path)]
 
 
 class _All:

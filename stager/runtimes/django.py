@@ -68,7 +68,14 @@ def static_files(tree: SourceTree, env: Mapping[str, str]) -> Told | None:
     path = posixpath.normpath(posixpath.join(_APP, site, value))
     if not path.startswith(_APP + "/"):
         return told._replace(instead=f"{_NOT}STATIC_ROOT is {path}, which is not in the app")
-    return told._replace(outputs=(path.removeprefix(_APP + "/"),))
+    place_of = path.removeprefix(_APP + "/")
+    return told._replace(outputs=(place_of,), inputs=("**", f"{place_of}/**") if _sources(tree, place_of) else ())
+
+
+def _sources(tree: SourceTree, folder: str) -> bool:
+    """Whether the app has files of its own where static files are collected, and not what was collected before."""
+    collected = any(f"{folder}/{name}" in tree for name in ("staticfiles.json", "admin/css/base.css"))
+    return not collected and any(path.startswith(f"{folder}/") for path in tree.files)
 
 
 def _meant(path: str) -> bool:

@@ -83,6 +83,8 @@ class Told(NamedTuple):
     line: int | None
     outputs: tuple[str, ...] = ()
     """What it leaves, as paths of the app; empty where only running the app's code could tell."""
+    inputs: tuple[str, ...] = ()
+    """Patterns of the files that it reads, where they are not as usual."""
     env: tuple[tuple[str, str], ...] = ()
     """Stand-ins for variables without which it could not run."""
     instead: str = ""

@@ -41,6 +41,13 @@ def test_patterns_choose_what_is_read() -> None:
     assert inputs("**", link=Link("web"))[-1] == "link"
 
 
+def test_what_is_in_place_of_an_output_is_read_only_by_name() -> None:
+    assert inputs("web/**", outputs=("web",)) == ["web/a.js", "web/b.ts", "web/deep/c.js", "web/dist/old.js"]
+    assert inputs("**", outputs=("web/deep",)) == [path for path in inputs("**", outputs=()) if path != "web/deep/c.js"]
+    assert inputs("**", "web/deep/**", outputs=("web/deep",)) == inputs("**", outputs=())
+    assert inputs("app.py", "web/deep/*.js", "!web/deep/c.js", outputs=("web/deep",)) == ["app.py"]
+
+
 def key(files: Mapping[str, Content], prefix: str = "p", patterns: tuple[str, ...] = ("web/**",)) -> str:
     return built.key(AppBuild("own", prefix, patterns, ("web/dist",)), SourceTree.of(files))
 

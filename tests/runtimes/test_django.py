@@ -132,7 +132,7 @@ def test_a_package_of_settings_and_those_that_are_served() -> None:
         "config/settings/production.py",
         2,
         ("collected",),
-        (("DJANGO_SETTINGS_MODULE", "config.settings.production"),),
+        env=(("DJANGO_SETTINGS_MODULE", "config.settings.production"),),
     )
     own = static_files(SourceTree.of(files), {"DJANGO_SETTINGS_MODULE": "config.settings.local"})
     assert own == Told("", "config/settings/base.py", 3, ("static",))
@@ -194,3 +194,18 @@ def test_what_the_app_sets_needs_no_stand_in() -> None:
     found = told(APPS + "STATIC_ROOT = 'x'\nSECRET_KEY = os.environ['KEY']\n", env={"KEY": "own"})
     assert found
     assert found.env == ()
+
+
+@pytest.mark.parametrize(
+    ("there", "inputs"),
+    [
+        ({}, ()),
+        ({"out/own.css": ""}, ("**", "out/**")),
+        ({"out/own.css": "", "out/staticfiles.json": "{}"}, ()),
+        ({"out/admin/css/base.css": ""}, ()),
+    ],
+)
+def test_files_of_the_apps_own_where_they_are_collected_stay(there: dict[str, str], inputs: tuple[str, ...]) -> None:
+    found = told(APPS + "STATIC_ROOT = 'out'\n", there)
+    assert found
+    assert (found.outputs, found.inputs) == (("out",), inputs)

@@ -160,6 +160,7 @@ def _with_told(build: Foreseen, told: Told) -> Foreseen:
         reason=Reason(build.reason.text, told.file, told.line),
         folder=told.folder,
         outputs=told.outputs or build.outputs,
+        inputs=told.inputs or build.inputs,
         env=_merged(build.env, told.env),
         instead=told.instead,
     )
