@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .droplet.incremental import Folder
     from .model import Progress
     from .net.indexes import Indexes
+    from .planning.bytecode import Usual
     from .store import Store
 
 
@@ -26,7 +27,8 @@ class Settings(Value):
     replace an output that stager did not write. `jobs` is the number of worker threads, 0 for as many as there are
     processors. `printed` are the files (device, inode) that this process prints to, which are no source. `make_locks` gives
     the ecosystem's own lock (name → content) of an app that has none; with `save_lock` it is written into the app's folder,
-    else it is only read. Without it, such an app is refused.
+    else it is only read. Without it, such an app is refused. `bytecode` says how much of it a new plan has, where neither the
+    app nor its lock does; without it none.
     """
 
     store: Store
@@ -46,6 +48,7 @@ class Settings(Value):
     cancel: threading.Event | None = None
     printed: frozenset[tuple[int, int]] = frozenset()
     make_locks: Callable[[Folder, Settings], dict[str, bytes]] | None = None
+    bytecode: Usual | None = None
 
     @property
     def indexes(self) -> Indexes:

@@ -161,6 +161,7 @@ def _planned(folder: Folder, previous: LockedPlan | None, settings: Settings) ->
         architecture=lock.architecture,
         only=buildpacks_of(folder, settings),
         previous=previous.plan if previous and not settings.upgrade else None,
+        usual=settings.bytecode,
     )
     return with_builds(plan, folder, previous.plan if previous else None, settings)
 

@@ -7,7 +7,7 @@ which path, the folders and links, what is generated, and which piece belongs to
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +24,7 @@ from ..names import WHITEOUT, path_fault
 from ..planning.inputs import grounds
 from ..planning.layouts import unpacked
 from ..records import Base, LayerRecord, Piece
-from ..runtimes import ended, places
+from ..runtimes import compiled_of, ended, places
 from ..store import Store, rules
 from ..store.errors import DigestMismatch, StoreCorrupt
 from ..text.resources import pinned_digest
@@ -176,7 +176,7 @@ class Decided:
     """Who has which path of a droplet below the app's own. `links` and `files` are path → target and path → text."""
 
     placed: list[UnpackedArtifact]
-    """The artifacts, each without the paths that are another's."""
+    """The artifacts, each without the paths that are another's; then the bytecode of what is left of them."""
     links: Mapping[str, str]
     files: dict[str, str]
     owners: Mapping[str, str]
@@ -190,12 +190,16 @@ def decide(
     store: Store,
     root: str = "",
     stop: Callable[[], bool] = lambda: False,
+    compiled: Sequence[UnpackedArtifact] = (),
 ) -> Decided:
     """Give each path one owner, as `build_base` wants it; `ownership` reads it back. Raises what `build_base` does."""
-    placed, notes = _settle(placed, store, stop)
-    links, whose = _links(locked.plan, placed)
+    settled, notes = _settle(placed, store, stop)
+    links, whose = _links(locked.plan, settled)
     files = generated_files(locked, root, store) | {LAYERS: ""}
-    return Decided(placed, links, files, _owners(placed, whose, files), notes)
+    compiled = _of_settled(compiled, placed, settled, store, stop)
+    made = {row[0]: f"bytecode of {one.artifact.name}" for one in compiled for row in one.files}
+    owners = _owners(settled, whose | made, files)
+    return Decided([*settled, *compiled], links, files, owners, notes)
 
 
 def build_base(
@@ -205,8 +209,9 @@ def build_base(
     root: str = "",
     stop: Callable[[], bool] = lambda: False,
     scripts: Iterable[Process] = (),
+    compiled: Sequence[UnpackedArtifact] = (),
 ) -> Base:
-    """Make the base of a plan from its placed artifacts and remember it.
+    """Make the base of a plan from its placed artifacts, and the bytecode of some, and remember it.
 
     `root` is the app's folder, to which a user's own buildpacks are relative; `scripts` are the lines of package.json, an
     input of the plan, that its processes come to.
@@ -215,7 +220,7 @@ def build_base(
     """
     plan, packages = locked.plan, _laid(placed)
     vetting.check(plan, packages)
-    made = decide(locked, placed, store, root, stop)
+    made = decide(locked, placed, store, root, stop, compiled)
     links, files, owners = made.links, made.files, made.owners
     folders = _folders(owners)
     groups, envelope, end = _grouped(made.placed), _envelope(plan, store), b"".join(codec.compress(tar.END))
@@ -284,6 +289,29 @@ def _settle(
         one = placed[index]
         settled[index] = place(one.artifact, one.path, one.blob, store, tuple(sorted(paths)), stop)
     return settled, sorted(notes)
+
+
+def _of_settled(
+    compiled: Sequence[UnpackedArtifact],
+    placed: list[UnpackedArtifact],
+    settled: list[UnpackedArtifact],
+    store: Store,
+    stop: Callable[[], bool],
+) -> list[UnpackedArtifact]:
+    """The bytecode without that of files which are another artifact's: nobody checks it against the file beside it."""
+    if not compiled:
+        return []
+    lost: dict[str, set[str]] = {}
+    for before, after in zip(placed, settled, strict=True):
+        if before is not after:
+            gone = {row[0] for row in before.files} - {row[0] for row in after.files}
+            lost.setdefault(f"{before.artifact.purl} {before.path}", set()).update(gone)
+    found = []
+    for one in compiled:
+        gone = lost.get(f"{one.artifact.purl} {one.path}", set())
+        without = tuple(row[0] for row in one.files if gone and compiled_of(row[0]) in gone)
+        found.append(place(one.artifact, one.path, one.blob, store, without, stop) if without else one)
+    return found
 
 
 def _bundled(placed: list[UnpackedArtifact]) -> dict[int, list[str]]:

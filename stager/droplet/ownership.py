@@ -1,7 +1,7 @@
 """Whose a file of a droplet is: the app's, stager's, a package's of its plan, a runtime's.
 
 Assembly decides it (`base`): of several packages that bring one path, the first in the plan's order has it; what is
-generated, the plan's links and those to packages' commands are stager's own. Here the same is read back from a finished
+generated, the plan's links and those to packages' commands are stager's own; bytecode is whose its source is. Here the same is read back from a finished
 droplet, for every command that tells it: by the plan, by the layer a path lies in (docs/droplet-format.md §4), and by the
 lists of files that packages leave behind where they share a place (RECORD of wheels, PEP 376). A path costs a look or two into
 a table.
@@ -15,6 +15,7 @@ from .. import runtimes
 from ..ecosystems import by_layout, ecosystems
 from ..ecosystems.record import Listing
 from ..model import Artifact, Plan
+from ..planning import bytecode
 from ..tree.ignore import FILLED_BY_STAGING
 
 APP, STAGER, BASE, ENVELOPE = "the app", "stager", "the base image", "the envelope"
@@ -46,6 +47,7 @@ class Owners:
     ) -> None:
         artifacts = plan.artifacts if plan is not None else ()
         self._known = plan is not None
+        self._compiled = [made.source for made in (bytecode.kinds() if plan is None else dict(bytecode.asked(plan)))]
         self._runtimes = {place: f"{one.name} (runtime)" for place, one in runtimes.places().items()}
         self._names = [one.name for one in artifacts]
         self._generated = {path for path, _ in plan.files} if plan is not None else set[str]()
@@ -88,7 +90,8 @@ class Owners:
         found = self.find(path, kind, layer)
         if isinstance(found, str):
             return found
-        return self._runtime(path) or self._names[found]
+        made = "bytecode of " if self._source(path, kind) else ""
+        return made + (self._runtime(path) or self._names[found])
 
     def find(self, path: str, kind: str = "file", layer: str = "") -> int | str:
         """As `of`, but of a package its index among the plan's artifacts, and of a runtime that of what brings the path."""
@@ -97,6 +100,8 @@ class Owners:
             return ENVELOPE if inside else BASE
         if layer == APP_LAYER:
             return APP
+        if path not in self._listed and (source := self._source(path, kind)):
+            return self.find(source, kind, layer)
         if path in (self._linked if kind == "link" else self._generated) or (layer == SKELETON and kind == "file"):
             return STAGER
         if path in self._listed:
@@ -107,6 +112,10 @@ class Owners:
             if place:
                 return self._places[place]
         return runtime if runtime and not self._known else self._rest(path, kind, layer)
+
+    def _source(self, path: str, kind: str) -> str:
+        """The file whose bytecode a file is; empty when it is none's, or the plan has none."""
+        return next((found for source in self._compiled if kind == "file" and (found := source(path))), "")
 
     def _runtime(self, path: str) -> str:
         """What people call the runtime that a path is a part of; empty for none."""

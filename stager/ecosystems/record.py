@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     Unpack = Callable[[str | HeldArchive, Artifact, str], Unpacked]
 
 
+NO_BYTECODE, OF_RUNTIME, OF_ALL = AMOUNTS = ("none", "runtime", "all")
+"""How much of a droplet comes with its bytecode: nothing, the files of the runtime, those of packages as well."""
+
+
 class IndexPages(Protocol):
     """Index pages by URL, through the one HTTP layer."""
 
@@ -281,6 +285,8 @@ class Ecosystem:
     """Its section of `stager.yml`; empty for none."""
     options: tuple[str, ...] = ()
     """The keys of that section, each a list of names."""
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Further keys of it → the words of which each is one."""
     vendored: str = ""
     """The folder in which its tools install, which is never taken from an app."""
 

@@ -22,7 +22,10 @@ def names() -> frozenset[str]:
 
 
 def recipe(name: str) -> Unpack:
-    """The unpack recipe of a layout; KeyError for one that is not in `names()`."""
+    """The unpack recipe of a layout, of bytecode's too; KeyError for one that is neither that nor in `names()`."""
+    for one in runtimes.kinds():
+        if one.bytecode and one.bytecode.layout == name:
+            return one.bytecode.unpack
     own = runtimes.of_layout(name)
     return own.layouts[name].unpack if own else ecosystems.by_layout()[name].layouts[name]
 

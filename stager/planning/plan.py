@@ -38,7 +38,7 @@ from ..runtimes.chosen import ChosenRuntime
 from ..runtimes.ended import remarks
 from ..runtimes.record import RuntimeRequest
 from ..text.resources import is_input
-from . import above, buildpacks, detection
+from . import above, buildpacks, bytecode, detection
 from .detection import appconfig, commands, options, versions
 from .inputs import DEFAULT_ARCHITECTURE, DEFAULT_STACK, inputs_of
 
@@ -119,12 +119,13 @@ def plan(
     architecture: str = "",
     only: tuple[str, ...] = (),
     previous: Plan | None = None,
+    usual: bytecode.Usual | None = None,
 ) -> Plan:
     """The plan of a tree.
 
     `stack` and `architecture` default to the app's `stager.yml`, then to those of `previous`, then to debian-12 on amd64;
-    `only` names buildpacks that take part whatever the files say. Raises SourceError, BuildpackError, FetchError,
-    IntegrityError, and NeedsBuild.
+    `only` names buildpacks that take part whatever the files say; `usual` says how much bytecode the plan has where nothing
+    else does, without it none. Raises SourceError, BuildpackError, FetchError, IntegrityError, and NeedsBuild.
     """
     config = appconfig.read(tree)
     target = stack_of(tree, stack, architecture, previous)
@@ -134,6 +135,7 @@ def plan(
     for detected, pack in zip(found.matched, used, strict=True):
         _add(tree, detected, pack, target, config, sources, previous, parts)
     chosen = commands.choose(tree, known, found, frozenset(parts.names))
+    compiled = bytecode.choose(parts.runtimes, config, target, previous, usual)
     return Plan(
         stack=target.name,
         architecture=target.architecture,
@@ -149,10 +151,12 @@ def plan(
         files=tuple(sorted(parts.files.items(), key=_bytes)),
         processes=chosen.processes,
         env=_environment(used, config),
-        facts=_facts(tree, used, parts),
+        facts=(*_facts(tree, used, parts), *compiled.facts),
         builds=tuple(parts.builds),
-        roots=_roots(parts.builds, target),
-        notes=tuple(dict.fromkeys((*found.notes, *remarks(parts.runtimes), *parts.notes, *chosen.notes))),
+        roots=_roots(parts.builds, compiled.roots, target),
+        notes=tuple(
+            dict.fromkeys((*found.notes, *remarks(parts.runtimes), *parts.notes, *chosen.notes, *compiled.notes))
+        ),
         hints=tuple(parts.hints),
         unsure=tuple(parts.unsure),
     )
@@ -207,10 +211,11 @@ def _sorted(artifacts: Iterable[Artifact]) -> tuple[Artifact, ...]:
     return tuple(joined[key] for key in sorted(joined, key=lambda key: tuple(part.encode() for part in key)))
 
 
-def _roots(builds: Iterable[Build], target: Stack) -> tuple[BuildRoot, ...]:
+def _roots(builds: Iterable[Build], more: Iterable[str], target: Stack) -> tuple[BuildRoot, ...]:
     """The roots that builds run in, as far as planning knows: what is in them is pinned afterwards."""
-    stack = stacks.for_builds(target.name) if builds else ""
-    return tuple(BuildRoot(name, stack, "") for name in sorted({build.root for build in builds}))
+    names = {*(build.root for build in builds), *more}
+    stack = stacks.for_builds(target.name) if names else ""
+    return tuple(BuildRoot(name, stack, "") for name in sorted(names))
 
 
 def _environment(used: Iterable[Buildpack], config: appconfig.AppConfig) -> tuple[EnvVar, ...]:

@@ -49,6 +49,11 @@ def places() -> dict[str, RuntimeKind]:
     return {one.place: one for one in kinds() if one.place}
 
 
+def compiled_of(path: str) -> str:
+    """The path of the file whose bytecode a path of the app is that of; empty when it is none's."""
+    return next((found for one in kinds() if one.bytecode and (found := one.bytecode.source(path))), "")
+
+
 def kinds() -> tuple[RuntimeKind, ...]:
     """Every runtime there is."""
     return tuple(map(kind, MODULES))

@@ -17,6 +17,7 @@ from ..facts import stacks
 from ..model import Artifact, Runtime, Stack
 from . import python_files, releases, standalone
 from .chosen import ChosenRuntime, all_accept, check_needs, debs, kept, package_name, reason, refusal
+from .python_bytecode import BYTECODE
 from .record import Candidate, Layout, RuntimeKind, RuntimeRequest, Told
 from .specifiers import parse
 from .version_files import Asked, FileFacts, Reader, member, mise, plain, tool_versions
@@ -237,6 +238,7 @@ RUNTIME = RuntimeKind(
     sources=_SOURCES,
     releases=_releases,
     candidates=_candidates,
+    bytecode=BYTECODE,
     order=_order,
     tells={"django static files": _static_files},
 )

@@ -91,6 +91,33 @@ class Told(NamedTuple):
     """Why there is nothing to build after all, as a sentence."""
 
 
+@dataclass(frozen=True, slots=True)
+class Bytecode:
+    """How a runtime's bytecode is made ahead of its start, and what is known of it in a droplet.
+
+    A program of stager's, which only the runtime itself runs, in a sandbox, compiles files one by one; the same files
+    always come to the same bytes. `docs/builds.md` has its promises.
+    """
+
+    ecosystem: str
+    """Whose packages it compiles beside its own files. That one's section of `stager.yml` may say how much (`AMOUNTS`)."""
+    fact: str
+    """The fact of a plan that says how much, unless it is nothing."""
+    program: str
+    """The compiling program's text. Its arguments are two folders: in the first, each folder holds files by their path in
+    the app folder; in the second it leaves what they come to in the same way."""
+    command: tuple[str, ...]
+    """The words that run a program with its arguments, in the app folder."""
+    layout: str
+    """The layout of an archive of bytecode. No lock has an artifact of it, as it is made here."""
+    unpack: Unpack
+    """Its recipe."""
+    is_source: Callable[[str], bool]
+    """Whether a file, by its path in the app folder, is compiled."""
+    source: Callable[[str], str]
+    """The path of the file whose bytecode a path is that of; empty when it is none's."""
+
+
 def _natural(version: str) -> Any:
     from ..ecosystems.npm.semver import order
 
@@ -139,5 +166,9 @@ class RuntimeKind:
     """What could have been chosen, in the order of preference; for explanations."""
     tells: Mapping[str, Callable[[SourceTree, Mapping[str, str]], Told | None]] = field(default_factory=dict)
     """What a rule under `builds:` may have found out (`tells`): from the app's files, and the variables it sets at launch."""
+
+
+    bytecode: Bytecode | None = None
+    """How its bytecode is made ahead; None where it is not."""
     order: Callable[[str], Any] = _natural
     """A version as a value that orders as versions do. Raises ValueError."""

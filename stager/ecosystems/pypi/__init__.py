@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from stager.ecosystems.record import (
+    AMOUNTS,
     BuildRequest,
     Ecosystem,
     Laid,
@@ -359,6 +360,7 @@ ECOSYSTEM = Ecosystem(
     starts_member="web: cd {member} && python main.py",
     section="python",
     options=("groups", "extras"),
+    choices={"bytecode": AMOUNTS},
     find_locks=find_locks,
     read_lock=_read,
     check_drift=check_drift,

@@ -8,7 +8,7 @@ env: {WEB_CONCURRENCY: "2"}
 build:                                              # what has to be made before the app can run; see build_settings
   - {run: make assets, inputs: [assets/**, Makefile], outputs: [static/dist]}
 builds: {static: no}                                # and what of stager's own builds is otherwise
-python: {groups: [postgres], extras: [s3]}
+python: {groups: [postgres], extras: [s3], bytecode: all}
 services: [postgresql, redis]                       # what a box runs beside the app
 health: {path: /healthz, timeout: 60}               # or {command: ./bin/healthy}; seconds until the app must be ready
 end_of_life: refuse                                 # else 'warn': a runtime without security fixes is staged with a note
@@ -31,6 +31,7 @@ from .procfile import TYPE
 from .shapes import line, names, only, variable, word
 
 if TYPE_CHECKING:
+    from ...ecosystems.record import Ecosystem
     from ...tree import SourceTree
 
 NAME = "stager.yml"
@@ -62,6 +63,8 @@ class AppConfig:
     env: tuple[EnvVar, ...] = ()
     lists: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     """Ecosystem → the lists of names that its section gives, by key."""
+    words: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Ecosystem → the words that its section chooses, by key."""
     own_builds: tuple[OwnBuild, ...] = ()
     """In the file's order."""
     build_options: Mapping[str, BuildOptions] = field(default_factory=dict[str, BuildOptions])
@@ -95,12 +98,13 @@ def _read(tree: SourceTree) -> AppConfig:
         buildpacks=names(root, "buildpacks"),
         processes=_processes(root, document),
         env=_env(root, document),
-        lists={one.name: _lists(root.at(name), one.options) for name, one in sections.items() if name in root.value},
+        lists={one.name: _lists(root.at(name), one) for name, one in sections.items() if name in root.value},
+        words={one.name: _chosen(root.at(name), one) for name, one in sections.items() if name in root.value},
         own_builds=own_builds(root, document),
         build_options=options(root, document),
         services=_services(root),
         health=_health(root),
-        refuses_ended=_end_of_life(root) == "refuse",
+        refuses_ended=_one_of(root, "end_of_life", _END) == "refuse",
         lines=document.lines,
     )
 
@@ -117,9 +121,20 @@ def _bad(file: str, why: str, line: int | None) -> StagerError:
     return BadManifest(file, why, line=line)
 
 
-def _lists(node: Node, keys: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    only(node, keys)
-    return {key: names(node, key) for key in keys}
+def _lists(node: Node, section: Ecosystem) -> dict[str, tuple[str, ...]]:
+    only(node, (*section.options, *section.choices))
+    return {key: names(node, key) for key in section.options}
+
+
+def _chosen(node: Node, section: Ecosystem) -> dict[str, str]:
+    return {key: _one_of(node, key, words) for key, words in section.choices.items() if key in node.value}
+
+
+def _one_of(node: Node, key: str, words: tuple[str, ...]) -> str:
+    chosen = word(node, key)
+    if chosen not in ("", *words):
+        node.at(key).fail(f"expected {', '.join(words[:-1])} or {words[-1]}")
+    return chosen
 
 
 def _processes(root: Node, document: Document) -> tuple[Process, ...]:
@@ -164,13 +179,6 @@ def _health(root: Node) -> Health:
     if command:
         command = line(node.at("command"))
     return Health(path, command, _seconds(node))
-
-
-def _end_of_life(root: Node) -> str:
-    found = word(root, "end_of_life")
-    if found not in ("", *_END):
-        root.at("end_of_life").fail(f"expected {' or '.join(_END)}")
-    return found
 
 
 def _seconds(node: Node) -> int:
