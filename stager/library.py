@@ -23,7 +23,7 @@ from .droplet import incremental
 from .droplet.reader import open_droplet
 from .facts import platforms
 from .files import writing
-from .model import Detections, Droplet, Plan, Progress
+from .model import Detections, Droplet, Plan, Progress, Stack
 from .net.indexes import Indexes
 from .planning import detection, lockfile
 from .planning import plan as planning
@@ -105,6 +105,7 @@ def plan(
         architecture=architecture,
         only=tuple(buildpacks),
         previous=previous,
+        usual=settings.bytecode,
     )
     folder = incremental.Folder(tree.root, tree.root, tree, FolderMemo(), settings.store)
     return staging.with_builds(planned, folder, previous, settings)
@@ -179,6 +180,12 @@ def _make_locks(folder: incremental.Folder, settings: Settings, environ: Mapping
     return make_locks(folder, settings, environ)
 
 
+def _bytecode(stack: Stack, environ: Mapping[str, str]) -> tuple[str, str]:
+    from .builds import bytecode  # here, since most apps have a lock
+
+    return bytecode.usual(stack, environ)
+
+
 def _variables(environ: Mapping[str, str] | None) -> Mapping[str, str]:
     return os.environ if environ is None else environ
 
@@ -200,5 +207,6 @@ def _settings(
         jobs=jobs,
         reporter=lambda: show,
         cancel=cancel,
+        bytecode=partial(_bytecode, environ=variables),
         **wishes,
     )

@@ -15,6 +15,9 @@ import pytest
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+# A plan made here has bytecode only where a test or its app says so: it must not depend on what this machine can build.
+os.environ["STAGER_BYTECODE"] = "none"
+
 # What runs in the background of a script is started with Ctrl-C ignored, and so is all it starts; tests press Ctrl-C.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,10 +1,10 @@
 """Whose a file of a droplet is: the app's, stager's, a package's of its plan, a runtime's.
 
 Assembly decides it (`base`): of several packages that bring one path, the first in the plan's order has it; what is
-generated, the plan's links and those to packages' commands are stager's own; bytecode is whose its source is. Here the same is read back from a finished
-droplet, for every command that tells it: by the plan, by the layer a path lies in (docs/droplet-format.md §4), and by the
-lists of files that packages leave behind where they share a place (RECORD of wheels, PEP 376). A path costs a look or two into
-a table.
+generated, the plan's links and those to packages' commands are stager's own; bytecode is whose its source is. Here the same
+is read back from a finished droplet, for every command that tells it: by the plan, by the layer a path lies in
+(docs/droplet-format.md §4), and by the lists of files that packages leave behind where they share a place (RECORD of wheels,
+PEP 376). A path costs a look or two into a table.
 """
 
 from __future__ import annotations

@@ -57,6 +57,7 @@ def reap():
 
 
 left, right = sys.argv[1:]
+os.mkdir(right)
 most, running = len(os.sched_getaffinity(0)), 0
 for name in sorted(os.listdir(left)):
     os.mkdir(right + "/" + name)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any, TextIO
 
     from ...droplet.incremental import Folder
-    from ...model import Plan, Progress
+    from ...model import Plan, Progress, Stack
     from ...net.indexes import Indexes
     from ...settings import Settings
     from ...store import Store
@@ -219,6 +219,7 @@ def settings(arguments: argparse.Namespace, store: Store, *, save_lock: bool = T
         reporter=cache(partial(progress, arguments)),
         printed=printed(),
         make_locks=_make_locks if save_lock else None,
+        bytecode=_bytecode,
         **{**told, **wishes},
     )
 
@@ -244,6 +245,12 @@ def _make_locks(folder: Folder, settings: Settings) -> dict[str, bytes]:
     from ...locking import make_locks  # here, since most apps have a lock
 
     return make_locks(folder, settings, environ(), say)
+
+
+def _bytecode(stack: Stack) -> tuple[str, str]:
+    from ...builds import bytecode  # here, since most apps have a lock
+
+    return bytecode.usual(stack, environ())
 
 
 def progress(arguments: argparse.Namespace) -> Progress | None:
