@@ -4,8 +4,8 @@
 
 A Django site and a program that imports pandas are staged three times, with no bytecode, the runtime's, and all of it. Each
 droplet is then run in its stack's root (`stager run --in stack`), the three side by side in each round; what starts there is
-measured inside, as a whole process that may keep no bytecode of its own. Staging is measured as a whole process, too: the first
-time in a store that has the artifacts and the root, for a second app in the same store, and warm.
+measured inside, as a whole process that may keep no bytecode of its own. Staging is measured as a whole process, too: the
+first time (with the root, if the store has none), and after an edit.
 """
 
 from __future__ import annotations

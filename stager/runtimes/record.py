@@ -167,7 +167,6 @@ class RuntimeKind:
     tells: Mapping[str, Callable[[SourceTree, Mapping[str, str]], Told | None]] = field(default_factory=dict)
     """What a rule under `builds:` may have found out (`tells`): from the app's files, and the variables it sets at launch."""
 
-
     bytecode: Bytecode | None = None
     """How its bytecode is made ahead; None where it is not."""
     order: Callable[[str], Any] = _natural

@@ -9,7 +9,7 @@ import pytest
 from stager.errors import BadLock, BadManifest
 from stager.facts import stacks
 from stager.formats.codec import CODEC
-from stager.model import BuildRoot, Plan, Reason, Runtime
+from stager.model import Plan, Reason, Runtime
 from stager.planning import bytecode
 from stager.planning.bytecode import ChosenBytecode
 from stager.planning.detection import appconfig
@@ -18,7 +18,6 @@ from stager.tree import SourceTree
 STACK = stacks.load("debian-12")
 PYTHON = Runtime("python", "3.11.2", "debian", (2, 36), Reason("a test"))
 NODE = Runtime("node", "22.1.0", "npm", (2, 28), Reason("a test"))
-ROOT = BuildRoot("stack", "debian-12", "")
 
 
 def config(text: str = "") -> appconfig.AppConfig:
@@ -39,7 +38,7 @@ def none_here(_: object) -> tuple[str, str]:
 
 
 def test_what_is_usual_counts_where_nobody_says_more() -> None:
-    chosen = ChosenBytecode((("python.bytecode", "runtime"),), (ROOT,))
+    chosen = ChosenBytecode((("python.bytecode", "runtime"),), ("stack",))
     assert bytecode.choose([PYTHON, NODE], config(), STACK, None, runtime_only) == chosen
     assert bytecode.choose([PYTHON], config(), STACK, None, none_here) == ChosenBytecode(notes=("no sandbox",))
     assert bytecode.choose([PYTHON], config(), STACK, None, None) == ChosenBytecode()
@@ -54,7 +53,7 @@ def test_the_app_s_word_wins(amount: str) -> None:
     found = bytecode.choose(
         [PYTHON], config(f"python: {{bytecode: {amount}}}\n"), STACK, plan(PYTHON, python_bytecode="all"), none_here
     )
-    assert found == ChosenBytecode((("python.bytecode", amount),), (ROOT,))
+    assert found == ChosenBytecode((("python.bytecode", amount),), ("stack",))
 
 
 def test_the_app_can_have_none() -> None:
@@ -72,11 +71,6 @@ def test_a_lock_keeps_what_it_has_and_what_it_has_not() -> None:
     assert bytecode.choose([PYTHON], config(), STACK, plan(NODE), runtime_only).facts == (
         ("python.bytecode", "runtime"),
     )
-
-
-def test_the_root_is_one_that_stager_makes() -> None:
-    found = bytecode.choose([PYTHON], config(), stacks.load("heroku-24"), None, runtime_only)
-    assert found.roots == (BuildRoot("stack", stacks.for_builds("heroku-24"), ""),)
 
 
 def test_a_word_that_is_none() -> None:
