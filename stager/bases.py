@@ -10,6 +10,7 @@ from typing import NamedTuple
 from . import fetching
 from .droplet import base as dependencies
 from .droplet import incremental
+from .droplet.base import UnpackedArtifact
 from .droplet.incremental import Folder
 from .ecosystems import by_layout
 from .errors import BadLock
@@ -38,8 +39,17 @@ def recalled(locked: LockedPlan, store: Store) -> Base | None:
     return base if whole else None
 
 
-def make(locked: LockedPlan, folder: Folder, settings: Settings, ready: Mapping[str, Ready] | None = None) -> Base:
-    """The plan's base, made of its artifacts, fetching those that are missing; `ready` are the built ones, by their purl."""
+def make(
+    locked: LockedPlan,
+    folder: Folder,
+    settings: Settings,
+    ready: Mapping[str, Ready] | None = None,
+    compiled: Callable[[list[UnpackedArtifact]], list[UnpackedArtifact]] = lambda _: [],
+) -> Base:
+    """The plan's base, made of its artifacts, fetching those that are missing; `ready` are the built ones, by their purl.
+
+    `compiled` gives the bytecode of what was placed.
+    """
     plan, store, ready = locked.plan, settings.store, ready or {}
     wanted = [ready[one.purl].artifact if one.purl in ready else one for one in plan.artifacts]
     jobs = settings.jobs or os.cpu_count() or 1
@@ -55,7 +65,7 @@ def make(locked: LockedPlan, folder: Folder, settings: Settings, ready: Mapping[
     from .planning.detection import matching, scripts  # here, since YAML comes with it
 
     lines = scripts.lines(matching.AppFacts(folder.tree), plan.processes)
-    return dependencies.build_base(locked, placed, store, folder.root, settings.stop, lines)
+    return dependencies.build_base(locked, placed, store, folder.root, settings.stop, lines, compiled(placed))
 
 
 def take_in(plan: Plan, tree: SourceTree, store: Store) -> None:

@@ -19,7 +19,7 @@ from .errors import BadLock, LockMissing, LockStale, Unpinned
 from .files import writing
 from .formats.codec import CODEC, check_known_answer
 from .model import ARTIFACT, Artifact, LockedPlan, Plan
-from .planning import inputs, lockfile
+from .planning import bytecode, inputs, lockfile
 from .records import Base, Staged
 from .settings import Settings
 from .store.errors import StoreCorrupt
@@ -168,7 +168,7 @@ def _planned(folder: Folder, previous: LockedPlan | None, settings: Settings) ->
 
 def with_builds(plan: Plan, folder: Folder, previous: Plan | None, settings: Settings) -> Plan:
     """The plan with all its builds, and what they need pinned. Raises what `builds.pinning` and `builds.asking` do."""
-    if not plan.builds and not plan.unsure:
+    if not plan.builds and not plan.unsure and not plan.roots:
         return plan
     from .builds import asking, pinning  # here, since few apps build
 
@@ -208,7 +208,11 @@ def make_base(locked: LockedPlan, folder: Folder, settings: Settings) -> Base:
         from .builds import artifacts  # here, since few apps build
 
         ready = artifacts.built(locked.plan, folder, settings)
-    return bases.make(locked, folder, settings, ready)
+    if not bytecode.asked(locked.plan):
+        return bases.make(locked, folder, settings, ready)
+    from .builds.bytecode import compiled  # here, since builds come with it
+
+    return bases.make(locked, folder, settings, ready, lambda placed: compiled(locked.plan, placed, folder, settings))
 
 
 def _with_builds(locked: LockedPlan, base: Base, folder: Folder, settings: Settings) -> Folder:

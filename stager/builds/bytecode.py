@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from .. import runtimes
 from ..digest import Digest
-from ..droplet import base
+from ..droplet import assembly, base
 from ..ecosystems import ecosystem
 from ..ecosystems.record import AMOUNTS, NO_BYTECODE, OF_ALL, OF_RUNTIME
 from ..errors import BadLock, CannotWrite, NeedsBuild, UsageError, listing
@@ -29,8 +29,10 @@ from ..names import path_fault
 from ..planning import bytecode, surroundings
 from ..planning.layouts import unpacked
 from ..sandbox.job import APP, TMP
+from ..sandbox.running import PURPOSE
 from ..stacks import sandbox as namespaces
 from ..store import rules
+from ..store.errors import StoreCorrupt
 from . import running
 from .errors import BuildDiffers, BuildFailed
 from .recipes import PROVIDED
@@ -85,7 +87,10 @@ def compiled(
                 known |= _made(plan, build, made, missing, folder, settings) if missing else {}
         for one in wanted:
             artifact = _artifact(one, made, known[one.key])
-            laid = base.place(artifact, one.path, known[one.key], settings.store, stop=settings.stop)
+            try:
+                laid = base.place(artifact, one.path, known[one.key], settings.store, stop=settings.stop)
+            except StoreCorrupt:
+                raise assembly.Damaged(known[one.key]) from None  # it is made again
             found += [laid] if laid.files else []
     return found
 
@@ -103,8 +108,8 @@ def usual(stack: Stack, environ: Mapping[str, str]) -> tuple[str, str]:
     try:
         _check_machine(stack.architecture)
         for name in ("bwrap", "mmdebstrap"):
-            namespaces.program(name, running.PURPOSE)
-        namespaces.spaces(running.PURPOSE)
+            namespaces.program(name, PURPOSE)
+        namespaces.spaces(PURPOSE)
     except (NeedsBuild, NoSandbox, ProgramMissing) as error:
         return NO_BYTECODE, f"the droplet has no bytecode, so it starts more slowly: {error.message}"
     return OF_RUNTIME, ""

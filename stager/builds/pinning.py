@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from .. import ecosystems
 from ..bases import fetch, take_in
 from ..ecosystems.record import Laid, LookRequest
+from ..planning import bytecode
 from ..planning.layouts import unpacked
 from ..stacks.build_context import Making
 from . import roots
@@ -58,10 +59,10 @@ def pinned(plan: Plan, previous: Plan | None, settings: Settings) -> Plan:
     if not plan.roots:
         return plan
     kept = {root.name: root for root in previous.roots} if previous else {}
-    used = {build.root for build in plan.builds}
+    used = {build.root for build in plan.builds} | ({bytecode.ROOT} if bytecode.asked(plan) else set())
     found = tuple(
         roots.pinned(root, plan.architecture, making(settings), previous=kept.get(root.name), upgrade=settings.upgrade)
-        for root in sorted(plan.roots, key=lambda root: root.name)
+        for _, root in sorted({root.name: root for root in plan.roots}.items())
         if root.name in used
     )
     return replace(plan, roots=found)

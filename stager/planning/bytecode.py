@@ -68,6 +68,12 @@ def asked(plan: Plan) -> list[tuple[Bytecode, str]]:
     return found
 
 
+def without(facts: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """The facts of a plan that has no bytecode."""
+    names = {made.fact for made in kinds()}
+    return tuple(fact for fact in facts if fact[0] not in names)
+
+
 def _kept(made: Bytecode, previous: Plan | None) -> str:
     if previous is None or made not in kinds(previous.runtimes):
         return ""

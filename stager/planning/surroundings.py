@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ..model import APP, DROPLET, NOTHING, Artifact, Build, BuildRoot, Plan, Reason
 from ..runtimes import of_layout
-from . import lock_builds, lockfile
+from . import bytecode, lock_builds, lockfile
 
 _NONE = Reason("")
 
@@ -14,7 +14,7 @@ _NONE = Reason("")
 def plan_of(plan: Plan, build: Build) -> Plan:
     """The plan of the droplet in which a build runs: what both share, and what is its alone.
 
-    It has no reasons, processes and inputs, so that builds of equal surroundings have equal plans, whatever the app.
+    It has no reasons, processes, inputs and bytecode, so that builds of equal surroundings have equal plans, whatever the app.
     """
     shares = build.on == DROPLET
     own = {_place(one) for one in build.artifacts}
@@ -35,7 +35,7 @@ def plan_of(plan: Plan, build: Build) -> Plan:
         files=tuple(sorted({**(dict(plan.files) if shares else {}), **dict(build.files)}.items())),
         processes=(),
         env=tuple(replace(one, reason=_NONE) for one in plan.env) if shares else (),
-        facts=plan.facts if shares else (),
+        facts=bytecode.without(plan.facts) if shares else (),
         builds=tuple(replace(one, reason=_NONE) for one in needed),
         roots=tuple(root for root in plan.roots if any(one.root == root.name for one in needed)),
         notes=(),
