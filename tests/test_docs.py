@@ -267,7 +267,9 @@ def test_every_error_says_what_to_do() -> None:
 def test_every_key_of_stager_yml_is_explained() -> None:
     keys = {*KEYS, *(f"health.{key}" for key in HEALTH_KEYS), *(f"build.{key}" for key in build_settings.KEYS)}
     for one in ecosystems():
-        keys |= {one.section, *(f"{one.section}.{key}" for key in (*one.options, *one.choices))} if one.section else set()
+        keys |= (
+            {one.section, *(f"{one.section}.{key}" for key in (*one.options, *one.choices))} if one.section else set()
+        )
     page = PAGES["reference/stager-yml.md"]
     assert first_cells(page) == keys
     assert f"a list of {', '.join(f'`{name}`' for name in SERVICES)}" in page

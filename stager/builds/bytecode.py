@@ -12,12 +12,13 @@ import platform
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .. import runtimes
 from ..digest import Digest
 from ..droplet import assembly, base
+from ..droplet.built import artifact_key
 from ..ecosystems import ecosystem
 from ..ecosystems.record import AMOUNTS, NO_BYTECODE, OF_ALL, OF_RUNTIME
 from ..errors import BadLock, CannotWrite, NeedsBuild, UsageError, listing
@@ -26,12 +27,11 @@ from ..formats import tar
 from ..formats.archive import content_chunks
 from ..model import ARTIFACT, NOTHING, Artifact, Build, Reason
 from ..names import path_fault
-from ..planning import bytecode, surroundings
+from ..planning import bytecode
 from ..planning.layouts import unpacked
 from ..sandbox.job import APP, TMP
 from ..sandbox.running import PURPOSE
 from ..stacks import sandbox as namespaces
-from ..store import rules
 from ..store.errors import StoreCorrupt
 from . import running
 from .errors import BuildDiffers, BuildFailed
@@ -160,17 +160,18 @@ def _wanted(
     placed: Sequence[UnpackedArtifact],
     store: Store,
 ) -> Iterator[Wanted]:
-    text = surroundings.text(plan, build)
+    def wanted(one: UnpackedArtifact, path: str, sources: tuple[UnpackedArtifact, ...]) -> Wanted:
+        """The place is a part of the key: the bytecode names it."""
+        at = replace(build, of=one.artifact.purl, outputs=(path,))
+        return Wanted(one.artifact, path, artifact_key(plan, at, one.artifact, store), sources)
+
     own = tuple(one for one in placed if one.artifact.layout in kind.layouts)
     itself = next(one for one in own if re.fullmatch(kind.layouts[one.artifact.layout].itself, _plain(one.artifact)))
-    yield Wanted(itself.artifact, kind.place, rules.key(store, NAME, text, made.program, made.command), own)
+    yield wanted(itself, kind.place, own)
     layouts = ecosystem(made.ecosystem).layouts if amount == OF_ALL else ()
     for one in placed:
         if one.artifact.layout in layouts and any(made.is_source(row[0]) for row in one.files):
-            what = (one.artifact.purl, one.artifact.filename, one.artifact.digest, one.artifact.layout, one.path)
-            yield Wanted(
-                one.artifact, one.path, rules.key(store, NAME, text, made.program, made.command, *what), (one,)
-            )
+            yield wanted(one, one.path, (one,))
 
 
 def _plain(artifact: Artifact) -> str:
