@@ -15,7 +15,7 @@ from .bases import Ready, fetch, take_in
 from .droplet import assembly, incremental
 from .droplet import base as dependencies
 from .droplet.incremental import Folder, aim
-from .errors import BadLock, LockMissing, LockStale, Unpinned
+from .errors import BadLock, LockMissing, LockStale, NeedsBuild, Unpinned
 from .files import writing
 from .formats.codec import CODEC, check_known_answer
 from .model import ARTIFACT, Artifact, LockedPlan, Plan
@@ -33,12 +33,33 @@ __all__ = ["fetch", "take_in"]
 def stage_folder(folder: Folder, out: str, settings: Settings) -> Staged:
     """The long way round: plan when needed, fetch, build the base, assemble."""
     folder, locked = current_plan(folder, settings)
-    staged = stage_plan(folder, locked, out, settings)
+    try:
+        staged = stage_plan(folder, locked, out, settings)
+    except NeedsBuild as found:
+        folder, locked = _with_found(found, folder, locked, settings)
+        staged = stage_plan(folder, locked, out, settings)
     notes = [*folder.lock.notes, *(note for note in locked.plan.notes if note not in staged.base.notes)]
     if settings.save_lock and folder.lock_bytes() != locked.text.encode():
         save_lock(folder, locked)
         notes.append(f"wrote {folder.lock.name}, which pins what this droplet is made from; commit it")
     return staged.after(notes)
+
+
+def _with_found(found: NeedsBuild, folder: Folder, locked: LockedPlan, settings: Settings) -> tuple[Folder, LockedPlan]:
+    """The plan made again, now that unpacked packages have said that they must be built: no lock tells it of all of them.
+
+    It is remembered for the next 'stager lock' as well. Raises `found` where a plan may not be made, and for what is no cure.
+    """
+    needs = found.data.get("needs")
+    named = [one for one in locked.plan.artifacts if isinstance(needs, dict) and one.name in needs]
+    for one in named:
+        settings.store.remember("must-build", one.digest, one.purl)
+    if settings.locked or not named:
+        raise found
+    folder, again = make_plan(folder, locked, settings)
+    if again.digest == locked.digest:
+        raise found
+    return folder, again
 
 
 def current_plan(folder: Folder, settings: Settings) -> tuple[Folder, LockedPlan]:
@@ -168,6 +189,9 @@ def _planned(folder: Folder, previous: LockedPlan | None, settings: Settings) ->
 
 def with_builds(plan: Plan, folder: Folder, previous: Plan | None, settings: Settings) -> Plan:
     """The plan with all its builds, and what they need pinned. Raises what `builds.pinning` and `builds.asking` do."""
+    built = {build.of for build in previous.builds} if previous else set()
+    found = {one.purl for one in plan.artifacts if one.purl in built or settings.store.recall("must-build", one.digest)}
+    plan = replace(plan, unsure=tuple(sorted({*plan.unsure, *found})))
     if not plan.builds and not plan.unsure and not plan.roots:
         return plan
     from .builds import asking, pinning  # here, since few apps build

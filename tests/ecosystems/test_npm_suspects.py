@@ -42,7 +42,7 @@ LOCK_2 = {
         "": PACKAGE,
         "node_modules/addon": entry("addon", hasInstallScript=True, dependencies={"bindings": "1"}),
         "node_modules/bindings": entry("bindings"),
-        "node_modules/plain": entry("plain", dependencies={"bindings": "1"}),
+        "node_modules/plain": entry("plain"),
     },
 }
 LOCK_1 = {

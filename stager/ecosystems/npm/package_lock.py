@@ -74,17 +74,15 @@ def read(
     bins = {path: _bins(spot) for path, spot in spots.items() if "node_modules" not in path.split("/")}
     scripts = [spot.label for spot in chosen if spot.says("hasInstallScript")]
     links = {path: spot.link for path, spot in spots.items() if spot.link is not None}
-    says = root.int("lockfileVersion", 1) > 1 and "packages" in root.value
-    unsure = suspects.unsure((_suspect(spot, says) for spot in chosen), firm(tree), build_words(tree, lock).named)
+    unsure = suspects.unsure(map(_suspect, chosen), firm(tree), build_words(tree, lock).named)
     return collect.locked(places, collect.app_links(tree, links, bins, lock), (), lock, scripts, unsure)
 
 
-def _suspect(spot: Spot, says: bool) -> Suspect:
-    """A package as far as compiling goes; `says` whether this lock knows of install scripts."""
+def _suspect(spot: Spot) -> Suspect:
+    """A package as far as compiling goes: what npm was not told by its registry, the lock does not have."""
     wants = spot.node.table("optionalDependencies").keys()
     needs = spot.node.table("dependencies").keys() - wants
-    scripts = spot.says("hasInstallScript") if says else None
-    return Suspect(spot.name, spot.node.str("version", ""), needs, wants, scripts)
+    return Suspect(spot.name, spot.node.str("version", ""), needs, wants, spot.says("hasInstallScript") or None)
 
 
 def _packages(root: Node, lock: str, dev: bool, lookup: PackumentLookup | None) -> Mapping[str, Node]:

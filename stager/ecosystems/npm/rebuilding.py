@@ -16,6 +16,8 @@ from .collect import LAYOUT
 
 RECIPE = "stager:npm-scripts/1"
 """The command of such a build."""
+_HOME = "/app/.stager/node"
+"""Where Node is; the search path is that of the root, since no buildpack has set another."""
 _FLAGS = "-g0 -ffile-prefix-map=/app=."
 """Without debug symbols, which hold paths; where `__FILE__` is used, the path is the same wherever the folder is."""
 _ENV = (
@@ -26,7 +28,7 @@ _ENV = (
     ("npm_config_cache", "/tmp/npm"),  # noqa: S108  the sandbox's own
     ("npm_config_fund", "false"),
     ("npm_config_jobs", "max"),
-    ("npm_config_nodedir", "/app/.stager/node"),
+    ("npm_config_nodedir", _HOME),
     ("npm_config_offline", "true"),
     ("npm_config_update_notifier", "false"),
 )
@@ -50,7 +52,11 @@ def _programs() -> Mapping[str, bytes]:
 
 RECIPES = {
     RECIPE: BuildRecipe(
-        takes=LAYOUT, gives=LAYOUT, programs=_programs, line="node {programs}/rebuild.cjs {out}", env=_ENV
+        takes=LAYOUT,
+        gives=LAYOUT,
+        programs=_programs,
+        line=f"{_HOME}/bin/node {{programs}}/rebuild.cjs {{out}}",
+        env=_ENV,
     )
 }
 

@@ -1,8 +1,8 @@
 """Which packages of a lock may have to be compiled: by what the lock says of install scripts, and by what they depend on.
 
-Only their tarballs tell (see `natives`); these are the ones that are looked into when an app is locked. The locks of npm since
-version 2 and of pnpm 8 say which packages have install scripts, a registry says it for Yarn 2+; in the others an add-on is
-known by the helpers that it is compiled with or found by.
+Only their tarballs tell (see `natives`); these are the ones that are looked into when an app is locked. npm's locks may say
+which packages have install scripts, as may a registry for Yarn 2+, and pnpm 8 does; elsewhere an add-on is known by the
+helpers that it is compiled with or found by. The rest is found when the packages are laid out.
 """
 
 from __future__ import annotations

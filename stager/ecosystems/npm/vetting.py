@@ -36,16 +36,13 @@ def check(plan: Plan, laid: Sequence[Laid]) -> None:
     open_ones = [(path, said if path not in ready else replace(said, native="")) for path, said in placed]
     needs = [(name, why) for name, why in needs_build(open_ones, stack, firm) if name.rpartition("@")[0] not in left]
     if needs:
-        raise NeedsBuild(needs, _hint(needs[0][0]))
+        raise NeedsBuild(needs, _HINT)
 
 
-def _hint(label: str) -> str:
-    name = label[: label.find("@", 1)] if "@" in label[1:] else label
-    return (
-        "Run 'stager lock', which plans to compile it. If it does not, since the app's lock is silent about install scripts, "
-        f'say so in package.json: "dependenciesMeta": {{"{name}": {{"built": true}}}}. Or choose a version that ships a '
-        "prebuilt binary for this stack."
-    )
+_HINT = (
+    "Run 'stager lock', which plans to compile it, and commit stager.lock. Or choose a version that ships a prebuilt "
+    "binary for this stack, or replace the package."
+)
 
 
 def notes(plan: Plan, laid: Sequence[Laid]) -> list[str]:

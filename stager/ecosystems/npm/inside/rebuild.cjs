@@ -109,6 +109,7 @@ function main(out) {
   const npm = path.join(path.dirname(process.execPath), '../lib/node_modules/npm/bin/npm-cli.js')
   const child = spawn(process.execPath, [npm, 'rebuild', '--foreground-scripts', name], {
     cwd: APP,
+    env: { ...process.env, PATH: `${path.dirname(process.execPath)}:${process.env.PATH}` },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let said = ''
