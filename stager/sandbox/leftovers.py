@@ -35,7 +35,7 @@ def measure(folder: str, amount: Amount, most: int) -> None:
                     if not entry.is_dir(follow_symlinks=False):
                         with suppress(FileNotFoundError):
                             amount.size += entry.stat(follow_symlinks=False).st_size
-                    elif _too_deep(entry.path, depth):
+                    elif too_deep(entry.path, depth):
                         amount.deep = True
                     else:
                         todo.append((entry.path, depth + 1))
@@ -68,12 +68,13 @@ def settle(folder: str, amount: Amount) -> None:
             if facts.st_mode & 0o700 != 0o700:
                 os.chmod(entry.path, stat.S_IMODE(facts.st_mode) | 0o700)
             path, below = entry.path, depth + 1
-            if _too_deep(path, depth):
+            if too_deep(path, depth):
                 amount.deep, moved = True, moved + 1
                 path, below = f"{folder}/.stager-{moved}-{os.urandom(4).hex()}", 1
                 os.rename(entry.path, path)
             todo.append((path, below))
 
 
-def _too_deep(path: str, depth: int) -> bool:
+def too_deep(path: str, depth: int) -> bool:
+    """Whether readers and removers could not walk through a path with so many folders in it."""
     return depth > _DEEPEST or len(os.fsencode(path)) > _LONGEST

@@ -14,7 +14,7 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -122,7 +122,7 @@ def _unpack(tar: int, label: str, store: Store, place: str) -> None:
     unfinished = store.temp()
     try:
         os.mkdir(unfinished, 0o755)
-        _write(tree.read(tar, label), unfinished, label)
+        lay(tree.read(tar, label), unfinished, label, MOUNT_POINTS)
         given(unfinished)
         disk.mkdir(os.path.dirname(place))
         disk.inspect(os.path.dirname(place))
@@ -137,18 +137,22 @@ def _unpack(tar: int, label: str, store: Store, place: str) -> None:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _write(found: Tree, folder: str, label: str) -> None:
-    """Folders, then files, then links: while files are written there is no link that could lead them elsewhere."""
+def lay(found: Tree, folder: str, label: str, mount_points: Sequence[str] = ()) -> None:
+    """Lay a tar's files out in an empty folder. Raises BadArchive for what cannot be, OSError when the disk is full.
+
+    Folders, then files, then links: while files are written there is no link that could lead them elsewhere. Places for
+    `mount_points` are made where there are none.
+    """
     paths = sorted(found.items, key=os.fsencode)
     kinds = {kind: [path for path in paths if found.items[path].kind == kind] for kind in ("folder", "file", "link")}
     try:
         for path in kinds["folder"]:
             os.makedirs(f"{folder}/{path}", 0o755, exist_ok=True)
         _files(found, kinds["file"], folder)
-        for path in MOUNT_POINTS:
+        for path in mount_points:
             _mount_point(f"{folder}/{path}")
         for path in kinds["link"]:
-            if path in MOUNT_POINTS:
+            if path in mount_points:
                 continue  # where it leads is another machine's
             os.makedirs(os.path.dirname(f"{folder}/{path}"), 0o755, exist_ok=True)
             os.symlink(found.items[path].target, f"{folder}/{path}")
@@ -162,6 +166,16 @@ def _write(found: Tree, folder: str, label: str) -> None:
         if error.errno in (errno.ENAMETOOLONG, errno.EINVAL, errno.ELOOP):
             raise BadArchive(label, f"has a path that cannot be: {disk.why(error)}") from None
         raise
+
+
+def emptied(folder: str) -> None:
+    """Remove all that is in a folder. Raises OSError."""
+    with os.scandir(folder) as found:
+        for entry in found:
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path)
+            else:
+                os.unlink(entry.path)
 
 
 def _files(found: Tree, paths: list[str], folder: str) -> None:

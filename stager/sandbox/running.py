@@ -4,32 +4,32 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import select
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from glob import glob
 
-from ..errors import Cancelled, CannotWrite
+from ..errors import Cancelled, CannotWrite, UsageError
 from ..files import programs
-from ..files.errors import NoSandbox
+from ..files.errors import NoSandbox, ProgramMissing
 from ..files.temporary import folder as temporary
 from ..files.writing import never
 from ..store import disk
-from . import entering, groups, leftovers, remedies, seccomp
+from . import container, entering, groups, leftovers, remedies
 from .entering import PlacedSandbox
+from .errors import EngineFailed
 from .groups import ControlGroups
-from .job import APP, FILES, FIXED, HOME, HOSTNAME, ID, MEMORY, NAME, OUTPUT, PROCESSES, TIME, TMP, Ended, Job, Limits
+from .inside import sandbox
+from .job import FILES, HOME, ID, MEMORY, OUTPUT, PROCESSES, TIME, TMP, Ended, Job, Limits
 from .leftovers import Amount
-from .namespaces import Sandbox, top
 from .roots import RootFolder
 from .saying import Saying
 
-PURPOSE = "build in"
+PURPOSE = "run a build"
 _TICK = 0.05
 """Seconds between two looks at what runs."""
 _SOON, _SHARE = 0.5, 40
@@ -73,12 +73,22 @@ def run(job: Job, *, stop: Callable[[], bool], tell: Callable[[str], None]) -> E
     with what to do when this machine gives none, ProgramMissing, CannotWrite.
     """
     attempts: list[tuple[str, str]] = []
-    entering.program("bwrap", PURPOSE)
-    for way in ways(os.geteuid() == 0, job.surroundings.user):
-        ended, said = _attempt(job, way, stop, tell)
-        if ended:
-            return ended
-        attempts.append((way.name, said))
+    try:
+        entering.program("bwrap", PURPOSE)
+        for way in ways(os.geteuid() == 0, job.surroundings.user):
+            ended, said = _attempt(job, way, stop, tell)
+            if ended:
+                return ended
+            attempts.append((way.name, said))
+    except ProgramMissing as missing:
+        if job.engine is None:
+            raise
+        attempts.append(("with bubblewrap", missing.message))
+    if job.engine is not None:
+        try:
+            return container.run(job, job.engine, stop=stop, tell=tell)
+        except (EngineFailed, UsageError) as error:
+            attempts.append(("in a container", error.message))
     raise NoSandbox(PURPOSE, attempts, remedies.remedy(attempts))
 
 
@@ -134,28 +144,6 @@ def _settle(job: Job) -> Amount:
     for folder in (job.app, job.scratch):
         leftovers.settle(folder, amount)
     return amount
-
-
-def sandbox(job: Job, owned: bool = True) -> Sandbox:
-    """What a job finds around it."""
-    return Sandbox(
-        job.root.path, top(job.root.path), ((job.app, APP), (job.scratch, TMP)), job.inputs,
-        (*entering.data(job.root.path, HOSTNAME, job.network), *_names(job.root.path)), (),
-        tuple(sorted({**dict(FIXED), **dict(job.env)}.items())), job.folder, HOSTNAME, ID, ID, job.network, owned=owned,
-        keeps=() if owned else ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP"), calls=seccomp.program(platform.machine()),
-    )  # fmt: skip
-
-
-def _names(root: str) -> Iterator[tuple[str, bytes]]:
-    """The root's own lists of users and groups, and ours: some programs do not run as somebody without a name."""
-    for path, own in (("etc/passwd", f"{NAME}:x:{ID}:{ID}::{HOME}:/bin/sh\n"), ("etc/group", f"{NAME}:x:{ID}:\n")):
-        if entering.has(root, path):
-            with open(f"{root}/{path}", "rb") as file:
-                rows = file.read(1 << 20).splitlines(keepends=True)
-            others = (
-                row for row in rows if row.split(b":")[2:3] != [b"%d" % ID] and row.split(b":")[0] != NAME.encode()
-            )
-            yield f"/{path}", b"".join(others) + own.encode()
 
 
 def _become(user: int) -> tuple[str, ...]:
@@ -214,9 +202,9 @@ class _Running:
             finally:
                 self._end(child)
         finally:
-            last = self._saying.close()
+            self._saying.close()
             os.close(self._told)
-        seconds = time.monotonic() - began
+        seconds, last = time.monotonic() - began, self._saying.last
         written = _settle(self._job)
         ended_by = ended_by or self._met() or self._over(written)
         if not ended_by and self._code is None and child.returncode > 0:

@@ -7,7 +7,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 
 from ..errors import CannotWrite
 from ..store import disk
@@ -32,7 +31,7 @@ class Saying:
         self._path, self._tell, self._told = log, tell, 0.0
         self._lines: deque[str] = deque(maxlen=_KEPT)
         self._failed: OSError | None = None
-        self._size, self._begun = 0, b""
+        self._size, self._begun, self._closed = 0, b"", False
         self._reader, self.pipe = os.pipe()
         self._thread = threading.Thread(target=self._read, daemon=True)
 
@@ -46,17 +45,22 @@ class Saying:
         """Whether more was said than a log may hold."""
         return self._size > MOST
 
-    def close(self) -> tuple[str, ...]:
-        """Wait for the end of what is said, which all have gone who could say more: the last lines. Raises CannotWrite."""
+    @property
+    def last(self) -> tuple[str, ...]:
+        """The last lines."""
+        return tuple(self._lines)
+
+    def close(self) -> None:
+        """Wait for the end of what is said, when all have gone who could say more. Raises CannotWrite."""
         if self._thread.ident is None:
             os.close(self.pipe)
         else:
             self._thread.join(5)
-        with suppress(OSError):
+        if not self._closed:
+            self._closed = True
             os.close(self._log)
-        if self._failed:
-            raise CannotWrite(self._path, disk.why(self._failed))
-        return tuple(self._lines)
+            if self._failed:
+                raise CannotWrite(self._path, disk.why(self._failed))
 
     def _read(self) -> None:
         while part := os.read(self._reader, 1 << 16):

@@ -68,15 +68,3 @@ class DeployFailed(TargetError):
 
     def __init__(self, app: str, why: str, hint: str) -> None:
         super().__init__(f"{app} was not deployed: {why}", hint, app=app)
-
-
-class EngineFailed(TargetError):
-    """A container engine that does not answer, or does not take an image."""
-
-    code = "EngineFailed"
-
-    def __init__(self, why: str) -> None:
-        super().__init__(
-            f"the container engine failed: {why}",
-            "See that it runs and that DOCKER_HOST names it; 'docker version' shows both.",
-        )

@@ -31,6 +31,7 @@ class Jobs:
 
     place: Path
     root: RootFolder
+    engine: dict[str, str] | None = None
     told: list[str] = field(default_factory=list)
 
     def folders(self) -> tuple[Path, Path]:
@@ -45,7 +46,7 @@ class Jobs:
     def job(self, command: str, **how: Any) -> Job:
         """A job of a shell command, in new folders."""
         app, scratch = self.folders()
-        given = {"limits": SMALL, **how}
+        given = {"limits": SMALL, "engine": self.engine, **how}
         return Job(("/bin/sh", "-c", command), self.root, str(app), str(scratch), str(self.place / "log"), **given)
 
     def run(self, command: str, **how: Any) -> Ended:

@@ -21,10 +21,10 @@ from ...digest import canonical_json, sha256
 from ...errors import UsageError
 from ...files.temporary import tidy
 from ...formats import tar
-from ...targets.errors import EngineFailed
-from ...targets.oci import engine as engines
+from ...sandbox import engines
+from ...sandbox.engines import answering
+from ...sandbox.errors import EngineFailed
 from ...targets.oci.compose import LAYER
-from ...targets.oci.engine import answering
 from ...targets.oci.image import Blob
 from ...targets.oci.layout import docker_archive
 from .. import listening, running

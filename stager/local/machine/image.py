@@ -12,8 +12,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ...digest import canonical_json, sha256
+from ...sandbox.errors import EngineFailed
 from ...stacks.tree import RootItem, Tree, write
-from ...targets.errors import EngineFailed
 from ...targets.oci.compose import LAYER
 from ...targets.oci.image import Blob
 from ...targets.oci.layout import docker_archive

@@ -11,8 +11,8 @@ from typing import Any
 
 from ...errors import UsageError
 from ...files import programs
-from ...targets.errors import EngineFailed
-from ...targets.oci.engine import answering, connected
+from ...sandbox.engines import answering, connected
+from ...sandbox.errors import EngineFailed
 from .. import doctor
 from ..errors import NoProvider
 

@@ -1,0 +1,46 @@
+"""What a job finds around it, in namespaces and in a container alike."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from . import entering, seccomp
+from .job import APP, FIXED, HOME, HOSTNAME, ID, NAME, TMP
+from .namespaces import Sandbox, top
+
+if TYPE_CHECKING:
+    from .job import Job
+
+
+def environment(job: Job) -> dict[str, str]:
+    """All variables that it has."""
+    return {**dict(FIXED), **dict(job.env)}
+
+
+def files_of(root: str, network: bool) -> tuple[tuple[str, bytes], ...]:
+    """The files (path inside, content) that are others than the root's."""
+    return (*entering.data(root, HOSTNAME, network), *_names(root))
+
+
+def sandbox(job: Job, owned: bool = True) -> Sandbox:
+    """Its namespaces; `owned`: with one of users."""
+    return Sandbox(
+        job.root.path, top(job.root.path), ((job.app, APP), (job.scratch, TMP)), job.inputs,
+        files_of(job.root.path, job.network), (), tuple(sorted(environment(job).items())), job.folder, HOSTNAME, ID, ID,
+        job.network, owned=owned, keeps=() if owned else ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP"),
+        calls=seccomp.program(platform.machine()),
+    )  # fmt: skip
+
+
+def _names(root: str) -> Iterator[tuple[str, bytes]]:
+    """The root's own lists of users and groups, and ours: some programs do not run as somebody without a name."""
+    for path, own in (("etc/passwd", f"{NAME}:x:{ID}:{ID}::{HOME}:/bin/sh\n"), ("etc/group", f"{NAME}:x:{ID}:\n")):
+        if entering.has(root, path):
+            with open(f"{root}/{path}", "rb") as file:
+                rows = file.read(1 << 20).splitlines(keepends=True)
+            others = (
+                row for row in rows if row.split(b":")[2:3] != [b"%d" % ID] and row.split(b":")[0] != NAME.encode()
+            )
+            yield f"/{path}", b"".join(others) + own.encode()
