@@ -196,7 +196,7 @@ def with_builds(plan: Plan, folder: Folder, previous: Plan | None, settings: Set
         return plan
     from .builds import asking, pinning  # here, since few apps build
 
-    known = pinning.pinned(pinning.decided(plan, folder.tree, settings), previous, settings)
+    known = pinning.pinned(pinning.decided(plan, folder.tree, settings), previous, folder, settings)
     return asking.answered(known, folder, settings) if known.asks else known
 
 

@@ -150,7 +150,7 @@ MADE = ("pylock.toml", "uv.lock", "package-lock.json")
 
 def check_artifacts(rows: list[dict[str, Any]], expected: dict[str, Any]) -> None:
     """The packages of a plan: how many, which must be there, which must not; each pinned, none with an address."""
-    packages = [row for row in rows if row["layout"] in ("wheel/1", "npm/1")]
+    packages = [row for row in rows if row["layout"] in ("wheel/1", "sdist/1", "npm/1")]
     counts = {layout: sum(row["layout"] == layout for row in packages) for layout in expected["count"]}
     assert counts == expected["count"]
     pinned = {purl_name(row["purl"]) for row in packages}

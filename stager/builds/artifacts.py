@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import os
 import shlex
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import fetching
 from ..bases import Ready, fetch
 from ..digest import Digest
 from ..droplet import built as known
+from ..files import limits, regular
 from ..model import ARTIFACT
 from ..sandbox.job import TMP
+from ..store import rules
+from ..text import parsing
 from . import abi, compare, outputs, recipes, running
 from .errors import BuildFailed
 from .recipes import PROVIDED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ..droplet.incremental import Folder
     from ..ecosystems.record import BuildRecipe
@@ -92,10 +96,10 @@ def _run(
     blob = fetching.resolve(store, [source])[source.digest]
     with running.place(plan, build, folder, settings, ready) as where:
         settings.tell("build", build.name)
-        first = _once(build, source, blob, recipe, where, running.FIRST, settings, log)
+        first = _made(build, source, blob, recipe, where, running.FIRST, settings, log)
         if build.twice:
             settings.tell("build", f"{build.name}, again in other surroundings")
-            second = _once(build, source, blob, recipe, where, running.SECOND, settings, f"{log}.2")
+            second = _made(build, source, blob, recipe, where, running.SECOND, settings, f"{log}.2")
             compare.same_archive(build.name, first, second)
     made = _ready(recipe, source, first.filename, store.put(first.data))
     abi.check(plan, made.artifact, made.blob, store)
@@ -104,7 +108,7 @@ def _run(
     return made
 
 
-def _once(
+def _made(
     build: Build,
     source: Artifact,
     blob: str,
@@ -114,14 +118,56 @@ def _once(
     settings: Settings,
     log: str,
 ) -> Archive:
+    """What the recipe leaves."""
+    with _once(build, source, blob, recipe, recipe.line, where, around, settings, log) as (out, _):
+        return outputs.archive(build.name, out)
+
+
+def asked(plan: Plan, source: Artifact, folder: Folder, settings: Settings, build: Build) -> Any:
+    """What an artifact's own code says before it is built, in the sandbox. Raises BuildFailed for no answer, NoSandbox."""
+    recipe = recipes.artifact(build.command)
+    assert recipe is not None
+    plan = replace(plan, builds=tuple(build if one.name == build.name else one for one in plan.builds))
+    key = rules.key(settings.store, "ask", known.artifact_key(plan, build, source, settings.store), recipe.ask)
+    if (told := settings.store.recall("asked", key)) is not None:
+        return told["answer"]
+    settings.tell("lock", f"what {build.name} is built with")
+    blob = fetch(plan, settings, [source], tree=folder.tree)[source.digest]
+    log = running.log_path(settings.store, key)
+    with (
+        running.place(plan, build, folder, settings, {}) as where,
+        _once(build, source, blob, recipe, recipe.ask, where, running.FIRST, settings, log) as (out, last),
+    ):
+        try:
+            answer = parsing.json(regular.read(os.path.join(out, "answer.json"), limits.SETTINGS, follow=False))
+        except (OSError, ValueError) as error:
+            raise BuildFailed(build.name, f"left no answer to what it is built with: {error}", last, log) from None
+    settings.store.remember("asked", key, {"answer": answer})
+    return answer
+
+
+@contextmanager
+def _once(
+    build: Build,
+    source: Artifact,
+    blob: str,
+    recipe: BuildRecipe,
+    line: str,
+    where: Place,
+    around: Surroundings,
+    settings: Settings,
+    log: str,
+) -> Iterator[tuple[str, Sequence[str]]]:
+    """Run a line of a recipe: the folder with what it leaves, and the last of what it said."""
+
     def fill(app: str, reverse: bool) -> None:
         """Nothing of any app is there."""
 
     inside = f"/inputs/{os.path.basename(source.filename)}"
     words = {"programs": PROVIDED, "artifact": shlex.quote(inside), "out": _OUT}
     with running.once(
-        build, where, f"mkdir {_OUT} && {recipe.line.format(**words)}", around, settings, log, fill=fill,
+        build, where, f"mkdir {_OUT} && {line.format(**words)}", around, settings, log, fill=fill,
         env={**dict(recipe.env), **dict(build.env)}, inputs=[(settings.store.path(blob), inside)],
         provided=recipe.programs(), folder=TMP,
     ) as run:  # fmt: skip
-        return outputs.archive(build.name, os.path.join(run.temporary, os.path.basename(_OUT)))
+        yield os.path.join(run.temporary, os.path.basename(_OUT)), run.ended.last

@@ -5,22 +5,34 @@ Planning says which builds there are and what they ask for; nothing here is done
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from .. import ecosystems
 from ..bases import fetch, take_in
-from ..ecosystems.record import Laid, LookRequest
+from ..ecosystems.record import BuildRequest, Laid, LookRequest
+from ..facts import stacks
+from ..model import ARTIFACT, Build, BuildRoot
 from ..planning import bytecode
+from ..planning.detection import appconfig
 from ..planning.layouts import unpacked
-from ..stacks.build_context import Making
-from . import roots
+from ..planning.plan import indexes_for
+from ..resolving import confined
+from . import artifacts, roots
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ..droplet.incremental import Folder
+    from ..ecosystems.record import Ecosystem, Workplace
     from ..model import Artifact, Plan
     from ..settings import Settings
     from ..tree import SourceTree
+
+STACK, USER = "stack", "user"
+"""The stack's own root, and that of builds which would run in it if `stager.yml` named no packages for them."""
 
 
 def decided(plan: Plan, tree: SourceTree, settings: Settings) -> Plan:
@@ -29,46 +41,122 @@ def decided(plan: Plan, tree: SourceTree, settings: Settings) -> Plan:
     Raises BadManifest, and what fetching and unpacking raise.
     """
 
-    def look(artifacts: Sequence[Artifact]) -> list[Laid]:
-        take_in(replace(plan, artifacts=tuple(artifacts), builds=()), tree, settings.store)
-        blobs = fetch(plan, settings, artifacts, tree=tree)
+    def look(wanted: Sequence[Artifact]) -> list[Laid]:
+        take_in(replace(plan, artifacts=tuple(wanted), builds=()), tree, settings.store)
+        blobs = fetch(plan, settings, wanted, tree=tree)
         found = []
-        for one in artifacts:
+        for one in wanted:
             with unpacked(one, one.paths[0], blobs[one.digest], settings.store) as what:
                 found.append(Laid(one, one.paths[0], what.meta))
         return found
 
     for one in ecosystems.chosen(plan.artifacts) if plan.unsure else ():
         if one.builds is not None:
-            wanted = one.builds(LookRequest(plan, tree, look))
+            found = one.builds(LookRequest(plan, tree, look))
             plan = replace(
                 plan,
-                builds=(*wanted.builds, *plan.builds),
-                roots=(*plan.roots, *wanted.roots),
-                facts=(*plan.facts, *wanted.facts),
-                notes=(*plan.notes, *wanted.notes),
+                builds=(*found.builds, *plan.builds),
+                roots=(*plan.roots, *found.roots),
+                facts=(*plan.facts, *found.facts),
+                notes=(*plan.notes, *found.notes),
             )
     return replace(plan, unsure=())
 
 
-def pinned(plan: Plan, previous: Plan | None, settings: Settings) -> Plan:
-    """The plan with its build roots pinned; as they are in the `previous` one while they fit.
+def pinned(plan: Plan, previous: Plan | None, folder: Folder, settings: Settings) -> Plan:
+    """The plan with its build roots and what builds need besides pinned; as they are in the `previous` one while they fit.
 
-    Raises UnknownPackage, IntegrityError, FetchError, Cancelled.
+    Raises NeedsBuild, UnknownPackage, IntegrityError, FetchError, LockFailed, BuildFailed, NoSandbox, Cancelled.
     """
     if not plan.roots:
         return plan
+    plan = _with_wishes(plan, previous, folder, settings)
+    plan = replace(plan, roots=_roots(plan, previous, settings))
+    for build, artifact, record in _of_packages(plan):
+        told = _kept(plan, build, artifact, previous, settings) or record.pin_build(
+            _request(plan, build, artifact, previous, folder, settings)
+        )
+        plan = replace(plan, builds=tuple(told if one is build else one for one in plan.builds))
+    return plan
+
+
+def _of_packages(plan: Plan) -> Iterator[tuple[Build, Artifact, Ecosystem]]:
+    """The builds of packages, what each builds, and the ecosystem that knows how."""
+    for build in plan.builds:
+        artifact = next((one for one in plan.artifacts if one.purl == build.of), None)
+        record = ecosystems.of_purl(artifact) if artifact else None
+        if build.kind == ARTIFACT and artifact and record and build.command in record.recipes:
+            yield build, artifact, record
+
+
+# --- roots -----------------------------------------------------------------------------------------------------
+
+
+def _with_wishes(plan: Plan, previous: Plan | None, folder: Folder, settings: Settings) -> Plan:
+    """The plan with the root of each package's build, and with all that is wanted in each root."""
+    options = appconfig.read(folder.tree).build_options
+    wanted = {root.name: {*root.wants} for root in plan.roots}
+    builds = {build.name: build for build in plan.builds}
+    for build, artifact, record in _of_packages(plan):
+        request = _request(plan, build, artifact, previous, folder, settings)
+        root, wants = record.wants(request) if record.wants else (build.root, ())
+        own = options.get(build.name)
+        if own:
+            build = replace(
+                build, env=tuple(sorted({**dict(build.env), **dict(own.env)}.items())), twice=own.twice is not False
+            )
+            root = USER if own.packages and root == STACK else root
+        wanted.setdefault(root, set()).update(wants, own.packages if own else ())
+        builds[build.name] = replace(build, root=root)
+    stack = stacks.for_builds(plan.stack)
+    made = tuple(BuildRoot(name, stack, "", (), tuple(sorted(wants))) for name, wants in sorted(wanted.items()))
+    return replace(plan, builds=tuple(builds[build.name] for build in plan.builds), roots=made)
+
+
+def _roots(plan: Plan, previous: Plan | None, settings: Settings) -> tuple[BuildRoot, ...]:
     kept = {root.name: root for root in previous.roots} if previous else {}
     used = {build.root for build in plan.builds} | ({bytecode.ROOT} if bytecode.asked(plan) else set())
-    found = tuple(
-        roots.pinned(root, plan.architecture, making(settings), previous=kept.get(root.name), upgrade=settings.upgrade)
-        for _, root in sorted({root.name: root for root in plan.roots}.items())
+    making = roots.making(settings)
+    return tuple(
+        roots.pinned(root, plan.architecture, making, previous=kept.get(root.name), upgrade=settings.upgrade)
+        for root in sorted(plan.roots, key=lambda root: root.name)
         if root.name in used
     )
-    return replace(plan, roots=found)
 
 
-def making(settings: Settings) -> Making:
-    """What making and pinning a root needs."""
-    jobs = max(8, settings.jobs)
-    return Making(settings.store, settings.indexes, settings.offline, jobs, settings.progress, settings.cancel)
+# --- packages --------------------------------------------------------------------------------------------------
+
+
+def _kept(plan: Plan, build: Build, artifact: Artifact, previous: Plan | None, settings: Settings) -> Build | None:
+    """The build with what the lock so far has around it, where nothing that decides that is another."""
+    if previous is None or settings.upgrade or artifact not in previous.artifacts:
+        return None
+    known = [(one.name, one.version, one.source) for one in previous.runtimes]
+    if known != [(one.name, one.version, one.source) for one in plan.runtimes] or previous.stack != plan.stack:
+        return None
+    one = next((one for one in previous.builds if (one.of, one.command) == (build.of, build.command)), None)
+    if one is None or one.root != build.root:
+        return None
+    return replace(build, runtimes=one.runtimes, artifacts=one.artifacts, links=one.links, files=one.files)
+
+
+def _request(
+    plan: Plan, build: Build, artifact: Artifact, previous: Plan | None, folder: Folder, settings: Settings
+) -> BuildRequest:
+    blobs = fetch(plan, settings, [artifact], tree=folder.tree)
+    indexes = indexes_for(folder.tree, settings.indexes)
+
+    def workplace() -> AbstractContextManager[Workplace]:
+        return confined.scratch(indexes, lambda line: settings.tell("lock", line), settings.cancel)
+
+    return BuildRequest(
+        plan=plan,
+        build=build,
+        artifact=artifact,
+        file=settings.store.path(blobs[str(artifact.digest)]),
+        tree=folder.tree,
+        indexes=indexes,
+        previous=next((one for one in previous.builds if one.of == build.of), None) if previous else None,
+        workplace=workplace,
+        ask=partial(artifacts.asked, plan, artifact, folder, settings),
+    )

@@ -23,18 +23,25 @@ from ..sandbox import roots
 from ..sandbox.roots import RootFolder
 from ..stacks import debs, find, lock, resolve
 from ..stacks import root as stack_root
+from ..stacks.build_context import Making
 from ..stacks.definition import StackPart, merged
 from ..stacks.errors import NotBuilt, StackFailed, UnknownPackage
 from ..stacks.lock import StackLock
 from ..store.errors import StoreCorrupt
 
 if TYPE_CHECKING:
-    from ..stacks.build_context import Making
+    from ..settings import Settings
     from ..stacks.definition import Definition
     from ..stacks.root import Root
     from ..store import Store
 
 _RELOCK = "Run 'stager lock --upgrade' and commit the result."
+
+
+def making(settings: Settings) -> Making:
+    """What making and pinning a root needs."""
+    jobs = max(8, settings.jobs)
+    return Making(settings.store, settings.indexes, settings.offline, jobs, settings.progress, settings.cancel)
 
 
 def artifacts(root: BuildRoot) -> tuple[Artifact, ...]:

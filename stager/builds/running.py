@@ -20,7 +20,6 @@ from ..planning import lockfile, surroundings
 from ..sandbox.job import APP, HOME, Job, Limits, Surroundings
 from . import roots
 from .errors import BuildFailed, BuildTooBig
-from .pinning import making
 from .recipes import PROVIDED
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ class Place:
 @contextmanager
 def place(plan: Plan, build: Build, folder: Folder, settings: Settings, ready: Mapping[str, Ready]) -> Iterator[Place]:
     """The root of a build, made unless it is there, and the droplet around it; `ready` are the built artifacts."""
-    root = roots.made(surroundings.root_of(plan, build), plan.architecture, making(settings))
+    root = roots.made(surroundings.root_of(plan, build), plan.architecture, roots.making(settings))
     around = lockfile.locked(surroundings.plan_of(plan, build))
     base = bases.recalled(around, settings.store) or bases.make(around, folder, settings, ready)
     with scratch("build") as temporary:

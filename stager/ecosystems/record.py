@@ -232,8 +232,6 @@ class BuildRequest:
     tree: SourceTree
     indexes: Indexes
     """With those that the app itself names."""
-    environ: Mapping[str, str]
-    """The caller's environment, of which constraints may be taken."""
     previous: Build | None
     """What the lock so far pins for this package, if it builds it."""
     workplace: Callable[[], AbstractContextManager[Workplace]]
@@ -327,9 +325,9 @@ class Ecosystem:
 
     recipes: Mapping[str, BuildRecipe] = field(default_factory=dict)
     """The command of a build of an artifact → what it does. One never changes its output."""
-    wants: Callable[[BuildRequest], tuple[str, tuple[str, ...]]] = lambda _: ("stack", ())
-    """The name of the root that a build runs in, and the packages that it wants there beyond the stack's. Raises NeedsBuild
-    for what cannot be built."""
+    wants: Callable[[BuildRequest], tuple[str, tuple[str, ...]]] | None = None
+    """The name of the root that a build runs in, and the packages that it wants there beyond the stack's, where only the
+    artifact tells. Raises NeedsBuild for what cannot be built."""
     pin_build: Callable[[BuildRequest], Build] = lambda request: request.build
     """The build, its root known, with the packages that it needs besides. Raises NeedsBuild, LockFailed, FetchError."""
 

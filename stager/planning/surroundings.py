@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from ..model import APP, DROPLET, NOTHING, Artifact, Build, BuildRoot, Plan, Reason
-from ..runtimes import of_layout
+from ..runtimes import kinds, of_layout
 from . import bytecode, lock_builds, lockfile
 
 _NONE = Reason("")
@@ -31,8 +32,8 @@ def plan_of(plan: Plan, build: Build) -> Plan:
         artifacts=tuple(
             sorted((*artifacts, *build.artifacts), key=lambda one: (one.purl.encode(), one.digest, one.layout))
         ),
-        links=tuple(sorted({**(dict(plan.links) if shares else {}), **dict(build.links)}.items())),
-        files=tuple(sorted({**(dict(plan.files) if shares else {}), **dict(build.files)}.items())),
+        links=tuple(sorted({**_shared_paths(plan.links, build), **dict(build.links)}.items())),
+        files=tuple(sorted({**_shared_paths(plan.files, build), **dict(build.files)}.items())),
         processes=(),
         env=tuple(replace(one, reason=_NONE) for one in plan.env) if shares else (),
         facts=bytecode.without(plan.facts) if shares else (),
@@ -49,6 +50,14 @@ def _place(artifact: Artifact) -> tuple[str, tuple[str, ...]]:
 
 def _shared(artifact: Artifact, build: Build) -> bool:
     return build.on == DROPLET or (build.on != NOTHING and of_layout(artifact.layout) is not None)
+
+
+def _shared_paths(rows: Iterable[tuple[str, str]], build: Build) -> dict[str, str]:
+    """Those links or files of the droplet that a build has as well: with its runtimes those in their folders."""
+    if build.on == DROPLET:
+        return dict(rows)
+    places = tuple(f"{one.place}/" for one in kinds() if one.place) if build.on != NOTHING else ()
+    return {path: value for path, value in rows if path.startswith(places)}
 
 
 def text(plan: Plan, build: Build) -> str:

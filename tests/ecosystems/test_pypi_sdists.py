@@ -55,7 +55,7 @@ def request(
     plan = Plan(stack, "amd64", "", (), (), (runtime,), (artifact,), (), (), (), ())
     build = Build(name, "artifact", "stack", "stager:pep517/1", Reason(""), of=artifact.purl, on="runtimes")
     usual: dict[str, Any] = {
-        "tree": SourceTree.of({}), "indexes": Indexes(), "environ": {}, "previous": None, "workplace": nullcontext,
+        "tree": SourceTree.of({}), "indexes": Indexes(), "previous": None, "workplace": nullcontext,
         "ask": lambda _: [],
     }  # fmt: skip
     return BuildRequest(plan=plan, build=build, artifact=artifact, file=os.fspath(file), **{**usual, **more})

@@ -6,43 +6,12 @@ it was filled. Django's `collectstatic` writes its manifest in that order, and b
 
 from __future__ import annotations
 
+from ...ecosystems.pypi.building import program
 from . import PROVIDED, Recipe
 
 FOLDER = "sorted-folders"
 """The folder of `sitecustomize.py`, below `PROVIDED`; Python runs that module at its start when it is on its search path."""
-HOOK = b'''"""Folders are read in the order of their names."""
-import os
-
-_listdir, _scandir = os.listdir, os.scandir
-
-
-def listdir(path="."):
-    return sorted(_listdir(path))
-
-
-class scandir:
-    def __init__(self, path="."):
-        with _scandir(path) as entries:
-            self._entries = iter(sorted(entries, key=lambda entry: entry.name))
-
-    def __iter__(self):
-        return self
-
-    def __next__(self):
-        return next(self._entries)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
-
-    def close(self):
-        self._entries = iter(())
-
-
-os.listdir, os.scandir = listdir, scandir
-'''
+HOOK = program("sitecustomize.py")
 
 RECIPE = Recipe(
     name="sorted-folders/1",

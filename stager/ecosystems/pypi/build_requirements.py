@@ -1,19 +1,20 @@
 """Pinning what an sdist is built with, which no lock of the Python world does: for that sdist alone, wheels only, once.
 
-The versions obey the app's own `build-constraint-dependencies` and the caller's constraint files; those that an earlier lock
+The versions obey the app's own `build-constraint-dependencies` and the operator's constraint files; those that an earlier lock
 of stager's pins stay, while they fit.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from stager.ecosystems.errors import LockFailed
 from stager.ecosystems.record import APP
-from stager.errors import BadManifest, NeedsBuild
+from stager.errors import NeedsBuild
+from stager.net.errors import BadSettings
 from stager.net.indexes import default_pypi, uv_program
 
 from .document import toml
@@ -34,15 +35,14 @@ if TYPE_CHECKING:
 LOCK = "pylock.build.toml"
 _GLIBC = (17, 28, *range(31, 41))
 """Minor versions of glibc that uv has a platform for."""
-_VARIABLES = ("UV_BUILD_CONSTRAINT", "PIP_BUILD_CONSTRAINT")
 
 
 def resolved(request: BuildRequest, wanted: Sequence[str], target: Target) -> tuple[Artifact, ...]:
     """The wheels for build requirements and what they need, by the ecosystem's resolver, of which no code of theirs is run.
 
-    Raises NeedsBuild where one has no fitting wheel, LockFailed with the resolver's words, BadManifest, Cancelled.
+    Raises NeedsBuild where one has no fitting wheel, LockFailed with the resolver's words, BadSettings, Cancelled.
     """
-    hard = [*_of_app(request.tree), *_of_caller(request.environ)]
+    hard = [*_of_app(request.tree), *_of_operator(request.indexes.build_constraints)]
     kept = [f"{name}=={version}" for name, version in _kept(request)]
     try:
         text = _compiled(request, wanted, [*hard, *kept], target)
@@ -105,16 +105,15 @@ def _of_app(tree: SourceTree) -> Iterator[str]:
             return
 
 
-def _of_caller(environ: Mapping[str, str]) -> Iterator[str]:
-    """The lines of the constraint files that the caller's environment names, as pip and uv take them."""
-    for variable in _VARIABLES:
-        for path in environ.get(variable, "").split():
-            try:
-                with open(os.path.expanduser(path), encoding="utf-8") as file:
-                    lines = [line.split(" #")[0].strip() for line in file]
-            except (OSError, UnicodeDecodeError) as error:
-                why = (
-                    f"{variable} names it, and it cannot be read: {getattr(error, 'strerror', '') or 'it is not UTF-8'}"
-                )
-                raise BadManifest(path, why, "Correct the variable.") from None
-            yield from (line for line in lines if line and not line.startswith("#"))
+def _of_operator(files: Iterable[str]) -> Iterator[str]:
+    """The lines of the constraint files that this machine's configuration names."""
+    for path in files:
+        try:
+            with open(os.path.expanduser(path), encoding="utf-8") as file:
+                lines = [line.split(" #")[0].strip() for line in file]
+        except (OSError, UnicodeDecodeError) as error:
+            why = f"cannot be read: {getattr(error, 'strerror', '') or 'it is not UTF-8'}"
+            raise BadSettings(
+                path, why, "Correct UV_BUILD_CONSTRAINT or PIP_BUILD_CONSTRAINT, which names it."
+            ) from None
+        yield from (line for line in lines if line and not line.startswith("#"))

@@ -12,9 +12,11 @@ from collections.abc import Iterable, Mapping
 from stager.ecosystems.record import BuildRecipe
 from stager.model import ARTIFACT, RUNTIMES, Artifact, Build, Reason
 
-from .pins import LAYOUT, SDIST, DistributionFile, is_sdist
+from .pins import LAYOUT, PLACE, SDIST, DistributionFile, is_sdist
 
 COMMAND = "stager:pep517/1"
+HOOK = "sitecustomize.py"
+"""What the interpreter reads at its start."""
 _PREFERRED = (".tar.gz", ".tgz", ".zip", ".tar.bz2", ".tar.xz")
 """Source archives by how they end, the one that PEP 625 wants first."""
 _LONGEST = 63
@@ -49,12 +51,14 @@ def build_of(package: str, artifact: Artifact, why: str, lock: str, line: int | 
     )
 
 
+def program(name: str) -> bytes:
+    """A program of stager's that runs in the sandbox."""
+    with open(os.path.join(os.path.dirname(__file__), "inside", name), "rb") as file:
+        return file.read()
+
+
 def _programs() -> Mapping[str, bytes]:
-    found = {}
-    for name in ("pep517.py", "sitecustomize.py"):
-        with open(os.path.join(os.path.dirname(__file__), "inside", name), "rb") as file:
-            found[name] = file.read()
-    return found
+    return {name: program(name) for name in ("pep517.py", HOOK)}
 
 
 _RUN = "PYTHONPATH={programs} python3 {programs}/pep517.py"
@@ -65,5 +69,6 @@ RECIPES = {
         programs=_programs,
         line=f"{_RUN} build {{artifact}} {{out}}",
         ask=f"{_RUN} ask {{artifact}} {{out}}",
+        env=(("PATH", f"/app/{PLACE}/bin:/app/.stager/python/bin:/usr/local/bin:/usr/bin:/bin"),),
     )
 }

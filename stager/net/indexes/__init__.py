@@ -48,6 +48,8 @@ class Indexes:
     """Where python-build-standalone's releases are; the folder above the release's date."""
     others: Mapping[str, str] = field(default_factory=dict)
     """Ecosystem → its index, for those that have no field of their own here."""
+    build_constraints: tuple[str, ...] = ()
+    """Files that limit the versions of what packages are built with."""
     trusted: frozenset[Origin] = frozenset()
     """Origins the operator named: these may be http, and may be private addresses."""
     allowed: tuple[str, ...] = ()

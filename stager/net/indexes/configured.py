@@ -73,6 +73,9 @@ def read(environ: Mapping[str, str], home: str, apt: str, system: str) -> dict[s
         **_debian(reading, environ, apt),
         "pbs": _pbs(reading, environ, uv),
         "others": _others(reading, environ),
+        "build_constraints": tuple(
+            path for name in ("UV_BUILD_CONSTRAINT", "PIP_BUILD_CONSTRAINT") for path in environ.get(name, "").split()
+        ),
         "trusted": frozenset(reading.trusted),
         "credentials": tuple(reading.credentials),
         "proxies": proxies,

@@ -30,10 +30,11 @@ class scandir:  # noqa: N801  it takes that function's place
         return self
 
     def __exit__(self, *_: object) -> None:
-        pass
+        self.close()
 
     def close(self) -> None:
-        """Nothing is open any more."""
+        """Give no more."""
+        self._entries = iter(())
 
 
 os.listdir, os.scandir = listdir, scandir  # type: ignore[assignment]
