@@ -18,7 +18,7 @@ from ..files.temporary import folder as scratch
 from ..formats.archive import read_tar
 from ..planning import lockfile, surroundings
 from ..sandbox.job import APP, HOME, Job, Limits, Surroundings
-from . import roots
+from . import machines, roots
 from .errors import BuildFailed, BuildTooBig
 from .recipes import PROVIDED
 
@@ -61,6 +61,7 @@ class Place:
 @contextmanager
 def place(plan: Plan, build: Build, folder: Folder, settings: Settings, ready: Mapping[str, Ready]) -> Iterator[Place]:
     """The root of a build, made unless it is there, and the droplet around it; `ready` are the built artifacts."""
+    machines.check(build.name, plan.architecture)
     root = roots.made(surroundings.root_of(plan, build), plan.architecture, roots.making(settings))
     around = lockfile.locked(surroundings.plan_of(plan, build))
     base = bases.recalled(around, settings.store) or bases.make(around, folder, settings, ready)
