@@ -62,9 +62,9 @@ def make(
         for one in workshop.placed(wanted):
             placed.append(one)
             settings.tell("assemble", one.artifact.name, len(placed), len(plan.artifacts))
-    from .planning.detection import matching, scripts  # here, since YAML comes with it
+    from .planning.detection import matching, steps  # here, since YAML comes with it
 
-    lines = scripts.lines(matching.AppFacts(folder.tree), plan.processes)
+    lines = steps.lines(matching.AppFacts(folder.tree), plan.processes)
     return dependencies.build_base(locked, placed, store, folder.root, settings.stop, lines, compiled(placed))
 
 

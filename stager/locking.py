@@ -21,7 +21,7 @@ from .files import writing
 from .formats.archive import content_chunks
 from .model import Artifact, Detection, Reason, Stack
 from .net.errors import NotCached
-from .planning import inputs, plan
+from .planning import inputs, packages, plan
 from .planning.detection import versions
 from .planning.layouts import unpacked
 from .resolving import confined
@@ -57,9 +57,8 @@ def make_locks(
     """What `lock_app` would write: name of a lock that is missing → its content. Raises as `lock_app`."""
     made = {}
     found, packs, _ = plan.detect(folder.tree, buildpacks_of(folder, settings))
-    for detected in found.matched:
-        pack = next(one for one in packs if one.name == detected.buildpack)
-        if pack.ecosystem and ecosystem(pack.ecosystem).make_lock and plan.unlocked(folder.tree, detected, pack):
+    for detected, pack, _ in packages.without_lock(folder.tree, packs, found):
+        if ecosystem(pack.ecosystem).make_lock:
             name, lock = _make(folder, detected, pack, settings, environ, tell)
             made[name] = lock
     return made

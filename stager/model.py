@@ -139,6 +139,8 @@ class Detections:
     """(buildpack, what it looked for)."""
     notes: tuple[str, ...] = ()
     """Remarks and warnings for people; never part of a plan's bytes."""
+    building: tuple[Detection, ...] = ()
+    """The matches of which only builds need something: others serve what these leave."""
 
 
 @dataclass(frozen=True, slots=True)

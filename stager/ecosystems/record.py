@@ -59,6 +59,8 @@ class LockRequest:
     """None when no index may be asked: then NotCached says what would have been."""
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Lists of names that the ecosystem's section of `stager.yml` gives."""
+    development: bool = False
+    """Whether packages for development are wanted as well, as for building the app."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +303,8 @@ class Ecosystem:
     managers are lock's name → manager."""
     declared: Callable[[SourceTree], frozenset[str]] = lambda _: frozenset()
     """The names that the app's manifests ask for. Raises BadManifest, also where only running something could tell."""
+    developed: Callable[[SourceTree], frozenset[str]] = lambda _: frozenset()
+    """The names that they ask for in development alone. Raises BadManifest."""
     members: Callable[[SourceTree], list[str]] = lambda _: []
     """The folders of the workspace at the tree's root."""
     included: Callable[[SourceTree, str], list[str]] = _nothing

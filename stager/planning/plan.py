@@ -11,19 +11,17 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from .. import ecosystems, runtimes
+from .. import ecosystems
 from ..digest import Digest
 from ..ecosystems import ecosystem
 from ..ecosystems.record import LockRequest
-from ..errors import StagerError, Unpinned
+from ..errors import StagerError
 from ..facts import stacks
 from ..files.writing import never
 from ..formats.codec import CODEC
 from ..model import (
     Artifact,
     Build,
-    BuildpackPin,
-    BuildRoot,
     Detection,
     Detections,
     EnvVar,
@@ -36,10 +34,9 @@ from ..model import (
 )
 from ..runtimes.chosen import ChosenRuntime
 from ..runtimes.ended import remarks
-from ..runtimes.record import RuntimeRequest
 from ..text.resources import is_input
-from . import above, buildpacks, bytecode, detection
-from .detection import appconfig, commands, options, versions
+from . import buildpacks, builds, bytecode, detection, packages
+from .detection import appconfig, commands, options
 from .inputs import DEFAULT_ARCHITECTURE, DEFAULT_STACK, inputs_of
 
 if TYPE_CHECKING:
@@ -48,6 +45,7 @@ if TYPE_CHECKING:
     from ..store import Store
     from ..tree import SourceTree
     from .buildpacks.vocabulary import Buildpack
+    from .detection.foreseen import Foreseen
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,47 +128,63 @@ def plan(
     config = appconfig.read(tree)
     target = stack_of(tree, stack, architecture, previous)
     found, known, own = detect(tree, only)
-    used = [next(one for one in known if one.name == detected.buildpack) for detected in found.matched]
+    aim = packages.Aim(tree, target, sources.web, sources.indexes, previous)
+    packages.check_unlocked(tree, known, found)
+
+    def party(one: Detection, aim: packages.Aim, development: bool = False) -> packages.Party:
+        pack = next(pack for pack in known if pack.name == one.buildpack)
+        return packages.party(aim, one, pack, _folder(tree, pack, own), development)
+
+    used = [party(one, aim) for one in found.matched]
     parts = _Parts()
-    for detected, pack in zip(found.matched, used, strict=True):
-        _add(tree, detected, pack, target, config, sources, previous, parts)
+    for one in used:
+        for runtime in one.runtimes.values():
+            parts.add_runtime(runtime)
+        parts.add_locked(one.locked)
     chosen = commands.choose(tree, known, found, frozenset(parts.names))
+    built = {one.buildpack for one in chosen.builds}
+    building = [party(one, _of_builds(aim), True) for one in found.building if one.buildpack in built]
+    made, notes = builds.planned(aim, chosen.builds, used, building)
     compiled = bytecode.choose(parts.runtimes, config, target, previous, usual)
+    notes = (*found.notes, *remarks(parts.runtimes), *parts.notes, *notes, *chosen.notes, *compiled.notes)
+    packs = [one.pack for one in used]
     return Plan(
         stack=target.name,
         architecture=target.architecture,
         codec=CODEC,
-        buildpacks=tuple(
-            BuildpackPin(pack.name, pack.digest, detected.reason, _folder(tree, pack, own))
-            for detected, pack in zip(found.matched, used, strict=True)
-        ),
-        inputs=_inputs(tree, found.matched, used),
+        buildpacks=tuple(one.pin for one in used),
+        inputs=_inputs(tree, (*used, *building)),
         runtimes=tuple(parts.runtimes),
         artifacts=_sorted(parts.artifacts),
         links=tuple(sorted(parts.links.items(), key=_bytes)),
         files=tuple(sorted(parts.files.items(), key=_bytes)),
         processes=chosen.processes,
-        env=_environment(used, config),
-        facts=(*_facts(tree, used, parts), *compiled.facts),
-        builds=tuple(parts.builds),
-        roots=_roots(parts.builds, compiled.roots, target),
-        notes=tuple(
-            dict.fromkeys((*found.notes, *remarks(parts.runtimes), *parts.notes, *chosen.notes, *compiled.notes))
-        ),
-        hints=tuple(parts.hints),
+        env=_environment(packs, config),
+        facts=(*_facts(tree, packs, parts, chosen.builds), *compiled.facts),
+        builds=(*parts.builds, *made),
+        roots=builds.roots((*(one.root for one in parts.builds), *compiled.roots), chosen.builds, target.name),
+        notes=tuple(dict.fromkeys(notes)),
+        hints=(*parts.hints, *(hint for one in building for hint in one.locked.hints)),
         unsure=tuple(parts.unsure),
+        asks=tuple((one.name, one.ask) for one in chosen.builds if not one.outputs),
     )
 
 
-def _inputs(
-    tree: SourceTree, matched: Iterable[Detection], used: Iterable[Buildpack]
-) -> tuple[tuple[str, Digest], ...]:
+def _of_builds(aim: packages.Aim) -> packages.Aim:
+    """The same, keeping what the plan so far has around its builds."""
+    if aim.previous is None:
+        return aim
+    kept = (*aim.previous.runtimes, *(runtime for one in aim.previous.builds for runtime in one.runtimes))
+    return replace(aim, previous=replace(aim.previous, runtimes=kept, artifacts=aim.previous.all_artifacts()))
+
+
+def _inputs(tree: SourceTree, parties: Iterable[packages.Party]) -> tuple[tuple[str, Digest], ...]:
     """The files that determine the plan: by their names, for any buildpack, and because a manifest includes them."""
     found = inputs_of(tree)
-    for detected, pack in zip(matched, used, strict=True):
-        found |= {path: file.digest for path, file in tree.files.items() if is_input(path, pack.inputs)}
-        if pack.ecosystem:
-            more = ecosystem(pack.ecosystem).included(tree, detected.lock)
+    for one in parties:
+        found |= {path: file.digest for path, file in tree.files.items() if is_input(path, one.pack.inputs)}
+        if one.pack.ecosystem:
+            more = ecosystem(one.pack.ecosystem).included(tree, one.detected.lock)
             found |= {path: tree.files[path].digest for path in more}
     return tuple((path, Digest(found[path])) for path in sorted(found))
 
@@ -211,13 +225,6 @@ def _sorted(artifacts: Iterable[Artifact]) -> tuple[Artifact, ...]:
     return tuple(joined[key] for key in sorted(joined, key=lambda key: tuple(part.encode() for part in key)))
 
 
-def _roots(builds: Iterable[Build], more: Iterable[str], target: Stack) -> tuple[BuildRoot, ...]:
-    """The roots that builds run in, as far as planning knows: what is in them is pinned afterwards."""
-    names = {*(build.root for build in builds), *more}
-    stack = stacks.for_builds(target.name) if names else ""
-    return tuple(BuildRoot(name, stack, "") for name in sorted(names))
-
-
 def _environment(used: Iterable[Buildpack], config: appconfig.AppConfig) -> tuple[EnvVar, ...]:
     """The app's own settings win over a buildpack's; sorted by name."""
     found = {name: EnvVar(name, value, Reason(why)) for pack in used for name, value, why in pack.env}
@@ -225,71 +232,12 @@ def _environment(used: Iterable[Buildpack], config: appconfig.AppConfig) -> tupl
     return tuple(found[name] for name in sorted(found))
 
 
-def _facts(tree: SourceTree, used: Iterable[Buildpack], parts: _Parts) -> tuple[tuple[str, str], ...]:
+def _facts(
+    tree: SourceTree, used: Iterable[Buildpack], parts: _Parts, built: Sequence[Foreseen]
+) -> tuple[tuple[str, str], ...]:
     """Options for templates, and what the ecosystems of the app's packages want to know of it."""
-    facts = [fact for pack in used for fact in options.read(tree, pack)]
+    facts = [fact for pack in used for fact in options.read(tree, pack, built)]
     return (*facts, *(fact for one in ecosystems.chosen(parts.artifacts) for fact in one.facts(tree)))
-
-
-# --- what one buildpack adds -----------------------------------------------------------------------------------
-
-
-def _add(
-    tree: SourceTree,
-    detected: Detection,
-    pack: Buildpack,
-    stack: Stack,
-    config: appconfig.AppConfig,
-    sources: Sources,
-    previous: Plan | None,
-    parts: _Parts,
-) -> None:
-    if pack.ecosystem and detected.lock:
-        ecosystem(pack.ecosystem).check_drift(tree, detected.lock)
-    elif pack.ecosystem:
-        _check_unlocked(tree, detected, pack)
-    chosen: dict[str, ChosenRuntime] = {}
-    ended = not config.refuses_ended
-    if previous and config.refuses_ended and remarks(previous.runtimes):
-        previous = None
-    for name in versions.runtimes(tree, pack, detected.lock):
-        asked = _asked(tree, name, detected, pack)
-        request = RuntimeRequest(asked, stack, sources.web, sources.indexes, previous, dict(chosen), ended)
-        chosen[name] = runtimes.kind(name).choose(request)
-        parts.add_runtime(chosen[name])
-    if pack.ecosystem and (read := ecosystem(pack.ecosystem).read_lock):
-        lists = config.lists.get(pack.ecosystem, {})
-        known = {name: one.runtime.version for name, one in chosen.items()}
-        parts.add_locked(read(LockRequest(tree, detected.lock, stack, known, sources.indexes, sources.web, lists)))
-
-
-def unlocked(tree: SourceTree, detected: Detection, pack: Buildpack) -> list[str]:
-    """The names an app asks for in its manifests when it has no lock of them; empty when it needs no packages.
-
-    Raises BadManifest where only running a manifest could tell, WorkspaceMember where the lock is to be in a folder above.
-    """
-    if detected.lock or not pack.ecosystem:
-        return []
-    names = sorted(ecosystem(pack.ecosystem).declared(tree))
-    if names and tree.root:
-        above.refuse_member(tree.root, pack.ecosystem)
-    return names
-
-
-def _check_unlocked(tree: SourceTree, detected: Detection, pack: Buildpack) -> None:
-    """An app without a lock may be staged only when it needs no packages at all."""
-    if names := unlocked(tree, detected, pack):
-        raise Unpinned(next((path for path in ecosystem(pack.ecosystem).manifests if path in tree), ""), names)
-
-
-def _asked(tree: SourceTree, runtime: str, detected: Detection, pack: Buildpack) -> list[tuple[str, Reason]]:
-    asked = [(wanted, why) for name, wanted, why in detected.versions if name == runtime]
-    return asked + [(wanted, why) for name, wanted, why in made_for(tree, pack, detected.lock) if name == runtime]
-
-
-def made_for(tree: SourceTree, pack: Buildpack, lock: str) -> Sequence[tuple[str, str, Reason]]:
-    """(runtime, wanted, where it says so) that the app's lock was made for."""
-    return ecosystem(pack.ecosystem).requires(tree, lock) if pack.ecosystem and lock else ()
 
 
 def hints(tree: SourceTree, plan: Plan, indexes: Indexes) -> dict[str, str]:

@@ -500,8 +500,12 @@ NOTES: dict[str, tuple[Files, str, list[str]]] = {
         "flask",
         ["web runs gunicorn, which is not among the app's packages (Procfile names it (Procfile:2))"],
     ),
-    "a front end that is not built": (
-        {"requirements.txt": "", "app.py": FLASK, "package.json": scripts(start="next start", build="next build")},
+    "a front end that cannot be built": (
+        {
+            "requirements.txt": "",
+            "app.py": FLASK,
+            "package.json": scripts(start="next start", build="npm ci && next build"),
+        },
         "flask gunicorn next",
         [
             "not used as the start command: must be built first: shop (scripts.build writes .next/, which scripts.start needs)"
@@ -516,120 +520,153 @@ def test_notes(name: str) -> None:
     assert list(choose(files, names).notes) == expected
 
 
-def hint(output: str = "dist/", manager: str = "npm") -> str:
-    run = f"Run '{manager} run build' and keep {output} in the app"
-    return f"{run}: commit it, or add the line '!{output}' to .stagerignore."
-
-
-ERRORS: dict[str, tuple[Files, str, type[StagerError], str, str, str]] = {
+NGINX = 'sh "$HOME/.stager/nginx/serve"'
+FRONT = {"index.html": '<script type="module" src="/src/main.js"></script>'}
+BUILT: dict[str, tuple[Files, str, str, tuple[str, ...]]] = {
     "next": (
         {"package.json": scripts(start="next start -p $PORT", build="next build")},
-        "next",
-        NeedsBuild,
-        "must be built first: shop (scripts.build writes .next/, which scripts.start needs)",
-        hint(".next/"),
-        "",
+        "npm start", "package.json's start script: next start -p $PORT (package.json:7)", (".next",),
+    ),
+    "next without a start script": (
+        {"package.json": scripts(build="next build")},
+        "next start", "package.json's build script: next build (package.json:7)", (".next",),
+    ),
+    "next's development server": (
+        {"package.json": scripts(start="next dev", build="next build")},
+        "next start", "package.json's build script: next build (package.json:8)", (".next",),
     ),
     "nuxt": (
         {
             "package.json": scripts(start="node .output/server/index.mjs", build="nuxt build"),
             "pnpm-lock.yaml": "lockfileVersion: '9.0'\n",
         },
-        "a",
-        NeedsBuild,
-        "must be built first: shop (scripts.build writes .output/, which scripts.start needs)",
-        hint(".output/", "pnpm"),
-        "",
+        "npm start", "package.json's start script: node .output/server/index.mjs (package.json:7)", (".output",),
+    ),
+    "nuxt without a start script": (
+        {"package.json": scripts(build="nuxt build")},
+        "HOST=0.0.0.0 node .output/server/index.mjs",
+        ".output/server/index.mjs is the server that the build has left (package.json:7)", (".output",),
     ),
     "remix": (
         {"package.json": scripts(start="remix-serve ./build/server/index.js", build="remix vite:build")},
-        "a",
-        NeedsBuild,
-        "must be built first: shop (scripts.build writes build/, which scripts.start needs)",
-        hint("build/"),
-        "",
+        "npm start", "package.json's start script: remix-serve ./build/server/index.js (package.json:7)", ("build",),
     ),
-    "vite preview": (
+    "a preview of pages": (
+        {"package.json": scripts(start="vite preview --port $PORT", build="vite build"), **FRONT},
+        NGINX, "nginx serves the site", ("dist",),
+    ),
+    "a preview of what is no page": (
         {"package.json": scripts(start="vite preview --port $PORT", build="vite build")},
-        "vite",
-        NeedsBuild,
-        "must be built first: shop (scripts.build writes dist/, which scripts.start needs)",
-        hint(),
-        "",
+        "npm start", "package.json's start script: vite preview --port $PORT (package.json:7)", ("dist",),
     ),
-    "a compiled program": (
-        {"package.json": scripts(start="node --enable-source-maps dist/server.js", build="tsc"), "src/server.ts": ""},
-        "a",
-        NeedsBuild,
-        "must be built first: shop (scripts.build writes dist/, which scripts.start needs)",
-        hint(),
-        "",
-    ),
-    "a compiled program through another script": (
-        {"package.json": scripts(start="npm run prod", prod="cross-env A=1 node build", build="tsc")},
-        "a",
-        NeedsBuild,
-        "must be built first: shop (scripts.build writes build/, which scripts.prod needs)",
-        hint("build/"),
-        "",
-    ),
-    "a compiled program in the Procfile": (
-        {"package.json": scripts(build="tsc"), "Procfile": "web: node dist/main.js\n"},
-        "a",
-        NeedsBuild,
-        "must be built first: shop (scripts.build writes dist/, which the start command needs)",
-        hint(),
-        "",
-    ),
-    "npm start in the Procfile": (
-        {"package.json": scripts(start="node dist/main.js", build="tsc"), "Procfile": "web: npm start\n"},
-        "a",
-        NeedsBuild,
-        "must be built first: shop (scripts.build writes dist/, which scripts.start needs)",
-        hint(),
-        "",
-    ),
-    "a development server": (
-        {"package.json": scripts(start="vite", build="vite build")},
-        "vite",
-        NeedsBuild,
-        "must be built first: shop (scripts.start is a development server, and scripts.build has not run)",
-        hint(),
-        "",
+    "a development server of pages": (
+        {"package.json": scripts(start="vite", build="vite build"), **FRONT},
+        NGINX, "nginx serves the site", ("dist",),
     ),
     "create-react-app": (
         {"package.json": scripts(start="react-scripts start", build="react-scripts build"), "public/index.html": ""},
-        "react react-scripts",
-        NeedsBuild,
-        "must be built first: shop (scripts.start is a development server, and scripts.build has not run)",
-        hint("build/"),
-        "",
+        NGINX, "nginx serves the site", ("build",),
     ),
-    "only a build script": (
-        {"package.json": manifest(dependencies={"a": "1"}, scripts={"build": "vite build"})},
-        "a",
-        NeedsBuild,
-        "must be built first: shop (there is no start script, and what scripts.build writes is not in the app)",
-        hint(),
-        "",
+    "pages in a folder of their own": (
+        {"package.json": scripts(build="vitepress build docs")},
+        NGINX, "nginx serves the site", ("docs/.vitepress/dist",),
+    ),
+    "pages beside a server": (
+        {"package.json": scripts(start="node server.js", build="vite build"), "server.js": "", **FRONT},
+        "npm start", "package.json's start script: node server.js (package.json:7)", ("dist",),
+    ),
+    "pages beside a server in the Procfile": (
+        {"package.json": scripts(build="vite build"), "server.js": "", "Procfile": "web: node server.js\n", **FRONT},
+        "node server.js", "Procfile names it (Procfile:1)", ("dist",),
+    ),
+    "pages beside a program": (
+        {"package.json": scripts(build="vite build"), "server.js": "app.listen(1)", **FRONT},
+        "node server.js", "server.js is the app's program (server.js:1)", ("dist",),
+    ),
+    "pages that a Staticfile places": (
+        {"package.json": scripts(build="vite build"), "Staticfile": "root: dist\n", **FRONT},
+        NGINX, "nginx serves the site", ("dist",),
+    ),
+    "pages beside Python": (
+        {"requirements.txt": "", "app.py": FLASK, "package.json": scripts(build="vite build"), **FRONT},
+        'gunicorn --bind "0.0.0.0:$PORT" app:app', "Flask application app:app, served by gunicorn (app.py:3)", ("dist",),
+    ),
+    "a compiled program": (
+        {"package.json": scripts(start="node --enable-source-maps dist/server.js", build="tsc"), "src/server.ts": ""},
+        "npm start", "package.json's start script: node --enable-source-maps dist/server.js (package.json:7)", ("dist",),
+    ),
+    "a compiled program in a folder of a folder": (
+        {
+            "package.json": scripts(start="node dist/server/main.js", build="tsc"),
+            "tsconfig.json": '{"compilerOptions": {"outDir": "dist/server"}}',
+        },
+        "npm start", "package.json's start script: node dist/server/main.js (package.json:7)", ("dist/server",),
+    ),
+    "a compiled program through another script": (
+        {"package.json": scripts(start="npm run prod", prod="cross-env A=1 node build", build="tsc")},
+        "npm start", "package.json's start script: npm run prod (package.json:7)", ("build",),
+    ),
+    "a compiled program in the Procfile": (
+        {"package.json": scripts(build="tsc"), "Procfile": "web: node dist/main.js\n"},
+        "node dist/main.js", "Procfile names it (Procfile:1)", ("dist",),
+    ),
+    "npm start in the Procfile": (
+        {"package.json": scripts(start="node dist/main.js", build="tsc"), "Procfile": "web: npm start\n"},
+        "npm start", "Procfile names it (Procfile:1)", ("dist",),
+    ),
+    "a program beside pages": (
+        {"package.json": scripts(start="node lib/server.js", build="vite build && tsc"), **FRONT},
+        "npm start", "package.json's start script: node lib/server.js (package.json:7)", ("dist", "lib"),
     ),
     "main that a build writes": (
         {"package.json": manifest(main="dist/index.js", scripts={"build": "tsc"}), "src/index.ts": ""},
-        "",
-        NeedsBuild,
-        "must be built first: shop (package.json's main is a file that scripts.build writes)",
-        hint(),
-        "",
+        "node dist/index.js", "package.json names dist/index.js (package.json:3)", ("dist",),
     ),
-    "TypeScript with a build script": (
-        {"package.json": manifest(dependencies={"a": "1"}, scripts={"build": "tsc"}), "index.ts": ""},
-        "a",
-        NeedsBuild,
-        "must be built first: shop (scripts.build makes the program from TypeScript)",
-        "Run 'npm run build' and keep what it writes in the app: commit it, or name it in .stagerignore, in a line such as "
-        "'!dist/'. Then give package.json a start script that runs it, if it has none.",
-        "",
+    "what is there in part": (
+        {"package.json": scripts(start="node dist/b.js", build="tsc --outDir dist"), "dist/a.js": ""},
+        "npm start", "package.json's start script: node dist/b.js (package.json:7)", ("dist",),
     ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_what_a_build_leaves_is_started(name: str) -> None:
+    files, command, reason, outputs = BUILT[name]
+    chosen = choose(files, "a flask gunicorn next vite")
+    assert (chosen.processes[0].command, str(chosen.processes[0].reason)) == (command, reason)
+    assert [one.outputs for one in chosen.builds] == [outputs]
+
+
+def test_what_is_there_already_is_not_built() -> None:
+    """An app that is complete as it is has no build, whatever its scripts could make."""
+    for build, start, left in (
+        ("next build", "next start", ".next/BUILD_ID"),
+        ("tsc --outDir dist", "node dist/server.js", "dist/server.js"),
+        ("tsc", "node dist/server.js", "dist/server.js"),
+        ("vite build", "vite", "dist/index.html"),
+        ("make", "node a.js", "a.js"),
+    ):
+        assert choose({"package.json": scripts(start=start, build=build), left: ""}, "next").builds == ()
+
+
+def test_the_author_s_own_builds_are_always_planned() -> None:
+    files = {
+        "requirements.txt": "",
+        "app.py": FLASK,
+        "stager.yml": "build: [{run: make css, outputs: [css]}]",
+        "css/a": "",
+    }
+    assert [(one.name, one.outputs) for one in choose(files, "flask gunicorn").builds] == [("own", ("css",))]
+
+
+def test_a_program_that_no_build_of_the_author_makes_is_missing() -> None:
+    own = {"stager.yml": "build: [{run: make out, outputs: [out]}]"}
+    assert choose({"package.json": scripts(start="node out/a.js"), **own}).builds[0].outputs == ("out",)
+    with pytest.raises(BadManifest):
+        choose({"package.json": scripts(start="node b.js"), **own})
+
+
+ERRORS: dict[str, tuple[Files, str, type[StagerError], str, str, str]] = {
     "TypeScript on an old Node.js": (
         {"package.json": manifest(dependencies={"a": "1"}), "index.ts": "", ".nvmrc": "22.10.0"},
         "a",
@@ -827,11 +864,11 @@ def test_loaders_of_plug_n_play_lead_nowhere(start: str, loader: str) -> None:
 PAGE = {"index.html": '<script type="module" src="/src/main.js"></script>'}
 VUE = "import { createApp } from 'vue'\ncreateApp(App).mount('#app')\n"
 NO_PROGRAM: dict[str, Files] = {
-    "a Vue app": {**PAGE, "src/main.js": VUE, "package.json": scripts(build="vite build")},
+    "a Vue app": {**PAGE, "src/main.js": VUE, "package.json": scripts(build="npm ci && vite build")},
     "a React app": {
         "public/index.html": "",
         "src/index.js": "root.render(x)\n",
-        "package.json": scripts(build="webpack"),
+        "package.json": scripts(build="npm ci && webpack"),
     },
     "a Vue app without a build script": {**PAGE, "src/main.js": VUE, "package.json": scripts(dev="vite")},
     "bun with a page": {**PAGE, "src/index.ts": VUE, "package.json": scripts(build="bun build x"), "bun.lock": "{}"},

@@ -8,7 +8,6 @@ import subprocess
 from typing import Any
 
 import pytest
-from test_build_hints import APPLICATION, FOLDERS, app
 
 from stager.model import Reason
 from stager.planning.buildpacks import load_all
@@ -16,6 +15,75 @@ from stager.planning.detection.foreseen import Foreseen, foreseen, own, presumed
 from stager.tree import SourceTree
 
 KNOWN = load_all()
+
+
+def app(build: str, files: dict[str, str] | None = None, **fields: Any) -> dict[str, str]:
+    manifest = {"name": "shop", "dependencies": {"a": "1"}, "scripts": {"build": build}, **fields}
+    return {"package.json": json.dumps(manifest), **(files or {})}
+
+
+ANGULAR = {
+    "projects": {"web": {"architect": {"build": {"builder": "@angular-devkit/build-angular:browser", "options": {}}}}}
+}
+APPLICATION = json.dumps(
+    {
+        "projects": {
+            "admin": {"architect": {"build": {"builder": "@angular/build:application", "options": {}}}},
+            "web": {
+                "architect": {"build": {"builder": "@angular/build:application", "options": {"outputPath": "out/web"}}}
+            },
+        },
+        "defaultProject": "web",
+    }
+)
+BASE = {"projects": {"web": {"targets": {"build": {"options": {"outputPath": {"base": "dist/x", "browser": ""}}}}}}}
+FOLDERS: dict[str, tuple[dict[str, str], str]] = {
+    "next": (app("next build"), ".next/"),
+    "next with a folder of its own": (
+        app("next build", {"next.config.mjs": 'export default { distDir: "build" }'}),
+        "build/",
+    ),
+    "next that exports": (app("next build", {"next.config.js": "module.exports = { output: 'export' }"}), "out/"),
+    "nuxt": (app("nuxt build"), ".output/"),
+    "nuxt that generates": (app("npx nuxi generate"), ".output/public/"),
+    "gatsby": (app("gatsby build"), "public/"),
+    "create-react-app": (app("react-scripts build"), "build/"),
+    "create-react-app elsewhere": (app("BUILD_PATH=site react-scripts build"), "site/"),
+    "craco behind cross-env": (app("cross-env CI=false craco build"), "build/"),
+    "angular": (app("ng build", {"angular.json": json.dumps(ANGULAR)}), "dist/web/"),
+    "angular's application builder": (app("ng build", {"angular.json": APPLICATION}), "out/web/browser/"),
+    "angular with a base": (app("ng build", {"angular.json": json.dumps(BASE)}), "dist/x/"),
+    "angular's option": (app("ng build --output-path=www", {"angular.json": json.dumps(ANGULAR)}), "www/"),
+    "sveltekit": (app("vite build", devDependencies={"@sveltejs/kit": "2"}), "build/"),
+    "astro": (app("astro check && astro build"), "dist/"),
+    "astro elsewhere": (app("astro build", {"astro.config.mjs": "export default {outDir: './site'}"}), "site/"),
+    "docusaurus": (app("docusaurus build"), "build/"),
+    "docusaurus elsewhere": (app("docusaurus build --out-dir public_html"), "public_html/"),
+    "eleventy": (app("npx @11ty/eleventy"), "_site/"),
+    "eleventy by its short name": (app("eleventy --output=site"), "site/"),
+    "hugo": (app("hugo --minify"), "public/"),
+    "hugo elsewhere": (app("hugo -d web"), "web/"),
+    "hexo": (app("hexo generate"), "public/"),
+    "vite": (app("tsc --noEmit && vite build"), "dist/"),
+    "vite's option": (app("vite build --outDir=www"), "www/"),
+    "vite's file": (app("vite build", {"vite.config.ts": "build: {\n outDir: 'static/app',\n}"}), "static/app/"),
+    "vue": (app("vue-cli-service build"), "dist/"),
+    "vue's file": (app("vue-cli-service build", {"vue.config.js": "module.exports = {outputDir: 'www'}"}), "www/"),
+    "vitepress": (app("vitepress build docs"), "docs/.vitepress/dist/"),
+    "parcel": (app("parcel build src/index.html --dist-dir site"), "site/"),
+    "webpack": (
+        app("webpack --mode production", {"webpack.config.js": "output: {path: path.resolve(__dirname, 'web')}"}),
+        "web/",
+    ),
+    "remix": (app("remix vite:build"), "build/"),
+    "react-router": (app("react-router build"), "build/"),
+    "ionic": (app("ionic build --prod"), "www/"),
+    "storybook": (app("storybook build"), "storybook-static/"),
+    "through another script": (
+        app("npm run build:web", scripts={"build": "npm run build:web", "build:web": "gatsby build"}),
+        "public/",
+    ),
+}
 
 
 def one(files: dict[str, str]) -> Foreseen:
@@ -45,7 +113,7 @@ TOOLS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     ),
     "vite for a server": (
         app("vite build && vite build --ssr src/entry.js --outDir dist/server", VITE),
-        {"outputs": ("dist", "dist/server"), "pages": "dist"},
+        {"outputs": ("dist",), "pages": "dist"},
     ),
     "a site generator's pages do not route": (
         app("astro check && astro build"),
@@ -89,7 +157,7 @@ TOOLS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     ),
     "nobody's tool": (app("make all"), {"outputs": (), "command": "npm run build"}),
     "angular": (
-        app("ng build", {"angular.json": json.dumps(APPLICATION)}),
+        app("ng build", {"angular.json": APPLICATION}),
         {"outputs": ("out/web/browser",), "pages": "out/web/browser", "routes": True},
     ),
     "bun": (app("vite build", {**VITE, "bun.lock": "{}"}), {"command": "bun run build"}),
@@ -163,6 +231,7 @@ def test_a_build_of_the_app_s_own() -> None:
             packages=("make",),
             env=(("A", "b"),),
             development=True,
+            asked=True,
         ),
     )
 

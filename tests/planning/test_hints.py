@@ -23,7 +23,7 @@ from stager.facts import stacks
 from stager.planning import detection
 from stager.planning.buildpacks import load, load_all
 from stager.planning.detection import commands
-from stager.planning.plan import unlocked
+from stager.planning.packages import unlocked
 from stager.tree import SourceTree
 
 Files = dict[str, str | bytes]
@@ -103,7 +103,11 @@ CASES: dict[str, tuple[Files, str, str, str, Files | None]] = {
         },
     ),
     "a site generator": (
-        {"package.json": manifest(devDependencies={"vuepress": "2"}, scripts={"build": "vuepress build docs"})},
+        {
+            "package.json": manifest(
+                devDependencies={"vuepress": "2"}, scripts={"build": "npm ci && vuepress build docs"}
+            )
+        },
         "must be built first: shop (there is no start script, and what scripts.build writes is not in the app)",
         "Run 'npm run build' and keep docs/.vuepress/dist/ in the app: commit it, or add the line '!docs/.vuepress/dist/' to "
         ".stagerignore. Then have it served: write 'root: docs/.vuepress/dist' into a file Staticfile.",
@@ -114,14 +118,14 @@ CASES: dict[str, tuple[Files, str, str, str, Files | None]] = {
         },
     ),
     "a server that a build writes": (
-        {"package.json": manifest(scripts={"build": "next build", "start": "next start"})},
+        {"package.json": manifest(scripts={"build": "npm ci && next build", "start": "next start"})},
         "must be built first: shop (scripts.build writes .next/, which scripts.start needs)",
         "Run 'npm run build' and keep .next/ in the app: commit it, or add the line '!.next/' to .stagerignore.",
         "",
         {".next/BUILD_ID": ""},
     ),
     "an app without a name": (
-        {"package.json": json.dumps({"main": "dist/run.js", "scripts": {"build": "tsc"}}), "src/run.ts": ""},
+        {"package.json": json.dumps({"main": "dist/run.js", "scripts": {"build": "npm ci && tsc"}}), "src/run.ts": ""},
         "must be built first: the app (package.json's main is a file that scripts.build writes)",
         "Run 'npm run build' and keep dist/ in the app: commit it, or add the line '!dist/' to .stagerignore.",
         "",

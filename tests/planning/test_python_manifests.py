@@ -12,7 +12,7 @@ from stager.ecosystems.pypi import resolver as python
 from stager.errors import BadManifest, LockStale
 from stager.model import Detection, Reason
 from stager.net.indexes import Indexes
-from stager.planning import detection, inputs, plan
+from stager.planning import detection, inputs, packages
 from stager.planning.buildpacks import load
 from stager.planning.detection.matching import AppFacts
 from stager.runtimes import kind
@@ -23,7 +23,7 @@ STATIC = "List the dependencies under [project] in a pyproject.toml, run 'stager
 
 
 def unlocked(files: dict[str, str]) -> list[str]:
-    return plan.unlocked(SourceTree.of(files), Detection("python", Reason("")), load("python"))
+    return packages.unlocked(SourceTree.of(files), Detection("python", Reason("")), load("python"))
 
 
 SETUP_CFG = "[options]\npython_requires = >=3.12\n" + (

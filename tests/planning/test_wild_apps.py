@@ -338,23 +338,28 @@ def test_what_is_beside_the_app_is_not_the_app() -> None:
 
 
 def test_scripts_that_other_platforms_run_are_told() -> None:
-    scripts = {
-        "start": "node server.js",
-        "build": "vite build",
-        "heroku-postbuild": "x",
-        "postinstall": "prisma generate",
-    }
-    files = {"package.json": package(scripts=scripts), "server.js": "app.use(express.static('dist'))\napp.listen(1)\n"}
+    """Those that install packages want a network, and of the others it must be known what they write."""
+    server = {"server.js": "app.use(express.static('dist'))\napp.listen(1)\n"}
+    scripts = {"start": "node server.js", "build": "npm ci && vite build", "postinstall": "patch-package"}
+    alone = {"package.json": package(scripts=scripts | {"heroku-postbuild": "npm ci --prefix web"}), **server}
     ran = (
         "scripts.heroku-postbuild is not run: what it makes has to be in the app",
         "scripts.postinstall is not run: what it makes has to be in the app",
     )
-    assert notes(files, "a") == (
+    assert notes(alone, "a") == (
         *ran,
         "scripts.build writes dist/, which is not in the app: "
         "where it is needed, run it before staging and keep that in the app",
     )
-    assert notes({**files, "dist/app.js": ""}, "a") == ran
+    assert notes({**alone, "dist/app.js": ""}, "a") == ran
+    unknown = {"package.json": package(scripts=scripts | {"heroku-postbuild": "make web"}), **server}
+    assert notes(unknown, "a") == (
+        ran[1],
+        "'npm run heroku-postbuild' is not run: what it writes is not known. "
+        "Name that in stager.yml, by a line such as 'builds: {build: {outputs: [dist]}}'.",
+    )
+    told = {**unknown, "stager.yml": "builds: {build: {outputs: [web/dist]}}\n"}
+    assert notes(told, "a") == ran[1:]
 
 
 ELSEWHERE = {

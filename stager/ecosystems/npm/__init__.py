@@ -136,6 +136,14 @@ def declared(tree: SourceTree) -> frozenset[str]:
     )
 
 
+def developed(tree: SourceTree) -> frozenset[str]:
+    """The names that they depend on in development. Raises BadManifest."""
+    from .manifest import all_manifests
+    from .pnpm_settings import packages
+
+    return frozenset(name for item in all_manifests(tree, packages(tree)).values() for name in item.dev)
+
+
 # --- the record ------------------------------------------------------------------------------------------------
 
 
@@ -150,7 +158,8 @@ def _read(request: LockRequest) -> Locked:
     registries = {default_npm(), indexes.npm(), *indexes.npm_scopes.values()}
     hosts = frozenset(host for url in registries if (host := urlsplit(url).hostname))
     lookup = NpmLookup(request.pages, indexes) if request.pages else None
-    return read_lock(request.tree, request.lock, request.stack, registry_hosts=hosts, lookup=lookup)
+    dev = request.development
+    return read_lock(request.tree, request.lock, request.stack, dev=dev, registry_hosts=hosts, lookup=lookup)
 
 
 def _manager(tree: SourceTree) -> str:
@@ -300,6 +309,7 @@ ECOSYSTEM = Ecosystem(
     manager=_manager,
     check_manager=_check_manager,
     declared=declared,
+    developed=developed,
     members=members,
     facts=_facts,
     needs=_needs,

@@ -9,7 +9,7 @@ from ... import runtimes
 from ...facts import stacks
 from ...model import Plan, Reason, Runtime
 from ...planning.detection import versions
-from ...planning.plan import made_for
+from ...planning.packages import made_for
 from .answers import Answer, Question, where
 
 _NUMBERS = re.compile(r"\d+(?:\.\d+){0,2}")

@@ -36,7 +36,7 @@ _ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _PATH = re.compile(r"(?!/)(?!.*(?:^|/)\.\.?(?:/|$))[\w./-]+\Z")
 _KEYS = {
     "": "name version ecosystem looks_for groups patterns detect refuse remarks runtimes managers alternatives env files roots"
-    " servers start scripts development settings options builds tools",
+    " servers start scripts development previews settings options builds tools",
     "condition": "file content field missing installed runtime entry set",
     "detect": "file content field missing installed runtime entry set claim why unless replaces",
     "start": "for when serve run why note needs_build",
@@ -75,6 +75,7 @@ def build(root: Node, folder: str, inputs: tuple[str, ...], templates: Mapping[s
         development=tuple(_pattern(node) for node in root.list("development")),
         builds=tuple(_build(node) for node in root.list("builds")),
         tools=tuple(_tool(node) for node in root.list("tools")),
+        previews=tuple(_pattern(node) for node in root.list("previews")),
         remarks=tuple(_texts(root, "remarks").items()),
         settings=root.str("settings", ""),
         options=tuple(_option(name, node) for name, node in root.table("options").items()),
@@ -238,7 +239,8 @@ def _start(node: Node, servers: Sequence[Server]) -> StartRule:
     for key in ("run", "note", "needs_build"):
         _placeholders(node, key, known)
     _placeholders(node, "why", known | {"server"})
-    if sum(bool(node.get(key)) for key in ("serve", "run", "needs_build")) != 1:
+    given = [key for key in ("serve", "run", "needs_build") if node.get(key)]
+    if len(given) != 1 and given != ["run", "needs_build"]:
         node.fail("must have exactly one of serve, run and needs_build")
     return StartRule(
         node.str("for"),

@@ -80,7 +80,8 @@ class StartRule:
     why: str = ""
     note: str = ""
     needs_build: str = ""
-    """Set when matching means that something has to be built first: what, and where it would go."""
+    """Set when matching means that something has to be built first: what, and where it would go. `run`, if there is one, is
+    the command once it is built."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +191,8 @@ class Buildpack:
     scripts: tuple[Script, ...] = ()
     development: tuple[str, ...] = ()
     """Patterns of manifest scripts that start a development server, which no droplet should run."""
+    previews: tuple[str, ...] = ()
+    """Patterns of manifest scripts that do nothing but serve the files that a build leaves."""
     builds: tuple[BuildRule, ...] = ()
     tools: tuple[BuildTool, ...] = ()
     remarks: tuple[tuple[str, str], ...] = ()

@@ -16,14 +16,16 @@ from ...errors import Ambiguous, BadManifest, UsageError
 from ...model import Detection, Detections, Reason
 from ..buildpacks import load_all
 from ..buildpacks.definition import nearest
-from ..buildpacks.vocabulary import CLAIMS, Buildpack, DetectRule
+from ..buildpacks.vocabulary import CLAIMS, Buildpack, Condition, DetectRule
 from ..errors import CommittedFiles, NotDetected
-from . import appconfig, foreign, procfile, versions
+from . import appconfig, commands, foreign, procfile, versions
+from .foreseen import due, foreseen, presumed, serves_pages, taking_part
 from .matching import AppFacts, Match, fill, first, match
 from .similar import similar
 
 if TYPE_CHECKING:
     from ...tree import SourceTree
+    from .foreseen import Foreseen
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,9 @@ def detect(tree: SourceTree, buildpacks: Sequence[Buildpack] | None = None, *, o
     facts = AppFacts(tree)
     forced = _forced(tree, known, only)
     claims = {buildpack.name: _claims(facts, buildpack) for buildpack in known}
+    builds = due(tree, foreseen(tree, known))
+    for claim in _pages(tree, known, builds):
+        claims[claim.buildpack.name].insert(0, claim)
     chosen, notes = (forced, []) if forced else _chosen(known, claims)
     found = _similar(tree, known)
     rejected = tuple((one.name, one.looks_for) for one in known if one.name not in chosen)
@@ -65,11 +70,14 @@ def detect(tree: SourceTree, buildpacks: Sequence[Buildpack] | None = None, *, o
         others = others or ([] if apps or pages or foreign.site(tree) else foreign.sources(tree))
         raise NotDetected(looked_for, found, others, helpers, apps, pages, foreign.site(tree))
     matched = [one for one in known if one.name in chosen]
-    _refuse(facts, matched)
+    _refuse(AppFacts(presumed(tree, builds)), matched)
     detections = tuple(_detection(tree, one, chosen[one.name]) for one in matched)
     meant = [f"is {name} meant to be {right}? Then rename it" for name, right in found]
     passed = [text for one in matched for name in one.runtimes for text in versions.passed_over(tree, name)]
-    return Detections(detections, () if forced else rejected, (*notes, *meant, *passed, *_remarks(facts, matched)))
+    by = {one.buildpack: one.reason for one in taking_part(builds, matched) if one.buildpack} if matched else {}
+    building = tuple(_detection(tree, one, by[one.name]) for one in known if one.name in by and one not in matched)
+    notes = [*notes, *meant, *passed, *_remarks(facts, matched)]
+    return Detections(detections, () if forced else rejected, tuple(notes), building)
 
 
 _TEMPLATE = re.compile(r"\{\{|\{%|<%|\A---")
@@ -116,6 +124,21 @@ def _claims(facts: AppFacts, buildpack: Buildpack) -> list[_Claim]:
         for rule in buildpack.detect
         if (hit := match(facts, rule.when, {})) and first(facts, rule.unless) is None
     ]
+
+
+def _pages(tree: SourceTree, known: Sequence[Buildpack], builds: Sequence[Foreseen]) -> list[_Claim]:
+    """A claim of what serves pages for each build that makes some of an app without a server of its own.
+
+    A settings file says more than that, and claims by itself.
+    """
+    server = next((pack for pack in known if serves_pages(pack) and pack.settings not in tree), None)
+    claims = []
+    for one in builds:
+        pack = next((pack for pack in known if pack.name == one.buildpack and one.pages), None)
+        if server and pack and not commands.has_server(tree, pack, _lock(tree, pack), builds):
+            rule = DetectRule(Condition(), CLAIMS[0], f"'{one.command}' makes the pages in {one.pages}/", (), pack.name)
+            claims.append(_Claim(server, rule, Match({}, one.reason.file, one.reason.line)))
+    return claims
 
 
 def _chosen(known: Sequence[Buildpack], claims: Mapping[str, list[_Claim]]) -> tuple[dict[str, Reason], list[str]]:

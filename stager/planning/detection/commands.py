@@ -7,10 +7,11 @@ A process type comes from the first of: the caller's overrides, `stager.yml`, th
 
 from __future__ import annotations
 
+import posixpath
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -19,8 +20,10 @@ from ...errors import Ambiguous, BadManifest, NeedsBuild, UsageError
 from ...model import Detection, Detections, Process, Reason
 from ..buildpacks.vocabulary import Buildpack, Server, StartRule
 from ..errors import NoProcess
-from . import appconfig, elsewhere, foreign, kinds, procfile, s2i, scripts, unfit, versions
+from . import appconfig, elsewhere, foreign, kinds, other_builds, outputs, procfile, s2i, scripts, unfit, versions
+from .foreseen import Foreseen, due, foreseen, presumed, taking_part
 from .matching import AppFacts, Match, fill, installed, search
+from .steps import steps
 
 if TYPE_CHECKING:
     from ...tree import SourceTree
@@ -31,10 +34,12 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class ChosenProcesses:
-    """The processes, `web` first and the others by name, and remarks about them for people."""
+    """The processes, `web` first and the others by name, what has to be built for them, and remarks about them for people."""
 
     processes: tuple[Process, ...]
     notes: tuple[str, ...] = ()
+    builds: tuple[Foreseen, ...] = ()
+    """In the order in which they run; each has outputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,10 @@ class _Party:
 
     buildpack: Buildpack
     facts: AppFacts
+    """The tree is the app's with what builds leave."""
     manager: str
+    tree: SourceTree
+    """The app's own."""
 
 
 def processes(
@@ -67,22 +75,25 @@ def choose(
     """The app's processes. `names` are the normalised names of all packages that will be installed.
 
     Raises BadManifest for a Procfile, stager.yml or script that cannot be used, NeedsBuild when the start command
-    needs what a build would write, Ambiguous when two languages each have a start command, NoProcess when there is
-    none, and UsageError for an override that is no process.
+    needs what no build that can be planned would write, Ambiguous when two languages each have a start command, NoProcess
+    when there is none, and UsageError for an override that is no process.
     """
     known = {buildpack.name: buildpack for buildpack in buildpacks}
-    parties = [_party(tree, known[one.buildpack], one, names) for one in detections.matched]
+    used = [known[one.buildpack] for one in detections.matched]
+    builds = taking_part(foreseen(tree, buildpacks, names), used)
+    parties = [_party(tree, known[one.buildpack], one, names, builds) for one in detections.matched]
+    needs: list[tuple[str, str]] = []
     given = _given(tree, overrides)
     settings = {} if WEB in given else s2i.read(tree)
     if asked := next((found for party in parties if (found := s2i.web(party.facts, settings))), None):
         given[WEB] = asked
     for process in given.values():
         for party in parties:
-            scripts.check(party.facts, party.buildpack, process, party.manager, ours=False)
+            needs += _needs(party, process, ours=False)
     notes = [note for process in given.values() if (note := _not_installed(process, parties))]
     notes += [note] if (note := s2i.unused(settings)) else []
     if WEB not in given:
-        found, more = _by_rules(parties, bool(given))
+        found, more = _by_rules(parties, bool(given), needs)
         given |= {WEB: found} if found and not _given_already(found, given.values(), parties) else {}
         notes += more
     _check_lines(given.values(), parties)
@@ -94,9 +105,72 @@ def choose(
             foreign.site(tree),
             _example(tree, parties),
         )
-    notes += scripts.not_run(parties[0].facts) if len(parties) == 1 and dict(parties[0].buildpack.managers) else []
+    alone = parties[0] if len(parties) == 1 and dict(parties[0].buildpack.managers) else None
+    planned = _due(tree, builds, needs)
+    notes += scripts.not_run(alone.facts, alone.buildpack, planned) if alone else []
+    notes += other_builds.remarks(tree, planned, given.values())
+    untold = (one for one in builds if not one.outputs and all(one.name != other.name for other in planned))
+    notes += [
+        *(one.instead for one in builds if one.instead),
+        *(outputs.untold(one) for one in untold if not one.instead),
+    ]
     ordered = sorted(given.values(), key=lambda process: (process.type != WEB, process.type.encode()))
-    return ChosenProcesses(tuple(ordered), tuple(notes))
+    return ChosenProcesses(tuple(ordered), tuple(notes), planned)
+
+
+def _needs(party: _Party, process: Process, ours: bool) -> list[tuple[str, str]]:
+    """(buildpack, path) of what a process needs of the app's builds. Raises as `scripts.check`."""
+    found = scripts.check(party.facts, party.buildpack, process, party.manager, ours)
+    return [(party.buildpack.name, path) for path in found]
+
+
+def _due(tree: SourceTree, builds: Sequence[Foreseen], needs: Sequence[tuple[str, str]]) -> tuple[Foreseen, ...]:
+    """The builds that are to be planned: those that are due, and those that make what processes need.
+
+    What no build is known to make is an output of the first one of the buildpack whose process needs it.
+    """
+    found = {one.name: one for one in due(tree, builds)}
+    for pack, path in needs:
+        made = [found.get(one.name, one) for one in builds]
+        maker = next((one for one in made if one.makes(path)), None)
+        if maker is None:
+            first = next(one for one in made if one.buildpack == pack)
+            maker = _making(tree, first, scripts.output_of(path).rstrip("/"))
+        found[maker.name] = maker
+    return tuple(found[one.name] for one in builds if one.name in found and (found[one.name].outputs or one.ask))
+
+
+def _making(tree: SourceTree, build: Foreseen, path: str) -> Foreseen:
+    """The build with one more output; where the app has files there already, it adds to them."""
+    there = (f"{path}/**",) if tree.glob(f"{path}/**") else ()
+    inputs = (*(build.inputs or ("**",)), *there) if there else build.inputs
+    return replace(build, outputs=(*build.outputs, path), inputs=inputs)
+
+
+def has_server(tree: SourceTree, pack: Buildpack, lock: str, builds: Sequence[Foreseen]) -> bool:
+    """Whether an app that one of these builds makes pages of has a program of its own to serve it.
+
+    A development server is none, nor is a command that does nothing but serve what was built.
+    """
+    if WEB in _given(tree, _NONE):
+        return True
+    party = _party(tree, pack, Detection(pack.name, Reason(""), lock), frozenset(), builds)
+    for rule in pack.start:
+        hit = search(party.facts, rule.when, {"manager": party.manager})
+        if hit and rule.needs_build:
+            program = hit.values.get("value", "") if rule.run else ""
+            made = [one for one in builds if one.makes(posixpath.normpath(program))]
+            return any(not program.startswith(f"{one.pages}/") for one in made)
+        process = Process(WEB, _command(rule, None, hit), Reason("")) if hit and rule.run else None
+        if process and process.command and not _for_looking(party, process):
+            return True
+    return any(one.start for one in builds)
+
+
+def _for_looking(party: _Party, process: Process) -> bool:
+    """Whether a command only shows what is being developed, or was built."""
+    known = (scripts.is_development, scripts.only_serves)
+    return any(test(party.facts, party.buildpack, process) for test in known)
 
 
 def _example(tree: SourceTree, parties: Sequence[_Party]) -> tuple[str, str]:
@@ -106,11 +180,14 @@ def _example(tree: SourceTree, parties: Sequence[_Party]) -> tuple[str, str]:
     return told if told[0] or not own else (own[0], "")
 
 
-def _party(tree: SourceTree, buildpack: Buildpack, detection: Detection, names: frozenset[str]) -> _Party:
+def _party(
+    tree: SourceTree, buildpack: Buildpack, detection: Detection, names: frozenset[str], builds: Sequence[Foreseen]
+) -> _Party:
+    seen = presumed(tree, due(tree, builds))
     used = versions.runtimes(tree, buildpack, detection.lock)
     newest = {runtime: versions.newest(runtime, detection.versions) for runtime in used}
     manager = versions.manager(tree, buildpack, detection.lock)
-    return _Party(buildpack, AppFacts(tree, names, newest, buildpack.roots), manager)
+    return _Party(buildpack, AppFacts(seen, names, newest, buildpack.roots, tuple(builds)), manager, tree)
 
 
 def _instead(parties: Sequence[_Party]) -> tuple[str, str]:
@@ -186,9 +263,9 @@ def _check_lines(processes: Iterable[Process], parties: Sequence[_Party]) -> Non
     """Raise BadManifest for what no process may do."""
     for process in processes:
         for party in parties:
-            steps = scripts.steps(party.facts, process.command)
-            found = [(step, bad) for step in steps if (bad := unfit.fault(step.text, party.facts.tree))]
-            found += [(step, bad) for step in steps[-1:] if (bad := unfit.last_fault(step.text))]
+            parts = steps(party.facts, process.command)
+            found = [(step, bad) for step in parts if (bad := unfit.fault(step.text, party.facts.tree))]
+            found += [(step, bad) for step in parts[-1:] if (bad := unfit.last_fault(step.text))]
             for step, (why, hint) in found:
                 raise BadManifest(*scripts.error(party.facts, step, process, f"{process.type} {why}", hint))
 
@@ -200,7 +277,7 @@ def _given_already(found: Process, given: Iterable[Process], parties: Sequence[_
 
 def _runs(party: _Party, process: Process) -> set[str]:
     """The simple commands of a process; one interpreter has several names, and options that change nothing here."""
-    found = [step.text for step in scripts.steps(party.facts, process.command)]
+    found = [step.text for step in steps(party.facts, process.command)]
     names = "|".join(one.interpreter for one in runtimes.kinds() if one.interpreter)
     return {re.sub(rf"^(?:{names})(?: -[a-zA-Z]+)*(?= )", "run", text) for text in found}
 
@@ -208,14 +285,19 @@ def _runs(party: _Party, process: Process) -> set[str]:
 # --- what the rules say ----------------------------------------------------------------------------------------
 
 
-def _by_rules(parties: Sequence[_Party], others: bool) -> tuple[Process | None, list[str]]:
-    """The web process by the buildpacks' rules, and notes. `others` says that the app has processes of other types."""
+def _by_rules(
+    parties: Sequence[_Party], others: bool, needs: list[tuple[str, str]]
+) -> tuple[Process | None, list[str]]:
+    """The web process by the buildpacks' rules, and notes. `others` says that the app has processes of other types.
+
+    What the processes need of builds is added to `needs`.
+    """
     found: list[tuple[_Party, Process, str]] = []
     refused: list[NeedsBuild | BadManifest] = []
     for party in parties:
         try:
             if (hit := _start(party)) is not None:
-                scripts.check(party.facts, party.buildpack, hit[0], party.manager, ours=True)
+                needs += _needs(party, hit[0], ours=True)
                 found.append((party, *hit))
         except (NeedsBuild, BadManifest) as error:
             refused.append(error)
@@ -236,20 +318,41 @@ _SEVERAL = "several start commands"
 
 
 def _start(party: _Party) -> tuple[Process, str] | None:
-    """The process that the first fitting rule gives, and the rule's note. Raises NeedsBuild."""
+    """The process that the first fitting rule gives, else that of what is built, and the rule's note. Raises NeedsBuild."""
+    own = [one for one in party.facts.builds if one.buildpack == party.buildpack.name]
+    ready = next((Process(WEB, one.start, one.reason) for one in own if one.start), None)
+    planned = due(party.tree, own)
+    pages = any(one.pages for one in planned)  # which another party serves
     for rule in party.buildpack.start:
         hit = search(party.facts, rule.when, {"manager": party.manager})
         if hit is None:
             continue
-        if rule.needs_build:
-            raise NeedsBuild([_need(party, rule, hit)], scripts.not_built(party.facts, party.manager))
+        if rule.needs_build and ready:
+            return ready, ""
+        if rule.needs_build and not (own and rule.run):
+            if pages:
+                return None
+            hint = scripts.not_built(party.facts, party.buildpack, party.manager)
+            raise NeedsBuild([_need(party, rule, hit)], hint)
         for server in _servers(party, rule):
             command = _command(rule, server, hit)
             if command:
                 values = {**hit.values, "server": server.name if server else ""}
-                reason = Reason(fill(rule.why, values) or rule.why, hit.file, hit.line)
-                return Process(WEB, command, reason), fill(rule.note, values) or ""
-    return None
+                process = Process(WEB, command, _reason(party, fill(rule.why, values) or rule.why, hit))
+                if planned and ready and _for_looking(party, process):
+                    return ready, ""
+                if pages and scripts.is_development(party.facts, party.buildpack, process):
+                    return None
+                return process, fill(rule.note, values) or ""
+    return (ready, "") if ready else None
+
+
+def _reason(party: _Party, text: str, hit: Match) -> Reason:
+    """Where a rule found something; for what only a build leaves, where that is told to run."""
+    maker = next((one for one in party.facts.builds if hit.file in one.leaves), None)
+    if maker is None or hit.file in party.tree:
+        return Reason(text, hit.file, hit.line)
+    return Reason(text, maker.reason.file, maker.reason.line)
 
 
 def _need(party: _Party, rule: StartRule, hit: Match) -> tuple[str, str]:

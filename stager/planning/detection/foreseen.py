@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 from ... import runtimes
 from ...model import Reason
 from ..buildpacks.vocabulary import Buildpack, BuildRule, BuildTool
-from . import appconfig, s2i, scripts
+from . import appconfig, s2i
 from .angular import output_path
 from .build_settings import BuildOptions
 from .matching import LONGEST, AppFacts, fill, search
+from .steps import steps
 
 if TYPE_CHECKING:
     from ...runtimes.record import Told
@@ -62,18 +63,30 @@ class Foreseen:
     """A command that prints the folder it leaves, where `outputs` is empty."""
     instead: str = ""
     """Why it is not run after all, as a sentence; then it is no build, but something to tell."""
+    asked: bool = False
+    """Whether `stager.yml` speaks of it, so that it is built in any case."""
 
     def missing(self, tree: SourceTree) -> tuple[str, ...]:
         """The outputs of which the app has nothing."""
         return tuple(path for path in self.outputs if path not in tree and not tree.glob(f"{path}/**"))
 
+    def makes(self, path: str) -> bool:
+        """Whether a file or folder is one of its outputs, or lies in one."""
+        return any(path == output or path.startswith(f"{output}/") for output in self.outputs)
+
 
 def foreseen(tree: SourceTree, known: Iterable[Buildpack], names: frozenset[str] = frozenset()) -> tuple[Foreseen, ...]:
-    """The builds that the rules of these buildpacks find, each name once; `names` are the packages that will be installed.
+    """The builds that an app could have, in the order in which they would run, each name once.
 
-    A rule that asks for installed packages finds nothing before these are known.
+    Those by the rules of these buildpacks, then the author's own, one of which takes the place of a rule's of its name, then
+    those by rules that want what the others leave. `names` are the packages that will be installed: a rule that asks for some
+    finds nothing before these are known. Raises BadManifest.
     """
-    return tuple(one for pack in known if pack.builds for one in _of_buildpack(AppFacts(tree, names), pack))
+    authors = own(tree)
+    taken = {one.name for one in authors}
+    packs = [pack for pack in known if pack.builds]
+    rules = [one for pack in packs for one in _of_buildpack(AppFacts(tree, names), pack) if one.name not in taken]
+    return (*(one for one in rules if not one.late), *authors, *(one for one in rules if one.late))
 
 
 def own(tree: SourceTree) -> tuple[Foreseen, ...]:
@@ -92,15 +105,46 @@ def own(tree: SourceTree) -> tuple[Foreseen, ...]:
             development=True,
             twice=one.twice,
             folder=one.folder,
+            asked=True,
         )
         for one in config.own_builds
     )
 
 
 def presumed(tree: SourceTree, builds: Iterable[Foreseen]) -> SourceTree:
-    """The tree with the files that builds leave, empty, where it has none of the same name."""
+    """The tree with the files that builds surely leave, empty, where it has none of the same name."""
     more = {path: b"" for one in builds for path in one.leaves if path not in tree}
     return tree.with_files(more) if more else tree
+
+
+def due(tree: SourceTree, builds: Iterable[Foreseen]) -> list[Foreseen]:
+    """Those of which an output is not in the app or not known yet, or of which `stager.yml` speaks."""
+    return [one for one in builds if not one.instead and (one.asked or not one.outputs or one.missing(tree))]
+
+
+def serves_pages(pack: Buildpack) -> bool:
+    """Whether a buildpack serves the files of a folder, which its option `root` names."""
+    return any(option.name == "root" for option in pack.options)
+
+
+def taking_part(builds: Iterable[Foreseen], used: Sequence[Buildpack]) -> list[Foreseen]:
+    """The builds of buildpacks that take part, of those whose pages one that takes part serves, and the app's own."""
+    names, pages = {"", *(pack.name for pack in used)}, any(serves_pages(pack) for pack in used)
+    return [one for one in builds if one.buildpack in names or (pages and one.pages)]
+
+
+def written(facts: AppFacts, pack: Buildpack, command: str) -> Foreseen:
+    """What a command writes, by the tools of a buildpack."""
+    build = Foreseen(pack.name, "", command, Reason(""))
+    for step in steps(facts, command):
+        build = _with_tool(facts, build, pack.tools, step.text[:LONGEST])
+    return replace(build, outputs=_outermost(build.outputs))
+
+
+def _outermost(paths: Iterable[str]) -> tuple[str, ...]:
+    """Each path once, without those that lie in another one."""
+    found = dict.fromkeys(paths)
+    return tuple(path for path in found if not any(path.startswith(f"{other}/") for other in found))
 
 
 def _of_buildpack(facts: AppFacts, pack: Buildpack) -> list[Foreseen]:
@@ -119,23 +163,21 @@ def _build(facts: AppFacts, pack: Buildpack, rule: BuildRule) -> Foreseen | None
     command = options.run or " && ".join(line for text in rule.run if (line := fill(text, quoted)))
     if hit is None or not command or options.off or {**launch, **builder}.get(rule.unless):
         return None
-    build = Foreseen(
-        buildpack=pack.name,
+    left = written(facts, pack, command)
+    build = replace(
+        left,
         name=rule.name,
-        command=command,
         reason=Reason(fill(rule.why, hit.values) or rule.why, hit.file, hit.line),
-        outputs=_paths(rule.outputs, hit.values),
-        leaves=_paths(rule.leaves, hit.values),
+        outputs=_outermost((*_paths(rule.outputs, hit.values), *left.outputs)),
+        leaves=tuple(dict.fromkeys((*_paths(rule.leaves, hit.values), *left.leaves))),
         inputs=tuple(text for pattern in rule.inputs if (text := fill(pattern, hit.values))),
         packages=rule.packages,
-        recipes=rule.recipes,
-        env=_merged(tuple(builder.items()), rule.env),
+        recipes=tuple(dict.fromkeys((*rule.recipes, *left.recipes))),
+        env=_merged(_merged(tuple(builder.items()), rule.env), left.env),
         development=rule.development,
         late=rule.late,
         ask=rule.ask,
     )
-    for step in scripts.steps(facts, command):
-        build = _with_tool(facts, build, pack.tools, step.text[:LONGEST])
     told = _by_runtime(facts.tree, rule, {**builder, **launch})
     if rule.tells and told is None:
         return None
@@ -179,6 +221,7 @@ def _with_options(build: Foreseen, options: BuildOptions) -> Foreseen:
         env=_merged(build.env, options.env),
         twice=build.twice if options.twice is None else options.twice,
         instead="" if options.outputs else build.instead,
+        asked=options != _AS_IT_IS,
     )
 
 

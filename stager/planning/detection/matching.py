@@ -18,6 +18,7 @@ from ..buildpacks.vocabulary import Condition
 
 if TYPE_CHECKING:
     from ...tree import SourceTree
+    from .foreseen import Foreseen
 
 LIMIT = 1 << 20
 """Bytes of a file that a content pattern is tried on; start commands are not found beyond."""
@@ -45,6 +46,8 @@ class AppFacts:
     """Runtime → the newest version it may come to as `major.minor.patch`, empty when nothing is asked for."""
     roots: tuple[str, ...] = ()
     """Folders whose modules are top-level, beside the app's own."""
+    builds: tuple[Foreseen, ...] = ()
+    """The builds that the app could have; what those that it must have leave is in the tree."""
     texts: dict[str, str] = field(default_factory=dict)
     documents: dict[str, Any] = field(default_factory=dict)
     found: dict[str, list[str]] = field(default_factory=dict)

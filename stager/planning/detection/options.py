@@ -8,7 +8,7 @@ path pattern below a folder of the app that some file fits, a `text` fits its pa
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ...errors import BadLock, BadManifest, StagerError
@@ -19,6 +19,7 @@ from ..buildpacks.vocabulary import Buildpack, Option
 
 if TYPE_CHECKING:
     from ...tree import SourceTree
+    from .foreseen import Foreseen
 
 _ON = ("true", "enabled", "visible", "on", "yes")
 _OFF = ("false", "disabled", "hidden", "off", "no", "")
@@ -26,8 +27,10 @@ _FOLDER = re.compile(r"[\w.-]+(?:/[\w.-]+)*\Z", re.ASCII)
 _FILES = re.compile(r"[\w.*-]+(?:/[\w.*-]+)*\Z", re.ASCII)
 
 
-def read(tree: SourceTree, buildpack: Buildpack) -> tuple[tuple[str, str], ...]:
+def read(tree: SourceTree, buildpack: Buildpack, builds: Sequence[Foreseen] = ()) -> tuple[tuple[str, str], ...]:
     """(`<buildpack>.<option>`, value) for every option of the buildpack, defaults included, in its order.
+
+    Of `builds` that leave pages, the last one says where these are, unless the app's settings file does.
 
     Raises BadManifest, with the line, for an unknown key or a value that is not of its kind.
     """
@@ -36,7 +39,16 @@ def read(tree: SourceTree, buildpack: Buildpack) -> tuple[tuple[str, str], ...]:
     for key in root.value if isinstance(root.value, dict) else root.fail("expected a table of names and values"):
         if key not in names:
             root.at(key).fail(f"unknown key{nearest(key, names)}")
-    return tuple((f"{buildpack.name}.{option.name}", _value(root, option, tree)) for option in buildpack.options)
+    pages = next((one for one in reversed(builds) if one.pages), None)
+    served = {"root": pages.pages, "pushstate": "true" if pages.routes else ""} if pages else {}
+    return tuple(
+        (
+            f"{buildpack.name}.{option.name}",
+            default if root.get(option.name) is None else _value(root, option, tree, builds),
+        )
+        for option in buildpack.options
+        for default in (served.get(option.name, option.default),)
+    )
 
 
 def check(buildpack: Buildpack, facts: Mapping[str, str]) -> None:
@@ -87,10 +99,8 @@ def _bad(file: str, why: str, line: int | None) -> StagerError:
     return BadManifest(file, why, line=line)
 
 
-def _value(root: Node, option: Option, tree: SourceTree) -> str:
-    node = root.get(option.name)
-    if node is None:
-        return option.default
+def _value(root: Node, option: Option, tree: SourceTree, builds: Sequence[Foreseen]) -> str:
+    node = root.at(option.name)
     if option.kind == "table":
         return "\n".join(
             f"{_fitting(Node(key, node.file, node.path, node.fail_with), option)} {_fitting(child, option)}"
@@ -100,7 +110,7 @@ def _value(root: Node, option: Option, tree: SourceTree) -> str:
         return _fitting(node, option)
     if option.kind == "files":
         return _files(node, option, tree)
-    return _switch(node) if option.kind == "switch" else _folder(node, tree)
+    return _switch(node) if option.kind == "switch" else _folder(node, tree, builds)
 
 
 def _rows(node: Node) -> list[tuple[str, Node]]:
@@ -122,14 +132,14 @@ def _switch(node: Node) -> str:
     return "true" if value in _ON else ""
 
 
-def _folder(node: Node, tree: SourceTree) -> str:
+def _folder(node: Node, tree: SourceTree, builds: Sequence[Foreseen]) -> str:
     text = node.value if isinstance(node.value, str) else ""
     path = text.removeprefix("./").rstrip("/")
     if path in ("", "."):
         return "."
     if not _FOLDER.match(path) or _leads_astray(path):
         node.fail("expected a folder of the app: letters, digits, '.', '_' and '-', parts joined by '/'")
-    if not any(name.startswith(path + "/") for name in tree.files):
+    if not any(name.startswith(path + "/") for name in tree.files) and not any(one.makes(path) for one in builds):
         node.fail(f"there is no folder {path} in the app")
     return path
 

@@ -1,8 +1,8 @@
 """Looks through a command to what it runs, where that is a script of package.json or a Node.js program in the app.
 
-Scripts often need what a build leaves behind (`dist/server.js`, `.next/`). A droplet is made without running the app's
-code, so a start command whose output is not among the files is refused with what to do, instead of failing on the
-platform.
+Scripts often need what a build leaves behind (`dist/server.js`, `.next/`). Where a build of the app can be planned, what its
+commands need is told to it; else a command whose output is not among the files is refused with what to do, instead of failing
+on the platform.
 """
 
 from __future__ import annotations
@@ -11,22 +11,18 @@ import posixpath
 import re
 import shlex
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 
 from ...errors import BadManifest, NeedsBuild
-from ...model import Process, Reason
+from ...model import Process
 from ..buildpacks.vocabulary import Buildpack
 from . import nested, outputs
+from .foreseen import Foreseen, written
 from .kinds import TOOLS
-from .matching import LONGEST, AppFacts
+from .matching import AppFacts
 from .modules import MANIFEST, check_alone, program
+from .steps import CommandStep, steps, texts
 
-_RUNNER = re.compile(
-    r"(?:exec\s+)?(?:npm|yarn|pnpm|bun)\s+(?:(?:-s|--silent)\s+)?(?:run(?:-script)?\s+)?(?:(?:-s|--silent|--if-present)\s+)?"
-    r"(?P<script>[A-Za-z0-9_][\w:.-]*)(?:\s+(?:-s|--silent|--(?:\s.*)?))?\Z"
-)
-_SPLIT = re.compile(r"\s*(?:&&|\|\||[;|&\n])\s*")
 _BEFORE = re.compile(r"(?:(?:[A-Za-z_]\w*=\S*|cross-env|cross-env-shell|exec|npx|dotenv|--)\s+)*")
 _NODE = ("node", "nodejs", "nodemon", "tsx", "ts-node", "bun", "pm2-runtime")
 _TAKES_VALUE = (
@@ -42,100 +38,55 @@ _TAKES_VALUE = (
     "--env-file-if-exists",
 )
 _NO_FILE = ("-e", "--eval", "-p", "--print", "-v", "--version", "--test", "-c", "--check")
-_CLEVER = re.compile(r"(?:^|[;&|]\s*)cd\s|`|\$\(|\|\|")
-_DEPTH = 8
 
 
-@dataclass(frozen=True, slots=True)
-class CommandStep:
-    """One simple command of a start command, with the script it stands in (empty: the command itself)."""
+def check(facts: AppFacts, buildpack: Buildpack, process: Process, manager: str, ours: bool) -> list[str]:
+    """The files and folders that `process` needs, that are not in the app, and that one of its builds is to make.
 
-    text: str
-    script: str = ""
-
-
-def check(facts: AppFacts, buildpack: Buildpack, process: Process, manager: str, ours: bool) -> None:
-    """Raise NeedsBuild or BadManifest when `process` runs something that is not in the app.
-
-    `ours` says that stager chose the command, so that a development server is refused, too, if the app has a build
-    script.
+    Raises NeedsBuild or BadManifest when it runs something else that is not in the app. `ours` says that stager chose the
+    command, so that a development server is refused, too, if the app has a build script.
     """
     if MANIFEST not in facts.tree:
         for file in [_program(step.text) for step in steps(facts, process.command)]:
             if file and (found := program(facts, file)):
                 check_alone(facts, found)
-        return
+        return []
     nested.check(facts, process, texts(facts, process.command))
+    needs = []
     for step in steps(facts, process.command, ours):
-        _check_output(facts, buildpack, step, manager)
+        needs += _check_output(facts, buildpack, step, manager)
         if ours:
             _check_development(facts, buildpack, step, manager)
-        _check_program(facts, step, process, manager)
+        needs += _check_program(facts, buildpack, step, process, manager)
         _check_kind(step, process, facts)
         _check_tool(facts, step, process)
+    return needs
 
 
 def is_development(facts: AppFacts, buildpack: Buildpack, process: Process) -> bool:
     """Whether the command is a development server."""
+    return _fits(facts, process, buildpack.development)
+
+
+def only_serves(facts: AppFacts, buildpack: Buildpack, process: Process) -> bool:
+    """Whether the command does nothing but serve the files that a build leaves."""
+    return _fits(facts, process, buildpack.previews)
+
+
+def _fits(facts: AppFacts, process: Process, patterns: tuple[str, ...]) -> bool:
     found = steps(facts, process.command, True) if MANIFEST in facts.tree else []
-    return any(re.search(pattern, step.text) for step in found for pattern in buildpack.development)
+    return any(re.search(pattern, step.text) for step in found for pattern in patterns)
 
 
-def steps(
-    facts: AppFacts, command: str, ours: bool = False, script: str = "", seen: tuple[str, ...] = ()
-) -> list[CommandStep]:
-    """The simple commands a command line comes to, scripts followed; none when it changes folder or is too clever."""
-    if len(command) > LONGEST or len(seen) > _DEPTH or _CLEVER.search(command):
-        return []
-    found = []
-    for text in _SPLIT.split(command.strip()):
-        runner = _RUNNER.match(text)
-        name = runner["script"] if runner else ""
-        bodies = _bodies(facts, name) if name not in seen else []
-        for part, body in bodies:
-            found += steps(facts, body, ours, part, (*seen, name))
-        if text and not any(part == name for part, _ in bodies):
-            found.append(CommandStep(text, script))
-    return found
-
-
-def texts(facts: AppFacts, command: str, seen: tuple[str, ...] = ()) -> Iterator[str]:
-    """A command line, and those of all scripts it comes to, whatever else they do."""
-    yield command
-    for part in _SPLIT.split(command.strip()) if len(command) <= LONGEST and len(seen) <= _DEPTH else ():
-        runner = _RUNNER.match(part)
-        for _, body in _bodies(facts, runner["script"]) if runner and runner["script"] not in seen else ():
-            yield from texts(facts, body, (*seen, runner["script"] if runner else ""))
-
-
-def _bodies(facts: AppFacts, name: str) -> list[tuple[str, str]]:
-    """(script, its line) of what a package manager runs for a script: npm runs `pre` and `post` of each as well."""
-    known = name and MANIFEST in facts.tree and facts.member(MANIFEST, f"scripts.{name}")
-    parts = [f"pre{name}", name, f"post{name}"] if known else []
-    bodies = [(part, facts.member(MANIFEST, f"scripts.{part}")) for part in parts]
-    return [(part, body) for part, body in bodies if isinstance(body, str) and body.strip()]
-
-
-def lines(facts: AppFacts, processes: Iterable[Process]) -> list[Process]:
-    """The scripts of package.json that the processes run, each line as a process that is named for its script."""
-    if MANIFEST not in facts.tree:
-        return []
-    found = {step.script: step for process in processes for step in steps(facts, process.command) if step.script}
-    texts = ((name, facts.member(MANIFEST, f"scripts.{name}")) for name in found)
-    return [
-        Process(f"scripts.{name}", text, Reason("", MANIFEST, facts.line(MANIFEST, f"scripts.{name}")))
-        for name, text in texts
-        if not _RUNNER.match(text.strip())
-    ]
-
-
-def _check_output(facts: AppFacts, buildpack: Buildpack, step: CommandStep, manager: str) -> None:
+def _check_output(facts: AppFacts, buildpack: Buildpack, step: CommandStep, manager: str) -> list[str]:
+    needs = []
     for known in buildpack.scripts:
         if re.search(known.pattern, step.text) and not any(facts.files(path) for path in known.needs):
-            folders = [one.folder for one in built(facts)]
+            folders = [f"{path}/" for path in built(facts, buildpack).outputs]
             elsewhere = [folder for folder in folders if folder != known.output]
             if not any(path.startswith(folder) for folder in elsewhere for path in facts.tree.files):
-                _needs_build(facts, step, folders[-1:] or [known.output], manager)
+                needs += _needs_build(facts, buildpack, step, (folders[-1:] or [known.output])[0], manager)
+    return needs
 
 
 def _check_development(facts: AppFacts, buildpack: Buildpack, step: CommandStep, manager: str) -> None:
@@ -143,45 +94,58 @@ def _check_development(facts: AppFacts, buildpack: Buildpack, step: CommandStep,
         return
     if any(re.search(pattern, step.text) for pattern in buildpack.development):
         why = f"{_where(step)} is a development server, and scripts.build has not run"
-        raise NeedsBuild([(app_name(facts), why)], outputs.keep_and_start(manager, built(facts)))
+        hint = outputs.keep_and_start(manager, built(facts, buildpack), _own(facts, buildpack))
+        raise NeedsBuild([(app_name(facts), why)], hint)
 
 
-def built(facts: AppFacts) -> list[outputs.Written]:
+def built(facts: AppFacts, buildpack: Buildpack) -> Foreseen:
     """What scripts.build writes."""
-    return outputs.written(facts, [step.text for step in steps(facts, "npm run build")])
+    return written(facts, buildpack, "npm run build")
 
 
-def _needs_build(facts: AppFacts, step: CommandStep, folders: list[str], manager: str) -> None:
+def _own(facts: AppFacts, buildpack: Buildpack) -> list[Foreseen]:
+    """The app's builds by the rules of this buildpack."""
+    return [one for one in facts.builds if one.buildpack == buildpack.name]
+
+
+def _needs_build(facts: AppFacts, buildpack: Buildpack, step: CommandStep, path: str, manager: str) -> list[str]:
+    """What is missing, where a build is to make it. Raises NeedsBuild for a build that cannot run without a network."""
+    if _own(facts, buildpack) or any(one.makes(path.rstrip("/")) for one in facts.builds):
+        return [path.rstrip("/")]
     if facts.member(MANIFEST, "scripts.build"):
-        why = f"scripts.build writes {folders[0]}, which {_where(step)} needs"
-        raise NeedsBuild([(app_name(facts), why)], outputs.keep(manager, folders))
+        folder = path if path.endswith("/") else output_of(path)
+        why = f"scripts.build writes {folder}, which {_where(step)} needs"
+        raise NeedsBuild([(app_name(facts), why)], outputs.keep(manager, [folder]))
+    return []
 
 
-def not_built(facts: AppFacts, manager: str) -> str:
+def not_built(facts: AppFacts, buildpack: Buildpack, manager: str) -> str:
     """The hint for an app whose program is what a build would write."""
     if not facts.member(MANIFEST, "scripts.build"):
         return (
             "Ask for Node.js 22.18 or newer, for example by '24' in a file .nvmrc, or commit the program as JavaScript."
         )
     main = facts.member(MANIFEST, "main")
-    if isinstance(main, str) and main.strip("./") and not program(facts, main):
-        return outputs.keep(manager, [_output(main)])
-    return outputs.keep_and_start(manager, built(facts))
+    if isinstance(main, str) and main.strip("./") and not program(facts, main) and not _own(facts, buildpack):
+        return outputs.keep(manager, [output_of(main)])
+    return outputs.keep_and_start(manager, built(facts, buildpack), _own(facts, buildpack))
 
 
-def not_run(facts: AppFacts) -> list[str]:
+def not_run(facts: AppFacts, buildpack: Buildpack, planned: Iterable[Foreseen]) -> list[str]:
     """Remarks on scripts that other platforms run when they build, where the app may need what they make."""
     if MANIFEST not in facts.tree:
         return []
-    names = [
-        name
+    run = {step.script for one in planned for step in steps(facts, one.command)}
+    unknown = [one.command for one in _own(facts, buildpack) if not one.outputs]  # of which more is said elsewhere
+    notes = [
+        f"scripts.{name} is not run: what it makes has to be in the app"
         for name in ("heroku-prebuild", "heroku-postbuild", "postinstall")
+        if name not in run and not any(name in command for command in unknown)
         if facts.member(MANIFEST, f"scripts.{name}")
     ]
-    notes = [f"scripts.{name} is not run: what it makes has to be in the app" for name in names]
-    missing = [one.folder for one in built(facts) if not facts.files(f"{one.folder}**")]
+    missing = [] if _own(facts, buildpack) else built(facts, buildpack).missing(facts.tree)
     how = "where it is needed, run it before staging and keep that in the app"
-    return notes + [f"scripts.build writes {folder}, which is not in the app: {how}" for folder in missing]
+    return notes + [f"scripts.build writes {path}/, which is not in the app: {how}" for path in missing]
 
 
 def _where(step: CommandStep) -> str:
@@ -198,19 +162,23 @@ def app_name(facts: AppFacts) -> str:
     return name if isinstance(name, str) and name.strip() else "the app"
 
 
-def _check_program(facts: AppFacts, step: CommandStep, process: Process, manager: str) -> None:
+def _check_program(
+    facts: AppFacts, buildpack: Buildpack, step: CommandStep, process: Process, manager: str
+) -> list[str]:
     file = _program(step.text)
     if not file or _in_app(facts, file):
-        return
-    _needs_build(facts, step, [_output(file)], manager)
+        return []
+    if needs := _needs_build(facts, buildpack, step, file, manager):
+        return needs
     if step.script and facts.member(MANIFEST, f"scripts.pre{step.script}"):
-        return
+        return []
     why = f"{_what(step, process)} runs {file}, which is not in the app"
     hint = "Correct the command, or see that .gitignore does not leave the file out."
     raise BadManifest(*error(facts, step, process, why, hint))
 
 
-def _output(file: str) -> str:
+def output_of(file: str) -> str:
+    """What a build writes that makes this program: its first folder with a slash, or a file in the app's own folder."""
     first = posixpath.normpath(file).split("/")[0]
     return f"{first}/" if "/" in posixpath.normpath(file) or not posixpath.splitext(first)[1] else first
 
