@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..droplet import built as known
 from ..errors import CannotWrite
 from ..model import APP, ARTIFACT
 from ..sandbox.job import APP as PLACE
-from . import artifacts, compare, outputs, recipes, running
+from . import artifacts, outputs, recipes, running
 from .errors import BuildFailed
 from .recipes import Around, Recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from ..bases import Ready
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ..sandbox.job import Surroundings
     from ..settings import Settings
     from ..tree import SourceTree
+    from .outputs import Left
     from .running import Place, Run
 
 
@@ -59,17 +61,16 @@ def run(
     plan: Plan, build: Build, record: AppBuild, key: str, folder: Folder, settings: Settings, ready: dict[str, Ready]
 ) -> Built:
     """Run a build of the app, twice unless the app says otherwise, and remember what it left."""
-    store, log = settings.store, running.log_path(settings.store, key)
-    around, steps = Around(build, key, _content(folder.tree, record)), _recipes(build)
+    store, steps = settings.store, _recipes(build)
+    around = Around(build, key, _content(folder.tree, record))
     with running.place(plan, build, folder, settings, ready) as where:
-        settings.tell("build", build.name)
-        with _once(build, record, where, folder.tree, around, steps, running.FIRST, settings, log) as first:
-            left = _left(build, first, steps)
-            if build.twice:
-                settings.tell("build", f"{build.name}, again in other surroundings")
-                again = f"{log}.2"
-                with _once(build, record, where, folder.tree, around, steps, running.SECOND, settings, again) as second:
-                    compare.same(build.name, left, _left(build, second, steps))
+
+        @contextmanager
+        def attempt(surroundings: Surroundings, log: str, stop: Callable[[], bool]) -> Iterator[Left]:
+            with _once(build, record, where, folder.tree, around, steps, surroundings, settings, log, stop) as run:
+                yield outputs.collect(build.name, run.app, build.outputs, build.folder, steps)
+
+        with running.compared(build, key, attempt, settings) as left:
             made = outputs.stored(left, build.name, key, build.twice, store)
     store.remember("built", key, made.to_json())
     return made
@@ -107,6 +108,7 @@ def _once(
     surroundings: Surroundings,
     settings: Settings,
     log: str,
+    stop: Callable[[], bool],
 ) -> AbstractContextManager[Run]:
     provided = {path: data for step in steps for path, data in step.provides(around).items()}
     before = {path: data for step in steps for path, data in step.before(around).items()}
@@ -119,12 +121,18 @@ def _once(
 
     folder = f"{PLACE}/{build.folder}" if build.folder else PLACE
     return running.once(
-        build, where, build.command, surroundings, settings, log, fill=fill, env=env, provided=provided, folder=folder
+        build,
+        where,
+        build.command,
+        surroundings,
+        settings,
+        log,
+        fill=fill,
+        env=env,
+        provided=provided,
+        folder=folder,
+        stop=stop,
     )
-
-
-def _left(build: Build, run: Run, steps: Sequence[Recipe]) -> outputs.Left:
-    return outputs.collect(build.name, run.app, build.outputs, build.folder, steps)
 
 
 def lay(tree: SourceTree, record: AppBuild, app: str, reverse: bool) -> None:

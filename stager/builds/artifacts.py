@@ -17,19 +17,20 @@ from ..model import ARTIFACT
 from ..sandbox.job import TMP
 from ..store import rules
 from ..text import parsing
-from . import abi, compare, outputs, recipes, running
+from . import abi, outputs, recipes, running
+from .compare import FIRST
 from .errors import BuildFailed
 from .recipes import PROVIDED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ..droplet.incremental import Folder
     from ..ecosystems.record import BuildRecipe
     from ..model import Artifact, Build, Plan
     from ..sandbox.job import Surroundings
     from ..settings import Settings
-    from .outputs import Archive
+    from .outputs import Archive, Left
     from .running import Place
 
 _OUT = f"{TMP}/out"
@@ -91,16 +92,18 @@ def _run(
     ready: Mapping[str, Ready],
 ) -> Ready:
     """Build an artifact, twice unless the app says otherwise, and remember what it left."""
-    store, log = settings.store, running.log_path(settings.store, key)
+    store = settings.store
     fetch(plan, settings, [source], tree=folder.tree)
     blob = fetching.resolve(store, [source])[source.digest]
     with running.place(plan, build, folder, settings, ready) as where:
-        settings.tell("build", build.name)
-        first = _made(build, source, blob, recipe, where, running.FIRST, settings, log)
-        if build.twice:
-            settings.tell("build", f"{build.name}, again in other surroundings")
-            second = _made(build, source, blob, recipe, where, running.SECOND, settings, f"{log}.2")
-            compare.same_archive(build.name, first, second)
+
+        @contextmanager
+        def attempt(around: Surroundings, log: str, stop: Callable[[], bool]) -> Iterator[Left]:
+            yield outputs.opened(build.name, _made(build, source, blob, recipe, where, around, settings, log, stop))
+
+        with running.compared(build, key, attempt, settings) as left:
+            assert left.archive is not None
+            first = left.archive
     made = _ready(recipe, source, first.filename, store.put(first.data))
     abi.check(plan, made.artifact, made.blob, store)
     record = {"name": build.name, "filename": first.filename, "blob": made.blob, "checked": build.twice}
@@ -117,9 +120,10 @@ def _made(
     around: Surroundings,
     settings: Settings,
     log: str,
+    stop: Callable[[], bool],
 ) -> Archive:
     """What the recipe leaves."""
-    with _once(build, source, blob, recipe, recipe.line, where, around, settings, log) as (out, _):
+    with _once(build, source, blob, recipe, recipe.line, where, around, settings, log, stop) as (out, _):
         return outputs.archive(build.name, out)
 
 
@@ -136,7 +140,7 @@ def asked(plan: Plan, source: Artifact, folder: Folder, settings: Settings, buil
     log = running.log_path(settings.store, key)
     with (
         running.place(plan, build, folder, settings, {}) as where,
-        _once(build, source, blob, recipe, recipe.ask, where, running.FIRST, settings, log) as (out, last),
+        _once(build, source, blob, recipe, recipe.ask, where, FIRST, settings, log, settings.stop) as (out, last),
     ):
         try:
             answer = parsing.json(regular.read(os.path.join(out, "answer.json"), limits.SETTINGS, follow=False))
@@ -157,6 +161,7 @@ def _once(
     around: Surroundings,
     settings: Settings,
     log: str,
+    stop: Callable[[], bool],
 ) -> Iterator[tuple[str, Sequence[str]]]:
     """Run a line of a recipe: the folder with what it leaves, and the last of what it said."""
 
@@ -168,6 +173,6 @@ def _once(
     with running.once(
         build, where, f"mkdir {_OUT} && {line.format(**words)}", around, settings, log, fill=fill,
         env={**dict(recipe.env), **dict(build.env)}, inputs=[(settings.store.path(blob), inside)],
-        provided=recipe.programs(), folder=TMP,
+        provided=recipe.programs(), folder=TMP, stop=stop,
     ) as run:  # fmt: skip
         yield os.path.join(run.temporary, os.path.basename(_OUT)), run.ended.last

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import AssemblyError, NotReproducible, listing
+from ..errors import AssemblyError, NotReproducible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,14 +34,14 @@ class BuildTooBig(AssemblyError):
 
 
 class BuildDiffers(NotReproducible):
-    """A build that gave something else when it ran again in other surroundings.
+    """A build that left something else when it ran again in other surroundings.
 
-    `file` is the first that differs, `kept` the folder with both outputs.
+    `file` is the first that differs, `cause` one word for why.
     """
 
     code = "BuildDiffers"
 
-    def __init__(self, name: str, file: str, cause: str, others: Sequence[str] = (), kept: str = "") -> None:
-        more = f" (and {len(others)} more: {listing(others[:5])})" if others else ""
-        super().__init__(f"the build {name} to leave the same twice", f"another {file}{more}", cause)
-        self.data.update(build=name, file=file, others=list(others), kept=kept)
+    def __init__(self, name: str, file: str, cause: str, why: str, others: Sequence[str] = ()) -> None:
+        more = f" and {len(others)} more" if others else ""
+        super().__init__(f"the build {name} to leave the same twice", f"another {file}{more}", why)
+        self.data.update(build=name, file=file, cause=cause, others=list(others[:100]))

@@ -7,9 +7,13 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..digest import key_of
+from ..errors import StagerError
+from ..files import temporary
+from ..formats.archive import HeldArchive, content_bytes, read_tar, read_zip
 from ..names import path_fault
 from ..records import Built
 from ..tree import SourceTree
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
     from .recipes import Recipe
 
 _CHUNK = 1 << 20
+WHOLE = "~"
+"""Stands for an archive itself, after all that is inside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,8 @@ class Left:
     links: Mapping[str, str]
     new: Mapping[str, bytes] = field(default_factory=dict)
     """What recipes have written again."""
+    archive: Archive | None = None
+    """The archive that they are in, if they are."""
 
     def chunks(self, path: str) -> Iterator[bytes]:
         """The bytes of a file."""
@@ -95,6 +103,31 @@ def collect(name: str, folder: str, outputs: Sequence[str], base: str, recipes: 
     for path, data in new.items():
         files[path] = (files[path][0], "sha256:" + hashlib.sha256(data).hexdigest(), len(data))
     return Left(folder, files, links, new)
+
+
+def opened(name: str, archive: Archive) -> Left:
+    """An archive that was built, with what is inside it, and itself. Raises BuildFailed for one that cannot be read."""
+    contents: dict[str, bytes] = {}
+    rows: dict[str, tuple[bool, str, int]] = {}
+    links: dict[str, str] = {}
+    try:
+        with temporary.file() as file:
+            file.write(archive.data)
+            file.flush()
+            held = HeldArchive(file.fileno(), temporary.above())
+            reader = read_zip if archive.filename.endswith((".whl", ".zip")) else partial(read_tar, compression="gz")
+            with reader(held, archive.filename) as found:
+                for member in found.members:
+                    if member.is_link:
+                        links[member.name] = member.target
+                    else:
+                        contents[member.name] = data = content_bytes(member.content, archive.filename)
+                        rows[member.name] = (member.executable, f"sha256:{hashlib.sha256(data).hexdigest()}", len(data))
+    except StagerError as error:
+        raise BuildFailed(name, f"left {archive.filename}, which cannot be read: {error.message}") from None
+    rows[WHOLE] = (False, f"sha256:{hashlib.sha256(archive.data).hexdigest()}", len(archive.data))
+    contents[WHOLE] = archive.data
+    return Left("", rows, links, contents, archive)
 
 
 def _walk(name: str, folder: str, output: str) -> Iterator[tuple[str, os.stat_result]]:

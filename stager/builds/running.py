@@ -1,13 +1,15 @@
 """Running a build: its root and the droplet around it are laid out, its command runs in a sandbox, its log is kept.
 
-A build that runs for the first time runs twice, in surroundings that differ in all that may (`FIRST`, `SECOND`).
+A build that runs for the first time runs twice, in surroundings that differ in all that may (`compare`).
 """
 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,8 +20,10 @@ from ..files.temporary import folder as scratch
 from ..formats.archive import read_tar
 from ..planning import lockfile, surroundings
 from ..sandbox.job import APP, HOME, Job, Limits, Surroundings
-from . import machines, roots
+from . import compare, machines, roots
+from .compare import FIRST, SECOND, Content, content
 from .errors import BuildFailed, BuildTooBig
+from .outputs import Left
 from .recipes import PROVIDED
 
 if TYPE_CHECKING:
@@ -34,9 +38,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-FIRST = Surroundings()
-SECOND = Surroundings(user=65534, umask=0o077, processors=1, later=200 * 24 * 3600, reverse=True)
-"""Another user, umask and number of processors, a clock that is months ahead, folders in another order; also another path."""
 _WORDS = {
     "time": "it took more than {0.seconds:.0f} seconds",
     "memory": "it needed more than {0.memory} bytes of memory",
@@ -46,6 +47,10 @@ _WORDS = {
 }
 _MEMORY, _ROOM = "/dev/shm", 1 << 30  # noqa: S108
 """A file system in memory, and the bytes that a build may need there beside what is laid out."""
+_PROCESSORS, _BESIDE = 2, 6 << 30
+"""Processors and bytes of free memory from which on two runs go beside each other."""
+_KNOWN = {"stager-build-": "embedded path"}
+"""Texts of a run's folder outside."""
 _SHELL = 'export HOME=$0; cd -- "$1" || exit; shift; exec /bin/sh -c "$1"'
 """HOME was the app's folder, as at run time; a build may write to its own, which is thrown away."""
 
@@ -102,6 +107,7 @@ def once(
     folder: str = APP,
     fake_clock: bool = True,
     limits: Limits | None = None,
+    stop: Callable[[], bool] | None = None,
 ) -> Iterator[Run]:
     """Run a build's command in these surroundings; `fill(app, reverse)` lays the app's files over what is there.
 
@@ -130,9 +136,63 @@ def once(
             root=where.root, app=app, scratch=temporary, log=log, inputs=tuple(inputs), env=tuple(sorted(env.items())),
             limits=limits or Limits(), surroundings=around, fake_clock=fake_clock,
         )  # fmt: skip
-        ended = sandbox.run(job, stop=settings.stop, tell=lambda line: settings.tell("build", f"{build.name}: {line}"))
+        ended = sandbox.run(
+            job, stop=stop or settings.stop, tell=lambda line: settings.tell("build", f"{build.name}: {line}")
+        )
         check(build, ended, job.limits, log)
         yield Run(app, temporary, ended)
+
+
+Attempt = Callable[[Surroundings, str, Callable[[], bool]], AbstractContextManager[Left]]
+"""Runs a build in these surroundings, with this log, until it is to stop; gives what it left, as long as it is there."""
+
+
+@contextmanager
+def compared(build: Build, key: str, attempt: Attempt, settings: Settings) -> Iterator[Left]:
+    """What a build leaves, after it has left the same in other surroundings, unless the app asks for one run.
+
+    Raises BuildDiffers, with the cause, and what `attempt` raises.
+    """
+    log = log_path(settings.store, key)
+    settings.tell("build", build.name)
+    with ExitStack() as opened:
+        if not build.twice:
+            yield opened.enter_context(attempt(FIRST, log, settings.stop))
+            return
+        first, second = _both(build, attempt, log, settings, opened)
+
+        def again(around: Surroundings, path: str) -> Content:
+            settings.tell("build", f"{build.name}, again to see why {path} differs")
+            with attempt(around, f"{log}.3", settings.stop) as left:
+                return content(left, path)
+
+        compare.same(build.name, first, second, again, _KNOWN)
+        yield first
+
+
+def _both(build: Build, attempt: Attempt, log: str, settings: Settings, opened: ExitStack) -> tuple[Left, Left]:
+    """Both runs, beside each other where the machine has the room."""
+    ended = threading.Event()
+    others = opened.enter_context(ExitStack())
+
+    def stop() -> bool:
+        return ended.is_set() or settings.stop()
+
+    def second() -> Left:
+        return others.enter_context(attempt(SECOND, f"{log}.2", stop))
+
+    if (os.cpu_count() or 1) < _PROCESSORS or _free_memory() < _BESIDE:
+        first = opened.enter_context(attempt(FIRST, log, stop))
+        settings.tell("build", f"{build.name}, again in other surroundings")
+        return first, second()
+    with ThreadPoolExecutor(1, "build") as pool:
+        future = pool.submit(second)
+        try:
+            first = opened.enter_context(attempt(FIRST, log, stop))
+        except BaseException:
+            ended.set()
+            raise
+        return first, future.result()
 
 
 def _elsewhere(members: Sequence[Member]) -> str:
@@ -144,17 +204,20 @@ def _elsewhere(members: Sequence[Member]) -> str:
         len(one.content) if isinstance(one.content, bytes) else one.content.size for one in members
     )
     try:
-        there, free = os.statvfs(_MEMORY), _free_memory()
+        there = os.statvfs(_MEMORY)
     except OSError:
         return ""
-    return _MEMORY if min(there.f_bavail * there.f_frsize, free) > needed else ""
+    return _MEMORY if min(there.f_bavail * there.f_frsize, _free_memory()) > needed else ""
 
 
 def _free_memory() -> int:
-    """Bytes that can be had without swapping (proc_meminfo(5))."""
-    with open("/proc/meminfo", encoding="ascii") as file:
-        rows = dict(line.split(":") for line in file)
-    return int(rows["MemAvailable"].split()[0]) * 1024
+    """Bytes that can be had without swapping (proc_meminfo(5)); 0 when nobody knows."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            rows = dict(line.split(":") for line in file)
+        return int(rows["MemAvailable"].split()[0]) * 1024
+    except (OSError, LookupError, ValueError):
+        return 0
 
 
 def check(build: Build, ended: Ended, limits: Limits, log: str) -> None:

@@ -65,8 +65,8 @@ def text(plan: Plan, build: Build) -> str:
     root = root_of(plan, build)
     return "\n".join(
         (
-            lock_builds.build_block(replace(build, reason=_NONE, twice=True)),
-            lock_builds.root_block(replace(root, epoch=root.epoch)),
+            lock_builds.build_block(replace(build, reason=_NONE)),
+            lock_builds.root_block(root),
             lockfile.dumps(plan_of(plan, build)),
         )
     )

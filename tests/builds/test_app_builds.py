@@ -100,21 +100,33 @@ def test_what_no_droplet_can_hold_is_refused(
 
 
 @pytest.mark.parametrize(
-    "command",
+    ("command", "cause"),
     [
-        "date +%s > static/out.txt",
-        "cat /proc/sys/kernel/random/uuid > static/out.txt",
-        "nproc > static/out.txt",
-        "ls -U src > static/out.txt",
-        "touch static/x; stat -c %a static/x > static/out.txt",
+        ("date +%s", "clock"),
+        ("date -R", "clock"),
+        ("date > x; stat -c %Y x", "clock"),
+        ("cat /proc/sys/kernel/random/uuid", "random value"),
+        ("od -An -tx8 -N8 /dev/urandom", "random value"),
+        ("mktemp -u", "embedded path"),
+        ("nproc", "processors"),
+        ("grep -c ^Cpus_allowed_list:.*[,-] /proc/self/status", "processors"),
+        ("ls -U src", "order"),
+        ("find src -type f", "order"),
+        ("touch x; stat -c %a x", "umask"),
+        ("grep ' /app ' /proc/self/mountinfo | cut -d' ' -f4", "embedded path"),
     ],
 )
-def test_a_build_that_is_not_the_same_twice(command: str, tmp_path: Path, store: Store, plain_pins: BuildRoot) -> None:
+def test_a_build_that_is_not_the_same_twice(
+    command: str, cause: str, tmp_path: Path, store: Store, plain_pins: BuildRoot
+) -> None:
     app = tmp_path / "app"
     many = {f"src/{number}.txt": "" for number in range(40)}
-    planned(app, FILES | many, plain_pins, build(f"mkdir static; {command}"), store=store)
+    planned(
+        app, FILES | many, plain_pins, build(f"mkdir static; {{ {command}; }} > static/out.txt || true"), store=store
+    )
     with pytest.raises(BuildDiffers) as caught:
         stage(app, store)
-    assert caught.value.data["file"] == "static/out.txt"
-    planned(tmp_path / "again", FILES | many, plain_pins, build(f"mkdir static; {command}", twice=False), store=store)
+    assert (caught.value.data["file"], caught.value.data["cause"]) == ("static/out.txt", cause)
+    unchecked = build(f"mkdir static; {command} > static/out.txt", twice=False)
+    planned(tmp_path / "again", FILES | many, plain_pins, unchecked, store=store)
     stage(tmp_path / "again", store)

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from stager.builds import compare, outputs
-from stager.builds.errors import BuildDiffers, BuildFailed
-from stager.builds.outputs import Archive
+from stager.builds import outputs
+from stager.builds.errors import BuildFailed
 from stager.builds.recipes import Recipe
 from stager.store import Store
 from stager.tree import SourceTree
@@ -77,16 +76,3 @@ def test_stored_and_laid_over_a_tree(tmp_path: Path) -> None:
     assert tree.read_text("out/link") == "xx"
     assert b"".join(tree.chunks("out/y")) == b"yyy"
     assert "out/old" in before.files
-
-
-def test_the_first_difference_is_told(tmp_path: Path) -> None:
-    one, other = (
-        lay(tmp_path / "1", out__a="a", out__b="b", out__c="c"),
-        lay(tmp_path / "2", out__a="a", out__b="B", out__d="d"),
-    )
-    compare.same("own", collected(one), collected(one))
-    with pytest.raises(BuildDiffers) as caught:
-        compare.same("own", collected(one), collected(other))
-    assert (caught.value.data["file"], caught.value.data["others"]) == ("out/b", ["out/c", "out/d"])
-    with pytest.raises(BuildDiffers):
-        compare.same_archive("own", Archive("a.whl", b"1"), Archive("a.whl", b"2"))

@@ -18,10 +18,11 @@ from ...formats.tar import BLOCK, ROOT
 from ...model import Plan
 from ...planning.lockfile import loads
 from ...text import parsing
+from ...text.wording import shown
 from ..diff import Contents, Item, read
 from ..diff.meeting import Meeting, meet
 from . import fields
-from .findings import LEVELS, MOST, Comparison, Finding, shown
+from .findings import LEVELS, MOST, Comparison, Finding
 from .plans import plan_findings
 from .where import LAYERS, LOCK, Where
 

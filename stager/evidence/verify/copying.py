@@ -16,10 +16,10 @@ from ...droplet.incremental import Folder
 from ...errors import CannotWrite
 from ...model import Plan
 from ...planning import lockfile
+from ...text.wording import shown
 from ...tree.ignore import OWN_FILES
 from ..errors import CannotRebuild
 from .conditions import ChangedCondition, ChosenConditions
-from .findings import shown
 
 _OLD = 981_173_106
 """2001-02-03T04:05:06Z, the time of the copied files."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from ...builds.differing import explain
 from ...droplet.contents import name_of, place
 from ...formats.errors import BadArchive
 from ...formats.tar_reader import Keep, TarEntry, read_entries
 from ..diff import Contents, Item
 from ..diff.meeting import Meeting
-from .contents import explain
 from .findings import Finding
 from .where import Where
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ...names import printable
-
 MOST = 200
 """So many findings are kept; all are counted."""
 LEVELS = ("plan", "artifact", "layer", "entry", "field", "byte")
@@ -85,10 +83,3 @@ class Comparison:
     def equal(self) -> bool:
         """Whether the files are the same, byte for byte."""
         return self.droplet == self.rebuilt
-
-
-def shown(text: object, limit: int = 200) -> str:
-    """Text from an untrusted file for a terminal or a document: one printable line of at most `limit` characters."""
-    whole = str(text)
-    cut = whole if len(whole) <= limit else whole[: limit // 2] + "…" + whole[-limit // 2 :]
-    return printable(cut)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from ...model import Artifact, Plan
+from ...text.wording import shown
 from ..diff.planned import tables
-from .findings import Finding, shown
+from .findings import Finding
 
 _ORDERED = ("buildpacks", "runtimes", "processes", "env", "inputs", "facts", "links", "files", "artifacts")
 

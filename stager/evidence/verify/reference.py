@@ -23,8 +23,9 @@ from ...files.whole import digest_of
 from ...formats.errors import BadArchive
 from ...model import Layer
 from ...net.errors import NotFound, Unreachable
+from ...text.wording import shown
 from ..diff import read as read_contents
-from .findings import Comparison, Finding, shown
+from .findings import Comparison, Finding
 
 if TYPE_CHECKING:
     from ...net.indexes import Indexes

@@ -30,10 +30,10 @@ from ...settings import Settings
 from ...store import Store
 from ...store.errors import DigestMismatch
 from ...text import resources
+from ...text.wording import shown
 from ..errors import CannotRebuild
 from .conditions import ChosenConditions, Here, choose
 from .copying import copied
-from .findings import shown
 
 _GRACE = 10.0
 """Seconds that the child has to clean up before it is killed."""

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...errors import NotReproducible
+from ...text.wording import shown
 from .conditions import ChangedCondition, NotTried
-from .findings import Finding, shown
+from .findings import Finding
 
 _SHOWN = 12
 """So many findings are printed; JSON has up to 200."""

@@ -13,9 +13,10 @@ from ...droplet.ownership import APP, APP_LAYER, NOBODY, SKELETON, STAGER, Owner
 from ...ecosystems import ecosystems
 from ...model import Plan
 from ...text import parsing
+from ...text.wording import shown
 from ..diff import Contents, Item
 from ..diff.meeting import Meeting
-from .findings import Finding, shown
+from .findings import Finding
 
 LOCK, LAYERS = ".stager/stager.lock", ".stager/layers.json"
 _MADE = ".profile.d/000-"

@@ -9,8 +9,9 @@ from command import in_process
 from patched import build, prepared, verify
 
 from stager.evidence.verify.conditions import ChangedCondition, NotTried
-from stager.evidence.verify.findings import HINTS, LEVELS, Finding, shown
+from stager.evidence.verify.findings import HINTS, LEVELS, Finding
 from stager.evidence.verify.results import Verdict, as_json, as_junit, as_text
+from stager.text.wording import shown
 
 CHANGES = (ChangedCondition("umask", "022", "077"),)
 SKIPPED = (NotTried("clock", "faketime is not installed"),)

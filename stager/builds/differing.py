@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from .findings import shown
+from ..text.wording import shown
 
 _PATH = re.compile(r"(?<![\w:/.$}~@-])(?:/[\w.+@%-]+){2,}/?|\b[A-Za-z]:\\(?:[\w.+ -]+\\)+[\w.+ -]*")
 _MONTH = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"

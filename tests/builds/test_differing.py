@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from stager.evidence.verify.contents import Why, difference, explain
+from stager.builds.differing import Why, difference, explain
 from stager.evidence.verify.findings import HINTS
 from stager.names import printable
 
