@@ -38,9 +38,10 @@ _BY_ITSELF = {
     "order": "What it holds comes in another order each time, as if several tasks raced for it",
     "embedded path": "It holds the path of a folder that is another each time",
 }
+_SAME = {"timestamp": "clock"}
+"""What comes by itself in a word, where it is the same as what depends on one of the surroundings."""
 _ADVICE = {
     "clock": "Have the tool take its time from SOURCE_DATE_EPOCH, or leave times out.",
-    "timestamp": "Have the tool take its time from SOURCE_DATE_EPOCH, or leave times out.",
     "random value": "Give the tool a fixed value or a seed, such as a build id of your own.",
     "processors": "Have the tool run one task at a time, or sort what it gathers.",
     "order": "Have the tool sort the names before it uses them.",
@@ -92,7 +93,7 @@ def _error(
     known: Mapping[str, str],
 ) -> BuildDiffers:
     why = _why(path, first, second, known)
-    cause, sentence = why.cause, _BY_ITSELF.get(why.cause, "Its content is another each time")
+    cause, sentence = _SAME.get(why.cause, why.cause), _BY_ITSELF.get(why.cause, "Its content is another each time")
     if again(FIRST, path) == first:
         changes = ((axis, text) for axis, around, text in AXES if again(around, path) != first)
         together = ("surroundings", "It depends on several of its surroundings together")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from .. import bases, sandbox
 from ..droplet import assembly, unpacking
+from ..errors import Cancelled
 from ..files import writing
 from ..files.temporary import folder as scratch
 from ..formats.archive import read_tar
@@ -49,6 +51,9 @@ _MEMORY, _ROOM = "/dev/shm", 1 << 30  # noqa: S108
 """A file system in memory, and the bytes that a build may need there beside what is laid out."""
 _PROCESSORS, _BESIDE = 2, 6 << 30
 """Processors and bytes of free memory from which on two runs go beside each other."""
+_APART, _TICK = 2.1, 0.05
+"""Seconds between the beginnings of two runs, and between two looks at the time: the times of files that are made are never
+another clock's, and archives keep them to two seconds."""
 _KNOWN = {"stager-build-": "embedded path"}
 """Texts of a run's folder outside."""
 _SHELL = 'export HOME=$0; cd -- "$1" || exit; shift; exec /bin/sh -c "$1"'
@@ -172,13 +177,17 @@ def compared(build: Build, key: str, attempt: Attempt, settings: Settings) -> It
 
 def _both(build: Build, attempt: Attempt, log: str, settings: Settings, opened: ExitStack) -> tuple[Left, Left]:
     """Both runs, beside each other where the machine has the room."""
-    ended = threading.Event()
+    began, ended = time.monotonic(), threading.Event()
     others = opened.enter_context(ExitStack())
 
     def stop() -> bool:
         return ended.is_set() or settings.stop()
 
     def second() -> Left:
+        while time.monotonic() < began + _APART:
+            if stop():
+                raise Cancelled
+            time.sleep(_TICK)
         return others.enter_context(attempt(SECOND, f"{log}.2", stop))
 
     if (os.cpu_count() or 1) < _PROCESSORS or _free_memory() < _BESIDE:

@@ -68,7 +68,7 @@ def test_what_depends_on_one_of_the_surroundings(axis: str, changes: Callable[[S
 @pytest.mark.parametrize(
     ("one", "other", "third", "cause"),
     [
-        ("at 2026-11-22T14:33:58Z", "at 2027-12-27T14:33:58Z", "at 2026-11-22T14:34:09Z", "timestamp"),
+        ("at 2026-11-22T14:33:58Z", "at 2027-12-27T14:33:58Z", "at 2026-11-22T14:34:09Z", "clock"),
         ("key=9f86d081884c7d65", "key=60303ae22b998861", "key=1b4f0e9851971998", "random value"),
         ("a\nb\nc\n", "b\na\nc\n", "c\na\nb\n", "order"),
         ("/x/stager-build-11/y", "/x/stager-build-22/y", "/x/stager-build-33/y", "embedded path"),
