@@ -17,6 +17,7 @@ from ..records import AppBuild
 from ..sandbox.job import APP as PLACE
 from ..store import rules
 from . import apps, recipes, running
+from .compare import FIRST
 from .errors import BuildFailed
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def _answer(plan: Plan, build: Build, question: str, folder: Folder, settings: S
     place = f"{PLACE}/{build.folder}" if build.folder else PLACE
     with (
         running.place(plan, build, folder, settings, ready) as where,
-        running.once(build, where, command, running.FIRST, settings, log, fill=fill, env=env, folder=place) as run,
+        running.once(build, where, command, FIRST, settings, log, fill=fill, env=env, folder=place) as run,
     ):
         told = _first_line(build, os.path.join(run.temporary, _ANSWER))
     settings.store.remember("asked", key, told)

@@ -34,6 +34,7 @@ from ..sandbox.running import PURPOSE
 from ..stacks import sandbox as namespaces
 from ..store.errors import StoreCorrupt
 from . import running
+from .compare import FIRST, SECOND
 from .errors import BuildDiffers, BuildFailed
 from .recipes import PROVIDED
 
@@ -202,9 +203,9 @@ def _made(
     try:
         with running.place(plan, build, folder, settings, {}) as where:
             settings.tell("build", what)
-            with _once(build, made, missing, where, running.FIRST, settings, log) as first:
+            with _once(build, made, missing, where, FIRST, settings, log) as first:
                 settings.tell("build", f"{what}, again in other surroundings")
-                with _once(build, made, missing, where, running.SECOND, settings, f"{log}.2") as second:
+                with _once(build, made, missing, where, SECOND, settings, f"{log}.2") as second:
                     for number, one in enumerate(missing):
                         _compare(one, *(_files(f"{run.temporary}/{_OUT}/{number}") for run in (first, second)))
                 for number, one in enumerate(missing):
@@ -275,7 +276,9 @@ def _files(folder: str, below: str = "") -> dict[str, bytes]:
 def _compare(one: Wanted, first: Mapping[str, bytes], second: Mapping[str, bytes]) -> None:
     differing = sorted(path for path in {*first, *second} if first.get(path) != second.get(path))
     if differing:
-        raise BuildDiffers(f"bytecode of {one.artifact.name}", differing[0], "Its content differs.", differing[1:])
+        raise BuildDiffers(
+            f"bytecode of {one.artifact.name}", differing[0], "content", "Its content differs.", differing[1:]
+        )
 
 
 def _stored(files: Mapping[str, bytes], store: Store) -> str:
