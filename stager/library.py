@@ -207,6 +207,7 @@ def _settings(
         jobs=jobs,
         reporter=lambda: show,
         cancel=cancel,
+        engine=variables,
         bytecode=partial(_bytecode, environ=variables),
         **wishes,
     )

@@ -7,7 +7,7 @@ from .frozen import Value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from .droplet.incremental import Folder
     from .model import Progress
@@ -25,7 +25,8 @@ class Settings(Value):
     its name does not matter (`platforms.choose`). `locked` demands a lock of stager's that fits (which one: `Folder.aim`).
     `save_lock` writes the plan to it, once the droplet is made, when it was missing or stale. `keep_foreign` refuses to
     replace an output that stager did not write. `jobs` is the number of worker threads, 0 for as many as there are
-    processors. `printed` are the files (device, inode) that this process prints to, which are no source. `make_locks` gives
+    processors. `engine` are the variables that name a container engine, which builds use where there are no namespaces.
+    `printed` are the files (device, inode) that this process prints to, which are no source. `make_locks` gives
     the ecosystem's own lock (name → content) of an app that has none; with `save_lock` it is written into the app's folder,
     else it is only read. Without it, such an app is refused. `bytecode` says how much of it a new plan has, where neither the
     app nor its lock does; without it none.
@@ -46,6 +47,7 @@ class Settings(Value):
     jobs: int = 0
     reporter: Callable[[], Progress | None] | None = None
     cancel: threading.Event | None = None
+    engine: Mapping[str, str] | None = None
     printed: frozenset[tuple[int, int]] = frozenset()
     make_locks: Callable[[Folder, Settings], dict[str, bytes]] | None = None
     bytecode: Usual | None = None

@@ -140,6 +140,7 @@ def once(
             command=(f"{APP}/.stager/bin/launch", "--", "/bin/sh", "-c", _SHELL, HOME, folder, command),
             root=where.root, app=app, scratch=temporary, log=log, inputs=tuple(inputs), env=tuple(sorted(env.items())),
             limits=limits or Limits(), surroundings=around, fake_clock=fake_clock,
+            engine=settings.engine,
         )  # fmt: skip
         ended = sandbox.run(
             job, stop=stop or settings.stop, tell=lambda line: settings.tell("build", f"{build.name}: {line}")

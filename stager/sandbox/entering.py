@@ -7,6 +7,7 @@ reach it, so that nothing inside is the host's root in any sense; another user's
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -41,6 +42,8 @@ shift
 exec "$@"
 """
 """Where to put the view, what is to be in it, by number; `--`, the command."""
+_PATIENCE = 30.0
+"""Seconds that a command that does nothing may take."""
 _VIEWS = ("/mnt", "/media", "/srv", "/opt")
 _PACKAGES = {"bwrap": "bubblewrap", "sh": "dash"}
 
@@ -123,7 +126,14 @@ def tried(placed: PlacedSandbox, bwrap: str) -> tuple[int, str]:
     with described(placed.sandbox) as (arguments, handed):
         words = (*placed.before, bwrap, "--args", str(arguments), "--", "/bin/sh", "-c", ":")
         child = started(words, handed, subprocess.PIPE)
-        said = child.communicate()[0].decode("utf-8", "replace").strip()
+        try:
+            said = child.communicate(timeout=_PATIENCE)[0].decode("utf-8", "replace").strip()
+        except subprocess.TimeoutExpired:
+            said = f"no answer within {_PATIENCE:g} s"
+        finally:
+            if child.poll() is None:
+                programs.signal_group(child.pid, signal.SIGKILL)
+                child.wait()
     return child.returncode, said
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import select
@@ -56,14 +57,19 @@ class Way:
     owned: bool
 
 
-def ways(root: bool, user: int) -> tuple[Way, ...]:
-    """The ways that bubblewrap has, the best first."""
+def ways(root: bool, user: int, borrowed: bool) -> tuple[Way, ...]:
+    """The ways that bubblewrap has, the best first. Root is `borrowed` where it is nobody's but a user namespace's."""
+    own = Way("in a user namespace", 0, True)
     if not root:
-        return (Way("in a user namespace", 0, True),)
-    return (
-        Way(f"as user {user}, in a user namespace", user, True),
-        Way("with root, without a user namespace", ID, False),
-    )
+        return (own,)
+    other = Way(f"as user {user}, in a user namespace", user, True)
+    return (other, own if borrowed else Way("with root, without a user namespace", ID, False))
+
+
+def _ways(job: Job) -> tuple[Way, ...]:
+    with open("/proc/self/uid_map", encoding="ascii") as file:
+        borrowed = file.read().split() != ["0", "0", "4294967295"]
+    return ways(os.geteuid() == 0, job.surroundings.user, borrowed)
 
 
 def run(job: Job, *, stop: Callable[[], bool], tell: Callable[[str], None]) -> Ended:
@@ -75,7 +81,7 @@ def run(job: Job, *, stop: Callable[[], bool], tell: Callable[[str], None]) -> E
     attempts: list[tuple[str, str]] = []
     try:
         entering.program("bwrap", PURPOSE)
-        for way in ways(os.geteuid() == 0, job.surroundings.user):
+        for way in _ways(job):
             ended, said = _attempt(job, way, stop, tell)
             if ended:
                 return ended
@@ -102,7 +108,7 @@ def possible() -> tuple[str, tuple[tuple[str, str], ...]]:
         job = Job(
             ("true",), RootFolder("/"), f"{place}/app", f"{place}/scratch", f"{place}/log", limits=Limits(seconds=15)
         )
-        for way in ways(os.geteuid() == 0, job.surroundings.user):
+        for way in _ways(job):
             for folder in (job.app, job.scratch):
                 os.makedirs(folder, exist_ok=True)
             ended, said = _attempt(job, way, never, lambda _: None)
@@ -120,9 +126,9 @@ def _attempt(job: Job, way: Way, stop: Callable[[], bool], tell: Callable[[str],
         if way.user:
             for folder in (job.app, job.scratch):
                 entering.hand_over(folder, way.user)
-    except PermissionError as error:
-        return None, f"files cannot be given to the user {way.user}: {error.strerror}"
     except OSError as error:
+        if error.errno in (errno.EPERM, errno.EINVAL):
+            return None, f"files cannot be given to the user {way.user}: {error.strerror}"
         raise CannotWrite(job.app, disk.why(error)) from None
     try:
         with groups.limited(limits.memory, limits.processes) as group:

@@ -298,7 +298,7 @@ def test_with_root_and_without_a_user_namespace(
 ) -> None:
     if os.geteuid() != 0:
         pytest.skip("that is a way for root")
-    (_, bare) = running.ways(True, 2000)
+    (_, bare) = running.ways(True, 2000, False)
     monkeypatch.setattr(running, "ways", lambda *_: (bare,))
     held = (
         "while read -r n v; do case $n in Cap*|NoNew*|Uid:) echo $n $v ;; esac; done </proc/self/status; echo x >made"
@@ -334,6 +334,13 @@ def test_as_an_ordinary_user(tmp_path: Path) -> None:
     assert (found["status"], found["ended_by"]) == (0, "")
     assert found["last"] == ["1000"]
     assert (found["app"], found["left"]) == (["closed", "made"], [])
+
+
+def test_as_root_of_a_namespace_with_one_user(tmp_path: Path) -> None:
+    """As in a container that an ordinary user has started: there is nobody else to become."""
+    found = as_somebody(tmp_path, "id -u; echo made >made", ("unshare", "--user", "--map-root-user"))
+    assert (found["status"], found["ended_by"], found["last"]) == (0, "", ["1000"])
+    assert (found["app"], found["left"]) == (["made"], [])
 
 
 def test_where_there_is_no_sandbox(tmp_path: Path) -> None:

@@ -217,6 +217,7 @@ def settings(arguments: argparse.Namespace, store: Store, *, save_lock: bool = T
         buildpacks=tuple(getattr(arguments, "buildpack", ())),
         save_lock=save_lock,
         reporter=cache(partial(progress, arguments)),
+        engine=os.environ,
         printed=printed(),
         make_locks=_make_locks if save_lock else None,
         bytecode=_bytecode,

@@ -1,0 +1,62 @@
+"""What every job is given, and the ways to a sandbox in their order."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from stager.formats.tar import MTIME
+from stager.sandbox import FIXED, Job, Limits, groups, running
+from stager.sandbox.inside import environment, sandbox
+from stager.sandbox.roots import RootFolder
+
+
+def job(**how: object) -> Job:
+    return Job(("true",), RootFolder("/"), "/outside/app", "/outside/tmp", "/outside/log", **how)  # type: ignore[arg-type]
+
+
+def test_the_variables_of_every_job() -> None:
+    """In the order of their names; the time is that of a droplet's files."""
+    assert [name for name, _ in FIXED] == sorted(name for name, _ in FIXED)
+    assert dict(FIXED)["SOURCE_DATE_EPOCH"] == str(MTIME)
+    assert environment(job(env=(("HOME", "/app"), ("NODE_ENV", "production")))) == {
+        **dict(FIXED), "HOME": "/app", "NODE_ENV": "production",
+    }  # fmt: skip
+
+
+def test_its_sandbox() -> None:
+    made = sandbox(job(folder="/app/web", inputs=(("/store/x", "/inputs/x"),)))
+    assert made.writable == (("/outside/app", "/app"), ("/outside/tmp", "/tmp"))
+    assert (made.readable, made.folder, made.network) == ((("/store/x", "/inputs/x"),), "/app/web", False)
+    assert (made.hostname, made.user, made.group, made.owned, made.keeps) == ("build", 1000, 1000, True, ())
+    bare = sandbox(job(), owned=False)
+    assert (bare.owned, bare.keeps) == (False, ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP"))
+
+
+def test_limits_that_nobody_chose() -> None:
+    assert Limits() == Limits(4 << 30, 2048, 3600.0, 8 << 30, 1_000_000)
+
+
+def test_the_ways_in_their_order() -> None:
+    assert [way.name for way in running.ways(False, 7, False)] == ["in a user namespace"]
+    assert [way.name for way in running.ways(True, 7, True)] == [
+        "as user 7, in a user namespace",
+        "in a user namespace",
+    ]
+    names = ["as user 7, in a user namespace", "with root, without a user namespace"]
+    assert [way.name for way in running.ways(True, 7, False)] == names
+
+
+def test_processes_are_counted_with_all_that_descend_from_them() -> None:
+    code = "import os, time; os.fork(); os.fork(); x = b'x' * 20_000_000; print(len(x), flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout is not None
+        for _ in range(4):
+            process.stdout.readline()
+        memory, count = groups.used(process.pid, 1 << 40)
+        shared, _ = groups.used(process.pid, 0)
+        os.killpg(process.pid, 9)
+    assert count == 4
+    assert 4 * 20_000_000 < shared <= memory
+    assert groups.used(process.pid, 0) == (0, 0)
