@@ -16,7 +16,7 @@ from ..formats.errors import BadArchive
 from ..planning.layouts import unpacked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from ..formats.elf import Elf
     from ..formats.tar import PieceFile
@@ -26,10 +26,13 @@ if TYPE_CHECKING:
 _MUSL = ("libc.musl", "ld-musl")
 
 
-def check(plan: Plan, made: Artifact, blob: str, store: Store, given: Iterable[str] = ()) -> None:
+def check(
+    plan: Plan, made: Artifact, blob: str, store: Store, given: Iterable[str] = (), packages: Collection[str] = ()
+) -> None:
     """Raise NeedsBuild when a built artifact has files that the plan's stack cannot load.
 
-    `given` are names of libraries that the droplet brings beside the stack's.
+    `given` are names of libraries that the droplet brings beside the stack's, `packages` those of the build's root, of which
+    one may be what is missing.
     """
     stack = stacks.load(plan.stack, plan.architecture)
     with unpacked(made, made.paths[0], blob, store) as found:
@@ -41,13 +44,24 @@ def check(plan: Plan, made: Artifact, blob: str, store: Store, given: Iterable[s
             "What is compiled must find on the stack what it is linked with: stage for another stack, name the Debian package "
             "that has the library under 'packages' in stager.yml, or choose a version that ships a binary."
         )
+        if named := sorted({name for one in wants for name in _package(one, packages)}):
+            hint = f"Write 'packages: [{', '.join(named)}]' into stager.yml, which brings it into the droplet."
         raise NeedsBuild([(made.name, f"{path} needs {', '.join(wants)}, which stack {stack.name} lacks")], hint)
+
+
+def _package(soname: str, packages: Collection[str]) -> Iterator[str]:
+    """The package that has a library, by Debian's policy on their names (§8.1): `libpq5` for `libpq.so.5`."""
+    stem, _, version = soname.partition(".so.")
+    for name in (f"{stem}{version}", f"{stem}-{version}", f"{stem}{version}t64"):
+        if name.lower().replace("_", "-") in packages:
+            yield name.lower().replace("_", "-")
 
 
 def elf_files(files: Iterable[PieceFile], label: str) -> Iterator[tuple[str, Elf]]:
     """The ELF files among an artifact's, by path; one that is damaged is left out, as nothing can load it."""
     for file in files:
-        if elf.is_elf(next(content_chunks(file.content, 64, label), b"")):
+        # the first piece of a deflate stream may be empty
+        if elf.is_elf(next((part for part in content_chunks(file.content, 512, label) if part), b"")):
             try:
                 found = elf.read(content_bytes(file.content, label), file.path)
             except BadArchive:

@@ -12,8 +12,11 @@ from .. import fetching
 from ..bases import Ready, fetch
 from ..digest import Digest
 from ..droplet import built as known
+from ..errors import NeedsBuild
 from ..files import limits, regular
 from ..model import ARTIFACT
+from ..planning import surroundings
+from ..planning.layouts import unpacked
 from ..sandbox.job import TMP
 from ..store import rules
 from ..text import parsing
@@ -66,7 +69,28 @@ def _one(
             found = _recalled(key, recipe, source, settings) or _run(
                 plan, build, source, recipe, key, folder, settings, ready
             )
+    _check(plan, build, found, folder, settings)
     return found
+
+
+def _check(plan: Plan, build: Build, made: Ready, folder: Folder, settings: Settings) -> None:
+    """Raise NeedsBuild for what neither the stack nor the droplet can load. Another app's droplet may have had more."""
+    try:
+        abi.check(plan, made.artifact, made.blob, settings.store)
+    except NeedsBuild:
+        names = [pin.name for pin in surroundings.root_of(plan, build).packages]
+        abi.check(plan, made.artifact, made.blob, settings.store, _brought(plan, folder, settings), names)
+
+
+def _brought(plan: Plan, folder: Folder, settings: Settings) -> Iterator[str]:
+    """The names of libraries that packages of the droplet bring to where the loader looks."""
+    apart = {build.of for build in plan.builds}
+    wanted = [one for one in plan.artifacts if one.purl not in apart]
+    blobs = fetch(plan, settings, wanted, tree=folder.tree)
+    for one in wanted:
+        with unpacked(one, one.paths[0], blobs[one.digest], settings.store) as found:
+            names = found.meta.get("sonames")
+        yield from map(str, names) if isinstance(names, dict) else ()
 
 
 def _recalled(key: str, recipe: BuildRecipe, source: Artifact, settings: Settings) -> Ready | None:
@@ -105,7 +129,6 @@ def _run(
             assert left.archive is not None
             first = left.archive
     made = _ready(recipe, source, first.filename, store.put(first.data))
-    abi.check(plan, made.artifact, made.blob, store)
     record = {"name": build.name, "filename": first.filename, "blob": made.blob, "checked": build.twice}
     store.remember("built-artifact", key, record)
     return made

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from builders import make_npm_tarball
+from builders import make_npm_tarball, make_wheel
 from elf_builder import AARCH64, make_elf
 
 from stager.builds import abi
@@ -69,3 +69,15 @@ def test_what_is_not_there_is_named(tmp_path: Path, files: Mapping[str, bytes], 
 
 def test_what_the_droplet_brings_counts(tmp_path: Path) -> None:
     check(tmp_path, {"x.node": make_elf(needed=["libpq.so.5"])}, given=("libpq.so.5",))
+
+
+def test_a_wheel_is_looked_into_as_well_and_the_package_is_named(tmp_path: Path) -> None:
+    """Its members are deflate streams."""
+    store, filler = Store(str(tmp_path / "store")), bytes(range(256)) * 400
+    data = make_wheel("addon", "1.0", {"addon/x.so": make_elf(needed=["libpq.so.5"]) + filler}, purelib=False)
+    blob = store.put(data)
+    digest = Digest(f"sha256:{hashlib.sha256(data).hexdigest()}")
+    made = Artifact("pkg:pypi/addon@1.0", "addon-1.0-py3-none-any.whl", digest, "wheel/1", (".stager/pypi",))
+    with pytest.raises(NeedsBuild, match=r"x\.so needs libpq\.so\.5") as refused:
+        abi.check(plan(), made, blob, store, packages=["libc6", "libpq-dev", "libpq5"])
+    assert refused.value.hint == "Write 'packages: [libpq5]' into stager.yml, which brings it into the droplet."
