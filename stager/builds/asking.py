@@ -51,8 +51,8 @@ def answered(plan: Plan, folder: Folder, settings: Settings) -> Plan:
                 else "nothing says where it would leave what it makes"
             )
             notes.append(f"the build {build.name} is left out: {what} ({build.reason})")
-    roots = tuple(root for root in plan.roots if any(one.root == root.name for one in builds))
-    return replace(plan, builds=tuple(builds), roots=roots, asks=(), notes=(*plan.notes, *notes))
+    left = replace(plan, builds=tuple(builds), asks=(), notes=(*plan.notes, *notes))
+    return replace(left, roots=surroundings.used_roots(left))
 
 
 def _answer(plan: Plan, build: Build, question: str, folder: Folder, settings: Settings) -> str:

@@ -15,7 +15,7 @@ from ..bases import fetch, take_in
 from ..ecosystems.record import BuildRequest, Laid, LookRequest
 from ..facts import stacks
 from ..model import ARTIFACT, Build, BuildRoot
-from ..planning import bytecode
+from ..planning import surroundings
 from ..planning.detection import appconfig
 from ..planning.layouts import unpacked
 from ..planning.plan import indexes_for
@@ -115,12 +115,10 @@ def _with_wishes(plan: Plan, previous: Plan | None, folder: Folder, settings: Se
 
 def _roots(plan: Plan, previous: Plan | None, settings: Settings) -> tuple[BuildRoot, ...]:
     kept = {root.name: root for root in previous.roots} if previous else {}
-    used = {build.root for build in plan.builds} | ({bytecode.ROOT} if bytecode.asked(plan) else set())
     making = roots.making(settings)
     return tuple(
         roots.pinned(root, plan.architecture, making, previous=kept.get(root.name), upgrade=settings.upgrade)
-        for root in sorted(plan.roots, key=lambda root: root.name)
-        if root.name in used
+        for root in surroundings.used_roots(plan)
     )
 
 

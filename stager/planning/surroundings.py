@@ -72,6 +72,12 @@ def text(plan: Plan, build: Build) -> str:
     )
 
 
+def used_roots(plan: Plan) -> tuple[BuildRoot, ...]:
+    """The roots that a plan's builds and its bytecode are made in."""
+    names = {build.root for build in plan.builds} | ({bytecode.ROOT} if bytecode.asked(plan) else set())
+    return tuple(root for _, root in sorted({root.name: root for root in plan.roots}.items()) if root.name in names)
+
+
 def root_of(plan: Plan, build: Build) -> BuildRoot:
     """The root that a build runs in."""
     return next(root for root in plan.roots if root.name == build.root)
