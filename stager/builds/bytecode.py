@@ -33,6 +33,7 @@ from ..sandbox.job import APP, TMP
 from ..sandbox.running import PURPOSE
 from ..stacks import sandbox as namespaces
 from ..store.errors import StoreCorrupt
+from ..tree.fingerprint import encoded
 from . import running
 from .compare import FIRST, SECOND
 from .errors import BuildDiffers, BuildFailed
@@ -247,7 +248,7 @@ def _lay(one: UnpackedArtifact, into: str, wanted: Callable[[str], bool], store:
         try:
             os.makedirs(into, exist_ok=True)
             for file in files:
-                place = f"{into}/{file.path}"
+                place = os.path.join(os.fsencode(into), encoded(file.path))
                 os.makedirs(os.path.dirname(place), exist_ok=True)
                 with suppress(FileExistsError), open(place, "xb") as writer:
                     writer.writelines(
@@ -261,8 +262,8 @@ def _files(folder: str, below: str = "") -> dict[str, bytes]:
     """What was left below a folder: path → content, in the order of their bytes. Raises BuildFailed for what is no file."""
     found = {}
     with os.scandir(folder) as entries:
-        for entry in sorted(entries, key=lambda entry: os.fsencode(entry.name)):
-            path = below + entry.name
+        for entry in entries:
+            path = below + os.fsencode(entry.name).decode("utf-8", "surrogateescape")
             if entry.is_dir(follow_symlinks=False):
                 found.update(_files(entry.path, f"{path}/"))
             elif entry.is_file(follow_symlinks=False) and not path_fault(path):

@@ -135,15 +135,34 @@ def made(root: BuildRoot, architecture: str, making: Making) -> RootFolder:
     BadLock for what is no root of that stack, UsageError for a stack that others make, Gone for a package that the archive
     has replaced, NoRoom, NoSandbox, ProgramMissing, StackFailed, CannotWrite, Cancelled, and what fetching raises.
     """
-    definition, pins = definition_of(root), _locked(root, architecture)
+    definition = definition_of(root)
+    with _built(root, definition, architecture, making) as found:
+        try:
+            return _unpacked(found(), definition, making.store)
+        except StoreCorrupt as damaged:  # made anew, once
+            making.store.set_aside(damaged.digest.partition(":")[2])
+            return _unpacked(found(), definition, making.store)
+
+
+def lend(root: BuildRoot, architecture: str, making: Making, to: Store) -> None:
+    """Put the root's tar into another store, so that nothing has to be made of its packages there. Raises as `made` does."""
+    with _built(root, definition_of(root), architecture, making) as make:
+        found = make()
+        with making.store.prove(found.digest.hex, found.digest) as source, to.writer() as writer:
+            for part in iter(lambda: os.read(source, 1 << 20), b""):
+                writer.write(part)
+            writer.commit()
+        to.remember("stack-root", found.stack, stack_root.facts(found))
+
+
+@contextmanager
+def _built(root: BuildRoot, definition: Definition, architecture: str, making: Making) -> Iterator[Callable[[], Root]]:
+    """What gives the root's tar in the store, made unless it is there; nobody else makes it meanwhile."""
+    pins = _locked(root, architecture)
     _check(root, definition, architecture)
     identity = stack_root.stack_digest(definition, pins, architecture)
     with making.store.exclusive(f"build root {identity}", _stopping(making)), _told_of(root):
-        try:
-            return _unpacked(stack_root.build(definition, pins, architecture, making), definition, making.store)
-        except StoreCorrupt as damaged:  # made anew, once
-            making.store.set_aside(damaged.digest.partition(":")[2])
-            return _unpacked(stack_root.build(definition, pins, architecture, making), definition, making.store)
+        yield lambda: stack_root.build(definition, pins, architecture, making)
 
 
 def _locked(root: BuildRoot, architecture: str) -> StackLock:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import CannotWrite
 from ..formats.archive.content import content_chunks
+from ..tree.fingerprint import encoded
 
 if TYPE_CHECKING:
     from ..formats.archive import Member
@@ -17,15 +18,16 @@ def place(members: Iterable[Member], into: str) -> None:
     """Write files and links below the folder `into`, with the modes that a droplet has. Raises CannotWrite."""
     try:
         for member in members:
-            _place(os.path.join(into, member.name), member)
+            _place(os.path.join(os.fsencode(into), encoded(member.name)), member)
     except OSError as error:
         raise CannotWrite(into, error.strerror or str(error)) from None
 
 
-def _place(path: str, member: Member) -> None:
+def _place(path: bytes, member: Member) -> None:
+    """A path is of UTF-8, whatever the locale."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
     if member.is_link:
-        os.symlink(member.target, path)
+        os.symlink(encoded(member.target), path)
         return
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o775 if member.executable else 0o664)
     with os.fdopen(handle, "wb") as file:

@@ -69,7 +69,7 @@ def rebuild(droplet: DropletFile, source: str, settings: Settings) -> Digest:
         with settings.store.lease():
             staging.take_in(plan, folder.tree, settings.store)
             blobs = staging.fetch(plan, settings, tree=folder.tree, prove=True)
-            store = second_store(plan, blobs, settings.store, place, pool)
+            store = second_store(plan, blobs, settings, place, pool)
         found = entry.stage(source, out, settings.replace(store=store, save_lock=False), plan=locked).digest
     if found != droplet.digest:
         raise NotReproducible(

@@ -71,7 +71,7 @@ def placed(made: Sandbox, groups: Sequence[str], user: int, purpose: str) -> Pla
     """
     join = (program("sh", purpose), "-c", _ENTER, "stager", *groups, "--")
     if not user:
-        return PlacedSandbox(made, join)
+        return PlacedSandbox(made, (*_without_rights(purpose), *join))
     pairs = (*made.writable, *made.readable)
     sources = [os.path.realpath(path) for path in (made.root, *(path for path, _ in pairs))]
     view = next((place for place in _VIEWS if _free(place, sources)), "")
@@ -88,6 +88,15 @@ def placed(made: Sandbox, groups: Sequence[str], user: int, purpose: str) -> Pla
     )
     shown = replace(made, root=f"{view}/0", writable=tuple(seen[:cut]), readable=tuple(seen[cut:]))
     return PlacedSandbox(shown, before)
+
+
+def _without_rights(purpose: str) -> tuple[str, ...]:
+    """What gives up the capabilities that a user's process may pass on: bubblewrap does not start with any."""
+    with open("/proc/self/status", encoding="utf-8", errors="replace") as file:
+        ambient = next((line.split()[1] for line in file if line.startswith("CapAmb:")), "0")
+    if os.geteuid() == 0 or not int(ambient, 16):
+        return ()
+    return (program("setpriv", purpose), "--inh-caps=-all", "--ambient-caps=-all", "--")
 
 
 def _free(place: str, sources: Sequence[str]) -> bool:

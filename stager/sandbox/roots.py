@@ -29,6 +29,7 @@ from ..stacks.build_context import temporary
 from ..stacks.errors import BadImage
 from ..store import disk
 from ..store.errors import StoreCorrupt
+from ..tree.fingerprint import encoded
 
 if TYPE_CHECKING:
     from ..stacks.tree import Tree
@@ -143,22 +144,23 @@ def lay(found: Tree, folder: str, label: str, mount_points: Sequence[str] = ()) 
     Folders, then files, then links: while files are written there is no link that could lead them elsewhere. Places for
     `mount_points` are made where there are none.
     """
-    paths = sorted(found.items, key=os.fsencode)
+    paths = sorted(found.items, key=encoded)
     kinds = {kind: [path for path in paths if found.items[path].kind == kind] for kind in ("folder", "file", "link")}
+    base = os.fsencode(folder) + b"/"  # paths are of UTF-8, whatever the locale
     try:
         for path in kinds["folder"]:
-            os.makedirs(f"{folder}/{path}", 0o755, exist_ok=True)
-        _files(found, kinds["file"], folder)
+            os.makedirs(base + encoded(path), 0o755, exist_ok=True)
+        _files(found, kinds["file"], base)
         for path in mount_points:
             _mount_point(f"{folder}/{path}")
         for path in kinds["link"]:
             if path in mount_points:
                 continue  # where it leads is another machine's
-            os.makedirs(os.path.dirname(f"{folder}/{path}"), 0o755, exist_ok=True)
-            os.symlink(found.items[path].target, f"{folder}/{path}")
+            os.makedirs(os.path.dirname(base + encoded(path)), 0o755, exist_ok=True)
+            os.symlink(encoded(found.items[path].target), base + encoded(path))
         for path in reversed(kinds["folder"]):
             # no set-id bits; the owner may always look into it, so that it can be sealed and removed
-            os.chmod(f"{folder}/{path}", found.items[path].mode & 0o777 | 0o700)
+            os.chmod(base + encoded(path), found.items[path].mode & 0o777 | 0o700)
         os.chmod(folder, 0o755)  # noqa: S103  below the store, which is for its owner alone
     except (FileExistsError, NotADirectoryError, IsADirectoryError, ValueError) as error:
         raise BadArchive(label, f"has paths that exclude one another or cannot be: {error}") from None
@@ -178,10 +180,10 @@ def emptied(folder: str) -> None:
                 os.unlink(entry.path)
 
 
-def _files(found: Tree, paths: list[str], folder: str) -> None:
-    first: dict[str, str] = {}
+def _files(found: Tree, paths: list[str], base: bytes) -> None:
+    first: dict[str, bytes] = {}
     for path in paths:
-        item, target = found.items[path], f"{folder}/{path}"
+        item, target = found.items[path], base + encoded(path)
         known = first.setdefault(item.inode, target) if item.inode else target
         os.makedirs(os.path.dirname(target), 0o755, exist_ok=True)
         if known != target:

@@ -89,6 +89,11 @@ def find(definition: Definition, lock: StackLock, architecture: str, store: Stor
     raise NotBuilt(definition.name, architecture)
 
 
+def facts(root: Root) -> dict[str, object]:
+    """What a store remembers of a root, by the digest of what it was made from; `find` reads it."""
+    return {"digest": root.digest, "size": root.size, "entries": root.entries, "packages": root.packages}
+
+
 def build(
     definition: Definition,
     lock: StackLock,
@@ -114,8 +119,7 @@ def build(
         pins = lock.pins([part.name for part in parts], architecture)
         root = _made(definition, lock, architecture, parts, pins, making)
         stack = stack_digest(definition, lock, architecture, sets)
-        facts = {"digest": root.digest, "size": root.size, "entries": root.entries, "packages": len(pins)}
-        making.store.remember("stack-root", stack, facts)
+        making.store.remember("stack-root", stack, facts(root))
         return replace(root, stack=stack)
 
 

@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ... import staging
+from ...builds.roots import lend, making
 from ...droplet import incremental
 from ...droplet.incremental import Folder
 from ...errors import Cancelled, CannotWrite, LockMissing, Unreadable
@@ -26,6 +27,7 @@ from ...files import temporary
 from ...formats.codec import CODEC
 from ...model import Artifact, Plan
 from ...planning import lockfile
+from ...planning.surroundings import used_roots
 from ...settings import Settings
 from ...store import Store
 from ...store.errors import DigestMismatch
@@ -80,7 +82,7 @@ def restaged(
             settings.tell("assemble", "looking for the pinned artifacts", 0, 4)
             blobs = _fetched(plan, folder, settings)
             settings.tell("assemble", "checking the pinned artifacts", 1, 4)
-            second_store(plan, blobs, settings.store, scratch, pool)
+            second_store(plan, blobs, settings, scratch, pool)
             chosen = deciding.result()
         copy, chosen = copied(folder, plan, scratch, chosen, stack)
         settings.tell("assemble", f"staging again, {len(chosen.changes)} conditions changed", 2, 4)
@@ -146,13 +148,18 @@ def _fetched(plan: Plan, folder: Folder, settings: Settings) -> dict[str, str]:
     return staging.fetch(plan, settings, tree=folder.tree, prove=True)
 
 
-def second_store(plan: Plan, blobs: Mapping[str, str], first: Store, scratch: str, pool: ThreadPoolExecutor) -> Store:
-    """A new store with the artifacts alone, each copied after its bytes were found to have the lock's digest."""
-    second = Store(os.path.join(scratch, "store"))
+def second_store(
+    plan: Plan, blobs: Mapping[str, str], settings: Settings, scratch: str, pool: ThreadPoolExecutor
+) -> Store:
+    """A new store with the artifacts alone, each copied after its bytes were found to have the lock's digest; and the roots
+    that something is built in."""
+    first, second = settings.store, Store(os.path.join(scratch, "store"))
     with first.lease(), second.lease():
         unique = {artifact.digest: artifact for artifact in plan.artifacts}
         for _ in pool.map(lambda one: _carry_over(one, blobs[one.digest], first, second), unique.values()):
             pass
+        for root in used_roots(plan):
+            lend(root, plan.architecture, making(settings), second)
     return second
 
 
