@@ -25,7 +25,7 @@ KEYS = {
     "happy": {"about", "buildpacks", "reasons", "locks", "runtimes", "processes", "artifacts"},
     "wrong": {"about", "at", "error"},
 }
-OPTIONAL = {"http", "droplet", "network", "notes", "folder"}
+OPTIONAL = {"http", "droplet", "network", "notes", "folder", "builds"}
 
 
 def online(name: str) -> Any:
@@ -142,6 +142,8 @@ def test_plan(name: str, tmp_path: Path, shared_store: Path) -> None:
     files = [row["reason"]["file"] for row in (*plan["processes"], *plan["buildpacks"])]
     assert all((app / file).is_file() or file in MADE for file in files if file), "such a plan is never in step"
     check_artifacts(plan["artifacts"], expected["artifacts"])
+    app_builds = {row["name"]: row["outputs"] for row in plan["builds"] if row["kind"] == "app"}
+    assert app_builds == expected.get("builds", {})
 
 
 MADE = ("pylock.toml", "uv.lock", "package-lock.json")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..model import Detections, LockedPlan, Plan, Reason
+from ..model import Artifact, Build, Detections, LockedPlan, Plan, Reason, Runtime
 from ..text.wording import size_text
 
 if TYPE_CHECKING:
@@ -66,33 +66,57 @@ def plan_json(locked: LockedPlan) -> dict[str, Any]:
         "codec": plan.codec,
         "buildpacks": [{"name": p.name, "digest": str(p.digest), "reason": _reason(p.reason)} for p in plan.buildpacks],
         "inputs": {path: str(digest) for path, digest in plan.inputs},
-        "runtimes": [
-            {
-                "name": runtime.name,
-                "version": runtime.version,
-                "source": runtime.source,
-                "glibc": f"{runtime.glibc[0]}.{runtime.glibc[1]}",
-                "reason": _reason(runtime.reason),
-            }
-            for runtime in plan.runtimes
-        ],
-        "artifacts": [
-            {
-                "purl": one.purl,
-                "file": one.filename,
-                "digest": str(one.digest),
-                "size": one.size,
-                "layout": one.layout,
-                "paths": list(one.paths),
-                "url": one.url,
-            }
-            for one in plan.artifacts
-        ],
+        "runtimes": [_runtime(one) for one in plan.runtimes],
+        "artifacts": [_artifact(one) for one in plan.artifacts],
         "links": dict(plan.links),
         "files": dict(plan.files),
         "processes": [{"type": p.type, "command": p.command, "reason": _reason(p.reason)} for p in plan.processes],
         "env": [{"name": v.name, "value": v.value, "reason": _reason(v.reason)} for v in plan.env],
+        "builds": [_build(one) for one in plan.builds],
         "notes": list(plan.notes),
+    }
+
+
+def _build(build: Build) -> dict[str, Any]:
+    """A build, with what only it has around it."""
+    return {
+        "name": build.name,
+        "kind": build.kind,
+        "of": build.of,
+        "root": build.root,
+        "command": build.command,
+        "folder": build.folder,
+        "reason": _reason(build.reason),
+        "inputs": list(build.inputs),
+        "outputs": list(build.outputs),
+        "env": dict(build.env),
+        "recipes": list(build.recipes),
+        "twice": build.twice,
+        "on": build.on,
+        "runtimes": [_runtime(one) for one in build.runtimes],
+        "artifacts": [_artifact(one) for one in build.artifacts],
+    }
+
+
+def _runtime(runtime: Runtime) -> dict[str, Any]:
+    return {
+        "name": runtime.name,
+        "version": runtime.version,
+        "source": runtime.source,
+        "glibc": f"{runtime.glibc[0]}.{runtime.glibc[1]}",
+        "reason": _reason(runtime.reason),
+    }
+
+
+def _artifact(one: Artifact) -> dict[str, Any]:
+    return {
+        "purl": one.purl,
+        "file": one.filename,
+        "digest": str(one.digest),
+        "size": one.size,
+        "layout": one.layout,
+        "paths": list(one.paths),
+        "url": one.url,
     }
 
 
