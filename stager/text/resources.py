@@ -34,6 +34,12 @@ def folder(kind: str) -> str:
     return packaged if os.path.isdir(packaged) else os.path.join(os.path.dirname(PACKAGE), kind)
 
 
+def beside(module: str, name: str) -> bytes:
+    """A file that lies beside a module, which says `__file__`."""
+    with open(os.path.join(os.path.dirname(module), name), "rb") as file:
+        return file.read()
+
+
 def names(kind: str) -> list[str]:
     """The names of everything shipped of `kind`, sorted by bytes."""
     root = folder(kind)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 PROVIDED = "/run/stager"
 """The folder inside a sandbox where the files of recipes are."""
 TOOLS: dict[str, str] = {
+    "frozen-clock/1": f"{__name__}.frozen_clock",
+    "next/1": f"{__name__}.next",
+    "nuxt/1": f"{__name__}.nuxt",
     "sorted-folders/1": f"{__name__}.sorted_folders",
 }
 """A recipe for the builds of an app → the module with its `RECIPE`."""

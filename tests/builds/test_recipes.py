@@ -1,0 +1,76 @@
+"""Recipes: each is what its name says, what they derive is the same for the same build, and secrets stay secrets."""
+
+from __future__ import annotations
+
+import base64
+import json
+import uuid
+
+import pytest
+
+from stager.builds import recipes
+from stager.builds.recipes import Around, Recipe, frozen_clock, next  # noqa: A004  the framework's name
+from stager.model import APP, Build, Reason
+from stager.planning import buildpacks
+
+BUILD = Build("build", APP, "stack", "npm run build", Reason("a test"), outputs=("web/.next",), folder="web")
+
+
+def around(content: bytes = b"content", key: str = "k", build: Build = BUILD) -> Around:
+    return Around(build, key, content)
+
+
+@pytest.mark.parametrize("name", sorted(recipes.TOOLS))
+def test_a_recipe_is_what_the_registry_says(name: str) -> None:
+    recipe = recipes.tool(name)
+    assert isinstance(recipe, Recipe)
+    assert recipe.name == name
+    assert recipe.mends
+    for variable in ("NODE_OPTIONS", "PYTHONPATH"):
+        for word in recipe.env(around()).get(variable, "").replace("--require=", "").split():
+            assert word.startswith(recipes.PROVIDED)
+            assert any(f"{recipes.PROVIDED}/{path}".startswith(word) for path in recipe.provides(around()))
+
+
+def test_buildpacks_name_only_recipes_that_there_are() -> None:
+    named = {name for pack in buildpacks.load_all() for tool in pack.tools for name in tool.recipes}
+    named |= {name for pack in buildpacks.load_all() for build in pack.builds for name in build.recipes}
+    assert named
+    assert named <= recipes.TOOLS.keys()
+
+
+def test_secrets_follow_the_contents_of_the_app_and_nothing_else() -> None:
+    keys = json.loads(next.preview(around())["web/.next/cache/.previewinfo"])
+    assert keys == json.loads(next.preview(around(key="another"))["web/.next/cache/.previewinfo"])
+    other = json.loads(next.preview(around(b"other"))["web/.next/cache/.previewinfo"])
+    assert len({*keys.values(), *other.values()}) == 2 * len(keys) - 1  # all but the time at which they expire
+    assert [len(keys[name]) for name in ("previewModeId", "previewModeSigningKey", "previewModeEncryptionKey")] == [
+        32,
+        64,
+        64,
+    ]
+    secret = next.RECIPE.env(around())["NEXT_SERVER_ACTIONS_ENCRYPTION_KEY"]
+    assert len(base64.b64decode(secret)) == 32
+    assert secret != next.RECIPE.env(around(b"other"))["NEXT_SERVER_ACTIONS_ENCRYPTION_KEY"]
+
+
+def test_identifiers_follow_what_goes_in() -> None:
+    one, other = (next.RECIPE.env(around(key=key))["STAGER_BUILD_ID"] for key in ("k", "l"))
+    assert one == next.RECIPE.env(around(b"other content"))["STAGER_BUILD_ID"]
+    assert one != other
+    assert uuid.UUID(frozen_clock.uuid(around())).version == 4
+
+
+def test_an_exported_site_has_its_keys_where_it_is_built() -> None:
+    exported = Build("build", APP, "stack", "npm run build", Reason("a test"), outputs=("out",))
+    assert [*next.preview(around(build=exported))] == [".next/cache/.previewinfo"]
+
+
+def test_manifests_come_in_one_order() -> None:
+    assert next.in_order(b'{"b": 1, "a": {"d": 2, "c": 3}}') == next.in_order(b'{"a": {"c": 3, "d": 2}, "b": 1}')
+    assert next.in_order(b"no JSON") == b"no JSON"
+
+
+def test_variables_that_several_recipes_set_are_joined() -> None:
+    joined = recipes.joined([{"NODE_OPTIONS": "-a", "X": "1"}, {"NODE_OPTIONS": "-b", "X": "2"}, {"PYTHONPATH": "/x"}])
+    assert joined == {"NODE_OPTIONS": "-a -b", "X": "2", "PYTHONPATH": "/x"}
