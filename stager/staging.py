@@ -188,15 +188,21 @@ def _planned(folder: Folder, previous: LockedPlan | None, settings: Settings) ->
 
 
 def with_builds(plan: Plan, folder: Folder, previous: Plan | None, settings: Settings) -> Plan:
-    """The plan with all its builds, and what they need pinned. Raises what `builds.pinning` and `builds.asking` do."""
+    """The plan with all its builds, and what they need pinned. Raises BadManifest, and what `builds.pinning` and
+    `builds.asking` do."""
+    from .planning import builds as planned_builds  # here, since YAML comes with it
+
     built = {build.of for build in previous.builds} if previous else set()
     found = {one.purl for one in plan.artifacts if one.purl in built or settings.store.recall("must-build", one.digest)}
     plan = replace(plan, unsure=tuple(sorted({*plan.unsure, *found})))
     if not plan.builds and not plan.unsure and not plan.roots:
+        planned_builds.check_options(folder.tree, plan)
         return plan
     from .builds import asking, pinning  # here, since few apps build
 
-    known = pinning.pinned(pinning.decided(plan, folder.tree, settings), previous, folder, settings)
+    plan = pinning.decided(plan, folder.tree, settings)
+    planned_builds.check_options(folder.tree, plan)
+    known = pinning.pinned(plan, previous, folder, settings)
     return asking.answered(known, folder, settings) if known.asks else known
 
 

@@ -12,15 +12,18 @@ if TYPE_CHECKING:
 class BuildFailed(AssemblyError):
     """A build that ended with an error, or without leaving what it is for.
 
-    `last` are the last lines that it said, `log` the file with all of them.
+    `last` are the last lines that it said, `log` the file with all of them, `way_out` what the app's author can write.
     """
 
     code = "BuildFailed"
 
-    def __init__(self, name: str, why: str, last: Sequence[str] = (), log: str = "", hint: str = "") -> None:
+    def __init__(
+        self, name: str, why: str, last: Sequence[str] = (), log: str = "", hint: str = "", way_out: str = ""
+    ) -> None:
         said = "".join(f"\n    {line}" for line in last)
         usual = f"The log has all that it said: {log}" if log else "Mend the command, or what it reads."
-        super().__init__(f"the build {name} {why}{said}", hint or usual, build=name, log=log, last=list(last))
+        hint = hint or (f"{way_out} {usual}" if way_out else usual)
+        super().__init__(f"the build {name} {why}{said}", hint, build=name, log=log, last=list(last))
 
 
 class BuildTooBig(AssemblyError):

@@ -20,7 +20,9 @@ from ..errors import Cancelled
 from ..files import writing
 from ..files.temporary import folder as scratch
 from ..formats.archive import read_tar
+from ..model import ARTIFACT
 from ..planning import lockfile, surroundings
+from ..planning.detection import appconfig
 from ..sandbox.job import APP, HOME, Job, Limits, Surroundings
 from . import compare, machines, roots
 from .compare import FIRST, SECOND, Content, content
@@ -235,4 +237,14 @@ def check(build: Build, ended: Ended, limits: Limits, log: str) -> None:
     if ended.ended_by:
         raise BuildTooBig(build.name, _WORDS[ended.ended_by].format(limits), log)
     if ended.status:
-        raise BuildFailed(build.name, f"ended with exit status {ended.status}", ended.last, log)
+        raise BuildFailed(
+            build.name, f"ended with exit status {ended.status}", ended.last, log, way_out=_way_out(build)
+        )
+
+
+def _way_out(build: Build) -> str:
+    """What an author can do about a build that stager plans; one's own has its line in `stager.yml` anyway."""
+    if build.kind == ARTIFACT or build.reason.file == appconfig.NAME:
+        return ""
+    env, off = f"builds: {{{build.name}: {{env: {{NAME: value}}}}}}", f"builds: {{{build.name}: no}}"
+    return f"Where it lacks a variable, write '{env}' in {appconfig.NAME}; to go without it, '{off}'."

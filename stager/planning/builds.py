@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from ..errors import BadManifest
 from ..facts import stacks
-from ..model import APP, DROPLET, NOTHING, Artifact, Build, BuildRoot, Locked, Runtime
+from ..model import APP, ARTIFACT, DROPLET, NOTHING, Artifact, Build, BuildRoot, Locked, Plan, Runtime
+from ..tree import SourceTree
+from .buildpacks import load_all
+from .buildpacks.definition import nearest
+from .detection import appconfig
 from .detection.foreseen import Foreseen
 from .packages import Aim, Party, packages
 
@@ -147,3 +152,30 @@ def roots(others: Iterable[str], found: Iterable[Foreseen], stack: str) -> tuple
         wants.setdefault(_root(one), set()).update(one.packages)
     base = stacks.for_builds(stack) if wants else ""
     return tuple(BuildRoot(name, base, "", wants=tuple(sorted(wants[name]))) for name in sorted(wants))
+
+
+# --- what stager.yml says of builds ----------------------------------------------------------------------------
+
+
+def check_options(tree: SourceTree, plan: Plan) -> None:
+    """Raise BadManifest for options of a build that there cannot be, and for those that it cannot have."""
+    config = appconfig.read(tree)
+    if not config.build_options:
+        return
+    made = {build.name: build for build in plan.builds}
+    own = [one.name for one in config.own_builds]
+    rules = [rule.name for pack in load_all() for rule in pack.builds]
+    for name, options in config.build_options.items():
+        why = ""
+        if name in own:
+            why = "is a build of the app's own: say it there"
+        elif name not in made and name not in rules:
+            why = f"there is no such build{nearest(name, sorted({*made, *rules}))}"
+        elif (
+            name in made
+            and made[name].kind == ARTIFACT
+            and (options.off or options.run or options.inputs or options.outputs)
+        ):
+            why = "builds a package: its env, packages and twice can be otherwise"
+        if why:
+            raise BadManifest(appconfig.NAME, f"builds.{name}: {why}", line=options.line)

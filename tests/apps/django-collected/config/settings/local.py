@@ -1,0 +1,4 @@
+from .base import *  # noqa: F403
+
+DEBUG = True
+INSTALLED_APPS += ["debug_toolbar"]  # noqa: F405
