@@ -51,7 +51,8 @@ def _with_found(found: NeedsBuild, folder: Folder, locked: LockedPlan, settings:
     It is remembered for the next 'stager lock' as well. Raises `found` where a plan may not be made, and for what is no cure.
     """
     needs = found.data.get("needs")
-    named = [one for one in locked.plan.artifacts if isinstance(needs, dict) and one.name in needs]
+    told = {name for label in needs for name in (label, label.rpartition("@")[0])} if isinstance(needs, dict) else set()
+    named = [one for one in locked.plan.artifacts if one.name in told]
     for one in named:
         settings.store.remember("must-build", one.digest, one.purl)
     if settings.locked or not named:
