@@ -17,7 +17,7 @@ from .errors import BadLock
 from .model import Artifact, LockedPlan, Plan
 from .net.indexes import Indexes
 from .planning import lockfile
-from .records import Base
+from .records import Base, BuildNote
 from .settings import Settings
 from .store import Store
 from .store.errors import DigestMismatch
@@ -29,6 +29,7 @@ class Ready(NamedTuple):
 
     artifact: Artifact
     blob: str
+    note: BuildNote
 
 
 def recalled(locked: LockedPlan, store: Store) -> Base | None:
@@ -55,7 +56,7 @@ def make(
     jobs = settings.jobs or os.cpu_count() or 1
     with dependencies.Workshop(store, jobs, settings.stop) as workshop:
         for built in ready.values():
-            workshop.add(*built)
+            workshop.add(built.artifact, built.blob)
         fetch(plan, settings, [one for one in plan.artifacts if one.purl not in ready], workshop.add, folder.tree)
         settings.tell("assemble", "pieces", 0, len(plan.artifacts))
         placed = []

@@ -95,10 +95,35 @@ class Built(Value):
     """Whether it was built twice and was the same."""
     digest: str
     """Of the list of its files and links."""
+    seconds: float = 0.0
+    """How long its first run took."""
 
     @classmethod
     def from_json(cls, record: Any) -> Built:
         return cls(*map(_fixed, record))
+
+
+class BuildNote(Value):
+    """What there is to say of a build of a plan when the plan is staged."""
+
+    name: str
+    kind: str
+    """`app` or `artifact`."""
+    key: str
+    ran: bool
+    """Whether it ran this time; else what it left before was taken."""
+    checked: bool
+    """Whether it was built twice and was the same."""
+    seconds: float
+    """How long its run took, whenever that was."""
+    log: str
+    """Where its log is, or was."""
+    kept: str = ""
+    """The folder that its run has left, when that was wished."""
+
+    def as_json(self) -> dict[str, Any]:
+        """As documents have it."""
+        return {name: value for name, value in self.__dict__.items() if name != "kept" or value}
 
 
 class Base(Value):
@@ -190,6 +215,7 @@ class Droplet(Value):
     """(path, reason) of the app's files that are not in it and that people should know of."""
     written: bool = True
     """False when the file was there already, with these bytes."""
+    builds: tuple[BuildNote, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The document of `stager stage --json`."""
@@ -197,6 +223,7 @@ class Droplet(Value):
             **{name: getattr(self, name) for name in self._fields},
             "layers": [layer.__dict__ for layer in self.layers],
             "left_out": [{"path": path, "reason": why} for path, why in self.left_out],
+            "builds": [build.as_json() for build in self.builds],
         }
 
 
@@ -214,6 +241,8 @@ class Staged(Value):
     left_out: tuple[tuple[str, str], ...]
     layers: tuple[Layer, ...] = ()
     """Empty unless they were measured."""
+    builds: tuple[BuildNote, ...] = ()
+    """Those of artifacts are only there when they were looked at, or when the layers were measured."""
 
     def after(self, notes: Iterable[str]) -> Staged:
         """It with what there is to say of the way to it, first."""
@@ -224,7 +253,7 @@ class Staged(Value):
         base = self.base
         return Droplet(
             self.digest, self.size, self.path, Digest(base.plan), base.stack, base.architecture, base.buildpacks,
-            base.runtimes, base.processes, base.env, self.layers, self.notes, self.left_out, self.written,
+            base.runtimes, base.processes, base.env, self.layers, self.notes, self.left_out, self.written, self.builds,
         )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from .files import writing
 from .formats.codec import CODEC, check_known_answer
 from .model import ARTIFACT, Artifact, LockedPlan, Plan
 from .planning import bytecode, inputs, lockfile
-from .records import Base, Staged
+from .records import Base, BuildNote, Staged
 from .settings import Settings
 from .store.errors import StoreCorrupt
 from .text.resources import pinned_digest
@@ -221,36 +221,37 @@ def stage_plan(folder: Folder, locked: LockedPlan, out: str, settings: Settings)
     while True:
         take_in(plan, folder.tree, settings.store)
         try:
-            base = make_base(locked, folder, settings)
-            built = _with_builds(locked, base, folder, settings) if base.builds else folder
+            base, notes = make_base(locked, folder, settings)
+            whole = folder
+            if base.builds:
+                from .builds import apps  # here, since few apps build
+
+                tree, more = apps.built(plan, base.builds, folder, settings)
+                whole, notes = folder.replace(tree=tree), (*notes, *more)
             settings.tell("assemble", "the app and what it needs")
-            return incremental.assemble(built, base, settings.store, out, settings.stop)
+            staged = incremental.assemble(whole, base, settings.store, out, settings.stop)
+            return staged.replace(builds=notes) if notes else staged
         except assembly.Damaged as found:
             heal(found, damaged, settings, plan.all_artifacts())
 
 
-def make_base(locked: LockedPlan, folder: Folder, settings: Settings) -> Base:
-    """The plan's base, its artifacts that have to be built among it. Raises what `bases.make` and builds raise."""
+def make_base(locked: LockedPlan, folder: Folder, settings: Settings) -> tuple[Base, tuple[BuildNote, ...]]:
+    """The plan's base, and what to say of builds of its artifacts. Raises what `bases.make` and builds raise."""
     base = bases.recalled(locked, settings.store)
     if base is not None:
-        return base
+        return base, ()
     ready: dict[str, Ready] = {}
     if any(build.kind == ARTIFACT for build in locked.plan.builds):
         from .builds import artifacts  # here, since few apps build
 
         ready = artifacts.built(locked.plan, folder, settings)
+    notes = tuple(one.note for one in ready.values())
     if not bytecode.asked(locked.plan):
-        return bases.make(locked, folder, settings, ready)
+        return bases.make(locked, folder, settings, ready), notes
     from .builds.bytecode import compiled  # here, since builds come with it
 
-    return bases.make(locked, folder, settings, ready, lambda placed: compiled(locked.plan, placed, folder, settings))
-
-
-def _with_builds(locked: LockedPlan, base: Base, folder: Folder, settings: Settings) -> Folder:
-    """The folder with what the app's builds leave in it."""
-    from .builds import apps
-
-    return folder.replace(tree=apps.built(locked.plan, base, folder, settings))
+    made = bases.make(locked, folder, settings, ready, lambda placed: compiled(locked.plan, placed, folder, settings))
+    return made, notes
 
 
 def heal(found: assembly.Damaged, damaged: set[str], settings: Settings, artifacts: Sequence[Artifact] = ()) -> None:

@@ -338,6 +338,7 @@ RUN = {
     "plan": "plan",
     "lock": "lock",
     "stage": "stage --offline",
+    "build": "build --offline",
     "inspect": "inspect",
     "explain": "explain",
     "diff": "diff droplet.tgz droplet.tgz",
@@ -366,7 +367,7 @@ MADE: dict[str, dict[str, Any]] = {
     "check": HealthVerdict(0, "fine", 0.1).as_json(),
 }
 """Documents of commands that need a platform, of the values that they print."""
-ELSEWHERE = {"any command", "doctor", "up", "provision", "status", "halt", "destroy", "push heroku"}
+ELSEWHERE = {"any command", "log", "doctor", "up", "provision", "status", "halt", "destroy", "push heroku"}
 """Documents that are wholly compared in these commands' own tests."""
 
 

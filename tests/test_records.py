@@ -83,5 +83,5 @@ def test_a_droplet_is_a_document() -> None:
         "architecture": "amd64", "buildpacks": ["python"], "runtimes": {"python": "3.11.2"}, "processes": {"web": "x"},
         "env": {}, "notes": ["note"],
         "layers": [{"name": "app", "digest": sha256(b"a"), "diff_id": sha256(b"b"), "size": 3}], "written": False,
-        "left_out": [{"path": ".env", "reason": "a likely secret"}],
+        "left_out": [{"path": ".env", "reason": "a likely secret"}], "builds": [],
     }  # fmt: skip

@@ -11,45 +11,54 @@ from ..droplet import built as known
 from ..errors import CannotWrite
 from ..model import APP, ARTIFACT
 from ..sandbox.job import APP as PLACE
-from . import artifacts, outputs, recipes, running
+from ..sandbox.job import Surroundings
+from . import artifacts, history, outputs, recipes, running
+from .compare import FIRST
 from .errors import BuildFailed
 from .recipes import Around, Recipe
+from .running import NOTHING_ASKED, Asked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from contextlib import AbstractContextManager
 
     from ..bases import Ready
     from ..droplet.incremental import Folder
     from ..model import Build, Plan
-    from ..records import AppBuild, Base, Built
-    from ..sandbox.job import Surroundings
+    from ..records import AppBuild, BuildNote, Built
     from ..settings import Settings
     from ..tree import SourceTree
     from .outputs import Left
-    from .running import Place, Run
+    from .running import LaidOut
 
 
-def built(plan: Plan, base: Base, folder: Folder, settings: Settings) -> SourceTree:
-    """The folder's tree with what its builds leave; those run that are not remembered.
+def built(
+    plan: Plan, records: Sequence[AppBuild], folder: Folder, settings: Settings, asked: Asked = NOTHING_ASKED
+) -> tuple[SourceTree, tuple[BuildNote, ...]]:
+    """The folder's tree with what its builds leave, and what to say of each; those run that are not remembered.
 
-    Raises BuildFailed, BuildTooBig, BuildDiffers, NoSandbox, Cancelled, and what making roots and fetching raise.
+    `records` are the plan's builds of the app, as `droplet.built` knows them. Raises BuildFailed, BuildTooBig, BuildDiffers,
+    NoSandbox, Cancelled, and what making roots and fetching raise.
     """
-    tree = folder.tree
+    tree, notes = folder.tree, []
     around: dict[str, Ready] | None = None
     builds = [build for build in plan.builds if build.kind == APP]
-    for record, build in zip(base.builds, builds, strict=True):
+    for record, build in zip(records, builds, strict=True):
         key = known.key(record, tree)
-        found = known.recalled(key, settings.store)
+        found, ran, kept = None if asked.runs(build) else known.recalled(key, settings.store), False, ""
         if found is None:
             with settings.store.exclusive(f"build {key}", settings.stop):
-                found = known.recalled(key, settings.store)  # another process may have made it meanwhile
+                if not asked.runs(build):
+                    found = known.recalled(key, settings.store)  # another process may have made it meanwhile
                 if found is None:
                     if around is None:
                         around = ready(plan, folder, settings)
-                    found = run(plan, build, record, key, folder.replace(tree=tree), settings, around)
+                    found, kept = run(plan, build, record, key, folder.replace(tree=tree), settings, around, asked)
+                    ran = True
+        notes.append(known.note(found, ran, settings.store, kept))
         tree = known.laid_over(tree, record, found, settings.store)
-    return tree
+        if build.name == asked.until:
+            break
+    return tree, tuple(notes)
 
 
 def ready(plan: Plan, folder: Folder, settings: Settings) -> dict[str, Ready]:
@@ -58,22 +67,40 @@ def ready(plan: Plan, folder: Folder, settings: Settings) -> dict[str, Ready]:
 
 
 def run(
-    plan: Plan, build: Build, record: AppBuild, key: str, folder: Folder, settings: Settings, ready: dict[str, Ready]
-) -> Built:
-    """Run a build of the app, twice unless the app says otherwise, and remember what it left."""
-    store, steps = settings.store, _recipes(build)
-    around = Around(build, key, _content(folder.tree, record))
-    with running.place(plan, build, folder, settings, ready) as where:
+    plan: Plan,
+    build: Build,
+    record: AppBuild,
+    key: str,
+    folder: Folder,
+    settings: Settings,
+    ready: dict[str, Ready],
+    asked: Asked = NOTHING_ASKED,
+) -> tuple[Built, str]:
+    """Run a build of the app, twice unless the app says otherwise, and remember what it left; and the folder that is kept."""
+    store, steps, seconds = settings.store, _recipes(build), dict[Surroundings, float]()
+    laid = _laid(build, record, key, folder.tree, steps)
+    with (
+        history.noted(plan, build, record, key, folder, settings, asked.runs(build)),
+        running.place(plan, build, folder, settings, ready, asked) as where,
+    ):
 
         @contextmanager
         def attempt(surroundings: Surroundings, log: str, stop: Callable[[], bool]) -> Iterator[Left]:
-            with _once(build, record, where, folder.tree, around, steps, surroundings, settings, log, stop) as run:
+            with running.once(build, where, build.command, surroundings, settings, log, stop=stop, **laid) as run:
+                seconds[surroundings] = run.ended.seconds
                 yield outputs.collect(build.name, run.app, build.outputs, build.folder, steps)
 
         with running.compared(build, key, attempt, settings) as left:
-            made = outputs.stored(left, build.name, key, build.twice, store)
-    store.remember("built", key, made.to_json())
-    return made
+            made = outputs.stored(left, build.name, key, build.twice, store, seconds[FIRST])
+        store.remember("built", key, made.to_json())
+    return made, where.kept
+
+
+def shell(plan: Plan, build: Build, record: AppBuild, folder: Folder, settings: Settings) -> int:
+    """A shell where a build runs, on this process's terminal, with the folder's tree as it is: its exit status."""
+    laid = _laid(build, record, known.key(record, folder.tree), folder.tree, _recipes(build))
+    with running.place(plan, build, folder, settings, ready(plan, folder, settings)) as where:
+        return running.by_hand(where, settings, **laid)
 
 
 def _recipes(build: Build) -> list[Recipe]:
@@ -98,18 +125,9 @@ def _content(tree: SourceTree, record: AppBuild) -> bytes:
     return state.digest()
 
 
-def _once(
-    build: Build,
-    record: AppBuild,
-    where: Place,
-    tree: SourceTree,
-    around: Around,
-    steps: Sequence[Recipe],
-    surroundings: Surroundings,
-    settings: Settings,
-    log: str,
-    stop: Callable[[], bool],
-) -> AbstractContextManager[Run]:
+def _laid(build: Build, record: AppBuild, key: str, tree: SourceTree, steps: Sequence[Recipe]) -> LaidOut:
+    """What a build of the app has beside the droplet around it."""
+    around = Around(build, key, _content(tree, record))
     provided = {path: data for step in steps for path, data in step.provides(around).items()}
     before = {path: data for step in steps for path, data in step.before(around).items()}
     env = recipes.joined([*(step.env(around) for step in steps), dict(build.env)])
@@ -120,19 +138,7 @@ def _once(
             write(os.path.join(app, path), data)
 
     folder = f"{PLACE}/{build.folder}" if build.folder else PLACE
-    return running.once(
-        build,
-        where,
-        build.command,
-        surroundings,
-        settings,
-        log,
-        fill=fill,
-        env=env,
-        provided=provided,
-        folder=folder,
-        stop=stop,
-    )
+    return {"fill": fill, "env": env, "provided": provided, "folder": folder}
 
 
 def lay(tree: SourceTree, record: AppBuild, app: str, reverse: bool) -> None:

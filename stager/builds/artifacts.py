@@ -15,32 +15,34 @@ from ..droplet import built as known
 from ..errors import NeedsBuild
 from ..files import limits, regular
 from ..model import ARTIFACT
-from ..planning import surroundings
+from ..planning import lockfile, surroundings
 from ..planning.layouts import unpacked
-from ..sandbox.job import TMP
+from ..sandbox.job import TMP, Surroundings
 from ..store import rules
 from ..text import parsing
-from . import abi, outputs, recipes, running
+from . import abi, history, outputs, recipes, running
 from .compare import FIRST
 from .errors import BuildFailed
 from .recipes import PROVIDED
+from .running import NOTHING_ASKED, Asked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
     from ..droplet.incremental import Folder
     from ..ecosystems.record import BuildRecipe
     from ..model import Artifact, Build, Plan
-    from ..sandbox.job import Surroundings
+    from ..records import BuildNote
+    from ..sandbox.job import Ended
     from ..settings import Settings
     from .outputs import Archive, Left
-    from .running import Place
+    from .running import LaidOut, Place
 
 _OUT = f"{TMP}/out"
 """Where a recipe leaves what it makes."""
 
 
-def built(plan: Plan, folder: Folder, settings: Settings) -> dict[str, Ready]:
+def built(plan: Plan, folder: Folder, settings: Settings, asked: Asked = NOTHING_ASKED) -> dict[str, Ready]:
     """The plan's artifacts that are built, by their purl; those are built that are not remembered.
 
     Raises BuildFailed, BuildTooBig, BuildDiffers, NoSandbox, Cancelled, and what making roots and fetching raise.
@@ -49,26 +51,40 @@ def built(plan: Plan, folder: Folder, settings: Settings) -> dict[str, Ready]:
     for build in plan.builds:
         if build.kind == ARTIFACT:
             source = next(one for one in plan.artifacts if one.purl == build.of)
-            ready[build.of] = _one(plan, build, source, folder, settings, ready)
+            ready[build.of] = _one(plan, build, source, folder, settings, ready, asked)
+            if build.name == asked.until:
+                return ready
+    if ready:
+        digest = lockfile.locked(plan).digest
+        settings.store.remember("artifact-builds", digest, [one.note.key for one in ready.values()])
     return ready
 
 
-def _one(
-    plan: Plan, build: Build, source: Artifact, folder: Folder, settings: Settings, ready: Mapping[str, Ready]
-) -> Ready:
+def _recipe(build: Build) -> BuildRecipe:
     recipe = recipes.artifact(build.command)
     if recipe is None:
-        raise BuildFailed(
-            build.name, f"is by {build.command}, which this stager does not know", hint="Run 'stager lock'."
-        )
-    store = settings.store
+        why = f"is by {build.command}, which this stager does not know"
+        raise BuildFailed(build.name, why, hint="Run 'stager lock'.")
+    return recipe
+
+
+def _one(
+    plan: Plan,
+    build: Build,
+    source: Artifact,
+    folder: Folder,
+    settings: Settings,
+    ready: Mapping[str, Ready],
+    asked: Asked,
+) -> Ready:
+    recipe, store, forced = _recipe(build), settings.store, asked.runs(build)
     key = known.artifact_key(plan, build, source, store)
-    found = _recalled(key, recipe, source, settings)
+    found = None if forced else _recalled(key, recipe, source, settings)
     if found is None:
         with store.exclusive(f"build {key}", settings.stop):
-            found = _recalled(key, recipe, source, settings) or _run(
-                plan, build, source, recipe, key, folder, settings, ready
-            )
+            if not forced:
+                found = _recalled(key, recipe, source, settings)
+            found = found or _run(plan, build, source, recipe, key, folder, settings, ready, asked)
     _check(plan, build, found, folder, settings)
     return found
 
@@ -97,12 +113,13 @@ def _recalled(key: str, recipe: BuildRecipe, source: Artifact, settings: Setting
     record = settings.store.recall("built-artifact", key)
     if record is None or not settings.store.has(record["blob"]):
         return None
-    return _ready(recipe, source, record["filename"], record["blob"])
+    return _ready(recipe, source, record, known.artifact_note(key, record, False, settings.store))
 
 
-def _ready(recipe: BuildRecipe, source: Artifact, filename: str, blob: str) -> Ready:
-    digest = Digest(f"sha256:{blob}")
-    return Ready(replace(source, filename=filename, digest=digest, layout=recipe.gives, size=None, url=""), blob)
+def _ready(recipe: BuildRecipe, source: Artifact, record: Mapping[str, Any], note: BuildNote) -> Ready:
+    made, digest = record["filename"], Digest(f"sha256:{record['blob']}")
+    artifact = replace(source, filename=made, digest=digest, layout=recipe.gives, size=None, url="")
+    return Ready(artifact, record["blob"], note)
 
 
 def _run(
@@ -114,23 +131,29 @@ def _run(
     folder: Folder,
     settings: Settings,
     ready: Mapping[str, Ready],
+    asked: Asked,
 ) -> Ready:
     """Build an artifact, twice unless the app says otherwise, and remember what it left."""
-    store = settings.store
+    store, seconds = settings.store, dict[Surroundings, float]()
     fetch(plan, settings, [source], tree=folder.tree)
     blob = fetching.resolve(store, [source])[source.digest]
-    with running.place(plan, build, folder, settings, ready) as where:
+    with (
+        history.noted(plan, build, None, key, folder, settings, asked.runs(build)),
+        running.place(plan, build, folder, settings, ready, asked) as where,
+    ):
 
         @contextmanager
         def attempt(around: Surroundings, log: str, stop: Callable[[], bool]) -> Iterator[Left]:
-            yield outputs.opened(build.name, _made(build, source, blob, recipe, where, around, settings, log, stop))
+            archive, seconds[around] = _made(build, source, blob, recipe, where, around, settings, log, stop)
+            yield outputs.opened(build.name, archive)
 
         with running.compared(build, key, attempt, settings) as left:
             assert left.archive is not None
             first = left.archive
-    made = _ready(recipe, source, first.filename, store.put(first.data))
-    record = {"name": build.name, "filename": first.filename, "blob": made.blob, "checked": build.twice}
-    store.remember("built-artifact", key, record)
+        record = {"name": build.name, "filename": first.filename, "blob": store.put(first.data), "checked": build.twice}
+        record["seconds"] = seconds[FIRST]
+        made = _ready(recipe, source, record, known.artifact_note(key, record, True, store, where.kept))
+        store.remember("built-artifact", key, record)
     return made
 
 
@@ -144,10 +167,22 @@ def _made(
     settings: Settings,
     log: str,
     stop: Callable[[], bool],
-) -> Archive:
-    """What the recipe leaves."""
-    with _once(build, source, blob, recipe, recipe.line, where, around, settings, log, stop) as (out, _):
-        return outputs.archive(build.name, out)
+) -> tuple[Archive, float]:
+    """What the recipe leaves, and how many seconds it took."""
+    with _once(build, source, blob, recipe, recipe.line, where, around, settings, log, stop) as (out, ended):
+        return outputs.archive(build.name, out), ended.seconds
+
+
+def shell(plan: Plan, build: Build, folder: Folder, settings: Settings) -> int:
+    """A shell where the build of an artifact runs, on this process's terminal: its exit status."""
+    source, recipe = next(one for one in plan.artifacts if one.purl == build.of), _recipe(build)
+    before = [one.name for one in plan.builds if one.kind == ARTIFACT]
+    place = before.index(build.name)
+    ready = built(plan, folder, settings, Asked(until=before[place - 1])) if place else {}
+    fetch(plan, settings, [source], tree=folder.tree)
+    blob = fetching.resolve(settings.store, [source])[source.digest]
+    with running.place(plan, build, folder, settings, ready) as where:
+        return running.by_hand(where, settings, **_laid(build, source, blob, recipe, settings))
 
 
 def asked(plan: Plan, source: Artifact, folder: Folder, settings: Settings, build: Build) -> Any:
@@ -163,12 +198,14 @@ def asked(plan: Plan, source: Artifact, folder: Folder, settings: Settings, buil
     log = running.log_path(settings.store, key)
     with (
         running.place(plan, build, folder, settings, {}) as where,
-        _once(build, source, blob, recipe, recipe.ask, where, FIRST, settings, log, settings.stop) as (out, last),
+        _once(build, source, blob, recipe, recipe.ask, where, FIRST, settings, log, settings.stop) as (out, ended),
     ):
         try:
             answer = parsing.json(regular.read(os.path.join(out, "answer.json"), limits.SETTINGS, follow=False))
         except (OSError, ValueError) as error:
-            raise BuildFailed(build.name, f"left no answer to what it is built with: {error}", last, log) from None
+            raise BuildFailed(
+                build.name, f"left no answer to what it is built with: {error}", ended.last, log
+            ) from None
     settings.store.remember("asked", key, {"answer": answer})
     return answer
 
@@ -185,17 +222,29 @@ def _once(
     settings: Settings,
     log: str,
     stop: Callable[[], bool],
-) -> Iterator[tuple[str, Sequence[str]]]:
-    """Run a line of a recipe: the folder with what it leaves, and the last of what it said."""
+) -> Iterator[tuple[str, Ended]]:
+    """Run a line of a recipe: the folder with what it leaves, and how it ended."""
+    words = {"programs": PROVIDED, "artifact": shlex.quote(_inside(source)), "out": _OUT}
+    command = f"mkdir {_OUT} && {line.format(**words)}"
+    laid = _laid(build, source, blob, recipe, settings)
+    with running.once(build, where, command, around, settings, log, stop=stop, **laid) as run:
+        yield os.path.join(run.temporary, os.path.basename(_OUT)), run.ended
+
+
+def _inside(source: Artifact) -> str:
+    return f"/inputs/{os.path.basename(source.filename)}"
+
+
+def _laid(build: Build, source: Artifact, blob: str, recipe: BuildRecipe, settings: Settings) -> LaidOut:
+    """What the build of an artifact has beside the droplet around it."""
 
     def fill(app: str, reverse: bool) -> None:
         """Nothing of any app is there."""
 
-    inside = f"/inputs/{os.path.basename(source.filename)}"
-    words = {"programs": PROVIDED, "artifact": shlex.quote(inside), "out": _OUT}
-    with running.once(
-        build, where, f"mkdir {_OUT} && {line.format(**words)}", around, settings, log, fill=fill,
-        env={**dict(recipe.env), **dict(build.env)}, inputs=[(settings.store.path(blob), inside)],
-        provided=recipe.programs(), folder=TMP, stop=stop,
-    ) as run:  # fmt: skip
-        yield os.path.join(run.temporary, os.path.basename(_OUT)), run.ended.last
+    return {
+        "fill": fill,
+        "env": {**dict(recipe.env), **dict(build.env)},
+        "inputs": [(settings.store.path(blob), _inside(source))],
+        "provided": recipe.programs(),
+        "folder": TMP,
+    }

@@ -8,6 +8,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_BY_HAND = "'stager log {0}' prints all that it said; 'stager build {0} --shell' opens a shell where it ran."
+
 
 class BuildFailed(AssemblyError):
     """A build that ended with an error, or without leaving what it is for.
@@ -21,9 +23,13 @@ class BuildFailed(AssemblyError):
         self, name: str, why: str, last: Sequence[str] = (), log: str = "", hint: str = "", way_out: str = ""
     ) -> None:
         said = "".join(f"\n    {line}" for line in last)
-        usual = f"The log has all that it said: {log}" if log else "Mend the command, or what it reads."
+        usual = _BY_HAND.format(name) if log else "Mend the command, or what it reads."
         hint = hint or (f"{way_out} {usual}" if way_out else usual)
         super().__init__(f"the build {name} {why}{said}", hint, build=name, log=log, last=list(last))
+
+    def as_json(self) -> dict[str, object]:
+        """As any error, with what `data` has of the build."""
+        return {**super().as_json(), **self.data}
 
 
 class BuildTooBig(AssemblyError):
@@ -32,8 +38,12 @@ class BuildTooBig(AssemblyError):
     code = "BuildTooBig"
 
     def __init__(self, name: str, what: str, log: str = "") -> None:
-        hint = f"See in its log what it does: {log}"
+        hint = _BY_HAND.format(name) if log else ""
         super().__init__(f"the build {name} was ended: {what}", hint, build=name, log=log)
+
+    def as_json(self) -> dict[str, object]:
+        """As any error, with what `data` has of the build."""
+        return {**super().as_json(), **self.data}
 
 
 class BuildDiffers(NotReproducible):
@@ -48,3 +58,7 @@ class BuildDiffers(NotReproducible):
         more = f" and {len(others)} more" if others else ""
         super().__init__(f"the build {name} to leave the same twice", f"another {file}{more}", why)
         self.data.update(build=name, file=file, cause=cause, others=list(others[:100]))
+
+    def as_json(self) -> dict[str, object]:
+        """As any error, with what `data` has of the build."""
+        return {**super().as_json(), **self.data}

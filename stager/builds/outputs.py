@@ -201,7 +201,7 @@ def _rewritten(folder: str, files: Mapping[str, object], base: str, recipes: Seq
     return found
 
 
-def stored(left: Left, name: str, key: str, checked: bool, store: Store) -> Built:
+def stored(left: Left, name: str, key: str, checked: bool, store: Store, seconds: float = 0.0) -> Built:
     """What was left, in the store: one blob of all files, and which they are."""
     rows: list[list[object]] = []
     with store.writer() as writer:
@@ -211,4 +211,5 @@ def stored(left: Left, name: str, key: str, checked: bool, store: Store) -> Buil
             for part in left.chunks(path):
                 writer.write(part)
         blob = writer.commit()
-    return Built(name, key, blob, tuple(rows), dict(left.links), checked, f"sha256:{key_of('left', left.rows())}")
+    digest = f"sha256:{key_of('left', left.rows())}"
+    return Built(name, key, blob, tuple(rows), dict(left.links), checked, digest, seconds)

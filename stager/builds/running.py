@@ -6,18 +6,21 @@ A build that runs for the first time runs twice, in surroundings that differ in 
 from __future__ import annotations
 
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Required, TypedDict, Unpack
 
 from .. import bases, sandbox
 from ..droplet import assembly, unpacking
-from ..errors import Cancelled
+from ..droplet.built import log_path as log_path
+from ..errors import Cancelled, CannotWrite, StagerError
 from ..files import writing
+from ..files.temporary import above
 from ..files.temporary import folder as scratch
 from ..formats.archive import read_tar
 from ..model import ARTIFACT
@@ -38,9 +41,6 @@ if TYPE_CHECKING:
     from ..sandbox.job import Ended
     from ..sandbox.roots import RootFolder
     from ..settings import Settings
-    from ..store import Store
-
-T = TypeVar("T")
 
 _WORDS = {
     "time": "it took more than {0.seconds:.0f} seconds",
@@ -62,17 +62,68 @@ _SHELL = 'export HOME=$0; cd -- "$1" || exit; shift; exec /bin/sh -c "$1"'
 """HOME was the app's folder, as at run time; a build may write to its own, which is thrown away."""
 
 
+_INTERACTIVE = "PS1='\\w \\$ ' exec bash --norc -i"
+
+
+class LaidOut(TypedDict, total=False):
+    """What the app's and artifacts' builds say differently."""
+
+    fill: Required[Callable[[str, bool], None]]
+    env: Required[Mapping[str, str]]
+    inputs: Sequence[tuple[str, str]]
+    provided: Mapping[str, bytes] | None
+    folder: str
+    fake_clock: bool
+    limits: Limits | None
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a build runs: the root, and the droplet around it as members to be laid out."""
 
     root: RootFolder
     members: Sequence[Member]
+    kept: str = ""
+    """The folder for its first run, when that is to be left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What somebody asks of builds by hand: to run though they are remembered (`again`), to leave their folders (`keep`).
+
+    They are those in `names`, or all. `until` is the last build that is of interest; empty for all of them.
+    """
+
+    names: frozenset[str] = frozenset()
+    again: bool = False
+    keep: bool = False
+    until: str = ""
+
+    def runs(self, build: Build) -> bool:
+        """Whether a build is to run even when it is remembered."""
+        return (self.again or self.keep) and (not self.names or build.name in self.names)
+
+    def keeps(self, build: Build) -> bool:
+        """Whether a build's folder is to be left."""
+        return self.keep and (not self.names or build.name in self.names)
+
+
+NOTHING_ASKED = Asked()
 
 
 @contextmanager
-def place(plan: Plan, build: Build, folder: Folder, settings: Settings, ready: Mapping[str, Ready]) -> Iterator[Place]:
-    """The root of a build, made unless it is there, and the droplet around it; `ready` are the built artifacts."""
+def place(
+    plan: Plan,
+    build: Build,
+    folder: Folder,
+    settings: Settings,
+    ready: Mapping[str, Ready],
+    asked: Asked = NOTHING_ASKED,
+) -> Iterator[Place]:
+    """The root of a build, made unless it is there, and the droplet around it; `ready` are the built artifacts.
+
+    An error inside says (`kept` in its data) where the folder is that was to be left.
+    """
     machines.check(build.name, plan.architecture)
     root = roots.made(surroundings.root_of(plan, build), plan.architecture, roots.making(settings))
     around = lockfile.locked(surroundings.plan_of(plan, build))
@@ -81,7 +132,20 @@ def place(plan: Plan, build: Build, folder: Folder, settings: Settings, ready: M
         droplet = os.path.join(temporary, "around.tgz")
         assembly.join(base, (), settings.store, droplet, settings.stop)
         with read_tar(droplet, build.name, "gz") as archive:
-            yield Place(root, archive.members)
+            kept = _lasting(build.name) if asked.keeps(build) else ""
+            try:
+                yield Place(root, archive.members, kept)
+            except StagerError as error:
+                error.data.update({"kept": kept} if kept else {})
+                raise
+
+
+def _lasting(name: str) -> str:
+    """A new folder that nobody removes. Raises CannotWrite."""
+    try:
+        return os.path.realpath(tempfile.mkdtemp(prefix=f"build-{name}-", dir=above()))
+    except OSError as error:
+        raise CannotWrite(above(), error.strerror or str(error)) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +157,8 @@ class Run:
     ended: Ended
 
 
-def log_path(store: Store, key: str) -> str:
-    """Where the log of the build with this key is."""
-    return f"{store.root}/v1/logs/{key}.log"
-
-
 @contextmanager
-def once(
-    build: Build,
+def laid_out(
     where: Place,
     command: str,
     around: Surroundings,
@@ -114,14 +172,12 @@ def once(
     folder: str = APP,
     fake_clock: bool = True,
     limits: Limits | None = None,
-    stop: Callable[[], bool] | None = None,
-) -> Iterator[Run]:
-    """Run a build's command in these surroundings; `fill(app, reverse)` lays the app's files over what is there.
-
-    Raises BuildFailed, BuildTooBig, Cancelled, NoSandbox.
-    """
+) -> Iterator[Job]:
+    """A build as it is to run in these surroundings; `fill(app, reverse)` lays the app's files over what is there."""
     with ExitStack() as opened:
-        outside = opened.enter_context(scratch("build", _elsewhere(where.members) if around.reverse else ""))
+        outside = where.kept
+        if around != FIRST or not outside:
+            outside = opened.enter_context(scratch("build", _elsewhere(where.members) if around.reverse else ""))
         if around.reverse:  # another path, and a deeper one
             outside = os.path.join(outside, "elsewhere", "deeper")
         app, temporary = os.path.join(outside, "app"), os.path.join(outside, "tmp")
@@ -144,11 +200,34 @@ def once(
             limits=limits or Limits(), surroundings=around, fake_clock=fake_clock,
             engine=settings.engine,
         )  # fmt: skip
+        yield job
+
+
+@contextmanager
+def once(
+    build: Build,
+    where: Place,
+    command: str,
+    around: Surroundings,
+    settings: Settings,
+    log: str,
+    *,
+    stop: Callable[[], bool] | None = None,
+    **more: Unpack[LaidOut],
+) -> Iterator[Run]:
+    """Run a build's command in these surroundings. Raises BuildFailed, BuildTooBig, Cancelled, NoSandbox."""
+    with laid_out(where, command, around, settings, log, **more) as job:
         ended = sandbox.run(
             job, stop=stop or settings.stop, tell=lambda line: settings.tell("build", f"{build.name}: {line}")
         )
         check(build, ended, job.limits, log)
-        yield Run(app, temporary, ended)
+        yield Run(job.app, job.scratch, ended)
+
+
+def by_hand(where: Place, settings: Settings, **more: Unpack[LaidOut]) -> int:
+    """A shell where a build's command would run, on this process's terminal: its exit status. Raises NoSandbox."""
+    with laid_out(where, _INTERACTIVE, FIRST, settings, os.devnull, **more) as job:
+        return sandbox.shell(job)
 
 
 Attempt = Callable[[Surroundings, str, Callable[[], bool]], AbstractContextManager[Left]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import threading
 from importlib.util import find_spec
+from time import monotonic
 from typing import Any, TextIO
 
 from ..model import Event, Progress
@@ -22,6 +23,8 @@ _LABELS = {
     "verify": "verifying",
     "build": "building",
 }
+_PACE, _WIDTH = 10.0, 100
+"""Seconds between two lines of a build that are shown in a log, and how much of a line is."""
 _BYTES = ("push", "pull")
 """Verbs whose numbers are bytes; those of a fetch are, too, file by file, and beside them the files are counted."""
 
@@ -45,16 +48,31 @@ class _Lines:
         self._stream = stream
         self._sources = sources
         self._seen: set[str] = set()
+        self._begun, self._due = 0.0, 0.0
         self._lock = threading.Lock()
 
     def tell(self, event: Event) -> None:
         with self._lock:
-            if event.verb not in self._seen:
+            if event.verb == "build" and not event.total:
+                self._build(event.what)
+            elif event.verb not in self._seen:
                 self._seen.add(event.verb)
                 self._stream.write(f"stager: {_LABELS.get(event.verb, event.verb)} …\n")
             if self._sources and event.source:
                 self._stream.write(printable(f"  {event.what} from {event.source}") + "\n")
             self._stream.flush()
+
+    def _build(self, what: str) -> None:
+        """A line when a build begins, and now and then one with what it said last and for how long it has run."""
+        name, _, said = what.partition(": ")
+        now = monotonic()
+        if name not in self._seen:
+            self._seen.add(name)
+            self._begun, self._due = now, now + _PACE
+            self._stream.write(printable(f"stager: building {name} …") + "\n")
+        if said and now >= self._due:
+            self._due = now + _PACE
+            self._stream.write(printable(f"  {now - self._begun:.0f} s: {said[:_WIDTH]}") + "\n")
 
 
 class _Bars:
@@ -67,6 +85,7 @@ class _Bars:
         self._tasks: dict[str, Any] = {}
         self._arrived: dict[str, int] = {}
         self._files = (0, 0)
+        self._building = ""
 
     def tell(self, event: Event) -> None:
         with self._lock:
@@ -78,6 +97,9 @@ class _Bars:
                     _LABELS.get(event.verb, event.verb), total=None, what=""
                 )
             done, total, what = self._state(event)
+            if event.verb == "build" and not event.total and (name := what.partition(": ")[0]) != self._building:
+                self._building = name
+                self._live.reset(task)
             self._live.update(task, completed=done, total=total or None, what=what)
             if event.verb not in ("plan", "fetch") and done and done == total:
                 self._stop()
@@ -108,7 +130,7 @@ class _Bars:
             done, total = self._files
             return done, total, f"{f'{done:,} of {total:,}, ' if total else ''}{size_text(sum(self._arrived.values()))}"
         if event.verb not in _BYTES:
-            return event.done, event.total, printable(event.what)
+            return event.done, event.total, printable(event.what[:_WIDTH])
         size = f"{size_text(event.done)} of {size_text(event.total)}" if event.total > 1 else ""
         return event.done, event.total, printable(", ".join(filter(None, (event.what, size))))
 

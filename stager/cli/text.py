@@ -53,6 +53,7 @@ def rules_text(plan: Plan) -> str:
     rows += [(f"{one.name} {one.version}", one.reason) for one in plan.runtimes]
     rows += [(f"process {one.type}", one.reason) for one in plan.processes]
     rows += [(f"variable {one.name}", one.reason) for one in plan.env]
+    rows += [(f"build {one.name}", one.reason) for one in plan.builds]
     return "\n".join(f"{what}: {reason}" for what, reason in rows)
 
 
@@ -73,6 +74,10 @@ def plan_json(locked: LockedPlan) -> dict[str, Any]:
         "processes": [{"type": p.type, "command": p.command, "reason": _reason(p.reason)} for p in plan.processes],
         "env": [{"name": v.name, "value": v.value, "reason": _reason(v.reason)} for v in plan.env],
         "builds": [_build(one) for one in plan.builds],
+        "roots": [
+            {"name": one.name, "stack": one.stack, "packages": len(one.packages), "wants": list(one.wants)}
+            for one in plan.roots
+        ],
         "notes": list(plan.notes),
     }
 

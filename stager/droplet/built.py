@@ -6,16 +6,16 @@ On the warm path: imports nothing heavy. `builds` makes what is missing here.
 from __future__ import annotations
 
 from ..digest import key_of
-from ..records import AppBuild, Built
+from ..records import AppBuild, BuildNote, Built
 from ..store import rules
 from ..tree import File, SourceTree, within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Container, Mapping, Sequence
+    from typing import Any
 
     from ..model import Artifact, Build, Plan
-    from ..records import Base
     from ..store import Store
 
 
@@ -46,6 +46,29 @@ def key(build: AppBuild, tree: SourceTree) -> str:
         [(path, tree.files[path].executable, tree.files[path].digest) for path in files],
         [(path, tree.links[path]) for path in links],
     )
+
+
+def log_path(store: Store, key: str) -> str:
+    """Where the log of the last run of the build with this key is; that of its second run has `.2` behind it."""
+    return f"{store.root}/v1/logs/{key}.log"
+
+
+def note(found: Built, ran: bool, store: Store, kept: str = "") -> BuildNote:
+    """What there is to say of a build of the app."""
+    return BuildNote(found.name, "app", found.key, ran, found.checked, found.seconds, log_path(store, found.key), kept)
+
+
+def artifact_note(key: str, record: Mapping[str, Any], ran: bool, store: Store, kept: str = "") -> BuildNote:
+    """What there is to say of the build of an artifact, from its memo."""
+    log = log_path(store, key)
+    return BuildNote(record["name"], "artifact", key, ran, record["checked"], record["seconds"], log, kept)
+
+
+def artifact_notes(plan: str, store: Store) -> tuple[BuildNote, ...]:
+    """The same of all of a plan's, which has this digest, as far as they are known."""
+    keys = store.recall("artifact-builds", plan) or []
+    found = [(key, store.recall("built-artifact", key)) for key in keys]
+    return tuple(artifact_note(key, record, False, store) for key, record in found if record is not None)
 
 
 def inputs(build: AppBuild | Build, tree: SourceTree) -> tuple[list[str], list[str]]:
@@ -83,21 +106,20 @@ def recalled(known: str, store: Store) -> Built | None:
     return found if found is not None and store.has(found.blob) else None
 
 
-def overlaid(tree: SourceTree, builds: Sequence[AppBuild], store: Store) -> SourceTree | None:
-    """The tree with what its builds left; None when one of them has to run."""
+def overlaid(
+    tree: SourceTree, builds: Sequence[AppBuild], store: Store
+) -> tuple[SourceTree, tuple[BuildNote, ...]] | None:
+    """The tree with what its builds left, and what to say of them; None when one of them has to run."""
+    notes = []
     for build in builds:
         found = recalled(key(build, tree), store)
         if found is None:
             return None
         tree = laid_over(tree, build, found, store)
-    return tree
+        notes.append(note(found, False, store))
+    return tree, tuple(notes)
 
 
 def laid_over(tree: SourceTree, build: AppBuild, found: Built, store: Store) -> SourceTree:
     """The tree with what one build left."""
     return tree.with_built(build.outputs, found.files, found.links, store.path(found.blob))
-
-
-def of_base(folder_tree: SourceTree, base: Base, store: Store) -> SourceTree | None:
-    """The tree as it is in the droplet of a base."""
-    return overlaid(folder_tree, base.builds, store)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..model import Plan
-    from ..records import Layer
+    from ..records import BuildNote, Layer
     from ..settings import Settings
     from ..store import Store
 
@@ -347,7 +347,11 @@ def _before(folder: Folder, last: Last) -> Before | None:
 
 def measured(staged: Staged, store: Store) -> Staged:
     """What was staged, with its layers. Raises assembly.Damaged for a piece that is gone or rotten."""
-    return staged.replace(layers=_layers(staged.base, staged.app, store))
+    from . import built  # here, since a warm restage seldom measures
+
+    told = any(one.kind == "artifact" for one in staged.builds)
+    builds = staged.builds if told else (*built.artifact_notes(staged.base.plan, store), *staged.builds)
+    return staged.replace(layers=_layers(staged.base, staged.app, store), builds=builds)
 
 
 def _layers(base: Base, app: tuple[Piece, ...], store: Store) -> tuple[Layer, ...]:
@@ -378,14 +382,16 @@ def warm(folder: Folder, out: str, settings: Settings) -> Staged | None:
     base = find_base(folder, lock, settings.store) if lock is not None else None
     if base is None or (stack and stack != base.stack) or (architecture and architecture != base.architecture):
         return None
+    notes: tuple[BuildNote, ...] = ()
     if base.builds:
         from . import built  # here, since few apps build
 
-        tree = built.of_base(folder.tree, base, settings.store)
-        if tree is None:
+        found = built.overlaid(folder.tree, base.builds, settings.store)
+        if found is None:
             return None
-        folder = folder.replace(tree=tree)
+        folder, notes = folder.replace(tree=found[0]), found[1]
     try:
-        return assemble(folder, base, settings.store, out, settings.stop).after(folder.lock.notes)
+        staged = assemble(folder, base, settings.store, out, settings.stop).after(folder.lock.notes)
+        return staged.replace(builds=notes) if notes else staged
     except assembly.Damaged:
         return None

@@ -62,13 +62,15 @@ def _shared_paths(rows: Iterable[tuple[str, str]], build: Build) -> dict[str, st
 
 def text(plan: Plan, build: Build) -> str:
     """Everything that goes into a build but files of the app and the artifact itself, as a text: equal for equal builds."""
-    root = root_of(plan, build)
-    return "\n".join(
-        (
-            lock_builds.build_block(replace(build, reason=_NONE)),
-            lock_builds.root_block(root),
-            lockfile.dumps(plan_of(plan, build)),
-        )
+    return "\n".join(parts(plan, build))
+
+
+def parts(plan: Plan, build: Build) -> tuple[str, str, str]:
+    """The same in its parts, each in TOML: the build itself, its root, the plan of what is around it."""
+    return (
+        lock_builds.build_block(replace(build, reason=_NONE)),
+        lock_builds.root_block(root_of(plan, build)),
+        lockfile.dumps(plan_of(plan, build)),
     )
 
 

@@ -118,11 +118,18 @@ def hand_over(folder: str, user: int) -> None:
 
 
 def started(
-    words: Sequence[str], handed: Sequence[int], out: int | None = None, umask: int = -1
+    words: Sequence[str],
+    handed: Sequence[int],
+    out: int | None = None,
+    umask: int = -1,
+    typed: int = subprocess.DEVNULL,
 ) -> subprocess.Popen[bytes]:
-    """Start a command with nothing of this process but the descriptors `handed`; both its outputs lead to `out`."""
+    """Start a command with nothing of this process but the descriptors `handed`; both its outputs lead to `out`.
+
+    What it reads comes from `typed`.
+    """
     return subprocess.Popen(
-        words, cwd="/", env={"PATH": programs.PATH, "LC_ALL": "C"}, stdin=subprocess.DEVNULL, stdout=out,
+        words, cwd="/", env={"PATH": programs.PATH, "LC_ALL": "C"}, stdin=typed, stdout=out,
         stderr=subprocess.STDOUT if out else None, pass_fds=handed, start_new_session=True, umask=umask,
     )  # fmt: skip
 

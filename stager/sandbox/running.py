@@ -20,7 +20,7 @@ from ..files.errors import NoSandbox, ProgramMissing
 from ..files.temporary import folder as temporary
 from ..files.writing import never
 from ..store import disk
-from . import container, entering, groups, leftovers, remedies
+from . import container, entering, groups, leftovers, remedies, terminal
 from .entering import PlacedSandbox
 from .errors import EngineFailed
 from .groups import ControlGroups
@@ -121,6 +121,58 @@ def possible() -> tuple[str, tuple[tuple[str, str], ...]]:
 def _attempt(job: Job, way: Way, stop: Callable[[], bool], tell: Callable[[str], None]) -> tuple[Ended | None, str]:
     """How the job ended; or None and why there was no sandbox this way."""
     limits = job.limits
+    if why := _given(job, way):
+        return None, why
+    try:
+        with groups.limited(limits.memory, limits.processes) as group:
+            if len(group.limits) < 2:
+                why = "; ".join(group.tried) or "none is mounted"
+                tell(f"memory and processes are only counted now and then: no control group can be made here ({why})")
+            placed = _placed(job, way, group)
+            return _Running(job, group, stop, tell).run(placed, (*_inside(way), *job.command))
+    except BaseException:
+        with suppress(OSError):
+            _settle(job)
+        raise
+
+
+def shell(job: Job) -> int:
+    """Run a job on this process's terminal, with nobody who waits for it or listens: its exit status.
+
+    Afterwards nothing of it runs, and all it wrote can be read and removed. Raises NoSandbox, ProgramMissing, CannotWrite.
+    """
+    attempts: list[tuple[str, str]] = []
+    bwrap = entering.program("bwrap", PURPOSE)
+    for way in _ways(job):
+        if why := _given(job, way):
+            attempts.append((way.name, why))
+            continue
+        with groups.limited(job.limits.memory, job.limits.processes) as group:
+            placed = _placed(job, way, group)
+            status, said = entering.tried(placed, bwrap)
+            if not status:
+                command = (*_inside(way), "setsid", "--ctty", "--wait", *job.command)
+                try:
+                    return _on_terminal(placed, (*_before(job, group), *placed.before, bwrap), command)
+                finally:
+                    _settle(job)
+        attempts.append((way.name, entering.refusal(status, said)))
+    raise NoSandbox(PURPOSE, attempts, remedies.remedy(attempts))
+
+
+def _on_terminal(placed: PlacedSandbox, before: Sequence[str], command: Sequence[str]) -> int:
+    with entering.described(placed.sandbox) as (arguments, handed):
+        words = (*before, "--args", str(arguments), "--", *command)
+        status = terminal.carried(lambda theirs: entering.started(words, handed, theirs, 0o022, theirs))
+    return 128 - status if status < 0 else status
+
+
+def _inside(way: Way) -> tuple[str, ...]:
+    return () if way.owned else _become(way.user)
+
+
+def _given(job: Job, way: Way) -> str:
+    """Give the job's folders to whom it runs as: nothing, or why that cannot be. Raises CannotWrite."""
     try:
         os.makedirs(job.scratch + HOME.removeprefix(TMP), 0o755, exist_ok=True)
         if way.user:
@@ -128,20 +180,9 @@ def _attempt(job: Job, way: Way, stop: Callable[[], bool], tell: Callable[[str],
                 entering.hand_over(folder, way.user)
     except OSError as error:
         if error.errno in (errno.EPERM, errno.EINVAL):
-            return None, f"files cannot be given to the user {way.user}: {error.strerror}"
+            return f"files cannot be given to the user {way.user}: {error.strerror}"
         raise CannotWrite(job.app, disk.why(error)) from None
-    try:
-        with groups.limited(limits.memory, limits.processes) as group:
-            if len(group.limits) < 2:
-                why = "; ".join(group.tried) or "none is mounted"
-                tell(f"memory and processes are only counted now and then: no control group can be made here ({why})")
-            placed = _placed(job, way, group)
-            inside = () if way.owned else _become(way.user)
-            return _Running(job, group, stop, tell).run(placed, (*inside, *job.command))
-    except BaseException:
-        with suppress(OSError):
-            _settle(job)
-        raise
+    return ""
 
 
 def _settle(job: Job) -> Amount:

@@ -39,11 +39,12 @@ class _File(NamedTuple):
 
 
 def info(store: Store) -> dict[str, Any]:
-    """`{root, bytes, blobs, memos, pages, temporary, trash}`, each part as `{count, bytes}`."""
+    """`{root, bytes, blobs, memos, pages, logs, temporary, trash}`, each part as `{count, bytes}`."""
     parts = {
         "blobs": _sum(_files(store, "blobs/sha256")),
         "memos": _sum(_files(store, "memo")),
         "pages": _sum(_tree(store, "http")),
+        "logs": _sum(_files(store, "logs")),
         "temporary": _sum(_files(store, "tmp")),
         "trash": _sum(_sized(_files(store, "trash"))),
     }
@@ -144,7 +145,7 @@ def gc(
 def _least_used(store: Store, max_bytes: int | None, keep: Set[str]) -> tuple[list[_File], int]:
     """What has to go for the rest to fit, oldest use first, and the bytes that then remain."""
     files = [*_files(store, "blobs/sha256"), *_files(store, "memo")]
-    files = [*(file for file in files if file.regular), *_tree(store, "http")]
+    files = [*(file for file in files if file.regular), *_tree(store, "http"), *_files(store, "logs")]
     total = sum(file.size for file in files)
     doomed = []
     for file in sorted(files):

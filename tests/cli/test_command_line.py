@@ -40,7 +40,7 @@ NAMES = """
     WHAT
 """
 """What the values of arguments are called: one name for one thing."""
-SEVERAL = {"-o", "--output", "--memory", "--source", "--format", "-f", "--to", "--box"}
+SEVERAL = {"-o", "--output", "--keep", "--memory", "--source", "--format", "-f", "--to", "--box"}
 """Options that take another thing in another command."""
 
 

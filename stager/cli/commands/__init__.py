@@ -10,11 +10,13 @@ MODULES: dict[str, tuple[str, str]] = {
     "plan": ("app", "show what the app would be staged from"),
     "lock": ("app", "pin everything in stager.lock, and make the app's own lock if it has none"),
     "stage": ("stage", "make the droplet"),
+    "build": ("builds", "run what the app has to have built, or open a shell where that runs"),
+    "log": ("builds", "print what a build said when it ran last"),
     "run": ("app", "launch the app, or a droplet file, on this host or in its stack"),
     "inspect": ("app", "show what is inside a droplet file"),
     "diff": ("diff", "say how two droplets, images, plans or folders differ"),
     "verify": ("verify", "stage again under changed conditions and prove that the droplet is the same"),
-    "explain": ("explain", "say why: buildpack, version, process, layer, package, size"),
+    "explain": ("explain", "say why: buildpack, version, process, build, layer, package, size"),
     "report": ("report", "write one HTML page about a droplet, or about two"),
     "sbom": ("evidence", "write the bill of materials, as CycloneDX or SPDX"),
     "receipt": ("evidence", "write what a droplet was made from"),
@@ -73,7 +75,7 @@ GROUPS = {
 """First words of two-word commands, with what they are about."""
 
 SECTIONS = {
-    "Make a droplet": ("detect", "plan", "lock", "stage"),
+    "Make a droplet": ("detect", "plan", "lock", "stage", "build", "log"),
     "Run it here": ("run", "up", "status", "ssh", "logs", "provision", "halt", "destroy", "check"),
     "See what is in it, and why": ("inspect", "explain", "diff", "report", "sbom"),
     "Prove where it comes from": ("verify", "receipt", "attest"),

@@ -25,7 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "topic", nargs="?", default="", metavar="TOPIC", help=f"{topics}; without one, what is known of all"
     )
-    parser.add_argument("name", nargs="?", default="", metavar="NAME", help="the package that 'package' is about")
+    parser.add_argument("name", nargs="?", default="", metavar="NAME", help="the package or build that it is about")
     parser.add_argument("-C", "--dir", default=".", metavar="DIR", help="the app's folder (.)")
     parser.add_argument("--droplet", default="", metavar="DROPLET", help="look into this droplet, or compare with it")
     shared.add_choices(parser)

@@ -86,6 +86,9 @@ def _tell_rules(arguments: argparse.Namespace, staged: Staged, settings: Setting
 def _report(staged: Staged) -> None:
     base = staged.base
     shared.warn(staged.notes)
+    for build in staged.builds:
+        if build.ran:
+            shared.say(f"built {build.name} in {build.seconds:.1f} s")
     for path, why in staged.left_out:
         shared.say(f"left out: {path} ({why})")
     runtimes = ", ".join(f"{name} {version}" for name, version in base.runtimes.items())

@@ -16,6 +16,7 @@ TOPICS: Mapping[str, tuple[str, str]] = {
     "buildpack": ("buildpacks", "why these buildpacks take part, and the others do not"),
     "version": ("runtimes", "why these runtime versions: what was asked for, the candidates, and the rule"),
     "process": ("processes", "why these start commands"),
+    "build": ("builds", "why builds run again or are remembered: which input changed"),
     "layer": ("layers", "which layers the next staging makes again, and which input changed"),
     "package": ("packages", "why a package is in the droplet: the path of dependencies to it"),
     "size": ("sizes", "what is big"),

@@ -41,7 +41,7 @@ class Question:
     plan_from_lock: Callable[[], bool]
     """Whether that plan is the one in the folder's `stager.lock`."""
     name: str = ""
-    """The package asked about."""
+    """The package or build asked about."""
     droplet: str = ""
     """A droplet file to look into, or to compare with."""
 

@@ -11,10 +11,10 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from ...droplet import assembly, reader
+from ...droplet import assembly, built, reader
 from ...droplet.base import layer_of
 from ...errors import StagerError, UsageError
-from ...model import LockedPlan, Plan
+from ...model import APP, LockedPlan, Plan
 from ...planning import lockfile
 from ...planning.inputs import changed_files
 from ...records import Last
@@ -47,17 +47,25 @@ def answer(question: Question) -> tuple[Answer, ...]:
     tree = question.folder.tree
     files = _changed(before.files, {path: file.digest for path, file in tree.files.items()})
     plan: LockedPlan | None = None
-    failure = ""
+    failure, waiting = "", False
     try:
         folder, plan = question.planned()
-        tree = folder.tree
+        tree, waiting = _whole_tree(folder.tree, plan.plan, question)
     except StagerError as error:
         failure = error.message
     if not question.droplet and not files and plan is not None and plan.digest == before.plan_digest:
         earlier = _before_last(question)
-        if earlier is not None and before.tree == tree.digest:
+        if earlier is not None and before.tree == tree.digest and not waiting:
             before, files = earlier
     return (_whole(before, files, plan, tree), *_layers(before, files, plan, failure, tree))
+
+
+def _whole_tree(tree: SourceTree, plan: Plan, question: Question) -> tuple[SourceTree, bool]:
+    """The tree with what its builds leave, as droplets have it; or as it is, and that one of them has to run first."""
+    if not any(build.kind == APP for build in plan.builds):
+        return tree, False
+    found = built.overlaid(tree, built.app_builds(plan, question.store), question.store)
+    return (tree, True) if found is None else (found[0], False)
 
 
 def _changed(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:
@@ -148,7 +156,7 @@ def _whole(before: EarlierStaging, files: Mapping[str, str], plan: LockedPlan | 
     if len(files) > 20:
         because.append(f"and {len(files) - 20} more files")
     if not files and not quiet:
-        because.append("an executable bit or a link changed")
+        because.append(_otherwise(plan))
     inputs = _inputs(before, tree)
     if not same_plan:
         because.append(f"the plan changed{': ' + inputs if inputs else ', though none of its input files did'}")
@@ -182,7 +190,7 @@ def _layers(
         yield Answer("plan", text, ("--droplet FILE compares with a droplet you have",), {"made": None})
     else:
         yield from _of_plans(before.plan, plan.plan, tree)
-    yield _app(files, before, tree)
+    yield _app(files, before, tree, plan)
 
 
 def _of_plans(old: Plan, new: Plan, tree: SourceTree) -> Iterator[Answer]:
@@ -227,14 +235,20 @@ def _contents(plan: Plan) -> dict[str, tuple[Package, ...]]:
     return {name: tuple(rows) for name, rows in sorted(found.items(), key=lambda row: (row[0] not in MODULES, row[0]))}
 
 
-def _app(files: Mapping[str, str], before: EarlierStaging, tree: SourceTree) -> Answer:
+def _otherwise(plan: LockedPlan | None) -> str:
+    """What changed when no file of the app's has another content."""
+    built_ = plan is not None and any(build.kind == APP for build in plan.plan.builds)
+    return f"{'what its builds leave, ' if built_ else ''}an executable bit or a link changed"
+
+
+def _app(files: Mapping[str, str], before: EarlierStaging, tree: SourceTree, plan: LockedPlan | None) -> Answer:
     """The app's layer: which of its groups hold what changed."""
     groups = list(assembly.groups(tree))
     touched = [group for group in groups if any(path in files for path in group)]
     kept = len(groups) - len(touched)
     data = {"layer": "app", "made": bool(files), "groups": len(groups), "made_groups": len(touched)}
     if not files and before.tree not in ("", str(tree.digest)):
-        text = "app is made again: an executable bit or a link changed."
+        text = f"app is made again: {_otherwise(plan)}."
         return Answer("app", text, data=data | {"made": True})
     if not files:
         return Answer("app", "app is reused: none of the app's files changed.", data=data)
