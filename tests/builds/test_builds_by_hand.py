@@ -41,12 +41,11 @@ def store(shared_store: Path) -> Store:
 
 @pytest.fixture
 def app(tmp_path: Path, store: Store, plain_pins: BuildRoot) -> Path:
+    unique = f"app-{time.time_ns()}"  # the store knows of earlier runs in the same place
     own = build(JOIN, inputs=("src/**",))
     loud = build("tr a-z A-Z < static/out.txt > loud.txt", "loud.txt", name="loud")
-    planned(
-        tmp_path / "app", FILES | {"src/b.txt": tmp_path.name + str(time.time_ns())}, plain_pins, own, loud, store=store
-    )
-    return tmp_path / "app"
+    planned(tmp_path / unique, FILES | {"src/b.txt": unique}, plain_pins, own, loud, store=store)
+    return tmp_path / unique
 
 
 @pytest.mark.tools
