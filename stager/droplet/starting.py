@@ -24,7 +24,13 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-FOLDERS = ("node_modules/.bin", ".stager/pypi/bin")
+FOLDERS = (
+    "node_modules/.bin",
+    ".stager/pypi/bin",
+    ".stager/system/usr/bin",
+    ".stager/system/usr/sbin",
+    ".stager/system/usr/games",
+)
 """The droplet's folders, beside its runtimes', in which its profile scripts have programs looked for."""
 _SYSTEM = ("/bin", "/usr/bin", "/sbin", "/usr/sbin")
 _BARE = ("debian-12", "debian-13")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from ..errors import InvalidDefinition, StagerError, UsageError
 from ..files import limits, regular
 from ..model import Stack
-from ..text import resources
+from ..text import parsing, resources
 from ..text.typed import Node
 
 ARCHITECTURES = ("amd64", "arm64")
@@ -101,6 +101,16 @@ def for_builds(name: str) -> str:
     made = sorted((one.glibc, one.name) for one in map(read, names()) if one.built)
     fitting = [row for row in made if row[0] <= asked.glibc]
     return (fitting[-1] if fitting else made[0])[1]
+
+
+def packages(name: str, architecture: str) -> dict[str, str]:
+    """The Debian packages of a stack's root with their versions, as its lock pins them; none where others make its root."""
+    path = os.path.join(resources.folder("boxes"), name, "box.lock")
+    if not os.path.isfile(path):
+        return {}
+    document = parsing.toml(regular.read(path, limits.LOCK).decode())
+    sets = [one for one in document["set"] if (one["name"], one["architecture"]) == ("root", architecture)]
+    return {row["name"]: row["version"] for one in sets for row in one["packages"]}
 
 
 def read(name: str) -> StackFacts:

@@ -35,7 +35,7 @@ from ..model import (
 from ..runtimes.chosen import ChosenRuntime
 from ..runtimes.ended import remarks
 from ..text.resources import is_input
-from . import buildpacks, builds, bytecode, detection, packages
+from . import buildpacks, builds, bytecode, detection, packages, system_packages
 from .detection import appconfig, commands, options
 from .inputs import DEFAULT_ARCHITECTURE, DEFAULT_STACK, inputs_of
 
@@ -135,12 +135,14 @@ def plan(
         pack = next(pack for pack in known if pack.name == one.buildpack)
         return packages.party(aim, one, pack, _folder(tree, pack, own), development)
 
+    system, asked = system_packages.choose(tree, target, sources.web, sources.indexes, previous)
     used = [party(one, aim) for one in found.matched]
     parts = _Parts()
     for one in used:
         for runtime in one.runtimes.values():
             parts.add_runtime(runtime)
         parts.add_locked(one.locked)
+    parts.add_locked(system)
     chosen = commands.choose(tree, known, found, frozenset(parts.names))
     built = {one.buildpack for one in chosen.builds}
     building = [party(one, _of_builds(aim), True) for one in found.building if one.buildpack in built]
@@ -160,7 +162,7 @@ def plan(
         files=tuple(sorted(parts.files.items(), key=_bytes)),
         processes=chosen.processes,
         env=_environment(packs, config),
-        facts=(*_facts(tree, packs, parts, chosen.builds), *compiled.facts),
+        facts=(*_facts(tree, packs, parts, chosen.builds), *compiled.facts, *asked),
         builds=(*parts.builds, *made),
         roots=builds.roots((*(one.root for one in parts.builds), *compiled.roots), chosen.builds, target.name),
         notes=tuple(dict.fromkeys(notes)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,6 @@ from .releases import Releases
 from .version_requests import VersionRequest
 
 if TYPE_CHECKING:
-    from ..ecosystems.deb.index import Stanza
     from .record import RuntimeRequest
 
 Asked = Sequence[tuple[str, Reason]]
@@ -132,21 +131,6 @@ def refusal(
 def first_place(requests: Sequence[VersionRequest]) -> str:
     """`file:line` of the foremost request, empty without one."""
     return requests[0].where if requests else ""
-
-
-def debs(stanzas: Iterable[Stanza], layout: str, path: str) -> tuple[Artifact, ...]:
-    """Packages of a Debian index as artifacts, in the given order."""
-    return tuple(
-        Artifact(
-            PackageURL("deb", "debian", stanza.name, stanza.version, {"arch": stanza.architecture}).to_string(),
-            stanza.filename,
-            stanza.digest,
-            layout,
-            (path,),
-            stanza.size,
-        )
-        for stanza in stanzas
-    )
 
 
 def package_name(artifact: Artifact) -> str:

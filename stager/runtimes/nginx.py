@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ..ecosystems.deb import files as deb
-from ..ecosystems.deb.index import select
+from ..ecosystems.deb.index import debs, select
 from ..facts import stacks
 from ..model import Artifact, Runtime
-from .chosen import ChosenRuntime, check_needs, debs, kept, package_name, reason
+from .chosen import ChosenRuntime, check_needs, kept, package_name, reason
 from .errors import NoRuntime
 from .record import Layout, RuntimeKind, RuntimeRequest
 

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from ..ecosystems.deb.index import Index, select
+from ..ecosystems.deb.index import Index, debs, select
 from ..errors import StagerError
 from ..facts import stacks
 from ..model import Artifact, Runtime, Stack
 from . import python_files, releases, standalone
-from .chosen import ChosenRuntime, all_accept, check_needs, debs, kept, package_name, reason, refusal
+from .chosen import ChosenRuntime, all_accept, check_needs, kept, package_name, reason, refusal
 from .python_bytecode import BYTECODE
 from .record import Candidate, Layout, RuntimeKind, RuntimeRequest, Told
 from .specifiers import parse

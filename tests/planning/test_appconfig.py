@@ -70,7 +70,7 @@ def test_services_and_health() -> None:
             "colour: red\n",
             "stager.yml:1",
             "colour: unknown key; known here: "
-            "stack, buildpacks, processes, env, build, builds, services, health, end_of_life, python",
+            "stack, buildpacks, processes, env, build, builds, packages, services, health, end_of_life, python",
         ),
         (
             "services: [mysql]\n",

@@ -463,9 +463,9 @@ def test_an_installation_of_uv_is_a_version() -> None:
 
 
 def test_what_other_builders_would_do_is_told() -> None:
-    files = {"requirements.txt": "", "main.py": "", "Aptfile": "ffmpeg\n"}
+    files = {"requirements.txt": "", "main.py": "", "apt.txt": "ffmpeg\n"}
     assert detection.detect(SourceTree.of(dict(files)), BUILDPACKS).notes == (
-        "Aptfile is not read: programs and libraries of the system are those of the stack",
+        "apt.txt is not read: programs and libraries of the system are those of the stack",
     )
 
 

@@ -9,6 +9,7 @@ from debian_archive import MIRRORS, Pages, publish, stanza
 from made import BOX, EPOCH, archive, definition, folder
 
 from stager.digest import Digest
+from stager.ecosystems.deb.relations import relations
 from stager.ecosystems.errors import BadSignature
 from stager.errors import BadLock, LockMissing, LockStale, UsageError
 from stager.model import DebPin
@@ -201,7 +202,7 @@ def test_a_stack_that_is_its_platforms_own() -> None:
     ],
 )
 def test_relations_are_read(field: str, expected: str) -> None:
-    assert "; ".join(" | ".join(map(str, group)) for group in resolve.relations(field)) == expected
+    assert "; ".join(" | ".join(map(str, group)) for group in relations(field)) == expected
 
 
 # --- identity --------------------------------------------------------------------------------------------------

@@ -317,11 +317,20 @@ def make_deb(
     architecture: str = "amd64",
     executables: Iterable[str] = (),
     compression: str = "xz",
+    control_files: Mapping[str, bytes] | None = None,
+    modes: Mapping[str, int] | None = None,
 ) -> bytes:
-    """A Debian package (deb(5)). Paths in `files` and `links` have no leading `./`; link targets are kept as given."""
+    """A Debian package (deb(5)). Paths in `files` and `links` have no leading `./`; link targets are kept as given.
+
+    `control_files` stand beside `control`; `modes` are those of files that have unusual ones.
+    """
     fields = f"Package: {package}\nVersion: {version}\nArchitecture: {architecture}\nMaintainer: x\nDescription: x\n"
-    control = compress(make_tar([TarEntry("./control", fields.encode())]), compression)
-    data = compress(make_tar(deb_entries(files, links, executables)), compression)
+    beside = [TarEntry(f"./{name}", data) for name, data in (control_files or {}).items()]
+    control = compress(make_tar([TarEntry("./control", fields.encode()), *beside]), compression)
+    entries = deb_entries(files, links, executables)
+    for entry in entries:
+        entry.mode = (modes or {}).get(str(entry.name).removeprefix("./"), entry.mode)
+    data = compress(make_tar(entries), compression)
     suffix = f".{compression}" if compression else ""
     members = [("debian-binary", b"2.0\n"), (f"control.tar{suffix}", control), (f"data.tar{suffix}", data)]
     return b"!<arch>\n" + b"".join(ar_member(name, content) for name, content in members)

@@ -1,15 +1,20 @@
-"""Debian packages, of which runtimes are made: no app has a lock of them, and their layouts are the runtimes' own."""
+"""Debian packages, of which runtimes are made, and which apps ask for by name: no app has a lock of them.
+
+The layouts of those in runtimes are the runtimes' own; `system` has that of the others.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..record import Ecosystem, WantedArtifact
+from ..record import Ecosystem, Laid, Listing, WantedArtifact
+from .place import LAYOUT, PLACE, STATUS
 
 if TYPE_CHECKING:
     from ...formats.archive import HeldArchive
-    from ...model import Artifact
+    from ...formats.tar import Unpacked
+    from ...model import Artifact, Plan
     from ...net.indexes import Indexes
     from ..installed import Installed, Said
     from ..record import Unpack
@@ -59,6 +64,48 @@ def _inventory(installed: Installed) -> Said:
     return inventory(installed)
 
 
+def _unpack(blob: str | HeldArchive, artifact: Artifact, path: str) -> Unpacked:
+    from .system import unpack
+
+    return unpack(blob, artifact, path)
+
+
+def _is_list(path: str) -> bool:
+    return path.startswith(f"{STATUS}/") and path.endswith(".md5sums")
+
+
+def _claims(
+    artifacts: Sequence[tuple[int, Artifact]], lists: Mapping[str, bytes]
+) -> Iterator[tuple[int, Iterable[str], str]]:
+    from .system import claims
+
+    return claims(artifacts, lists)
+
+
+def _unplanned(lists: Mapping[str, bytes]) -> Iterator[tuple[str, Iterable[str], str]]:
+    from .system import unplanned
+
+    return unplanned(lists)
+
+
+def _links(laid: Sequence[Laid], known: Sequence[tuple[str, str]]) -> dict[str, str]:
+    from .system import links
+
+    return links(laid, known)
+
+
+def _check(plan: Plan, laid: Sequence[Laid]) -> None:
+    from .system import check
+
+    check(plan, laid)
+
+
+def _notes(plan: Plan, laid: Sequence[Laid], paths: Collection[str]) -> list[str]:
+    from .system import notes
+
+    return notes(plan, laid, paths)
+
+
 ECOSYSTEM = Ecosystem(
     name="deb",
     title="Debian",
@@ -67,6 +114,11 @@ ECOSYSTEM = Ecosystem(
     locate=_locate,
     gone="The mirror has replaced it by a newer build: run 'stager lock --upgrade' and commit the result.",
     page=_page,
+    layouts={LAYOUT: _unpack},
+    listing=Listing(_is_list, _claims, _unplanned, PLACE),
+    links=_links,
+    check=_check,
+    notes=_notes,
     look=_look,
     inventory=_inventory,
 )

@@ -46,11 +46,11 @@ def recipe(
     runs = re.compile(program)
 
     def unpack(blob: str | HeldArchive, artifact: Artifact, path: str) -> Unpacked:
-        _check_identity(blob, artifact)
+        check_identity(blob, artifact)
         archive = read_deb(blob, artifact.name)
         try:
             placed = [(member, where) for member in archive.members if (where := place(member.name))]
-            links, dropped = _links([(member, where) for member, where in placed if member.is_link], place)
+            links, dropped = links_of([(member, where) for member, where in placed if member.is_link], place)
             rows = [(member, where) for member, where in placed if not member.is_link]
             files = [_entry(member, where, path, artifact.name, bool(runs.fullmatch(where))) for member, where in rows]
             files += more(archive.members, path)
@@ -63,8 +63,11 @@ def recipe(
     return unpack
 
 
-def _check_identity(blob: str | HeldArchive, artifact: Artifact) -> None:
-    """The control file must state the name, version and architecture of the package URL (`arch`, when that has one)."""
+def check_identity(blob: str | HeldArchive, artifact: Artifact) -> None:
+    """The control file must state the name, version and architecture of the package URL (`arch`, when that has one).
+
+    Raises Mislabelled, BadArchive.
+    """
     words, _, qualifiers = artifact.purl.partition("?")
     if not words.startswith("pkg:deb/"):
         raise Mislabelled(artifact.name, "its layout", "Debian package", artifact.purl)
@@ -91,7 +94,7 @@ def _entry(member: Member, where: str, path: str, label: str, program: bool) -> 
     )
 
 
-def _links(found: list[tuple[Member, str]], place: Callable[[str], str]) -> tuple[dict[str, str], list[str]]:
+def links_of(found: list[tuple[Member, str]], place: Callable[[str], str]) -> tuple[dict[str, str], list[str]]:
     """Relative targets by place, and the links whose target is left out.
 
     A target may lie in another package (Debian splits the standard library), so it is judged by its own place.

@@ -12,8 +12,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from packageurl import PackageURL
+
 from ...digest import Digest, sha256
 from ...errors import FetchError
+from ...model import Artifact
 from ...net.errors import NotCached, Unreachable
 from ...store.errors import DigestMismatch
 from ..errors import BadSignature
@@ -203,6 +206,21 @@ def select(index: Index, names: Sequence[str]) -> list[Stanza]:
     if missing:
         raise Unreachable("the package index", f"it has no {', '.join(missing)}", "The mirror may hold another suite.")
     return [index[name] for name in names]
+
+
+def debs(stanzas: Iterable[Stanza], layout: str, path: str) -> tuple[Artifact, ...]:
+    """Packages of an index as artifacts at one place, in the given order."""
+    return tuple(
+        Artifact(
+            PackageURL("deb", "debian", stanza.name, stanza.version, {"arch": stanza.architecture}).to_string(),
+            stanza.filename,
+            stanza.digest,
+            layout,
+            (path,),
+            stanza.size,
+        )
+        for stanza in stanzas
+    )
 
 
 def _chosen(stanza: Stanza, index: Index, provided: dict[str, str]) -> Iterator[str]:

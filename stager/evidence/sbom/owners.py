@@ -5,6 +5,7 @@ A file that nobody accounts for is an error, so that an SBOM is complete or is n
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -18,12 +19,14 @@ from .contents import HashedFiles
 
 
 def refs(plan: Plan) -> dict[int, str]:
-    """Index of an artifact in the plan → its ref: its package URL, with the digest where two share it."""
-    counts: dict[str, int] = {}
-    for one in plan.artifacts:
-        counts[one.purl] = counts.get(one.purl, 0) + 1
+    """Index of an artifact in the plan → its ref: its package URL, where two share it with the digest or the layout."""
+    counts = Counter(one.purl for one in plan.artifacts)
+    same = Counter((one.purl, one.digest) for one in plan.artifacts)
     return {
-        n: one.purl if counts[one.purl] == 1 else f"{one.purl}#{one.digest}" for n, one in enumerate(plan.artifacts)
+        n: one.purl
+        if counts[one.purl] == 1
+        else f"{one.purl}#{one.digest if same[one.purl, one.digest] == 1 else one.layout}"
+        for n, one in enumerate(plan.artifacts)
     }
 
 

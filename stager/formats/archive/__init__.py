@@ -26,6 +26,7 @@ __all__ = [
     "content_chunks",
     "crc32",
     "read_control",
+    "read_control_files",
     "read_deb",
     "read_tar",
     "read_zip",
@@ -56,7 +57,12 @@ def read_deb(path: str | HeldArchive, label: str, limits: Limits = LIMITS) -> Ar
 
 
 def read_control(path: str | HeldArchive, label: str) -> dict[str, str]:
-    """The fields of a Debian package's control file, which are one line each; no maintainer script is ever wanted.
+    """The fields of a Debian package's control file, which are one line each. Raises BadArchive, UnsafeEntry, CannotWrite."""
+    return _fields(read_control_files(path, label)["control"], label)
+
+
+def read_control_files(path: str | HeldArchive, label: str) -> dict[str, bytes]:
+    """The files of a Debian package's control part, `control` among them; its scripts are there to be read, never to be run.
 
     Raises BadArchive, UnsafeEntry, CannotWrite.
     """
@@ -65,10 +71,11 @@ def read_control(path: str | HeldArchive, label: str) -> dict[str, str]:
         name, start, length = _checked_parts(fd, _ar_parts(fd, size, label), label)[0]
         compression = name.removeprefix("control.tar").removeprefix(".")
         stream = open_stream(path, fd, start, length, compression, label, _CONTROL, opened)
-        for member in read_members(stream, label, _CONTROL, absolute_links=True):
-            if member.name == "control" and not member.is_link:
-                return _fields(content_bytes(member.content, label), label)
-    raise BadArchive(label, "has no control file")
+        members = read_members(stream, label, _CONTROL, absolute_links=True)
+        found = {one.name: content_bytes(one.content, label) for one in members if not one.is_link}
+    if "control" not in found:
+        raise BadArchive(label, "has no control file")
+    return found
 
 
 def _fields(data: bytes, label: str) -> dict[str, str]:

@@ -46,16 +46,25 @@ class Member:
     """A regular file or symlink of an archive.
 
     `name` is a normalised relative POSIX path, `executable` whether any x bit was set, `content` the uncompressed
-    bytes or where to find them, `target` a symlink's target exactly as stored (empty for a regular file).
+    bytes or where to find them, `target` a symlink's target exactly as stored (empty for a regular file); `privileged` is
+    whether a set-id bit was set, which a droplet never has.
     """
 
-    __slots__ = ("content", "executable", "name", "target")
+    __slots__ = ("content", "executable", "name", "privileged", "target")
 
-    def __init__(self, name: str, content: bytes | Span | Deflated, executable: bool = False, target: str = "") -> None:
+    def __init__(
+        self,
+        name: str,
+        content: bytes | Span | Deflated,
+        executable: bool = False,
+        target: str = "",
+        privileged: bool = False,
+    ) -> None:
         self.name = name
         self.content = content
         self.executable = executable
         self.target = target
+        self.privileged = privileged
 
     @property
     def size(self) -> int:

@@ -135,7 +135,8 @@ class _Tar:
                 self.fail(f"member {name!r} has two sizes, {self.size} and {size}")
             if kind in _REGULAR and name[-1:] != "/":
                 name = clean_file(self.label, name, self.limits)
-                self._add(Member(name, self.stream.content(data, size), mode & 0o111 != 0))
+                content = self.stream.content(data, size)
+                self._add(Member(name, content, mode & 0o111 != 0, privileged=mode & 0o6000 != 0))
             else:
                 self._add_other(block, kind, name, size)
             if self.pending:

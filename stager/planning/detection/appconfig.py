@@ -9,6 +9,7 @@ build:                                              # what has to be made before
   - {run: make assets, inputs: [assets/**, Makefile], outputs: [static/dist]}
 builds: {static: no}                                # and what of stager's own builds is otherwise
 python: {groups: [postgres], extras: [s3], bytecode: all}
+packages: [ffmpeg, libgl1]                          # Debian packages that the app needs while it runs
 services: [postgresql, redis]                       # what a box runs beside the app
 health: {path: /healthz, timeout: 60}               # or {command: ./bin/healthy}; seconds until the app must be ready
 end_of_life: refuse                                 # else 'warn': a runtime without security fixes is staged with a note
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from ...tree import SourceTree
 
 NAME = "stager.yml"
-KEYS = ("stack", "buildpacks", "processes", "env", "build", "builds", "services", "health", "end_of_life")
+KEYS = ("stack", "buildpacks", "processes", "env", "build", "builds", "packages", "services", "health", "end_of_life")
 """What `stager.yml` may have, beside ecosystems' sections; docs/reference/stager-yml.md explains each."""
 HEALTH_KEYS = ("path", "command", "timeout")
 SERVICES = ("postgresql", "redis")
@@ -69,6 +70,8 @@ class AppConfig:
     """In the file's order."""
     build_options: Mapping[str, BuildOptions] = field(default_factory=dict[str, BuildOptions])
     """By the name of the build."""
+    packages: tuple[str, ...] | None = None
+    """Debian packages, None where it does not say; empty means none, whatever other files say."""
     services: tuple[str, ...] = ()
     health: Health = Health()
     refuses_ended: bool = False
@@ -102,6 +105,7 @@ def _read(tree: SourceTree) -> AppConfig:
         words={one.name: _chosen(root.at(name), one) for name, one in sections.items() if name in root.value},
         own_builds=own_builds(root, document),
         build_options=options(root, document),
+        packages=names(root, "packages") if "packages" in root.value else None,
         services=_services(root),
         health=_health(root),
         refuses_ended=_one_of(root, "end_of_life", _END) == "refuse",
