@@ -24,6 +24,7 @@ import io
 import os
 import stat
 import time
+from posixpath import normpath
 
 from ..digest import Digest
 from ..errors import BadManifest, ChangedWhileRead, Unreadable
@@ -196,6 +197,18 @@ class SourceTree:
             {**self._contents},
             {**self._stored},
         )
+        return tree
+
+    def below(self, folder: str) -> SourceTree:
+        """The tree of one of its folders, without links that lead out of that."""
+        start = f"{folder}/"
+        files = {path.removeprefix(start): file for path, file in self.files.items() if path.startswith(start)}
+        found = {path.removeprefix(start): to for path, to in self.links.items() if path.startswith(start)}
+        links = {path: to for path, to in found.items() if not normpath(f"{path}/../{to}").startswith("..")}
+        tree = SourceTree(files, links, f"{self.root}/{folder}" if self.root else "")
+        tree._contents = {
+            path.removeprefix(start): data for path, data in self._contents.items() if path.startswith(start)
+        }
         return tree
 
     # --- content ---

@@ -320,3 +320,78 @@ def test_a_place_that_nobody_can_read_is_asked_for_or_given() -> None:
     assert (asked.outputs, asked.instead) == ((), "")
     (given,) = site({"shop/settings.py": settings, "stager.yml": "builds: {static: {outputs: [www]}}\n"})
     assert given.outputs == ("www",)
+
+
+# --- workspaces ------------------------------------------------------------------------------------------------
+
+
+def shop(build: str = "", procfile: str = "web: cd apps/web && npm start\n", **fields: Any) -> dict[str, str]:
+    """A workspace: apps/web needs packages/ui, apps/admin needs nobody."""
+    root = {
+        "name": "shop",
+        "workspaces": ["apps/*", "packages/*"],
+        "scripts": {"build": build} if build else {},
+        **fields,
+    }
+    web = {"name": "@shop/web", "scripts": {"build": "next build", "start": "next start"}, "dependencies": {"ui": "*"}}
+    ui = {"name": "ui", "scripts": {"build": "tsup"}}
+    admin = {"name": "admin", "scripts": {"build": "vite build"}}
+    return {
+        "package.json": json.dumps(root),
+        "apps/web/package.json": json.dumps(web),
+        "apps/admin/package.json": json.dumps(admin),
+        "apps/admin/index.html": "",
+        "packages/ui/package.json": json.dumps(ui),
+        **({"Procfile": procfile} if procfile else {}),
+    }
+
+
+UI, WEB, ADMIN = "packages/ui/dist", "apps/web/.next", "apps/admin/dist"
+ALL = {UI, WEB, ADMIN}
+MONOREPOS: dict[str, tuple[dict[str, str], str, set[str]]] = {
+    "no script of its own": (shop(), "(cd packages/ui && npm run build) && (cd apps/web && npm run build)", {UI, WEB}),
+    "npm's way to name a member": (
+        shop(procfile="web: npm start -w @shop/web\n"),
+        "(cd packages/ui && npm run build) && (cd apps/web && npm run build)",
+        {UI, WEB},
+    ),
+    "turbo": (shop("turbo run build"), "npm run build -- --filter=@shop/web...", {UI, WEB}),
+    "turbo with a filter": (shop("turbo build --filter=admin..."), "npm run build", {ADMIN}),
+    "turbo among others": (shop("turbo build && echo done"), "npm run build", {UI, WEB}),
+    "turbo, nobody started": (shop("turbo build", procfile=""), "npm run build", ALL),
+    "nx": (shop("nx run-many -t build"), "npm run build -- --projects=@shop/web", {UI, WEB}),
+    "nx, one project": (shop("nx build @shop/web"), "npm run build", {UI, WEB}),
+    "npm, all": (shop("npm run build --workspaces --if-present"), "npm run build", ALL),
+    "npm, one": (shop("npm run build -w apps/admin"), "npm run build", {ADMIN}),
+    "pnpm, all": (shop("pnpm -r run build"), "npm run build", ALL),
+    "pnpm, one": (shop("pnpm --filter @shop/web... build"), "npm run build", {UI, WEB}),
+    "yarn, one": (shop("yarn workspace admin build"), "npm run build", {ADMIN}),
+    "lerna": (shop("lerna run build"), "npm run build -- --scope=@shop/web --include-dependencies", {UI, WEB}),
+}
+
+
+@pytest.mark.parametrize("name", MONOREPOS)
+def test_members_of_a_workspace(name: str) -> None:
+    files, command, outputs = MONOREPOS[name]
+    found = one(files)
+    assert (found.command, set(found.outputs)) == (command, outputs)
+
+
+def test_a_member_alone_is_built_in_its_folder() -> None:
+    found = one(shop(procfile="web: cd apps/admin && npm start\n"))
+    assert (found.folder, found.command, found.outputs) == ("apps/admin", "npm run build", (ADMIN,))
+    assert (found.pages, found.leaves, found.reason.file) == (
+        "apps/admin/dist",
+        ("apps/admin/dist/index.html",),
+        "apps/admin/package.json",
+    )
+
+
+def test_members_are_built_as_stager_yml_says() -> None:
+    assert foreseen(SourceTree.of({**shop(), "stager.yml": "builds: {build: no}"}), KNOWN) == ()
+    told = one({**shop(), "stager.yml": "builds: {build: {run: make web, outputs: [apps/web/out]}}"})
+    assert (told.command, told.outputs) == ("make web", ("apps/web/out",))
+
+
+def test_an_app_s_folder_that_is_no_member_is_left_alone() -> None:
+    assert foreseen(SourceTree.of(shop(workspaces=["packages/*"])), KNOWN) == ()

@@ -40,8 +40,8 @@ _KEYS = {
     "condition": "file content field missing installed runtime entry set",
     "detect": "file content field missing installed runtime entry set claim why unless replaces",
     "start": "for when serve run why note needs_build",
-    "build": "name when run why outputs leaves inputs packages recipes env development late tells ask unless",
-    "tool": "command when options outputs leaves pages routes start recipes env",
+    "build": "name when run why outputs leaves inputs packages recipes env development late members tells ask unless",
+    "tool": "command when options outputs leaves pages routes start recipes env members only",
     "refuse": "file content field missing installed runtime entry set why hint",
     "server": "installed run factory",
     "script": "script needs output",
@@ -291,6 +291,7 @@ def _build(node: Node) -> BuildRule:
         tuple(_texts(node, "env").items()),
         _yes(node, "development"),
         _yes(node, "late"),
+        _yes(node, "members"),
         _tells(node),
         node.str("ask", ""),
         node.str("unless", ""),
@@ -310,8 +311,9 @@ def _tool(node: Node) -> BuildTool:
     command = _pattern(node.at("command"))
     when = tuple(_step(item) for item in node.list("when"))
     known = _known([condition for step in when for condition in step]) | {"out", *re.compile(command).groupindex}
-    for key in ("outputs", "leaves", "pages", "start"):
+    for key in ("outputs", "leaves", "pages", "start", "members"):
         _placeholders(node, key, known)
+    _placeholders(node, "only", {"member"})
     return BuildTool(
         command,
         _strings(node, "outputs"),
@@ -323,6 +325,8 @@ def _tool(node: Node) -> BuildTool:
         node.str("start", ""),
         _strings(node, "recipes"),
         tuple(_texts(node, "env").items()),
+        node.str("members", ""),
+        node.str("only", ""),
     )
 
 

@@ -114,6 +114,10 @@ class BuildTool:
     """The command that serves what was built, for an app that has none of its own."""
     recipes: tuple[str, ...] = ()
     env: tuple[tuple[str, str], ...] = ()
+    members: str = ""
+    """The script that it runs in the workspace's members: in all, or in the value `member` and what that depends on."""
+    only: str = ""
+    """What the script of which it is the whole is given besides, so that it runs for `{member}` and what that depends on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +143,9 @@ class BuildRule:
     """Whether packages that the app's lock has for development are there, too."""
     late: bool = False
     """Whether it reads what the builds of other buildpacks leave."""
+    members: bool = False
+    """Whether, in a workspace where it does not hold, it is tried in the folders of the members that are started, and of those
+    that they depend on."""
     tells: str = ""
     """What a runtime finds out by reading the app's own files (`RuntimeKind.tells`): where the build runs, what it leaves."""
     ask: str = ""

@@ -20,7 +20,20 @@ from ...errors import Ambiguous, BadManifest, NeedsBuild, UsageError
 from ...model import Detection, Detections, Process, Reason
 from ..buildpacks.vocabulary import Buildpack, Server, StartRule
 from ..errors import NoProcess
-from . import appconfig, elsewhere, foreign, kinds, other_builds, outputs, procfile, s2i, scripts, unfit, versions
+from . import (
+    appconfig,
+    elsewhere,
+    foreign,
+    kinds,
+    members,
+    other_builds,
+    outputs,
+    procfile,
+    s2i,
+    scripts,
+    unfit,
+    versions,
+)
 from .foreseen import Foreseen, due, foreseen, presumed, taking_part
 from .matching import AppFacts, Match, fill, installed, search
 from .steps import steps
@@ -135,7 +148,8 @@ def _due(tree: SourceTree, builds: Sequence[Foreseen], needs: Sequence[tuple[str
         maker = next((one for one in made if one.makes(path)), None)
         if maker is None:
             first = next(one for one in made if one.buildpack == pack)
-            maker = _making(tree, first, scripts.output_of(path).rstrip("/"))
+            folder = members.around(tree, path)
+            maker = _making(tree, first, folder + scripts.output_of(path.removeprefix(folder)).rstrip("/"))
         found[maker.name] = maker
     return tuple(found[one.name] for one in builds if one.name in found and (found[one.name].outputs or one.ask))
 

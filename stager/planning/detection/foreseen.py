@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 from ... import runtimes
 from ...model import Reason
 from ..buildpacks.vocabulary import Buildpack, BuildRule, BuildTool
-from . import appconfig, s2i
+from . import appconfig, members, s2i
 from .angular import output_path
 from .build_settings import BuildOptions
 from .matching import LONGEST, AppFacts, fill, search
+from .modules import MANIFEST
 from .steps import steps
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def written(facts: AppFacts, pack: Buildpack, command: str) -> Foreseen:
     """What a command writes, by the tools of a buildpack."""
     build = Foreseen(pack.name, "", command, Reason(""))
     for step in steps(facts, command):
-        build = _with_tool(facts, build, pack.tools, step.text[:LONGEST])
+        build = _with_tool(facts, build, pack, step.text[:LONGEST])
     return replace(build, outputs=_outermost(build.outputs))
 
 
@@ -150,7 +151,7 @@ def _outermost(paths: Iterable[str]) -> tuple[str, ...]:
 def _of_buildpack(facts: AppFacts, pack: Buildpack) -> list[Foreseen]:
     found: dict[str, Foreseen] = {}
     for rule in pack.builds:
-        if rule.name not in found and (one := _build(facts, pack, rule)):
+        if rule.name not in found and (one := _build(facts, pack, rule) or _in_members(facts, pack, rule)):
             found[rule.name] = one
     return list(found.values())
 
@@ -167,6 +168,7 @@ def _build(facts: AppFacts, pack: Buildpack, rule: BuildRule) -> Foreseen | None
     build = replace(
         left,
         name=rule.name,
+        command=command if options.run else _for_member(facts, pack, command),
         reason=Reason(fill(rule.why, hit.values) or rule.why, hit.file, hit.line),
         outputs=_outermost((*_paths(rule.outputs, hit.values), *left.outputs)),
         leaves=tuple(dict.fromkeys((*_paths(rule.leaves, hit.values), *left.leaves))),
@@ -239,28 +241,113 @@ def _inside(path: str) -> bool:
     return path not in ("", ".") and not path.startswith(("/", "..")) and not re.search(r"[$*\\:]", path)
 
 
+# --- workspaces ------------------------------------------------------------------------------------------------
+
+
+def _in_members(facts: AppFacts, pack: Buildpack, rule: BuildRule) -> Foreseen | None:
+    """The build of a workspace that has none itself: of the members that are started, after those that they depend on."""
+    known = members.folders(facts.tree, pack) if rule.members else []
+    options = appconfig.read(facts.tree).build_options.get(rule.name, _AS_IT_IS)
+    if not known or options.off:
+        return None
+    ordered = members.with_needs(facts, known, members.started(facts.tree, pack))
+    found = [(path, one) for path in ordered if (one := _build(_member(facts, pack, path), pack, rule))]
+    if not found:
+        return None
+    lines = [f"(cd {shlex.quote(path)} && {one.command})" for path, one in found]
+    build = replace(_moved(*found[-1]), command=" && ".join(lines), outputs=(), leaves=())
+    for path, one in found:
+        build = _and(build, _moved(path, one))
+    if len(found) == 1:
+        build = replace(build, folder=found[0][0], command=found[0][1].command)
+    return _with_options(replace(build, command=options.run or build.command), options)
+
+
+def _for_member(facts: AppFacts, pack: Buildpack, command: str) -> str:
+    """A command whose script is a workspace's runner and nothing else, for the one member that is started."""
+    last = next(reversed(steps(facts, command)), None)
+    names = [members.name_of(facts, path) for path in members.started(facts.tree, pack)] if last else []
+    if last is None or len(names) != 1 or facts.member(MANIFEST, f"scripts.{last.script}") != last.text:
+        return command
+    found = ((tool, re.fullmatch(rf"{_BEFORE}(?:{tool.command})", last.text)) for tool in pack.tools)
+    more = next((tool.only for tool, match in found if match and not match.groupdict().get("member")), "")
+    return command + (fill(more, {"member": shlex.quote(names[0])}) or "")
+
+
+def _with_members(
+    facts: AppFacts, build: Foreseen, pack: Buildpack, tool: BuildTool, named: Mapping[str, str]
+) -> Foreseen:
+    """The build with what a runner has the members of a workspace build."""
+    known, script = members.folders(facts.tree, pack), fill(tool.members, named)
+    started = members.started(facts.tree, pack) if tool.only else []
+    chosen = members.meant(facts, known, [named["member"]]) if "member" in named else started
+    found = [
+        _moved(path, written(_member(facts, pack, path), pack, f"npm run {script}"))
+        for path in members.with_needs(facts, known, chosen if len(chosen) == 1 else known)
+    ]
+    served = [one for one in found if one.pages or one.start]
+    for one in found:
+        build = _and(build, one if len(served) == 1 else replace(one, pages="", routes=False, start=""))
+    return build
+
+
+def _member(facts: AppFacts, pack: Buildpack, path: str) -> AppFacts:
+    """A member as an app of its own, whose lock is the workspace's."""
+    locks = {name: b"" for name in dict(pack.managers) if name in facts.tree}
+    return AppFacts(facts.tree.below(path).with_files(locks), facts.names)
+
+
+def _moved(path: str, one: Foreseen) -> Foreseen:
+    """A build of a member as one of the app."""
+    return replace(
+        one,
+        reason=replace(one.reason, file=f"{path}/{one.reason.file}" if one.reason.file else ""),
+        outputs=tuple(f"{path}/{output}" for output in one.outputs),
+        leaves=tuple(f"{path}/{leaf}" for leaf in one.leaves),
+        inputs=tuple(f"!{path}/{text[1:]}" if text.startswith("!") else f"{path}/{text}" for text in one.inputs),
+        pages=f"{path}/{one.pages}" if one.pages else "",
+        start=f"cd {shlex.quote(path)} && {one.start}" if one.start else "",
+    )
+
+
+def _and(build: Foreseen, more: Foreseen) -> Foreseen:
+    """The build with what another one leaves as well."""
+    return replace(
+        build,
+        outputs=_outermost((*build.outputs, *more.outputs)),
+        leaves=tuple(dict.fromkeys((*build.leaves, *more.leaves))),
+        recipes=tuple(dict.fromkeys((*build.recipes, *more.recipes))),
+        env=_merged(build.env, more.env),
+        pages=more.pages or build.pages,
+        routes=more.routes if more.pages else build.routes,
+        start=more.start or build.start,
+    )
+
+
 # --- tools -----------------------------------------------------------------------------------------------------
 
 
-def _with_tool(facts: AppFacts, build: Foreseen, tools: Sequence[BuildTool], line: str) -> Foreseen:
+def _with_tool(facts: AppFacts, build: Foreseen, pack: Buildpack, line: str) -> Foreseen:
     """The build with what the first tool that fits this simple command adds to it."""
-    for tool in tools:
+    for tool in pack.tools:
         match = re.search(rf"{_BEFORE}(?:{tool.command})(?=\s|\Z)", line)
         values = _values(facts, tool, line, match) if match else None
-        if values is None:
-            continue
-        outputs = _paths(tool.outputs, values)
-        pages = next(iter(_paths((tool.pages,), values)), "") if tool.pages else ""
-        return replace(
-            build,
-            outputs=tuple(dict.fromkeys((*build.outputs, *outputs))),
-            leaves=tuple(dict.fromkeys((*build.leaves, *_paths(tool.leaves, values)))),
-            recipes=tuple(dict.fromkeys((*build.recipes, *tool.recipes))),
-            env=_merged(build.env, tool.env),
-            pages=pages or build.pages,
-            routes=tool.routes if pages else build.routes,
-            start=(fill(tool.start, values) or "") if tool.start else build.start,
-        )
+        if match and values is not None:
+            named = {name: value for name, value in match.groupdict().items() if value is not None}
+            left = Foreseen(
+                pack.name,
+                "",
+                "",
+                Reason(""),
+                outputs=_paths(tool.outputs, values),
+                leaves=_paths(tool.leaves, values),
+                recipes=tool.recipes,
+                env=tool.env,
+                pages=next(iter(_paths((tool.pages,), values)), "") if tool.pages else "",
+                routes=tool.routes,
+                start=(fill(tool.start, values) or "") if tool.start else "",
+            )
+            return _and(_with_members(facts, build, pack, tool, named) if tool.members else build, left)
     return build
 
 

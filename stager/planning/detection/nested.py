@@ -25,7 +25,7 @@ _FOLDER = re.compile(
 
 def check(facts: AppFacts, process: Process, texts: Iterable[str]) -> None:
     """Raise BadManifest when one of the texts, the lines that the process comes to, runs where packages would be missing."""
-    for folder in dict.fromkeys(found for text in texts for found in _folders(facts, text[:LONGEST])):
+    for folder in dict.fromkeys(found for text in texts for found in folders(facts, text[:LONGEST])):
         names = sorted(_firm(facts, f"{folder}/{MANIFEST}") - _firm(facts, MANIFEST))
         if names and "pnpm-workspace.yaml" not in facts.tree and folder not in all_manifests(facts.tree):
             shown = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
@@ -37,7 +37,8 @@ def check(facts: AppFacts, process: Process, texts: Iterable[str]) -> None:
             raise BadManifest(f"{folder}/{MANIFEST}", why, hint, facts.line(f"{folder}/{MANIFEST}", "dependencies"))
 
 
-def _folders(facts: AppFacts, text: str) -> Iterator[str]:
+def folders(facts: AppFacts, text: str) -> Iterator[str]:
+    """The folders with a package.json of their own that a command line runs in, or a program of."""
     for found in _FOLDER.finditer(text):
         path = posixpath.normpath(next(filter(None, found.groups())))
         while path not in ("", ".", "..") and not path.startswith(("/", "../")):
