@@ -12,10 +12,10 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from shutil import which
 
 from ..files import programs
-from ..files.errors import NoSandbox, ProgramMissing
+from ..files.errors import NoSandbox
+from ..stacks.sandbox import program
 from ..store.disk import write
 from . import namespaces
 from .namespaces import Sandbox
@@ -45,7 +45,6 @@ exec "$@"
 _PATIENCE = 30.0
 """Seconds that a command that does nothing may take."""
 _VIEWS = ("/mnt", "/media", "/srv", "/opt")
-_PACKAGES = {"bwrap": "bubblewrap", "sh": "dash"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +53,6 @@ class PlacedSandbox:
 
     sandbox: Sandbox
     before: tuple[str, ...]
-
-
-def program(name: str, purpose: str) -> str:
-    """The path of a program of the system. Raises ProgramMissing."""
-    found = which(name, path=programs.PATH)
-    if not found:
-        raise ProgramMissing(name, purpose, _PACKAGES.get(name, "util-linux"))
-    return found
 
 
 def placed(made: Sandbox, groups: Sequence[str], user: int, purpose: str) -> PlacedSandbox:

@@ -13,6 +13,17 @@ from .namespaces import Sandbox, top
 if TYPE_CHECKING:
     from .job import Job
 
+CLOCK = (
+    ("FAKETIME_DISABLE_SHM", "1"),
+    ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+    ("FAKETIME_FORCE_MONOTONIC_FIX", "0"),
+    ("NO_FAKE_STAT", "1"),
+)
+"""How libfaketime must be told to behave, beside the time itself.
+
+Waiting for a lock must neither last a year nor be no waiting at all (its own repair of it spins).
+"""
+
 
 def environment(job: Job) -> dict[str, str]:
     """All variables that it has."""

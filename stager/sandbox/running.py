@@ -19,12 +19,13 @@ from ..files import programs
 from ..files.errors import NoSandbox, ProgramMissing
 from ..files.temporary import folder as temporary
 from ..files.writing import never
+from ..stacks.sandbox import program
 from ..store import disk
 from . import container, entering, groups, leftovers, remedies, terminal
 from .entering import PlacedSandbox
 from .errors import EngineFailed
 from .groups import ControlGroups
-from .inside import sandbox
+from .inside import CLOCK, sandbox
 from .job import FILES, HOME, ID, MEMORY, OUTPUT, PROCESSES, TIME, TMP, Ended, Job, Limits
 from .leftovers import Amount
 from .roots import RootFolder
@@ -39,13 +40,6 @@ _PATIENCE = 5.0
 """Seconds that the kernel may take to end what was killed."""
 _CLOCK = "/run/clock.so"
 _CLOCKS = "/usr/lib/*/faketime/libfaketimeMT.so.1"
-_WAITS = (
-    ("FAKETIME_DISABLE_SHM", "1"),
-    ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
-    ("FAKETIME_FORCE_MONOTONIC_FIX", "0"),
-    ("NO_FAKE_STAT", "1"),
-)
-"""Waiting for a lock must neither last for ever nor be no waiting at all (libfaketime's own repair of it spins)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +74,7 @@ def run(job: Job, *, stop: Callable[[], bool], tell: Callable[[str], None]) -> E
     """
     attempts: list[tuple[str, str]] = []
     try:
-        entering.program("bwrap", PURPOSE)
+        program("bwrap", PURPOSE)
         for way in _ways(job):
             ended, said = _attempt(job, way, stop, tell)
             if ended:
@@ -203,11 +197,11 @@ def _placed(job: Job, way: Way, group: ControlGroups) -> PlacedSandbox:
     """The job's sandbox, with another clock where it may have one and the root's programs stand it."""
     user = way.user if way.owned else 0
     if job.surroundings.later and job.fake_clock:
-        clock = (("LD_PRELOAD", _CLOCK), ("FAKETIME", f"+{job.surroundings.later}s"), *_WAITS)
+        clock = (("LD_PRELOAD", _CLOCK), ("FAKETIME", f"+{job.surroundings.later}s"), *CLOCK)
         for library in sorted(glob(_CLOCKS)):
             clocked = replace(job, inputs=(*job.inputs, (library, _CLOCK)), env=(*job.env, *clock))
             placed = entering.placed(sandbox(clocked, way.owned), group.members, user, PURPOSE)
-            if entering.tried(placed, entering.program("bwrap", PURPOSE)) == (0, ""):
+            if entering.tried(placed, program("bwrap", PURPOSE)) == (0, ""):
                 return placed
     return entering.placed(sandbox(job, way.owned), group.members, user, PURPOSE)
 
@@ -222,7 +216,7 @@ def _before(job: Job, group: ControlGroups) -> tuple[str, ...]:
     few = job.surroundings.processors
     allowed = sorted(os.sched_getaffinity(0))
     pinned = ("taskset", "--cpu-list", ",".join(map(str, allowed[:few]))) if 0 < few < len(allowed) else ()
-    found = tuple(entering.program(words[0], PURPOSE) for words in (pinned, ("prlimit",)) if words)
+    found = tuple(program(words[0], PURPOSE) for words in (pinned, ("prlimit",)) if words)
     return (*((found[0], *pinned[1:]) if pinned else ()), found[-1], *most, "--")
 
 
@@ -260,7 +254,7 @@ class _Running:
         return Ended(128 - status if status < 0 else status, seconds, ended_by, last), ""
 
     def _started(self, placed: PlacedSandbox, command: Sequence[str]) -> subprocess.Popen[bytes]:
-        bwrap = entering.program("bwrap", PURPOSE)
+        bwrap = program("bwrap", PURPOSE)
         try:
             with entering.described(placed.sandbox) as (arguments, handed):
                 own = ("--args", str(arguments), "--json-status-fd", str(self._teller), "--")

@@ -15,6 +15,8 @@ MOST = 64 << 20
 """Bytes of a log; who says more is ended."""
 _KEPT, _LINE = 60, 4096
 """How many of the last lines are kept, and how many bytes of each."""
+_PATIENCE = 5.0
+"""Seconds in which the last words are read."""
 _PACE = 0.1
 """Seconds between two lines that are told."""
 
@@ -31,7 +33,7 @@ class Saying:
         self._path, self._tell, self._told = log, tell, 0.0
         self._lines: deque[str] = deque(maxlen=_KEPT)
         self._failed: OSError | None = None
-        self._size, self._begun, self._closed = 0, b"", False
+        self._size, self._begun = 0, b""
         self._reader, self.pipe = os.pipe()
         self._thread = threading.Thread(target=self._read, daemon=True)
 
@@ -51,16 +53,15 @@ class Saying:
         return tuple(self._lines)
 
     def close(self) -> None:
-        """Wait for the end of what is said, when all have gone who could say more. Raises CannotWrite."""
+        """Wait for the end of what is said, when all have gone who could say more. Raises CannotWrite.
+
+        The files are closed by who reads: were somebody's end to stay open, nothing would be written into another's file.
+        """
         if self._thread.ident is None:
-            os.close(self.pipe)
-        else:
-            self._thread.join(5)
-        if not self._closed:
-            self._closed = True
-            os.close(self._log)
-            if self._failed:
-                raise CannotWrite(self._path, disk.why(self._failed))
+            self.start()
+        self._thread.join(_PATIENCE)
+        if self._failed:
+            raise CannotWrite(self._path, disk.why(self._failed))
 
     def _read(self) -> None:
         while part := os.read(self._reader, 1 << 16):
@@ -78,6 +79,7 @@ class Saying:
         if self._begun:
             self._line(self._begun)
         os.close(self._reader)
+        os.close(self._log)
 
     def _line(self, line: bytes) -> None:
         text = line[-_LINE:].decode("utf-8", "replace").rstrip()

@@ -42,7 +42,14 @@ export TMPDIR=/tmp/work
 shift
 """
 """The first argument is the size of the file system in memory, in KiB. `/etc/apt` is hidden: it is the host's own."""
-_PACKAGES = {"mmdebstrap": "mmdebstrap", "bwrap": "bubblewrap", "dpkg-deb": "dpkg", "apt-get": "apt", "tar": "tar"}
+_PACKAGES = {
+    "mmdebstrap": "mmdebstrap",
+    "bwrap": "bubblewrap",
+    "sh": "dash",
+    "dpkg-deb": "dpkg",
+    "apt-get": "apt",
+    "tar": "tar",
+}
 _TAIL = 60
 """How many lines are kept of what a step says."""
 _PATIENCE = 20.0

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from ...errors import UsageError
 from ...files import programs
+from ...sandbox.inside import CLOCK
 from ...text.typed import whole
 
 _SECONDS = 20.0
@@ -185,11 +186,7 @@ def _clock(here: Here, _: str) -> ChangedCondition | str:
     variables: dict[str, str | None] = {
         "LD_PRELOAD": library,
         "FAKETIME": f"+{DAYS}d",
-        "NO_FAKE_STAT": "1",
-        # Waiting for a lock must neither last a year nor be no waiting at all (libfaketime's own repair of it spins).
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        "FAKETIME_FORCE_MONOTONIC_FIX": "0",
-        "FAKETIME_DISABLE_SHM": "1",
+        **dict(CLOCK),
     }
     return ChangedCondition("clock", "now", f"{DAYS} days from now", variables)
 

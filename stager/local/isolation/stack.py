@@ -23,6 +23,7 @@ from ...files.temporary import folder as scratch
 from ...files.temporary import tidy
 from ...sandbox import entering, groups
 from ...sandbox.namespaces import Sandbox, top
+from ...stacks.sandbox import program
 from .. import running
 from ..errors import CannotIsolate
 from . import environment
@@ -97,7 +98,7 @@ def _app(droplet: DropletFile, user: int) -> Iterator[str]:
 
 
 def _run(placed: PlacedSandbox, command: Sequence[str], port: int, how: RunOptions) -> int:
-    bwrap = entering.program("bwrap", _PURPOSE)
+    bwrap = program("bwrap", _PURPOSE)
     _check(placed, bwrap)
     inside = _Inside()
     with ExitStack() as opened:
