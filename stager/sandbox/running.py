@@ -136,7 +136,7 @@ def shell(job: Job) -> int:
     Afterwards nothing of it runs, and all it wrote can be read and removed. Raises NoSandbox, ProgramMissing, CannotWrite.
     """
     attempts: list[tuple[str, str]] = []
-    bwrap = entering.program("bwrap", PURPOSE)
+    bwrap = program("bwrap", PURPOSE)
     for way in _ways(job):
         if why := _given(job, way):
             attempts.append((way.name, why))
