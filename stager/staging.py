@@ -22,6 +22,7 @@ from .model import ARTIFACT, Artifact, LockedPlan, Plan
 from .planning import bytecode, inputs, lockfile
 from .records import Base, BuildNote, Staged
 from .settings import Settings
+from .store import Store
 from .store.errors import StoreCorrupt
 from .text.resources import pinned_digest
 from .tree import SourceTree
@@ -252,6 +253,11 @@ def make_base(locked: LockedPlan, folder: Folder, settings: Settings) -> tuple[B
 
     made = bases.make(locked, folder, settings, ready, lambda placed: compiled(locked.plan, placed, folder, settings))
     return made, notes
+
+
+def forget_base(locked: LockedPlan, store: Store) -> None:
+    """Have the plan's base made anew the next time."""
+    store.remember("base", incremental.base_key(locked.digest, store), None)
 
 
 def heal(found: assembly.Damaged, damaged: set[str], settings: Settings, artifacts: Sequence[Artifact] = ()) -> None:

@@ -27,7 +27,7 @@ from ..formats import tar
 from ..formats.archive import content_chunks
 from ..model import ARTIFACT, NOTHING, Artifact, Build, Reason
 from ..names import path_fault
-from ..planning import bytecode
+from ..planning import bytecode, lockfile
 from ..planning.layouts import unpacked
 from ..sandbox.job import APP, TMP
 from ..sandbox.running import PURPOSE
@@ -77,6 +77,7 @@ def compiled(
     raises.
     """
     found: list[UnpackedArtifact] = []
+    keys: list[str] = []
     for made, amount in bytecode.asked(plan):
         kind = next(one for one in runtimes.kinds() if one.bytecode is made)
         build = _build(plan, kind)
@@ -87,6 +88,7 @@ def compiled(
                 known = {one.key: blob for one in wanted if (blob := _recalled(one.key, settings.store))}
                 missing = [one for one in wanted if one.key not in known]
                 known |= _made(plan, build, made, missing, folder, settings) if missing else {}
+        keys += [one.key for one in wanted]
         for one in wanted:
             artifact = _artifact(one, made, known[one.key])
             try:
@@ -94,7 +96,18 @@ def compiled(
             except StoreCorrupt:
                 raise assembly.Damaged(known[one.key]) from None  # it is made again
             found += [laid] if laid.files else []
+    settings.store.remember("bytecode-builds", lockfile.locked(plan).digest, keys)
     return found
+
+
+def keys(plan: Plan, store: Store) -> Iterator[str]:
+    """The keys of all bytecode that a plan may have."""
+    for made, _ in bytecode.asked(plan):
+        kind = next(one for one in runtimes.kinds() if one.bytecode is made)
+        build = _build(plan, kind)
+        for one in plan.artifacts:
+            for path in (kind.place,) if one.layout in kind.layouts else one.paths:
+                yield artifact_key(plan, replace(build, of=one.purl, outputs=(path,)), one, store)
 
 
 def usual(stack: Stack, environ: Mapping[str, str]) -> tuple[str, str]:

@@ -30,6 +30,7 @@ from ..stacks.lock import StackLock
 from ..store.errors import StoreCorrupt
 
 if TYPE_CHECKING:
+    from ..model import Plan
     from ..settings import Settings
     from ..stacks.definition import Definition
     from ..stacks.root import Root
@@ -47,6 +48,11 @@ def making(settings: Settings) -> Making:
 def artifacts(root: BuildRoot) -> tuple[Artifact, ...]:
     """The packages of a pinned root, as what `fetching` brings into the store and a bundle carries."""
     return tuple(map(lock.deb_artifact, root.packages))
+
+
+def needed(plan: Plan) -> tuple[Artifact, ...]:
+    """Everything pinned that a staging may need: what the droplet is made of, what builds have, the packages of roots."""
+    return (*plan.all_artifacts(), *(one for root in plan.roots for one in artifacts(root)))
 
 
 def definition_of(root: BuildRoot) -> Definition:

@@ -40,9 +40,13 @@ def artifact_key(plan: Plan, build: Build, source: Artifact, store: Store) -> st
 
 def key(build: AppBuild, tree: SourceTree) -> str:
     """The digest of all that goes into a build of a tree, which has the outputs of the builds before."""
+    return key_of(build.prefix, *reads(build, tree))
+
+
+def reads(build: AppBuild, tree: SourceTree) -> tuple[list[tuple[str, bool, str]], list[tuple[str, str]]]:
+    """What goes in of a tree: files as (path, whether it is executable, digest), links as (path, target)."""
     files, links = inputs(build, tree)
-    return key_of(
-        build.prefix,
+    return (
         [(path, tree.files[path].executable, tree.files[path].digest) for path in files],
         [(path, tree.links[path]) for path in links],
     )

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .. import entry, staging
+from ..builds import roots
 from ..digest import Digest
 from ..droplet import incremental
 from ..droplet.reader import DropletFile
@@ -68,7 +69,7 @@ def rebuild(droplet: DropletFile, source: str, settings: Settings) -> Digest:
         incremental.check_locked(folder, plan)
         with settings.store.lease():
             staging.take_in(plan, folder.tree, settings.store)
-            blobs = staging.fetch(plan, settings, tree=folder.tree, prove=True)
+            blobs = staging.fetch(plan, settings, roots.needed(plan), tree=folder.tree, prove=True)
             store = second_store(plan, blobs, settings, place, pool)
         found = entry.stage(source, out, settings.replace(store=store, save_lock=False), plan=locked).digest
     if found != droplet.digest:

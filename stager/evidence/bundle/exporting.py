@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ... import __version__, staging
+from ...builds import roots
 from ...digest import Digest, canonical_json
 from ...droplet.incremental import Folder, keep_source
 from ...errors import UsageError
@@ -18,7 +19,8 @@ from ...model import LockedPlan, Plan
 from ...settings import Settings
 from ...store import Store
 from ...text import resources
-from . import BLOBS, FORMAT, INDEX, LOCK
+from . import BLOBS, FORMAT, INDEX, LOCK, results
+from .results import Result
 
 _CHUNK = 1 << 20
 
@@ -47,8 +49,9 @@ def export(root: str, out: str, settings: Settings) -> ExportedBundle:
         plan = locked.plan
         _check_buildpacks(plan)
         staging.take_in(plan, folder.tree, settings.store)
-        blobs = staging.fetch(plan, settings, tree=folder.tree, prove=True)
-        exported = write(locked, blobs, settings.store, out, settings.stop)
+        blobs = staging.fetch(plan, settings, roots.needed(plan), tree=folder.tree, prove=True)
+        made = results.collect(locked, folder, settings) if results.has(plan) else {}
+        exported = write(locked, blobs, settings.store, out, settings.stop, made)
         if settings.save_lock and folder.lock_bytes() != locked.text.encode():
             staging.save_lock(folder, locked)
         return exported
@@ -62,26 +65,34 @@ def _check_buildpacks(plan: Plan) -> None:
 
 
 def write(
-    locked: LockedPlan, blobs: dict[str, str], store: Store, out: str, stop: Callable[[], bool] = never
+    locked: LockedPlan,
+    blobs: dict[str, str],
+    store: Store,
+    out: str,
+    stop: Callable[[], bool] = never,
+    made: Mapping[str, Result] | None = None,
 ) -> ExportedBundle:
     """Write the bundle of a plan whose artifacts are in the store; `blobs` maps each digest to its blob's SHA-256.
+
+    `made` is what its builds left, by their keys.
 
     Raises StoreCorrupt for a blob that is not what its name says, CannotWrite.
     """
     state, size = hashlib.sha256(), 0
     with Output(out, stop=stop) as output:
-        for part in _parts(locked, blobs, store):
+        for part in _parts(locked, blobs, made or {}, store):
             state.update(part)
             size += len(part)
             output.write(part)
     digest = Digest(f"sha256:{state.hexdigest()}")
-    return ExportedBundle(out, digest, size, locked.digest, len(set(blobs.values())))
+    count = len({*blobs.values(), *(one.blob for one in (made or {}).values())})
+    return ExportedBundle(out, digest, size, locked.digest, count)
 
 
-def _parts(locked: LockedPlan, blobs: dict[str, str], store: Store) -> Iterator[bytes]:
-    names = sorted(set(blobs.values()))
+def _parts(locked: LockedPlan, blobs: dict[str, str], made: Mapping[str, Result], store: Store) -> Iterator[bytes]:
+    names = sorted({*blobs.values(), *(one.blob for one in made.values())})
     sizes = {name: _size(name, store) for name in names}
-    yield from _member(INDEX, canonical_json(index(locked, blobs, sizes)))
+    yield from _member(INDEX, canonical_json(index(locked, blobs, sizes, made)))
     yield from _member(LOCK, locked.text.encode())
     for name in names:
         yield outside_file_header(BLOBS + name, sizes[name])
@@ -90,8 +101,11 @@ def _parts(locked: LockedPlan, blobs: dict[str, str], store: Store) -> Iterator[
     yield END
 
 
-def index(locked: LockedPlan, blobs: dict[str, str], sizes: dict[str, int]) -> dict[str, Any]:
+def index(
+    locked: LockedPlan, blobs: dict[str, str], sizes: dict[str, int], made: Mapping[str, Result] | None = None
+) -> dict[str, Any]:
     """`bundle.json`: what is in the bundle, and what it was made for."""
+    built = {"built": {key: made[key].as_json() for key in sorted(made)}} if made else {}
     plan = locked.plan
     box = os.path.join(resources.folder("boxes"), plan.stack)
     return {
@@ -105,6 +119,7 @@ def index(locked: LockedPlan, blobs: dict[str, str], sizes: dict[str, int]) -> d
             "definition": resources.folder_digest(resources.contents(box)),
         },
         "artifacts": {digest: {"blob": blobs[digest], "size": sizes[blobs[digest]]} for digest in sorted(blobs)},
+        **built,
     }
 
 

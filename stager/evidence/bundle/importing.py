@@ -10,9 +10,11 @@ import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, NoReturn
 
 from ... import staging
+from ...builds import roots
 from ...digest import Digest, canonical_json
 from ...droplet import mistaken
 from ...droplet.incremental import Folder, check_locked
@@ -28,7 +30,7 @@ from ...text import parsing
 from ...text.resources import pinned_digest
 from ...text.typed import Node
 from ..errors import BadBundle
-from . import BLOBS, FORMAT, INDEX, LOCK
+from . import BLOBS, FORMAT, INDEX, LOCK, results
 
 BUNDLE = Limits(bytes=1 << 40, entries=LIMITS.entries)
 """A bundle may be large; it is never held in memory, and nothing in it is compressed once more."""
@@ -62,11 +64,17 @@ def load(path: str, store: Store, root: str = "") -> ImportedBundle:
         locked = _plan(archive, index)
         plan = locked.plan
         _check_fit(plan, index, label)
-        blobs = _blobs(archive, index, plan)
+        made = results.read(index.value.get("built", {}), plan, store, partial(_fail, label))
+        blobs = _blobs(archive, index, plan, {one.blob for one in made.values()})
         _check_form(path, archive, index)
         written = _give(locked, root, store, label) if root else ""
         new = sum(_store(archive, member, name, artifacts, store) for name, (member, artifacts) in blobs.items())
+        results.remember(made, store, partial(_fail, label))
         return ImportedBundle(locked.digest, len(blobs), new, written)
+
+
+def _fail(label: str, why: str) -> NoReturn:
+    raise BadBundle(label, why)
 
 
 def _check_kind(path: str, label: str) -> None:
@@ -131,15 +139,18 @@ def _shipped(name: str) -> Digest | None:
     return pinned_digest(name, "", "") if name in names("buildpacks") else None
 
 
-def _blobs(archive: Archive, index: Node, plan: Plan) -> dict[str, tuple[Member, list[Artifact]]]:
-    """Blob name → its member, and the artifacts that it is; exactly those of the plan, and no other member."""
-    wanted: dict[str, list[Artifact]] = {}
+def _blobs(
+    archive: Archive, index: Node, plan: Plan, made: Iterable[str] = ()
+) -> dict[str, tuple[Member, list[Artifact]]]:
+    """Blob name → its member, and the artifacts that it is; exactly those of the plan and what was `made`, no other member."""
+    wanted: dict[str, list[Artifact]] = {name: [] for name in made}
     rows = index.table("artifacts")
-    for artifact in plan.artifacts:
+    needed = roots.needed(plan)
+    for artifact in needed:
         if artifact.digest not in rows:
             raise BadBundle(archive.label, f"lacks {artifact.name}, which its plan needs")
         wanted.setdefault(rows[artifact.digest].str("blob"), []).append(artifact)
-    _check_rows(rows, {str(artifact.digest) for artifact in plan.artifacts}, archive.label)
+    _check_rows(rows, {str(artifact.digest) for artifact in needed}, archive.label)
     names = {INDEX, LOCK, *(BLOBS + name for name in wanted)}
     _check_members(archive, names)
     found = {name: (archive[BLOBS + name], artifacts) for name, artifacts in sorted(wanted.items())}

@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ... import staging
+from ...builds import roots
 from ...builds.roots import lend, making
 from ...droplet import incremental
 from ...droplet.incremental import Folder
@@ -145,7 +146,7 @@ def _carried(droplet: str) -> bytes | None:
 def _fetched(plan: Plan, folder: Folder, settings: Settings) -> dict[str, str]:
     """Digest → blob of every artifact; those that the first store does not have are fetched into it."""
     staging.take_in(plan, folder.tree, settings.store)
-    return staging.fetch(plan, settings, tree=folder.tree, prove=True)
+    return staging.fetch(plan, settings, roots.needed(plan), tree=folder.tree, prove=True)
 
 
 def second_store(
@@ -155,7 +156,7 @@ def second_store(
     that something is built in."""
     first, second = settings.store, Store(os.path.join(scratch, "store"))
     with first.lease(), second.lease():
-        unique = {artifact.digest: artifact for artifact in plan.artifacts}
+        unique = {artifact.digest: artifact for artifact in roots.needed(plan)}
         for _ in pool.map(lambda one: _carry_over(one, blobs[one.digest], first, second), unique.values()):
             pass
         for root in used_roots(plan):
