@@ -21,7 +21,7 @@ from ..files.temporary import folder as temporary
 from ..files.writing import never
 from ..stacks.sandbox import program
 from ..store import disk
-from . import container, entering, groups, leftovers, remedies, terminal
+from . import container, entering, groups, leftovers, remedies
 from .entering import PlacedSandbox
 from .errors import EngineFailed
 from .groups import ControlGroups
@@ -98,6 +98,7 @@ def possible() -> tuple[str, tuple[tuple[str, str], ...]]:
     Tried with this machine's own programs in it. Raises ProgramMissing, CannotWrite.
     """
     attempts: list[tuple[str, str]] = []
+    program("bwrap", PURPOSE)
     with temporary("sandbox") as place:
         job = Job(
             ("true",), RootFolder("/"), f"{place}/app", f"{place}/scratch", f"{place}/log", limits=Limits(seconds=15)
@@ -155,6 +156,8 @@ def shell(job: Job) -> int:
 
 
 def _on_terminal(placed: PlacedSandbox, before: Sequence[str], command: Sequence[str]) -> int:
+    from . import terminal
+
     with entering.described(placed.sandbox) as (arguments, handed):
         words = (*before, "--args", str(arguments), "--", *command)
         status = terminal.carried(lambda theirs: entering.started(words, handed, theirs, 0o022, theirs))
@@ -208,16 +211,21 @@ def _placed(job: Job, way: Way, group: ControlGroups) -> PlacedSandbox:
 
 def _before(job: Job, group: ControlGroups) -> tuple[str, ...]:
     """What goes before everything: limits that a process hands down (getrlimit(2)), and which processors it may use."""
-    most = [f"--fsize={job.limits.output}", "--core=0"]
+    import resource
+
+    most = {"fsize": job.limits.output, "core": 0}
     if "pids" not in group.limits:
-        most.append(f"--nproc={job.limits.processes}")
+        most["nproc"] = job.limits.processes
     if "memory" not in group.limits:
-        most.append(f"--data={job.limits.memory}")
-    few = job.surroundings.processors
-    allowed = sorted(os.sched_getaffinity(0))
-    pinned = ("taskset", "--cpu-list", ",".join(map(str, allowed[:few]))) if 0 < few < len(allowed) else ()
-    found = tuple(program(words[0], PURPOSE) for words in (pinned, ("prlimit",)) if words)
-    return (*((found[0], *pinned[1:]) if pinned else ()), found[-1], *most, "--")
+        most["data"] = job.limits.memory
+    for name, value in most.items():
+        highest = resource.getrlimit(getattr(resource, f"RLIMIT_{name.upper()}"))[1]
+        most[name] = value if highest == resource.RLIM_INFINITY else min(value, highest)
+    words = (program("prlimit", PURPOSE), *(f"--{name}={value}" for name, value in most.items()), "--")
+    few, allowed = job.surroundings.processors, sorted(os.sched_getaffinity(0))
+    if not 0 < few < len(allowed):
+        return words
+    return (program("taskset", PURPOSE), "--cpu-list", ",".join(map(str, allowed[:few])), *words)
 
 
 class _Running:

@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from stager.formats.tar import MTIME
 from stager.sandbox import FIXED, Job, Limits, groups, running
 from stager.sandbox.inside import environment, sandbox
@@ -60,3 +62,23 @@ def test_processes_are_counted_with_all_that_descend_from_them() -> None:
     assert count == 4
     assert 4 * 20_000_000 < shared <= memory
     assert groups.used(process.pid, 0) == (0, 0)
+
+
+def test_a_machine_that_gives_no_sandbox_can_stage_all_the_same() -> None:
+    """What only Linux has is imported by what runs there; the rest of stager imports the sandbox's values."""
+    code = """import sys
+for name in ("fcntl", "termios", "pty", "tty", "resource", "pwd", "grp"):
+    sys.modules[name] = None
+import stager.sandbox, stager.builds.running, stager.local.doctor"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_limits_are_no_higher_than_this_process_s_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An ordinary user could not set them."""
+    monkeypatch.setattr("resource.getrlimit", lambda _: (1000, 1000))
+    words = running._before(job(), groups.ControlGroups())
+    assert words[1:] == ("--fsize=1000", "--core=0", "--nproc=1000", "--data=1000", "--")
+    monkeypatch.setattr("resource.getrlimit", lambda _: (1000, -1))
+    words = running._before(job(), groups.ControlGroups(limits=frozenset({"memory", "pids"})))
+    assert words[1:] == (f"--fsize={8 << 30}", "--core=0", "--")
