@@ -33,8 +33,9 @@ UNCHECKED = (1).to_bytes(4, "little")
 def compiled(source, path, target):
     with open(source, "rb") as file:
         data = file.read()
+    name = ROOT + path  # held, as py_compile does: what nobody else holds is written in another way
     try:
-        code = compile(data, ROOT + path, "exec", dont_inherit=True, optimize=0)
+        code = compile(data, name, "exec", dont_inherit=True, optimize=0)
     except (SyntaxError, ValueError, OverflowError, MemoryError, RecursionError):
         return  # a template, or for another Python: it is not imported either
     os.makedirs(os.path.dirname(target), exist_ok=True)
