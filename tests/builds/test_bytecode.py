@@ -141,7 +141,7 @@ class TestReal:
         store = Store(str(tmp_path / "store"))
         roots.lend(pins, HERE, making(shared_store), store)
         settings = Settings(store, lambda: Indexes.from_environment(os.environ, home=str(Path.home())))
-        digests = [sha256((tmp_path / "one.tgz").read_bytes())]
+        digests: list[str] = [sha256((tmp_path / "one.tgz").read_bytes())]
         digests.append(self._staged(app, tmp_path / "two.tgz", settings))
         archive = next(
             path
