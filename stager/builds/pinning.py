@@ -15,7 +15,7 @@ from ..bases import fetch, take_in
 from ..ecosystems.record import BuildRequest, Laid, LookRequest
 from ..facts import stacks
 from ..model import ARTIFACT, Build, BuildRoot
-from ..planning import surroundings
+from ..planning import surroundings, system_packages
 from ..planning.detection import appconfig
 from ..planning.layouts import unpacked
 from ..planning.plan import indexes_for
@@ -97,6 +97,7 @@ def _with_wishes(plan: Plan, previous: Plan | None, folder: Folder, settings: Se
     options = appconfig.read(folder.tree).build_options
     wanted = {root.name: {*root.wants} for root in plan.roots}
     builds = {build.name: build for build in plan.builds}
+    headers = [wish.name for wish in system_packages.wishes(folder.tree)[0] if wish.name.endswith("-dev")]
     for build, artifact, record in _of_packages(plan):
         request = _request(plan, build, artifact, previous, folder, settings)
         root, wants = record.wants(request) if record.wants else (build.root, ())
@@ -106,7 +107,7 @@ def _with_wishes(plan: Plan, previous: Plan | None, folder: Folder, settings: Se
                 build, env=tuple(sorted({**dict(build.env), **dict(own.env)}.items())), twice=own.twice is not False
             )
             root = USER if own.packages and root == STACK else root
-        wanted.setdefault(root, set()).update(wants, own.packages if own else ())
+        wanted.setdefault(root, set()).update(wants, own.packages if own else (), headers if root != STACK else ())
         builds[build.name] = replace(build, root=root)
     stack = stacks.for_builds(plan.stack)
     made = tuple(BuildRoot(name, stack, "", (), tuple(sorted(wants))) for name, wants in sorted(wanted.items()))

@@ -173,7 +173,7 @@ def _resolved(asked: tuple[Wish, ...], stack: Stack, web: IndexPages, indexes: I
     index = merged(web, DebianMirrors(*indexes.debian(own.suite)), own.suite, stack.architecture, own.keyring)
     there = stacks.packages(stack.name, stack.architecture)
     names = {wish.name: _real(wish, index, own.suite, asked) for wish in asked}
-    stanzas, missing = wanted.closure(index, [name for name in names.values() if name not in there], there)
+    stanzas, missing = wanted.closure(index, {*names.values()} - wanted.INSTALLING, there)
     if missing:
         why = f"the archive of {own.suite} cannot meet what is needed: {missing[0]}"
         raise BadManifest(asked[0].file, why, "The archive may be changing just now: try again later.", asked[0].line)

@@ -13,7 +13,7 @@ from elf_builder import make_elf
 from stager.digest import Digest, sha256
 from stager.ecosystems.deb import ECOSYSTEM
 from stager.ecosystems.deb.place import LAYOUT, PLACE
-from stager.ecosystems.deb.system import placed
+from stager.ecosystems.deb.system import needs, placed
 from stager.ecosystems.errors import Mislabelled
 from stager.ecosystems.record import Laid
 from stager.errors import NeedsBuild
@@ -185,6 +185,16 @@ def test_a_service_is_told_of(tmp_path: Path) -> None:
     note = "demo: its service demo is not started; a process of the Procfile can start its program"
     assert ECOSYSTEM.notes(PLAN, [one], ()) == [note]
     assert ECOSYSTEM.notes(replace(PLAN, facts=()), [one], ()) == []
+
+
+def test_who_needs_whom_among_those_in_a_droplet() -> None:
+    texts = {
+        f"{STATUS}/tool": b"Package: tool\nDepends: libtool (>= 1), libc6, gl | awk\nDescription: x\n Depends: no\n",
+        f"{STATUS}/libtool": b"Package: libtool\nPre-Depends: tool\n",
+        f"{STATUS}/mesa": b"Package: mesa\nProvides: gl (= 1)\n",
+    }
+    found = needs({"tool": 3, "libtool": 5, "mesa": 8}, texts)
+    assert found == {3: frozenset({5, 8}), 5: frozenset({3}), 8: frozenset()}
 
 
 # --- whose files are whose -------------------------------------------------------------------------------------

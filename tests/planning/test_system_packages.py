@@ -139,5 +139,11 @@ def test_who_tells_whose_a_file_is_knows_them(tmp_path: Path, shared_store: Path
     assert set(system.values()) == {"jq", "libjq1", "libonig5"}
     assert system[f"./app/{PLACE}/usr/bin/jq"] == "jq"
     assert system[f"./app/{PLACE}/var/lib/dpkg/status.d/libonig5"] == "libonig5"
+    needs = {
+        (ids.get(one["spdxElementId"]), ids.get(one["relatedSpdxElement"]))
+        for one in document["relationships"]
+        if one["relationshipType"] == "DEPENDS_ON"
+    }
+    assert {("jq", "libjq1"), ("libjq1", "libonig5")} <= needs
     licences = {one["name"]: one["licenseDeclared"] for one in document["packages"]}
     assert "MIT" in licences["jq"]

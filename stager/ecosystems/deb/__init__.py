@@ -58,6 +58,10 @@ def _look(artifact: Artifact, held: HeldArchive, recipe: Unpack) -> dict[str, An
     return look(artifact, held, recipe)
 
 
+def _tells(path: str) -> bool:
+    return path.startswith(f"{STATUS}/")
+
+
 def _inventory(installed: Installed) -> Said:
     from .copyright import inventory
 
@@ -120,5 +124,6 @@ ECOSYSTEM = Ecosystem(
     check=_check,
     notes=_notes,
     look=_look,
+    tells=_tells,
     inventory=_inventory,
 )

@@ -54,9 +54,14 @@ def look(artifact: Artifact, held: HeldArchive, recipe: Unpack) -> dict[str, Any
 
 
 def inventory(installed: Installed) -> Said:
-    """The licences, by the packages' own copyright files."""
+    """The licences, by the packages' own copyright files; who needs whom, by the paragraphs in a droplet."""
+    from .system import asked, needs
+
     known = {_package(installed.artifacts[index]): facts for index, facts in installed.looked.items()}
-    return Said({index: licence(copyright_of(_package(one), known)) for index, one in installed.artifacts.items()})
+    licences = {index: licence(copyright_of(_package(one), known)) for index, one in installed.artifacts.items()}
+    names = {_package(installed.artifacts[index]): index for index in installed.packages}
+    wanted = frozenset(names[name] for name in asked(installed.plan) if name in names)
+    return Said(licences, needs(names, installed.texts), asked=wanted)
 
 
 def _package(artifact: Artifact) -> str:

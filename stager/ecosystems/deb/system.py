@@ -25,10 +25,12 @@ from ...formats.errors import BadArchive
 from ...formats.tar import PieceFile, Unpacked
 from . import files
 from .place import PLACE, STATUS
+from .relations import relations
 
 if TYPE_CHECKING:
     from ...formats.archive import HeldArchive, Member
     from ...model import Artifact, Plan
+    from ..installed import Node
     from ..record import Laid
 
 FACT = "packages"
@@ -224,7 +226,6 @@ def _table(one: Laid, key: str) -> dict[str, str]:
 def check(plan: Plan, laid: Sequence[Laid]) -> None:
     """Raise NeedsBuild where packages need a newer glibc than the stack has, a library that is nowhere, or rights of root."""
     stack = stacks.load(plan.stack, plan.architecture)
-    asked = dict(plan.facts).get(FACT, "").split()
     here = frozenset(name for one in laid for name in _table(one, "sonames")) | elf.GLIBC | stack.libraries
     wrong: list[tuple[str, str]] = []
     for one in laid:
@@ -234,7 +235,7 @@ def check(plan: Plan, laid: Sequence[Laid]) -> None:
         lacking = sorted({*_rows(one, "needed")} - here) if not stack.suite else []
         if lacking:
             wrong.append((one.artifact.name, f"needs {lacking[0]}"))
-        if _rows(one, "privileged") and one.artifact.name.split("@")[0].rpartition("/")[2] in asked:
+        if _rows(one, "privileged") and one.artifact.name.split("@")[0].rpartition("/")[2] in asked(plan):
             wrong.append((one.artifact.name, f"its {_rows(one, 'privileged')[0]} needs the rights of root"))
     if wrong:
         hint = f"On {plan.stack} they cannot run. Take them out of the app's list of packages, or choose another stack."
@@ -243,11 +244,10 @@ def check(plan: Plan, laid: Sequence[Laid]) -> None:
 
 def notes(plan: Plan, laid: Sequence[Laid], _: Collection[str]) -> list[str]:
     """That services are not started, and what only a maintainer script would have made."""
-    asked = dict(plan.facts).get(FACT, "").split()
     found = []
     for one in laid:
         name = one.artifact.name.split("@")[0].rpartition("/")[2]
-        if name in asked and (services := _rows(one, "services")):
+        if name in asked(plan) and (services := _rows(one, "services")):
             found.append(
                 f"{name}: its service {services[0]} is not started; a process of the Procfile can start its program"
             )
@@ -262,6 +262,34 @@ _UNMADE = (
         "its list of loaders is made when it is installed: pictures other than PNG and JPEG stay unread",
     ),
 )
+
+
+def asked(plan: Plan) -> list[str]:
+    """The names of the packages that the app asked for."""
+    return dict(plan.facts).get(FACT, "").split()
+
+
+def needs(names: Mapping[str, int], texts: Mapping[str, bytes]) -> dict[Node, frozenset[Node]]:
+    """Number of each package → the numbers of those that it depends on, as far as they are in the droplet, too."""
+    fields = {name: _paragraph(texts.get(f"{STATUS}/{name}", b"")) for name in names}
+    offered = {name: {name} for name in names}
+    for name, one in fields.items():
+        for group in relations(one.get("provides", "")):
+            for provided in group:
+                offered.setdefault(provided.name, set()).add(name)
+    found: dict[Node, frozenset[Node]] = {}
+    for name, one in fields.items():
+        groups = relations(one.get("pre-depends", "")) + relations(one.get("depends", ""))
+        others = {other for group in groups for wanted in group for other in offered.get(wanted.name, ())}
+        found[names[name]] = frozenset(names[other] for other in others - {name})
+    return found
+
+
+def _paragraph(text: bytes) -> dict[str, str]:
+    rows = (
+        line.partition(":") for line in text.decode("utf-8", "replace").split("\n") if line[:1] not in ("", " ", "\t")
+    )
+    return {key.lower(): value.strip() for key, _, value in rows}
 
 
 # --- whose files are whose -------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ No maintainer script is run, so what lives by one (a user of its own, a service)
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from .relations import Relation, met, relations
@@ -62,11 +62,11 @@ def _source(stanza: Stanza) -> str:
     return stanza.field("Source").partition(" ")[0] or stanza.name
 
 
-def closure(index: Index, names: Sequence[str], there: Mapping[str, str]) -> tuple[list[Stanza], list[str]]:
+def closure(index: Index, names: Iterable[str], there: Mapping[str, str]) -> tuple[list[Stanza], list[str]]:
     """The packages to bring for these names, sorted by name; and what of their needs the archive cannot meet, as sentences.
 
-    `there` are the stack's packages with their versions: what they meet is not brought. Of alternatives the one that is there
-    counts, then the first of the archive that fits, a real package before one that provides the name.
+    `there` are the stack's packages with their versions: a need they meet brings nothing, a name does. Of alternatives the
+    one that is there counts, then the first of the archive that fits, a real package before one that provides the name.
     """
     offered = _offered(index, there)
     found: dict[str, Stanza] = {}
