@@ -19,6 +19,7 @@ FIXED = (
     ("LANG", "C.UTF-8"),
     ("LC_ALL", "C.UTF-8"),
     ("LOGNAME", NAME),
+    ("NO_COLOR", "1"),
     ("PATH", "/usr/local/bin:/usr/bin:/bin"),
     ("PYTHONDONTWRITEBYTECODE", "1"),
     ("PYTHONHASHSEED", "0"),

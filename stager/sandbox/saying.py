@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from collections import deque
@@ -19,6 +20,10 @@ _PATIENCE = 5.0
 """Seconds in which the last words are read."""
 _PACE = 0.1
 """Seconds between two lines that are told."""
+
+
+_COLOURS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-Z\\^_]")
+"""Control sequences of terminals (ECMA-48 §5.4); the log has them as they came."""
 
 
 class Saying:
@@ -82,7 +87,7 @@ class Saying:
         os.close(self._log)
 
     def _line(self, line: bytes) -> None:
-        text = line[-_LINE:].decode("utf-8", "replace").rstrip()
+        text = _COLOURS.sub("", line[-_LINE:].decode("utf-8", "replace")).rstrip()
         self._lines.append(text)
         if text and time.monotonic() - self._told >= _PACE:
             self._told = time.monotonic()
