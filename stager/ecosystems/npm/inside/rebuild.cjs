@@ -11,7 +11,7 @@ const path = require('path')
 const zlib = require('zlib')
 const { spawn } = require('child_process')
 
-const APP = process.env.STAGER_APP || '/app'
+const APP = '/app'
 const EPOCH = 315532801
 const DOWNLOADS = new RegExp(
   '\\b(ENOTFOUND|EAI_AGAIN|ENETUNREACH|ECONNREFUSED|ETIMEDOUT|getaddrinfo|ENOTCACHED)\\b|fetch failed|' +
