@@ -152,10 +152,18 @@ def _remove(path: str) -> None:
 
 
 def used(first: int, most: int) -> tuple[int, int]:
-    """(bytes of memory, processes and threads) of a process and all that descend from it, as they are now (proc(5)).
+    """(bytes of memory, processes and threads) of a process and all that descend from it, as they are now.
 
     What several have in common is counted for each, until that comes to more than `most`; then each has its share of it.
     """
+    found = family(first)
+    memory = sum(one for one, _ in found.values())
+    threads = sum(one for _, one in found.values())
+    return memory if memory <= most else sum(_share(process, one) for process, (one, _) in found.items()), threads
+
+
+def family(first: int) -> dict[int, tuple[int, int]]:
+    """A process and all that descend from it: its id → bytes of memory, threads (proc_pid_stat(5))."""
     rows: dict[int, tuple[int, int]] = {}
     below: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):
@@ -167,8 +175,7 @@ def used(first: int, most: int) -> tuple[int, int]:
     found = [first] if first in rows else []
     for one in found:
         found += below.get(one, [])
-    memory, threads = (sum(rows[one][place] for one in found) for place in (0, 1))
-    return memory if memory <= most else sum(_share(one, rows[one][0]) for one in found), threads
+    return {one: rows[one] for one in found}
 
 
 def _share(process: int, otherwise: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -43,6 +44,19 @@ def measure(folder: str, amount: Amount, most: int) -> None:
             amount.hidden = True
         except OSError:
             continue  # gone, or another thing by now
+
+
+def nameless(processes: Iterable[int], device: int) -> int:
+    """Bytes on a file system in files that have no name any more, which these processes hold open."""
+    found: dict[int, int] = {}
+    for process in processes:
+        with suppress(OSError):
+            for name in os.listdir(f"/proc/{process}/fd"):
+                with suppress(OSError):
+                    facts = os.stat(f"/proc/{process}/fd/{name}")
+                    if stat.S_ISREG(facts.st_mode) and not facts.st_nlink and facts.st_dev == device:
+                        found[facts.st_ino] = facts.st_size
+    return sum(found.values())
 
 
 def settle(folder: str, amount: Amount) -> None:

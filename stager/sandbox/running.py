@@ -237,7 +237,8 @@ class _Running:
         self._told, self._teller = os.pipe()
         self._heard, self._first = b"", 0
         self._code: int | None = None
-        self._due, self._taken = time.monotonic() + _SOON, self._used()
+        self._due, self._before = time.monotonic() + _SOON, self._used()
+        self._taken, self._device = self._before, os.stat(job.scratch).st_dev
         self._saying = Saying(job.log, tell)
 
     def run(self, placed: PlacedSandbox, command: Sequence[str]) -> tuple[Ended | None, str]:
@@ -313,8 +314,11 @@ class _Running:
         amount = Amount()
         for folder in (self._job.app, self._job.scratch):
             leftovers.measure(folder, amount, limits.files)
+        amount.size += leftovers.nameless(groups.family(self._first), self._device)
         took = time.monotonic() - now
         self._due, self._taken = now + max(_SOON, _SHARE * took), used
+        if amount.hidden and used - self._before > limits.output:
+            return OUTPUT
         return self._over(amount)
 
     def _over(self, amount: Amount) -> str:

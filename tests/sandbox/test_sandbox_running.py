@@ -253,6 +253,10 @@ ENDLESS = {
     "a file without end": ("cat /dev/zero >file", OUTPUT),
     "files without end": (f"{PERL} 'for (;;) {{ open F, qq(>$n); $n++; print F q(A) x 1_000_000 }}'", OUTPUT),
     "a file with a hole": (f"{PERL} 'for (1..9) {{ open F, qq(>$_); truncate F, 20_000_000 }}; sleep 60'", OUTPUT),
+    "files that have lost their names": (
+        f"{PERL} 'for (1..9) {{ open $f[$_], q(>x); unlink q(x); print {{$f[$_]}} q(A) x 9_000_000 }}; sleep 60'",
+        OUTPUT,
+    ),
     "too many files": (f"{PERL} 'for (;;) {{ open F, qq(>/tmp/$n); $n++ }}'", FILES),
     "too many links": (f"{PERL} 'for (;;) {{ symlink q(x), $n++ }}'", FILES),
     "deep folders": (f"{PERL} 'for (1..2000) {{ mkdir q(d); chdir q(d) }}'", FILES),
@@ -334,6 +338,10 @@ def test_as_an_ordinary_user(tmp_path: Path) -> None:
     assert (found["status"], found["ended_by"]) == (0, "")
     assert found["last"] == ["1000"]
     assert (found["app"], found["left"]) == (["closed", "made"], [])
+
+
+def test_an_ordinary_user_s_limits(tmp_path: Path) -> None:
+    assert as_somebody(tmp_path, f"{PERL} 'while (1) {{ fork }}'")["ended_by"] == PROCESSES
 
 
 def test_as_root_of_a_namespace_with_one_user(tmp_path: Path) -> None:
