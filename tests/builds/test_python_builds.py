@@ -1,0 +1,207 @@
+"""Real sdists of several build backends, built in real roots: their files are those of pip's own wheels.
+
+One root of each kind serves all of it (`build_roots`), with the packages that it had when it was made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from builders import TarEntry, compress, make_tar
+from command import ask, in_process, running
+from package_index import put_files
+from servers import Server
+
+from stager.builds import roots
+from stager.model import BuildRoot
+
+pytestmark = [pytest.mark.network, pytest.mark.tools]
+
+SITE = "./app/.stager/pypi/site-packages/"
+PURE = {  # of five backends
+    "docopt==0.6.2": "49b3a825280bd66b3aa83585ef59c4a8c82f2c8a522dbe754a8bc8d08c85c491",
+    "attrs==25.3.0": "75d7cefc7fb576747b2c81b4442d4d4a1ce0900973527c011d1030fd3bf4af1b",
+    "findpython==0.7.0": "8b31647c76352779a3c1a0806699b68e6a7bdc0b5c2ddd9af2a07a0d40c673dc",
+    "itsdangerous==2.2.0": "e0050c0b7da1eea53ffaf149c0cfbb5c6e2e2b69c4bef22c81fa6eb73e5f6173",
+    "tomlkit==0.13.2": "fff5fe59a87295b278abd31bec92c15d9bc4a06885ab12bcea52c71119392e79",
+}
+
+
+@pytest.fixture(autouse=True)
+def shared_roots(plain_pins: BuildRoot, compiler_pins: BuildRoot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Roots are pinned as they were when the run's roots were made, so that none but these is."""
+
+    def pinned(root: BuildRoot, *_: object, **__: object) -> BuildRoot:
+        known = compiler_pins if root.wants else plain_pins
+        assert {*root.wants} - {"python3.11-dev"} <= {*known.wants}
+        return replace(known, name=root.name)
+
+    monkeypatch.setattr(roots, "pinned", pinned)
+
+
+def contents(droplet: Path) -> dict[str, bytes]:
+    """The files of the droplet's packages."""
+    with tarfile.open(droplet) as archive:
+        rows = ((member.name, archive.extractfile(member)) for member in archive if member.name.startswith(SITE))
+        return {name.removeprefix(SITE): file.read() for name, file in rows if file is not None}
+
+
+def test_pure_sdists_have_the_files_of_pip_s_wheels(tmp_path: Path, shared_store: Path) -> None:
+    app, droplet = tmp_path / "app", tmp_path / "droplet.tgz"
+    app.mkdir()
+    lines = [f"{name} --hash=sha256:{digest}\n" for name, digest in PURE.items()]
+    (app / "requirements.txt").write_text("".join(lines))
+    (app / "main.py").write_text("print('hello')\n")
+    in_process("lock", app, store=shared_store).good()
+    lock = tomllib.loads((app / "stager.lock").read_text())
+    assert {
+        build["of"].partition("/")[2].replace("@", "=="): build["root"] for build in lock["build"]
+    } == dict.fromkeys(PURE, "stack")
+    in_process("stage", app, "--locked", "-o", droplet, store=shared_store).good()
+    pins = {
+        one["purl"].partition("/")[2].replace("@", "==") for build in lock["build"] for one in build.get("artifact", ())
+    }
+    assert staged_like(contents(droplet), pip_wheels(tmp_path, app / "requirements.txt", pins))
+
+
+def pip_wheels(tmp_path: Path, requirements: Path, pins: set[str]) -> dict[str, bytes]:
+    """The files of the wheels that pip builds of these, with the same versions of what they are built with."""
+    pins = {pin for pin in pins if pin.partition("==")[0] not in requirements.read_text()}
+    (tmp_path / "pins.txt").write_text("".join(f"{pin}\n" for pin in sorted(pins)))
+    variables = {"PIP_CONSTRAINT": f"{tmp_path}/pins.txt", "SOURCE_DATE_EPOCH": "315532801", "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-binary", ":all:", "--no-cache-dir", "--quiet"]
+    done = subprocess.run(
+        [*command, "--only-binary", ",".join(pin.partition("==")[0] for pin in sorted(pins)), "-r", requirements,
+         "--require-hashes", "-w", tmp_path / "wheels"],
+        env={**os.environ, **variables}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = {}
+    for path in (tmp_path / "wheels").iterdir():
+        with zipfile.ZipFile(path) as wheel:
+            found |= {name: wheel.read(name) for name in wheel.namelist() if not name.endswith("/")}
+    return found
+
+
+def staged_like(ours: Mapping[str, bytes], theirs: Mapping[str, bytes]) -> bool:
+    """Whether files are the same but for what an installer writes: lists of files, its name, import paths, launchers."""
+    made = ("/RECORD", "/INSTALLER")
+    left = {name: data for name, data in ours.items() if not name.endswith(made) and name != "stager-app.pth"}
+    right = {name: data for name, data in theirs.items() if not name.endswith(made)}
+    assert sorted(left) == sorted(right)
+    assert [name for name in left if left[name] != right[name]] == []
+    return True
+
+
+# --- compiled --------------------------------------------------------------------------------------------------
+
+C = """\
+#include <Python.h>
+static PyObject *answer(PyObject *self, PyObject *args) {{ return PyLong_FromLong({number}); }}
+static PyMethodDef methods[] = {{{{"answer", answer, METH_NOARGS, ""}}, {{NULL}}}};
+static struct PyModuleDef module = {{PyModuleDef_HEAD_INIT, "{name}", NULL, -1, methods}};
+PyMODINIT_FUNC PyInit_{name}(void) {{ return PyModule_Create(&module); }}
+"""
+PROJECT = '[project]\nname = "{name}"\nversion = "1.0"\n[build-system]\nrequires = [{requires}]\nbuild-backend = "{backend}"\n'
+
+
+def sources(name: str, requires: str, backend: str, number: int, files: Mapping[str, str]) -> dict[str, str]:
+    """The files of an sdist with one extension module."""
+    text = PROJECT.format(name=name, requires=requires, backend=backend)
+    usual = {"pyproject.toml": text, "PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"}
+    return {**usual, f"{name}.c": C.format(name=name, number=number), **files}
+
+
+SETUP = "from setuptools import Extension, setup\nsetup(ext_modules=[Extension('{name}', ['{file}'])])\n"
+COMPILED = {
+    "with_setuptools": sources(
+        "with_setuptools", "'setuptools'", "setuptools.build_meta", 1,
+        {"setup.py": SETUP.format(name="with_setuptools", file="with_setuptools.c")},
+    ),
+    "with_cython": sources(
+        "with_cython", "'setuptools', 'cython'", "setuptools.build_meta", 2,
+        {"setup.py": SETUP.format(name="with_cython", file="fast.pyx"), "fast.pyx": "def answer():\n    return 2\n"},
+    ),
+    "with_meson": sources(
+        "with_meson", "'meson-python'", "mesonpy", 3,
+        {"meson.build": "project('with_meson', 'c', version: '1.0')\npy = import('python').find_installation(pure: false)\n"
+         "py.extension_module('with_meson', 'with_meson.c', install: true)\n"},
+    ),
+    "with_cmake": sources(
+        "with_cmake", "'scikit-build-core'", "scikit_build_core.build", 4,
+        {"CMakeLists.txt": "cmake_minimum_required(VERSION 3.18)\nproject(with_cmake C)\n"
+         "find_package(Python REQUIRED COMPONENTS Interpreter Development.Module)\n"
+         "Python_add_library(with_cmake MODULE WITH_SOABI with_cmake.c)\ninstall(TARGETS with_cmake DESTINATION .)\n"},
+    ),
+}  # fmt: skip
+SERVER = """\
+import hashlib
+import os
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import with_cmake, with_cython, with_meson, with_setuptools
+
+SAID = " ".join(str(one.answer()) for one in (with_setuptools, with_cython, with_meson, with_cmake))
+
+
+class Answer(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(SAID.encode())
+
+
+HTTPServer(("", int(os.environ["PORT"])), Answer).serve_forever()
+"""
+
+
+@pytest.fixture
+def own_index() -> Iterator[Callable[[Mapping[str, Mapping[str, str]]], tuple[str, list[str]]]]:
+    """Puts sdists on an index of this machine: its URL, and lines that pin them."""
+    with Server() as server:
+
+        def put(packages: Mapping[str, Mapping[str, str]]) -> tuple[str, list[str]]:
+            lines = []
+            for name, files in packages.items():
+                rows = [TarEntry(f"{name}-1.0/{path}", text.encode()) for path, text in files.items()]
+                data = compress(make_tar(rows), "gz")
+                put_files(server, name.replace("_", "-"), (f"{name}-1.0.tar.gz", data))
+                lines.append(f"{name}==1.0 --hash=sha256:{hashlib.sha256(data).hexdigest()}\n")
+            return f"{server.url}/simple", lines
+
+        yield put
+
+
+def test_compiled_sdists_of_four_backends_answer(
+    tmp_path: Path, shared_store: Path, own_index: Callable[[Mapping[str, Mapping[str, str]]], tuple[str, list[str]]]
+) -> None:
+    url, lines = own_index(COMPILED)
+    app, droplet = tmp_path / "app", tmp_path / "droplet.tgz"
+    app.mkdir()
+    (app / "requirements.txt").write_text("".join(lines))
+    (app / "main.py").write_text(SERVER)
+    variables = {"PIP_EXTRA_INDEX_URL": url}
+    in_process("lock", app, store=shared_store, **variables).good()
+    lock = tomllib.loads((app / "stager.lock").read_text())
+    assert [build["root"] for build in lock["build"]] == ["python"] * 4
+    added = {one["purl"].partition("@")[0] for build in lock["build"] for one in build["artifact"]}
+    assert {
+        "pkg:pypi/ninja",
+        "pkg:pypi/cmake",
+        "pkg:pypi/meson",
+        "pkg:pypi/cython",
+    } <= added  # two are asked for by hooks
+    in_process("stage", app, "--locked", "-o", droplet, store=shared_store, **variables).good()
+    assert sum(name.endswith(".cpython-311-x86_64-linux-gnu.so") for name in contents(droplet)) == 4
+    with running(droplet, tmp_path / "log", store=shared_store) as (port, process):
+        assert ask(port, "/", process) == (200, "1 2 3 4")
