@@ -14,7 +14,7 @@ from .. import ecosystems
 from ..bases import fetch, take_in
 from ..ecosystems.record import BuildRequest, Laid, LookRequest
 from ..facts import stacks
-from ..model import ARTIFACT, Build, BuildRoot
+from ..model import APP, ARTIFACT, Build, BuildRoot
 from ..planning import surroundings, system_packages
 from ..planning.detection import appconfig
 from ..planning.layouts import unpacked
@@ -80,9 +80,12 @@ def pinned(plan: Plan, previous: Plan | None, folder: Folder, settings: Settings
     return plan
 
 
-def _of_packages(plan: Plan) -> Iterator[tuple[Build, Artifact, Ecosystem]]:
-    """The builds of packages, what each builds, and the ecosystem that knows how."""
+def _of_packages(plan: Plan) -> Iterator[tuple[Build, Artifact | None, Ecosystem]]:
+    """The builds of packages, what each builds (None: what is the app's own), and the ecosystem that knows how."""
     for build in plan.builds:
+        own = next((one for one in ecosystems.ecosystems() if {*one.own_recipes} & {*build.recipes}), None)
+        if build.kind == APP and own:
+            yield build, None, own
         artifact = next((one for one in plan.artifacts if one.purl == build.of), None)
         record = ecosystems.of_purl(artifact) if artifact else None
         if build.kind == ARTIFACT and artifact and record and build.command in record.recipes:
@@ -126,9 +129,11 @@ def _roots(plan: Plan, previous: Plan | None, settings: Settings) -> tuple[Build
 # --- packages --------------------------------------------------------------------------------------------------
 
 
-def _kept(plan: Plan, build: Build, artifact: Artifact, previous: Plan | None, settings: Settings) -> Build | None:
+def _kept(
+    plan: Plan, build: Build, artifact: Artifact | None, previous: Plan | None, settings: Settings
+) -> Build | None:
     """The build with what the lock so far has around it, where nothing that decides that is another."""
-    if previous is None or settings.upgrade or artifact not in previous.artifacts:
+    if previous is None or settings.upgrade or artifact is None or artifact not in previous.artifacts:
         return None
     known = [(one.name, one.version, one.source) for one in previous.runtimes]
     if known != [(one.name, one.version, one.source) for one in plan.runtimes] or previous.stack != plan.stack:
@@ -140,9 +145,12 @@ def _kept(plan: Plan, build: Build, artifact: Artifact, previous: Plan | None, s
 
 
 def _request(
-    plan: Plan, build: Build, artifact: Artifact, previous: Plan | None, folder: Folder, settings: Settings
+    plan: Plan, build: Build, artifact: Artifact | None, previous: Plan | None, folder: Folder, settings: Settings
 ) -> BuildRequest:
-    blobs = fetch(plan, settings, [artifact], tree=folder.tree)
+    file = ""
+    if artifact:
+        blobs = fetch(plan, settings, [artifact], tree=folder.tree)
+        file = settings.store.path(blobs[artifact.digest])
     indexes = indexes_for(folder.tree, settings.indexes)
 
     def workplace() -> AbstractContextManager[Workplace]:
@@ -152,10 +160,15 @@ def _request(
         plan=plan,
         build=build,
         artifact=artifact,
-        file=settings.store.path(blobs[str(artifact.digest)]),
+        file=file,
         tree=folder.tree,
         indexes=indexes,
-        previous=next((one for one in previous.builds if one.of == build.of), None) if previous else None,
+        previous=next((one for one in previous.builds if one.name == build.name), None) if previous else None,
         workplace=workplace,
-        ask=partial(artifacts.asked, plan, artifact, folder, settings),
+        ask=partial(artifacts.asked, plan, artifact, folder, settings) if artifact else _unasked,
     )
+
+
+def _unasked(_: Build) -> list[str]:
+    """What is the app's own is not asked: an edit of it would change the lock."""
+    return []

@@ -227,10 +227,10 @@ class BuildRequest:
 
     plan: Plan
     build: Build
-    artifact: Artifact
-    """What is built."""
+    artifact: Artifact | None
+    """What is built; None for what is the app's own."""
     file: str
-    """Where that is on this machine; its digest has been checked."""
+    """Where that is on this machine; its digest has been checked. Empty for what is the app's own."""
     tree: SourceTree
     indexes: Indexes
     """With those that the app itself names."""
@@ -240,6 +240,11 @@ class BuildRequest:
     """A place for one run of a resolver."""
     ask: Callable[[Build], Any]
     """What the recipe's `ask` leaves, run in the sandbox for the build as it stands. Raises BuildFailed, NoSandbox."""
+
+    @property
+    def label(self) -> str:
+        """What is built, for people: `name@version`, or the name of a package of the app's own."""
+        return self.artifact.name if self.artifact else self.build.name
 
 
 def _nothing(*_: object) -> Any:
@@ -329,6 +334,8 @@ class Ecosystem:
 
     recipes: Mapping[str, BuildRecipe] = field(default_factory=dict)
     """The command of a build of an artifact → what it does. One never changes its output."""
+    own_recipes: tuple[str, ...] = ()
+    """The recipes (`Build.recipes`) of builds of the app's own packages, which `wants` and `pin_build` know as well."""
     wants: Callable[[BuildRequest], tuple[str, tuple[str, ...]]] | None = None
     """The name of the root that a build runs in, and the packages that it wants there beyond the stack's, where only the
     artifact tells. Raises NeedsBuild for what cannot be built."""

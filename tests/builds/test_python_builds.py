@@ -86,7 +86,7 @@ def pip_wheels(tmp_path: Path, requirements: Path, pins: set[str]) -> dict[str, 
         env={**os.environ, **variables}, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    found = {}
+    found = dict[str, bytes]()
     for path in (tmp_path / "wheels").iterdir():
         with zipfile.ZipFile(path) as wheel:
             found |= {name: wheel.read(name) for name in wheel.namelist() if not name.endswith("/")}
@@ -190,8 +190,7 @@ def test_compiled_sdists_of_four_backends_answer(
     app.mkdir()
     (app / "requirements.txt").write_text("".join(lines))
     (app / "main.py").write_text(SERVER)
-    variables = {"PIP_EXTRA_INDEX_URL": url}
-    in_process("lock", app, store=shared_store, **variables).good()
+    in_process("lock", app, store=shared_store, PIP_EXTRA_INDEX_URL=url).good()
     lock = tomllib.loads((app / "stager.lock").read_text())
     assert [build["root"] for build in lock["build"]] == ["python"] * 4
     added = {one["purl"].partition("@")[0] for build in lock["build"] for one in build["artifact"]}
@@ -201,7 +200,38 @@ def test_compiled_sdists_of_four_backends_answer(
         "pkg:pypi/meson",
         "pkg:pypi/cython",
     } <= added  # two are asked for by hooks
-    in_process("stage", app, "--locked", "-o", droplet, store=shared_store, **variables).good()
+    in_process("stage", app, "--locked", "-o", droplet, store=shared_store, PIP_EXTRA_INDEX_URL=url).good()
     assert sum(name.endswith(".cpython-311-x86_64-linux-gnu.so") for name in contents(droplet)) == 4
     with running(droplet, tmp_path / "log", store=shared_store) as (port, process):
         assert ask(port, "/", process) == (200, "1 2 3 4")
+
+
+OWN = {
+    "pyproject.toml": PROJECT.format(name="shop", requires="'setuptools'", backend="setuptools.build_meta").replace(
+        "[build-system]", 'requires-python = ">=3.11"\n[tool.setuptools]\npackages = ["shop"]\n[build-system]'
+    ),
+    "uv.lock": 'version = 1\nrequires-python = ">=3.11"\n[[package]]\nname = "shop"\nversion = "1.0"\n'
+    'source = { editable = "." }\n',
+    "setup.py": SETUP.format(name="shop.fast", file="native/fast.c"),
+    "native/fast.c": C.format(name="fast", number=42),
+    "shop/__init__.py": "",
+    "main.py": SERVER.replace("with_cmake, with_cython, with_meson, with_setuptools", "shop.fast").replace(
+        "(with_setuptools, with_cython, with_meson, with_cmake)", "(shop.fast,)"
+    ),
+}
+
+
+def test_a_package_of_the_app_s_own_is_compiled_in_place(tmp_path: Path, shared_store: Path) -> None:
+    app, droplet = tmp_path / "app", tmp_path / "droplet.tgz"
+    for name, text in OWN.items():
+        (app / name).parent.mkdir(parents=True, exist_ok=True)
+        (app / name).write_text(text)
+    in_process("lock", app, store=shared_store).good()
+    (build,) = tomllib.loads((app / "stager.lock").read_text())["build"]
+    assert (build["kind"], build["root"], build["outputs"]) == ("app", "python", ["shop", "stager-built/shop"])
+    in_process("stage", app, "--locked", "-o", droplet, store=shared_store).good()
+    with tarfile.open(droplet) as archive:
+        names = [name for name in archive.getnames() if name.startswith("./app/shop/")]
+    assert names == ["./app/shop/__init__.py", "./app/shop/fast.cpython-311-x86_64-linux-gnu.so"]
+    with running(droplet, tmp_path / "log", store=shared_store) as (port, process):
+        assert ask(port, "/", process) == (200, "42")

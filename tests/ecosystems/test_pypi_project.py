@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from stager.ecosystems.pypi import Target, launcher, read_lock
+from stager.ecosystems.pypi.building import own_build
 from stager.ecosystems.pypi.folders import import_roots
 from stager.ecosystems.pypi.project import app_files
 from stager.errors import BadLock, BadManifest, NeedsBuild
-from stager.model import Stack
+from stager.model import Reason, Stack
 from stager.tree import SourceTree
 
 TARGET = Target(Stack("debian-12", "amd64", (2, 36), "debian"), (3, 11), "3.11.2")
@@ -141,12 +142,37 @@ def test_two_projects_with_one_command_are_refused_unless_it_is_the_same() -> No
         ("", "from Cython.Build import cythonize\n", "its setup.py compiles extension modules"),
     ],
 )  # fmt: skip
-def test_an_app_that_is_compiled_must_be_built(pyproject: str, setup: str, why: str) -> None:
-    tree = SourceTree.of({"uv.lock": UV, "pyproject.toml": pyproject, "setup.py": setup, "demo.py": ""})
-    with pytest.raises(NeedsBuild) as caught:
-        read_lock(tree, "uv.lock", TARGET)
-    assert caught.value.message == f"must be built first: demo ({why})"
-    assert caught.value.hint == "Move what is compiled into a package of its own and publish a wheel of it."
+def test_an_app_that_is_compiled_is_built_in_place(pyproject: str, setup: str, why: str) -> None:
+    files = {
+        "pyproject.toml": pyproject,
+        "setup.py": setup,
+        "demo/__init__.py": "",
+        "native/x.c": "",
+        "tests/test_x.py": "",
+    }
+    found = read_lock(SourceTree.of({"uv.lock": UV, **files}), "uv.lock", TARGET)
+    (build,) = found.builds
+    assert (build.name, build.kind, build.root, build.reason) == ("demo", "app", "python", Reason(why, "uv.lock"))
+    assert build.inputs == ("*", "demo/**", "native/**")
+    assert build.outputs == ("demo", "stager-built/demo")
+    assert build.command == (
+        "PYTHONPATH=/run/stager/own-package python3 /run/stager/own-package/pep517.py own /app/ /app/ /app/stager-built/demo"
+    )
+    assert dict(found.files)[PTH] == "../../..\n../../../stager-built/demo\n"
+
+
+def test_a_compiled_project_with_its_sources_in_a_folder() -> None:
+    lock = UV.replace('editable = "."', 'editable = "libs/demo"').replace("UV", "")
+    pyproject = '[build-system]\nrequires = ["cython"]\n'
+    files = {
+        "libs/demo/pyproject.toml": pyproject,
+        "libs/demo/src/demo/x.pyx": "",
+        "libs/demo/src/demo/__init__.py": "",
+    }
+    (build,) = [own_build(SourceTree.of({"uv.lock": lock, **files}), "demo", "libs/demo", "why", "uv.lock")]
+    assert build.folder == "libs/demo"
+    assert build.inputs == ("libs/demo/*", "libs/demo/src/**", "libs/demo/src/demo/**")
+    assert build.outputs == ("libs/demo/src/demo", "stager-built/demo")
 
 
 def test_a_pure_app_and_one_that_is_not_installed_need_no_build() -> None:
@@ -157,12 +183,12 @@ def test_a_pure_app_and_one_that_is_not_installed_need_no_build() -> None:
     assert read_lock(tree, "uv.lock", TARGET).artifacts == ()
 
 
-def test_both_kinds_of_builds_are_told_together() -> None:
+def test_what_cannot_be_built_is_told_beside_what_is() -> None:
     lock = UV + 'dependencies = [{ name = "g" }]\n[[package]]\nname = "g"\nversion = "1"\nsource = { git = "x" }\n'
     tree = SourceTree.of({"uv.lock": lock, "pyproject.toml": '[build-system]\nrequires = ["cython"]\n', "demo.py": ""})
     with pytest.raises(NeedsBuild) as caught:
         read_lock(tree, "uv.lock", TARGET)
-    assert caught.value.data["needs"] == {"demo": "it is compiled with cython", "g==1": "a git repository"}
+    assert caught.value.data["needs"] == {"g==1": "a git repository"}
 
 
 def test_a_path_that_would_leave_the_app_is_refused() -> None:

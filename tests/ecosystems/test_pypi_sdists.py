@@ -61,6 +61,11 @@ def request(
     return BuildRequest(plan=plan, build=build, artifact=artifact, file=os.fspath(file), **{**usual, **more})
 
 
+def look(asked: BuildRequest) -> sdists.Sources:
+    assert asked.artifact
+    return sdists.look(asked.file, asked.artifact)
+
+
 SETUP = "from setuptools import setup, Extension\nsetup(ext_modules=[Extension('m', ['m.c'])])\n"
 COMPILED: dict[str, tuple[Files, str]] = {
     "no pyproject": ({"setup.py": "from setuptools import setup\nsetup()\n"}, ""),
@@ -99,19 +104,19 @@ COMPILED: dict[str, tuple[Files, str]] = {
 def test_what_is_compiled_is_known_by_the_files(name: str, tmp_path: Path) -> None:
     files, why = COMPILED[name]
     asked = request(tmp_path, files)
-    assert sdists.look(asked.file, asked.artifact).compiled == why
+    assert look(asked).compiled == why
 
 
 @pytest.mark.parametrize("end", ["gz", "bz2", "xz", "zip"])
 def test_every_kind_of_archive_is_read(end: str, tmp_path: Path) -> None:
     asked = request(tmp_path, {"pyproject.toml": SYSTEM.format("'flit_core <4'", "flit_core.buildapi")}, end=end)
-    said = sdists.look(asked.file, asked.artifact)
+    said = look(asked)
     assert (said.backend, said.requires, said.own_backend) == ("flit_core.buildapi", ("flit_core <4",), False)
 
 
 def test_without_a_build_system_it_is_setuptools(tmp_path: Path) -> None:
     asked = request(tmp_path, {"pyproject.toml": "[tool.x]\n"})
-    said = sdists.look(asked.file, asked.artifact)
+    said = look(asked)
     assert (said.backend, said.requires) == ("setuptools.build_meta:__legacy__", ("setuptools>=40.8.0",))
 
 
@@ -151,7 +156,7 @@ def test_an_archive_that_is_no_sdist_is_refused(rows: dict[str, bytes], why: str
     asked = request(tmp_path, {})
     Path(asked.file).write_bytes(compress(make_tar([TarEntry(path, data) for path, data in rows.items()]), "gz"))
     with pytest.raises(BadArchive) as caught:
-        sdists.look(asked.file, asked.artifact)
+        look(asked)
     assert why in caught.value.message
 
 

@@ -25,6 +25,7 @@ TOOLS: dict[str, str] = {
     "frozen-clock/1": f"{__name__}.frozen_clock",
     "next/1": f"{__name__}.next",
     "nuxt/1": f"{__name__}.nuxt",
+    "own-package/1": f"{__name__}.own_package",
     "sorted-folders/1": f"{__name__}.sorted_folders",
 }
 """A recipe for the builds of an app → the module with its `RECIPE`."""

@@ -25,10 +25,10 @@ from stager.ecosystems.record import (
 from stager.errors import LockMissing, NeedsBuild, UsageError
 from stager.model import Artifact, Build, Locked
 
-from .building import RECIPES
+from .building import OWN, RECIPES, own_build
 from .lookup import DistributionLookup, IndexFile, resolve
 from .pins import LAYOUT, PLACE, SDIST, Reading, normalise_index
-from .selection import Selection, select
+from .selection import select
 from .target import Target
 
 if TYPE_CHECKING:
@@ -61,8 +61,6 @@ __all__ = [
 
 LOCKS: tuple[str, ...] = ("uv.lock", "pylock.toml", "poetry.lock", "pdm.lock", "Pipfile.lock", "requirements.txt")
 """The lock files that are recognised, in this order; `requirements.txt` is one only when it has hashes."""
-
-_OWN_HINT = "Move what is compiled into a package of its own and publish a wheel of it."
 
 Reader = Callable[["SourceTree", str, Target, Sequence[str], Sequence[str]], Reading]
 
@@ -101,36 +99,16 @@ def read_lock(
     reading = _reader(lock)(tree, lock, target, groups, extras)
     left_out = made_for.check(tree, lock, reading, target, groups, extras)
     folders = installed_folders(tree, lock, reading.folders)
-    compiled = [(name, why) for name, path in folders if (why := must_build(tree, path))]
-    chosen = _select(reading, compiled, target, lock, lookup, default_indexes)
+    pins = resolve(reading.pins, lookup, target, lock, default_indexes) if not reading.unpinned else reading.pins
+    chosen = select(reading._replace(pins=tuple(pins)), target, lock, default_indexes, lookup)
+    compiled = {path: (name, why) for name, path in folders if (why := must_build(tree, path))}
+    builds = (*chosen.builds, *(own_build(tree, name, path, why, lock) for path, (name, why) in compiled.items()))
     names = {pin.name for pin in reading.pins} | {name for name, path in folders if path}
-    files = app_files(tree, folders)
+    files = app_files(tree, folders, [name for name, _ in compiled.values()])
     return Locked(
-        chosen.artifacts, files=files, names=frozenset(names), builds=chosen.builds,
+        chosen.artifacts, files=files, names=frozenset(names), builds=builds,
         notes=(*reading.notes, *left_out, *chosen.notes), hints=chosen.hints,
     )  # fmt: skip
-
-
-def _select(
-    reading: Reading,
-    compiled: list[tuple[str, str]],
-    target: Target,
-    lock: str,
-    lookup: DistributionLookup | None,
-    default_indexes: frozenset[str],
-) -> Selection:
-    """`select` with looked-up files; projects of the app that are compiled join what must be built."""
-    pins = resolve(reading.pins, lookup, target, lock, default_indexes) if not reading.unpinned else reading.pins
-    try:
-        chosen = select(reading._replace(pins=tuple(pins)), target, lock, default_indexes, lookup)
-    except NeedsBuild as error:
-        if not compiled:
-            raise
-        needs = sorted([*error.data["needs"].items(), *compiled])  # type: ignore[attr-defined]
-        raise NeedsBuild(needs, f"{error.hint} {_OWN_HINT}") from None
-    if compiled:
-        raise NeedsBuild(compiled, _OWN_HINT)
-    return chosen
 
 
 def _reader(lock: str) -> Reader:
@@ -373,6 +351,7 @@ ECOSYSTEM = Ecosystem(
     make_lock=_make_lock,
     advice=_ADVICE,
     recipes=RECIPES,
+    own_recipes=(OWN,),
     wants=_wants,
     pin_build=_pin_build,
     layouts={LAYOUT: unpack, SDIST: _unbuilt},

@@ -57,8 +57,7 @@ def resolved(request: BuildRequest, wanted: Sequence[str], target: Target) -> tu
     found = select(reading._replace(pins=tuple(pins)), target, LOCK, indexes)
     if found.builds:
         needs = [
-            (one.of.rpartition("/")[2], f"only an sdist, and wanted to build {request.artifact.name}")
-            for one in found.builds
+            (one.of.rpartition("/")[2], f"only an sdist, and wanted to build {request.label}") for one in found.builds
         ]
         raise NeedsBuild(
             needs, "Name a version that has a wheel in tool.uv.build-constraint-dependencies of pyproject.toml."
@@ -73,7 +72,7 @@ def _compiled(request: BuildRequest, wanted: Sequence[str], constraints: Sequenc
     command = ["pip", "compile", "requirements.txt", "-c", "constraints.txt", "--only-binary", ":all:", "--no-header"]
     command += ["--python-version", target.full, "--python-platform", f"{target.stack.machine}-manylinux_2_{minor}"]
     command += ["--format", "pylock.toml", "-o", LOCK]
-    what = f"the build requirements of {request.artifact.name}"
+    what = f"the build requirements of {request.label}"
     with request.workplace() as place:
         place.write({f"{APP}/{name}": text for name, text in files.items()})
         uv = uv_program()

@@ -8,12 +8,19 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from stager.ecosystems.record import BuildRecipe
-from stager.model import ARTIFACT, RUNTIMES, Artifact, Build, Reason
+from stager.model import APP, ARTIFACT, RUNTIMES, Artifact, Build, Reason
 
+from .folders import import_roots
 from .pins import LAYOUT, PLACE, SDIST, DistributionFile, is_sdist
 
+if TYPE_CHECKING:
+    from stager.tree import SourceTree
+
+ROOT = "python"
+"""The root of what is compiled."""
 COMMAND = "stager:pep517/1"
 HOOK = "sitecustomize.py"
 """What the interpreter reads at its start."""
@@ -51,13 +58,67 @@ def build_of(package: str, artifact: Artifact, why: str, lock: str, line: int | 
     )
 
 
+OWN = "own-package/1"
+"""The recipe of a package of the app's own (`builds.recipes`)."""
+BUILT = "stager-built"
+"""The folder of the app in which is what a package of its own is built into beside its sources."""
+PATH = f"/app/{PLACE}/bin:/app/.stager/python/bin:/usr/local/bin:/usr/bin:/bin"
+_APART = re.compile(r"(?:tests?|docs?|examples?|benchmarks?|build|dist|node_modules|\..*)\Z")
+
+
+def own_build(tree: SourceTree, name: str, folder: str, why: str, lock: str) -> Build:
+    """The build of a project of the app that is compiled: in place, so that it runs from its folder as others do.
+
+    Its packages are inputs and outputs: what the build adds to them is laid beside their sources.
+    """
+    start, (root, *_) = f"{folder}/" if folder else "", import_roots(tree, folder)
+    inside = "" if root in ("", ".") else f"{root}/"
+    packages = sorted(
+        {
+            inside + path.removeprefix(inside).partition("/")[0]
+            for path in tree.files
+            if path.startswith(inside) and path.endswith((".py", ".pyx")) and "/" in path.removeprefix(inside)
+        }
+    )
+    outputs = [path for path in packages if not _APART.match(path.rpartition("/")[2])]
+    sources = {
+        start + path.removeprefix(start).partition("/")[0]
+        for path in tree.files
+        if path.startswith(start) and "/" in path.removeprefix(start) and not path.removeprefix(start).startswith(".")
+    }
+    apart = [path for path in sources if _APART.match(path.rpartition("/")[2])]
+    inputs = [f"{start}*", *(f"{path}/**" for path in sorted({*sources, *outputs} - {*apart}))]
+    words = [
+        "PYTHONPATH={0}",
+        "python3",
+        "{0}/pep517.py",
+        "own",
+        f"/app/{folder}",
+        f"/app/{inside}",
+        f"/app/{BUILT}/{name}",
+    ]
+    return Build(
+        name=build_name(name),
+        kind=APP,
+        root=ROOT,
+        command=" ".join(words).format("/run/stager/own-package"),
+        reason=Reason(why, lock),
+        folder=folder,
+        inputs=tuple(inputs),
+        outputs=(*outputs, f"{BUILT}/{name}"),
+        env=(("PATH", PATH),),
+        recipes=(OWN,),
+        on=RUNTIMES,
+    )
+
+
 def program(name: str) -> bytes:
     """A program of stager's that runs in the sandbox."""
     with open(os.path.join(os.path.dirname(__file__), "inside", name), "rb") as file:
         return file.read()
 
 
-def _programs() -> Mapping[str, bytes]:
+def programs() -> Mapping[str, bytes]:
     return {name: program(name) for name in ("pep517.py", HOOK)}
 
 
@@ -66,9 +127,9 @@ RECIPES = {
     COMMAND: BuildRecipe(
         takes=SDIST,
         gives=LAYOUT,
-        programs=_programs,
+        programs=programs,
         line=f"{_RUN} build {{artifact}} {{out}}",
         ask=f"{_RUN} ask {{artifact}} {{out}}",
-        env=(("PATH", f"/app/{PLACE}/bin:/app/.stager/python/bin:/usr/local/bin:/usr/bin:/bin"),),
+        env=(("PATH", PATH),),
     )
 }

@@ -14,6 +14,7 @@ from stager.errors import BadManifest
 from stager.text.typed import Node
 
 from . import launcher
+from .building import BUILT
 from .folders import import_roots
 from .manifest import PYPROJECT, dig, entries, pyproject, setup_cfg
 from .pins import PLACE, normalise
@@ -59,7 +60,7 @@ def _tool_installs(document: Node, lock: str) -> bool:
 
 
 def must_build(tree: SourceTree, folder: str) -> str:
-    """Why a project of the app cannot be used from its folder: it is compiled. Empty when it can."""
+    """Why a project of the app cannot be used from its folder as it is: it is compiled. Empty when it can."""
     document = pyproject(tree, folder)
     build = document.get("build-system")
     backend = build.str("build-backend", "") if build is not None else ""
@@ -77,16 +78,19 @@ def must_build(tree: SourceTree, folder: str) -> str:
     return ""
 
 
-def app_files(tree: SourceTree, folders: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+def app_files(
+    tree: SourceTree, folders: Sequence[tuple[str, str]], compiled: Sequence[str] = ()
+) -> tuple[tuple[str, str], ...]:
     """The generated files (path, text) that make the app's own projects importable and their commands callable.
 
-    `folders` are the installed projects; the app itself is always on the import path. Raises BadManifest for a
-    command that cannot be, or that two projects claim.
+    `folders` are the installed projects, `compiled` the names of those that are built in place; the app itself is always on
+    the import path. Raises BadManifest for a command that cannot be, or that two projects claim.
     """
     paths = dict.fromkeys(["", *(path for _, path in folders)])
     roots = dict.fromkeys(["."])
     for path in paths:
         roots.update(dict.fromkeys(import_roots(tree, path)))
+    roots.update(dict.fromkeys(f"{BUILT}/{name}" for name in compiled))
     files = {IMPORT_PATH: "".join(f"{_TO_APP}{'' if root == '.' else '/' + root}\n" for root in roots)}
     for path in paths:
         for name, text in _commands(tree, path):

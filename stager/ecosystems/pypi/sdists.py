@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,13 +19,15 @@ from stager.formats.errors import BadArchive
 from stager.text import parsing
 from stager.text.typed import Node
 
+from .building import ROOT
+from .manifest import pyproject
 from .target import Target
 
 if TYPE_CHECKING:
     from stager.ecosystems.record import BuildRequest
     from stager.model import Artifact, Build, Plan
+    from stager.tree import SourceTree
 
-ROOT = "python"
 COMPILER = ("g++", "gcc", "libc6-dev", "make", "pkg-config")
 RUST = {"bookworm": ("cargo-web", "rustc-web")}
 """Suite → the packages of its newest Rust; elsewhere they are `cargo` and `rustc`."""
@@ -70,6 +72,8 @@ LEGACY = "setuptools.build_meta:__legacy__"
 _LEGACY_REQUIRES = ("setuptools>=40.8.0",)
 _SILENT = ("flit_core.buildapi", "poetry.core.masonry.api")
 """Backends that never want more than `requires` names."""
+_HOOKS = {"mesonpy": ("ninja",), "scikit_build_core": ("cmake", "ninja")}
+"""What backends want besides, for projects of the app's own, which are not asked."""
 _COMPILING_BACKENDS = ("mesonpy", "scikit_build_core", "skbuild", "sipbuild", "py_build_cmake")
 _COMPILING = ("cython", "pybind11", "nanobind", "scikit-build", "hatch-cython", "hatch-mypyc", "mypy", "cffi", "numpy")
 _RUST = ("maturin", "setuptools-rust")
@@ -106,22 +110,32 @@ def look(file: str, artifact: Artifact) -> Sources:
         tops = {member.name.partition("/")[0] for member in archive.members if "/" in member.name}
         if len(tops) != 1:
             raise BadArchive(name, f"has {len(tops)} folders at its top instead of one")
-        return _said(archive, f"{tops.pop()}/", artifact)
+        top = f"{tops.pop()}/"
+        files = [member.name.removeprefix(top) for member in archive.members]
+        label = f"{name}/pyproject.toml"
+        try:
+            document = Node(parsing.toml(_text(archive, f"{top}pyproject.toml")), label)
+        except ValueError as error:
+            raise BadArchive(label, f"cannot be read: {' '.join(str(error).split())[:200]}") from None
+        return _said(document, files, _text(archive, f"{top}setup.py"))
 
 
-def _said(archive: Archive, top: str, artifact: Artifact) -> Sources:
-    files = [member.name.removeprefix(top) for member in archive.members]
-    label = f"{artifact.filename}/pyproject.toml"
-    try:
-        document = Node(parsing.toml(_text(archive, f"{top}pyproject.toml")), label)
-    except ValueError as error:
-        raise BadArchive(label, f"cannot be read: {' '.join(str(error).split())[:200]}") from None
+def look_own(tree: SourceTree, folder: str) -> Sources:
+    """The same of a project in the app. Raises BadManifest."""
+    start = f"{folder}/" if folder else ""
+    files = [path.removeprefix(start) for path in tree.files if path.startswith(start)]
+    setup = f"{start}setup.py"
+    text = tree.read_whole(setup).decode("utf-8", "replace") if setup in tree else ""
+    return _said(pyproject(tree, folder), files, text)
+
+
+def _said(document: Node, files: Sequence[str], setup: str) -> Sources:
     system = document.get("build-system")
     backend = (system.str("build-backend", "") if system else "") or LEGACY
     requires = tuple(system.strings("requires")) if system else _LEGACY_REQUIRES
     names = {_name(line) for line in requires}
     rust = not names.isdisjoint(_RUST) or backend.partition(".")[0] in _RUST
-    why = "Rust" if rust else _why_compiled(document, backend, names, files, _text(archive, f"{top}setup.py"))
+    why = "Rust" if rust else _why_compiled(document, backend, names, files, setup)
     own = bool(system and system.strings("backend-path"))
     return Sources(backend, own, requires, why, rust, any(map(_VENDORED.search, files)))
 
@@ -155,19 +169,27 @@ def _name(requirement: str) -> str:
     return re.sub(r"[-_.]+", "-", re.split(r"[^A-Za-z0-9._-]", requirement.strip())[0]).lower()
 
 
+def _sources(request: BuildRequest) -> Sources:
+    return look(request.file, request.artifact) if request.artifact else look_own(request.tree, request.build.folder)
+
+
+def _module(said: Sources) -> str:
+    return said.backend.partition(".")[0]
+
+
 # --- what is wanted --------------------------------------------------------------------------------------------
 
 
 def wants(request: BuildRequest) -> tuple[str, tuple[str, ...]]:
     """The root for an sdist, and the packages that it wants in it. Raises NeedsBuild for one whose crates are elsewhere."""
-    said = look(request.file, request.artifact)
+    said = _sources(request)
     if said.rust and not said.crates:
         why = "it is written in Rust, and the crates that it is compiled with are not among its files"
         hint = "Depend on a version that has a fitting wheel, or publish a wheel of it on an index of your own."
-        raise NeedsBuild([(request.artifact.name, why)], hint)
-    if not said.compiled:
+        raise NeedsBuild([(request.label, why)], hint)
+    if not said.compiled and request.artifact:
         return "stack", ()
-    name = request.artifact.name.partition("@")[0]
+    name = request.label.partition("@")[0]
     runtime = next(one for one in request.plan.runtimes if one.name == ROOT)
     headers = (f"python{'.'.join(runtime.version.split('.')[:2])}-dev",) if runtime.source == "debian" else ()
     return ROOT, tuple(
@@ -185,8 +207,8 @@ def pinned(request: BuildRequest) -> Build:
 
     Raises NeedsBuild for a requirement without a wheel, or a backend that always wants more, and what `requirements` raises.
     """
-    said = look(request.file, request.artifact)
-    wanted = list(dict.fromkeys(said.requires))
+    said = _sources(request)
+    wanted = list(dict.fromkeys((*said.requires, *(_HOOKS.get(_module(said), ()) if request.artifact is None else ()))))
     target = target_of(request.plan)
     if target.python < (3, 11):
         wanted.append("tomli")  # what the recipe reads pyproject.toml with
@@ -197,12 +219,12 @@ def pinned(request: BuildRequest) -> Build:
         more = request.ask(build)
         if not isinstance(more, list) or not all(isinstance(one, str) for one in more):
             why = "its build backend answers with something else than a list of requirements"
-            raise NeedsBuild([(request.artifact.name, why)], "Depend on another version of it.")
+            raise NeedsBuild([(request.label, why)], "Depend on another version of it.")
         if not (added := [one for one in more if one not in wanted]):
             return build
         wanted += added
     why = f"its build backend wants more each time it is asked, {wanted[-1]!r} last"
-    raise NeedsBuild([(request.artifact.name, why)], "Depend on another version of it.")
+    raise NeedsBuild([(request.label, why)], "Depend on another version of it.")
 
 
 def target_of(plan: Plan) -> Target:

@@ -1,8 +1,9 @@
-"""Build a wheel (PEP 517) in the sandbox: `pep517.py (ask|build) SOURCE OUT`.
+"""Build a wheel (PEP 517) in the sandbox: `pep517.py (ask|build) SOURCE OUT`, `pep517.py own SOURCE ROOT OUT`.
 
 SOURCE is a source archive or a folder. The interpreter is the droplet's, and the build requirements are where it finds them:
-nothing is isolated, since nothing else is here. `ask` leaves `answer.json`: what the backend wants besides `requires`. `build`
-leaves one wheel, whose members are in order and have one time, as not every backend heeds SOURCE_DATE_EPOCH.
+nothing is isolated, since nothing else is here. `ask` leaves `answer.json`: what the backend wants besides `requires`.
+`build` leaves one wheel, whose members are in order and have one time, as not every backend heeds SOURCE_DATE_EPOCH.
+`own` lays the wheel's files over the packages in the folder ROOT, and those of no package there below OUT.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ WORK = "/tmp/source"  # noqa: S108  the sandbox's own
 DEFAULT = "setuptools.build_meta:__legacy__"
 
 
-def main(verb: str, source: str, out: str) -> None:
+def main(verb: str, source: str, *places: str) -> None:
     """Do what the command line says."""
+    out = places[-1]
     sys.path[:] = [path for path in sys.path if os.path.realpath(path or ".") != os.path.dirname(__file__)]
     prepare()
     os.chdir(unpack(source))
@@ -37,6 +39,9 @@ def main(verb: str, source: str, out: str) -> None:
         made = os.path.join(WORK, "wheel")
         os.mkdir(made)
         name = backend.build_wheel(made)
+        if verb == "own":
+            lay(os.path.join(made, name), places[0], out)
+            return
         normalise(os.path.join(made, name), os.path.join(out, name))
 
 
@@ -58,7 +63,7 @@ def unpack(source: str) -> str:
     os.mkdir(WORK)
     place = os.path.join(WORK, "tree")
     if os.path.isdir(source):
-        shutil.copytree(source, place, symlinks=True)
+        shutil.copytree(source, place, symlinks=True, ignore=shutil.ignore_patterns(".stager"))
         return place
     if zipfile.is_zipfile(source):
         with zipfile.ZipFile(source) as archive:
@@ -110,6 +115,28 @@ def normalise(wheel: str, out: str) -> None:
             member.external_attr = (0o100755 if executable else 0o100644) << 16
             member.compress_type = zipfile.ZIP_DEFLATED
             written.writestr(member, read.read(name))
+
+
+def lay(wheel: str, root: str, out: str) -> None:
+    """Lay a wheel's modules beside the sources that they belong to, else below `out`; what an installer reads stays away."""
+    with zipfile.ZipFile(wheel) as archive:
+        for name in sorted(archive.namelist()):
+            first, _, rest = name.partition("/")
+            kind, _, inner = rest.partition("/")
+            if first.endswith(".data") and kind in ("purelib", "platlib"):
+                path = inner
+            elif first.endswith((".data", ".dist-info")):
+                continue
+            else:
+                path = name
+            if not path or path.endswith("/"):
+                continue
+            top = path.partition("/")[0]
+            place = os.path.join(root if "/" in path and os.path.isdir(os.path.join(root, top)) else out, path)
+            os.makedirs(os.path.dirname(place), exist_ok=True)
+            data = archive.read(name)
+            with open(place, "wb") as file:
+                file.write(data)
 
 
 if __name__ == "__main__":
