@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from ..errors import BadManifest
 from ..facts import stacks
 from ..model import APP, ARTIFACT, DROPLET, NOTHING, Artifact, Build, BuildRoot, Locked, Plan, Runtime
+from ..runtimes.errors import VersionError
 from ..tree import SourceTree
 from .buildpacks import load_all
 from .buildpacks.definition import nearest
-from .detection import appconfig
+from .detection import appconfig, members, versions
 from .detection.foreseen import Foreseen
-from .packages import Aim, Party, packages
+from .detection.matching import AppFacts
+from .detection.modules import MANIFEST
+from .detection.steps import texts
+from .packages import Aim, Party, choose, packages
+
+if TYPE_CHECKING:
+    from ..tree import SourceTree
+    from .buildpacks.vocabulary import Buildpack
 
 _PLAIN, _OWN = "stack", "user"
 """The root that has nothing beside the stack's own packages, and that of builds of `stager.yml`."""
@@ -40,13 +50,19 @@ def planned(
     reading a lock raises.
     """
     wholes: dict[str, Locked] = {}
-    made = []
+    made, missing = [], list[str]()
     for one in found:
         only = next((party for party in building if party.pack.name == one.buildpack), None)
         around = _alone([only], [only.locked]) if only else _beside(aim, one, used, wholes)
+        for party in (*([only] if only else ()), *used):
+            if one.development and one.buildpack in ("", party.pack.name):
+                around = _with_managers(aim, one, party, around, missing)
         made.append(_build(one, around))
-    notes = (note for whole in [*wholes.values(), *(party.locked for party in building)] for note in whole.notes)
-    return tuple(made), tuple(notes)
+    notes = (
+        *missing,
+        *(note for whole in [*wholes.values(), *(party.locked for party in building)] for note in whole.notes),
+    )
+    return tuple(made), notes
 
 
 def _build(one: Foreseen, around: _Around) -> Build:
@@ -96,6 +112,33 @@ def _beside(aim: Aim, one: Foreseen, used: Sequence[Party], wholes: dict[str, Lo
     more = [beyond(party.locked, whole) for party, whole in zip(parties, found, strict=True)]
     added = [part for part in more if part is not None]
     return _Around(DROPLET, _joined(added)) if len(added) == len(more) else _alone(parties, found)
+
+
+def _with_managers(aim: Aim, one: Foreseen, party: Party, around: _Around, missing: list[str]) -> _Around:
+    """The surroundings with the package manager that the app's scripts call; `missing` takes what to say of one without."""
+    name = versions.manager(aim.tree, party.pack, party.detected.lock)
+    for runtime in dict(party.pack.building).get(name, ()) if _calls(aim.tree, party.pack, one, name) else ():
+        try:
+            chosen = choose(aim, party.detected, party.pack, runtime, party.runtimes)
+        except VersionError as error:
+            missing.append(f"{one.name} is without {name}, which its scripts call: {error.message}")
+            continue
+        more = Locked(chosen.artifacts, chosen.links, chosen.files)
+        around = replace(around, runtimes=(*around.runtimes, chosen.runtime), locked=_joined([around.locked, more]))
+    return around
+
+
+_RUNNERS = r"turbo|nx|lerna"
+"""Programs that call the package manager in their turn."""
+
+
+def _calls(tree: SourceTree, pack: Buildpack, one: Foreseen, manager: str) -> bool:
+    facts = AppFacts(tree)
+    lines = list(texts(facts, one.command))
+    for folder in members.folders(tree, pack):
+        scripts = facts.member(f"{folder}/{MANIFEST}", "scripts")
+        lines += [text for text in scripts.values() if isinstance(text, str)] if isinstance(scripts, dict) else []
+    return any(re.search(rf"(?<![\w./-])(?:{re.escape(manager)}|{_RUNNERS})\s", line) for line in lines)
 
 
 def beyond(locked: Locked, whole: Locked) -> Locked | None:

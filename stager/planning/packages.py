@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -59,15 +59,22 @@ def party(aim: Aim, detected: Detection, pack: Buildpack, folder: str, developme
     if pack.ecosystem and detected.lock:
         ecosystem(pack.ecosystem).check_drift(aim.tree, detected.lock)
     chosen: dict[str, ChosenRuntime] = {}
+    for name in versions.runtimes(aim.tree, pack, detected.lock):
+        chosen[name] = choose(aim, detected, pack, name, chosen)
+    pin = BuildpackPin(pack.name, pack.digest, detected.reason, folder)
+    return Party(detected, pack, pin, chosen, packages(aim, detected, pack, chosen, development))
+
+
+def choose(
+    aim: Aim, detected: Detection, pack: Buildpack, name: str, beside: Mapping[str, ChosenRuntime]
+) -> ChosenRuntime:
+    """A runtime as the app and its lock ask for it. Raises VersionError, NoRuntime, FetchError."""
     refuses, previous = aim.config.refuses_ended, aim.previous
     if previous and refuses and remarks(previous.runtimes):
         previous = None
-    for name in versions.runtimes(aim.tree, pack, detected.lock):
-        asked = _asked(aim.tree, name, detected, pack)
-        request = RuntimeRequest(asked, aim.stack, aim.web, aim.indexes, previous, dict(chosen), not refuses)
-        chosen[name] = runtimes.kind(name).choose(request)
-    pin = BuildpackPin(pack.name, pack.digest, detected.reason, folder)
-    return Party(detected, pack, pin, chosen, packages(aim, detected, pack, chosen, development))
+    asked = _asked(aim.tree, name, detected, pack)
+    request = RuntimeRequest(asked, aim.stack, aim.web, aim.indexes, previous, dict(beside), not refuses)
+    return runtimes.kind(name).choose(request)
 
 
 def packages(
@@ -119,7 +126,12 @@ def unlocked(tree: SourceTree, detected: Detection, pack: Buildpack, builds: Ite
 
 
 def _asked(tree: SourceTree, runtime: str, detected: Detection, pack: Buildpack) -> list[tuple[str, Reason]]:
-    asked = [(wanted, why) for name, wanted, why in detected.versions if name == runtime]
+    told = (
+        detected.versions
+        if runtime in versions.runtimes(tree, pack, detected.lock)
+        else versions.requested(tree, runtime)
+    )
+    asked = [(wanted, why) for name, wanted, why in told if name == runtime]
     return asked + [(wanted, why) for name, wanted, why in made_for(tree, pack, detected.lock) if name == runtime]
 
 

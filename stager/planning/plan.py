@@ -146,7 +146,7 @@ def plan(
     chosen = commands.choose(tree, known, found, frozenset(parts.names))
     built = {one.buildpack for one in chosen.builds}
     building = [party(one, _of_builds(aim), True) for one in found.building if one.buildpack in built]
-    made, notes = builds.planned(aim, chosen.builds, used, building)
+    made, notes = builds.planned(_of_builds(aim), chosen.builds, used, building)
     compiled = bytecode.choose(parts.runtimes, config, target, previous, usual)
     notes = (*found.notes, *remarks(parts.runtimes), *parts.notes, *notes, *chosen.notes, *compiled.notes)
     packs = [one.pack for one in used]

@@ -20,6 +20,8 @@ MODULES = {
     "python": "stager.runtimes.python",
     "node": "stager.runtimes.node",
     "npm": "stager.runtimes.npm",
+    "pnpm": "stager.runtimes.pnpm",
+    "yarn": "stager.runtimes.yarn",
     "bun": "stager.runtimes.bun",
     "nginx": "stager.runtimes.nginx",
 }

@@ -36,7 +36,7 @@ def choose(ask: RuntimeRequest) -> ChosenRuntime:
     if found and previous and any((r.name, r.version) == (node.NAME, node_version) for r in previous.runtimes):
         return _npm(found[0].version, requests, found[1])
     published = packument(ask.web, ask.registry, "npm")
-    fitting = [v for v in published if all_accept(requests, v) and _runs_on(published[v].engines, node_version)]
+    fitting = [v for v in published if all_accept(requests, v) and runs_on(published[v].engines, node_version)]
     table, line = node.release_table(), line_of(node_version)
     known = line in table.supported or line in table.ended
     shipped = [v for v in fitting if known and line_of(v) == table.facts(line).npm]
@@ -56,7 +56,8 @@ def _npm(version: str, requests: Sequence[VersionRequest], files: tuple[Artifact
     )
 
 
-def _runs_on(engines: str, node_version: str) -> bool:
+def runs_on(engines: str, node_version: str) -> bool:
+    """Whether a version of Node is one that a package's `engines.node` names."""
     try:
         return npmrange.parse(engines)(npmrange.version(node_version))
     except ValueError:

@@ -62,7 +62,7 @@ def packs(one: RuntimeKind) -> list[Any]:
     return [
         pack
         for pack in buildpacks.load_all()
-        if one.name in (*pack.runtimes, *(name for _, names in pack.alternatives for name in names))
+        if one.name in (*pack.runtimes, *(name for _, names in (*pack.alternatives, *pack.building) for name in names))
     ]
 
 
@@ -81,7 +81,8 @@ def choose(one: RuntimeKind, stack: str, web: Silent) -> ChosenRuntime | StagerE
 
 def test_what_buildpacks_and_stacks_bring_are_runtimes() -> None:
     brought = {name for pack in buildpacks.load_all() for name in pack.runtimes}
-    brought |= {name for pack in buildpacks.load_all() for _, names in pack.alternatives for name in names}
+    more = [names for pack in buildpacks.load_all() for _, names in (*pack.alternatives, *pack.building)]
+    brought |= {name for names in more for name in names}
     assert brought == set(runtimes.MODULES)
     assert {name for stack in box.names() for name in box.read(stack).sets} <= set(runtimes.MODULES)
 

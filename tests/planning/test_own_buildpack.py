@@ -111,7 +111,10 @@ def test_a_folder_with_a_shipped_buildpacks_name_does_not_hide_it(app: Path) -> 
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("runtimes: [perl]", "runtimes: no runtime is called 'perl'; known here: python, node, npm, bun, nginx"),
+        (
+            "runtimes: [perl]",
+            "runtimes: no runtime is called 'perl'; known here: python, node, npm, pnpm, yarn, bun, nginx",
+        ),
         ("alternatives: {a: nod}", "alternatives.a: no runtime is called 'nod'; did you mean 'node'?"),
         ("ecosystem: rubygems", "ecosystem: no ecosystem is called 'rubygems'; known here: pypi, npm, deb"),
         ("runtimes: [npm]", "npm runs on Node, and the buildpack names no runtime 'node' before it"),

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from stager.ecosystems.installed import Installed, Said
     from stager.formats.archive import HeldArchive
     from stager.formats.tar import Unpacked
-    from stager.model import Artifact, Plan
+    from stager.model import Artifact, Plan, Reason
     from stager.net.indexes import Indexes
     from stager.tree import SourceTree
 
@@ -174,6 +174,12 @@ def _check_manager(tree: SourceTree, lock: str, managers: Mapping[str, str]) -> 
     check(tree, lock, managers)
 
 
+def _requires(tree: SourceTree, lock: str) -> list[tuple[str, str, Reason]]:
+    from .managers import made_with
+
+    return made_with(tree, lock)
+
+
 def _facts(tree: SourceTree) -> list[tuple[str, str]]:
     from .direct import DIRECT
     from .manifest import firm
@@ -311,6 +317,7 @@ ECOSYSTEM = Ecosystem(
     declared=declared,
     developed=developed,
     members=members,
+    requires=_requires,
     facts=_facts,
     needs=_needs,
     builds=_builds,

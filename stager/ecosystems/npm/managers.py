@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from stager.errors import Ambiguous
+from stager.model import Reason
 from stager.text.source_lines import json_line
 
 from . import documents, semver
@@ -54,3 +56,17 @@ def _named(document: Mapping[str, object], managers: set[str], writer: str) -> l
 
 def _range(text: object) -> bool:
     return isinstance(text, str) and semver.satisfies("1.0.0", text) is not None
+
+
+_VERSION = re.compile(r"^lockfileVersion:\s*'?\"?(\d+)", re.MULTILINE)
+_PNPM = {"6": "8", "9": "9 || 10"}
+"""Version of the lock → versions of pnpm that write it as it is."""
+
+
+def made_with(tree: SourceTree, lock: str) -> list[tuple[str, str, Reason]]:
+    """(package manager, range, where it says so) that wrote a lock, where only some of its versions know it."""
+    if lock.rpartition("/")[2] != "pnpm-lock.yaml" or lock not in tree:
+        return []
+    found = _VERSION.search(documents.text(tree, lock)[:1000])
+    wanted = _PNPM.get(found[1], "") if found else ""
+    return [("pnpm", wanted, Reason(f"{lock} has version {found[1]}", lock, 1))] if found and wanted else []

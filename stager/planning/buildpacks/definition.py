@@ -36,7 +36,7 @@ _ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _PATH = re.compile(r"(?!/)(?!.*(?:^|/)\.\.?(?:/|$))[\w./-]+\Z")
 _KEYS = {
     "": "name version ecosystem looks_for groups patterns detect refuse remarks runtimes managers alternatives env files roots"
-    " servers start scripts development previews settings options builds tools",
+    " building servers start scripts development previews settings options builds tools",
     "condition": "file content field missing installed runtime entry set",
     "detect": "file content field missing installed runtime entry set claim why unless replaces",
     "start": "for when serve run why note needs_build",
@@ -67,6 +67,7 @@ def build(root: Node, folder: str, inputs: tuple[str, ...], templates: Mapping[s
         runtimes=_runtimes(root, "runtimes"),
         managers=tuple(_texts(root, "managers").items()),
         alternatives=tuple((key, _runtimes(root.at("alternatives"), key)) for key in root.table("alternatives")),
+        building=tuple((key, _runtimes(root.at("building"), key)) for key in root.table("building")),
         env=tuple(_env(name, node) for name, node in root.table("env").items()),
         start=tuple(_start(node, servers) for node in root.list("start")),
         servers=servers,

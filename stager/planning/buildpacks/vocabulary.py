@@ -189,6 +189,8 @@ class Buildpack:
     """(lock file name, the package manager that writes it); the first manager is the usual one."""
     alternatives: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """(package manager, runtimes) where a manager calls for other runtimes than `runtimes`."""
+    building: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """(package manager, runtimes) that builds have besides where their scripts call it."""
     env: tuple[tuple[str, str, str], ...] = ()
     """(name, value, reason): set at launch when the platform has not set them."""
     start: tuple[StartRule, ...] = ()

@@ -26,7 +26,11 @@ _NEEDS = ("dependencies", "devDependencies", "optionalDependencies", "peerDepend
 
 def folders(tree: SourceTree, pack: Buildpack) -> list[str]:
     """The folders of the workspace's members. Raises BadManifest."""
-    return list(ecosystem(pack.ecosystem).members(tree)) if pack.ecosystem and MANIFEST in tree else []
+    if not pack.ecosystem or MANIFEST not in tree:
+        return []
+    record = ecosystem(pack.ecosystem)
+    named = any(file in tree for file in record.workspaces[:-1]) or AppFacts(tree).member(MANIFEST, "workspaces")
+    return list(record.members(tree)) if named else []
 
 
 def started(tree: SourceTree, pack: Buildpack) -> list[str]:

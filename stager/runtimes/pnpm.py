@@ -1,0 +1,15 @@
+"""pnpm, for scripts of a build that call it. Its packages are laid out by stager itself."""
+
+from __future__ import annotations
+
+from .package_managers import record
+from .published import line_of
+
+
+def _program(version: str) -> str:
+    """From version 12 on it is a program of its own, for each system another one."""
+    line = int(line_of(version))
+    return "" if line > 11 else ("bin/pnpm.mjs" if line == 11 else "bin/pnpm.cjs")
+
+
+RUNTIME = record("pnpm", "pnpm", _program, "the newest release that every request and the lock allow, for builds alone")
