@@ -11,14 +11,14 @@ from npm_cases import digest, pack, tree
 
 from stager.digest import Digest
 from stager.ecosystems.npm import ECOSYSTEM
-from stager.ecosystems.npm.compiling import ROOT, WANTS, build_name, compiles, wanted
+from stager.ecosystems.npm.compiling import ROOT, WANTS, build_name, is_around, wanted
 from stager.ecosystems.npm.direct import DIRECT, UNBUILT
 from stager.ecosystems.npm.names import filename, from_purl, purl
 from stager.ecosystems.npm.tarball import unpack
 from stager.ecosystems.record import Laid, LookRequest, WantedBuilds
 from stager.errors import NeedsBuild
 from stager.model import Artifact, BuildRoot, DebPin, Plan, Reason, Runtime
-from stager.planning import lockfile
+from stager.planning import lockfile, surroundings
 
 GYP: Mapping[str, object] = {"binding.gyp": "{}"}
 TOOLS = (
@@ -218,12 +218,13 @@ def test_a_package_that_must_be_compiled_and_is_not_is_refused(lock: Lock) -> No
     ECOSYSTEM.check(replace(plan, facts=(*plan.facts, (UNBUILT, "addon"))), laid(lock))
 
 
-def test_in_the_build_itself_it_is_no_obstacle(lock: Lock) -> None:
+def test_around_a_build_it_is_no_obstacle(lock: Lock) -> None:
     addon = lock.add("addon", files=GYP)
-    (build,) = lock.wanted(addon).builds
-    around = replace(lock.plan(), artifacts=build.artifacts, links=build.links, files=build.files)
-    assert compiles(around)
-    assert not compiles(lock.plan())
+    root = BuildRoot(ROOT, "debian-12", "", (), WANTS)
+    plan = replace(lock.plan(), builds=lock.wanted(addon).builds, roots=(root,))
+    around = surroundings.plan_of(plan, plan.builds[0])
+    assert [is_around(one) for one in (plan, around)] == [False, True]
+    assert {one.layout for one in around.artifacts} == {"npm/1", "node-build/1", "npm-cli/1"}
     ECOSYSTEM.check(around, laid(lock))
 
 

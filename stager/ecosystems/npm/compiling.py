@@ -49,9 +49,12 @@ _PLACE = ".stager/node/"
 _LOCK = "stager.lock"
 
 
-def compiles(plan: Plan) -> bool:
-    """Whether a plan is that of a build in which an add-on is compiled."""
-    return any(one.layout == _HEADERS for one in plan.artifacts)
+def is_around(plan: Plan) -> bool:
+    """Whether a plan is what a build has around it (`planning.surroundings`), in which no package need be ready to run.
+
+    In an add-on's own build it is not compiled yet; what an app's build needs of its development packages, it tells itself.
+    """
+    return not plan.inputs and not plan.processes
 
 
 def wanted(request: LookRequest) -> WantedBuilds:

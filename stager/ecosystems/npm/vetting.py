@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from stager.errors import BadLock, NeedsBuild
 from stager.facts import stacks
 
-from .compiling import compiles
+from .compiling import is_around
 from .direct import direct, unbuilt
 from .natives import absent, misfits, needs_build
 from .said import PackageSaid
@@ -29,7 +29,7 @@ def check(plan: Plan, laid: Sequence[Laid]) -> None:
             f"{name} runs on {runs_on} only, and stack {stack.name} is linux {stack.architecture} glibc",
             "Move the package that needs it to optionalDependencies, or remove it, and make the lock again.",
         )
-    if compiles(plan):
+    if is_around(plan):
         return
     built, left = {build.of for build in plan.builds}, unbuilt(plan)
     ready = {one.path for one in laid if one.artifact.purl in built}
