@@ -1,4 +1,4 @@
-"""Whose a file of a droplet is: the app's, stager's, a package's of its plan, a runtime's.
+"""Whose a file of a droplet is: the app's, a build's, stager's, a package's of its plan, a runtime's.
 
 Assembly decides it (`base`): of several packages that bring one path, the first in the plan's order has it; what is
 generated, the plan's links and those to packages' commands are stager's own; bytecode is whose its source is. Here the same
@@ -16,10 +16,13 @@ from ..ecosystems import by_layout, ecosystems
 from ..ecosystems.record import Listing
 from ..model import Artifact, Plan
 from ..planning import bytecode
+from ..tree import within
 from ..tree.ignore import FILLED_BY_STAGING
 
 APP, STAGER, BASE, ENVELOPE = "the app", "stager", "the base image", "the envelope"
 """Owners that are no package."""
+BUILT = "built by "
+"""What the name of a build of the app follows: whose those files are that it left."""
 NOBODY = "no package"
 """Whose a file is that lies where packages do and that none of them brings. Assembly leaves none."""
 SKELETON, APP_LAYER, BEHIND = "skeleton", "app", "envelope"
@@ -52,6 +55,10 @@ class Owners:
         self._names = [one.name for one in artifacts]
         self._generated = {path for path, _ in plan.files} if plan is not None else set[str]()
         self._linked = {path for path, _ in plan.links} if plan is not None else set[str]()
+        builds = plan.builds if plan is not None else ()
+        self._left = [
+            (BUILT + one.name, one.outputs) for one in reversed(builds) if one.outputs
+        ]  # a later one's comes on top
         self._places: dict[str, int] = {}
         self._shared = {one.place for one in _listings()}
         self._listed: dict[str, int] = {}
@@ -99,7 +106,7 @@ class Owners:
             inside = layer == BEHIND or path in _ENVELOPE or path.startswith(tuple(f"{one}/" for one in _ENVELOPE))
             return ENVELOPE if inside else BASE
         if layer == APP_LAYER:
-            return APP
+            return self._made(path)
         if path not in self._listed and (source := self._source(path, kind)):
             return self.find(source, kind, layer)
         if path in (self._linked if kind == "link" else self._generated) or (layer == SKELETON and kind == "file"):
@@ -129,7 +136,11 @@ class Owners:
             return STAGER
         if _EVERYWHERE in path.split("/"):
             return NOBODY if kind == "file" else STAGER
-        return APP
+        return self._made(path)
+
+    def _made(self, path: str) -> str:
+        """Whose an entry among the app's own is: the app's, or a build's."""
+        return next((name for name, outputs in self._left if within(path, outputs)), APP)
 
 
 def above(path: str, places: Collection[str]) -> str:

@@ -8,7 +8,7 @@ source file, and which stager can make it again. Canonical JSON, without clock, 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
@@ -19,9 +19,10 @@ from ..ecosystems.deb.files import PATCHELF
 from ..formats.errors import BadArchive
 from ..formats.tar import ROOT
 from ..formats.tar_reader import TarEntry, read_entries
-from ..model import Plan
+from ..model import Artifact
 from ..text import resources
 from ..tree import File, SourceTree
+from . import built
 from .errors import BadEvidence
 from .provenance.dsse import document
 
@@ -33,7 +34,7 @@ APP = "app"
 
 def make(droplet: DropletFile) -> dict[str, Any]:
     """The receipt of an open droplet, as a JSON value. Raises BadArchive, BadLock."""
-    plan, tree = droplet.plan, source(droplet)
+    plan, whole = droplet.plan, layer_files(droplet)
     check_plan(droplet)
     return {
         "receipt": VERSION,
@@ -41,14 +42,15 @@ def make(droplet: DropletFile) -> dict[str, Any]:
         "plan": droplet.locked.digest,
         "stack": {"name": plan.stack, "architecture": plan.architecture, **_box(plan.stack)},
         "codec": plan.codec,
-        "source": _source(tree),
+        "source": _source(built.source_of(whole, plan)),
         "inputs": dict(plan.inputs),
         "buildpacks": [
             {"name": pin.name, "digest": pin.digest, **({"folder": pin.folder} if pin.folder else {})}
             for pin in plan.buildpacks
         ],
         "runtimes": {runtime.name: f"{runtime.version} ({runtime.source})" for runtime in plan.runtimes},
-        "artifacts": list(_artifacts(plan)),
+        "artifacts": list(_artifacts(plan.artifacts)),
+        **_builds(droplet, whole),
         "stager": {"version": __version__, "code": code_digest(), "patchelf": PATCHELF},
     }
 
@@ -105,7 +107,14 @@ def _difference(expected: Any, found: Any, path: str) -> str:
 
 
 def source(droplet: DropletFile) -> SourceTree:
-    """The source tree that a droplet was made from, read back from its app layer. Its files cannot be opened.
+    """The source tree that a droplet was made from, read back from its app layer, but for what builds left there.
+
+    Raises BadArchive."""
+    return built.source_of(layer_files(droplet), droplet.plan)
+
+
+def layer_files(droplet: DropletFile) -> SourceTree:
+    """All that a droplet's app layer holds, as a tree whose files cannot be opened.
 
     Raises BadArchive when that layer holds something that no source tree has.
     """
@@ -162,8 +171,16 @@ def _source(tree: SourceTree) -> dict[str, Any]:
     }
 
 
-def _artifacts(plan: Plan) -> Iterator[dict[str, Any]]:
-    for one in plan.artifacts:
+def _builds(droplet: DropletFile, whole: SourceTree) -> dict[str, Any]:
+    """What was built, and what is pinned for that alone; nothing for a plan without builds."""
+    plan = droplet.plan
+    found: dict[str, Any] = {"builds": list(built.builds(droplet, whole))} if plan.builds else {}
+    pinned = {place: list(_artifacts(some)) for place, some in built.only_for_builds(plan).items()}
+    return found | ({"built_with": pinned} if pinned else {})
+
+
+def _artifacts(artifacts: Iterable[Artifact]) -> Iterator[dict[str, Any]]:
+    for one in artifacts:
         row: dict[str, Any] = {"purl": one.purl, "file": one.filename, "digest": one.digest, "layout": one.layout}
         row |= {"paths": list(one.paths)}
         row |= {"size": one.size} if one.size is not None else {}

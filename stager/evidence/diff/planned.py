@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from ...digest import key_of
 from ...droplet.contents import Contents, Package
 from ...model import Plan
 from ...planning.lockfile import plan_digest
+from ...planning.surroundings import parts
 from .versions import direction, key
 
 
@@ -15,8 +17,9 @@ from .versions import direction, key
 class Change:
     """One named thing that differs.
 
-    `what` is package, runtime, stack, buildpack, process, env, input, codec, fact, link, file, plan, detail, order, repeated,
-    layer, padding or packing; `how` is added, removed, up, down or changed. `envelope` says that an app sees nothing of it.
+    `what` is package, runtime, stack, buildpack, build, root, process, env, input, codec, fact, link, file, plan, detail,
+    order, repeated, layer, padding or packing; `how` is added, removed, up, down or changed. `envelope` says that an app sees
+    nothing of it.
     """
 
     what: str
@@ -57,8 +60,19 @@ def _plans(a: Plan, b: Plan) -> Iterator[Change]:
     yield from _runtimes(a, b)
     yield from packages(map(Package.of, a.artifacts), map(Package.of, b.artifacts))
     yield from tables("buildpack", _buildpacks(a), _buildpacks(b))
+    yield from tables("build", _builds(a), _builds(b))
+    yield from tables("root", _roots(a), _roots(b))
     for what in ("input", "fact", "link", "file"):
         yield from tables(what, dict(getattr(a, f"{what}s")), dict(getattr(b, f"{what}s")))
+
+
+def _builds(plan: Plan) -> dict[str, str]:
+    """Each build by what is run; what else goes into it, by a digest."""
+    return {one.name: f"{one.command} [{key_of(parts(plan, one))[:12]}]" for one in plan.builds}
+
+
+def _roots(plan: Plan) -> dict[str, str]:
+    return {one.name: f"{len(one.packages)} packages of {one.epoch} [{key_of(repr(one))[:12]}]" for one in plan.roots}
 
 
 def _buildpacks(plan: Plan) -> dict[str, str]:

@@ -19,6 +19,8 @@ TITLES = {
     "process": "Processes",
     "env": "Environment",
     "buildpack": "Buildpacks",
+    "build": "Builds",
+    "root": "Build roots",
     "input": "Files that decide the plan",
     "codec": "Codec",
     "fact": "Facts of the plan",

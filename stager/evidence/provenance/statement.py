@@ -90,13 +90,13 @@ def _definition(facts: Mapping[str, Any]) -> dict[str, Any]:
             "stack": facts["stack"]["name"],
             "architecture": facts["stack"]["architecture"],
         },
-        "internalParameters": {"codec": facts["codec"]},
+        "internalParameters": {"codec": facts["codec"], **({"builds": facts["builds"]} if "builds" in facts else {})},
         "resolvedDependencies": list(_inputs(facts)),
     }
 
 
 def _inputs(facts: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Everything that the bytes depend on: source, plan, buildpacks, the stack's definition, artifacts."""
+    """Everything that the bytes depend on: source, plan, buildpacks, the stack's definition, artifacts, what builds have."""
     yield {"name": "source", "digest": _set(facts["source"]["digest"])}
     yield {"name": "stager.lock", "digest": _set(facts["plan"])}
     for pin in facts["buildpacks"]:
@@ -105,6 +105,9 @@ def _inputs(facts: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield {"name": f"boxes/{facts['stack']['name']}", "digest": _set(facts["stack"]["definition"])}
     for one in facts["artifacts"]:
         yield {"name": one["file"], "uri": one["purl"], "digest": _set(one["digest"])}
+    for place, some in facts.get("built_with", {}).items():
+        for one in some:
+            yield {"name": f"{place}/{one['file']}", "uri": one["purl"], "digest": _set(one["digest"])}
 
 
 def _tools(facts: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

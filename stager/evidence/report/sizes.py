@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from ...droplet.ownership import APP, BASE, ENVELOPE, NOBODY, STAGER
+from ...droplet.ownership import APP, BASE, BUILT, ENVELOPE, NOBODY, STAGER
 from ...ecosystems import by_layout, ecosystems
 from ...text.wording import size_text
 from ..diff import Contents
@@ -44,7 +44,7 @@ def kinds(found: Contents) -> Mapping[str, str]:
 
 def kind_of(owner: str, known: Mapping[str, str]) -> str:
     """The kind of one owner."""
-    if owner == APP:
+    if owner == APP or owner.startswith(BUILT):
         return "app"
     if owner in (STAGER, BASE, ENVELOPE, NOBODY):
         return "other"

@@ -11,6 +11,8 @@ from ...ecosystems.licence import UNSTATED, Licence
 
 APP, GENERATED, STACK = "app", "generated", "stack"
 """Refs of what is there once in every droplet: the app's own files, what stager generates, the stack it is for."""
+BUILD = "build"
+"""What refs begin with (before a `:`) of what is in no droplet, but was there when something in it was built."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,12 @@ class Component:
     """Refs of the components that it depends on, sorted."""
     facts: tuple[tuple[str, str], ...] = ()
     """(name, value) of what no field of the formats holds."""
+
+    @property
+    def outside(self) -> str:
+        """`stack` or `build` for what is in no droplet, else nothing."""
+        first, colon, _ = self.ref.partition(":")
+        return first if colon and first in (STACK, BUILD) else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ def _component(one: Component, files: list[FileRow]) -> dict[str, Any]:
     if group.startswith("@"):
         value |= {"group": group, "name": base}
     value |= {"version": one.version} if one.version else {}
-    value |= {"scope": "excluded"} if one.ref.startswith(f"{STACK}:") else {}
+    value |= {"scope": "excluded"} if one.outside else {}
     value |= {"hashes": [_hash(digest) for digest in one.digests]} if one.digests else {}
     value |= {"licenses": list(_licences(one))} if one.licence.expression or one.licence.names else {}
     value |= {"purl": one.purl} if one.purl else {}

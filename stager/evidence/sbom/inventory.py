@@ -20,9 +20,10 @@ from ...planning.layouts import recipe
 from ...runtimes import known, of_layout
 from ...store.errors import DamagedArtifact, StoreCorrupt
 from ...store.stored import resolve
+from ..built import only_for_builds
 from ..receipt import check_plan, source
 from . import contents, owners
-from .components import APP, GENERATED, STACK, Component, FileRow, Inventory
+from .components import APP, BUILD, GENERATED, STACK, Component, FileRow, Inventory
 
 if TYPE_CHECKING:
     from ...store import Store
@@ -55,6 +56,7 @@ def take(droplet: DropletFile, store: Store, name: str = "droplet") -> Inventory
         *(_inner(one, plan, needs) for one in said.inner),
         *_runtimes(plan),
         *_once(droplet, plan, tree, needs, said),
+        *_for_builds(plan),
     ]
     files = [FileRow(one, owner[one.path], sha1) for one, sha1 in zip(held.items, held.sha1, strict=True)]
     return Inventory(
@@ -223,6 +225,22 @@ def _once(droplet: DropletFile, plan: Plan, tree: Digest, needs: Needs, said: Sa
     below = tuple(one.ref for one in packages)
     yield Component(STACK, "operating-system", *_stack(plan.stack), needs=below, facts=where)
     yield from packages
+
+
+def _for_builds(plan: Plan) -> Iterator[Component]:
+    """What builds have and the droplet has not: packages of their roots, and what their commands need. Each once."""
+    places: dict[Artifact, list[str]] = {}
+    for place, some in only_for_builds(plan).items():
+        for one in some:
+            places.setdefault(one, []).append(place)
+    seen = set[str]()
+    for one, where in places.items():
+        ref = f"{BUILD}:{one.purl}"
+        ref = f"{ref}#{one.digest}" if ref in seen else ref
+        if ref not in seen:
+            seen.add(ref)
+            facts = (("file", one.filename), *(("needed-by", place) for place in where))
+            yield Component(ref, "library", *name_and_version(one.purl), one.purl, (one.digest,), facts=facts)
 
 
 def _stack_packages(plan: Plan) -> Iterator[Component]:

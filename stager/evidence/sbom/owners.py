@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ...droplet.ownership import APP as THE_APP
-from ...droplet.ownership import NOBODY, Owners, above
+from ...droplet.ownership import BUILT, NOBODY, Owners, above
 from ...ecosystems.installed import Inner
 from ...formats.errors import BadArchive
 from ...model import Plan
@@ -52,7 +52,7 @@ def assign(
         if owner == NOBODY:
             raise BadArchive(label, f"holds {one.path}, which nothing in its plan accounts for")
         if isinstance(owner, str):
-            found[one.path] = APP if owner == THE_APP else GENERATED
+            found[one.path] = APP if owner == THE_APP or owner.startswith(BUILT) else GENERATED
         else:
             found[one.path] = inside.get(above(one.path, places)) or known[owner]
     return found

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from .components import STACK, Component, FileRow, Inventory
+from .components import BUILD, STACK, Component, FileRow, Inventory
 
 CREATED = "1980-01-01T00:00:01Z"
 DOCUMENT, ROOT = "SPDXRef-DOCUMENT", "SPDXRef-droplet"
@@ -143,8 +143,11 @@ def _relationships(found: Inventory, owned: dict[str, list[FileRow]]) -> Iterato
     yield _relation(DOCUMENT, "DESCRIBES", ROOT)
     for one in found.components:
         me = identifier("Package", one.ref)
-        outside = one.ref.partition(":")[0] == STACK
-        yield _relation(ROOT, "DEPENDS_ON" if outside else "CONTAINS", me)
+        if one.outside == BUILD:
+            yield _relation(me, "BUILD_DEPENDENCY_OF", ROOT)
+        else:
+            outside = one.ref.partition(":")[0] == STACK
+            yield _relation(ROOT, "DEPENDS_ON" if outside else "CONTAINS", me)
         for other in one.needs:
             yield _relation(me, "DEPENDS_ON", identifier("Package", other))
         for row in owned.get(one.ref, []):

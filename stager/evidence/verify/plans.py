@@ -9,7 +9,19 @@ from ...text.wording import shown
 from ..diff.planned import tables
 from .findings import Finding
 
-_ORDERED = ("buildpacks", "runtimes", "processes", "env", "inputs", "facts", "links", "files", "artifacts")
+_ORDERED = (
+    "buildpacks",
+    "runtimes",
+    "processes",
+    "env",
+    "inputs",
+    "facts",
+    "links",
+    "files",
+    "builds",
+    "roots",
+    "artifacts",
+)
 
 
 def plan_findings(droplet: Plan, rebuilt: Plan, path: str) -> Iterator[Finding]:
@@ -48,6 +60,8 @@ def _tables(a: Plan, b: Plan) -> Iterator[tuple[str, tuple[Table, Table]]]:
     yield "runtime", (_keyed(a.runtimes, "name"), _keyed(b.runtimes, "name"))
     yield "process", (_keyed(a.processes, "type"), _keyed(b.processes, "type"))
     yield "env", (_keyed(a.env, "name"), _keyed(b.env, "name"))
+    yield "build", (_keyed(a.builds, "name"), _keyed(b.builds, "name"))
+    yield "root", (_keyed(a.roots, "name"), _keyed(b.roots, "name"))
 
 
 def _plain(pairs: Iterable[tuple[str, object]]) -> Table:

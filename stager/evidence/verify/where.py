@@ -9,7 +9,7 @@ from bisect import bisect_left, bisect_right
 from functools import cached_property
 
 from ...droplet.contents import name_of
-from ...droplet.ownership import APP, APP_LAYER, NOBODY, SKELETON, STAGER, Owners
+from ...droplet.ownership import APP, APP_LAYER, BUILT, NOBODY, SKELETON, STAGER, Owners
 from ...ecosystems import ecosystems
 from ...model import Plan
 from ...text import parsing
@@ -61,7 +61,10 @@ class Where:
         made = path.startswith(_MADE) or any(one.makes(path) for one in self._kinds)
         if made or self.layer(path) in ("", SKELETON):
             return False
-        return self.layer(path) == APP_LAYER or self.package(path) not in (APP, STAGER, NOBODY)
+        owner = self.package(path)
+        if owner.startswith(BUILT):
+            return False
+        return self.layer(path) == APP_LAYER or owner not in (APP, STAGER, NOBODY)
 
     def finding(
         self,
