@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import building
 import pytest
 from apps_fixture import materialise
+from command import stager as stager_command
 
 import stager
 from stager import cli, targets
@@ -21,6 +23,7 @@ from stager.cli.commands import MODULES
 from stager.cli.commands.arguments import parser_of
 from stager.droplet.reader import DropletFile, open_droplet
 from stager.errors import StagerError, UsageError
+from stager.model import BuildRoot
 from stager.store import Store
 
 QUICK = "procfile-perl"
@@ -118,6 +121,41 @@ def test_the_command_and_the_library_write_the_same(
     assert cli.main([*command, "--cache-dir", str(tmp_path / "store")]) == 0
     assert tree_digest(tmp_path / "command") == tree_digest(Path(by_library.path))
     assert capsys.readouterr().out
+
+
+# --- built layers ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def built(
+    tmp_path_factory: pytest.TempPathFactory, shared_store: Path, plain_pins: BuildRoot
+) -> Iterator[tuple[DropletFile, Path]]:
+    """A droplet whose app was built, and the store it is from."""
+    folder, store = tmp_path_factory.mktemp("built"), Store(str(shared_store))
+    command = "mkdir -p static/deep && cat src/*.txt > static/out.txt && ln -s ../out.txt static/deep/link"
+    building.planned(folder / "app", {"src/a.txt": "made of this\n"}, plain_pins, building.build(command), store=store)
+    with open_droplet(building.stage(folder / "app", store).path) as opened:
+        yield opened, shared_store
+
+
+@pytest.mark.tools
+@pytest.mark.network
+@pytest.mark.parametrize("target", targets.TARGETS)
+def test_built_layers_go_everywhere(target: str, built: tuple[DropletFile, Path], tmp_path: Path) -> None:
+    droplet, _ = built
+    made, again = (export(target, droplet, tmp_path / name) for name in ("out", "again"))
+    own = tuple(layer.diff_id for layer in droplet.layers)
+    assert made.layers == targets.load(target).layers(made.path) == own
+    assert made.digest == again.digest
+
+
+@pytest.mark.tools
+@pytest.mark.network
+@pytest.mark.parametrize("where", ["host", "stack"])
+def test_built_layers_run_here_and_as_in_the_box(where: str, built: tuple[DropletFile, Path]) -> None:
+    droplet, store = built
+    words = ["run", droplet.path, "--in", where, "--command", "cat static/deep/link"]
+    assert stager_command(*words, store=store).good().out.endswith("made of this\n")
 
 
 # --- what is written ---------------------------------------------------------------------------------------------
