@@ -10,13 +10,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from isolated import OTHER_USER, as_other_user, need_bwrap, small_root
-from jobs import NOTHING, SMALL, Jobs, root_in
+from jobs import NOTHING, SMALL, Jobs, root_in, running_in
 
 from stager.errors import Cancelled, CannotWrite
 from stager.sandbox import FIXED, Limits, Surroundings, run, running
@@ -400,6 +400,28 @@ def test_cancelled_it_goes_within_a_second(jobs: Jobs) -> None:
     assert 0.7 <= time.monotonic() - began < 1.7
     assert jobs.told == ["up"]
     assert jobs.left() == NOTHING
+
+
+def test_when_stager_is_killed_everything_goes(jobs: Jobs, tmp_path: Path) -> None:
+    """What could only be left for the next one, an empty control group, that one removes."""
+    tar = small_root(tmp_path)
+    (tmp_path / "mine").mkdir()
+    words = [*SCRIPT, str(tmp_path / "mine"), str(tar), "sleep 60 & sleep 60"]
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": ":".join(sys.path)}
+    ) as process:
+        until(lambda: len(running_in(str(tmp_path))) >= 3, 20)
+        process.kill()
+    until(lambda: running_in(str(tmp_path)) == [], 5)
+    jobs.run("true")
+    assert list(Path("/sys/fs/cgroup").glob(f"**/stager-{process.pid}-*")) == []
+
+
+def until(holds: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_many_at_once_in_one_root(jobs: Jobs, tmp_path: Path) -> None:
