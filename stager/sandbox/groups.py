@@ -115,25 +115,36 @@ def _limit(path: str, limits: tuple[str, ...], count: int) -> None:
 
 
 def _places() -> Iterator[tuple[str, int, frozenset[str]]]:
-    """The groups that this process is in, as folders, each with its version and controllers; version 1 before 2."""
-    mounts = list(_mounts())
-    with suppress(OSError), open("/proc/self/cgroup", encoding="utf-8") as file:
-        for line in file:
-            _, named, path = line.rstrip("\n").split(":", 2)
-            controllers = frozenset(named.split(","))
-            version, offered = (1, controllers) if named else (2, frozenset({"memory", "pids"}))
-            for place, kind, options in mounts:
-                if kind == ("cgroup" if named else "cgroup2") and (not named or controllers & options):
-                    yield place + path.rstrip("/"), version, offered
-                    break
+    found = []
+    for name in ("cgroup", "mounts"):
+        try:
+            with open(f"/proc/self/{name}", encoding="utf-8", errors="surrogateescape") as file:
+                found.append(file.read())
+        except OSError:
+            return
+    yield from places(*found)
 
 
-def _mounts() -> Iterator[tuple[str, str, frozenset[str]]]:
-    with suppress(OSError), open("/proc/self/mounts", encoding="utf-8") as file:
-        for line in file:
-            _, place, kind, options, *_ = line.split(" ")
-            if kind in ("cgroup", "cgroup2"):
-                yield place, kind, frozenset(options.split(","))
+def places(own: str, mounts: str) -> Iterator[tuple[str, int, frozenset[str]]]:
+    """Where groups may be made, by this process's groups and the mounts (cgroups(7)): a folder, its version, its controllers.
+
+    In version 2 a group that has processes has no groups with limits below it, so those above it are named as well: root may
+    make one there. The nearest comes first.
+    """
+    rows = map(str.split, mounts.splitlines())
+    kinds = [(place, kind, frozenset(options.split(","))) for _, place, kind, options, *_ in rows]
+    for line in own.splitlines():
+        _, named, path = line.split(":", 2)
+        controllers = frozenset(named.split(","))
+        for place, kind, options in kinds:
+            if named and kind == "cgroup" and controllers & options:
+                yield place + path.rstrip("/"), 1, controllers
+                break
+            if not named and kind == "cgroup2":
+                parts = path.strip("/").split("/") if path != "/" else []
+                for cut in range(len(parts), -1, -1):
+                    yield "/".join((place, *parts[:cut])), 2, frozenset({"memory", "pids"})
+                break
 
 
 def _remove(path: str) -> None:
