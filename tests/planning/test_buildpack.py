@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from stager.builds import recipes
 from stager.digest import sha256
 from stager.ecosystems import ECOSYSTEMS, ecosystem
 from stager.errors import InvalidDefinition
@@ -52,6 +53,14 @@ def test_patterns_compile_and_servers_are_there() -> None:
             values = {"module": "m", "object": "o", "file": "f"}
             assert fill(server.run, values)
             assert "$PORT" in server.run
+
+
+def test_recipes_that_builds_name_are_there() -> None:
+    packs = load_all()
+    named = {name for pack in packs for tool in pack.tools for name in tool.recipes}
+    named |= {name for pack in packs for rule in pack.builds for name in rule.recipes}
+    assert named
+    assert [name for name in sorted(named) if recipes.tool(name) is None] == []
 
 
 def test_every_file_a_version_or_lock_comes_from_is_an_input() -> None:
