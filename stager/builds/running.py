@@ -9,11 +9,12 @@ import os
 import tempfile
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Required, TypedDict, Unpack
+from typing import IO, TYPE_CHECKING, Required, TypedDict, Unpack
 
 from .. import bases, sandbox
 from ..droplet import assembly, unpacking
@@ -21,12 +22,15 @@ from ..droplet.built import log_path as log_path
 from ..errors import Cancelled, CannotWrite, StagerError
 from ..files import writing
 from ..files.temporary import above
+from ..files.temporary import file as temporary_file
 from ..files.temporary import folder as scratch
-from ..formats.archive import read_tar
+from ..formats import tar
+from ..formats.archive import HeldArchive, read_tar
 from ..model import ARTIFACT
 from ..planning import lockfile, surroundings
 from ..planning.detection import appconfig
 from ..sandbox.job import APP, HOME, Job, Limits, Surroundings
+from ..store.errors import StoreCorrupt
 from . import compare, machines, roots
 from .compare import FIRST, SECOND, Content, content
 from .errors import BuildFailed, BuildTooBig
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
     from ..droplet.incremental import Folder
     from ..formats.archive import Member
     from ..model import Build, Plan
+    from ..records import Base
     from ..sandbox.job import Ended
     from ..sandbox.roots import RootFolder
     from ..settings import Settings
@@ -128,16 +133,30 @@ def place(
     root = roots.made(surroundings.root_of(plan, build), plan.architecture, roots.making(settings))
     around = lockfile.locked(surroundings.plan_of(plan, build))
     base = bases.recalled(around, settings.store) or bases.make(around, folder, settings, ready)
-    with scratch("build") as temporary:
-        droplet = os.path.join(temporary, "around.tgz")
-        assembly.join(base, (), settings.store, droplet, settings.stop)
-        with read_tar(droplet, build.name, "gz") as archive:
+    with temporary_file() as plain:
+        _inflated(base, settings, plain)
+        with read_tar(HeldArchive(plain.fileno(), above()), build.name, "") as archive:
             kept = _lasting(build.name) if asked.keeps(build) else ""
             try:
                 yield Place(root, archive.members, kept)
             except StagerError as error:
                 error.data.update({"kept": kept} if kept else {})
                 raise
+
+
+def _inflated(base: Base, settings: Settings, into: IO[bytes]) -> None:
+    """Write the tar of a base, without the app's own layer. Raises Damaged for a piece that is gone or rotten, Cancelled."""
+    for piece in base.pieces()[:-1]:
+        decoder = zlib.decompressobj(-15)
+        try:
+            for part in settings.store.parts(piece.blob):
+                into.write(decoder.decompress(part))
+        except (StoreCorrupt, zlib.error):
+            raise assembly.Damaged(piece.blob) from None
+        if settings.stop():
+            raise Cancelled
+    into.write(tar.END)
+    into.flush()
 
 
 def _lasting(name: str) -> str:
@@ -177,7 +196,7 @@ def laid_out(
     with ExitStack() as opened:
         outside = where.kept
         if around != FIRST or not outside:
-            outside = opened.enter_context(scratch("build", _elsewhere(where.members) if around.reverse else ""))
+            outside = opened.enter_context(scratch("build", _elsewhere(where.members, around)))
         if around.reverse:  # another path, and a deeper one
             outside = os.path.join(outside, "elsewhere", "deeper")
         app, temporary = os.path.join(outside, "app"), os.path.join(outside, "tmp")
@@ -286,14 +305,14 @@ def _both(build: Build, attempt: Attempt, log: str, settings: Settings, opened: 
         return first, future.result()
 
 
-def _elsewhere(members: Sequence[Member]) -> str:
-    """A file system that gives the names in a folder in the order in which they came, reversed; empty where there is no room.
+def _elsewhere(members: Sequence[Member], around: Surroundings) -> str:
+    """A file system in memory, for it is quick; empty where there is not enough room.
 
-    ext4 and others have an order of their own, which is the same in any two folders of one disk.
+    It gives the names in a folder in the order in which they came, reversed: ext4 and others have an order of their own, which
+    is the same in any two folders of one disk. So it is there for the other surroundings first.
     """
-    needed = _ROOM + 3 * sum(
-        len(one.content) if isinstance(one.content, bytes) else one.content.size for one in members
-    )
+    size = sum(member.size for member in members)
+    needed = _ROOM + 3 * size if around.reverse else _BESIDE + 6 * size
     try:
         there = os.statvfs(_MEMORY)
     except OSError:
