@@ -19,7 +19,7 @@ from stager.model import BuildRoot
 from stager.store import Store
 
 pytestmark = [pytest.mark.tools, pytest.mark.network]
-REAL = Path(__file__).parent / "apps" / "npm-addons"
+APPS = Path(__file__).parent / "apps"
 MAKES = "mkdir -p build/Release && echo addon > build/Release/addon.node"
 
 
@@ -40,7 +40,7 @@ def inside(folder: Path, package: str) -> dict[str, bool]:
 
 
 def test_two_apps_share_an_add_on_that_is_compiled_once(tmp_path: Path, store: Store, compiler_pins: BuildRoot) -> None:
-    files = {path.name: path.read_bytes() for path in REAL.iterdir()}
+    files = {path.name: path.read_bytes() for path in (APPS / "npm-addons").iterdir()}
     told = list[str]()
     for name in ("first", "second"):
         folder = tmp_path / name / "app"
@@ -70,6 +70,22 @@ def test_two_apps_share_an_add_on_that_is_compiled_once(tmp_path: Path, store: S
     droplet = tmp_path / "second" / "droplet.tgz"
     with running(droplet, tmp_path / "log", store=Path(store.root)) as (port, process):
         assert ask(port, "/", process) == (200, "sent and received: hello")
+
+
+@pytest.mark.slow
+def test_an_add_on_in_a_frameworks_app_that_pnpm_laid_out(
+    tmp_path: Path, store: Store, compiler_pins: BuildRoot
+) -> None:
+    folder = tmp_path / "app"
+    files = {path.name: path.read_bytes() for path in (APPS / "express-bcrypt-pnpm").iterdir()}
+    plan = locked(folder, files, compiler_pins, store)
+    assert [build.name for build in plan.builds] == ["bcrypt-5-1-1"]
+    stage(folder, store)
+    there = inside(folder, ".pnpm/bcrypt@5.1.1/node_modules/bcrypt")
+    assert there["lib/binding/napi-v3/bcrypt_lib.node"]
+    assert [name for name in there if name.endswith((".o", ".d", ".mk", "Makefile")) and name != "Makefile"] == []
+    with running(tmp_path / "droplet.tgz", tmp_path / "log", store=Path(store.root)) as (port, process):
+        assert ask(port, "/", process) == (200, "known again: true")
 
 
 def test_what_only_laying_out_tells_is_planned_then(tmp_path: Path, store: Store) -> None:
