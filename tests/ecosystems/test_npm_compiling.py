@@ -133,6 +133,13 @@ def test_a_build_has_node_with_headers_npm_and_what_the_package_needs(lock: Lock
     assert {runtime.reason.file for runtime in build.runtimes} == {""}
 
 
+def test_where_no_build_is_needed_is_said(lock: Lock) -> None:
+    found = lock.wanted(lock.add("bcrypt", files=GYP, version="5.1.1"), lock.add("addon", files=GYP))
+    assert found.notes == (
+        "compiled when the app is staged: addon@1.0.0, bcrypt@5.1.1; bcrypt 6 and newer ship binaries",
+    )
+
+
 def test_two_apps_with_the_same_packages_have_the_same_build(tmp_path: Path) -> None:
     builds = []
     for name in ("npm", "pnpm"):

@@ -24,7 +24,7 @@ from .graph import NpmGraph, Unit
 from .layout import hoist
 from .names import LOCKS, from_purl
 from .natives import needs_build
-from .rebuilding import RECIPE, project
+from .rebuilding import RECIPE, WAYS, project
 from .said import PackageSaid
 from .words import words
 
@@ -101,8 +101,11 @@ def _named(build: Build) -> str:
 
 
 def _notes(builds: Sequence[Build], left: Sequence[str]) -> tuple[str, ...]:
-    names = ", ".join(f"{name}@{version}" for name, version in (from_purl(build.of) for build in builds))
-    built = f"compiled when the app is staged: {names}; a version that ships a binary for this stack needs no build"
+    named = [from_purl(build.of) for build in builds]
+    labels = ", ".join(f"{name}@{version}" if version else name for name, version in named)
+    ways = list(dict.fromkeys(WAYS[name] for name, _ in named if name in WAYS))
+    instead = "; ".join(ways) or "a version that ships a binary for this stack needs no build"
+    built = f"compiled when the app is staged: {labels}; {instead}"
     unbuilt = f"the app's settings leave these unbuilt, which would have to be compiled: {', '.join(left)}"
     return (*([built] if builds else []), *([unbuilt] if left else []))
 

@@ -33,6 +33,8 @@ _ENV = (
     ("npm_config_update_notifier", "false"),
 )
 WAYS = {
+    "argon2": "argon2 0.41 and newer ship binaries",
+    "bcrypt": "bcrypt 6 and newer ship binaries",
     "canvas": "depend on @napi-rs/canvas, which has packages with the binary",
     "cypress": "set CYPRESS_INSTALL_BINARY=0; it is for tests, so it belongs to devDependencies",
     "electron": "it is for desktops: move it to devDependencies",
@@ -41,7 +43,7 @@ WAYS = {
     "sharp": "sharp 0.33 and newer have packages with the binary for each platform",
     "sqlite3": "better-sqlite3 is compiled from what its package has; node:sqlite comes with Node 22.5 and newer",
 }
-"""What to do about packages whose install script downloads what cannot be compiled from the package alone."""
+"""How to do without a build, for packages that are often met: most download what takes long to compile, or cannot be."""
 
 
 def _programs() -> Mapping[str, bytes]:
