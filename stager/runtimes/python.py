@@ -224,6 +224,12 @@ RUNTIME = RuntimeKind(
             "Python-2.0",
             lambda artifact, indexes: standalone.pbs_url(artifact, indexes.pbs or None),
         ),
+        "pbs-build/1": Layout(
+            python_files.unpack_standalone_for_building,
+            r"pkg:generic/cpython",
+            "Python-2.0",
+            lambda artifact, indexes: standalone.pbs_url(artifact, indexes.pbs or None),
+        ),
     },
     choose=choose,
     rule="the stack's own Python comes first when every request allows it; else the newest fitting build by "

@@ -45,6 +45,10 @@ def _kept(where: str) -> bool:
     return bool(_PBS_KEPT.fullmatch(where)) and not _PBS_DROPPED.fullmatch(where)
 
 
+def _kept_for_building(where: str) -> bool:
+    return where.startswith("include/") or _kept(where)
+
+
 def _check_identity(archive: Archive, artifact: Artifact) -> None:
     """CPython's own headers must state the version that the plan asks for. Raises Mislabelled, BadArchive."""
     inside = archives.inside(archive)
@@ -85,5 +89,7 @@ def _certificates(members: list[Member], path: str) -> list[PieceFile]:
 
 unpack_standalone = archives.recipe(PROGRAM, _kept, _check_identity)
 """`pbs/1`: interpreter, library and standard library."""
+unpack_standalone_for_building = archives.recipe(PROGRAM, _kept_for_building, _check_identity)
+"""`pbs-build/1`: the same, and the headers that extension modules are compiled with."""
 unpack_debian = deb.recipe(PROGRAM, _placed, _certificates)
 """`deb-python/1`: the interpreter, its library, shared libraries, certificates (as one file) and time zones."""

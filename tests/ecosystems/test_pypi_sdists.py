@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -192,3 +193,15 @@ def test_a_backend_that_never_wants_more_is_not_asked(tmp_path: Path, monkeypatc
     sdists.pinned(request(tmp_path, {"pyproject.toml": usual}, ask=ask))
     with pytest.raises(AssertionError):
         sdists.pinned(request(tmp_path, {"pyproject.toml": f'{usual}backend-path = ["."]\n'}, ask=ask))
+
+
+def test_an_interpreter_that_is_no_package_brings_its_headers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sdists, "requirements", lambda *_: ())
+    own = Artifact("pkg:generic/cpython@3.12.4", "c.tar.gz", Digest("sha256:" + "1" * 64), "pbs/1", (".stager/python",))
+    for files, found in (
+        (({"setup.py": SETUP, "m.c": ""}), (replace(own, layout="pbs-build/1"),)),
+        ({"setup.py": ""}, ()),
+    ):
+        asked = request(tmp_path, files, source="python-build-standalone")
+        asked = replace(asked, plan=replace(asked.plan, artifacts=(*asked.plan.artifacts, own)))
+        assert sdists.pinned(asked).artifacts == found

@@ -38,7 +38,7 @@ def tarball(files: dict[str, bytes], links: dict[str, str] | None = None, execut
 def unpacked(folder: Path, layout: str, data: bytes) -> tuple[Kept, dict[str, str], dict[str, object]]:
     """(path → (bytes, executable), links, meta) at the place `p`."""
     (folder / "x.tgz").write_bytes(data)
-    purl = "pkg:generic/cpython@3.12.4%2B20240713?arch=amd64" if layout == "pbs/1" else "pkg:npm/demo@1.0.0"
+    purl = "pkg:generic/cpython@3.12.4%2B20240713?arch=amd64" if layout.startswith("pbs") else "pkg:npm/demo@1.0.0"
     item = Artifact(purl, "demo-1.0.0.tgz", sha256(data), layout, ("p",))
     with recipe(item.layout)(str(folder / "x.tgz"), item, "p") as found:
         contents = {entry.path: (content_bytes(entry.content), entry.executable) for entry in found.files}
@@ -137,6 +137,13 @@ def test_python_build_standalone_is_kept_without_what_builds_or_tests(tmp_path: 
     }
     assert kept == {"p/lib/python3.12/kept.py": "os.py"}
     assert meta == {"dropped": ["lib/python3.12/gone.py -> test/test_os.py"]}
+
+
+def test_python_for_building_keeps_its_headers_as_well(tmp_path: Path) -> None:
+    header = "python/include/python3.12/Python.h"
+    data = tarball({"python/bin/python3.12": PROGRAM, header: b"x"})
+    assert set(unpacked(tmp_path, "pbs-build/1", data)[0]) == {"p/bin/python3.12", "p/include/python3.12/Python.h"}
+    assert set(unpacked(tmp_path, "pbs/1", data)[0]) == {"p/bin/python3.12"}
 
 
 @pytest.mark.parametrize(

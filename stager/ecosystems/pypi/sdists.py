@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -213,7 +213,8 @@ def pinned(request: BuildRequest) -> Build:
     if target.python < (3, 11):
         wanted.append("tomli")  # what the recipe reads pyproject.toml with
     for _ in range(_ROUNDS):
-        build = replace(request.build, artifacts=requirements(request, wanted, target))
+        artifacts = (*requirements(request, wanted, target), *(_headers(request.plan) if said.compiled else ()))
+        build = replace(request.build, artifacts=artifacts)
         if said.backend in _SILENT and not said.own_backend:
             return build
         more = request.ask(build)
@@ -225,6 +226,13 @@ def pinned(request: BuildRequest) -> Build:
         wanted += added
     why = f"its build backend wants more each time it is asked, {wanted[-1]!r} last"
     raise NeedsBuild([(request.label, why)], "Depend on another version of it.")
+
+
+def _headers(plan: Plan) -> Iterator[Artifact]:
+    """The interpreter with its headers, where these are in no package of the root's distribution."""
+    for one in plan.artifacts:
+        if one.layout == "pbs/1":
+            yield replace(one, layout="pbs-build/1")
 
 
 def target_of(plan: Plan) -> Target:

@@ -1,0 +1,1 @@
+"""A shop that adds up its prices in C."""
