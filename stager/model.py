@@ -141,6 +141,8 @@ class Detections:
     """Remarks and warnings for people; never part of a plan's bytes."""
     building: tuple[Detection, ...] = ()
     """The matches of which only builds need something: others serve what these leave."""
+    builds: tuple[tuple[str, str, Reason], ...] = ()
+    """(name, command, why) of what will have to be built, as far as the files tell."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ def detections_json(found: Detections) -> dict[str, Any]:
             }
             for one in found.matched
         ],
+        "builds": [{"name": name, "command": command, "reason": _reason(why)} for name, command, why in found.builds],
         "rejected": [{"buildpack": name, "looked_for": looked_for} for name, looked_for in found.rejected],
         "notes": list(found.notes),
     }
@@ -42,6 +43,7 @@ def detections_text(found: Detections) -> str:
         lines.append(f"{one.buildpack}: {one.reason}")
         lines += [f"  lock: {one.lock}"] if one.lock else []
         lines += [f"  asks for {name} {wanted}: {why}" for name, wanted, why in one.versions]
+    lines += [f"builds {name}: {command}: {why}" for name, command, why in found.builds]
     lines += [f"not {name}: it looks for {looked_for}" for name, looked_for in found.rejected]
     lines += [f"note: {note}" for note in found.notes]
     return "\n".join(lines)

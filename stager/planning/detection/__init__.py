@@ -74,10 +74,12 @@ def detect(tree: SourceTree, buildpacks: Sequence[Buildpack] | None = None, *, o
     detections = tuple(_detection(tree, one, chosen[one.name]) for one in matched)
     meant = [f"is {name} meant to be {right}? Then rename it" for name, right in found]
     passed = [text for one in matched for name in one.runtimes for text in versions.passed_over(tree, name)]
-    by = {one.buildpack: one.reason for one in taking_part(builds, matched) if one.buildpack} if matched else {}
+    own = taking_part(builds, matched) if matched else []
+    by = {one.buildpack: one.reason for one in own if one.buildpack}
     building = tuple(_detection(tree, one, by[one.name]) for one in known if one.name in by and one not in matched)
     notes = [*notes, *meant, *passed, *_remarks(facts, matched)]
-    return Detections(detections, () if forced else rejected, tuple(notes), building)
+    coming = tuple((one.name, one.command, one.reason) for one in own)
+    return Detections(detections, () if forced else rejected, tuple(notes), building, coming)
 
 
 _TEMPLATE = re.compile(r"\{\{|\{%|<%|\A---")
