@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -170,6 +171,21 @@ def test_packages_that_need_one_another_are_laid_out_with_a_link(lock: Lock) -> 
         "helper@1.0.0": ("node_modules/helper",),
         "other@1.0.0": ("node_modules/other",),
     }
+
+
+def test_packages_below_the_one_that_is_built_are_none_of_its_files(lock: Lock) -> None:
+    addon = lock.add("@s/addon", files=GYP, dependencies={"helper": "1", "a": "1", "b": "1"})
+    lock.add("helper", "node_modules/@s/addon/node_modules/helper")
+    lock.add("helper", version="2.0.0")
+    for name in ("a", "b"):
+        lock.add(name, dependencies={"helper": "2"})
+    (build,) = lock.wanted(addon).builds
+    at = {one.name: one.paths for one in build.artifacts if "helper" in one.name}
+    assert at == {
+        "helper@1.0.0": ("node_modules/@s/addon/node_modules/helper",),
+        "helper@2.0.0": ("node_modules/helper",),
+    }
+    assert json.loads(dict(build.files)["package.json"])["inner"] == ["node_modules/helper"]
 
 
 def test_the_apps_own_word_against_a_build_is_kept(lock: Lock) -> None:
