@@ -789,3 +789,30 @@ def test_a_large_file_is_given_in_parts_and_checked(tmp_path: Path) -> None:
         with pytest.raises(ChangedWhileRead):
             given.extend(tree.chunks("a"))
         assert len(b"".join(given)) <= len(data)
+
+
+# --- a folder of it --------------------------------------------------------------------------------------------
+
+
+def test_a_folder_is_a_tree_of_its_own(tmp_path: Path) -> None:
+    files: Files = {
+        "a.txt": "above",
+        "web/b.txt": "below",
+        "web/src/c.txt": "deep",
+        "web/in": Link("src/c.txt"),
+        "web/src/up": Link("../b.txt"),
+        "web/out": Link("../a.txt"),
+        "website/d.txt": "beside",
+    }
+    for tree in (tree_of(tmp_path, files), SourceTree.of(files)):
+        found = tree.below("web")
+        assert list(found.files) == ["b.txt", "src/c.txt"]
+        assert found.links == {"in": "src/c.txt", "src/up": "../b.txt"}
+        assert (found.read_text("in"), found.read_text("src/up")) == ("deep", "below")
+        assert found.files["b.txt"] is tree.files["web/b.txt"]
+
+
+def test_a_folder_keeps_what_is_in_memory_only(tmp_path: Path) -> None:
+    found = tree_of(tmp_path, {"web/b.txt": "below"}).with_files({"web/c.txt": b"more", "d.txt": b""}).below("web")
+    assert (found.read_text("b.txt"), found.read_text("c.txt")) == ("below", "more")
+    assert len(found) == 2

@@ -9,6 +9,7 @@ from ...model import Plan, Process
 from ...planning.buildpacks import load_pinned
 from ...planning.detection import matching, procfile, s2i, versions
 from ...planning.detection.appconfig import NAME as CONFIG
+from ...planning.detection.foreseen import due, foreseen, presumed
 from .answers import Answer, Question, listed
 
 ORDER = "the order: stager.yml, Procfile, .s2i/environment, then the rules of the buildpacks, the first that fits"
@@ -42,10 +43,11 @@ def _rules(one: Process, plan: Plan, question: Question) -> Iterator[str]:
     """Which rules of the buildpacks were passed over, up to the one that gave the command."""
     names = _installed(plan)
     locks = {found.buildpack: found.lock for found in question.detections(question.tree).matched}
-    for pin in plan.buildpacks:
-        pack = load_pinned(pin, question.folder.root)
-        manager = versions.manager(question.tree, pack, locks.get(pin.name, ""))
-        facts = matching.AppFacts(question.tree, names, {r.name: r.version for r in plan.runtimes}, pack.roots)
+    packs = [load_pinned(pin, question.folder.root) for pin in plan.buildpacks]
+    tree = presumed(question.tree, due(question.tree, foreseen(question.tree, packs, names)))
+    for pack in packs:
+        manager = versions.manager(tree, pack, locks.get(pack.name, ""))
+        facts = matching.AppFacts(tree, names, {r.name: r.version for r in plan.runtimes}, pack.roots)
         passed: list[str] = []
         for rule in pack.start:
             if _says(rule.why, one) and matching.search(facts, rule.when, {"manager": manager}) is not None:
