@@ -173,6 +173,17 @@ def used(first: int, most: int) -> tuple[int, int]:
     return memory if memory <= most else sum(_share(process, one) for process, (one, _) in found.items()), threads
 
 
+def tasks_of(user: int) -> int:
+    """How many processes and threads a user of this machine has (getrlimit(2), RLIMIT_NPROC)."""
+    found = 0
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with suppress(OSError):
+                if os.stat(f"/proc/{name}").st_uid == user:
+                    found += len(os.listdir(f"/proc/{name}/task"))
+    return found
+
+
 def family(first: int) -> dict[int, tuple[int, int]]:
     """A process and all that descend from it: its id → bytes of memory, threads (proc_pid_stat(5))."""
     rows: dict[int, tuple[int, int]] = {}

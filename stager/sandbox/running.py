@@ -124,7 +124,7 @@ def _attempt(job: Job, way: Way, stop: Callable[[], bool], tell: Callable[[str],
                 why = "; ".join(group.tried) or "none is mounted"
                 tell(f"memory and processes are only counted now and then: no control group can be made here ({why})")
             placed = _placed(job, way, group)
-            return _Running(job, group, stop, tell).run(placed, (*_inside(way), *job.command))
+            return _Running(job, group, way, stop, tell).run(placed, (*_inside(way), *job.command))
     except BaseException:
         with suppress(OSError):
             _settle(job)
@@ -148,7 +148,7 @@ def shell(job: Job) -> int:
             if not status:
                 command = (*_inside(way), "setsid", "--ctty", "--wait", *job.command)
                 try:
-                    return _on_terminal(placed, (*_before(job, group), *placed.before, bwrap), command)
+                    return _on_terminal(placed, (*_before(job, group, way), *placed.before, bwrap), command)
                 finally:
                     _settle(job)
         attempts.append((way.name, entering.refusal(status, said)))
@@ -209,13 +209,15 @@ def _placed(job: Job, way: Way, group: ControlGroups) -> PlacedSandbox:
     return entering.placed(sandbox(job, way.owned), group.members, user, PURPOSE)
 
 
-def _before(job: Job, group: ControlGroups) -> tuple[str, ...]:
+def _before(job: Job, group: ControlGroups, way: Way) -> tuple[str, ...]:
     """What goes before everything: limits that a process hands down (getrlimit(2)), and which processors it may use."""
     import resource
 
     most = {"fsize": job.limits.output, "core": 0}
     if "pids" not in group.limits:
-        most["nproc"] = job.limits.processes
+        most["nproc"] = (
+            groups.tasks_of(way.user or os.getuid()) + job.limits.processes
+        )  # others of this user count, too
     if "memory" not in group.limits:
         most["data"] = job.limits.memory
     for name, value in most.items():
@@ -231,9 +233,11 @@ def _before(job: Job, group: ControlGroups) -> tuple[str, ...]:
 class _Running:
     """One bubblewrap with a job in it."""
 
-    def __init__(self, job: Job, group: ControlGroups, stop: Callable[[], bool], tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, job: Job, group: ControlGroups, way: Way, stop: Callable[[], bool], tell: Callable[[str], None]
+    ) -> None:
         """Raises CannotWrite when the log cannot be made."""
-        self._job, self._group, self._stop = job, group, stop
+        self._job, self._group, self._way, self._stop = job, group, way, stop
         self._told, self._teller = os.pipe()
         self._heard, self._first = b"", 0
         self._code: int | None = None
@@ -267,7 +271,7 @@ class _Running:
         try:
             with entering.described(placed.sandbox) as (arguments, handed):
                 own = ("--args", str(arguments), "--json-status-fd", str(self._teller), "--")
-                words = (*_before(self._job, self._group), *placed.before, bwrap, *own, *command)
+                words = (*_before(self._job, self._group, self._way), *placed.before, bwrap, *own, *command)
                 out, umask = self._saying.pipe, self._job.surroundings.umask
                 return entering.started(words, (*handed, self._teller), out, umask)
         finally:

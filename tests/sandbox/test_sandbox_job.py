@@ -77,8 +77,19 @@ import stager.sandbox, stager.builds.running, stager.local.doctor"""
 def test_limits_are_no_higher_than_this_process_s_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """An ordinary user could not set them."""
     monkeypatch.setattr("resource.getrlimit", lambda _: (1000, 1000))
-    words = running._before(job(), groups.ControlGroups())
+    (way,) = running.ways(False, 0, False)
+    words = running._before(job(), groups.ControlGroups(), way)
     assert words[1:] == ("--fsize=1000", "--core=0", "--nproc=1000", "--data=1000", "--")
     monkeypatch.setattr("resource.getrlimit", lambda _: (1000, -1))
-    words = running._before(job(), groups.ControlGroups(limits=frozenset({"memory", "pids"})))
+    words = running._before(job(), groups.ControlGroups(limits=frozenset({"memory", "pids"})), way)
     assert words[1:] == (f"--fsize={8 << 30}", "--core=0", "--")
+
+
+def test_who_has_many_processes_may_have_those_of_a_build_besides(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel's limit is of a user, not of a sandbox; a desktop's programs have thousands of threads."""
+    assert groups.tasks_of(os.getuid()) >= len(os.listdir("/proc/self/task"))
+    monkeypatch.setattr("resource.getrlimit", lambda _: (-1, -1))
+    monkeypatch.setattr(groups, "tasks_of", lambda user: {os.getuid(): 3000, 7: 20}[user])
+    own, other = running.ways(True, 7, True)[1], running.ways(True, 7, True)[0]
+    found = [running._before(job(), groups.ControlGroups(), way) for way in (own, other)]
+    assert ["--nproc=5048" in found[0], "--nproc=2068" in found[1]] == [True, True]
