@@ -1,10 +1,10 @@
 """How much sooner does a droplet start with its bytecode, what does it cost, and what does making it take?
 
-    python benchmarks/bytecode.py [--store DIR] [--rounds 15]
+    python benchmarks/bytecode.py [--store DIR] [--rounds 3]
 
 A Django site and a program that imports pandas are staged three times, with no bytecode, the runtime's, and all of it. Each
 droplet is then run in its stack's root (`stager run --in stack`), the three side by side in each round; what starts there is
-measured inside, as a whole process that may keep no bytecode of its own. Staging is measured as a whole process, too: the
+measured inside, five times, as a whole process that may keep no bytecode of its own. Staging is measured as a whole process, too: the
 first time (with the root, if the store has none), and after an edit.
 """
 
@@ -42,9 +42,10 @@ APPS = {
 }
 TIMED = """\
 import os, subprocess, sys, time
-start = time.perf_counter()
-subprocess.run([sys.executable, "main.py"], check=True, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
-print(time.perf_counter() - start)
+for _ in range(5):
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "main.py"], check=True, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
+    print(time.perf_counter() - start)
 """
 
 
@@ -52,7 +53,7 @@ def main() -> None:
     """Print a table an app."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--store", default="")
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     model = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name"))
     print(
@@ -99,7 +100,7 @@ def measure(name: str, wanted: str, program: str, place: Path, store: str, round
             said, _ = stager(
                 store, "run", str(droplet), "--in", "stack", "--no-network", "-q", "--command", "python timed.py"
             )
-            taken[amount].append(float(said))
+            taken[amount] += map(float, said.split())
     print(f"\n{name:12} {'droplet':>10} {'start, median':>14} {'least':>8} {'first staging':>14} {'one line':>9}")
     for amount in AMOUNTS:
         size, times = droplets[amount].stat().st_size / 1e6, taken[amount]

@@ -61,7 +61,7 @@ OWNERS = {
     "requests": {"fetching.web"},
     "cachecontrol": {"fetching.web"},
     "jinja2": {"text.render"},
-    "platform": {"builds.machines", "builds.bytecode", "sandbox.inside", "local.running", "locking", "unexpected"},
+    "platform": {"builds.machines", "sandbox.inside", "local.running", "locking", "unexpected"},
     "tarfile": set(),
     "zipfile": set(),
     "gzip": set(),

@@ -8,9 +8,8 @@ go, twice, as every build is.
 from __future__ import annotations
 
 import os
-import platform
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -34,9 +33,9 @@ from ..sandbox.running import PURPOSE
 from ..stacks import sandbox as namespaces
 from ..store.errors import StoreCorrupt
 from ..tree.fingerprint import encoded
-from . import running
+from . import machines, running
 from .compare import FIRST, SECOND
-from .errors import BuildDiffers, BuildFailed
+from .errors import BuildDiffers, BuildFailed, BuildTooBig
 from .recipes import PROVIDED
 
 if TYPE_CHECKING:
@@ -54,6 +53,9 @@ RECIPE = "stager:bytecode/1"
 NAME = "bytecode"
 _SOURCES, _OUT, _PROGRAM = "sources", "out", "compile"
 """What is compiled, below `/app`; what it comes to, below `/tmp`; the program, below `PROVIDED`."""
+_LEFT_OUT = (
+    "Without bytecode ('bytecode: none' in the language's section of stager.yml, then 'stager lock') none is needed."
+)
 _STACK = 8192
 """KiB of stack, by which some interpreters decide how deep a source may be nested."""
 
@@ -100,12 +102,12 @@ def compiled(
     return found
 
 
-def keys(plan: Plan, store: Store) -> Iterator[str]:
-    """The keys of all bytecode that a plan may have."""
+def keys(plan: Plan, built: Iterable[Artifact], store: Store) -> Iterator[str]:
+    """The keys of all bytecode that a plan may have; `built` are artifacts that take the place of those built from them."""
     for made, _ in bytecode.asked(plan):
         kind = next(one for one in runtimes.kinds() if one.bytecode is made)
         build = _build(plan, kind)
-        for one in plan.artifacts:
+        for one in (*plan.artifacts, *built):
             for path in (kind.place,) if one.layout in kind.layouts else one.paths:
                 yield artifact_key(plan, replace(build, of=one.purl, outputs=(path,)), one, store)
 
@@ -121,27 +123,13 @@ def usual(stack: Stack, environ: Mapping[str, str]) -> tuple[str, str]:
     if said:
         return said, ""
     try:
-        _check_machine(stack.architecture)
+        machines.check(NAME, stack.architecture)
         for name in ("bwrap", "mmdebstrap"):
             namespaces.program(name, PURPOSE)
         namespaces.spaces(PURPOSE)
     except (NeedsBuild, NoSandbox, ProgramMissing) as error:
         return NO_BYTECODE, f"the droplet has no bytecode, so it starts more slowly: {error.message}"
     return OF_RUNTIME, ""
-
-
-def _check_machine(architecture: str) -> None:
-    """Raise NeedsBuild when the interpreters of an architecture do not run here."""
-    here = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), platform.machine())
-    if here != architecture:
-        why = f"only {architecture} can make it, and this machine is {here}"
-        raise NeedsBuild([("the runtime's bytecode", why)], "Stage on a machine of that architecture. " + _LEFT_OUT)
-
-
-_LEFT_OUT = (
-    "What another machine has made is used where its store or its bundle is; without bytecode ('bytecode: none' in the "
-    "language's section of stager.yml, then 'stager lock') none is needed."
-)
 
 
 # --- what is wanted --------------------------------------------------------------------------------------------
@@ -210,7 +198,6 @@ def _made(
     plan: Plan, build: Build, made: Bytecode, missing: Sequence[Wanted], folder: Folder, settings: Settings
 ) -> dict[str, str]:
     """Compile what is missing, in one run for all of it and another to compare; key → the blob of its archive."""
-    _check_machine(plan.architecture)
     store, log = settings.store, running.log_path(settings.store, missing[0].key)
     what = f"bytecode of {listing(one.artifact.name for one in missing)}"
     found = {}
@@ -224,8 +211,12 @@ def _made(
                         _compare(one, *(_files(f"{run.temporary}/{_OUT}/{number}") for run in (first, second)))
                 for number, one in enumerate(missing):
                     found[one.key] = _stored(_files(f"{first.temporary}/{_OUT}/{number}"), store)
-    except (NoSandbox, ProgramMissing) as error:
-        error.hint = f"{error.hint} {_LEFT_OUT}".strip()
+    except (NeedsBuild, NoSandbox, ProgramMissing) as error:
+        elsewhere = "" if isinstance(error, NeedsBuild) else " What another machine made is used where its store is."
+        error.hint = f"{error.hint}{elsewhere} {_LEFT_OUT}".strip()
+        raise
+    except (BuildFailed, BuildTooBig) as error:
+        error.hint = f"{log} has all that it said. {_LEFT_OUT}"
         raise
     for key, blob in found.items():
         store.remember(NAME, key, blob)

@@ -70,8 +70,8 @@ def test_none_is_usual_for_another_architecture() -> None:
     other = "arm64" if HERE == "amd64" else "amd64"
     assert bytecode.usual(stacks.load("debian-12", other), {}) == (
         "none",
-        "the droplet has no bytecode, so it starts more slowly: must be built first: the runtime's bytecode "
-        f"(only {other} can make it, and this machine is {HERE})",
+        "the droplet has no bytecode, so it starts more slowly: must be built first: bytecode "
+        f"(only {other} can run this build, and this machine is {HERE})",
     )
 
 
@@ -220,10 +220,10 @@ class TestReal:
         done = stager("stage", app, "--arch", other, "-o", tmp_path / "d.tgz", store=shared_store)
         assert done.code == 60
         assert (
-            f"stager: must be built first: the runtime's bytecode (only {other} can make it, and this machine is {HERE}) "
-            "[NeedsBuild]\n  Stage on a machine of that architecture. What another machine has made is used where its "
-            "store or its bundle is; without bytecode ('bytecode: none' in the language's section of stager.yml, then "
-            "'stager lock') none is needed.\n"
+            f"stager: must be built first: bytecode (only {other} can run this build, and this machine is {HERE}) "
+            f"[NeedsBuild]\n  Stage on a machine of that architecture, or for --arch {HERE}. What another machine built is "
+            "used where its store or its bundle is. Without bytecode ('bytecode: none' in the language's section of "
+            "stager.yml, then 'stager lock') none is needed.\n"
         ) in done.err
         assert not (tmp_path / "d.tgz").exists()
 

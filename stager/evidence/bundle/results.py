@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ... import staging
 from ...builds import apps
 from ...builds import bytecode as compiling
-from ...digest import key_of
+from ...digest import Digest, key_of
 from ...droplet import built
 from ...model import APP, ARTIFACT
 from ...names import path_fault
@@ -91,7 +92,7 @@ def _others(locked: LockedPlan, store: Store) -> Iterator[tuple[str, Result]]:
 def read(rows: Mapping[str, Any], plan: Plan, store: Store, fail: Callable[[str], NoReturn]) -> dict[str, Result]:
     """The rows of `bundle.json`, each of them for a build of the plan as this very stager knows it; `fail` raises."""
     found: dict[str, Result] = {}
-    known = _Keys(plan, store)
+    known = _Keys(plan, rows, store)
     for key, row in rows.items():
         try:
             one = _row(row)
@@ -125,15 +126,20 @@ def _row(row: Any) -> Result:
 class _Keys:
     """The keys of a plan's builds."""
 
-    def __init__(self, plan: Plan, store: Store) -> None:
+    def __init__(self, plan: Plan, rows: Mapping[str, Any], store: Store) -> None:
         self._prefixes = {one.name: one.prefix for one in built.app_builds(plan, store)}
         sources = {one.purl: one for one in plan.artifacts}
-        self._artifacts = {
-            built.artifact_key(plan, one, sources[one.of], store): one.name
-            for one in plan.builds
-            if one.kind == ARTIFACT
+        builds = {
+            built.artifact_key(plan, one, sources[one.of], store): one for one in plan.builds if one.kind == ARTIFACT
         }
-        self._compiled = set(compiling.keys(plan, store))
+        self._artifacts = {key: one.name for key, one in builds.items()}
+        made = []
+        for key in builds.keys() & rows.keys():
+            with suppress(KeyError, TypeError, ValueError):  # `_row` tells what cannot be read
+                record = rows[key]["record"]
+                digest = Digest(f"sha256:{record['blob']}")
+                made.append(replace(sources[builds[key].of], filename=str(record["filename"]), digest=digest))
+        self._compiled = set(compiling.keys(plan, made, store))
 
     def has(self, key: str, one: Result) -> bool:
         """Whether it is the key of what a row says."""
