@@ -4,8 +4,8 @@
 
 A Django site and a program that imports pandas are staged three times, with no bytecode, the runtime's, and all of it. Each
 droplet is then run in its stack's root (`stager run --in stack`), the three side by side in each round; what starts there is
-measured inside, five times, as a whole process that may keep no bytecode of its own. Staging is measured as a whole process, too: the
-first time (with the root, if the store has none), and after an edit.
+measured inside, five times, as a whole process that may keep no bytecode of its own. Staging is measured as a whole process,
+too: the first time (with the root, if the store has none), and after an edit.
 """
 
 from __future__ import annotations
