@@ -28,6 +28,9 @@ _SERVED = ("*/wsgi.py", "*/*/wsgi.py", "wsgi.py", "*/asgi.py", "*/*/asgi.py", "a
 _MODULE = re.compile(
     r"""DJANGO_SETTINGS_MODULE["'](?:\s*\]\s*=|\s*,)\s*(?:os\.(?:getenv|environ\.get)\(\s*["']\w+["']\s*,\s*)?["']([\w.]+)["']"""
 )
+_CLASS = re.compile(r"""DJANGO_CONFIGURATION["'](?:\s*\]\s*=|\s*,)\s*["'](\w+)["']""")
+_SETS = re.compile(r"^[ \t]*django_(?:on_)?heroku\.settings\(", re.MULTILINE)
+"""A call of a package that sets STATIC_ROOT."""
 _ALL_OF = re.compile(r"^[ \t]*from[ \t]+(\.*[\w.]*)[ \t]+import[ \t]+\*", re.MULTILINE)
 _ASSIGNED = re.compile(r"^(?P<indent>[ \t]*)(?P<name>[A-Za-z_]\w*)[ \t]*(?::[^=\n]+)?=(?!=)[ \t]*", re.MULTILINE)
 _USES = re.compile(r"""["']django\.contrib\.staticfiles(?:\.apps\.\w+)?["']""")
@@ -51,12 +54,14 @@ def static_files(tree: SourceTree, env: Mapping[str, str]) -> Told | None:
     settings = Settings(tree, site, served or own)
     if not any(_USES.search(text) for text in settings.texts):
         return None
-    place = settings.place("STATIC_ROOT")
+    place = settings.place("STATIC_ROOT") or settings.set_elsewhere()
     if place is None:
         return Told(site, settings.files[-1], None, instead=f"{_NOT}STATIC_ROOT is not set")
     variables = dict(settings.wanted({*env}))
     if served and served != own and "DJANGO_SETTINGS_MODULE" not in env:
         variables["DJANGO_SETTINGS_MODULE"] = served
+    if (chosen := _configuration(tree, site)) and "DJANGO_CONFIGURATION" not in env:
+        variables["DJANGO_CONFIGURATION"] = chosen
     told = Told(site, *place, env=tuple(sorted(variables.items())))
     if any(_REMOTE.search(text) for text in settings.texts):
         return told._replace(instead=f"{_NOT}they go to a storage service: run collectstatic where that is reached")
@@ -89,9 +94,18 @@ def _named(tree: SourceTree, path: str) -> str:
 
 def _served(tree: SourceTree, site: str) -> str:
     """The settings of the application that is served, which need not be those of manage.py."""
+    return next((module for path in _applications(tree, site) if (module := _named(tree, path))), "")
+
+
+def _configuration(tree: SourceTree, site: str) -> str:
+    """The class of settings with which the application is served (django-configurations)."""
+    found = (_CLASS.search(_text(tree, path)) for path in _applications(tree, site))
+    return next((match[1] for match in found if match), "")
+
+
+def _applications(tree: SourceTree, site: str) -> Iterator[str]:
     below = f"{site}/" if site else ""
-    files = (path for pattern in _SERVED for path in tree.glob(below + pattern) if _meant(path))
-    return next((module for path in files if (module := _named(tree, path))), "")
+    return (path for pattern in _SERVED for path in tree.glob(below + pattern) if _meant(path))
 
 
 def _text(tree: SourceTree, path: str) -> str:
@@ -128,6 +142,11 @@ class Settings:
             if found:
                 return path, text_line(text, found[-1].start("name"))
         return None
+
+    def set_elsewhere(self) -> tuple[str, int | None] | None:
+        """File and line of what sets the place of static files without a name in the text."""
+        calls = ((path, text, _SETS.search(text)) for path, text in zip(self.files, self.texts, strict=True))
+        return next(((path, text_line(text, call.start())) for path, text, call in calls if call), None)
 
     def _file(self, path: str) -> str:
         for folder in dict.fromkeys((self.site, posixpath.join(self.site, "src"), "")):
@@ -266,11 +285,14 @@ def _above(path: str, levels: int) -> str:
 
 
 _INDEXED = re.compile(r"""(\w*)\(?\s*(?:os\.)?environ\[\s*["'](\w+)["']\s*\](?!\s*=(?!=))""")
-_ASKED = re.compile(r"""\b(?:env|config|Env\(\))(?:\.(\w+))?\(\s*["'](\w+)["']([^)]{0,300})""")
+_ASKED = re.compile(
+    r"""\b(?:env|config|Env\(\)|get_env\w*|get_secret|require_env)(?:\.(\w+))?\(\s*["'](\w+)["']([^)]{0,300})"""
+)
 _GIVEN = re.compile(r"\bdefault\s*=|\A\s*,\s*(?!\w+\s*=)(?=\S)")
 """What an argument after the name looks like that is a value to take instead."""
 _CAST = re.compile(r"\bcast\s*=\s*(\w+)")
-_DATABASE = re.compile(r"\bdj_database_url\.|\benv\.(?:db|db_url)\(|DATABASE_URL")
+_DATABASE = re.compile(r"\bdj_database_url\.|\benv\.(?:db|db_url)\(|DATABASE_URL|\bDatabaseURLValue\(")
+_OF_CLASS = re.compile(r"^[ \t]+(\w+)\s*=\s*values\.SecretValue\(", re.MULTILINE)
 _SECRET = re.compile(
     r"""^SECRET_KEY\s*(?::[^=\n]+)?=[^\n]*?(?:get|getenv)\(\s*["'](\w+)["']\s*(?:,\s*(?:None|["']{2})\s*)?\)""",
     re.MULTILINE,
@@ -283,6 +305,8 @@ def _variables(text: str) -> Iterator[tuple[str, str]]:
         yield "DATABASE_URL", ""
     for name in _SECRET.findall(text):
         yield name, ""
+    for name in _OF_CLASS.findall(text):
+        yield f"DJANGO_{name}", ""
     for kind, name in _INDEXED.findall(text):
         yield name, kind
     for method, name, rest in _ASKED.findall(text):

@@ -172,6 +172,9 @@ def test_settings_that_take_from_each_other_end() -> None:
         ('SECRET_KEY = env("KEY", default="a")', {}),
         ('SECRET_KEY = env(\n    "KEY",\n    default="a",\n)', {}),
         ('SECRET_KEY = config("KEY", "a")', {}),
+        ('SECRET_KEY = get_env_variable("KEY")', {"KEY": "build"}),
+        ("class Production(Base):\n    SECRET_KEY = values.SecretValue()", {"DJANGO_SECRET_KEY": "build"}),
+        ("DATABASES = values.DatabaseURLValue()", {"DATABASE_URL": "sqlite:///:memory:"}),
         ('DEBUG = config("DEBUG", cast=bool)', {"DEBUG": "False"}),
         ('DEBUG = env.bool("APP_DEBUG")', {"APP_DEBUG": "False"}),
         ('WORKERS = env.int("WORKERS")', {"WORKERS": "1"}),
@@ -209,3 +212,17 @@ def test_files_of_the_apps_own_where_they_are_collected_stay(there: dict[str, st
     found = told(APPS + "STATIC_ROOT = 'out'\n", there)
     assert found
     assert (found.outputs, found.inputs) == (("out",), inputs)
+
+
+def test_a_class_of_settings_is_that_of_the_application_that_is_served() -> None:
+    wsgi = MANAGE + 'os.environ.setdefault("DJANGO_CONFIGURATION", "Production")\n'
+    classes = APPS + "class Production(Base):\n    STATIC_ROOT = BASE_DIR / 'out'\n"
+    assert told(classes, {"shop/wsgi.py": wsgi}) == Told(
+        "", "shop/settings.py", 3, env=(("DJANGO_CONFIGURATION", "Production"),)
+    )
+    assert told(classes, {"shop/wsgi.py": wsgi}, {"DJANGO_CONFIGURATION": "Local"}) == Told("", "shop/settings.py", 3)
+
+
+@pytest.mark.parametrize("package", ["django_heroku", "django_on_heroku"])
+def test_a_package_that_sets_the_place_is_asked_through_the_settings(package: str) -> None:
+    assert told(APPS + f"import {package}\n{package}.settings(locals())\n") == Told("", "shop/settings.py", 3)
