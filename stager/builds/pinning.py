@@ -58,7 +58,7 @@ def decided(plan: Plan, tree: SourceTree, settings: Settings) -> Plan:
                 builds=(*found.builds, *plan.builds),
                 roots=(*plan.roots, *found.roots),
                 facts=(*plan.facts, *found.facts),
-                notes=(*plan.notes, *found.notes),
+                notes=(*(note for note in plan.notes if note not in found.gone), *found.notes),
             )
     return replace(plan, unsure=())
 

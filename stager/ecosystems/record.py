@@ -103,6 +103,8 @@ class WantedBuilds:
     """With all that they need."""
     roots: tuple[BuildRoot, ...] = ()
     """What they run in, not yet pinned."""
+    gone: tuple[str, ...] = ()
+    """Notes of the plan that no longer hold."""
     facts: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
 

@@ -141,6 +141,18 @@ def test_where_no_build_is_needed_is_said(lock: Lock) -> None:
     )
 
 
+def test_the_note_on_scripts_that_are_not_run_leaves_out_what_is_built(lock: Lock) -> None:
+    addon = lock.add("addon", files=GYP)
+    for before, after in (
+        ("addon@1.0.0, core-js@3.0.0", ["install scripts are not run: core-js@3.0.0"]),
+        ("addon@1.0.0", []),
+    ):
+        note = f"install scripts are not run: {before}"
+        found = wanted(LookRequest(replace(lock.plan(addon), notes=("another", note)), tree({}), lock.look))
+        assert found.gone == (note,)
+        assert list(found.notes[:-1]) == after
+
+
 def test_two_apps_with_the_same_packages_have_the_same_build(tmp_path: Path) -> None:
     builds = []
     for name in ("npm", "pnpm"):

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from stager.tree import SourceTree
 
 LAYOUT = "npm/1"
+SKIPPED = "install scripts are not run: "
+"""How a note on packages with install scripts begins; their labels follow."""
 MOST = 200_000
 """Places of packages in one app; a lock that asks for more is refused."""
 
@@ -93,7 +95,7 @@ def _remarks(tarballs: Iterable[Tarball], scripts: Iterable[str]) -> list[str]:
     skipped = sorted(set(scripts))
     found = []
     if skipped:
-        found.append("install scripts are not run: " + ", ".join(skipped))
+        found.append(SKIPPED + ", ".join(skipped))
     if weak:
         found.append("only SHA-1 digests are known of: " + ", ".join(weak) + "; make the lock again to get SHA-512")
     return found

@@ -18,7 +18,7 @@ from stager.ecosystems.record import WantedBuilds
 from stager.facts import stacks
 from stager.model import ARTIFACT, NOTHING, Artifact, Build, BuildRoot, Reason
 
-from .collect import LAYOUT
+from .collect import LAYOUT, SKIPPED
 from .direct import UNBUILT
 from .graph import NpmGraph, Unit
 from .layout import hoist
@@ -83,7 +83,12 @@ def wanted(request: LookRequest) -> WantedBuilds:
     where = stacks.for_builds(plan.stack)
     roots = {build.root: BuildRoot(build.root, where, "", (), wants(_named(build))) for build in builds}
     facts = ((UNBUILT, " ".join(left)),) if left else ()
-    return WantedBuilds(builds, tuple(roots[name] for name in sorted(roots)), facts, _notes(builds, left))
+    ran = {str(said) for _, said in chosen}
+    said_before = tuple(note for note in plan.notes if note.startswith(SKIPPED))
+    others = [one for note in said_before for one in note.removeprefix(SKIPPED).split(", ") if one not in ran]
+    skipped = (SKIPPED + ", ".join(others),) if others else ()
+    notes = (*skipped, *_notes(builds, left))
+    return WantedBuilds(builds, tuple(roots[name] for name in sorted(roots)), said_before, facts, notes)
 
 
 def wants(package: str) -> tuple[str, ...]:
