@@ -129,23 +129,23 @@ class TestReal:
         assert (done.returncode, done.stderr) == (7, b"")
 
     def test_another_machine_makes_the_same_root_once(
-        self, compiler_root: RootFolder, compiler_pins: BuildRoot, shared_store: Path, tmp_path: Path
+        self, plain_root: RootFolder, plain_pins: BuildRoot, shared_store: Path, tmp_path: Path
     ) -> None:
         """From the same packages without a network; of two that want it at once one makes it, and the other waits."""
         store = Store(str(tmp_path / "store"))
-        for artifact in roots.artifacts(compiler_pins):
+        for artifact in roots.artifacts(plain_pins):
             data = Path(Store(str(shared_store)).path(artifact.digest.hex)).read_bytes()
             assert store.put(data, durable=False) == artifact.digest.hex
         told: list[list[Event]] = [[], []]
 
         def make(number: int) -> RootFolder:
             own = Making(Store(store.root), making(tmp_path).indexes, offline=True, progress=told[number].append)
-            return roots.made(compiler_pins, ARCHITECTURE, own)
+            return roots.made(plain_pins, ARCHITECTURE, own)
 
         with ThreadPoolExecutor(2) as pool:
             one, other = pool.map(make, (0, 1))
         assert one == other
-        assert one.digest == compiler_root.digest
+        assert one.digest == plain_root.digest
         assert one.path.startswith(store.root)
         assert sum(1 for events in told if any("installing" in event.what for event in events)) == 1
 
