@@ -17,7 +17,9 @@ VARIABLES = (
     (r"fontconfig-config", "FONTCONFIG_PATH", "etc/fonts"),
     (r"tesseract-ocr-.+", "TESSDATA_PREFIX", "usr/share/tesseract-ocr/*/tessdata"),
     (r"libgs\d+-common|libgs-common", "GS_LIB", "usr/share/ghostscript/*/Resource/Init"),
-    (r"imagemagick-\d+-common", "MAGICK_CONFIGURE_PATH", "etc/ImageMagick-*"),
+    (r"libqt5gui5|libqt5gui5t64", "QT_PLUGIN_PATH", "usr/lib/$triplet/qt5/plugins"),
+    (r"libqt6gui6|libqt6gui6t64", "QT_PLUGIN_PATH", "usr/lib/$triplet/qt6/plugins"),
+    (r"cowsay", "COWPATH", "usr/share/cowsay/cows"),
     (r"libmagickcore-.+", "MAGICK_CODER_MODULE_PATH", "usr/lib/$triplet/ImageMagick-*/modules-*/coders"),
     (r"libmagickcore-.+", "MAGICK_FILTER_MODULE_PATH", "usr/lib/$triplet/ImageMagick-*/modules-*/filters"),
     (r"libgvc\d+", "GVBINDIR", "usr/lib/$triplet/graphviz"),
@@ -47,6 +49,9 @@ VARIABLES = (
 LISTS = (
     (r"perl-modules-.+|lib.+-perl", "PERL5LIB", "usr/share/perl/5.* usr/lib/$triplet/perl/5.* usr/share/perl5 "
      "usr/lib/$triplet/perl5/5.*"),
+    (r"libmagickcore-.+", "MAGICK_CONFIGURE_PATH", "usr/share/ImageMagick-* usr/lib/$triplet/ImageMagick-*/config-* "
+     "etc/ImageMagick-*"),
+    (r"openjdk-\d+-jre-headless", "PATH", "usr/lib/jvm/java-*-openjdk-*/bin"),
     (r"postgresql-client-\d+", "PATH", "usr/lib/postgresql/*/bin"),
 )  # fmt: skip
 """(package, variable, folders of the layer): put in front of what the variable holds."""
