@@ -777,7 +777,7 @@ DEV = {
     "@swc-node/register": "1",
 }
 MOVE = "to dependencies and make the lock file again."
-COMPILE = "Run it before staging, keep what it writes in the app, and take tsc out of the start command."
+COMPILE = "Run it in the script 'build', which runs when the app is staged, and take tsc out of the start command."
 DEVELOPMENT: dict[str, tuple[dict[str, str], str, str]] = {
     "cross-env A=1 node server.js": ({}, "scripts.start runs cross-env", f"Move cross-env {MOVE}"),
     "A=1 exec cross-env B=2 node server.js": ({}, "scripts.start runs cross-env", f"Move cross-env {MOVE}"),

@@ -17,6 +17,7 @@ from stager.errors import InvalidDefinition
 from stager.planning import layouts
 from stager.planning.buildpacks import generated, load, load_all, load_folder
 from stager.planning.detection import options
+from stager.planning.detection.foreseen import foreseen
 from stager.planning.detection.matching import fill
 from stager.text import resources
 from stager.tree import SourceTree
@@ -181,6 +182,46 @@ SLIPS = {
         6,
         "options.a.kind: unknown kind; known here: switch, folder, files, text, table",
     ),
+    "a build without a command": (
+        GOOD + "builds: [{name: a, when: [], why: x}]\n",
+        6,
+        "builds[0]: has no run",
+    ),
+    "a build's bad name": (
+        GOOD + "builds: [{name: A b, when: [], run: x, why: x}]\n",
+        6,
+        "builds[0].name: a name has at most 40 lower-case letters, digits and '-', and starts with a letter",
+    ),
+    "an output that nobody finds": (
+        GOOD + "builds: [{name: a, when: [], run: x, why: x, outputs: [b, '{out}']}]\n",
+        6,
+        "builds[0].outputs: {out} is not a value that this rule's conditions find",
+    ),
+    "neither yes nor no": (
+        GOOD + "builds: [{name: a, when: [], run: x, why: x, late: perhaps}]\n",
+        6,
+        "builds[0].late: expected yes or no",
+    ),
+    "a tool without a command": (
+        GOOD + "tools: [{outputs: [a]}]\n",
+        6,
+        "tools[0]: has no 'command'",
+    ),
+    "a tool's page that nobody finds": (
+        GOOD + "tools: [{command: a, pages: '{root}'}]\n",
+        6,
+        "tools[0].pages: {root} is not a value that this rule's conditions find",
+    ),
+    "a tool's unknown key": (
+        GOOD + "tools: [{command: a, output: b}]\n",
+        6,
+        "tools[0].output: unknown key; did you mean 'outputs'?",
+    ),
+    "a manager's runtime that there is not": (
+        GOOD + "building: {pnpm: [pnp]}\n",
+        6,
+        "building.pnpm: no runtime is called 'pnp'; did you mean 'pnpm'?",
+    ),
     "text for a table": (GOOD + "env: text\n", 6, "env: expected a table, found str"),
     "table for a text": (GOOD + "ecosystem: {a: b}\n", 6, "ecosystem: expected a string, found dict"),
 }
@@ -193,6 +234,43 @@ def test_slips(name: str, tmp_path: Path) -> None:
         load_folder(write(tmp_path, text))
     where = f"mine/buildpack.yml:{line}" if line else "mine/buildpack.yml"
     assert (caught.value.message, caught.value.where, caught.value.hint) == (message, where, f"Correct {where}.")
+
+
+BUILDS = (
+    GOOD
+    + """\
+builds:
+  - name: styles
+    when: [[{file: first.sh, set: {first: first.sh}}, {}], {file: styles.conf, content: '^theme (?P<theme>.+)'}]
+    run: ["sh {first}", "npx mint build --theme {theme}"]
+    outputs: [extra]
+    packages: [make]
+    why: "{file} says so"
+tools:
+  - command: mint build
+    when: [[{file: mint.conf, content: 'out = (?P<out>.+)'}, {set: {out: dist}}]]
+    options: [--output]
+    outputs: ["{out}"]
+    leaves: ["{out}/index.html"]
+    pages: "{out}"
+"""
+)
+
+
+def test_a_new_tool_is_a_few_lines(tmp_path: Path) -> None:
+    pack = load_folder(write(tmp_path, BUILDS))
+
+    def found(files: dict[str, str]) -> tuple[str, tuple[str, ...], tuple[str, ...], str]:
+        (one,) = foreseen(SourceTree.of({"styles.conf": "theme light blue\n", **files}), [pack])
+        assert (one.name, one.packages, str(one.reason)) == ("styles", ("make",), "styles.conf says so (styles.conf:1)")
+        return one.command, one.outputs, one.leaves, one.pages
+
+    mint = "npx mint build --theme 'light blue'"
+    assert found({}) == (mint, ("extra", "dist"), ("dist/index.html",), "dist")
+    assert found({"mint.conf": "out = site"}) == (mint, ("extra", "site"), ("site/index.html",), "site")
+    assert found({"mint.conf": "out = ../site"}) == (mint, ("extra",), (), "")
+    assert found({"first.sh": ""})[0] == f"sh first.sh && {mint}"
+    assert foreseen(SourceTree.of({"other": ""}), [pack]) == ()
 
 
 @pytest.mark.parametrize("path", ["/etc/x", "../x", "a/../b", "a b", ""])

@@ -243,7 +243,7 @@ def error(
 
 def _move(tool: str, package: str) -> str:
     if package in _COMPILERS:
-        return f"Run it before staging, keep what it writes in the app, and take {tool} out of the start command."
+        return f"Run it in the script 'build', which runs when the app is staged, and take {tool} out of the start command."
     return f"Move {package} to dependencies and make the lock file again."
 
 
