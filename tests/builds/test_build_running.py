@@ -23,7 +23,8 @@ def test_a_build_that_stager_plans_has_two_ways_out() -> None:
     )
     assert caught.value.hint == (
         "Where it lacks a variable, write 'builds: {static: {env: {NAME: value}}}' in stager.yml; to go without it, "
-        "'builds: {static: no}'. The log has all that it said: /logs/x"
+        "'builds: {static: no}'. 'stager log static' prints all that it said; 'stager build static --shell' opens a shell "
+        "where it ran."
     )
 
 
@@ -31,7 +32,8 @@ def test_a_build_that_stager_plans_has_two_ways_out() -> None:
 def test_others_have_their_log(build: Build) -> None:
     with pytest.raises(BuildFailed) as caught:
         check(build, ENDED, Limits(), "/logs/x")
-    assert caught.value.hint == "The log has all that it said: /logs/x"
+    log, shell = f"stager log {build.name}", f"stager build {build.name} --shell"
+    assert caught.value.hint == f"'{log}' prints all that it said; '{shell}' opens a shell where it ran."
 
 
 def test_a_run_that_was_ended_and_one_that_was_not() -> None:

@@ -55,8 +55,8 @@ def test_secrets_follow_the_contents_of_the_app_and_nothing_else() -> None:
 
 
 def test_identifiers_follow_what_goes_in() -> None:
-    one, other = (next.RECIPE.env(around(key=key))["STAGER_BUILD_ID"] for key in ("k", "l"))
-    assert one == next.RECIPE.env(around(b"other content"))["STAGER_BUILD_ID"]
+    one, other = (next.RECIPE.env(around(key=key))["FIXED_BUILD_ID"] for key in ("k", "l"))
+    assert one == next.RECIPE.env(around(b"other content"))["FIXED_BUILD_ID"]
     assert one != other
     assert uuid.UUID(frozen_clock.uuid(around())).version == 4
 

@@ -4,7 +4,7 @@ const crypto = require('crypto')
 const fs = require('fs')
 
 const moment = Number(process.env.SOURCE_DATE_EPOCH) * 1000
-const unique = process.env.STAGER_BUILD_UUID
+const unique = process.env.FIXED_BUILD_UUID
 const RealDate = Date
 
 globalThis.Date = class Date extends RealDate {

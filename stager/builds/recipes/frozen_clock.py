@@ -22,6 +22,6 @@ def uuid(around: Around) -> str:
 RECIPE = Recipe(
     name="frozen-clock/1",
     mends="the time of the build, and random names",
-    env=lambda around: {"NODE_OPTIONS": f"--require={PROVIDED}/{FILE}", "STAGER_BUILD_UUID": uuid(around)},
+    env=lambda around: {"NODE_OPTIONS": f"--require={PROVIDED}/{FILE}", "FIXED_BUILD_UUID": uuid(around)},
     provides=lambda _: {FILE: PROGRAM},
 )

@@ -11,7 +11,7 @@ Module._load = function (request, ...rest) {
   if (!wrapped.has(loaded)) {
     wrapped.set(loaded, {
       ...loaded,
-      generateBuildId: async (own) => (own ? await own() : null) ?? process.env.STAGER_BUILD_ID,
+      generateBuildId: async (own) => (own ? await own() : null) ?? process.env.FIXED_BUILD_ID,
     })
   }
   return wrapped.get(loaded)

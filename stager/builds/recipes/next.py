@@ -50,7 +50,7 @@ def in_order(data: bytes) -> bytes:
 def _env(around: Around) -> dict[str, str]:
     return {
         "NODE_OPTIONS": f"--require={PROVIDED}/{FILE}",
-        "STAGER_BUILD_ID": around.identifier("build id")[:21],
+        "FIXED_BUILD_ID": around.identifier("build id")[:21],
         "NEXT_SERVER_ACTIONS_ENCRYPTION_KEY": base64.b64encode(around.secret("server actions")).decode(),
     }
 

@@ -24,6 +24,7 @@ from stager.ecosystems.record import (
 from stager.errors import BadLock
 from stager.model import Locked, Stack
 
+from .names import LAYOUT
 from .names import LOCKS as LOCKS
 from .rebuilding import RECIPES
 
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
     from .source import PackumentLookup
 
-LAYOUT = "npm/1"
 _BINARY = "bun.lockb"
 
 

@@ -10,13 +10,12 @@ from stager.errors import BadLock
 from stager.model import Artifact, Locked
 
 from .bins import tidy
-from .names import base_name, filename, owner, purl
+from .names import LAYOUT, base_name, filename, owner, purl
 from .source import Tarball
 
 if TYPE_CHECKING:
     from stager.tree import SourceTree
 
-LAYOUT = "npm/1"
 SKIPPED = "install scripts are not run: "
 """How a note on packages with install scripts begins; their labels follow."""
 MOST = 200_000

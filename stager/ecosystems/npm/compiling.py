@@ -18,11 +18,11 @@ from stager.ecosystems.record import WantedBuilds
 from stager.facts import stacks
 from stager.model import ARTIFACT, NOTHING, Artifact, Build, BuildRoot, Reason
 
-from .collect import LAYOUT, SKIPPED
+from .collect import SKIPPED
 from .direct import UNBUILT
 from .graph import NpmGraph, Unit
 from .layout import hoist
-from .names import LOCKS, from_purl
+from .names import LAYOUT, LOCKS, from_purl
 from .natives import needs_build
 from .rebuilding import RECIPE, WAYS, project
 from .said import PackageSaid

@@ -12,6 +12,8 @@ from urllib.parse import quote, unquote
 
 from stager.errors import BadLock
 
+LAYOUT = "npm/1"
+"""How a package is unpacked."""
 _PART = r"[A-Za-z0-9!~*'()_-][A-Za-z0-9!~*'()._-]*"
 _NAME = re.compile(rf"(?:@{_PART}/)?{_PART}")  # old registry names may hold capitals and !~*'()
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]*")

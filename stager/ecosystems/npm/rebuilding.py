@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from stager.ecosystems.record import BuildRecipe
 
-from .collect import LAYOUT
+from .names import LAYOUT
 
 RECIPE = "stager:npm-scripts/1"
 """The command of such a build."""
