@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from booby_traps import SECRET, Canary
 from builders import TarEntry, compress, make_tar
 from command import ask, in_process, running
 from package_index import put_files
@@ -235,3 +236,92 @@ def test_a_package_of_the_app_s_own_is_compiled_in_place(tmp_path: Path, shared_
     assert names == ["./app/shop/__init__.py", "./app/shop/fast.cpython-311-x86_64-linux-gnu.so"]
     with running(droplet, tmp_path / "log", store=shared_store) as (port, process):
         assert ask(port, "/", process) == (200, "42")
+
+
+# --- traps -----------------------------------------------------------------------------------------------------
+
+SETUP_TRAP = """\
+SPRING
+open("{name}.py", "w").write("SAID = " + repr(os.environ.get("CANARY_SECRET")))
+from setuptools import setup
+setup(name="{name}", version=VERSION, py_modules=["{name}"])
+"""
+
+
+def trap_packages(canary: Canary) -> dict[str, dict[str, str]]:
+    """Sdists that spring wherever a tool may load something of theirs, and then make a module of what they could read."""
+    code, pth = canary.code, f"import os; {canary.code.splitlines()[1]}\n"
+    version = '__import__("evil").version'
+    traps = {
+        "trap_setup": {},
+        "trap_attribute": {
+            "setup.cfg": "[metadata]\nversion = attr: evil.version\n",
+            "evil.py": f"{code}version = '1.0'\n",
+        },
+        "trap_shadow": dict.fromkeys(("site.py", "pip.py", "numpy.py", "Cython/__init__.py"), code),
+        "trap_site": {"sitecustomize.py": code, "usercustomize.py": code, "conftest.py": code},
+        "trap_pth": {"evil.pth": pth, "distutils-precedence.pth": pth, "src/evil.pth": pth},
+    }
+    found = {}
+    for name, files in traps.items():
+        stated = version if name == "trap_attribute" else "'1.0'"
+        setup = SETUP_TRAP.replace("SPRING", code).replace("VERSION", stated).format(name=name)
+        info = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
+        found[name] = {**files, "setup.py": setup, "PKG-INFO": info}
+    found["trap_backend"] = {
+        "pyproject.toml": PROJECT.format(name="trap_backend", requires="'setuptools'", backend="evil")
+        + 'backend-path = ["."]\n[tool.setuptools]\npy-modules = ["trap_backend"]\n',
+        "evil.py": f"{code}from setuptools.build_meta import *\n",
+        "trap_backend.py": "SAID = None\n",
+        "PKG-INFO": "Metadata-Version: 2.1\nName: trap_backend\nVersion: 1.0\n",
+    }
+    return found
+
+
+def trap_files(canary: Canary) -> dict[str, str]:
+    """Files of an app that spring wherever a tool may load something of it."""
+    code, programs = (
+        canary.code,
+        ("python", "python3", "pip", "uv", "git", "gcc", "bwrap", "bin/python3", ".venv/bin/python"),
+    )
+    return {
+        **dict.fromkeys(
+            ("sitecustomize.py", "usercustomize.py", "conftest.py", "setup.py", "hatch_build.py", "noxfile.py"), code
+        ),
+        **dict.fromkeys(("setuptools/__init__.py", "packaging/__init__.py", "pyproject_hooks.py"), code),
+        **dict.fromkeys(programs, canary.shell),
+        "evil.pth": f"import os; {code.splitlines()[1]}\n",
+        "pip.conf": f"[global]\nindex-url = {canary.server.url}/\n",
+        "setup.cfg": "[easy_install]\nindex_url = http://127.0.0.1:1/\n",
+        ".env": "PYTHONSTARTUP=./conftest.py\nPYTHONPATH=.\n",
+        "main.py": "print('hello')\n",
+    }
+
+
+def test_no_trap_springs_outside_the_sandbox(
+    tmp_path: Path,
+    shared_store: Path,
+    own_index: Callable[[Mapping[str, Mapping[str, str]]], tuple[str, list[str]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Six packages and twenty files of the app, while it is looked at, planned, locked and staged."""
+    app, droplet = tmp_path / "app", tmp_path / "droplet.tgz"
+    with Server() as server:
+        canary = Canary(tmp_path / "canary", server)
+        url, lines = own_index(trap_packages(canary))
+        for name, text in {**trap_files(canary), "requirements.txt": "".join(lines)}.items():
+            (app / name).parent.mkdir(parents=True, exist_ok=True)
+            (app / name).write_text(text)
+            (app / name).chmod(0o755 if text.startswith("#!") else 0o644)
+        monkeypatch.chdir(app)
+        careless = {
+            "CANARY_SECRET": SECRET, "PATH": f"{app}:{app}/bin:{os.environ['PATH']}", "PIP_EXTRA_INDEX_URL": url,
+            "PYTHONPATH": f"{app}:{os.environ.get('PYTHONPATH', '')}",
+        }  # fmt: skip
+        for words in (["detect"], ["plan"], ["lock"], ["stage", "--locked", "-o", str(droplet)]):
+            done = in_process(words[0], ".", *words[1:], "--json", store=shared_store, cwd=app, **careless).good()
+            assert canary.sprung() == [], words
+            assert SECRET not in done.out + done.err
+    said = {name: data for name, data in contents(droplet).items() if name.startswith("trap_") and name.endswith(".py")}
+    assert len(said) == 6
+    assert {data.strip() for data in said.values()} == {b"SAID = None"}  # the code ran, and found no secret
