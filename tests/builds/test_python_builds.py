@@ -191,8 +191,15 @@ def test_compiled_sdists_of_four_backends_answer(
     app.mkdir()
     (app / "requirements.txt").write_text("".join(lines))
     (app / "main.py").write_text(SERVER)
+    (app / "stager.yml").write_text("builds:\n  with-meson: {packages: [make], env: {ANSWER: '3'}, twice: no}\n")
     in_process("lock", app, store=shared_store, PIP_EXTRA_INDEX_URL=url).good()
-    lock = tomllib.loads((app / "stager.lock").read_text())
+    text = (app / "stager.lock").read_text()
+    in_process("lock", app, store=shared_store, PIP_EXTRA_INDEX_URL=url).good()
+    assert (app / "stager.lock").read_text() == text
+    lock = tomllib.loads(text)
+    told = {build["name"]: (build.get("env"), build.get("twice", True)) for build in lock["build"]}
+    assert told.pop("with-meson") == ({"ANSWER": "3"}, False)
+    assert set(map(str, told.values())) == {"(None, True)"}
     assert [build["root"] for build in lock["build"]] == ["python"] * 4
     added = {one["purl"].partition("@")[0] for build in lock["build"] for one in build["artifact"]}
     assert {
