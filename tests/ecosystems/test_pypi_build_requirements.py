@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -45,17 +45,21 @@ def index() -> Iterator[str]:
 
 
 def found(
-    index: str, *wanted: str, files: dict[str, str] | None = None, previous: tuple[Artifact, ...] = (), **variables: str
+    index: str,
+    *wanted: str,
+    files: Mapping[str, str] | None = None,
+    previous: tuple[Artifact, ...] = (),
+    variables: Mapping[str, str] | None = None,
 ) -> list[str]:
     """The package URLs of what is resolved."""
     indexes = Indexes.from_environment(
-        {"UV_DEFAULT_INDEX": index, **variables}, home="/none", apt="/none", system="/none"
+        {"UV_DEFAULT_INDEX": index, **(variables or {})}, home="/none", apt="/none", system="/none"
     )
     runtime = Runtime("python", "3.11.2", "debian", (2, 36), Reason(""))
     plan = Plan("debian-12", "amd64", "", (), (), (runtime,), (), (), (), (), ())
     build = Build("p", "artifact", "stack", "stager:pep517/1", Reason(""))
     request = BuildRequest(
-        plan=plan, build=build, artifact=None, file="", tree=SourceTree.of(files or {}), indexes=indexes,
+        plan=plan, build=build, artifact=None, file="", tree=SourceTree.of(dict(files or {})), indexes=indexes,
         previous=Build("p", "artifact", "stack", "stager:pep517/1", Reason(""), artifacts=previous) if previous else None,
         workplace=lambda: confined.scratch(indexes), ask=lambda _: [],
     )  # fmt: skip
@@ -80,9 +84,9 @@ def test_the_app_s_own_constraints_hold(index: str) -> None:
 @pytest.mark.parametrize("variable", ["UV_BUILD_CONSTRAINT", "PIP_BUILD_CONSTRAINT"])
 def test_the_operator_s_constraints_hold(index: str, variable: str, tmp_path: Path) -> None:
     (tmp_path / "c.txt").write_text("# of this house\nbackend<2  # not yet\n\n")
-    assert found(index, "backend", **{variable: str(tmp_path / "c.txt")}) == pins(backend="1.0")
+    assert found(index, "backend", variables={variable: str(tmp_path / "c.txt")}) == pins(backend="1.0")
     with pytest.raises(BadSettings) as caught:
-        found(index, "backend", **{variable: "/none/c.txt"})
+        found(index, "backend", variables={variable: "/none/c.txt"})
     assert "/none/c.txt" in str(caught.value)
 
 
