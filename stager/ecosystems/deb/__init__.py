@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ...formats.tar import Unpacked
     from ...model import Artifact, Plan
     from ...net.indexes import Indexes
+    from ...tree import SourceTree
+    from ..graph import Graph
     from ..installed import Installed, Said
     from ..record import Unpack
 
@@ -56,6 +58,12 @@ def _look(artifact: Artifact, held: HeldArchive, recipe: Unpack) -> dict[str, An
     from .copyright import look
 
     return look(artifact, held, recipe)
+
+
+def _needs(_tree: SourceTree, _lock: str, plan: Plan) -> Graph:
+    from .system import graph
+
+    return graph(plan)
 
 
 def _tells(path: str) -> bool:
@@ -123,6 +131,7 @@ ECOSYSTEM = Ecosystem(
     links=_links,
     check=_check,
     notes=_notes,
+    needs=_needs,
     look=_look,
     tells=_tells,
     inventory=_inventory,

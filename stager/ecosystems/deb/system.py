@@ -23,8 +23,9 @@ from ...formats import elf
 from ...formats.archive import content_bytes, read_control_files, read_deb
 from ...formats.errors import BadArchive
 from ...formats.tar import PieceFile, Unpacked
+from ..graph import Graph
 from . import files
-from .place import PLACE, STATUS
+from .place import LAYOUT, PLACE, STATUS
 from .relations import relations
 
 if TYPE_CHECKING:
@@ -267,6 +268,16 @@ _UNMADE = (
 def asked(plan: Plan) -> list[str]:
     """The names of the packages that the app asked for."""
     return dict(plan.facts).get(FACT, "").split()
+
+
+def graph(plan: Plan) -> Graph:
+    """What the plan itself says: which of the packages the app asked for; the others are there because these need them."""
+    names = {one.name: tuple(one.name.split("@")) for one in plan.artifacts if one.layout == LAYOUT}
+    roots = {key: "its list of Debian packages" for key in names if names[key][0].rpartition("/")[2] in asked(plan)}
+    silence = "since packages that the app asks for depend on it"
+    return Graph(
+        "stager.lock", roots, names={key: (name, version) for key, (name, version) in names.items()}, silence=silence
+    )
 
 
 def needs(names: Mapping[str, int], texts: Mapping[str, bytes]) -> dict[Node, frozenset[Node]]:

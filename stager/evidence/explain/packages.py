@@ -43,9 +43,9 @@ def _names(pack: Package) -> set[str]:
 
 
 def graph(kind: Ecosystem, tree: SourceTree, plan: Plan) -> Graph | None:
-    """Who needs whom, as the lock among the app's files says; None when there is none. Raises BadLock, BadManifest."""
+    """Who needs whom, as the app's lock says, or the plan; None when neither does. Raises BadLock, BadManifest."""
     lock = next(iter(kind.find_locks(tree)), "")
-    return kind.needs(tree, lock, plan) if kind.needs and lock else None
+    return kind.needs(tree, lock, plan) if kind.needs and (lock or not kind.locks) else None
 
 
 def why(one: Artifact, plan: Plan, graphs: Mapping[str, Graph | None]) -> Answer:
