@@ -129,7 +129,7 @@ def test_who_tells_whose_a_file_is_knows_them(tmp_path: Path, shared_store: Path
     stager("stage", materialise("packages-stager-yml", tmp_path), "-o", out, store=shared_store).good()
     app = tmp_path / "packages-stager-yml"
     for name, why in (("jq", r"is in the droplet because the app asks for it \(its list of Debian packages\)"),
-                      ("libonig5", r"is pinned by stager\.lock, since packages that the app asks for depend on it")):  # fmt: skip
+                      ("libonig5", r"is pinned by stager\.lock, since packages that the app asks for need it")):  # fmt: skip
         told = in_process("explain", "package", name, store=shared_store, cwd=app).good().out
         assert re.fullmatch(rf"{name} \S+ {why}\.\n", told)
     sbom = in_process("sbom", out, "--format", "spdx", "--files", store=shared_store, cwd=tmp_path).good()

@@ -274,7 +274,7 @@ def graph(plan: Plan) -> Graph:
     """What the plan itself says: which of the packages the app asked for; the others are there because these need them."""
     names = {one.name: tuple(one.name.split("@")) for one in plan.artifacts if one.layout == LAYOUT}
     roots = {key: "its list of Debian packages" for key in names if names[key][0].rpartition("/")[2] in asked(plan)}
-    silence = "since packages that the app asks for depend on it"
+    silence = "since packages that the app asks for need it"
     return Graph(
         "stager.lock", roots, names={key: (name, version) for key, (name, version) in names.items()}, silence=silence
     )
