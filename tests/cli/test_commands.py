@@ -649,6 +649,13 @@ def test_what_is_there_already_is_not_built() -> None:
         assert choose({"package.json": scripts(start=start, build=build), left: ""}, "next").builds == ()
 
 
+def test_what_is_there_in_part_is_replaced_or_added_to() -> None:
+    part = {"package.json": scripts(start="node dist/b.js", build="tsc --outDir dist"), "dist/a.js": ""}
+    assert choose(part).notes == ("dist is in the app: what 'npm run build' leaves takes its place",)
+    beside = choose({"package.json": scripts(start="node src/b.js", build="tsc"), "src/b.ts": ""})
+    assert (beside.builds[0].outputs, beside.builds[0].inputs, beside.notes) == (("src",), ("**", "src/**"), ())
+
+
 def test_the_author_s_own_builds_are_always_planned() -> None:
     files = {
         "requirements.txt": "",

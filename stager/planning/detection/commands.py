@@ -121,6 +121,7 @@ def choose(
     alone = parties[0] if len(parties) == 1 and dict(parties[0].buildpack.managers) else None
     planned = _due(tree, builds, needs)
     notes += scripts.not_run(alone.facts, alone.buildpack, planned) if alone else []
+    notes += [note for one in planned for note in _replaced(tree, one)]
     notes += other_builds.remarks(tree, planned, given.values())
     untold = (one for one in builds if not one.outputs and all(one.name != other.name for other in planned))
     notes += [
@@ -152,6 +153,13 @@ def _due(tree: SourceTree, builds: Sequence[Foreseen], needs: Sequence[tuple[str
             maker = _making(tree, first, folder + scripts.output_of(path.removeprefix(folder)).rstrip("/"))
         found[maker.name] = maker
     return tuple(found[one.name] for one in builds if one.name in found and (found[one.name].outputs or one.ask))
+
+
+def _replaced(tree: SourceTree, build: Foreseen) -> list[str]:
+    """Remarks on what the app has in the place of an output, unless the build adds to it."""
+    missing = build.missing(tree)
+    there = [path for path in build.outputs if path not in missing and f"{path}/**" not in build.inputs]
+    return [f"{path} is in the app: what '{build.command}' leaves takes its place" for path in there]
 
 
 def _making(tree: SourceTree, build: Foreseen, path: str) -> Foreseen:
