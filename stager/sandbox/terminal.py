@@ -38,10 +38,11 @@ def carried(start: Callable[[int], subprocess.Popen[bytes]]) -> int:
         try:
             with _raw(), _resizing(ours):
                 _carry(ours, child)
-        finally:
-            if child.poll() is None:
-                child.kill()
-        return child.wait()
+            return child.wait()
+        except BaseException:
+            child.kill()
+            child.wait()
+            raise
     finally:
         os.close(ours)
 

@@ -127,8 +127,8 @@ def test_a_shell_where_it_runs(app: Path, shared_store: Path) -> None:
     os.close(theirs)
     said = until(ours, b"/app $ ")
     assert b"tr a-z A-Z" in said
-    os.write(ours, b"cat static/out.txt; echo; id -un; tty; sleep 100\n")
-    said = until(ours, b"/dev/console")
+    os.write(ours, b"cat static/out.txt; echo; id -un; sh -c 'echo wai''ting; exec sleep 100'\n")
+    said = until(ours, b"waiting\r\n")
     os.write(ours, b"\x03")
     until(ours, b"/app $ ")
     os.write(ours, b"exit 3\n")
