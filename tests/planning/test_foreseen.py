@@ -11,6 +11,8 @@ import pytest
 
 from stager.model import Reason
 from stager.planning.buildpacks import load_all
+from stager.planning.detection import detect
+from stager.planning.detection.commands import choose
 from stager.planning.detection.foreseen import Foreseen, foreseen, own, presumed
 from stager.tree import SourceTree
 
@@ -395,3 +397,13 @@ def test_members_are_built_as_stager_yml_says() -> None:
 
 def test_an_app_s_folder_that_is_no_member_is_left_alone() -> None:
     assert foreseen(SourceTree.of(shop(workspaces=["packages/*"])), KNOWN) == ()
+
+
+def test_a_front_end_beside_a_site_is_built_without_a_word() -> None:
+    bundle = app("esbuild web/main.js --outdir=web/dist", {"web/main.js": ""})
+    tree = SourceTree.of({**SITE, **bundle, "shop/wsgi.py": "application = 1\n"})
+    installed = DJANGO | {"gunicorn"}
+    chosen = choose(tree, KNOWN, detect(tree, KNOWN), installed)
+    assert [(one.name, one.outputs) for one in chosen.builds] == [("build", ("web/dist",)), ("static", ("collected",))]
+    assert [one.type for one in chosen.processes] == ["web"]
+    assert not [note for note in chosen.notes if "start command" in note]

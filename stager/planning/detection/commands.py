@@ -316,6 +316,7 @@ def _by_rules(
     """
     found: list[tuple[_Party, Process, str]] = []
     refused: list[NeedsBuild | BadManifest] = []
+    helping: list[NeedsBuild | BadManifest] = []
     for party in parties:
         try:
             if (hit := _start(party)) is not None:
@@ -323,6 +324,7 @@ def _by_rules(
                 found.append((party, *hit))
         except (NeedsBuild, BadManifest) as error:
             refused.append(error)
+            helping += [error] if isinstance(error, NeedsBuild) and _is_built(party) else []
     if len(found) > 1:
         real = [it for it in found if not scripts.is_development(it[0].facts, it[0].buildpack, it[1])]
         found = real or found
@@ -332,11 +334,16 @@ def _by_rules(
         candidates = [f"{process.command} ({process.reason})" for _, process, _ in found]
         hint = f"Add a file Procfile with the one to use, in a line such as 'web: {found[0][1].command}'."
         raise Ambiguous(_SEVERAL, candidates, hint)
-    notes = [f"not used as the start command: {error.message}" for error in refused]
+    notes = [f"not used as the start command: {error.message}" for error in refused if error not in helping]
     return (found[0][1], [*([found[0][2]] if found[0][2] else []), *notes]) if found else (None, notes)
 
 
 _SEVERAL = "several start commands"
+
+
+def _is_built(party: _Party) -> bool:
+    """Whether a build of this buildpack is known to leave something: it needs no command, another party has its output."""
+    return any(one.buildpack == party.buildpack.name and one.outputs for one in party.facts.builds)
 
 
 def _start(party: _Party) -> tuple[Process, str] | None:
