@@ -112,7 +112,8 @@ _DOCUMENTS = {
         rb'\{"description":%b,"name":"stager/[^"]+","versions":\[\{"providers":\[\{"architecture":"' % _TEXT
     ),
     "what stage or inspect printed": re.compile(
-        rb'\{"architecture":"[a-z0-9]+","buildpacks":\[(?:"[^"]*",?)*\],"digest":%b,"env":\{' % _SHA256
+        rb'\{"architecture":"[a-z0-9]+","buildpacks":\[(?:"[^"]*",?)*\],(?:"builds":\[.{0,65536}?\],)?"digest":%b,"env":\{'
+        % _SHA256
     ),
     "what verify printed": re.compile(
         rb'\{"against":%b,"cause":(?:null,"conditions":\{"(?:not_)?tried":|\{"cause":"[^"]*","droplet":)' % _TEXT

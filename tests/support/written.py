@@ -91,6 +91,8 @@ NOTHING = {
     "inspect": "it prints",
     "diff": "it prints",
     "explain": "it prints",
+    "build": "what is left goes to the store, and a folder that is kept to that of temporary files",
+    "log": "it prints",
     "bundle import": "it writes stager.lock, as lock does",
     "import stackato": "its stager.yml and manifest.yml are the app's from then on, to be edited and committed",
     "push oci": "it writes to a registry",
