@@ -209,7 +209,7 @@ MADE = ("uv.lock", "pylock.toml", "package-lock.json")
 @pytest.mark.parametrize("name", LAUNCHED)
 def test_start_commands_listen_where_the_platform_says(name: str) -> None:
     command = EXPECTED[name]["processes"]["web"]
-    reads_port_itself = EXPECTED[name]["buildpacks"] != ["python"] or "greeter" in command
+    reads_port_itself = EXPECTED[name]["buildpacks"] != ["python"] or "greeter" in command or "main.py" in command
     assert with_port(command) or reads_port_itself
 
 
