@@ -32,6 +32,24 @@ def test_a_log_gets_one_line_a_verb() -> None:
     assert stream.getvalue() == "stager: planning …\nstager: fetching …\nstager: assembling …\n"
 
 
+def test_a_log_gets_a_line_a_build_and_what_it_said_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("stager.cli.progress.monotonic", lambda: now[0])
+    stream = io.StringIO()
+    tell = reporter(stream)
+    for seconds, what in (
+        (0, "own"),
+        (1, "own: one"),
+        (11, "own: two"),
+        (12, "own: three"),
+        (22, "own: four"),
+        (23, "later"),
+    ):
+        now[0] = 100.0 + seconds
+        tell(Event("build", what))
+    assert stream.getvalue() == ("stager: building own …\n  11 s: two\n  22 s: four\nstager: building later …\n")
+
+
 def test_sources_are_told_when_they_are_asked_for() -> None:
     stream = io.StringIO()
     tell = reporter(stream, sources=True)

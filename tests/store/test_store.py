@@ -521,6 +521,20 @@ def test_using_a_blob_marks_it_at_most_once_a_day(store: Store) -> None:
     assert os.stat(store.path(name)).st_mtime == pytest.approx(time.time(), abs=60)
 
 
+def test_logs_of_builds_are_counted_and_go_when_room_is_wanted(store: Store) -> None:
+    store.put(b"x")
+    log = Path(store.root) / "v1/logs" / f"{'a' * 64}.log"
+    log.parent.mkdir()
+    log.write_bytes(b"y" * 1000)
+    os.utime(log, (1, 1))
+    assert store.info()["logs"] == {"count": 1, "bytes": 1000}
+    store.gc()
+    assert log.exists()
+    store.gc(max_bytes=500)
+    assert not log.exists()
+    assert store.info()["blobs"]["count"] == 1
+
+
 def test_gc_sweeps_what_dead_processes_left(store: Store) -> None:
     store.put(b"x")
     boot = os.path.basename(store.temp()).split("-")[0]
