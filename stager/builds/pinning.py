@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from .. import ecosystems
 from ..bases import fetch, take_in
 from ..ecosystems.record import BuildRequest, Laid, LookRequest
+from ..errors import BadManifest
 from ..facts import stacks
 from ..model import APP, ARTIFACT, Build, BuildRoot
 from ..planning import surroundings, system_packages
@@ -105,6 +106,11 @@ def _with_wishes(plan: Plan, previous: Plan | None, folder: Folder, settings: Se
         request = _request(plan, build, artifact, previous, folder, settings)
         root, wants = record.wants(request) if record.wants else (build.root, ())
         own = options.get(build.name)
+        if own and own.off:
+            why = f"builds.{build.name}: what is only sources is built, or it is not there"
+            raise BadManifest(
+                appconfig.NAME, why, "Remove that line, or depend on a version with a package ready for use.", own.line
+            )
         if own:
             build = replace(
                 build, env=tuple(sorted({**dict(build.env), **dict(own.env)}.items())), twice=own.twice is not False
