@@ -103,14 +103,14 @@ def _with_wishes(plan: Plan, previous: Plan | None, folder: Folder, settings: Se
     builds = {build.name: build for build in plan.builds}
     headers = [wish.name for wish in system_packages.wishes(folder.tree)[0] if wish.name.endswith("-dev")]
     for build, artifact, record in _of_packages(plan):
-        request = _request(plan, build, artifact, previous, folder, settings)
-        root, wants = record.wants(request) if record.wants else (build.root, ())
         own = options.get(build.name)
         if own and own.off:
             why = f"builds.{build.name}: what is only sources is built, or it is not there"
             raise BadManifest(
                 appconfig.NAME, why, "Remove that line, or depend on a version with a package ready for use.", own.line
             )
+        request = _request(plan, build, artifact, previous, folder, settings)
+        root, wants = record.wants(request) if record.wants else (build.root, ())
         if own:
             build = replace(
                 build, env=tuple(sorted({**dict(build.env), **dict(own.env)}.items())), twice=own.twice is not False

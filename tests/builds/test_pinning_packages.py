@@ -1,0 +1,29 @@
+"""What `stager.yml` says of the build of a package is heeded when an app is locked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from building import settings
+
+from stager.builds import pinning
+from stager.digest import Digest
+from stager.droplet.incremental import Folder
+from stager.errors import BadManifest
+from stager.model import Artifact, Build, BuildRoot, Plan, Reason
+from stager.store import Store
+
+
+def test_a_package_that_is_only_sources_cannot_be_left_unbuilt(tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app/stager.yml").write_text("builds:\n  docopt: no\n")
+    one = Artifact("pkg:pypi/docopt@0.6.2", "d.tar.gz", Digest("sha256:" + "1" * 64), "sdist/1", (".stager/pypi",))
+    build = Build("docopt", "artifact", "stack", "stager:pep517/1", Reason("a test"), of=one.purl, on="runtimes")
+    roots = (BuildRoot("stack", "debian-12", ""),)
+    plan = Plan("debian-12", "amd64", "", (), (), (), (one,), (), (), (), (), builds=(build,), roots=roots)
+    store = Store(str(tmp_path / "store"))
+    with pytest.raises(BadManifest) as caught:
+        pinning.pinned(plan, None, Folder.read(str(tmp_path / "app"), store), settings(store))
+    assert caught.value.where == "stager.yml:2"
+    assert caught.value.message == "builds.docopt: what is only sources is built, or it is not there"
