@@ -158,11 +158,13 @@ def _of_buildpack(facts: AppFacts, pack: Buildpack) -> list[Foreseen]:
 
 def _build(facts: AppFacts, pack: Buildpack, rule: BuildRule) -> Foreseen | None:
     hit = search(facts, rule.when, {})
+    if hit is None:
+        return None
     options = appconfig.read(facts.tree).build_options.get(rule.name, _AS_IT_IS)
     builder, launch = _variables(facts.tree)
-    quoted = {name: shlex.quote(value) for name, value in hit.values.items()} if hit else {}
+    quoted = {name: shlex.quote(value) for name, value in hit.values.items()}
     command = options.run or " && ".join(line for text in rule.run if (line := fill(text, quoted)))
-    if hit is None or not command or options.off or {**launch, **builder}.get(rule.unless):
+    if not command or options.off or {**launch, **builder}.get(rule.unless):
         return None
     left = written(facts, pack, command)
     build = replace(
