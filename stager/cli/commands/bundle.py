@@ -35,18 +35,27 @@ def _export(arguments: argparse.Namespace) -> int:
 def _import_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", metavar="FILE", help="the bundle")
     parser.add_argument("dir", nargs="?", default="", metavar="DIR", help="the app, to give it the plan if it has none")
+    parser.add_argument(
+        "--trust-builds",
+        action="store_true",
+        help="take over what its builds left, which no digest pins: for bundles of whom you trust",
+    )
 
 
 def _import(arguments: argparse.Namespace) -> int:
     from ...evidence.bundle.importing import load
 
-    done = load(arguments.bundle, shared.store(arguments), arguments.dir)
+    done = load(arguments.bundle, shared.store(arguments), arguments.dir, trust_builds=arguments.trust_builds)
     if arguments.json:
-        shared.print_json({"plan": done.plan, "blobs": done.blobs, "new": done.new, "lock": done.lock})
+        keys = ("plan", "blobs", "new", "lock", "unbelieved")
+        shared.print_json({key: getattr(done, key) for key in keys})
     else:
         shared.say(f"{done.blobs} files are right; {done.new} of them are new to the store")
         if done.lock:
             shared.say(f"wrote {done.lock}")
+        if done.unbelieved:
+            what = "1 result of a build is" if done.unbelieved == 1 else f"{done.unbelieved} results of builds are"
+            shared.say(f"{what} not taken over; --trust-builds believes whoever made the bundle, else it is built here")
         print(done.plan)
     return 0
 

@@ -48,14 +48,19 @@ class ImportedBundle:
     new: int
     lock: str = ""
     """The `stager.lock` that was written, if any."""
+    unbelieved: int = 0
+    """How many results of builds were not taken over."""
 
 
-def load(path: str, store: Store, root: str = "") -> ImportedBundle:
+def load(path: str, store: Store, root: str = "", *, trust_builds: bool = False) -> ImportedBundle:
     """Check the bundle `path` and put its blobs into the store; with `root`, give that app the plan if it has none.
 
     After it, `stager stage --offline` of the app the bundle was made for opens no connection and gives the droplet it gave
-    where the bundle was made. Raises BadBundle, DigestMismatch, UnsafeEntry and BadArchive for a bundle that is not
-    what it says, LockStale when `root` is another app, CannotWrite.
+    where the bundle was made. What builds left is pinned by no digest, and all apps of a store share it: it is only taken over
+    with `trust_builds`, else this machine builds again.
+
+    Raises BadBundle, DigestMismatch, UnsafeEntry and BadArchive for a bundle that is not what it says, LockStale when `root`
+    is another app, CannotWrite.
     """
     label = os.path.basename(path)
     _check_kind(path, label)
@@ -69,8 +74,9 @@ def load(path: str, store: Store, root: str = "") -> ImportedBundle:
         _check_form(path, archive, index)
         written = _give(locked, root, store, label) if root else ""
         new = sum(_store(archive, member, name, artifacts, store) for name, (member, artifacts) in blobs.items())
-        results.remember(made, store, partial(_fail, label))
-        return ImportedBundle(locked.digest, len(blobs), new, written)
+        if trust_builds:
+            results.remember(made, store, partial(_fail, label))
+        return ImportedBundle(locked.digest, len(blobs), new, written, 0 if trust_builds else len(made))
 
 
 def _fail(label: str, why: str) -> NoReturn:

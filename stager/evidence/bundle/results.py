@@ -1,8 +1,8 @@
 """What builds of a plan left, carried in a bundle: so that a machine without a sandbox stages what another one has built.
 
-What is pinned is checked by its digest; what was built is pinned by nobody: who imports a bundle with it believes whoever made
-the bundle, as docs/bundle.md says. It can speak for nothing but builds of the bundle's own plan: each key is worked out again
-from the plan and from what the row says of the app's files, so no other app ever gets it.
+What is pinned is checked by its digest; what was built is pinned by nobody: who takes it over believes whoever made the
+bundle, and has to say so. It can speak for nothing but builds of the bundle's own plan: each key is worked out again from
+the plan and from what the row says of the app's files. But apps that have the same packages built share what was built.
 """
 
 from __future__ import annotations

@@ -101,7 +101,12 @@ def test_a_machine_without_a_sandbox_stages_from_a_bundle(
     bundle = str(tmp_path / "bundle.tar")
     done = exporting.export(str(tmp_path / "app"), bundle, settings(first))
     assert exporting.export(str(tmp_path / "app"), bundle, settings(first)).digest == done.digest
-    assert importing.load(bundle, second).blobs == done.blobs
+    unbelieved = importing.load(bundle, third := Store(str(tmp_path / "third")))
+    assert (unbelieved.blobs, unbelieved.unbelieved) == (done.blobs, 2)
+    assert not list((tmp_path / "third/v1/memo").glob("built*"))
+    assert third.recall("built", there.builds[0].key) is None
+    taken = importing.load(bundle, second, trust_builds=True)
+    assert (taken.blobs, taken.unbelieved) == (done.blobs, 0)
     here = stage(tmp_path / "app", second)
     assert here.digest == there.digest
     assert [(note.name, note.ran) for note in here.builds] == [("own", False), ("later", False)]

@@ -170,7 +170,7 @@ def test_the_commands(mixed: Staged, tmp_path: Path) -> None:
     assert (done["size"], done["blobs"]) == (out.stat().st_size, len(mixed.plan.artifacts))
     there = tmp_path / "there"
     taken = in_process("bundle", "import", out, mixed.app, "--json", store=there).good().document
-    assert taken == {"plan": done["plan"], "blobs": done["blobs"], "new": done["blobs"], "lock": ""}
+    assert taken == {"plan": done["plan"], "blobs": done["blobs"], "new": done["blobs"], "lock": "", "unbelieved": 0}
     droplet = tmp_path / "d.tgz"
     in_process("stage", mixed.app, "--locked", "--offline", "-o", droplet, store=there).good()
     assert "sha256:" + hashlib.sha256(droplet.read_bytes()).hexdigest() == mixed.digest
