@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..droplet import built as known
 from ..errors import CannotWrite
+from ..files import below
 from ..model import APP, ARTIFACT
 from ..sandbox.job import APP as PLACE
 from ..sandbox.job import Surroundings
@@ -135,37 +135,33 @@ def _laid(build: Build, record: AppBuild, key: str, tree: SourceTree, steps: Seq
     def fill(app: str, reverse: bool) -> None:
         lay(tree, record, app, reverse)
         for path, data in before.items():
-            write(os.path.join(app, path), data)
+            write(app, path, data)
 
     folder = f"{PLACE}/{build.folder}" if build.folder else PLACE
     return {"fill": fill, "env": env, "provided": provided, "folder": folder}
 
 
 def lay(tree: SourceTree, record: AppBuild, app: str, reverse: bool) -> None:
-    """Write what a build reads below the folder `app`, in the order of paths or the other way round."""
+    """Write what a build reads below the folder `app`, in the order of paths or the other way round.
+
+    Links of the app, and of builds before, are laid last and never followed. Raises CannotWrite.
+    """
     files, links = known.inputs(record, tree)
     try:
         for path in reversed(files) if reverse else files:
-            place = os.path.join(app, path)
-            os.makedirs(os.path.dirname(place), exist_ok=True)
-            mode = 0o755 if tree.files[path].executable else 0o644
-            with os.fdopen(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-                os.fchmod(file.fileno(), mode)
+            with below.writing(app, path, 0o755 if tree.files[path].executable else 0o644) as file:
                 for part in tree.chunks(path):
                     file.write(part)
         for path in links:
-            place = os.path.join(app, path)
-            os.makedirs(os.path.dirname(place), exist_ok=True)
-            os.symlink(tree.links[path], place)
+            below.link(app, path, tree.links[path])
     except OSError as error:
         raise CannotWrite(app, error.strerror or str(error)) from None
 
 
-def write(place: str, data: bytes) -> None:
-    """Write a file and the folders above it. Raises CannotWrite."""
+def write(app: str, path: str, data: bytes) -> None:
+    """Write a file below the folder `app`, instead of what is there. Raises CannotWrite."""
     try:
-        os.makedirs(os.path.dirname(place), exist_ok=True)
-        with open(place, "wb") as file:
+        with below.writing(app, path, 0o644, instead=True) as file:
             file.write(data)
     except OSError as error:
-        raise CannotWrite(place, error.strerror or str(error)) from None
+        raise CannotWrite(f"{app}/{path}", error.strerror or str(error)) from None

@@ -13,7 +13,7 @@ from ..bases import Ready, fetch
 from ..digest import Digest
 from ..droplet import built as known
 from ..errors import NeedsBuild
-from ..files import limits, regular
+from ..files import below, limits
 from ..model import ARTIFACT
 from ..planning import lockfile, surroundings
 from ..planning.layouts import unpacked
@@ -170,7 +170,7 @@ def _made(
 ) -> tuple[Archive, float]:
     """What the recipe leaves, and how many seconds it took."""
     with _once(build, source, blob, recipe, recipe.line, where, around, settings, log, stop) as (out, ended):
-        return outputs.archive(build.name, out), ended.seconds
+        return outputs.archive(build.name, out, os.path.basename(_OUT)), ended.seconds
 
 
 def shell(plan: Plan, build: Build, folder: Folder, settings: Settings) -> int:
@@ -201,7 +201,8 @@ def asked(plan: Plan, source: Artifact, folder: Folder, settings: Settings, buil
         _once(build, source, blob, recipe, recipe.ask, where, FIRST, settings, log, settings.stop) as (out, ended),
     ):
         try:
-            answer = parsing.json(regular.read(os.path.join(out, "answer.json"), limits.SETTINGS, follow=False))
+            with below.reading(out, f"{os.path.basename(_OUT)}/answer.json") as file:
+                answer = parsing.json(file.read(limits.SETTINGS))
         except (OSError, ValueError) as error:
             raise BuildFailed(
                 build.name, f"left no answer to what it is built with: {error}", ended.last, log
@@ -223,12 +224,12 @@ def _once(
     log: str,
     stop: Callable[[], bool],
 ) -> Iterator[tuple[str, Ended]]:
-    """Run a line of a recipe: the folder with what it leaves, and how it ended."""
+    """Run a line of a recipe: the folder that was `/tmp`, which has what it leaves, and how it ended."""
     words = {"programs": PROVIDED, "artifact": shlex.quote(_inside(source)), "out": _OUT}
     command = f"mkdir {_OUT} && {line.format(**words)}"
     laid = _laid(build, source, blob, recipe, settings)
     with running.once(build, where, command, around, settings, log, stop=stop, **laid) as run:
-        yield os.path.join(run.temporary, os.path.basename(_OUT)), run.ended
+        yield run.temporary, run.ended
 
 
 def _inside(source: Artifact) -> str:

@@ -5,13 +5,14 @@ The answer stands in the lock as the build's outputs, so nothing is asked when t
 
 from __future__ import annotations
 
-import os
 import posixpath
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..droplet import built as known
+from ..files import below
 from ..model import APP, Build
+from ..names import path_fault
 from ..planning import surroundings
 from ..records import AppBuild
 from ..sandbox.job import APP as PLACE
@@ -43,6 +44,13 @@ def answered(plan: Plan, folder: Folder, settings: Settings) -> Plan:
         told = _answer(plan, build, questions[build.name], folder, settings)
         path = posixpath.normpath(posixpath.join(PLACE, build.folder, told)) if told else ""
         if path.startswith(f"{PLACE}/"):
+            inside = path.removeprefix(f"{PLACE}/")
+            if (
+                wrong := "is one that stager makes itself"
+                if f"{inside}/".startswith(".stager/")
+                else path_fault(inside)
+            ):
+                raise BuildFailed(build.name, f"says that it leaves {inside[:200]!r}, which {wrong}")
             builds.append(replace(build, outputs=(path.removeprefix(f"{PLACE}/"),)))
         else:
             what = (
@@ -78,14 +86,17 @@ def _answer(plan: Plan, build: Build, question: str, folder: Folder, settings: S
         running.place(plan, build, folder, settings, ready) as where,
         running.once(build, where, command, FIRST, settings, log, fill=fill, env=env, folder=place) as run,
     ):
-        told = _first_line(build, os.path.join(run.temporary, _ANSWER))
+        told = _first_line(build, run.temporary)
     settings.store.remember("asked", key, told)
     return told
 
 
-def _first_line(build: Build, path: str) -> str:
-    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        text = file.read(1 << 16).decode("utf-8", "replace")
+def _first_line(build: Build, folder: str) -> str:
+    try:
+        with below.reading(folder, _ANSWER) as file:
+            text = file.read(1 << 16).decode("utf-8", "replace")
+    except OSError as error:
+        raise BuildFailed(build.name, f"left no answer to what it leaves: {error.strerror}") from None
     line = next(iter(text.splitlines()), "").strip()
     if not line.isprintable():
         raise BuildFailed(build.name, f"says that it leaves {line[:200]!r}")

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
 from ..digest import key_of
 from ..errors import StagerError
-from ..files import temporary
-from ..formats.archive import HeldArchive, content_bytes, read_tar, read_zip
+from ..files import below, temporary
+from ..formats.archive import HeldArchive, content_bytes, content_chunks, read_tar, read_zip
 from ..names import path_fault
 from ..records import Built
 from ..tree import SourceTree
-from .errors import BuildFailed
+from .errors import BuildFailed, BuildTooBig
 
 if TYPE_CHECKING:
+    from ..formats.archive import Member
     from ..store import Store
     from .recipes import Recipe
 
 _CHUNK = 1 << 20
+_LARGEST, _REWRITTEN = 1 << 30, 16 << 20
+"""Bytes of an archive that is built, and of a file that is written again."""
 WHOLE = "~"
 """Stands for an archive itself, after all that is inside."""
 
@@ -46,16 +51,18 @@ class Left:
     new: Mapping[str, bytes] = field(default_factory=dict)
     """What recipes have written again."""
     archive: Archive | None = None
-    """The archive that they are in, if they are."""
+    """The archive that they are in, if they are; then there is no folder."""
 
     def chunks(self, path: str) -> Iterator[bytes]:
         """The bytes of a file."""
         if path in self.new:
             yield self.new[path]
-            return
-        with open(os.path.join(self.folder, path), "rb", buffering=0) as file:
-            while part := file.read(_CHUNK):
-                yield part
+        elif self.archive is not None:
+            yield self.archive.data if path == WHOLE else _member(self.archive, path)
+        else:
+            with below.reading(self.folder, path) as file:
+                while part := file.read(_CHUNK):
+                    yield part
 
     def rows(self) -> list[list[object]]:
         """Each file and link with all that may differ, in the order of their paths."""
@@ -64,18 +71,25 @@ class Left:
         return [found[path] for path in sorted(found, key=os.fsencode)]
 
 
-def archive(name: str, folder: str) -> Archive:
-    """The one file that the build of an artifact left in `folder`. Raises BuildFailed when that is not what is there."""
+def archive(name: str, folder: str, place: str) -> Archive:
+    """The one file that the build of an artifact left in the folder `place` below `folder`.
+
+    Raises BuildFailed when that is not what is there, BuildTooBig.
+    """
     try:
-        found = sorted(os.listdir(folder))
-        paths = [os.path.join(folder, one) for one in found]
-        if len(paths) != 1 or not stat.S_ISREG(os.lstat(paths[0]).st_mode):
-            raise BuildFailed(name, f"was to leave one file, and left {', '.join(map(repr, found[:5])) or 'none'}")
-        fd = os.open(paths[0], os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-        with os.fdopen(fd, "rb") as file:
-            return Archive(found[0], file.read())
+        with below.folder(folder, place) as fd:
+            found = sorted(os.listdir(fd))
+            if len(found) != 1 or not stat.S_ISREG(os.lstat(found[0], dir_fd=fd).st_mode):
+                raise BuildFailed(name, f"was to leave one file, and left {', '.join(map(repr, found[:5])) or 'none'}")
+            if wrong := path_fault(found[0]):
+                raise BuildFailed(name, f"left {found[0]!r}, whose name {wrong}")
+            with os.fdopen(below.open_file(below.encoded(found[0]), fd), "rb") as file:
+                data = file.read(_LARGEST + 1)
     except OSError as error:
         raise BuildFailed(name, f"left what cannot be read: {error.strerror}") from None
+    if len(data) > _LARGEST:
+        raise BuildTooBig(name, f"it left an archive of more than {_LARGEST} bytes")
+    return Archive(found[0], data)
 
 
 def collect(name: str, folder: str, outputs: Sequence[str], base: str, recipes: Sequence[Recipe]) -> Left:
@@ -86,11 +100,11 @@ def collect(name: str, folder: str, outputs: Sequence[str], base: str, recipes: 
     files: dict[str, tuple[bool, str, int]] = {}
     links: dict[str, str] = {}
     for output in outputs:
-        for path, found in _walk(name, folder, output):
+        for path, found, fd, last in _found(name, folder, output):
             if stat.S_ISLNK(found.st_mode):
-                links[path] = os.readlink(os.path.join(folder, path))
+                links[path] = os.fsdecode(os.readlink(last, dir_fd=fd))
             else:
-                digest, size = _hashed(name, os.path.join(folder, path))
+                digest, size = _hashed(name, path, last, fd)
                 files[path] = (bool(found.st_mode & 0o100), digest, size)
     drop = _matching(files, links, base, [pattern for recipe in recipes for pattern in recipe.drops])
     files = {path: row for path, row in files.items() if path not in drop}
@@ -107,42 +121,68 @@ def collect(name: str, folder: str, outputs: Sequence[str], base: str, recipes: 
 
 def opened(name: str, archive: Archive) -> Left:
     """An archive that was built, with what is inside it, and itself. Raises BuildFailed for one that cannot be read."""
-    contents: dict[str, bytes] = {}
     rows: dict[str, tuple[bool, str, int]] = {}
     links: dict[str, str] = {}
     try:
-        with temporary.file() as file:
-            file.write(archive.data)
-            file.flush()
-            held = HeldArchive(file.fileno(), temporary.above())
-            reader = read_zip if archive.filename.endswith((".whl", ".zip")) else partial(read_tar, compression="gz")
-            with reader(held, archive.filename) as found:
-                for member in found.members:
-                    if member.is_link:
-                        links[member.name] = member.target
-                    else:
-                        contents[member.name] = data = content_bytes(member.content, archive.filename)
-                        rows[member.name] = (member.executable, f"sha256:{hashlib.sha256(data).hexdigest()}", len(data))
+        with _members(archive) as members:
+            for member in members:
+                if member.is_link:
+                    links[member.name] = member.target
+                else:
+                    state = hashlib.sha256()
+                    for part in content_chunks(member.content, label=archive.filename):
+                        state.update(part)
+                    rows[member.name] = (member.executable, f"sha256:{state.hexdigest()}", member.size)
     except StagerError as error:
         raise BuildFailed(name, f"left {archive.filename}, which cannot be read: {error.message}") from None
     rows[WHOLE] = (False, f"sha256:{hashlib.sha256(archive.data).hexdigest()}", len(archive.data))
-    contents[WHOLE] = archive.data
-    return Left("", rows, links, contents, archive)
+    return Left("", rows, links, archive=archive)
 
 
-def _walk(name: str, folder: str, output: str) -> Iterator[tuple[str, os.stat_result]]:
+@contextmanager
+def _members(archive: Archive) -> Iterator[list[Member]]:
+    with temporary.file() as file:
+        file.write(archive.data)
+        file.flush()
+        held = HeldArchive(file.fileno(), temporary.above())
+        reader = read_zip if archive.filename.endswith((".whl", ".zip")) else partial(read_tar, compression="gz")
+        with reader(held, archive.filename) as found:
+            yield found.members
+
+
+def _member(archive: Archive, path: str) -> bytes:
+    with _members(archive) as members:
+        return next(content_bytes(one.content, archive.filename) for one in members if one.name == path)
+
+
+def _found(name: str, folder: str, output: str) -> Iterator[tuple[str, os.stat_result, int, bytes]]:
+    """Every file and link at an output: its path, its status, its folder's descriptor and its name there.
+
+    What a link leads to is none of the app's: there is nothing at an output that lies behind one.
+    """
+    above, _, last = output.rpartition("/")
     try:
-        found = os.lstat(os.path.join(folder, output))
+        with below.folder(folder, above) as fd:
+            yield from _walk(name, fd, below.encoded(last), output)
     except (FileNotFoundError, NotADirectoryError):
         return
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise BuildFailed(name, f"left {output}, which cannot be read: {error.strerror}") from None
+
+
+def _walk(name: str, above: int, last: bytes, path: str) -> Iterator[tuple[str, os.stat_result, int, bytes]]:
+    found = os.lstat(last, dir_fd=above)
     if not stat.S_ISDIR(found.st_mode):
-        _check(name, output, found)
-        yield output, found
+        _check(name, path, found)
+        yield path, found, above, last
         return
-    with os.scandir(os.path.join(folder, output)) as entries:
-        names = sorted((entry.name for entry in entries), key=os.fsencode)
-    for one in names:
-        yield from _walk(name, folder, f"{output}/{one}")
+    fd = below.open_folder(last, above)
+    try:
+        for one in sorted(map(os.fsencode, os.listdir(fd))):
+            yield from _walk(name, fd, one, f"{path}/{os.fsdecode(one)}")
+    finally:
+        os.close(fd)
 
 
 def _check(name: str, path: str, found: os.stat_result) -> None:
@@ -168,16 +208,15 @@ def _check_link(name: str, path: str, target: str) -> None:
         raise BuildFailed(name, why, hint="Have it link to a place in the app, by a relative path.")
 
 
-def _hashed(name: str, path: str) -> tuple[str, int]:
+def _hashed(name: str, path: str, last: bytes, above: int) -> tuple[str, int]:
     state, size = hashlib.sha256(), 0
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-        with os.fdopen(fd, "rb", buffering=0) as file:
+        with os.fdopen(below.open_file(last, above), "rb", buffering=0) as file:
             while part := file.read(_CHUNK):
                 state.update(part)
                 size += len(part)
     except OSError as error:
-        raise BuildFailed(name, f"left {os.path.basename(path)}, which cannot be read: {error.strerror}") from None
+        raise BuildFailed(name, f"left {path}, which cannot be read: {error.strerror}") from None
     return f"sha256:{state.hexdigest()}", size
 
 
@@ -189,15 +228,19 @@ def _matching(files: Mapping[str, object], links: Mapping[str, str], base: str, 
     return {path for pattern in patterns for path in names.glob(f"{base}/{pattern}" if base else pattern)}
 
 
-def _rewritten(folder: str, files: Mapping[str, object], base: str, recipes: Sequence[Recipe]) -> dict[str, bytes]:
+def _rewritten(
+    folder: str, files: Mapping[str, tuple[bool, str, int]], base: str, recipes: Sequence[Recipe]
+) -> dict[str, bytes]:
+    """What recipes write again, path → content. What is larger than any such file needs to be stays as it is."""
     found: dict[str, bytes] = {}
     rewrites: list[tuple[str, Callable[[bytes], bytes]]] = [item for one in recipes for item in one.rewrites.items()]
     for pattern, rewrite in rewrites:
         for path in _matching(files, {}, base, [pattern]):
-            if path not in found:
-                with open(os.path.join(folder, path), "rb") as file:
-                    found[path] = file.read()
-            found[path] = rewrite(found[path])
+            if files[path][2] <= _REWRITTEN:
+                if path not in found:
+                    with below.reading(folder, path) as file:
+                        found[path] = file.read(_REWRITTEN)
+                found[path] = rewrite(found[path])
     return found
 
 

@@ -21,7 +21,7 @@ from .. import bases, sandbox
 from ..droplet import assembly, unpacking
 from ..droplet.built import log_path as log_path
 from ..errors import Cancelled, CannotWrite, StagerError
-from ..files import writing
+from ..files import below, writing
 from ..files.temporary import above
 from ..files.temporary import file as temporary_file
 from ..files.temporary import folder as scratch
@@ -202,17 +202,14 @@ def laid_out(
             outside = os.path.join(outside, "elsewhere", "deeper")
         app, temporary = os.path.join(outside, "app"), os.path.join(outside, "tmp")
         os.makedirs(temporary)
-        members = where.members[::-1] if around.reverse else where.members
-        unpacking.place(members, outside)
-        os.makedirs(app, exist_ok=True)
-        fill(app, around.reverse)
         for path, data in (provided or {}).items():
-            file = os.path.join(outside, "provided", path)
-            os.makedirs(os.path.dirname(file), exist_ok=True)
-            with open(file, "wb") as writer:
-                writer.write(data)
+            with below.writing(outside, f"provided/{path}", 0o644) as file:
+                file.write(data)
         if provided:
             inputs = (*inputs, (os.path.join(outside, "provided"), PROVIDED))
+        unpacking.place(where.members[::-1] if around.reverse else where.members, outside)
+        os.makedirs(app, exist_ok=True)
+        fill(app, around.reverse)
         writing.folder_above(log)
         job = Job(
             command=(f"{APP}/.stager/bin/launch", "--", "/bin/sh", "-c", _SHELL, HOME, folder, command),

@@ -35,7 +35,9 @@ def artifact_key(plan: Plan, build: Build, source: Artifact, store: Store) -> st
     """The digest of all that goes into the build of an artifact; no app has a part in it."""
     from ..planning import surroundings
 
-    return rules.key(store, "artifact-build", surroundings.text(plan, build), source.digest, source.filename)
+    return rules.key(
+        store, "artifact-build", surroundings.text(plan, build), source.digest, source.filename, source.layout
+    )
 
 
 def key(build: AppBuild, tree: SourceTree) -> str:

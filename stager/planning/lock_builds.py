@@ -11,6 +11,7 @@ from ..text.typed import Node
 from .lock_rows import (
     DATE,
     DEB_NAME,
+    VARIABLE,
     WORD,
     alone,
     artifact_blocks,
@@ -126,7 +127,7 @@ def _read_build(node: Node) -> Build:
         folder=_folder(node),
         inputs=tuple(_patterns(node)) if kind == APP else ("**",),
         outputs=tuple(_outputs(node)),
-        env=tuple((name, text_of(value)) for name, value in node.table("env").items()),
+        env=tuple(_variables(node)),
         of=read_purl(node, "of") if kind == ARTIFACT else "",
         recipes=tuple(_words(node, "recipes", _RECIPE)),
         twice=node.bool("twice", True),
@@ -147,6 +148,13 @@ def _words(node: Node, key: str, pattern: str) -> Iterator[str]:
         if not re.fullmatch(pattern, text_of(child)):
             child.fail(f"{child.value[:200]!r} is not allowed")
         yield child.value
+
+
+def _variables(node: Node) -> Iterator[tuple[str, str]]:
+    for name, value in node.table("env").items():
+        if not re.fullmatch(VARIABLE, name):
+            value.fail(f"{name[:200]!r} is not the name of a variable")
+        yield name, text_of(value)
 
 
 def _folder(node: Node) -> str:

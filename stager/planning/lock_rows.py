@@ -35,6 +35,7 @@ OWN = (
 _DEPTH = 64
 """Parts of a path; as for archives."""
 _LARGEST = 1 << 50
+VARIABLE = r"[A-Za-z_][A-Za-z0-9_]{0,254}"
 WORD = r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}"
 _VERSION = r"[0-9]{1,6}\.[0-9]{1,6}(?:\.[0-9A-Za-z.+~-]{1,60})?"
 _PURL = (
@@ -218,7 +219,7 @@ def read_process(node: Node) -> Process:
 
 
 def read_variable(node: Node) -> EnvVar:
-    return EnvVar(word(node, "name", r"[A-Za-z_][A-Za-z0-9_]{0,254}"), free_text(node, "value"), read_reason(node))
+    return EnvVar(word(node, "name", VARIABLE), free_text(node, "value"), read_reason(node))
 
 
 def read_buildpack(node: Node) -> BuildpackPin:

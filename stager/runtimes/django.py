@@ -284,7 +284,7 @@ def _above(path: str, levels: int) -> str:
     return path
 
 
-_INDEXED = re.compile(r"""(\w*)\(?\s*(?:os\.)?environ\[\s*["'](\w+)["']\s*\](?!\s*=(?!=))""")
+_INDEXED = re.compile(r"""(?:(?<!\w)(\w{0,40})\(\s{0,20})?\b(?:os\.)?environ\[\s*["'](\w+)["']\s*\](?!\s*=(?!=))""")
 _ASKED = re.compile(
     r"""\b(?:env|config|Env\(\)|get_env\w*|get_secret|require_env)(?:\.(\w+))?\(\s*["'](\w+)["']([^)]{0,300})"""
 )

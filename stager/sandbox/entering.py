@@ -154,8 +154,10 @@ def described(made: Sandbox) -> Iterator[tuple[int, tuple[int, ...]]]:
     """bwrap's arguments and the files it is to make, in memory: (the arguments' descriptor, all of them)."""
     with ExitStack() as opened:
         fds = [_file(content, opened) for content in namespaces.contents(made)]
-        words = namespaces.arguments(made, fds)
-        arguments = _file(b"".join(os.fsencode(word) + b"\0" for word in words), opened)
+        words = [os.fsencode(word) for word in namespaces.arguments(made, fds)]
+        if any(b"\0" in word for word in words):  # it would begin another argument
+            raise ValueError(made)
+        arguments = _file(b"".join(word + b"\0" for word in words), opened)
         yield arguments, (*fds, arguments)
 
 

@@ -36,10 +36,15 @@ def files_of(root: str, network: bool) -> tuple[tuple[str, bytes], ...]:
 
 
 def sandbox(job: Job, owned: bool = True) -> Sandbox:
-    """Its namespaces; `owned`: with one of users."""
+    """Its namespaces; `owned`: with one of users.
+
+    Without one, a program of the root's runs first that still has what the host's root has (`become`): it gets none of the
+    job's variables, which could have it load or be another program.
+    """
+    variables = environment(job) if owned else {"PATH": dict(FIXED)["PATH"]}
     return Sandbox(
         job.root.path, top(job.root.path), ((job.app, APP), (job.scratch, TMP)), job.inputs,
-        files_of(job.root.path, job.network), (), tuple(sorted(environment(job).items())), job.folder, HOSTNAME, ID, ID,
+        files_of(job.root.path, job.network), (), tuple(sorted(variables.items())), job.folder, HOSTNAME, ID, ID,
         job.network, owned=owned, keeps=() if owned else ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP"),
         calls=seccomp.program(platform.machine()),
     )  # fmt: skip
@@ -55,3 +60,10 @@ def _names(root: str) -> Iterator[tuple[str, bytes]]:
                 row for row in rows if row.split(b":")[2:3] != [b"%d" % ID] and row.split(b":")[0] != NAME.encode()
             )
             yield f"/{path}", b"".join(others) + own.encode()
+
+
+def become(job: Job, user: int) -> tuple[str, ...]:
+    """The root's own programs (util-linux, coreutils): one gives up what the host's root has, one sets the job's variables."""
+    who = ("--reuid", str(user), "--regid", str(user), "--clear-groups", "--bounding-set=-all", "--inh-caps=-all")
+    variables = (f"{name}={value}" for name, value in sorted(environment(job).items()))
+    return ("/usr/bin/setpriv", *who, "--", "/usr/bin/env", "-i", *variables)

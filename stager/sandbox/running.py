@@ -25,7 +25,7 @@ from . import container, entering, groups, leftovers, remedies
 from .entering import PlacedSandbox
 from .errors import EngineFailed
 from .groups import ControlGroups
-from .inside import CLOCK, sandbox
+from .inside import CLOCK, become, sandbox
 from .job import FILES, HOME, ID, MEMORY, OUTPUT, PROCESSES, TIME, TMP, Ended, Job, Limits
 from .leftovers import Amount
 from .roots import RootFolder
@@ -123,8 +123,8 @@ def _attempt(job: Job, way: Way, stop: Callable[[], bool], tell: Callable[[str],
             if len(group.limits) < 2:
                 why = "; ".join(group.tried) or "none is mounted"
                 tell(f"memory and processes are only counted now and then: no control group can be made here ({why})")
-            placed = _placed(job, way, group)
-            return _Running(job, group, way, stop, tell).run(placed, (*_inside(way), *job.command))
+            placed, clocked = _placed(job, way, group)
+            return _Running(job, group, way, stop, tell).run(placed, (*_inside(way, clocked), *job.command))
     except BaseException:
         with suppress(OSError):
             _settle(job)
@@ -143,10 +143,10 @@ def shell(job: Job) -> int:
             attempts.append((way.name, why))
             continue
         with groups.limited(job.limits.memory, job.limits.processes) as group:
-            placed = _placed(job, way, group)
+            placed, _ = _placed(job, way, group)
             status, said = entering.tried(placed, bwrap)
             if not status:
-                command = (*_inside(way), "setsid", "--ctty", "--wait", *job.command)
+                command = (*_inside(way, job), "setsid", "--ctty", "--wait", *job.command)
                 try:
                     return _on_terminal(placed, (*_before(job, group, way), *placed.before, bwrap), command)
                 finally:
@@ -164,8 +164,8 @@ def _on_terminal(placed: PlacedSandbox, before: Sequence[str], command: Sequence
     return 128 - status if status < 0 else status
 
 
-def _inside(way: Way) -> tuple[str, ...]:
-    return () if way.owned else _become(way.user)
+def _inside(way: Way, job: Job) -> tuple[str, ...]:
+    return () if way.owned else become(job, way.user)
 
 
 def _given(job: Job, way: Way) -> str:
@@ -190,14 +190,8 @@ def _settle(job: Job) -> Amount:
     return amount
 
 
-def _become(user: int) -> tuple[str, ...]:
-    """The root's own program (util-linux) that gives up what the host's root has."""
-    who = ("--reuid", str(user), "--regid", str(user), "--clear-groups", "--bounding-set=-all", "--inh-caps=-all")
-    return ("setpriv", *who, "--")
-
-
-def _placed(job: Job, way: Way, group: ControlGroups) -> PlacedSandbox:
-    """The job's sandbox, with another clock where it may have one and the root's programs stand it."""
+def _placed(job: Job, way: Way, group: ControlGroups) -> tuple[PlacedSandbox, Job]:
+    """The job's sandbox, and the job: with another clock where it may have one and the root's programs stand it."""
     user = way.user if way.owned else 0
     if job.surroundings.later and job.fake_clock:
         clock = (("LD_PRELOAD", _CLOCK), ("FAKETIME", f"+{job.surroundings.later}s"), *CLOCK)
@@ -205,8 +199,8 @@ def _placed(job: Job, way: Way, group: ControlGroups) -> PlacedSandbox:
             clocked = replace(job, inputs=(*job.inputs, (library, _CLOCK)), env=(*job.env, *clock))
             placed = entering.placed(sandbox(clocked, way.owned), group.members, user, PURPOSE)
             if entering.tried(placed, program("bwrap", PURPOSE)) == (0, ""):
-                return placed
-    return entering.placed(sandbox(job, way.owned), group.members, user, PURPOSE)
+                return placed, clocked
+    return entering.placed(sandbox(job, way.owned), group.members, user, PURPOSE), job
 
 
 def _before(job: Job, group: ControlGroups, way: Way) -> tuple[str, ...]:

@@ -22,8 +22,13 @@ _PACE = 0.1
 """Seconds between two lines that are told."""
 
 
-_COLOURS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-Z\\^_]")
-"""Control sequences of terminals (ECMA-48 §5.4); the log has them as they came."""
+_CONTROLS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]{0,4096}(?:\x07|\x1b\\)|\x1b[@-Z\\^_]|\r")
+"""Control sequences of terminals (ECMA-48 §5.4, and xterm's operating system commands); the log has them as they came."""
+
+
+def without_controls(text: str) -> str:
+    """What was said, without what only a terminal understands."""
+    return _CONTROLS.sub("", text)
 
 
 class Saying:
@@ -87,7 +92,7 @@ class Saying:
         os.close(self._log)
 
     def _line(self, line: bytes) -> None:
-        text = _COLOURS.sub("", line[-_LINE:].decode("utf-8", "replace")).rstrip()
+        text = without_controls(line[-_LINE:].decode("utf-8", "replace")).rstrip()
         self._lines.append(text)
         if text and time.monotonic() - self._told >= _PACE:
             self._told = time.monotonic()

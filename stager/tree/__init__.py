@@ -174,12 +174,14 @@ class SourceTree:
     def with_built(
         self, folders: Sequence[str], rows: Iterable[Sequence[Any]], links: Mapping[str, str], blob: str
     ) -> SourceTree:
-        """This tree with what a build left in these files and `folders`, instead of what it has there.
+        """This tree with what a build left in these files and `folders`, instead of what it has there or in place of a folder.
 
         `rows` are [path, executable, digest, offset, size] of files, whose bytes are in the file `blob`.
         """
-        files = {path: file for path, file in self.files.items() if not within(path, folders)}
-        kept = {path: target for path, target in self.links.items() if not within(path, folders)}
+        rows = list(rows)
+        above = folders_of([*(row[0] for row in rows), *links])
+        files = {path: file for path, file in self.files.items() if not within(path, folders) and path not in above}
+        kept = {path: to for path, to in self.links.items() if not within(path, folders) and path not in above}
         stored = {}
         for path, executable, digest, offset, size in rows:
             files[path], stored[path] = File(executable, size, digest), (blob, offset)

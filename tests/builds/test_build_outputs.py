@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from stager.builds import outputs
-from stager.builds.errors import BuildFailed
+from stager.builds import apps, outputs
+from stager.builds.errors import BuildFailed, BuildTooBig
+from stager.builds.outputs import Archive
 from stager.builds.recipes import Recipe
+from stager.errors import CannotWrite
+from stager.files import below
+from stager.records import AppBuild
 from stager.store import Store
-from stager.tree import SourceTree
+from stager.tree import Link, SourceTree
 
 SORTING = Recipe(
     name="a/1",
@@ -76,3 +80,54 @@ def test_stored_and_laid_over_a_tree(tmp_path: Path) -> None:
     assert tree.read_text("out/link") == "xx"
     assert b"".join(tree.chunks("out/y")) == b"yyy"
     assert "out/old" in before.files
+
+
+def test_nothing_is_read_through_a_link_that_the_build_made(tmp_path: Path) -> None:
+    lay(tmp_path / "host", etc__shadow="secret", etc__deep__er="secret")
+    app = lay(tmp_path / "app", out__a="a")
+    (app / "l").symlink_to(tmp_path / "host")
+    (app / "out/deep").symlink_to("../../host/etc")
+    with pytest.raises(BuildFailed, match="left nothing"):
+        collected(app, "l/etc/shadow", "l/etc", "out/deep/deep")
+    with pytest.raises(BuildFailed, match="leads outside the app"):
+        collected(app, "out")
+    (app / "out/deep").unlink()
+    assert [*collected(app, "l/etc", "out").files] == ["out/a"]
+
+
+def test_an_archive_is_not_taken_through_a_link(tmp_path: Path) -> None:
+    lay(tmp_path / "host", **{"x.whl": "another's"})
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "tmp/out").symlink_to(tmp_path / "host")
+    with pytest.raises(BuildFailed, match="cannot be read"):
+        outputs.archive("own", str(tmp_path / "tmp"), "out")
+    (tmp_path / "tmp/out").unlink()
+    lay(tmp_path / "tmp", **{"out__x.whl": "its own"})
+    assert outputs.archive("own", str(tmp_path / "tmp"), "out") == Archive("x.whl", b"its own")
+
+
+def test_an_archive_without_measure_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lay(tmp_path, **{"out__x.whl": "0123456789"})
+    monkeypatch.setattr(outputs, "_LARGEST", 9)
+    with pytest.raises(BuildTooBig, match="an archive of more than 9 bytes"):
+        outputs.archive("own", str(tmp_path), "out")
+
+
+def test_files_are_not_laid_through_links_that_a_build_has_left(tmp_path: Path) -> None:
+    (tmp_path / "host").mkdir()
+    (tmp_path / "app").mkdir()
+    below.link(str(tmp_path / "app"), "a", "../host")
+    tree = SourceTree.of({"b/evil": Link("../tmp/x"), "a/evil": "text"})
+    with pytest.raises(CannotWrite):
+        apps.lay(tree, AppBuild("own", "p", ("**",), ("out",)), str(tmp_path / "app"), reverse=False)
+    with pytest.raises(CannotWrite):
+        apps.write(str(tmp_path / "app"), "a/previewinfo", b"key")
+    assert not list((tmp_path / "host").iterdir())
+
+
+def test_what_a_build_leaves_below_a_link_takes_its_place() -> None:
+    tree = SourceTree.of({"a": Link("b"), "b/x": "x", "c": "a file"})
+    built = tree.with_built(
+        ["a/sub", "c/sub"], [["a/sub/y", False, "sha256:" + "0" * 64, 0, 0]], {"c/sub": "../b"}, "blob"
+    )
+    assert (sorted(built.files), built.links) == (["a/sub/y", "b/x"], {"c/sub": "../b"})

@@ -66,6 +66,8 @@ def test_everything_that_is_fetched() -> None:
         ('"!docs/**"', '"!../docs/**"', "does not stay inside"),
         ('folder = "web"', 'folder = "/web"', "does not stay inside"),
         ('recipes = ["next/1"]', 'recipes = ["next"]', "'next' is not allowed"),
+        ('"A" = "b"', '"A\\u0000b\\u0000--bind" = "b"', "is not the name of a variable"),
+        ('"A" = "b"', '"LD PRELOAD" = "b"', "is not the name of a variable"),
         ('wants = ["g++"]', 'wants = ["g++", "g++"]', "each package once"),
         ('"node_modules/x" = "../y"', '"node_modules/x" = "../../y"', "does not stay inside"),
     ],

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from stager.formats.tar import MTIME
-from stager.sandbox import FIXED, Job, Limits, groups, running
+from stager.sandbox import FIXED, Job, Limits, entering, groups, inside, running
 from stager.sandbox.inside import environment, sandbox
 from stager.sandbox.roots import RootFolder
 
@@ -93,3 +93,21 @@ def test_who_has_many_processes_may_have_those_of_a_build_besides(monkeypatch: p
     own, other = running.ways(True, 7, True)[1], running.ways(True, 7, True)[0]
     found = [running._before(job(), groups.ControlGroups(), way) for way in (own, other)]
     assert ["--nproc=5048" in found[0], "--nproc=2068" in found[1]] == [True, True]
+
+
+def test_whoever_runs_first_with_roots_powers_gets_no_variable_of_the_job() -> None:
+    root = RootFolder("/")
+    made = Job(("true",), root, "/a", "/s", "/l", env=(("LD_PRELOAD", "/app/x.so"), ("PATH", "/app/bin")))
+    assert dict(inside.sandbox(made, owned=False).env) == {"PATH": dict(FIXED)["PATH"]}
+    words = inside.become(made, 2000)
+    assert words[0] == "/usr/bin/setpriv"
+    after = words[words.index("--") + 1 :]
+    assert after[:2] == ("/usr/bin/env", "-i")
+    assert {"LD_PRELOAD=/app/x.so", "PATH=/app/bin"} <= set(after[2:])
+    assert dict(inside.sandbox(made).env)["LD_PRELOAD"] == "/app/x.so"
+
+
+def test_no_word_can_become_two() -> None:
+    made = Job(("true",), RootFolder("/"), "/a", "/s", "/l", env=(("A\0--bind\0/\0/app/host", "x"),))
+    with pytest.raises(ValueError, match=r"."), entering.described(inside.sandbox(made)):
+        pass

@@ -42,9 +42,9 @@ def in_order(data: bytes) -> bytes:
     """A JSON object with its members in the order of their names; what is none stays as it is."""
     try:
         found = json.loads(data)
-    except ValueError:
+        return json.dumps(found, indent=2, sort_keys=True, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
         return data
-    return json.dumps(found, indent=2, sort_keys=True, ensure_ascii=False).encode()
 
 
 def _env(around: Around) -> dict[str, str]:

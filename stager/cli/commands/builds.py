@@ -108,6 +108,8 @@ def _log_arguments(parser: argparse.ArgumentParser) -> None:
 def _log(arguments: argparse.Namespace) -> int:
     from ...builds import history
     from ...droplet import built
+    from ...names import printable_lines
+    from ...sandbox.saying import without_controls
 
     store = shared.store(arguments)
     folder = shared.folder(arguments, store)
@@ -127,7 +129,8 @@ def _log(arguments: argparse.Namespace) -> int:
         if number:
             shared.say("--- again, in other surroundings ---")
             sys.stderr.flush()
-        sys.stdout.write(regular.read(one, _LOG).decode("utf-8", "replace"))
+        text = regular.read(one, _LOG).decode("utf-8", "replace")
+        sys.stdout.write(printable_lines(without_controls(text)) if sys.stdout.isatty() else text)
         sys.stdout.flush()
     return 0
 

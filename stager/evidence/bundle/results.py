@@ -179,7 +179,10 @@ def _fault(one: Result, plan: Plan) -> str:
 
 def remember(found: Mapping[str, Result], store: Store, fail: Callable[[str], NoReturn]) -> None:
     """Keep the results, whose blobs are in the store by now and are what they are called. Files are checked one by one."""
+    kinds = {BYTECODE: compiling.NAME, ARTIFACT: "built-artifact", APP: "built"}
     for key, one in found.items():
+        if store.recall(kinds[one.kind], key) is not None:
+            continue  # what this machine has built itself stays
         if one.kind == BYTECODE:
             store.remember(compiling.NAME, key, one.blob)
         elif one.kind == ARTIFACT:

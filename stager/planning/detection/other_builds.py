@@ -82,7 +82,7 @@ _INSTALLS = re.compile(
 """What brings packages, says something, or is done by stager anyway."""
 _RELEASE = re.compile(
     r"""manage\.py\s+(?:migrate|makemigrations|createsuperuser|loaddata|createcachetable)\b|\bflask\s+db\s+upgrade\b"""
-    r"""|\balembic\s+upgrade\b|\bprisma\s+(?:migrate|db)\b|\b(?:sequelize|knex|typeorm)\S*\s+\S*migrat"""
+    r"""|\balembic\s+upgrade\b|\bprisma\s+(?:migrate|db)\b|\b(?:sequelize|knex|typeorm)\S{0,80}\s{1,8}\S{0,80}migrat"""
 )
 _SCRIPT = re.compile(r"(?:npm|pnpm|yarn|bun)\s+(?:run(?:-script)?\s+)?(?P<name>[\w:.-]+)\s*\Z")
 _RUN = re.compile(r"(?:(?:ba)?sh\s+)?(?:\./)?(?P<file>[\w./-]+)\s*\Z")
@@ -141,7 +141,7 @@ def _yaml(*names: str) -> Callable[[AppFacts, str], list[OtherBuild]]:
         for match in key.finditer(text):
             value = match["value"].strip()
             if value[:1] in ("|", ">"):
-                block = re.match(rf"(?:\n{match['indent']}[ \t]+[^\n]*|\n[ \t]*)*", text[match.end() :])
+                block = re.compile(rf"(?:\n{match['indent']}[ \t]+[^\n]*|\n[ \t]*)*").match(text, match.end())
                 value = " && ".join(_split(block[0] if block else ""))
             elif value[:1] == value[-1:] and value[:1] in ("'", '"'):
                 value = value[1:-1]
