@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from .outputs import Left
 
 FIRST = Surroundings()
-SECOND = Surroundings(user=65534, umask=0o077, processors=1, later=200 * 24 * 3600, reverse=True)
-"""Another user, umask and number of processors, a clock that is months ahead, folders in another order; also another path."""
+SECOND = Surroundings(user=65534, umask=0o077, processors=1, later=400 * 24 * 3600, reverse=True)
+"""Another user, umask and number of processors, a clock that is a year ahead, folders in another order; also another path."""
 AXES = (
     ("clock", replace(FIRST, later=SECOND.later), "It depends on the clock"),
     ("processors", replace(FIRST, processors=SECOND.processors), "It depends on the number of processors"),

@@ -6,7 +6,6 @@ A build that runs for the first time runs twice, in surroundings that differ in 
 from __future__ import annotations
 
 import os
-import select
 import tempfile
 import threading
 import time
@@ -14,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING, Required, TypedDict, Unpack
 
 from .. import bases, sandbox
@@ -62,6 +61,8 @@ _PROCESSORS, _BESIDE = 2, 6 << 30
 _APART, _TICK = 2.1, 0.05
 """Seconds between the beginnings of two runs, and between two looks at the time: the times of files that are made are never
 another clock's, and archives keep them to two seconds."""
+_LATE, _LONGER = 60.0, 10.0
+"""Seconds, and times the first run, that a second one may go on after it before its clock is held to be the reason."""
 _KNOWN = {"stager-build-": "embedded path"}
 """Texts of a run's folder outside."""
 _SHELL = 'export HOME=$0; cd -- "$1" || exit; shift; exec /bin/sh -c "$1"'
@@ -267,30 +268,49 @@ def compared(build: Build, key: str, attempt: Attempt, settings: Settings) -> It
 
         def again(around: Surroundings, path: str) -> Content:
             settings.tell("build", f"{build.name}, again to see why {path} differs")
-            with attempt(around, f"{log}.3", settings.stop) as left:
-                return content(left, path)
+            try:
+                with attempt(around, f"{log}.3", settings.stop) as left:
+                    return content(left, path)
+            except (BuildFailed, BuildTooBig):
+                if around == FIRST:
+                    raise
+                return content(first, path)  # it does not stand this by itself, which tells nothing of the difference
 
         compare.same(build.name, first, second, again, _KNOWN)
         yield first
 
 
 def _both(build: Build, attempt: Attempt, log: str, settings: Settings, opened: ExitStack) -> tuple[Left, Left]:
-    """Both runs, beside each other where the machine has the room."""
-    began, ended = time.monotonic(), threading.Event()
+    """Both runs, beside each other where the machine has the room.
+
+    libfaketime has programs fail that wait by the machine's own clock (clock_nanosleep(2), as Python's `time.sleep`), and
+    others wait for ever. So a second run that fails, or takes much longer than the first, is done again by that clock.
+    """
+    began, ended, over = time.monotonic(), threading.Event(), list[float]()
     others = opened.enter_context(ExitStack())
 
     def stop() -> bool:
         return ended.is_set() or settings.stop()
 
+    def late() -> bool:
+        return stop() or (bool(over) and time.monotonic() - over[0] > _LATE + _LONGER * (over[0] - began))
+
     def second() -> Left:
         while time.monotonic() < began + _APART:
             if stop():
                 raise Cancelled
-            select.select([], [], [], _TICK)  # under another clock, sleep(3) fails
-        return others.enter_context(attempt(SECOND, f"{log}.2", stop))
+            time.sleep(_TICK)
+        try:
+            return others.enter_context(attempt(SECOND, f"{log}.2", late))
+        except (BuildFailed, BuildTooBig, Cancelled):
+            if stop():
+                raise
+        settings.tell("build", f"{build.name}, again in other surroundings, by the machine's own clock")
+        return others.enter_context(attempt(replace(SECOND, later=0), f"{log}.2", stop))
 
     if (os.cpu_count() or 1) < _PROCESSORS or _free_memory() < _BESIDE:
         first = opened.enter_context(attempt(FIRST, log, stop))
+        over.append(time.monotonic())
         settings.tell("build", f"{build.name}, again in other surroundings")
         return first, second()
     with ThreadPoolExecutor(1, "build") as pool:
@@ -300,6 +320,7 @@ def _both(build: Build, attempt: Attempt, log: str, settings: Settings, opened: 
         except BaseException:
             ended.set()
             raise
+        over.append(time.monotonic())
         return first, future.result()
 
 

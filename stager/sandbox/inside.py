@@ -62,8 +62,12 @@ def _names(root: str) -> Iterator[tuple[str, bytes]]:
             yield f"/{path}", b"".join(others) + own.encode()
 
 
+_SET = 'while [ "$1" != -- ]; do export "$1"; shift; done; shift; exec "$@"'
+"""Sets variables, each of them an argument, and goes on as what comes after `--`."""
+
+
 def become(job: Job, user: int) -> tuple[str, ...]:
-    """The root's own programs (util-linux, coreutils): one gives up what the host's root has, one sets the job's variables."""
+    """The root's own programs: one (of util-linux) gives up what the host's root has, a shell then sets variables."""
     who = ("--reuid", str(user), "--regid", str(user), "--clear-groups", "--bounding-set=-all", "--inh-caps=-all")
     variables = (f"{name}={value}" for name, value in sorted(environment(job).items()))
-    return ("/usr/bin/setpriv", *who, "--", "/usr/bin/env", "-i", *variables)
+    return ("/usr/bin/setpriv", *who, "--", "/bin/sh", "-c", _SET, "stager", *variables, "--")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import tarfile
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -130,3 +132,15 @@ def test_a_build_that_is_not_the_same_twice(
     unchecked = build(f"mkdir static; {command} > static/out.txt", twice=False)
     planned(tmp_path / "again", FILES | many, plain_pins, unchecked, store=store)
     stage(tmp_path / "again", store)
+
+
+def test_what_does_not_stand_another_clock_is_compared_by_the_machines_own(
+    tmp_path: Path, store: Store, plain_pins: BuildRoot
+) -> None:
+    """As programs do that wait by the machine's clock: libfaketime has them fail."""
+    app, told = tmp_path / "app", list[str]()
+    command = f'{JOIN}; test "$(date +%Y)" -le {datetime.now(UTC).year} || exit 22'
+    far = {"src/b.txt": str(time.time_ns())}
+    planned(app, FILES | far, plain_pins, build(command), store=store)
+    assert stage(app, store, told).builds[0].checked
+    assert any("by the machine's own clock" in line for line in told)

@@ -102,8 +102,10 @@ def test_whoever_runs_first_with_roots_powers_gets_no_variable_of_the_job() -> N
     words = inside.become(made, 2000)
     assert words[0] == "/usr/bin/setpriv"
     after = words[words.index("--") + 1 :]
-    assert after[:2] == ("/usr/bin/env", "-i")
-    assert {"LD_PRELOAD=/app/x.so", "PATH=/app/bin"} <= set(after[2:])
+    assert after[:2] == ("/bin/sh", "-c")
+    assert {"LD_PRELOAD=/app/x.so", "PATH=/app/bin"} <= set(after[3:])
+    told = subprocess.run((*after, "/bin/sh", "-c", 'echo "$LD_PRELOAD $PATH"'), env={}, capture_output=True, text=True)
+    assert told.stdout == "/app/x.so /app/bin\n"
     assert dict(inside.sandbox(made).env)["LD_PRELOAD"] == "/app/x.so"
 
 
