@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
+import builtins
 import json
 import uuid
 
 import pytest
 
 from stager.builds import recipes
-from stager.builds.recipes import Around, Recipe, frozen_clock, next  # noqa: A004  the framework's name
+from stager.builds.recipes import Around, Recipe, frozen_clock, next_js
 from stager.model import APP, Build, Reason
 from stager.planning import buildpacks
 
@@ -40,37 +41,42 @@ def test_buildpacks_name_only_recipes_that_there_are() -> None:
 
 
 def test_secrets_follow_the_contents_of_the_app_and_nothing_else() -> None:
-    keys = json.loads(next.preview(around())["web/.next/cache/.previewinfo"])
-    assert keys == json.loads(next.preview(around(key="another"))["web/.next/cache/.previewinfo"])
-    other = json.loads(next.preview(around(b"other"))["web/.next/cache/.previewinfo"])
+    keys = json.loads(next_js.preview(around())["web/.next/cache/.previewinfo"])
+    assert keys == json.loads(next_js.preview(around(key="another"))["web/.next/cache/.previewinfo"])
+    other = json.loads(next_js.preview(around(b"other"))["web/.next/cache/.previewinfo"])
     assert len({*keys.values(), *other.values()}) == 2 * len(keys) - 1  # all but the time at which they expire
     assert [len(keys[name]) for name in ("previewModeId", "previewModeSigningKey", "previewModeEncryptionKey")] == [
         32,
         64,
         64,
     ]
-    secret = next.RECIPE.env(around())["NEXT_SERVER_ACTIONS_ENCRYPTION_KEY"]
+    secret = next_js.RECIPE.env(around())["NEXT_SERVER_ACTIONS_ENCRYPTION_KEY"]
     assert len(base64.b64decode(secret)) == 32
-    assert secret != next.RECIPE.env(around(b"other"))["NEXT_SERVER_ACTIONS_ENCRYPTION_KEY"]
+    assert secret != next_js.RECIPE.env(around(b"other"))["NEXT_SERVER_ACTIONS_ENCRYPTION_KEY"]
 
 
 def test_identifiers_follow_what_goes_in() -> None:
-    one, other = (next.RECIPE.env(around(key=key))["FIXED_BUILD_ID"] for key in ("k", "l"))
-    assert one == next.RECIPE.env(around(b"other content"))["FIXED_BUILD_ID"]
+    one, other = (next_js.RECIPE.env(around(key=key))["FIXED_BUILD_ID"] for key in ("k", "l"))
+    assert one == next_js.RECIPE.env(around(b"other content"))["FIXED_BUILD_ID"]
     assert one != other
     assert uuid.UUID(frozen_clock.uuid(around())).version == 4
 
 
 def test_an_exported_site_has_its_keys_where_it_is_built() -> None:
     exported = Build("build", APP, "stack", "npm run build", Reason("a test"), outputs=("out",))
-    assert [*next.preview(around(build=exported))] == [".next/cache/.previewinfo"]
+    assert [*next_js.preview(around(build=exported))] == [".next/cache/.previewinfo"]
 
 
 def test_manifests_come_in_one_order() -> None:
-    assert next.in_order(b'{"b": 1, "a": {"d": 2, "c": 3}}') == next.in_order(b'{"a": {"c": 3, "d": 2}, "b": 1}')
-    assert next.in_order(b"no JSON") == b"no JSON"
+    assert next_js.in_order(b'{"b": 1, "a": {"d": 2, "c": 3}}') == next_js.in_order(b'{"a": {"c": 3, "d": 2}, "b": 1}')
+    assert next_js.in_order(b"no JSON") == b"no JSON"
 
 
 def test_variables_that_several_recipes_set_are_joined() -> None:
     joined = recipes.joined([{"NODE_OPTIONS": "-a", "X": "1"}, {"NODE_OPTIONS": "-b", "X": "2"}, {"PYTHONPATH": "/x"}])
     assert joined == {"NODE_OPTIONS": "-a -b", "X": "2", "PYTHONPATH": "/x"}
+
+
+def test_no_recipe_takes_the_name_of_what_python_brings() -> None:
+    """A module of a package is a name in it: one called as a builtin is would stand in its place from its first import on."""
+    assert not {name.rpartition(".")[2] for name in recipes.TOOLS.values()} & {*dir(builtins)}

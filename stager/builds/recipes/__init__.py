@@ -23,7 +23,7 @@ PROVIDED = "/run/stager"
 """The folder inside a sandbox where the files of recipes are."""
 TOOLS: dict[str, str] = {
     "frozen-clock/1": f"{__name__}.frozen_clock",
-    "next/1": f"{__name__}.next",
+    "next/1": f"{__name__}.next_js",
     "nuxt/1": f"{__name__}.nuxt",
     "own-package/1": f"{__name__}.own_package",
     "sorted-folders/1": f"{__name__}.sorted_folders",
