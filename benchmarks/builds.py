@@ -108,7 +108,7 @@ def main(rounds: int) -> None:
         def row(name: str, value: float) -> None:
             rows.setdefault(name, []).append(value)
 
-        row("cold: stage, roots and packages in the store", seconds(lambda: stage(ours, store)))
+        row("cold: stage, its root made, packages fetched", seconds(lambda: stage(ours, store)))
         row("cold: npm ci, build, tar | gzip", seconds(lambda: plain(theirs)))
         for number in range(rounds):
             row("nothing changed", seconds(lambda: stage(ours, store)))
