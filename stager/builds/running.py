@@ -210,6 +210,8 @@ def laid_out(
             inputs = (*inputs, (os.path.join(outside, "provided"), PROVIDED))
         unpacking.place(where.members[::-1] if around.reverse else where.members, outside)
         os.makedirs(app, exist_ok=True)
+        for place in (app, temporary):
+            os.chmod(place, 0o755)  # noqa: S103  whatever the umask is; they are below a folder of this user alone
         fill(app, around.reverse)
         writing.folder_above(log)
         job = Job(

@@ -29,15 +29,24 @@ def folder(root: str, path: str, *, make: bool = False) -> Iterator[int]:
     held = os.open(root, _FOLDER & ~os.O_NOFOLLOW)
     try:
         for part in encoded(path).split(b"/") if path else ():
-            if make:
-                with suppress(FileExistsError):
-                    os.mkdir(part, 0o755, dir_fd=held)
+            made = make and _make(part, held)
             inner = open_folder(part, held)
+            if made:
+                os.fchmod(inner, 0o755)  # whatever the umask is
             os.close(held)
             held = inner
         yield held
     finally:
         os.close(held)
+
+
+def _make(name: bytes, above: int) -> bool:
+    """Make a folder; False when there is something of its name."""
+    try:
+        os.mkdir(name, 0o755, dir_fd=above)
+    except FileExistsError:
+        return False
+    return True
 
 
 def open_folder(name: bytes, above: int) -> int:

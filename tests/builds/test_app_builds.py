@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 import time
 from datetime import UTC, datetime
@@ -144,3 +145,22 @@ def test_what_does_not_stand_another_clock_is_compared_by_the_machines_own(
     planned(app, FILES | far, plain_pins, build(command), store=store)
     assert stage(app, store, told).builds[0].checked
     assert any("by the machine's own clock" in line for line in told)
+
+
+def test_the_umask_of_who_stages_decides_nothing(tmp_path: Path, store: Store, plain_pins: BuildRoot) -> None:
+    """What a build finds has the same modes, and all of it can be read by whom it runs as."""
+    found = set()
+    command = (
+        "mkdir static; stat -c '%a %n' . .stager .stager/bin src src/*.txt /tmp | tee static/out.txt; ls -R /inputs"
+    )
+    for number, umask in enumerate((0o022, 0o077)):
+        app = tmp_path / f"{number}" / "app"
+        app.parent.mkdir()
+        planned(app, FILES, plain_pins, build(f"{command} || true # {number}"), store=store)
+        before = os.umask(umask)
+        try:
+            stage(app, store)
+        finally:
+            os.umask(before)
+        found.add(content(app, "static/out.txt"))
+    assert len(found) == 1
