@@ -81,7 +81,7 @@ def small_root(place: Path) -> Path:
 def stack_in(store: Path, stack: str) -> str:
     """Have the root of a shipped stack in a store, locked afresh and built once a run: its digest.
 
-    It is filed under the committed lock, too, whose packages the index may have replaced by now.
+    Where the index has replaced packages of the committed lock by now, it is filed under that one, too.
     """
     place = store / "stacks"
     place.mkdir(exist_ok=True)
@@ -93,8 +93,9 @@ def stack_in(store: Path, stack: str) -> str:
         definition, kept = find.load(stack), Store(str(store))
         made = root.find(definition, lock.load(definition, str(file)), "amd64", kept)
         committed = root.stack_digest(definition, lock.load(definition), "amd64")
-        facts = {"digest": made.digest, "size": made.size, "entries": made.entries, "packages": made.packages}
-        kept.remember("stack-root", committed, facts)
+        if stager("box", "build", stack, "--quiet", store=store).code:
+            facts = {"digest": made.digest, "size": made.size, "entries": made.entries, "packages": made.packages}
+            kept.remember("stack-root", committed, facts)
     return str(made.digest)
 
 
