@@ -19,6 +19,7 @@ def place(members: Iterable[Member], into: str) -> None:
     """Write files and links below the folder `into`, with the same modes whatever the umask is. Raises CannotWrite."""
     made = {os.fsencode(into)}
     try:
+        os.makedirs(into, exist_ok=True)
         for member in members:
             _place(os.path.join(os.fsencode(into), encoded(member.name)), member, made)
     except OSError as error:
