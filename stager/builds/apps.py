@@ -11,15 +11,13 @@ from ..errors import CannotWrite
 from ..files import below
 from ..model import APP, ARTIFACT
 from ..sandbox.job import APP as PLACE
-from ..sandbox.job import Surroundings
 from . import artifacts, history, outputs, recipes, running
-from .compare import FIRST
 from .errors import BuildFailed
 from .recipes import Around, Recipe
 from .running import NOTHING_ASKED, Asked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from ..bases import Ready
     from ..droplet.incremental import Folder
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
     from ..settings import Settings
     from ..tree import SourceTree
     from .outputs import Left
-    from .running import LaidOut
+    from .running import LaidOut, Turn
 
 
 def built(
@@ -77,7 +75,7 @@ def run(
     asked: Asked = NOTHING_ASKED,
 ) -> tuple[Built, str]:
     """Run a build of the app, twice unless the app says otherwise, and remember what it left; and the folder that is kept."""
-    store, steps, seconds = settings.store, _recipes(build), dict[Surroundings, float]()
+    store, steps = settings.store, _recipes(build)
     laid = _laid(build, record, key, folder.tree, steps)
     with (
         history.noted(plan, build, record, key, folder, settings, asked.runs(build)),
@@ -85,13 +83,13 @@ def run(
     ):
 
         @contextmanager
-        def attempt(surroundings: Surroundings, log: str, stop: Callable[[], bool]) -> Iterator[Left]:
-            with running.once(build, where, build.command, surroundings, settings, log, stop=stop, **laid) as run:
-                seconds[surroundings] = run.ended.seconds
+        def attempt(turn: Turn) -> Iterator[Left]:
+            with running.once(build, where, build.command, turn, settings, **laid) as run:
                 yield outputs.collect(build.name, run.app, build.outputs, build.folder, steps)
 
-        with running.compared(build, key, attempt, settings) as left:
-            made = outputs.stored(left, build.name, key, build.twice, store, seconds[FIRST])
+        definition = "" if asked.runs(build) else record.prefix
+        with running.compared(build, key, attempt, settings, definition) as (left, seconds):
+            made = outputs.stored(left, build.name, key, build.twice, store, seconds)
         store.remember("built", key, made.to_json())
     return made, where.kept
 

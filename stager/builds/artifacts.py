@@ -17,17 +17,17 @@ from ..files import below, limits
 from ..model import ARTIFACT
 from ..planning import lockfile, surroundings
 from ..planning.layouts import unpacked
-from ..sandbox.job import TMP, Surroundings
+from ..sandbox.job import TMP
 from ..store import rules
 from ..text import parsing
 from . import abi, history, outputs, recipes, running
 from .compare import FIRST
 from .errors import BuildFailed
 from .recipes import PROVIDED
-from .running import NOTHING_ASKED, Asked
+from .running import NOTHING_ASKED, Asked, Turn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from ..droplet.incremental import Folder
     from ..ecosystems.record import BuildRecipe
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ..records import BuildNote
     from ..sandbox.job import Ended
     from ..settings import Settings
-    from .outputs import Archive, Left
+    from .outputs import Left
     from .running import LaidOut, Place
 
 _OUT = f"{TMP}/out"
@@ -134,7 +134,7 @@ def _run(
     asked: Asked,
 ) -> Ready:
     """Build an artifact, twice unless the app says otherwise, and remember what it left."""
-    store, seconds = settings.store, dict[Surroundings, float]()
+    store = settings.store
     fetch(plan, settings, [source], tree=folder.tree)
     blob = fetching.resolve(store, [source])[source.digest]
     with (
@@ -143,34 +143,19 @@ def _run(
     ):
 
         @contextmanager
-        def attempt(around: Surroundings, log: str, stop: Callable[[], bool]) -> Iterator[Left]:
-            archive, seconds[around] = _made(build, source, blob, recipe, where, around, settings, log, stop)
+        def attempt(turn: Turn) -> Iterator[Left]:
+            with _once(build, source, blob, recipe, recipe.line, where, turn, settings) as (out, _):
+                archive = outputs.archive(build.name, out, os.path.basename(_OUT))
             yield outputs.opened(build.name, archive)
 
-        with running.compared(build, key, attempt, settings) as left:
+        with running.compared(build, key, attempt, settings) as (left, seconds):
             assert left.archive is not None
             first = left.archive
         record = {"name": build.name, "filename": first.filename, "blob": store.put(first.data), "checked": build.twice}
-        record["seconds"] = seconds[FIRST]
+        record["seconds"] = seconds
         made = _ready(recipe, source, record, known.artifact_note(key, record, True, store, where.kept))
         store.remember("built-artifact", key, record)
     return made
-
-
-def _made(
-    build: Build,
-    source: Artifact,
-    blob: str,
-    recipe: BuildRecipe,
-    where: Place,
-    around: Surroundings,
-    settings: Settings,
-    log: str,
-    stop: Callable[[], bool],
-) -> tuple[Archive, float]:
-    """What the recipe leaves, and how many seconds it took."""
-    with _once(build, source, blob, recipe, recipe.line, where, around, settings, log, stop) as (out, ended):
-        return outputs.archive(build.name, out, os.path.basename(_OUT)), ended.seconds
 
 
 def shell(plan: Plan, build: Build, folder: Folder, settings: Settings) -> int:
@@ -195,17 +180,17 @@ def asked(plan: Plan, source: Artifact, folder: Folder, settings: Settings, buil
         return told["answer"]
     settings.tell("lock", f"what {build.name} is built with")
     blob = fetch(plan, settings, [source], tree=folder.tree)[source.digest]
-    log = running.log_path(settings.store, key)
+    turn = Turn(FIRST, running.log_path(settings.store, key), settings.stop)
     with (
         running.place(plan, build, folder, settings, {}) as where,
-        _once(build, source, blob, recipe, recipe.ask, where, FIRST, settings, log, settings.stop) as (out, ended),
+        _once(build, source, blob, recipe, recipe.ask, where, turn, settings) as (out, ended),
     ):
         try:
             with below.reading(out, f"{os.path.basename(_OUT)}/answer.json") as file:
                 answer = parsing.json(file.read(limits.SETTINGS))
         except (OSError, ValueError) as error:
             raise BuildFailed(
-                build.name, f"left no answer to what it is built with: {error}", ended.last, log
+                build.name, f"left no answer to what it is built with: {error}", ended.last, turn.log
             ) from None
     settings.store.remember("asked", key, {"answer": answer})
     return answer
@@ -219,16 +204,14 @@ def _once(
     recipe: BuildRecipe,
     line: str,
     where: Place,
-    around: Surroundings,
+    turn: Turn,
     settings: Settings,
-    log: str,
-    stop: Callable[[], bool],
 ) -> Iterator[tuple[str, Ended]]:
     """Run a line of a recipe: the folder that was `/tmp`, which has what it leaves, and how it ended."""
     words = {"programs": PROVIDED, "artifact": shlex.quote(_inside(source)), "out": _OUT}
     command = f"mkdir {_OUT} && {line.format(**words)}"
     laid = _laid(build, source, blob, recipe, settings)
-    with running.once(build, where, command, around, settings, log, stop=stop, **laid) as run:
+    with running.once(build, where, command, turn, settings, **laid) as run:
         yield run.temporary, run.ended
 
 

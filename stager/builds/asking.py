@@ -84,7 +84,9 @@ def _answer(plan: Plan, build: Build, question: str, folder: Folder, settings: S
     place = f"{PLACE}/{build.folder}" if build.folder else PLACE
     with (
         running.place(plan, build, folder, settings, ready) as where,
-        running.once(build, where, command, FIRST, settings, log, fill=fill, env=env, folder=place) as run,
+        running.once(
+            build, where, command, running.Turn(FIRST, log, settings.stop), settings, fill=fill, env=env, folder=place
+        ) as run,
     ):
         told = _first_line(build, run.temporary)
     settings.store.remember("asked", key, told)

@@ -43,10 +43,9 @@ if TYPE_CHECKING:
     from ..droplet.incremental import Folder
     from ..model import Plan, Stack
     from ..runtimes.record import Bytecode, RuntimeKind
-    from ..sandbox.job import Surroundings
     from ..settings import Settings
     from ..store import Store
-    from .running import Place, Run
+    from .running import Place, Run, Turn
 
 VARIABLE = "STAGER_BYTECODE"
 RECIPE = "stager:bytecode/1"
@@ -204,9 +203,11 @@ def _made(
     try:
         with running.place(plan, build, folder, settings, {}) as where:
             settings.tell("build", what)
-            with _once(build, made, missing, where, FIRST, settings, log) as first:
+            with _once(build, made, missing, where, running.Turn(FIRST, log, settings.stop), settings) as first:
                 settings.tell("build", f"{what}, again in other surroundings")
-                with _once(build, made, missing, where, SECOND, settings, f"{log}.2") as second:
+                with _once(
+                    build, made, missing, where, running.Turn(SECOND, f"{log}.2", settings.stop), settings
+                ) as second:
                     for number, one in enumerate(missing):
                         _compare(one, *(_files(f"{run.temporary}/{_OUT}/{number}") for run in (first, second)))
                 for number, one in enumerate(missing):
@@ -228,9 +229,8 @@ def _once(
     made: Bytecode,
     missing: Sequence[Wanted],
     where: Place,
-    around: Surroundings,
+    turn: Turn,
     settings: Settings,
-    log: str,
 ) -> AbstractContextManager[Run]:
     def fill(app: str, reverse: bool) -> None:
         for number, one in enumerate(missing):
@@ -240,7 +240,7 @@ def _once(
     program, *options = made.command
     words = (f"{APP}/{program}", *options, f"{PROVIDED}/{_PROGRAM}", f"{APP}/{_SOURCES}", f"{TMP}/{_OUT}")
     return running.once(
-        build, where, f"ulimit -s {_STACK} && exec {' '.join(words)}", around, settings, log, fill=fill, env={},
+        build, where, f"ulimit -s {_STACK} && exec {' '.join(words)}", turn, settings, fill=fill, env={},
         provided={_PROGRAM: made.program.encode()},
     )  # fmt: skip
 

@@ -22,10 +22,13 @@ if TYPE_CHECKING:
     from .outputs import Left
 
 FIRST = Surroundings()
-SECOND = Surroundings(user=65534, umask=0o077, processors=1, later=400 * 24 * 3600, reverse=True)
-"""Another user, umask and number of processors, a clock that is a year ahead, folders in another order; also another path."""
+_YEAR = 400 * 24 * 3600
+SECOND = Surroundings(user=65534, umask=0o077, processors=1, later=_YEAR, reverse=True, older=_YEAR)
+"""Another user, umask and number of processors, a clock that is a year ahead, files that are a year older, folders in another
+order; also another path."""
 AXES = (
     ("clock", replace(FIRST, later=SECOND.later), "It depends on the clock"),
+    ("file times", replace(FIRST, older=SECOND.older), "It depends on the times of the files that it finds"),
     ("processors", replace(FIRST, processors=SECOND.processors), "It depends on the number of processors"),
     ("order", replace(FIRST, reverse=True), "It depends on the order in which a folder gives its names"),
     ("umask", replace(FIRST, umask=SECOND.umask), "It depends on the umask"),
@@ -42,6 +45,7 @@ _SAME = {"timestamp": "clock"}
 """What comes by itself in a word, where it is the same as what depends on one of the surroundings."""
 _ADVICE = {
     "clock": "Have the tool take its time from SOURCE_DATE_EPOCH, or leave times out.",
+    "file times": "Have the tool look at what files hold, not at their times.",
     "random value": "Give the tool a fixed value or a seed, such as a build id of your own.",
     "processors": "Have the tool run one task at a time, or sort what it gathers.",
     "order": "Have the tool sort the names before it uses them.",

@@ -11,10 +11,13 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import IO, TYPE_CHECKING, Required, TypedDict, Unpack
+
+import deflate
 
 from .. import bases, sandbox
 from ..droplet import assembly, unpacking
@@ -24,7 +27,7 @@ from ..files import below, writing
 from ..files.temporary import above
 from ..files.temporary import file as temporary_file
 from ..files.temporary import folder as scratch
-from ..formats import tar
+from ..formats import codec, tar
 from ..formats.archive import HeldArchive, read_tar
 from ..model import ARTIFACT
 from ..planning import lockfile, surroundings
@@ -42,10 +45,11 @@ if TYPE_CHECKING:
     from ..droplet.incremental import Folder
     from ..formats.archive import Member
     from ..model import Build, Plan
-    from ..records import Base
+    from ..records import Base, Piece
     from ..sandbox.job import Ended
     from ..sandbox.roots import RootFolder
     from ..settings import Settings
+    from ..store import Store
 
 _WORDS = {
     "time": "it took more than {0.seconds:.0f} seconds",
@@ -58,9 +62,13 @@ _MEMORY, _ROOM = "/dev/shm", 1 << 30  # noqa: S108
 """A file system in memory, and the bytes that a build may need there beside what is laid out."""
 _PROCESSORS, _BESIDE = 2, 6 << 30
 """Processors and bytes of free memory from which on two runs go beside each other."""
-_APART, _TICK = 2.1, 0.05
-"""Seconds between the beginnings of two runs, and between two looks at the time: the times of files that are made are never
-another clock's, and archives keep them to two seconds."""
+_APART, _TICK = 2.1, 0.02
+"""Seconds between the beginnings of two commands, and between two looks at the time: the times of files that are made are
+never another clock's, and archives keep them to two seconds."""
+_LONG = 20.0
+"""Seconds that a build takes for which that is always waited, as it is little beside them."""
+_AT_ONCE, _THREADS = 256 << 20, 4
+"""Bytes of a piece that are held in memory, and how many pieces are inflated beside one another."""
 _LATE, _LONGER = 60.0, 10.0
 """Seconds, and times the first run, that a second one may go on after it before its clock is held to be the reason."""
 _KNOWN = {"stager-build-": "embedded path"}
@@ -118,6 +126,24 @@ class Asked:
 NOTHING_ASKED = Asked()
 
 
+def _nothing(*_: object) -> None:
+    """For who need not be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One run of a build: its surroundings and its log; whether it is to stop is asked often.
+
+    `begin` is called when all is laid out, right before the command, and `done` with how that ended, when it ended well.
+    """
+
+    around: Surroundings
+    log: str
+    stop: Callable[[], bool]
+    begin: Callable[[], None] = _nothing
+    done: Callable[[Ended], None] = _nothing
+
+
 @contextmanager
 def place(
     plan: Plan,
@@ -132,9 +158,7 @@ def place(
     An error inside says (`kept` in its data) where the folder is that was to be left.
     """
     machines.check(build.name, plan.architecture)
-    root = roots.made(surroundings.root_of(plan, build), plan.architecture, roots.making(settings))
-    around = lockfile.locked(surroundings.plan_of(plan, build))
-    base = bases.recalled(around, settings.store) or bases.make(around, folder, settings, ready)
+    root, base = _made(plan, build, folder, settings, ready)
     with temporary_file() as plain:
         _inflated(base, settings, plain)
         with read_tar(HeldArchive(plain.fileno(), above()), build.name, "") as archive:
@@ -146,19 +170,64 @@ def place(
                 raise
 
 
+def _made(
+    plan: Plan, build: Build, folder: Folder, settings: Settings, ready: Mapping[str, Ready]
+) -> tuple[RootFolder, Base]:
+    """The root of a build and the base of the droplet around it, beside each other where they have to be made."""
+    around = lockfile.locked(surroundings.plan_of(plan, build))
+    failed = threading.Event()
+    making = replace(roots.making(settings), cancel=failed)
+    with ThreadPoolExecutor(1, "root") as pool:
+        root = pool.submit(roots.made, surroundings.root_of(plan, build), plan.architecture, making)
+        try:
+            base = bases.recalled(around, settings.store) or bases.make(around, folder, settings, ready)
+            while not wait([root], _TICK).done:
+                if settings.stop():
+                    raise Cancelled
+        except BaseException:
+            failed.set()
+            raise
+        return root.result(), base
+
+
 def _inflated(base: Base, settings: Settings, into: IO[bytes]) -> None:
     """Write the tar of a base, without the app's own layer. Raises Damaged for a piece that is gone or rotten, Cancelled."""
-    for piece in base.pieces()[:-1]:
-        decoder = zlib.decompressobj(-15)
-        try:
-            for part in settings.store.parts(piece.blob):
-                into.write(decoder.decompress(part))
-        except (StoreCorrupt, zlib.error):
-            raise assembly.Damaged(piece.blob) from None
+    pieces = base.pieces()[:-1]
+    ends = list(accumulate(piece.length for piece in pieces))
+    rows = sorted(zip(pieces, ends, strict=True), key=lambda row: -row[0].length)
+
+    def inflate(row: tuple[Piece, int]) -> None:
+        piece, end = row
         if settings.stop():
             raise Cancelled
+        place = end - piece.length
+        try:
+            for part in _parts(piece, settings.store):
+                place += _write(into.fileno(), part, place)
+        except (StoreCorrupt, zlib.error, deflate.DeflateError):
+            raise assembly.Damaged(piece.blob) from None
+
+    with ThreadPoolExecutor(_THREADS, "inflate") as pool:
+        list(pool.map(inflate, rows))
+    into.seek(0, os.SEEK_END)
     into.write(tar.END)
     into.flush()
+
+
+def _parts(piece: Piece, store: Store) -> Iterator[bytes | bytearray]:
+    """What a piece inflates to: at once where it is not large, which takes half the time."""
+    if piece.length > _AT_ONCE:
+        yield from map(zlib.decompressobj(-15).decompress, store.parts(piece.blob))
+    else:
+        yield deflate.deflate_decompress(b"".join(store.parts(piece.blob)) + codec.FINAL, piece.length)
+
+
+def _write(descriptor: int, data: bytes | bytearray, place: int) -> int:
+    """Write all of it at a place of a file, however short the single writes are; its length. Raises OSError."""
+    done = 0
+    while done < len(data):
+        done += os.pwrite(descriptor, memoryview(data)[done:], place + done)
+    return done
 
 
 def _lasting(name: str) -> str:
@@ -213,6 +282,8 @@ def laid_out(
         for place in (app, temporary):
             os.chmod(place, 0o755)  # noqa: S103  whatever the umask is; they are below a folder of this user alone
         fill(app, around.reverse)
+        if around.older:
+            _age(outside, around.older)
         writing.folder_above(log)
         job = Job(
             command=(f"{APP}/.stager/bin/launch", "--", "/bin/sh", "-c", _SHELL, HOME, folder, command),
@@ -228,19 +299,16 @@ def once(
     build: Build,
     where: Place,
     command: str,
-    around: Surroundings,
+    turn: Turn,
     settings: Settings,
-    log: str,
-    *,
-    stop: Callable[[], bool] | None = None,
     **more: Unpack[LaidOut],
 ) -> Iterator[Run]:
-    """Run a build's command in these surroundings. Raises BuildFailed, BuildTooBig, Cancelled, NoSandbox."""
-    with laid_out(where, command, around, settings, log, **more) as job:
-        ended = sandbox.run(
-            job, stop=stop or settings.stop, tell=lambda line: settings.tell("build", f"{build.name}: {line}")
-        )
-        check(build, ended, job.limits, log)
+    """Run a build's command. Raises BuildFailed, BuildTooBig, Cancelled, NoSandbox."""
+    with laid_out(where, command, turn.around, settings, turn.log, **more) as job:
+        turn.begin()
+        ended = sandbox.run(job, stop=turn.stop, tell=lambda line: settings.tell("build", f"{build.name}: {line}"))
+        check(build, ended, job.limits, turn.log)
+        turn.done(ended)
         yield Run(job.app, job.scratch, ended)
 
 
@@ -250,28 +318,36 @@ def by_hand(where: Place, settings: Settings, **more: Unpack[LaidOut]) -> int:
         return sandbox.shell(job)
 
 
-Attempt = Callable[[Surroundings, str, Callable[[], bool]], AbstractContextManager[Left]]
-"""Runs a build in these surroundings, with this log, until it is to stop; gives what it left, as long as it is there."""
+Attempt = Callable[[Turn], AbstractContextManager[Left]]
+"""Runs a build in its turn; gives what it left, as long as it is there."""
 
 
 @contextmanager
-def compared(build: Build, key: str, attempt: Attempt, settings: Settings) -> Iterator[Left]:
-    """What a build leaves, after it has left the same in other surroundings, unless the app asks for one run.
+def compared(
+    build: Build, key: str, attempt: Attempt, settings: Settings, definition: str = ""
+) -> Iterator[tuple[Left, float]]:
+    """What a build leaves, after it has left the same in other surroundings, unless the app asks for one run; and how many
+    seconds it took.
 
-    Raises BuildDiffers, with the cause, and what `attempt` raises.
+    `definition` is a digest over what is to run, without that on which it runs: once this has left the same in two runs that
+    began at different times, they begin at once. Raises BuildDiffers, with the cause, and what `attempt` raises.
     """
     log = log_path(settings.store, key)
     settings.tell("build", build.name)
     with ExitStack() as opened:
+        known = settings.store.recall("apart", definition) if definition else None
+        runs = _Runs(build, attempt, log, settings, _APART if known is None or known > _LONG else 0.0)
         if not build.twice:
-            yield opened.enter_context(attempt(FIRST, log, settings.stop))
+            first = opened.enter_context(runs.first())
+            yield first, runs.seconds
             return
-        first, second = _both(build, attempt, log, settings, opened)
+        others = opened.enter_context(ExitStack())
+        first, second = runs.both(opened, others)
 
         def again(around: Surroundings, path: str) -> Content:
             settings.tell("build", f"{build.name}, again to see why {path} differs")
             try:
-                with attempt(around, f"{log}.3", settings.stop) as left:
+                with attempt(Turn(around, f"{log}.3", settings.stop)) as left:
                     return content(left, path)
             except (BuildFailed, BuildTooBig):
                 if around == FIRST:
@@ -279,51 +355,101 @@ def compared(build: Build, key: str, attempt: Attempt, settings: Settings) -> It
                 return content(first, path)  # it does not stand this by itself, which tells nothing of the difference
 
         compare.same(build.name, first, second, again, _KNOWN)
-        yield first
+        if definition and runs.told:
+            settings.store.remember("apart", definition, runs.seconds)
+        with ThreadPoolExecutor(1, "remove") as pool:
+            pool.submit(others.close)
+            yield first, runs.seconds
 
 
-def _both(build: Build, attempt: Attempt, log: str, settings: Settings, opened: ExitStack) -> tuple[Left, Left]:
-    """Both runs, beside each other where the machine has the room.
+class _Runs:
+    """The first run, or both, beside each other where the machine has the room.
 
     libfaketime has programs fail that wait by the machine's own clock (clock_nanosleep(2), as Python's `time.sleep`), and
     others wait for ever. So a second run that fails, or takes much longer than the first, is done again by that clock.
     """
-    began, ended, over = time.monotonic(), threading.Event(), list[float]()
-    others = opened.enter_context(ExitStack())
 
-    def stop() -> bool:
-        return ended.is_set() or settings.stop()
+    def __init__(self, build: Build, attempt: Attempt, log: str, settings: Settings, apart: float) -> None:
+        self._build, self._attempt, self._log, self._settings, self._apart = build, attempt, log, settings, apart
+        self._began, self._over, self._failed = 0.0, 0.0, threading.Event()
+        self.seconds = 0.0
+        """How long the first one took."""
+        self.told = False
+        """Whether the second one tells all of the clock that can be told: it waited, and had another."""
 
-    def late() -> bool:
-        return stop() or (bool(over) and time.monotonic() - over[0] > _LATE + _LONGER * (over[0] - began))
-
-    def second() -> Left:
-        while time.monotonic() < began + _APART:
-            if stop():
-                raise Cancelled
-            time.sleep(_TICK)
-        try:
-            return others.enter_context(attempt(SECOND, f"{log}.2", late))
-        except (BuildFailed, BuildTooBig, Cancelled):
-            if stop():
+    def both(self, opened: ExitStack, others: ExitStack) -> tuple[Left, Left]:
+        """What both have left, as long as `opened` and `others` are open."""
+        if (os.cpu_count() or 1) < _PROCESSORS or _free_memory() < _BESIDE:
+            first = opened.enter_context(self.first())
+            self._settings.tell("build", f"{self._build.name}, again in other surroundings")
+            return first, self._second(others)
+        with ThreadPoolExecutor(1, "build") as pool:
+            future = pool.submit(self._second, others)
+            try:
+                return opened.enter_context(self.first()), future.result()
+            except BaseException:
+                self._failed.set()
                 raise
-        settings.tell("build", f"{build.name}, again in other surroundings, by the machine's own clock")
-        return others.enter_context(attempt(replace(SECOND, later=0), f"{log}.2", stop))
 
-    if (os.cpu_count() or 1) < _PROCESSORS or _free_memory() < _BESIDE:
-        first = opened.enter_context(attempt(FIRST, log, stop))
-        over.append(time.monotonic())
-        settings.tell("build", f"{build.name}, again in other surroundings")
-        return first, second()
-    with ThreadPoolExecutor(1, "build") as pool:
-        future = pool.submit(second)
+    def first(self) -> AbstractContextManager[Left]:
+        """The first run."""
+
+        def begin() -> None:
+            self._began = time.monotonic()
+
+        def done(ended: Ended) -> None:
+            self.seconds, self._over = ended.seconds, time.monotonic()
+
+        return self._attempt(Turn(FIRST, self._log, self._stop, begin, done))
+
+    def _second(self, others: ExitStack) -> Left:
+        def begin(apart: float) -> None:
+            while not self._began or time.monotonic() < self._began + apart:
+                if self._stop():
+                    raise Cancelled
+                time.sleep(_TICK)
+
+        def done(ended: Ended) -> None:
+            self.told = ended.clocked and bool(self._apart)
+
+        turn = Turn(SECOND, f"{self._log}.2", self._late, lambda: begin(self._apart), done)
         try:
-            first = opened.enter_context(attempt(FIRST, log, stop))
-        except BaseException:
-            ended.set()
-            raise
-        over.append(time.monotonic())
-        return first, future.result()
+            return others.enter_context(self._attempt(turn))
+        except (BuildFailed, BuildTooBig, Cancelled):
+            if self._stop():
+                raise
+        self._settings.tell("build", f"{self._build.name}, again in other surroundings, by the machine's own clock")
+        own = replace(turn, around=replace(SECOND, later=0), stop=self._stop, begin=lambda: begin(_APART))
+        return others.enter_context(self._attempt(own))
+
+    def _stop(self) -> bool:
+        return self._failed.is_set() or self._settings.stop()
+
+    def _late(self) -> bool:
+        late = self._over and time.monotonic() - self._over > _LATE + _LONGER * (self._over - self._began)
+        return self._stop() or bool(late)
+
+
+def _age(folder: str, seconds: int) -> None:
+    """Make a folder and all that is in it older. Raises CannotWrite."""
+    todo = [folder]
+    try:
+        while todo:
+            above = todo.pop()
+            with os.scandir(above) as found:
+                for entry in found:
+                    if entry.is_dir(follow_symlinks=False):
+                        todo.append(entry.path)
+                    else:
+                        _make_older(entry.path, entry.stat(follow_symlinks=False), seconds)
+            _make_older(above, os.stat(above), seconds)
+    except OSError as error:
+        raise CannotWrite(folder, error.strerror or str(error)) from None
+
+
+def _make_older(path: str, facts: os.stat_result, seconds: int) -> None:
+    time = facts.st_mtime_ns - seconds * 10**9
+    os.utime(path, ns=(time, time), follow_symlinks=False)
 
 
 def _elsewhere(members: Sequence[Member], around: Surroundings) -> str:

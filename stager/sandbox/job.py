@@ -56,6 +56,8 @@ class Surroundings:
     """Seconds that its clock is ahead, where the machine has libfaketime."""
     reverse: bool = False
     """Whether files were laid out in reverse order; for who lays them out."""
+    older: int = 0
+    """Seconds by which what was laid out is older; for who lays it out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +90,11 @@ class Ended:
     """How a job ended: its exit status (128 + n for signal n), how long it took, the last lines of what it said.
 
     `ended_by` is empty when it ended by itself, else the limit that it met: `time`, `memory`, `processes`, `output`, `files`.
+    `clocked`: its clock was another one.
     """
 
     status: int
     seconds: float
     ended_by: str = ""
     last: tuple[str, ...] = ()
+    clocked: bool = False

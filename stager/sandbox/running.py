@@ -124,7 +124,8 @@ def _attempt(job: Job, way: Way, stop: Callable[[], bool], tell: Callable[[str],
                 why = "; ".join(group.tried) or "none is mounted"
                 tell(f"memory and processes are only counted now and then: no control group can be made here ({why})")
             placed, clocked = _placed(job, way, group)
-            return _Running(job, group, way, stop, tell).run(placed, (*_inside(way, clocked), *job.command))
+            ended, said = _Running(job, group, way, stop, tell).run(placed, (*_inside(way, clocked), *job.command))
+            return ended and replace(ended, clocked=clocked is not job), said
     except BaseException:
         with suppress(OSError):
             _settle(job)

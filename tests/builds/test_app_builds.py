@@ -6,7 +6,7 @@ import io
 import os
 import tarfile
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -108,6 +108,10 @@ def test_what_no_droplet_can_hold_is_refused(
         ("date +%s", "clock"),
         ("date -R", "clock"),
         ("date > x; stat -c %Y x", "clock"),
+        ("stat -c %Y src/a.txt", "clock"),
+        pytest.param(
+            f"find src -newermt {datetime.now(UTC) - timedelta(days=200):%F} | grep -c ^", "file times", id="newer"
+        ),
         ("cat /proc/sys/kernel/random/uuid", "random value"),
         ("od -An -tx8 -N8 /dev/urandom", "random value"),
         ("mktemp -u", "embedded path"),

@@ -1,13 +1,26 @@
-"""What is said of a run that did not end well."""
+"""What is said of a run that did not end well; when the second of two runs begins."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
+from stager.builds import running
+from stager.builds.compare import FIRST, SECOND
 from stager.builds.errors import BuildFailed, BuildTooBig
-from stager.builds.running import check
+from stager.builds.outputs import Left
+from stager.builds.running import Turn, check
+from stager.errors import Cancelled
 from stager.model import APP, ARTIFACT, Build, Reason
-from stager.sandbox.job import Ended, Limits
+from stager.net.indexes import Indexes
+from stager.sandbox.job import Ended, Limits, Surroundings
+from stager.settings import Settings
+from stager.store import Store
 
 PLANNED = Build("static", APP, "stack", "make", Reason("it is found", "settings.py", 3))
 OWN = Build("css", APP, "stack", "make", Reason("stager.yml has it built", "stager.yml", 1))
@@ -40,3 +53,85 @@ def test_a_run_that_was_ended_and_one_that_was_not() -> None:
     with pytest.raises(BuildTooBig):
         check(PLANNED, Ended(137, 1.0, "memory"), Limits(), "")
     check(PLANNED, Ended(0, 1.0), Limits(), "")
+
+
+# --- two runs, of something that runs nowhere
+
+
+class Clocked:
+    """Something that is built: when its commands began, by their surroundings, and whether another clock is to be had."""
+
+    def __init__(self, place: Path, clocked: bool = True, seconds: float = 1.0) -> None:
+        self.settings = Settings(Store(str(place)), lambda: Indexes.from_environment({}, home=str(place)))
+        self.clocked, self.seconds = clocked, seconds
+        self.began: dict[Surroundings, float] = {}
+
+    @contextmanager
+    def attempt(self, turn: Turn) -> Iterator[Left]:
+        turn.begin()
+        self.began[turn.around] = time.monotonic()
+        turn.done(Ended(0, self.seconds, clocked=self.clocked and bool(turn.around.later)))
+        yield Left("", {}, {})
+
+    def run(self, definition: str) -> float:
+        """How many seconds the second command began after the first."""
+        self.began.clear()
+        with running.compared(OWN, "key", self.attempt, self.settings, definition) as (_, seconds):
+            assert seconds == self.seconds
+        return self.began[SECOND] - self.began[FIRST]
+
+
+def test_the_second_begins_later_until_that_has_shown_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built = Clocked(tmp_path)
+    monkeypatch.setattr(running, "_APART", 0.5)
+    assert built.run("one") >= 0.5
+    monkeypatch.setattr(running, "_APART", 3600.0)  # who waits now does not come to an end
+    built.run("one")
+    monkeypatch.setattr(running, "_APART", 0.5)
+    assert built.run("two") >= 0.5
+    assert built.run("") >= 0.5
+    assert built.run("") >= 0.5
+
+
+@pytest.mark.parametrize(("clocked", "seconds"), [(False, 1.0), (True, 21.0)])
+def test_it_always_does_without_another_clock_and_where_it_costs_little(
+    clocked: bool, seconds: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = Clocked(tmp_path, clocked, seconds)
+    monkeypatch.setattr(running, "_APART", 0.5)
+    assert [built.run("one") >= 0.5 for _ in range(2)] == [True, True]
+
+
+def test_who_waits_can_be_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built = Clocked(tmp_path)
+    monkeypatch.setattr(running, "_APART", 3600.0)
+    monkeypatch.setattr(Settings, "stop", lambda _: FIRST in built.began)
+    with pytest.raises(Cancelled):
+        built.run("one")
+    assert [*built.began] == [FIRST]
+
+
+def test_what_fails_by_another_clock_waits_for_the_machines_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = Clocked(tmp_path)
+    built.settings.store.remember("apart", "one", 1.0)
+    monkeypatch.setattr(running, "_APART", 0.5)
+    whole = built.attempt
+
+    @contextmanager
+    def attempt(turn: Turn) -> Iterator[Left]:
+        if turn.around.later:
+            raise BuildFailed("css", "ended with exit status 22")
+        with whole(turn) as left:
+            yield left
+
+    with running.compared(OWN, "key", attempt, built.settings, "one"):
+        assert built.began[replace(SECOND, later=0)] - built.began[FIRST] >= 0.5
+
+
+def test_only_what_runs_twice_is_remembered_as_such(tmp_path: Path) -> None:
+    built = Clocked(tmp_path)
+    with running.compared(replace(OWN, twice=False), "key", built.attempt, built.settings, "one") as (_, seconds):
+        assert ([*built.began], seconds) == ([FIRST], 1.0)
+    assert built.settings.store.recall("apart", "one") is None

@@ -49,6 +49,7 @@ def test_the_first_file_is_told_and_how_many_more() -> None:
     ("axis", "changes"),
     [
         ("clock", lambda one: one.later),
+        ("file times", lambda one: one.older),
         ("processors", lambda one: one.processors),
         ("order", lambda one: one.reverse),
         ("umask", lambda one: one.umask != 0o022),
