@@ -17,7 +17,6 @@ from .ecosystems import ecosystem
 from .ecosystems.errors import LockFailed
 from .ecosystems.record import MakeRequest
 from .facts import stacks
-from .files import writing
 from .formats.archive import content_chunks
 from .model import Artifact, Detection, Reason, Stack
 from .net.errors import NotCached
@@ -28,9 +27,10 @@ from .resolving import confined
 from .runtimes.errors import NoRuntime
 from .runtimes.record import RuntimeRequest
 from .settings import Settings
-from .staging import buildpacks_of
+from .staging import buildpacks_of, put_locks
 from .store import Store
 from .tree import SourceTree
+from .tree.ignore import OWN_FILES
 
 if TYPE_CHECKING:
     from .planning.buildpacks.vocabulary import Buildpack
@@ -45,9 +45,10 @@ def lock_app(
     Raises NeedsBuild for what only a build or a repository could tell, LockFailed with the resolver's own words, BadManifest
     for what a resolver may not be told to do, and what detection and fetching raise.
     """
-    made = make_locks(Folder.read(root, settings.store), settings, environ, tell)
-    for name, lock in made.items():
-        writing.write(os.path.join(os.path.realpath(root), name), lock, new=True)
+    folder = Folder.read(root, settings.store)
+    made = make_locks(folder, settings, environ, tell)
+    for remark in put_locks(folder, made, settings)[1] if made else ():
+        tell(remark)
     return list(made)
 
 
@@ -155,6 +156,7 @@ def _write(path: str, entry: object) -> None:
 def _check_place(folder: Folder, name: str, settings: Settings) -> None:
     """A lock that is there and no source would be overwritten; offline, nothing can be resolved."""
     if os.path.lexists(os.path.join(folder.root, name)):
-        raise LockFailed(name, "there is one, which an ignore file leaves out", f"Take {name} out of the ignore file.")
+        hint = f"Write '!/{name}' into {OWN_FILES[0]} to use it, or remove it: then a new one is made."
+        raise LockFailed(name, "there is one, which an ignore file leaves out", hint)
     if settings.offline:
         raise NotCached([f"the index pages that {name} is made from"])

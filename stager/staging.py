@@ -7,14 +7,16 @@ way round, which assembles on the same path in the end. Nothing here reads the e
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from . import bases, fetching
 from .bases import Ready, fetch, take_in
 from .droplet import assembly, incremental
 from .droplet import base as dependencies
 from .droplet.incremental import Folder, aim
+from .ecosystems.errors import LockFailed
 from .errors import BadLock, LockMissing, LockStale, NeedsBuild, Unpinned
 from .files import writing
 from .formats.codec import CODEC, check_known_answer
@@ -26,6 +28,7 @@ from .store import Store
 from .store.errors import StoreCorrupt
 from .text.resources import pinned_digest
 from .tree import SourceTree
+from .tree.ignore import OWN_FILES, WITHOUT_NEGATION
 
 __all__ = ["fetch", "take_in"]
 """Of `bases`: what those who only want a plan's artifacts call here, beside the verbs."""
@@ -145,15 +148,39 @@ def make_plan(folder: Folder, previous: LockedPlan | None, settings: Settings) -
     except Unpinned as missing:
         made = _made_locks(folder, settings, missing)
     if settings.save_lock:
-        for name, lock in made.items():
-            writing.write(os.path.join(folder.root, name), lock, new=True)
-        folder = folder.read_again(settings.stop, settings.printed)
+        folder, taken = put_locks(folder, made, settings)
         how = "made {}, as the app has no lock of its packages; commit it"
     else:
-        folder = folder.replace(tree=folder.tree.with_files(made))
+        folder, taken = folder.replace(tree=folder.tree.with_files(made)), ()
         how = "the app has no lock of its packages; 'stager stage' makes {}, as it was made for this"
     plan = _planned(folder, previous, settings)
-    return folder, lockfile.locked(replace(plan, notes=(*(how.format(name) for name in made), *plan.notes)))
+    return folder, lockfile.locked(replace(plan, notes=(*(how.format(name) for name in made), *taken, *plan.notes)))
+
+
+def put_locks(folder: Folder, made: Mapping[str, bytes], settings: Settings) -> tuple[Folder, tuple[str, ...]]:
+    """Write locks that were made into the app's folder; the folder with them, and remarks.
+
+    What is no source pins nothing, so the app's own ignore file takes in a lock that another leaves out, as many a
+    `.gitignore` of samples does. Raises LockFailed where it can not.
+    """
+    for name, lock in made.items():
+        writing.write(os.path.join(folder.root, name), lock, new=True)
+    folder = folder.read_again(settings.stop, settings.printed)
+    left_out = [name for name in made if name not in folder.tree.files]
+    if not left_out:
+        return folder, ()
+    own = next((name for name in OWN_FILES if os.path.lexists(os.path.join(folder.root, name))), OWN_FILES[0])
+    place = os.path.join(folder.root, own)
+    before = Path(place).read_bytes() if os.path.lexists(place) else b""
+    lines = "".join(f"!/{name}\n" for name in left_out)
+    if own != WITHOUT_NEGATION:
+        writing.write(place, before + b"\n" * (before[-1:] not in (b"", b"\n")) + lines.encode())
+        folder = folder.read_again(settings.stop, settings.printed)
+    for name in left_out:
+        if name not in folder.tree.files:
+            raise LockFailed(name, f"{own} leaves it out", f"Take {name} out of the ignore files.")
+    remark = "an ignore file leaves {0} out, so {1} takes it in; commit both (git add -f {0})"
+    return folder, tuple(remark.format(name, own) for name in left_out)
 
 
 def _made_locks(folder: Folder, settings: Settings, missing: Unpinned) -> dict[str, bytes]:

@@ -9,7 +9,13 @@ import pytest
 from command import in_process
 
 import stager as library
+from stager.droplet.incremental import Folder
+from stager.ecosystems.errors import LockFailed
 from stager.errors import Unpinned
+from stager.net.indexes import Indexes
+from stager.settings import Settings
+from stager.staging import put_locks
+from stager.store import Store
 
 APPS: dict[str, tuple[str, dict[str, str]]] = {
     "uv": (
@@ -109,3 +115,50 @@ def test_a_lock_that_only_its_own_tool_makes_is_named(manager: str, lock: str, c
     assert (error["code"], error["where"]) == ("LockFailed", lock)
     assert error["hint"] == f"Run '{command}' and commit {lock}."
     assert sorted(path.name for path in app.iterdir()) == [".nvmrc", "package.json"]
+
+
+def no_indexes() -> Indexes:
+    raise AssertionError("nothing is asked of an index")
+
+
+MINE = "build/\npackage-lock.json\n"
+
+
+@pytest.mark.parametrize(
+    ("ignores", "own"),
+    [
+        ({".gitignore": MINE}, (".stagerignore", "!/package-lock.json\n")),
+        ({".gitignore": MINE, ".cfignore": "docs"}, (".cfignore", "docs\n!/package-lock.json\n")),
+    ],
+    ids=["git", "cf"],
+)
+def test_a_lock_that_is_made_is_source_whatever_git_ignores(
+    ignores: dict[str, str], own: tuple[str, str], tmp_path: Path
+) -> None:
+    app, store = app_of("npm", tmp_path / "app"), Store(str(tmp_path / "store"))
+    for path, text in ignores.items():
+        (app / path).write_text(text)
+    made = {"package-lock.json": b"{}\n"}
+    folder, remarks = put_locks(Folder.read(str(app), store), made, Settings(store, no_indexes))
+    assert "package-lock.json" in folder.tree.files
+    assert (app / own[0]).read_text() == own[1]
+    taken = f"an ignore file leaves package-lock.json out, so {own[0]} takes it in; commit both"
+    assert [remark.startswith(taken) for remark in remarks] == [True]
+
+
+def test_a_lock_that_is_there_and_no_source_is_not_overwritten(tmp_path: Path) -> None:
+    app = app_of("npm", tmp_path / "app")
+    (app / ".gitignore").write_text(MINE)
+    (app / "package-lock.json").write_text("{}")
+    error = in_process("lock", app, "--json", store=tmp_path / "store").document["error"]
+    assert (error["code"], error["where"]) == ("LockFailed", "package-lock.json")
+    assert error["hint"].startswith("Write '!/package-lock.json' into .stagerignore to use it")
+
+
+def test_an_ignore_file_without_negation_can_take_in_no_lock(tmp_path: Path) -> None:
+    app, store = app_of("npm", tmp_path / "app"), Store(str(tmp_path / "store"))
+    (app / ".slugignore").write_text(MINE)
+    with pytest.raises(LockFailed) as refused:
+        put_locks(Folder.read(str(app), store), {"package-lock.json": b"{}\n"}, Settings(store, no_indexes))
+    assert (app / ".slugignore").read_text() == MINE
+    assert str(refused.value).startswith("package-lock.json could not be made: .slugignore leaves it out\n")

@@ -13,7 +13,7 @@ from ..files.writing import never
 from .fingerprint import DIGEST, digest_in, encoded, fingerprint
 from .gitignore import LARGEST, Patterns
 from .heads import HEAD
-from .ignore import OWN_FILES, Rules, judge, secret_content
+from .ignore import OWN_FILES, WITHOUT_NEGATION, Rules, judge, secret_content
 from .outputs import PRINTED, SECRET, folder_mark, folder_output
 
 Found = dict[str, tuple[str, os.stat_result]]
@@ -67,7 +67,7 @@ class Decider:
         return self._patterns[path]
 
     def _learn(self, path: str, text: bytes) -> None:
-        self._patterns[path] = Patterns(text, path, negation=path != ".slugignore")
+        self._patterns[path] = Patterns(text, path, negation=path != WITHOUT_NEGATION)
 
     def folder(
         self, fd: int, path: str, found: Found, old: Records, chain: Chain, above: Records

@@ -15,7 +15,9 @@ from .gitignore import Patterns
 from .names import check_name
 
 OWN_FILES = (".stagerignore", ".cfignore", ".slugignore")
-"""Ignore files of the app's root; the first that exists is used. Heroku's `.slugignore` knows no negation."""
+"""Ignore files of the app's root; the first that exists is used."""
+WITHOUT_NEGATION = ".slugignore"
+"""Heroku's knows no line that takes a file in again."""
 
 _OUT_AT_ROOT = frozenset({".stager", "droplet.tgz", "bundle.tar", ".gitignore", *OWN_FILES})
 _LOCKS = re.compile(r"stager\.(?:.*\.)?lock", re.DOTALL)
