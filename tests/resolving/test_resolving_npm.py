@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from stager.ecosystems.errors import LockFailed
 from stager.ecosystems.npm import resolver as npm
 from stager.errors import BadManifest, NeedsBuild, StagerError
 from stager.locking import install
@@ -202,6 +203,29 @@ def test_npms_words_about_repositories(said: str, names: list[str] | None) -> No
     assert (found.data["needs"] if found else None) == (dict.fromkeys(names, why) if names else None)
 
 
+def lock_with(inner: dict[str, object], **placed: str) -> bytes:
+    packages = {f"node_modules/{at.replace('__', '/node_modules/')}": {"resolved": url} for at, url in placed.items()}
+    manifest = {"dependencies": {"lib": "https://files.example/lib.tgz"}}
+    return json.dumps({"packages": {"": manifest, "node_modules/a": {"version": "1.0.0", **inner}, **packages}}).encode()
+
+
+URL = "https://files.example/b.tgz"
+
+
+@pytest.mark.parametrize("key", ["dependencies", "optionalDependencies"])
+@pytest.mark.parametrize("at", ["b", "a__b"])
+def test_only_the_app_brings_packages_from_elsewhere(key: str, at: str) -> None:
+    with pytest.raises(LockFailed) as caught:
+        npm.check_places(lock_with({key: {"b": URL}}, lib="https://files.example/lib.tgz", **{at: URL}))
+    why = f"a@1.0.0 asks for b at {URL}, and not of a registry"
+    assert caught.value.message == f"package-lock.json could not be made: {why}"
+
+
+def test_a_place_that_was_overridden_does_not_count() -> None:
+    npm.check_places(lock_with({"dependencies": {"b": URL}}, lib="https://files.example/lib.tgz", b=""))
+    npm.check_places(lock_with({"peerDependencies": {"c": URL}, "dependencies": {"b": "^1"}}, b=URL))
+
+
 SHAPES: dict[str, dict[str, object]] = {
     "plain": {
         "package.json": {
@@ -215,6 +239,9 @@ SHAPES: dict[str, dict[str, object]] = {
         "packages/a/package.json": {"name": "a", "version": "1.0.0", "dependencies": {"ms": "2.1.2", "b": "1.0.0"}},
         "packages/b/package.json": {"name": "b", "version": "1.0.0", "peerDependencies": {"isarray": "2"}},
         "lib/package.json": {"name": "lib", "version": "3.0.0", "dependencies": {"ms": "2.1.3"}},
+    },
+    "a package that bundles others": {
+        "package.json": {"name": "app", "optionalDependencies": {"@tailwindcss/oxide-wasm32-wasi": "4.1.4"}},
     },
     "settings": {
         "package.json": {"name": "app", "dependencies": {"ms": "^2.1.0"}},

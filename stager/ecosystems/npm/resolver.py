@@ -33,9 +33,11 @@ if TYPE_CHECKING:
     from stager.tree import SourceTree
 
 _OPTIONS = (
-    *("--ignore-scripts", "--allow-git=none", "--allow-remote=root", "--no-audit", "--no-fund", "--no-update-notifier"),
+    *("--ignore-scripts", "--allow-git=none", "--allow-remote=all", "--no-audit", "--no-fund", "--no-update-notifier"),
     *("--no-progress", "--logs-max=0"),
 )
+"""Not `--allow-remote=root`: npm 11 takes it for a package from elsewhere when it opens one of the registry's that bundles
+others, to list these. `check_places` keeps that rule in its place."""
 _DEPENDENCIES = ("dependencies", "devDependencies", "optionalDependencies", "peerDependencies", "overrides")
 _KEPT = (
     *("name", "version", "private", "license", "engines", "os", "cpu", "libc", "bin", "funding", "workspaces"),
@@ -54,6 +56,8 @@ HINT = (
 )
 
 
+_ELSEWHERE = "Ask for another version, or name one of a registry by 'overrides' in package.json."
+_MODULES = "node_modules/"
 LOCK = "package-lock.json"
 _OTHERS = {
     "pnpm": ("pnpm-lock.yaml", "pnpm install --lockfile-only"),
@@ -101,7 +105,9 @@ def resolve(tree: SourceTree, install: Callable[[str], str], scratch: Workplace)
     done = scratch.run(lock, command, files)
     if done.code:
         raise failed(done.said) or done.failure(lock)
-    return scratch.read(lock)
+    made = scratch.read(lock)
+    check_places(made)
+    return made
 
 
 def manifests(tree: SourceTree, indexes: Indexes) -> dict[str, bytes]:
@@ -145,6 +151,27 @@ def failed(said: str) -> NeedsBuild | None:
         return None
     names = dict.fromkeys(_PACKAGE.findall(said)) or {"a dependency of a dependency": None}
     return NeedsBuild([(name, "it comes from a git repository") for name in names], HINT)
+
+
+def check_places(lock: bytes) -> None:
+    """Raise LockFailed where a package of a registry brings another one from a URL: only the app itself may name those."""
+    packages = Node(json.loads(lock), LOCK, fail_with=documents.bad_lock).table("packages")
+    for at, one in packages.items():
+        asked = [row for key in _DEPENDENCIES[:3] for row in _asked(one.value.get(key))] if _MODULES in at else ()
+        for name, spec in asked:
+            if is_web(spec.lower()) and spec in _found(packages, at, name):
+                label = f"{at.rpartition(_MODULES)[2]}@{one.str('version', '')}"
+                raise LockFailed(LOCK, f"{label} asks for {name} at {spec[:200]}, and not of a registry", _ELSEWHERE)
+
+
+def _found(packages: Mapping[str, Node], at: str, name: str) -> set[str]:
+    """Where what a package at a place finds under a name is from."""
+    while at:
+        if found := packages.get(f"{at}/{_MODULES}{name}"):
+            return {found.str("resolved", "")}
+        at = at.rpartition(f"/{_MODULES}")[0]
+    found = packages.get(_MODULES + name)
+    return {found.str("resolved", "")} if found else set()
 
 
 class _Reader:
