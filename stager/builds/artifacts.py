@@ -89,8 +89,17 @@ def _one(
     return found
 
 
+_MISFIT = (
+    "Its own build says so: ask for a version that is for this Python, or, where the name is only a setting of its build's, "
+    "set that by 'env' of the build in stager.yml."
+)
+
+
 def _check(plan: Plan, build: Build, made: Ready, folder: Folder, settings: Settings) -> None:
-    """Raise NeedsBuild for what neither the stack nor the droplet can load. Another app's droplet may have had more."""
+    """Raise BuildFailed for what says that it is for another target, NeedsBuild for what neither the stack nor the droplet
+    can load. Another app's droplet may have had more."""
+    if wrong := _recipe(build).misfit(plan, made.artifact.filename):
+        raise BuildFailed(build.name, f"left {made.artifact.filename}, which is {wrong}", hint=_MISFIT)
     try:
         abi.check(plan, made.artifact, made.blob, settings.store)
     except NeedsBuild:

@@ -221,6 +221,8 @@ class BuildRecipe:
     built; empty where nothing need be asked."""
     env: tuple[tuple[str, str], ...] = ()
     """Variables for both."""
+    misfit: Callable[[Plan, str], str] = lambda *_: ""
+    """What the name of the file that `line` leaves says it is for, and what the plan's droplet is, where these differ."""
 
 
 @dataclass(frozen=True, slots=True)

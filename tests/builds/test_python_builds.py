@@ -214,6 +214,40 @@ def test_compiled_sdists_of_four_backends_answer(
         assert ask(port, "/", process) == (200, "1 2 3 4")
 
 
+LABELLED = """\
+import zipfile
+
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    name = "labelled-1.0-cp39-cp39-linux_x86_64.whl"
+    with zipfile.ZipFile(f"{folder}/{name}", "w") as wheel:
+        info = "labelled-1.0.dist-info"
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\\nName: labelled\\nVersion: 1.0\\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: false\\nTag: cp39-cp39-linux_x86_64\\n")
+        wheel.writestr(f"{info}/RECORD", f"{info}/METADATA,,\\n{info}/WHEEL,,\\n{info}/RECORD,,\\n")
+    return name
+"""
+
+
+def test_a_wheel_for_another_python_is_refused(
+    tmp_path: Path, shared_store: Path, own_index: Callable[[Mapping[str, Mapping[str, str]]], tuple[str, list[str]]]
+) -> None:
+    project = PROJECT.format(name="labelled", requires="", backend="own") + 'backend-path = ["."]\n'
+    url, lines = own_index({"labelled": {"pyproject.toml": project, "PKG-INFO": "", "own.py": LABELLED}})
+    app = tmp_path / "app"
+    app.mkdir()
+    (app / "requirements.txt").write_text("".join(lines))
+    (app / "main.py").write_text("print('hello')\n")
+    for _ in range(2):  # it is remembered, and refused all the same
+        done = in_process(
+            "stage", app, "-o", tmp_path / "droplet.tgz", "--json", store=shared_store, PIP_EXTRA_INDEX_URL=url
+        )
+        assert done.document["error"]["code"] == "BuildFailed"
+        assert done.document["error"]["message"] == (
+            "the build labelled left labelled-1.0-cp39-cp39-linux_x86_64.whl, which is for cp39-cp39-linux_x86_64, and what "
+            "is wanted is for cp311 manylinux_2_36 x86_64"
+        )
+
+
 OWN = {
     "pyproject.toml": PROJECT.format(name="shop", requires="'setuptools'", backend="setuptools.build_meta").replace(
         "[build-system]", 'requires-python = ">=3.11"\n[tool.setuptools]\npackages = ["shop"]\n[build-system]'

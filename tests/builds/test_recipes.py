@@ -10,7 +10,7 @@ import uuid
 import pytest
 
 from stager.builds import recipes
-from stager.builds.recipes import Around, Recipe, frozen_clock, next_js
+from stager.builds.recipes import Around, Recipe, frozen_clock, next_js, nuxt
 from stager.model import APP, Build, Reason
 from stager.planning import buildpacks
 
@@ -80,3 +80,22 @@ def test_variables_that_several_recipes_set_are_joined() -> None:
 def test_no_recipe_takes_the_name_of_what_python_brings() -> None:
     """A module of a package is a name in it: one called as a builtin is would stand in its place from its first import on."""
     assert not {name.rpartition(".")[2] for name in recipes.TOOLS.values()} & {*dir(builtins)}
+
+
+STYLES = b"""const interopDefault = r => r.default || r || [];
+const styles = {
+  "b.vue": () => import('../build/b-styles.mjs').then(interopDefault),
+  "a.vue": () => import('../build/a-styles.mjs').then(interopDefault)
+};
+
+export { styles as default };
+"""
+
+
+def test_nuxts_styles_come_in_one_order() -> None:
+    first, second = STYLES.splitlines(keepends=True)[2:4]
+    swapped = STYLES.replace(first + second, second.replace(b")\n", b"),\n") + first.replace(b"),\n", b")\n"))
+    assert swapped != STYLES
+    assert nuxt.in_order(STYLES) == nuxt.in_order(swapped) == swapped
+    for other in (b"", b"const styles = {};\n", STYLES.replace(b"\n  ", b" ")):
+        assert nuxt.in_order(other) == other

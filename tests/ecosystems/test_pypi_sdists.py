@@ -13,7 +13,7 @@ import pytest
 from builders import TarEntry, ZipEntry, compress, make_tar, make_zip
 
 from stager.digest import Digest
-from stager.ecosystems.pypi import sdists
+from stager.ecosystems.pypi import building, sdists
 from stager.ecosystems.record import BuildRequest
 from stager.errors import NeedsBuild
 from stager.formats.errors import BadArchive
@@ -205,3 +205,28 @@ def test_an_interpreter_that_is_no_package_brings_its_headers(tmp_path: Path, mo
         asked = request(tmp_path, files, source="python-build-standalone")
         asked = replace(asked, plan=replace(asked.plan, artifacts=(*asked.plan.artifacts, own)))
         assert sdists.pinned(asked).artifacts == found
+
+
+@pytest.mark.parametrize(
+    ("tags", "python", "wrong"),
+    [
+        ("py3-none-any", "3.11.2", ""),
+        ("py2.py3-none-any", "3.11.2", ""),
+        ("cp311-cp311-linux_x86_64", "3.11.2", ""),
+        ("cp311-cp311-manylinux_2_36_x86_64", "3.11.2", ""),
+        ("cp38-abi3-linux_x86_64", "3.13.1", ""),
+        ("1build-cp311-cp311-linux_x86_64", "3.11.2", ""),
+        ("cp311-cp311-linux_x86_64", "3.13.1", "cp313"),
+        ("cp313-cp313t-linux_x86_64", "3.13.1", "cp313"),
+        ("py2-none-any", "3.11.2", "cp311"),
+        ("cp311-cp311-musllinux_1_2_x86_64", "3.11.2", "cp311"),
+        ("cp311-cp311-manylinux_2_39_x86_64", "3.11.2", "cp311"),
+        ("cp311-cp311-linux_aarch64", "3.11.2", "cp311"),
+        ("none", "3.11.2", "cp311"),
+    ],
+)
+def test_the_tags_of_a_built_wheel_are_those_of_the_target(tags: str, python: str, wrong: str, tmp_path: Path) -> None:
+    plan = request(tmp_path, {}).plan
+    plan = replace(plan, runtimes=(replace(plan.runtimes[0], version=python),))
+    said = f"{wrong} manylinux_2_36 x86_64" if wrong else ""
+    assert building.misfit(plan, f"p-1.0-{tags}.whl").partition("what is wanted is for ")[2] == said

@@ -1,13 +1,31 @@
-"""Nuxt: a clock that stands still, as in `frozen_clock`.
+"""Nuxt: a clock that stands still, as in `frozen_clock`, and the list of pages' styles in one order.
 
-Mends: `buildId` (a random UUID, also in names of files), `timestamp`, `date` of `nitro.json`, and the times of public files
-that the server's program lists.
+Mends: `buildId` (a random UUID, also in names of files), `timestamp`, `date` of `nitro.json`, the times of public files
+that the server's program lists, and `styles.mjs`, whose members come in the order in which components were compiled.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from . import frozen_clock
 
-RECIPE = replace(frozen_clock.RECIPE, name="nuxt/1", mends="the build's id, its time, and the times of public files")
+_STYLES = re.compile(rb"(?<=\nconst styles = \{\n)(?:  [^\n]+,\n)*  [^\n]+\n(?=\};\n)")
+
+
+def in_order(data: bytes) -> bytes:
+    """The program's one table, a member a line, in the order of the lines; what has none stays as it is."""
+
+    def ordered(found: re.Match[bytes]) -> bytes:
+        return b",\n".join(sorted(line.removesuffix(b",") for line in found[0].splitlines())) + b"\n"
+
+    return _STYLES.sub(ordered, data)
+
+
+RECIPE = replace(
+    frozen_clock.RECIPE,
+    name="nuxt/1",
+    mends="the build's id, its time, the times of public files, and the order of styles",
+    rewrites={"*/server/chunks/*/styles.mjs": in_order},
+)

@@ -14,9 +14,11 @@ from stager.ecosystems.record import BuildRecipe
 from stager.model import APP, ARTIFACT, RUNTIMES, Artifact, Build, Reason
 
 from .folders import import_roots
-from .pins import LAYOUT, PLACE, SDIST, DistributionFile, is_sdist
+from .pins import LAYOUT, PLACE, SDIST, DistributionFile, best_wheel, is_sdist
+from .target import tag_ranks
 
 if TYPE_CHECKING:
+    from stager.model import Plan
     from stager.tree import SourceTree
 
 ROOT = "python"
@@ -122,6 +124,16 @@ def programs() -> Mapping[str, bytes]:
     return {name: program(name) for name in ("pep517.py", HOOK)}
 
 
+def misfit(plan: Plan, filename: str) -> str:
+    """Which tags (PEP 425) a built wheel's name has and which the plan wants; empty where the plan's Python takes the wheel."""
+    from .sdists import target_of
+
+    target = target_of(plan)
+    if best_wheel([DistributionFile(filename, "")], tag_ranks(target)):
+        return ""
+    return f"for {'-'.join(filename.removesuffix('.whl').split('-')[-3:])}, and what is wanted is for {target.label}"
+
+
 _RUN = "PYTHONPATH={programs} python3 {programs}/pep517.py"
 RECIPES = {
     COMMAND: BuildRecipe(
@@ -131,5 +143,6 @@ RECIPES = {
         line=f"{_RUN} build {{artifact}} {{out}}",
         ask=f"{_RUN} ask {{artifact}} {{out}}",
         env=(("PATH", PATH),),
+        misfit=misfit,
     )
 }
