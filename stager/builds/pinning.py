@@ -145,7 +145,7 @@ def _kept(
     if known != [(one.name, one.version, one.source) for one in plan.runtimes] or previous.stack != plan.stack:
         return None
     one = next((one for one in previous.builds if (one.of, one.command) == (build.of, build.command)), None)
-    if one is None or one.root != build.root:
+    if one is None or (one.root, one.env) != (build.root, build.env):  # variables may say what it is built with
         return None
     return replace(build, runtimes=one.runtimes, artifacts=one.artifacts, links=one.links, files=one.files)
 

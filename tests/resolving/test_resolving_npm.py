@@ -206,7 +206,9 @@ def test_npms_words_about_repositories(said: str, names: list[str] | None) -> No
 def lock_with(inner: dict[str, object], **placed: str) -> bytes:
     packages = {f"node_modules/{at.replace('__', '/node_modules/')}": {"resolved": url} for at, url in placed.items()}
     manifest = {"dependencies": {"lib": "https://files.example/lib.tgz"}}
-    return json.dumps({"packages": {"": manifest, "node_modules/a": {"version": "1.0.0", **inner}, **packages}}).encode()
+    return json.dumps(
+        {"packages": {"": manifest, "node_modules/a": {"version": "1.0.0", **inner}, **packages}}
+    ).encode()
 
 
 URL = "https://files.example/b.tgz"

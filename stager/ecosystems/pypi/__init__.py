@@ -25,7 +25,7 @@ from stager.ecosystems.record import (
 from stager.errors import LockMissing, NeedsBuild, UsageError
 from stager.model import Artifact, Build, Locked
 
-from .building import OWN, RECIPES, own_build
+from .building import OWN, RECIPES, own_build, with_env
 from .lookup import DistributionLookup, IndexFile, resolve
 from .pins import LAYOUT, PLACE, SDIST, Reading, normalise_index
 from .selection import select
@@ -93,6 +93,7 @@ def read_lock(
     """
     from . import made_for
     from .project import app_files, installed_folders, must_build
+    from .wishes import wishes
 
     if lock not in tree:
         raise LockMissing(lock)
@@ -100,14 +101,18 @@ def read_lock(
     left_out = made_for.check(tree, lock, reading, target, groups, extras)
     folders = installed_folders(tree, lock, reading.folders)
     pins = resolve(reading.pins, lookup, target, lock, default_indexes) if not reading.unpinned else reading.pins
-    chosen = select(reading._replace(pins=tuple(pins)), target, lock, default_indexes, lookup)
+    wished = wishes(tree, lock)
+    chosen = select(reading._replace(pins=tuple(pins)), target, lock, default_indexes, lookup, wished)
     compiled = {path: (name, why) for name, path in folders if (why := must_build(tree, path))}
-    builds = (*chosen.builds, *(own_build(tree, name, path, why, lock) for path, (name, why) in compiled.items()))
+    found = [(one.of.removeprefix("pkg:pypi/").partition("@")[0], one) for one in chosen.builds]
+    found += [(name, own_build(tree, name, path, why, lock)) for path, (name, why) in compiled.items()]
+    versions = {pin.name: pin.version for pin in pins}
+    builds = tuple(with_env(build, wished.env(name, versions)) for name, build in found)
     names = {pin.name for pin in reading.pins} | {name for name, path in folders if path}
     files = app_files(tree, folders, [name for name, _ in compiled.values()])
     return Locked(
         chosen.artifacts, files=files, names=frozenset(names), builds=builds,
-        notes=(*reading.notes, *left_out, *chosen.notes), hints=chosen.hints,
+        notes=(*reading.notes, *left_out, *chosen.notes, *wished.notes(name for name, _ in found)), hints=chosen.hints,
     )  # fmt: skip
 
 
@@ -151,11 +156,14 @@ def declared(tree: SourceTree) -> frozenset[str]:
 
 
 def included(tree: SourceTree, lock: str) -> list[str]:
-    """The files that requirements files are or include, whatever their names, where the lock, or its lack, depends on them."""
+    """The files that requirements files are or include, whatever their names, where the lock, or its lack, depends on them;
+    and those settings of its tool that say how packages are built."""
     from .requirements import parts
+    from .wishes import files
 
     lists = ("requirements.txt", "requirements.in") if lock in ("", "pylock.toml", "requirements.txt") else ()
-    return sorted({tree.resolve(file) for path in lists for file in parts(tree, path)})
+    found = {tree.resolve(file) for path in lists for file in parts(tree, path)}
+    return sorted(found | {tree.resolve(file) for file in files(tree, lock)})
 
 
 def members(tree: SourceTree) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from stager.ecosystems.record import BuildRecipe
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 ROOT = "python"
 """The root of what is compiled."""
 COMMAND = "stager:pep517/1"
+SETTINGS, EXTRA = "STAGER_CONFIG_SETTINGS", "STAGER_BUILD_REQUIRES"
+"""Variables of a build that hold, as JSON, what the app has passed to its backend, and what it is built with besides."""
 HOOK = "sitecustomize.py"
 """What the interpreter reads at its start."""
 _PREFERRED = (".tar.gz", ".tgz", ".zip", ".tar.bz2", ".tar.xz")
@@ -58,6 +61,11 @@ def build_of(package: str, artifact: Artifact, why: str, lock: str, line: int | 
         of=artifact.purl,
         on=RUNTIMES,
     )
+
+
+def with_env(build: Build, more: Mapping[str, str]) -> Build:
+    """The build with more variables."""
+    return replace(build, env=tuple(sorted({**dict(build.env), **more}.items()))) if more else build
 
 
 OWN = "own-package/1"
@@ -125,7 +133,7 @@ def programs() -> Mapping[str, bytes]:
 
 
 def misfit(plan: Plan, filename: str) -> str:
-    """Which tags (PEP 425) a built wheel's name has and which the plan wants; empty where the plan's Python takes the wheel."""
+    """Which tags (PEP 425) a built wheel's name has and which are wanted; empty where the plan's Python takes the wheel."""
     from .sdists import target_of
 
     target = target_of(plan)

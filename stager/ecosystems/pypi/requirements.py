@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 
 _COMMENT = re.compile(r"(?:^|(?<=\s))#.*$")
 _HASH = re.compile(r"\s--hash[=\s]\s*(\S+)")
+_SETTING = re.compile(r"""\s(?:--config-settings?|-C)[=\s]\s*("[^"]*"|'[^']*'|\S+)""")
 _OPTION = re.compile(r"\s--?[A-Za-z][\w-]*.*$")
 _DEPTH = 32
 _WITH_VALUE = {"-r": "-r", "--requirement": "-r", "-c": "-c", "--constraint": "-c", "-e": "-e", "--editable": "-e",
-               "-i": "-i", "--index-url": "-i", "--pypi-url": "-i", "--extra-index-url": "+i"}  # fmt: skip
+               "-i": "-i", "--index-url": "-i", "--pypi-url": "-i", "--extra-index-url": "+i",
+               "--no-binary": "--no-binary", "--only-binary": "--only-binary"}  # fmt: skip
 
 
 class RequirementLine(NamedTuple):
@@ -39,6 +41,8 @@ class RequirementLine(NamedTuple):
     hashes: tuple[str, ...] = ()
     editable: bool = False
     constraint: bool = False
+    settings: tuple[str, ...] = ()
+    """`key=value` of each `--config-settings`."""
 
     @property
     def where(self) -> str:
@@ -53,6 +57,8 @@ class RequirementsFile:
         self.files: list[str] = []
         self.index = ""
         self.extra_indexes: list[str] = []
+        self.formats: list[tuple[str, str]] = []
+        """(`--no-binary` or `--only-binary`, its value)."""
 
     @property
     def indexes(self) -> tuple[str, ...]:
@@ -116,12 +122,15 @@ def _read_into(found: RequirementsFile, tree: SourceTree, path: str, constraint:
             found.index = value
         elif option == "+i":
             found.extra_indexes.append(value)
+        elif option in ("--no-binary", "--only-binary"):
+            found.formats.append((option, value))
         elif option == "-e":
             found.lines.append(RequirementLine(path, number, value, editable=True, constraint=constraint))
         elif not option:
             hashes = tuple(_HASH.findall(text))
             bare = _OPTION.sub("", text).strip()
-            found.lines.append(RequirementLine(path, number, bare, hashes, constraint=constraint))
+            settings = tuple(one.strip("\"'") for one in _SETTING.findall(text))
+            found.lines.append(RequirementLine(path, number, bare, hashes, constraint=constraint, settings=settings))
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:

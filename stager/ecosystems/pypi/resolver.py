@@ -72,7 +72,7 @@ sys.exit(done.returncode)
 _INDEX = ("name", "default", "explicit", "format", "ignore-error-codes")
 _DYNAMIC = ("dependencies", "optional-dependencies", "requires-python")
 _VCS = re.compile(r"(?:git|hg|svn|bzr)\+|git@|ssh:")
-_FILE_OPTION = re.compile(r"^\s*(-f|--find-links|--no-index|--no-binary|--pre)(?:[ =]+(\S*))?", re.MULTILINE)
+_FILE_OPTION = re.compile(r"^\s*(-f|--find-links|--no-index|--pre)(?:[ =]+(\S*))?", re.MULTILINE)
 _UNBUILT = (
     re.compile(r"Wheels are required for `([^`]+)` because building from source is disabled"),
     re.compile(r"Building source distributions for `([^`]+)` is disabled"),

@@ -6,6 +6,7 @@ headers, and the libraries that a table names for it; what else it wants, its au
 
 from __future__ import annotations
 
+import json
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ from stager.formats.errors import BadArchive
 from stager.text import parsing
 from stager.text.typed import Node
 
-from .building import ROOT
+from .building import EXTRA, ROOT
 from .manifest import pyproject
 from .target import Target
 
@@ -209,6 +210,7 @@ def pinned(request: BuildRequest) -> Build:
     """
     said = _sources(request)
     wanted = list(dict.fromkeys((*said.requires, *(_HOOKS.get(_module(said), ()) if request.artifact is None else ()))))
+    wanted += [one for one in json.loads(dict(request.build.env).get(EXTRA, "[]")) if one not in wanted]
     target = target_of(request.plan)
     if target.python < (3, 11):
         wanted.append("tomli")  # what the recipe reads pyproject.toml with

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import quote
 
-from stager.errors import BadLock, Unpinned
+from stager.errors import BadLock, NeedsBuild, Unpinned
 from stager.model import Artifact, Build
 
 from .building import best_sdist, build_of
@@ -26,6 +26,7 @@ from .pins import (
 )
 from .target import Target, tag_ranks
 from .unbuilt import better, refusal, why
+from .wishes import Wishes
 
 _ENDS = (".tar.gz", ".tgz", ".zip", ".tar.bz2", ".tar.xz")
 
@@ -49,15 +50,17 @@ def select(
     lock: str,
     default_indexes: frozenset[str] = frozenset(),
     lookup: DistributionLookup | None = None,
+    wishes: Wishes | None = None,
 ) -> Selection:
-    """For each package the wheel that fits best; where none fits, the sdist, which is built.
+    """For each package the wheel that fits best; where none fits, the sdist, which is built; unless `wishes` say otherwise.
 
     `lookup` is asked for other versions of a package that has no fitting wheel, so that one can be named.
 
     Raises Unpinned or NeedsBuild naming every package concerned, BadLock for contradictions within the lock.
     """
     _refuse_two_versions(reading.pins, lock)
-    ranks = tag_ranks(target)
+    ranks, wishes = tag_ranks(target), wishes or Wishes()
+    reading = reading._replace(pins=tuple(_restricted(pin, wishes) for pin in reading.pins))
     best = [(pin, best_wheel(pin.files, ranks)) for pin in reading.pins]
     bare = (str(pin) for pin, file in best if not (pin.files or pin.hashes) or (file and not file.hash))
     if unpinned := sorted({*reading.unpinned, *bare}):
@@ -72,9 +75,25 @@ def select(
     return Selection(
         tuple(artifact for _, artifact, _ in found),
         tuple(sorted((artifact.digest, url) for _, artifact, url in found if url)),
-        tuple(build_of(pin.name, one, why(pin.files, target), lock, pin.line) for pin, one in built),
-        tuple(better([pin for pin, _ in built], target, lock, lookup)),
+        tuple(
+            build_of(pin.name, one, _ASKED if wishes.from_sources(pin.name) else why(pin.files, target), lock, pin.line)
+            for pin, one in built
+        ),
+        tuple(better([pin for pin, _ in built if not wishes.from_sources(pin.name)], target, lock, lookup)),
     )
+
+
+def _restricted(pin: Pin, wishes: Wishes) -> Pin:
+    """The pin with those files that the app lets be used. Raises NeedsBuild where it has files, and none of these."""
+    kept = wishes.allowed(pin.name, pin.files)
+    if pin.files and not kept:
+        what = "sources are asked for, and it has wheels alone" if wishes.from_sources(pin.name) else _ONLY
+        raise NeedsBuild([(str(pin), what)], "Take its name out of that setting, or ask for another version of it.")
+    return pin if len(kept) == len(pin.files) else pin._replace(files=kept)
+
+
+_ASKED = "the app asks for its sources"
+_ONLY = "only an sdist, and the app's settings (only-binary, no-build) keep it from being built"
 
 
 def _again(lock: str) -> str:

@@ -32,17 +32,23 @@ def main(verb: str, source: str, *places: str) -> None:
     sys.argv = ["setup.py"]  # what setup.py finds there under any tool
     if verb == "ask":
         hook = getattr(backend, "get_requires_for_build_wheel", None)
-        wanted = list(hook()) if hook else []
+        wanted = list(hook(*settings())) if hook else []
         with open(os.path.join(out, "answer.json"), "w", encoding="utf-8") as file:
             json.dump(wanted, file)
     else:
         made = os.path.join(WORK, "wheel")
         os.mkdir(made)
-        name = backend.build_wheel(made)
+        name = backend.build_wheel(made, *settings())
         if verb == "own":
             lay(os.path.join(made, name), places[0], out)
             return
         normalise(os.path.join(made, name), os.path.join(out, name))
+
+
+def settings() -> list[Any]:
+    """`config_settings` as an argument, where the app has some."""
+    text = os.environ.get("STAGER_CONFIG_SETTINGS")
+    return [json.loads(text)] if text else []
 
 
 def prepare() -> None:
