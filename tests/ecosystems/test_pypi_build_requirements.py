@@ -13,7 +13,7 @@ from servers import Server
 from stager.digest import Digest
 from stager.ecosystems.errors import LockFailed
 from stager.ecosystems.pypi.build_requirements import resolved
-from stager.ecosystems.pypi.sdists import target_of
+from stager.ecosystems.pypi.target import target_of
 from stager.ecosystems.record import BuildRequest
 from stager.model import Artifact, Build, Plan, Reason, Runtime
 from stager.net.errors import BadSettings

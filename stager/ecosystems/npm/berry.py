@@ -52,7 +52,7 @@ def read(
     tarballs = _tarballs(chosen, tree, lock, hosts, lookup, scripts)
     places, links = layout.hoist(graph, lock)
     links = collect.app_links(tree, links, {path: own.bin for path, own in manifests.items()}, lock)
-    unsure = suspects.unsure(suspects.of_units(graph.units, scripts), firm(tree), words(tree, lock).named)
+    unsure = suspects.unsure(suspects.of_units(graph.units, scripts), firm(tree), words(tree, lock).looked)
     placed = {path: tarballs[key] for path, key in places.items()}
     return collect.locked(placed, links, _notes(chosen, linker(tree)), lock, (), unsure)
 

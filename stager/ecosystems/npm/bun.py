@@ -89,7 +89,7 @@ def read(tree: SourceTree, lock: str, stack: Stack, dev: bool, hosts: frozenset[
     bins = {path: _bins(node) for path, node in homes.items()}
     links = collect.app_links(tree, links, bins, lock)
     found = [_suspect(row) for key, row in chosen.items() if key in tarballs]
-    unsure = suspects.unsure(found, firm(tree), words(tree, lock).named)
+    unsure = suspects.unsure(found, firm(tree), words(tree, lock).looked)
     return collect.locked({places[key]: tarball for key, tarball in tarballs.items()}, links, (), lock, (), unsure)
 
 

@@ -71,9 +71,9 @@ def wanted(request: LookRequest) -> WantedBuilds:
     beside = known.look([one for one in known.artifacts if _name(one) in names])
     stack = stacks.load(plan.stack, plan.architecture)
     placed = [(path, said) for one, said in {**dict(asked), **dict(beside)}.items() for path in one.paths]
-    reasons = dict(needs_build(placed, stack, {said.name for said in native}))
-    needy = [(one, said) for one, said in asked if str(said) in reasons]
     allowed = words(request.tree, _lock_of(plan))
+    reasons = dict(needs_build(placed, stack, {said.name for said in native}, allowed.compiles))
+    needy = [(one, said) for one, said in asked if str(said) in reasons]
     left = sorted({said.name for _, said in needy if allowed.forbid(said.name)})
     chosen = [(one, said) for one, said in needy if said.name not in left]
     node = [one for one in plan.artifacts if one.layout in (_NODE, _NPM)]

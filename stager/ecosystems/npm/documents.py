@@ -98,3 +98,8 @@ def parse_yaml(found: str, path: str, fail: Fail = bad_lock) -> Node:
     if starts:
         found = "\n" * found.count("\n", 0, starts[-1]) + found[starts[-1] :]
     return yamltext.parse(found, path, fail).root
+
+
+def yaml_of(tree: SourceTree, path: str) -> Node:
+    """A YAML file of settings. Raises BadManifest."""
+    return parse_yaml(text(tree, path, bad_manifest), path, bad_manifest)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from stager.model import Stack
@@ -19,13 +19,16 @@ _MACHINES = ("x64", "arm64", "ia32", "arm", "ppc64", "s390x", "riscv64", "loong6
 
 
 def needs_build(
-    placed: Sequence[tuple[str, PackageSaid]], stack: Stack, direct: Collection[str] = ()
+    placed: Sequence[tuple[str, PackageSaid]],
+    stack: Stack,
+    direct: Collection[str] = (),
+    compiles: Callable[[str], bool] = lambda _: False,
 ) -> list[tuple[str, str]]:
     """(`name@version`, why) of the packages that cannot work on `stack` without being compiled.
 
     A package that others only want optionally is not among them: npm, too, goes on without it when it fails. One whose
     add-on lies in a package of its own for each platform (`@parcel/watcher-linux-x64-glibc`) is fine when that is placed.
-    `direct` are the names the app itself needs.
+    `direct` are the names the app itself needs; `compiles` tells those that it wants compiled although they have an add-on.
     """
     known = {said.name: said for _, said in placed}
     needed = {name for _, said in placed for name in said.needs} | set(direct)
@@ -33,7 +36,11 @@ def needs_build(
     found = {}
     for _, said in sorted(placed, key=_by_path):
         dispensable = said.name in wanted and said.name not in needed
-        if said.native and not dispensable and not any(_fits(file, stack) for file in _addons(said, known)):
+        if not said.native or dispensable:
+            continue
+        if compiles(said.name):
+            found[str(said)] = f"{said.native}, and the app's settings want it compiled (build-from-source)"
+        elif not any(_fits(file, stack) for file in _addons(said, known)):
             found[str(said)] = f"{said.native}, and holds none for linux {cpu(stack)}"
     return list(found.items())
 

@@ -74,7 +74,7 @@ def read(
     bins = {path: _bins(spot) for path, spot in spots.items() if "node_modules" not in path.split("/")}
     scripts = [spot.label for spot in chosen if spot.says("hasInstallScript")]
     links = {path: spot.link for path, spot in spots.items() if spot.link is not None}
-    unsure = suspects.unsure(map(_suspect, chosen), firm(tree), build_words(tree, lock).named)
+    unsure = suspects.unsure(map(_suspect, chosen), firm(tree), build_words(tree, lock).looked)
     return collect.locked(places, collect.app_links(tree, links, bins, lock), (), lock, scripts, unsure)
 
 

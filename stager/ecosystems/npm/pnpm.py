@@ -78,7 +78,7 @@ def read(tree: SourceTree, lock: str, stack: Stack, dev: bool, hosts: frozenset[
     scripts = _scripts(graph, found.infos)
     old = not root.str("lockfileVersion").startswith("9")
     says = {key: key in scripts for key in graph.units} if old else {}
-    unsure = suspects.unsure(suspects.of_units(graph.units, says), firm(tree), words(tree, lock).named)
+    unsure = suspects.unsure(suspects.of_units(graph.units, says), firm(tree), words(tree, lock).looked)
     placed = {path: tarballs[key] for path, key in places.items()}
     return collect.locked(placed, links, notes, lock, scripts.values(), unsure)
 

@@ -42,9 +42,7 @@ class PnpmSettings:
 
 def settings(tree: SourceTree) -> PnpmSettings:
     """Read them. Raises BadManifest for values that make no sense, or that stager cannot honour."""
-    said = _said(tree)
-    found = _MANAGER.match(manifest(tree).package_manager)
-    major = int(found[1]) if found else 0
+    said, major = _said(tree), pnpm_major(tree)
     return PnpmSettings(
         linker=_linker(said, WORKSPACE if WORKSPACE in tree.files else _NPMRC),
         major=major,
@@ -54,6 +52,12 @@ def settings(tree: SourceTree) -> PnpmSettings:
         else _patterns(said, "public-hoist-pattern", ("*eslint*", "*prettier*") if major < 10 else ()),
         longest=_number(said, "virtual-store-dir-max-length", 120),
     )
+
+
+def pnpm_major(tree: SourceTree) -> int:
+    """pnpm's major version by `packageManager`; 0 when the app does not say."""
+    found = _MANAGER.match(manifest(tree).package_manager)
+    return int(found[1]) if found else 0
 
 
 def _said(tree: SourceTree) -> dict[str, tuple[str, ...] | str]:
@@ -75,9 +79,7 @@ def packages(tree: SourceTree) -> tuple[str, ...] | None:
     """The patterns of a workspace's members in pnpm-workspace.yaml; None when there is none. Raises BadManifest."""
     if WORKSPACE not in tree:
         return None
-    document = documents.parse_yaml(
-        documents.text(tree, WORKSPACE, documents.bad_manifest), WORKSPACE, documents.bad_manifest
-    )
+    document = documents.yaml_of(tree, WORKSPACE)
     found = document.value.get("packages")
     return tuple(item for item in found if isinstance(item, str)) if isinstance(found, list) else None
 

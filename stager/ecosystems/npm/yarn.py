@@ -152,7 +152,7 @@ def read(
     places, links = layout.hoist(graph, lock)
     tarballs = _tarballs({key: entries[key] for key in graph.units}, tree, lock, hosts)
     links = collect.app_links(tree, links, {path: item.bin for path, item in manifests.items()}, lock)
-    unsure = suspects.unsure(suspects.of_units(graph.units), firm(tree), words(tree, lock).named)
+    unsure = suspects.unsure(suspects.of_units(graph.units), firm(tree), words(tree, lock).looked)
     return collect.locked({path: tarballs[key] for path, key in places.items()}, links, (), lock, (), unsure)
 
 

@@ -16,7 +16,7 @@ from stager.model import APP, ARTIFACT, RUNTIMES, Artifact, Build, Reason
 
 from .folders import import_roots
 from .pins import LAYOUT, PLACE, SDIST, DistributionFile, best_wheel, is_sdist
-from .target import tag_ranks
+from .target import tag_ranks, target_of
 
 if TYPE_CHECKING:
     from stager.model import Plan
@@ -134,8 +134,6 @@ def programs() -> Mapping[str, bytes]:
 
 def misfit(plan: Plan, filename: str) -> str:
     """Which tags (PEP 425) a built wheel's name has and which are wanted; empty where the plan's Python takes the wheel."""
-    from .sdists import target_of
-
     target = target_of(plan)
     if best_wheel([DistributionFile(filename, "")], tag_ranks(target)):
         return ""

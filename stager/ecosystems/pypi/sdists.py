@@ -22,7 +22,7 @@ from stager.text.typed import Node
 
 from .building import EXTRA, ROOT
 from .manifest import pyproject
-from .target import Target
+from .target import Target, target_of
 
 if TYPE_CHECKING:
     from stager.ecosystems.record import BuildRequest
@@ -235,13 +235,6 @@ def _headers(plan: Plan) -> Iterator[Artifact]:
     for one in plan.artifacts:
         if one.layout == "pbs/1":
             yield replace(one, layout="pbs-build/1")
-
-
-def target_of(plan: Plan) -> Target:
-    """The target of a plan."""
-    version = next(one.version for one in plan.runtimes if one.name == ROOT)
-    major, minor = (int(part) for part in version.split(".")[:2])
-    return Target(stacks.load(plan.stack, plan.architecture), (major, minor), version)
 
 
 def requirements(request: BuildRequest, wanted: list[str], target: Target) -> tuple[Artifact, ...]:

@@ -9,10 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from stager.errors import BadLock
+from stager.facts import stacks
 from stager.model import Stack
+
+if TYPE_CHECKING:
+    from stager.model import Plan
 
 _LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
 _EXTRA = re.compile(r"""(?<![\w.])extra\s*(==|!=)\s*("[^"]*"|'[^']*')""")
@@ -50,6 +54,13 @@ class Target:
     def words(self) -> str:
         """The target in the words of markers, for messages: `Python 3.11.2 on Linux x86_64`."""
         return f"Python {self.full} on Linux {self.stack.machine}"
+
+
+def target_of(plan: Plan) -> Target:
+    """The target of a plan with a Python."""
+    version = next(one.version for one in plan.runtimes if one.name == "python")
+    major, minor = (int(part) for part in version.split(".")[:2])
+    return Target(stacks.load(plan.stack, plan.architecture), (major, minor), version)
 
 
 def platforms(stack: Stack) -> list[str]:
