@@ -278,7 +278,9 @@ def make_base(locked: LockedPlan, folder: Folder, settings: Settings) -> tuple[B
         return bases.make(locked, folder, settings, ready), notes
     from .builds.bytecode import compiled  # here, since builds come with it
 
-    made = bases.make(locked, folder, settings, ready, lambda placed: compiled(locked.plan, placed, folder, settings))
+    made = bases.make(
+        locked, folder, settings, ready, lambda placed: compiled(locked.plan, placed, folder, settings, ready)
+    )
     return made, notes
 
 

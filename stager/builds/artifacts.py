@@ -104,18 +104,21 @@ def _check(plan: Plan, build: Build, made: Ready, folder: Folder, settings: Sett
         abi.check(plan, made.artifact, made.blob, settings.store)
     except NeedsBuild:
         names = [pin.name for pin in surroundings.root_of(plan, build).packages]
-        abi.check(plan, made.artifact, made.blob, settings.store, _brought(plan, folder, settings), names)
+        brought = _brought(plan, made.artifact, folder, settings)
+        abi.check(plan, made.artifact, made.blob, settings.store, brought, names)
 
 
-def _brought(plan: Plan, folder: Folder, settings: Settings) -> Iterator[str]:
-    """The names of libraries that packages of the droplet bring to where the loader looks."""
+def _brought(plan: Plan, made: Artifact, folder: Folder, settings: Settings) -> Iterator[str]:
+    """The names of libraries that packages of the droplet bring to where the loader looks for what was made."""
     apart = {build.of for build in plan.builds}
     wanted = [one for one in plan.artifacts if one.purl not in apart]
     blobs = fetch(plan, settings, wanted, tree=folder.tree)
     for one in wanted:
         with unpacked(one, one.paths[0], blobs[one.digest], settings.store) as found:
             names = found.meta.get("sonames")
-        yield from map(str, names) if isinstance(names, dict) else ()
+            yield from map(str, names) if isinstance(names, dict) else ()
+            if one.paths == made.paths:  # of one runtime, which finds what lies beside it
+                yield from (path.rpartition("/")[2] for path in (*(file.path for file in found.files), *found.links))
 
 
 def _recalled(key: str, recipe: BuildRecipe, source: Artifact, settings: Settings) -> Ready | None:
@@ -167,6 +170,12 @@ def _run(
     return made
 
 
+def _runtimes(plan: Plan, folder: Folder, settings: Settings) -> dict[str, Ready]:
+    """The plan's runtimes that are built; these builds come first."""
+    first = [build.name for build in plan.builds if recipes.of_runtime(build)]
+    return built(plan, folder, settings, Asked(until=first[-1])) if first else {}
+
+
 def shell(plan: Plan, build: Build, folder: Folder, settings: Settings) -> int:
     """A shell where the build of an artifact runs, on this process's terminal: its exit status."""
     source, recipe = next(one for one in plan.artifacts if one.purl == build.of), _recipe(build)
@@ -191,7 +200,7 @@ def asked(plan: Plan, source: Artifact, folder: Folder, settings: Settings, buil
     blob = fetch(plan, settings, [source], tree=folder.tree)[source.digest]
     turn = Turn(FIRST, running.log_path(settings.store, key), settings.stop)
     with (
-        running.place(plan, build, folder, settings, {}) as where,
+        running.place(plan, build, folder, settings, _runtimes(plan, folder, settings)) as where,
         _once(build, source, blob, recipe, recipe.ask, where, turn, settings) as (out, ended),
     ):
         try:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from .. import runtimes
@@ -39,6 +40,7 @@ from .errors import BuildDiffers, BuildFailed, BuildTooBig
 from .recipes import PROVIDED
 
 if TYPE_CHECKING:
+    from ..bases import Ready
     from ..droplet.base import UnpackedArtifact
     from ..droplet.incremental import Folder
     from ..model import Plan, Stack
@@ -70,9 +72,13 @@ class Wanted:
 
 
 def compiled(
-    plan: Plan, placed: Sequence[UnpackedArtifact], folder: Folder, settings: Settings
+    plan: Plan,
+    placed: Sequence[UnpackedArtifact],
+    folder: Folder,
+    settings: Settings,
+    ready: Mapping[str, Ready] = MappingProxyType({}),
 ) -> list[UnpackedArtifact]:
-    """The bytecode that a plan asks for, of its placed artifacts; what is not remembered is made.
+    """The bytecode that a plan asks for, of its placed artifacts; what is not remembered is made. `ready` are built ones.
 
     Raises NeedsBuild, BuildFailed, BuildTooBig, BuildDiffers, NoSandbox, ProgramMissing, Cancelled, and what making roots
     raises.
@@ -88,7 +94,7 @@ def compiled(
             with settings.store.exclusive(NAME, settings.stop):
                 known = {one.key: blob for one in wanted if (blob := _recalled(one.key, settings.store))}
                 missing = [one for one in wanted if one.key not in known]
-                known |= _made(plan, build, made, missing, folder, settings) if missing else {}
+                known |= _made(plan, build, made, missing, folder, settings, ready) if missing else {}
         keys += [one.key for one in wanted]
         for one in wanted:
             artifact = _artifact(one, made, known[one.key])
@@ -194,14 +200,20 @@ def _artifact(one: Wanted, made: Bytecode, blob: str) -> Artifact:
 
 
 def _made(
-    plan: Plan, build: Build, made: Bytecode, missing: Sequence[Wanted], folder: Folder, settings: Settings
+    plan: Plan,
+    build: Build,
+    made: Bytecode,
+    missing: Sequence[Wanted],
+    folder: Folder,
+    settings: Settings,
+    ready: Mapping[str, Ready],
 ) -> dict[str, str]:
     """Compile what is missing, in one run for all of it and another to compare; key → the blob of its archive."""
     store, log = settings.store, running.log_path(settings.store, missing[0].key)
     what = f"bytecode of {listing(one.artifact.name for one in missing)}"
     found = {}
     try:
-        with running.place(plan, build, folder, settings, {}) as where:
+        with running.place(plan, build, folder, settings, ready) as where:
             settings.tell("build", what)
             with _once(build, made, missing, where, running.Turn(FIRST, log, settings.stop), settings) as first:
                 settings.tell("build", f"{what}, again in other surroundings")

@@ -21,7 +21,7 @@ from ..planning.detection import appconfig
 from ..planning.layouts import unpacked
 from ..planning.plan import indexes_for
 from ..resolving import confined
-from . import artifacts, roots
+from . import artifacts, machines, recipes, roots
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,7 +56,7 @@ def decided(plan: Plan, tree: SourceTree, settings: Settings) -> Plan:
             found = one.builds(LookRequest(plan, tree, look))
             plan = replace(
                 plan,
-                builds=(*found.builds, *plan.builds),
+                builds=tuple(sorted((*found.builds, *plan.builds), key=lambda build: not recipes.of_runtime(build))),
                 roots=(*plan.roots, *found.roots),
                 facts=(*plan.facts, *found.facts),
                 notes=(*(note for note in plan.notes if note not in found.gone), *found.notes),
@@ -74,6 +74,8 @@ def pinned(plan: Plan, previous: Plan | None, folder: Folder, settings: Settings
     plan = _with_wishes(plan, previous, folder, settings)
     plan = replace(plan, roots=_roots(plan, previous, settings))
     for build, artifact, record in _of_packages(plan):
+        if record is None:
+            continue
         told = _kept(plan, build, artifact, previous, settings) or record.pin_build(
             _request(plan, build, artifact, previous, folder, settings)
         )
@@ -81,8 +83,11 @@ def pinned(plan: Plan, previous: Plan | None, folder: Folder, settings: Settings
     return plan
 
 
-def _of_packages(plan: Plan) -> Iterator[tuple[Build, Artifact | None, Ecosystem]]:
-    """The builds of packages, what each builds (None: what is the app's own), and the ecosystem that knows how."""
+def _of_packages(plan: Plan) -> Iterator[tuple[Build, Artifact | None, Ecosystem | None]]:
+    """The builds of packages and runtimes, what each builds (None: what is the app's own), and the ecosystem that knows how.
+
+    That of a runtime (None) is planned wholly.
+    """
     for build in plan.builds:
         own = next((one for one in ecosystems.ecosystems() if {*one.own_recipes} & {*build.recipes}), None)
         if build.kind == APP and own:
@@ -91,6 +96,8 @@ def _of_packages(plan: Plan) -> Iterator[tuple[Build, Artifact | None, Ecosystem
         record = ecosystems.of_purl(artifact) if artifact else None
         if build.kind == ARTIFACT and artifact and record and build.command in record.recipes:
             yield build, artifact, record
+        elif build.kind == ARTIFACT and recipes.of_runtime(build):
+            yield build, artifact, None
 
 
 # --- roots -----------------------------------------------------------------------------------------------------
@@ -109,14 +116,20 @@ def _with_wishes(plan: Plan, previous: Plan | None, folder: Folder, settings: Se
             raise BadManifest(
                 appconfig.NAME, why, "Remove that line, or depend on a version with a package ready for use.", own.line
             )
-        request = _request(plan, build, artifact, previous, folder, settings)
-        root, wants = record.wants(request) if record.wants else (build.root, ())
+        root, wants = build.root, tuple[str, ...]()
+        if record is None:
+            machines.check(build.name, plan.architecture)
+            machines.check_sandbox(settings.engine)
+        elif record.wants:
+            root, wants = record.wants(_request(plan, build, artifact, previous, folder, settings))
         if own:
             build = replace(
                 build, env=tuple(sorted({**dict(build.env), **dict(own.env)}.items())), twice=own.twice is not False
             )
             root = USER if own.packages and root == STACK else root
-        wanted.setdefault(root, set()).update(wants, own.packages if own else (), headers if root != STACK else ())
+        wanted.setdefault(root, set()).update(
+            wants, own.packages if own else (), headers if record and root != STACK else ()
+        )
         builds[build.name] = replace(build, root=root)
     stack = stacks.for_builds(plan.stack)
     made = tuple(BuildRoot(name, stack, "", (), tuple(sorted(wants))) for name, wants in sorted(wanted.items()))

@@ -30,7 +30,7 @@ _TOP = {
     "vagrant",
     "services",
 }
-_SET = {"version", "glibc", "roots", "exclude", "packages", "data", "libraries"}
+_SET = {"version", "glibc", "roots", "exclude", "packages", "data", "built", "libraries"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,8 @@ class PackageSet:
 
     `packages` is what plans pin; it equals the dependency closure of `roots` without `exclude`. `version` is the
     suite's upstream minor (`3.11`); `glibc` and `libraries` are what the unpacked files need of the stack; `data`
-    are the packages that also serve a runtime built elsewhere (certificates, time zones).
+    are the packages that also serve a runtime built elsewhere (certificates, time zones), `built` those that serve one
+    which stager builds (libraries, too).
     """
 
     version: str
@@ -49,6 +50,7 @@ class PackageSet:
     packages: tuple[str, ...]
     data: tuple[str, ...] = ()
     libraries: frozenset[str] = frozenset()
+    built: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,8 @@ class StackFacts:
     """Runtime → the packages of the archive that make it."""
     release: str = ""
     """The distribution's version, such as `12`."""
+    sources: tuple[str, ...] = ()
+    """Suites of the archive whose source packages may be built for it, the one that is asked first."""
     built: bool = False
     """Whether stager makes its root file system (`box.yml` has a `root`); else that is a platform's own."""
 
@@ -144,6 +148,7 @@ def parse(name: str, text: str, keyrings: str, file: str = "") -> StackFacts:
         _keyring(archive, keyrings) if archive else b"",
         {name: _package_set(top, name) for name in top.value if name not in _TOP},
         top.str("release", ""),
+        tuple(archive.strings("sources")) if archive else (),
         top.get("root") is not None,
     )
 
@@ -204,4 +209,5 @@ def _package_set(top: Node, key: str) -> PackageSet:
         packages,
         tuple(sorted(node.strings("data"))),
         frozenset(node.strings("libraries")),
+        tuple(sorted(node.strings("built"))),
     )

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 def gone(artifact: Artifact) -> str:
     """How to mend a pin that its index no longer has."""
-    found = of_purl(artifact)
-    return found.gone if found else "Pin another version, and commit the lock."
+    runtime, found = of_layout(artifact.layout), of_purl(artifact)
+    own = runtime.layouts[artifact.layout].gone if runtime else ""
+    return own or (found.gone if found else "Pin another version, and commit the lock.")
 
 
 def locate(artifact: Artifact, indexes: Indexes, pages: Callable[[], Pages], hints: Mapping[str, str]) -> Iterator[str]:

@@ -188,9 +188,12 @@ def _root(one: Foreseen) -> str:
     return (one.name if one.buildpack else _OWN) if one.packages else _PLAIN
 
 
-def roots(others: Iterable[str], found: Iterable[Foreseen], stack: str) -> tuple[BuildRoot, ...]:
-    """The roots that builds run in, as far as planning knows: what is in them is pinned afterwards. `others` are names."""
-    wants = {name: set[str]() for name in others}
+def roots(others: Mapping[str, Iterable[str]], found: Iterable[Foreseen], stack: str) -> tuple[BuildRoot, ...]:
+    """The roots that builds run in, as far as planning knows: what is in them is pinned afterwards.
+
+    `others` are the names of those that are wanted besides, and what is wanted in each.
+    """
+    wants = {name: {*packages} for name, packages in others.items()}
     for one in found:
         wants.setdefault(_root(one), set()).update(one.packages)
     base = stacks.for_builds(stack) if wants else ""

@@ -89,6 +89,7 @@ class _Parts:
     notes: list[str] = field(default_factory=list)
     hints: list[tuple[str, str]] = field(default_factory=list)
     builds: list[Build] = field(default_factory=list)
+    wants: dict[str, tuple[str, ...]] = field(default_factory=dict)
     unsure: list[str] = field(default_factory=list)
 
     def add_runtime(self, chosen: ChosenRuntime) -> None:
@@ -97,6 +98,8 @@ class _Parts:
         self.links |= dict(chosen.links)
         self.files |= dict(chosen.files)
         self.notes += chosen.notes
+        self.builds = [*chosen.builds, *self.builds]  # first: other builds have the runtimes around them
+        self.wants |= {one.root: chosen.wants for one in chosen.builds}
 
     def add_locked(self, locked: Locked) -> None:
         self.artifacts += locked.artifacts
@@ -164,7 +167,11 @@ def plan(
         env=_environment(packs, config),
         facts=(*_facts(tree, packs, parts, chosen.builds), *compiled.facts, *asked),
         builds=(*parts.builds, *made),
-        roots=builds.roots((*(one.root for one in parts.builds), *compiled.roots), chosen.builds, target.name),
+        roots=builds.roots(
+            {**dict.fromkeys((*(one.root for one in parts.builds), *compiled.roots), ()), **parts.wants},
+            chosen.builds,
+            target.name,
+        ),
         notes=tuple(dict.fromkeys(notes)),
         hints=(*parts.hints, *(hint for one in building for hint in one.locked.hints)),
         unsure=tuple(parts.unsure),

@@ -20,9 +20,11 @@ def plan_of(plan: Plan, build: Build) -> Plan:
     shares = build.on == DROPLET
     own = {_place(one) for one in build.artifacts}
     artifacts = [one for one in plan.artifacts if _shared(one, build) and _place(one) not in own]
+    runs_on = [one for one in build.artifacts if of_layout(one.layout) is not None]
     runtimes = {one.name: one for one in (*(plan.runtimes if build.on != NOTHING else ()), *build.runtimes)}
     packs = {one.name: one for one in (*(plan.buildpacks if shares else ()), *build.buildpacks)}
-    needed = tuple(one for one in plan.builds if one.kind != APP and any(one.of == kept.purl for kept in artifacts))
+    whole = {one.purl for one in (*artifacts, *runs_on)}
+    needed = tuple(one for one in plan.builds if one.kind != APP and one.of in whole)
     needed = tuple(one for one in needed if one.name != build.name)
     return replace(
         plan,

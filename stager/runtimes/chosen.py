@@ -10,7 +10,7 @@ from packageurl import PackageURL
 
 from ..errors import StagerError, UsageError
 from ..facts import stacks
-from ..model import Artifact, Reason, Runtime, Stack
+from ..model import Artifact, Build, Reason, Runtime, Stack
 from .errors import NoRuntime, VersionError
 from .releases import Releases
 from .version_requests import VersionRequest
@@ -33,6 +33,10 @@ class ChosenRuntime:
     files: tuple[tuple[str, str], ...] = ()
     """(path, text) generated files."""
     notes: tuple[str, ...] = ()
+    builds: tuple[Build, ...] = ()
+    """Those of its artifacts that are built, each in a root of its own."""
+    wants: tuple[str, ...] = ()
+    """The packages that these want in their roots beyond the stack's."""
 
 
 def all_accept(requests: Sequence[VersionRequest], version: str) -> bool:

@@ -1,7 +1,7 @@
 """Which CPython an app gets, and the files that tie it to the app's packages.
 
 A Debian stack's own Python comes first: its distribution keeps it secure. Else CPython comes from
-python-build-standalone.
+python-build-standalone; where that cannot be reached, a Debian stack has it built from its sources.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from ..ecosystems.deb.index import Index, debs, select
-from ..errors import StagerError
+from ..errors import FetchError, StagerError
 from ..facts import stacks
 from ..model import Artifact, Runtime, Stack
-from . import python_files, releases, standalone
+from ..net.errors import NotCached, NotFound
+from . import python_files, python_sources, releases, standalone
 from .chosen import ChosenRuntime, all_accept, check_needs, kept, package_name, reason, refusal
 from .python_bytecode import BYTECODE
 from .record import Candidate, Layout, RuntimeKind, RuntimeRequest, Told
@@ -32,14 +33,19 @@ HOOK = (
     'import os, site, sys; site.addsitedir(os.path.join(os.path.dirname(sys.base_prefix), "pypi", "site-packages"))\n'
 )
 """A `.pth` file's one line, run by `site` at start: the app's packages lie beside the interpreter, wherever it is."""
-_SUITE, _STANDALONE = "debian", "python-build-standalone"
-_WHAT = {_SUITE: "the stack's own Python", _STANDALONE: "a build by python-build-standalone"}
+_SUITE, _STANDALONE, _BUILT = "debian", "python-build-standalone", "sources"
+_WHAT = {
+    _SUITE: "the stack's own Python",
+    _STANDALONE: "a build by python-build-standalone",
+    _BUILT: "built from its sources, as no build of it could be fetched",
+}
 _PATCHES = range(100)
 """Patch releases that a line may have; used to ask whether a request admits any of a line."""
 
 
 def choose(ask: RuntimeRequest) -> ChosenRuntime:
-    """The stack's own Python, else a build by python-build-standalone; one past its end of life when no other fits.
+    """The stack's own Python, else a build by python-build-standalone, else one that is to be built from its sources; one past
+    its end of life when no other fits.
 
     Raises VersionError for a request that is malformed, unknown, without a build or at odds with another, NoRuntime when the
     version exists but not for this stack, IntegrityError and FetchError for the index.
@@ -51,7 +57,7 @@ def choose(ask: RuntimeRequest) -> ChosenRuntime:
     return (
         _kept(ask, packages, requests)
         or _from_suite(requests, ask.stack, packages, index)
-        or _from_standalone(requests, ask, packages, index)
+        or _from_elsewhere(requests, ask, own, packages, index)
     )
 
 
@@ -59,11 +65,11 @@ def _kept(
     ask: RuntimeRequest, packages: stacks.PackageSet | None, requests: Sequence[VersionRequest]
 ) -> ChosenRuntime | None:
     """The earlier plan's Python, unless the box has changed which packages belong to it."""
-    found = kept(ask, NAME, requests, "deb-python/1", "pbs/1")
+    found = kept(ask, NAME, requests, "deb-python/1", "pbs/1", python_sources.SOURCE)
     if not found:
         return None
     runtime, artifacts = found
-    expected = (packages.packages if runtime.source == _SUITE else packages.data) if packages else ()
+    expected = _beside(runtime.source, packages)
     if {package_name(item) for item in artifacts if item.layout == "deb-python/1"} != set(expected):
         return None
     return _chosen(runtime.version, runtime.source, runtime.glibc, requests, artifacts, ())
@@ -84,19 +90,40 @@ def _from_suite(
     return _chosen(version, _SUITE, packages.glibc, requests, artifacts, index().notes)
 
 
-def _from_standalone(
+def _beside(source: str, packages: stacks.PackageSet | None) -> tuple[str, ...]:
+    """The stack's packages that a Python of this source has."""
+    if packages is None:
+        return ()
+    return {_SUITE: packages.packages, _BUILT: packages.built}.get(source, packages.data)
+
+
+def _from_elsewhere(
     requests: Sequence[VersionRequest],
     ask: RuntimeRequest,
+    own: stacks.StackFacts,
     packages: stacks.PackageSet | None,
     index: Callable[[], Index],
 ) -> ChosenRuntime:
-    """The newest fitting build; of several lines the default one first, then the newest."""
+    """The newest fitting build; of several lines the default one first, then the newest.
+
+    Where it is out of reach, or there is none, the newest sources that fit are built, on a stack that has what this takes.
+    Without them the build stays the choice, as another machine may reach it.
+    """
     stack, table = ask.stack, _releases()
     lines = sorted(table.supported, key=lambda line: line != table.default)
     lines += table.longest_kept() if ask.ended else []
     found = next(
         (item for line in lines for item in standalone.builds(line, stack) if all_accept(requests, item[0])), None
     )
+    why = _out_of_reach(ask, found[1]) if packages and packages.built and found else ""
+    if packages and packages.built and (why or not found):
+        lines = [line for line in lines if _may_fit(requests, line)]
+        sources = python_sources.found(ask, own, lines)
+        built = next((item for item in sources if all_accept(requests, item[0])), None)
+        if built:
+            note = f"Python {built[0]} is built from its sources{': ' if why else ''}{why}"
+            artifacts = (built[1], *debs(select(index(), packages.built), "deb-python/1", PLACE))
+            return _chosen(built[0], _BUILT, stack.glibc, requests, artifacts, (*index().notes, note))
     if found is None:
         raise _refusal(requests, stack, table)
     version, artifact = found
@@ -105,7 +132,28 @@ def _from_standalone(
     notes: tuple[str, ...] = ()
     if packages and packages.data:
         data, notes = debs(select(index(), packages.data), "deb-python/1", PLACE), index().notes
+    if why:
+        there = ", ".join(_lines(ask, own, table)) or "none"
+        notes += (f"this machine cannot stage it: {why}; the sources that are to be had here are of: {there}",)
     return _chosen(version, _STANDALONE, table.extra["standalone"], requests, (artifact, *data), notes)
+
+
+def _out_of_reach(ask: RuntimeRequest, artifact: Artifact) -> str:
+    """Why python-build-standalone's archive does not answer; empty when it does, and offline, where nobody knows."""
+    listing = standalone.pbs_url(artifact, ask.indexes.pbs or None).rpartition("/")[0] + "/SHA256SUMS"
+    try:
+        ask.web.get(listing)
+    except (NotCached, NotFound):
+        return ""
+    except FetchError as error:
+        return error.message
+    return ""
+
+
+def _lines(ask: RuntimeRequest, own: stacks.StackFacts, table: releases.Releases) -> list[str]:
+    """The release lines whose sources are to be had."""
+    there = {version.rpartition(".")[0] for version, _ in python_sources.found(ask, own, table.supported)}
+    return [line for line in table.supported if line in there]
 
 
 def _where(requests: Sequence[VersionRequest]) -> str:
@@ -121,13 +169,17 @@ def _chosen(
     notes: tuple[str, ...],
 ) -> ChosenRuntime:
     line = version.rpartition(".")[0]
+    why = reason(_WHAT[source], requests)
+    made = tuple(python_sources.build_of(one, why) for one in artifacts if one.layout == python_sources.SOURCE)
     site = "lib/python3/dist-packages" if source == _SUITE else f"lib/python{line}/site-packages"
     return ChosenRuntime(
-        Runtime(NAME, version, source, glibc, reason(_WHAT[source], requests)),
+        Runtime(NAME, version, source, glibc, why),
         artifacts,
         tuple((f"{PLACE}/bin/{name}", f"python{line}") for name in ("python", "python3")),
         ((f"{PLACE}/{site}/stager.pth", HOOK),),
         notes,
+        made,
+        python_sources.WANTS if made else (),
     )
 
 
@@ -195,8 +247,12 @@ def _candidates(chosen: Runtime, stack: Stack) -> Iterator[Candidate]:
     table = _releases()
     for line in sorted(table.supported, key=lambda line: line != table.default):
         for version, _ in standalone.builds(line, stack)[:1]:
-            taken = chosen.source != _SUITE and version == chosen.version
+            taken = chosen.source == _STANDALONE and version == chosen.version
             yield Candidate(version, line, taken, f"{version}, by {_STANDALONE}")
+    if chosen.source == _BUILT:
+        yield Candidate(
+            chosen.version, chosen.version.rpartition(".")[0], True, f"{chosen.version}, built from its sources"
+        )
 
 
 def _order(version: str) -> Any:
@@ -230,10 +286,20 @@ RUNTIME = RuntimeKind(
             "Python-2.0",
             lambda artifact, indexes: standalone.pbs_url(artifact, indexes.pbs or None),
         ),
+        python_sources.SOURCE: Layout(
+            python_sources.unbuilt,
+            r"pkg:generic/cpython",
+            "Python-2.0",
+            python_sources.url,
+            "Debian has replaced these sources by newer ones: run 'stager lock --upgrade' and commit the result. What was "
+            "built of them is used where a store or a bundle has it.",
+        ),
+        python_sources.BUILT: Layout(python_files.unpack_built, r"pkg:generic/cpython", "Python-2.0"),
     },
     choose=choose,
     rule="the stack's own Python comes first when every request allows it; else the newest fitting build by "
-    "python-build-standalone, of the default line {default} first",
+    "python-build-standalone, of the default line {default} first; where that is out of reach, one that a Debian stack has "
+    "built from its sources",
     interpreter=r"python[\d.]*",
     readers=("python", "python3"),
     commands=frozenset({"python", "python3", "pip"}),
@@ -244,6 +310,7 @@ RUNTIME = RuntimeKind(
     sources=_SOURCES,
     releases=_releases,
     candidates=_candidates,
+    recipes=python_sources.RECIPES,
     bytecode=BYTECODE,
     order=_order,
     tells={"django static files": _static_files},

@@ -1,4 +1,4 @@
-"""Which files of CPython's archives run, and where they go: of python-build-standalone's, and of Debian's packages."""
+"""Which files of archives of CPython run, and where they go: of python-build-standalone, of what stager builds, of Debian."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from urllib.parse import unquote
 from ..ecosystems.deb import files as deb
 from ..ecosystems.errors import Mislabelled
 from ..formats.archive import content_bytes
-from ..formats.tar import PieceFile
+from ..formats.tar import PieceFile, Unpacked
 from . import archives
 
 if TYPE_CHECKING:
-    from ..formats.archive import Archive, Member
+    from ..formats.archive import Archive, HeldArchive, Member
     from ..model import Artifact
 
 PROGRAM = r"bin/python3\.\d+"
@@ -93,3 +93,14 @@ unpack_standalone_for_building = archives.recipe(PROGRAM, _kept_for_building, _c
 """`pbs-build/1`: the same, and the headers that extension modules are compiled with."""
 unpack_debian = deb.recipe(PROGRAM, _placed, _certificates)
 """`deb-python/1`: the interpreter, its library, shared libraries, certificates (as one file) and time zones."""
+_BUILT = archives.recipe(PROGRAM, _kept_for_building, _check_identity)
+
+
+def unpack_built(blob: str | HeldArchive, artifact: Artifact, path: str) -> Unpacked:
+    """`cpython/1`: as `pbs-build/1`, and the interpreter finds the shared libraries of Debian's packages beside it."""
+    found = _BUILT(blob, artifact, path)
+    for number, one in enumerate(found.files):
+        if re.fullmatch(PROGRAM, one.path.removeprefix(f"{path}/")):
+            program = deb.with_library_path(content_bytes(one.content, artifact.name), f"{artifact.name}: {one.path}")
+            found.files[number] = PieceFile(one.path, program, True)
+    return found

@@ -11,7 +11,7 @@ from .version_requests import beginning
 if TYPE_CHECKING:
     from ..ecosystems import Unpack
     from ..ecosystems.deb.index import Index
-    from ..ecosystems.record import IndexPages
+    from ..ecosystems.record import BuildRecipe, IndexPages
     from ..model import Artifact, Plan, Reason, Runtime, Stack
     from ..net.indexes import Indexes
     from ..tree import SourceTree
@@ -61,6 +61,8 @@ class Layout:
     """The archive's own one, where it states none in a form that can be read."""
     locate: Callable[[Artifact, Indexes], str] | None = None
     """Where an artifact is that is on no ecosystem's index."""
+    gone: str = ""
+    """How to mend a pin of it that is nowhere any more; empty where its ecosystem says it."""
 
 
 class Candidate(NamedTuple):
@@ -167,6 +169,8 @@ class RuntimeKind:
     tells: Mapping[str, Callable[[SourceTree, Mapping[str, str]], Told | None]] = field(default_factory=dict)
     """What a rule under `builds:` may have found out (`tells`): from the app's files, and the variables it sets at launch."""
 
+    recipes: Mapping[str, BuildRecipe] = field(default_factory=dict)
+    """The command of a build of the runtime itself → what it does. One never changes its output."""
     bytecode: Bytecode | None = None
     """How its bytecode is made ahead; None where it is not."""
     order: Callable[[str], Any] = _natural

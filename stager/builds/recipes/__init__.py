@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 from ...ecosystems import ecosystems
+from ...runtimes import kinds
 
 if TYPE_CHECKING:
     from ...ecosystems.record import BuildRecipe
@@ -85,8 +86,14 @@ def tool(name: str) -> Recipe | None:
 
 
 def artifact(command: str) -> BuildRecipe | None:
-    """How artifacts with this command are built, as their ecosystem says; None when none knows it."""
-    return next((one.recipes[command] for one in ecosystems() if command in one.recipes), None)
+    """How artifacts with this command are built, as their ecosystem or runtime says; None when none knows it."""
+    known = [*(one.recipes for one in ecosystems()), *(one.recipes for one in kinds())]
+    return next((one[command] for one in known if command in one), None)
+
+
+def of_runtime(build: Build) -> bool:
+    """Whether a build is that of a runtime, which other builds may have around them."""
+    return any(build.command in one.recipes for one in kinds())
 
 
 def joined(parts: list[Mapping[str, str]]) -> dict[str, str]:

@@ -60,6 +60,13 @@ class Stanza:
         )
         return found[1].decode("utf-8", "replace").strip() if found else ""
 
+    def rows(self, key: str) -> list[list[str]]:
+        """The words of each further line of a field, empty when it is absent."""
+        found = re.compile(rf"^{re.escape(key)}:[^\n]*\n((?:[ \t][^\n]*(?:\n|\Z))*)".encode(), re.MULTILINE).search(
+            self._data, self._start, self._end
+        )
+        return [line.split() for line in found[1].decode("utf-8", "replace").splitlines()] if found else []
+
     def _need(self, key: str, pattern: str) -> str:
         value = self.field(key)
         if not re.fullmatch(pattern, value):
@@ -146,11 +153,20 @@ def packages(
     web: IndexPages, mirror: str, suite: str, component: str, architecture: str, keyring: bytes, now: int | None = None
 ) -> Index:
     """One verified index: `dists/<suite>/<component>/binary-<architecture>` below `mirror`. Raises as `merged`."""
+    label = f"the index of {suite}"
+    data, release = listed(web, mirror, suite, f"{component}/binary-{architecture}/Packages.xz", keyring)
+    return Index(stanzas(data, label), _expiry(release, suite, now))
+
+
+def listed(web: IndexPages, mirror: str, suite: str, name: str, keyring: bytes) -> tuple[bytes, str]:
+    """A file `dists/<suite>/<name>`, which ends in `.xz`, unpacked; and the signed Release text that lists it.
+
+    Raises as `merged`.
+    """
     base = f"{mirror.rstrip('/')}/dists/{suite}"
     label = f"the index of {suite}"
     release = verify(web.get(f"{base}/InRelease"), keyring, label)
     _check_suite(release, suite, label)
-    name = f"{component}/binary-{architecture}/Packages.xz"
     digest, size = _entry(release, name, label)
     packed = _packages(web, base, name, digest, by_hash="Acquire-By-Hash: yes" in release.splitlines())
     if sha256(packed) != digest or len(packed) != size:
@@ -160,7 +176,7 @@ def packages(
             f"{sha256(packed)} ({len(packed)} bytes)",
             "The mirror is being updated or is damaged: try again later, or set another mirror.",
         )
-    return Index(_stanzas(_unxz(packed, label), label), _expiry(release, suite, now))
+    return _unxz(packed, label, name), release
 
 
 def verify(signed: bytes, keyring: bytes, label: str) -> str:
@@ -280,18 +296,19 @@ def _entry(release: str, name: str, label: str) -> tuple[Digest, int]:
     return Digest("sha256:" + found[1]), int(found[2])
 
 
-def _unxz(packed: bytes, label: str) -> bytes:
+def _unxz(packed: bytes, label: str, name: str) -> bytes:
+    file = name.rpartition("/")[2]
     try:
         state: Any = lzma.LZMADecompressor()
         data: bytes = state.decompress(packed, LARGEST)
     except lzma.LZMAError as problem:
-        raise Unreachable(label, f"its Packages.xz is damaged: {problem}") from None
+        raise Unreachable(label, f"its {file} is damaged: {problem}") from None
     if not state.eof or state.unused_data:
-        raise Unreachable(label, "its Packages.xz is cut short, too large, or has data behind its end")
+        raise Unreachable(label, f"its {file} is cut short, too large, or has data behind its end")
     return data
 
 
-def _stanzas(data: bytes, where: str) -> Iterator[Stanza]:
+def stanzas(data: bytes, where: str) -> Iterator[Stanza]:
     """The paragraphs that name a package; bytes are shared, not copied."""
     start = 0
     while start < len(data):
