@@ -125,7 +125,7 @@ def _from_elsewhere(
             artifacts = (built[1], *debs(select(index(), packages.built), "deb-python/1", PLACE))
             return _chosen(built[0], _BUILT, stack.glibc, requests, artifacts, (*index().notes, note))
     if found is None:
-        raise _refusal(requests, stack, table)
+        raise _refusal(requests, stack, table, _lines(ask, own, table) if lines and packages and packages.built else [])
     version, artifact = found
     check_needs(NAME, version, stack, table.extra["standalone"], frozenset(), _where(requests))
     data: tuple[Artifact, ...] = ()
@@ -183,8 +183,10 @@ def _chosen(
     )
 
 
-def _refusal(requests: Sequence[VersionRequest], stack: Stack, table: releases.Releases) -> StagerError:
-    """The error for requests that no Python of this stack satisfies, with what there is instead."""
+def _refusal(
+    requests: Sequence[VersionRequest], stack: Stack, table: releases.Releases, sources: Sequence[str]
+) -> StagerError:
+    """The error for requests that no Python of this stack satisfies, with what there is instead: `sources` are of lines."""
     newest = [version for line in table.supported for version, _ in standalone.builds(line, stack)[:1]]
     owners = {name: own.version for name in stacks.names() if (own := stacks.read(name).sets.get(NAME))}
     there = [owners[stack.name], *newest] if stack.name in owners else newest
@@ -192,6 +194,8 @@ def _refusal(requests: Sequence[VersionRequest], stack: Stack, table: releases.R
     hint = f"Ask for one of: {', '.join(there)}."
     if others:
         hint += f" Stacks with a Python of their own that may fit: {', '.join(others)}."
+    if sources:
+        hint += f" Sources to build one from are to be had of: {', '.join(sources)}."
     return refusal(NAME, requests, table, lambda one, line: _may_fit([one], line), stack, there, hint)
 
 

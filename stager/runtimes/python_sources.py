@@ -51,8 +51,7 @@ WANTS = (
 """What its root has beyond the stack's packages; a box's `built` has the libraries that come out of these."""
 _SCRIPT = f"""\
 set -eu
-archive=$1 out=$2
-cd /tmp
+archive=$1 out=$2 work=$PWD
 mkdir source made
 tar --extract --xz --file "$archive" --directory source --strip-components 1 --no-same-owner
 cd source
@@ -60,9 +59,9 @@ cd source
     --disable-test-modules --with-dbmliborder= --enable-loadable-sqlite-extensions OPT='-O3 -Wall'
 make --jobs "$(nproc)"
 # Without bytecode, which stager makes itself: compileall is asked for its help alone.
-make altbininstall libinstall inclinstall sharedinstall DESTDIR=/tmp/made COMPILEALL_OPTS=--help > /dev/null
-cd /tmp/made/app/{PLACE}
-cp /tmp/source/LICENSE .
+make altbininstall libinstall inclinstall sharedinstall DESTDIR="$work/made" COMPILEALL_OPTS=--help > /dev/null
+cd "$work/made/app/{PLACE}"
+cp "$work/source/LICENSE" .
 find . -type f \\( -name '*.so' -o -path './bin/python3.*[0-9]' \\) -exec strip --strip-unneeded {{}} +
 name=$(basename "$archive" .orig.tar.xz)
 tar --create --sort=name --mtime=@315532801 --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX \\

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,14 @@ from building import settings
 from stager.builds import pinning
 from stager.digest import Digest
 from stager.droplet.incremental import Folder
-from stager.errors import BadManifest
+from stager.errors import BadManifest, NeedsBuild, StagerError
+from stager.files.errors import NoSandbox
 from stager.model import Artifact, Build, BuildRoot, Plan, Reason
+from stager.sandbox import running
 from stager.store import Store
+
+HERE = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}[platform.machine()]
+OTHER = {"amd64": "arm64", "arm64": "amd64"}[HERE]
 
 
 def test_a_package_that_is_only_sources_cannot_be_left_unbuilt(tmp_path: Path) -> None:
@@ -27,3 +33,22 @@ def test_a_package_that_is_only_sources_cannot_be_left_unbuilt(tmp_path: Path) -
         pinning.pinned(plan, None, Folder.read(str(tmp_path / "app"), store), settings(store))
     assert caught.value.where == "stager.yml:2"
     assert caught.value.message == "builds.docopt: what is only sources is built, or it is not there"
+
+
+@pytest.mark.parametrize(("architecture", "error"), [(HERE, NoSandbox), (OTHER, NeedsBuild)])
+def test_a_runtime_that_cannot_be_built_here_is_refused_when_the_app_is_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, architecture: str, error: type[StagerError]
+) -> None:
+    """Not later: a package may do without its build, an app not without its runtime."""
+    (tmp_path / "app").mkdir()
+    monkeypatch.setattr(running, "possible", lambda: ("", (("with a user namespace", "Operation not permitted"),)))
+    one = Artifact(
+        "pkg:generic/cpython@3.13.15", "p.tar.xz", Digest("sha256:" + "1" * 64), "cpython-source/1", (".stager/python",)
+    )
+    build = Build("cpython", "artifact", "cpython", "stager:cpython/1", Reason("a test"), of=one.purl, on="nothing")
+    roots = (BuildRoot("cpython", "debian-12", "", wants=("gcc",)),)
+    plan = Plan("debian-12", architecture, "", (), (), (), (one,), (), (), (), (), builds=(build,), roots=roots)
+    store = Store(str(tmp_path / "store"))
+    with pytest.raises(error) as caught:
+        pinning.pinned(plan, None, Folder.read(str(tmp_path / "app"), store), settings(store))
+    assert caught.value.hint

@@ -56,6 +56,15 @@ def test_the_shipped_stacks() -> None:
     assert stacks.load("debian-13", "arm64").machine == "aarch64"
 
 
+def test_a_runtime_may_be_built_from_the_sources_of_newer_suites(keyrings: str) -> None:
+    text = GOOD.replace("suite: bookworm,", "suite: bookworm, sources: [sid, forky],")
+    found = stacks.parse("x", text.replace("data: [z]}", "data: [z], built: [y, x]}"), keyrings)
+    assert found.sources == ("sid", "forky")
+    assert found.sets["python"].built == ("x", "y")
+    without = stacks.parse("x", GOOD, keyrings)
+    assert (without.sources, without.sets["python"].built) == ((), ())
+
+
 @pytest.mark.parametrize("name", stacks.names())
 def test_every_shipped_box_can_run_what_it_lists(name: str) -> None:
     own = stacks.read(name)
@@ -132,7 +141,7 @@ def test_an_architecture_the_stack_does_not_come_in() -> None:
         (
             "roots: [p]",
             "root: [p]",
-            "python: does not know 'root'; it knows data, exclude, glibc, libraries, packages, roots, version",
+            "python: does not know 'root'; it knows built, data, exclude, glibc, libraries, packages, roots, version",
             8,
         ),
     ],

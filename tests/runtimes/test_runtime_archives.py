@@ -146,6 +146,23 @@ def test_python_for_building_keeps_its_headers_as_well(tmp_path: Path) -> None:
     assert set(unpacked(tmp_path, "pbs/1", data)[0]) == {"p/bin/python3.12"}
 
 
+def test_a_python_that_was_built_finds_the_libraries_beside_it_and_has_its_headers(tmp_path: Path) -> None:
+    header, code = "python/include/python3.12/patchlevel.h", "python/lib/python3.12/os.py"
+    program = Path(os.path.realpath("/proc/self/exe")).read_bytes() if sys.platform == "linux" else PROGRAM
+    data = tarball({"python/bin/python3.12": program, header: HEADER % b"3.12.4", code: b"x", "python/share/x": b"x"})
+    (tmp_path / "x.tgz").write_bytes(data)
+    item = Artifact("pkg:generic/cpython@3.12.4?variant=source", "c.tar.gz", sha256(data), "cpython/1", ("p",))
+    with recipe("cpython/1")(str(tmp_path / "x.tgz"), item, "p") as found:
+        contents = {entry.path: (content_bytes(entry.content), entry.executable) for entry in found.files}
+    assert set(contents) == {"p/bin/python3.12", "p/include/python3.12/patchlevel.h", "p/lib/python3.12/os.py"}
+    patched, executable = contents["p/bin/python3.12"]
+    assert executable
+    assert b"$ORIGIN/../lib/x86_64-linux-gnu\0" in patched or b"$ORIGIN/../lib/aarch64-linux-gnu\0" in patched
+    other = Artifact("pkg:generic/cpython@3.12.5?variant=source", "c.tar.gz", sha256(data), "cpython/1", ("p",))
+    with pytest.raises(Mislabelled):
+        recipe("cpython/1")(str(tmp_path / "x.tgz"), other, "p")
+
+
 @pytest.mark.parametrize(
     ("layout", "program"),
     [

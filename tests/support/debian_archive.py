@@ -75,20 +75,39 @@ def publish(
     packed: bytes | None = None,
     **fields: str,
 ) -> None:
-    """Put a suite's InRelease and main index onto `web`; `fields` add to or override those of the Release."""
+    """Put a suite's InRelease and main index onto `web`; `fields` add to or override those of the Release.
+
+    With the architecture `source` the index is that of source packages.
+    """
     body = lzma.compress("\n".join(stanzas).encode(), preset=0) if packed is None else packed
     digest = hashlib.sha256(body).hexdigest()
     facts = {"Origin": "Debian", "Suite": "stable", "Codename": suite}
     facts |= {"Acquire-By-Hash": "yes"} if by_hash else {}
     facts |= {name.replace("_", "-"): value for name, value in fields.items()}
-    name = f"main/binary-{architecture}/Packages.xz"
+    name = "main/source/Sources.xz" if architecture == "source" else f"main/binary-{architecture}/Packages.xz"
     text = "".join(f"{name}: {value}\n" for name, value in facts.items() if value)
     text += f"MD5Sum:\n {'0' * 32} {len(body)} {name}\nSHA256:\n {digest} {len(body)} {name}\n {digest} 7 other\n"
     base = f"{mirror.rstrip('/')}/dists/{suite}"
     web.pages[f"{base}/InRelease"] = signed(text, by)
     web.pages[f"{base}/{name}"] = body
     if by_hash:
-        web.pages[f"{base}/main/binary-{architecture}/by-hash/SHA256/{digest}"] = body
+        web.pages[f"{base}/{os.path.dirname(name)}/by-hash/SHA256/{digest}"] = body
+
+
+def source(name: str, version: str, *, folder: str = "", files: Iterable[str] | None = None) -> str:
+    """A source package's paragraph, with upstream's archive and the description that `description` gives."""
+    plain = version.rpartition(":")[2]
+    upstream = plain.rpartition("-")[0]
+    names = [f"{name}_{upstream}.orig.tar.xz", f"{name}_{plain}.dsc"] if files is None else files
+    rows = "".join(f" {hashlib.sha256(description(one)).hexdigest()} {len(description(one))} {one}\n" for one in names)
+    where = folder or f"pool/main/{name[0]}/{name}"
+    head = f"Package: {name}\nBinary: {name}, {name}-dev\nVersion: {version}\nFiles:\n {'0' * 32} 7 x.dsc\n"
+    return f"{head}Checksums-Sha256:\n{rows}Directory: {where}\n"
+
+
+def description(file: str) -> bytes:
+    """The content of a source package's file of this name."""
+    return f"what {file} holds".encode()
 
 
 class Live(Pages):

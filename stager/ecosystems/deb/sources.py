@@ -62,7 +62,7 @@ def carried(web: IndexPages, mirror: str, one: SourcePackage) -> bool:
 def _package(stanza: Stanza) -> Iterator[SourcePackage]:
     folder = stanza.field("Directory")
     version = stanza.version.rpartition(":")[2].rpartition("-")[0]
-    if "~" in version:
+    if not version or "~" in version:
         return
     if not re.fullmatch(r"pool/(?:(?!\.\.)[0-9A-Za-z.+~_-]+/)*(?!\.\.)[0-9A-Za-z.+~_-]+", folder):
         raise Unreachable(f"the entry {stanza.name} of {stanza.where}", f"its Directory is {folder[:80]!r}")
