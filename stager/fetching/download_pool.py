@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ..ecosystems import repository
 from ..errors import BadLock, Cancelled, FetchError
 from ..model import Event
 from ..net.errors import Gone, NotFound
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ..model import Artifact, Progress
     from ..net.indexes import Indexes
     from ..store import Store
+    from .repositories import Clone
     from .web import Web
 
 _FAREWELL = 0.3
@@ -59,7 +61,7 @@ class Crew:
         self._stop = threading.Event()
         self._session = Session(indexes, self._patience, stopping=self._stopping, jobs=self._jobs)
         self._results: queue.SimpleQueue[tuple[str, str] | BaseException] = queue.SimpleQueue()
-        self._active: dict[int, Download] = {}
+        self._active: dict[int, Download | Clone] = {}
         self._web: Web | None = None
         self._mutex = threading.Lock()
 
@@ -151,7 +153,7 @@ class Crew:
 
     def _from_one(self, artifact: Artifact, url: str, tries: Tries) -> str:
         tell = partial(self._tell_bytes, artifact)
-        download = Download(artifact, self._store, self._indexes, self._session, tries, self._stopping, tell)
+        download = _way(url)(artifact, self._store, self._indexes, self._session, tries, self._stopping, tell)
         me = threading.get_ident()
         self._active[me] = download
         try:
@@ -173,6 +175,15 @@ class Crew:
 
                 self._web = Web(self._indexes, self._store, patience=self._patience, stopping=self._stopping)
         return self._web
+
+
+def _way(url: str) -> type[Download | Clone]:
+    """How a URL is fetched."""
+    if not repository.is_from(url):
+        return Download
+    from .repositories import Clone  # here, since few apps have one
+
+    return Clone
 
 
 def _groups(missing: Sequence[Artifact]) -> list[list[Artifact]]:

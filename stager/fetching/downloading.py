@@ -86,30 +86,19 @@ class Download:
                 if why:
                     raise Unreachable(self.artifact.name, why) from None
             except AddressRefused as refused:
-                raise _Final(self.artifact.name, str(refused)) from None
+                raise FinallyUnreachable(self.artifact.name, str(refused)) from None
 
     def _receive(self, url: str, body: _Body) -> None:
         request = Request("GET", url)
         with self._session.exchange(request, step(self._indexes, body.range_headers()), self._tries.left) as response:
-            self._check(response, url)
+            check_status(response, url, self.artifact.name)
+            if response.encoding:
+                how = f"the Content-Encoding {response.encoding[:20]!r}, unasked"
+                raise FinallyUnreachable(self.artifact.name, f"{host_of(url)} sends it with {how}")
             body.begin(response)
             self._copy(response, body)
             body.check_whole(host_of(url))
             self._tries.progress()
-
-    def _check(self, response: Response, url: str) -> None:
-        status, name = response.status, self.artifact.name
-        if status in (404, 410):
-            raise NotFound(name)
-        later = again(status, response.headers, url)
-        if later:
-            raise later
-        if status in (401, 403, 407):
-            raise _Final(name, f"{host_of(url)} answered {status}: access denied", ACCESS)
-        if status not in (200, 206, 416):
-            raise _Final(name, f"{host_of(url)} answered {status}")
-        if response.encoding:
-            raise _Final(name, f"{host_of(url)} sends it with the Content-Encoding {response.encoding[:20]!r}, unasked")
 
     def _copy(self, response: Response, body: _Body) -> None:
         reported = body.size
@@ -123,10 +112,23 @@ class Download:
         self._tell(body.size)
 
 
-class _Final(Unreachable):
+class FinallyUnreachable(Unreachable):
     """An Unreachable that trying again would not mend."""
 
     retryable = False
+
+
+def check_status(response: Response, url: str, name: str, access: str = ACCESS) -> None:
+    """Raise NotFound, Unreachable or Again for an answer that is not what was asked for; `access` mends a lack of rights."""
+    status = response.status
+    if status in (404, 410):
+        raise NotFound(name)
+    if later := again(status, response.headers, url):
+        raise later
+    if status in (401, 403, 407):
+        raise FinallyUnreachable(name, f"{host_of(url)} answered {status}: access denied", access)
+    if status not in (200, 206, 416):
+        raise FinallyUnreachable(name, f"{host_of(url)} answered {status}")
 
 
 class _Body:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from ..ecosystems import of_purl
+from ..ecosystems import of_purl, repository
 from ..ecosystems.record import Pages, WantedArtifact
 from ..errors import BadLock
 from ..net.indexes import Indexes
@@ -45,7 +45,10 @@ def _own(artifact: Artifact, indexes: Indexes) -> str:
     if artifact.url.startswith("file:"):
         place = artifact.url.removeprefix("file:")
         raise BadLock("stager.lock", f"{artifact.name} is the app's own file {place}, and is not in the store")
-    why = indexes.refusal(artifact.url)
+    place = artifact.url
+    if repository.is_from(place):
+        place = place.removeprefix("git+").rpartition("@")[0]
+    why = indexes.refusal(place)
     if why:
         hint = (
             "Publish it on an https server, or configure its host as an index (for example with PIP_EXTRA_INDEX_URL)."

@@ -55,6 +55,8 @@ class Indexes:
     allowed: tuple[str, ...] = ()
     """Networks, addresses, hosts and domains that the operator allows besides, public or not; see `net.addresses.Policy`."""
     credentials: tuple[Credential, ...] = field(default=(), repr=False)
+    logins: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Host → Authorization header for repositories on it: netrc's entries."""
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Scheme → proxy URL, which may hold a password."""
     no_proxy: str = ""
@@ -169,6 +171,10 @@ class Indexes:
         origin, path = Origin.of(url), urlsplit(url).path or "/"
         fitting = [one for one in self.credentials if one.origin == origin and path.startswith(one.path)]
         return max(fitting, key=lambda one: len(one.path)).header if fitting else ""
+
+    def login(self, url: str) -> str:
+        """The Authorization header for a repository, as git has it from netrc: an index's, else its host's; empty for none."""
+        return self.authorization(url) or self.logins.get(Origin.of(url).host, "")
 
     def proxy(self, url: str) -> str:
         """The proxy to go through for a URL, empty for none."""

@@ -51,7 +51,7 @@ class _Reading:
 
     def basic(self, origin: Origin, url: str, user: str, password: str) -> None:
         """Keep a password for an index: below its path first, then for its whole host, where it serves files."""
-        header = "Basic " + b64encode(f"{user}:{password}".encode()).decode()
+        header = _basic(user, password)
         self.credentials.append(Credential(origin, (urlsplit(url).path.rstrip("/") or "") + "/", header))
         if not any(one.origin == origin and one.path == "/" for one in self.credentials):
             self.credentials.append(Credential(origin, "/", header))
@@ -62,7 +62,7 @@ def read(environ: Mapping[str, str], home: str, apt: str, system: str) -> dict[s
     reading = _Reading()
     pip, uv, npm = _pip(environ, home, system), _uv(environ, home, system), _npm(environ, home, system)
     python = _python_indexes(reading, environ, pip, uv)
-    _netrc(reading, environ, home, python["names"])
+    logins = _netrc(reading, environ, home, python["names"])
     registries = _registries(reading, npm)
     _npm_credentials(reading, npm, registries["npm_registry"])
     proxies, no_proxy = _proxies(environ, pip, npm)
@@ -78,6 +78,7 @@ def read(environ: Mapping[str, str], home: str, apt: str, system: str) -> dict[s
         ),
         "trusted": frozenset(reading.trusted),
         "credentials": tuple(reading.credentials),
+        "logins": logins,
         "proxies": proxies,
         "no_proxy": no_proxy,
         "ca_files": _certificates(environ, pip, npm),
@@ -187,11 +188,11 @@ def _pip_file(path: str) -> dict[str, str]:
     return settings
 
 
-def _netrc(reading: _Reading, environ: Mapping[str, str], home: str, indexes: Iterable[str]) -> None:
-    """Passwords of the configured Python indexes, where their URLs hold none, as pip takes them."""
+def _netrc(reading: _Reading, environ: Mapping[str, str], home: str, indexes: Iterable[str]) -> dict[str, str]:
+    """Passwords of the configured Python indexes, where their URLs hold none, as pip takes them; headers of all hosts."""
     path = environ.get("NETRC") or f"{home}/.netrc"
     if not os.path.isfile(path):
-        return
+        return {}
     try:
         entries = netrc.netrc(path).hosts
     except (netrc.NetrcParseError, OSError, UnicodeDecodeError):
@@ -202,6 +203,14 @@ def _netrc(reading: _Reading, environ: Mapping[str, str], home: str, indexes: It
         if origin.host in entries and origin not in known:
             user, _, password = entries[origin.host]
             reading.basic(origin, url, user, password)
+    return {
+        host.lower(): _basic(user, password or "") for host, (user, _, password) in entries.items() if host != "default"
+    }
+
+
+def _basic(user: str, password: str) -> str:
+    """A header for a user and a password (RFC 7617)."""
+    return "Basic " + b64encode(f"{user}:{password}".encode()).decode()
 
 
 def _pbs(reading: _Reading, environ: Mapping[str, str], uv: Mapping[str, Any]) -> str:
