@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from . import fetching
+from .digest import Digest
 from .droplet import base as dependencies
 from .droplet import incremental
 from .droplet.base import UnpackedArtifact
 from .droplet.incremental import Folder
-from .ecosystems import by_layout
+from .ecosystems import by_layout, repository
 from .errors import BadLock
 from .model import Artifact, LockedPlan, Plan
 from .net.indexes import Indexes
@@ -85,6 +87,26 @@ def take_in(plan: Plan, tree: SourceTree, store: Store) -> None:
             if state.hexdigest() != artifact.digest.hex:
                 raise DigestMismatch(path, artifact.digest, f"{artifact.digest.algorithm}:{state.hexdigest()}")
             store.remember("artifact", artifact.digest, writer.commit())
+
+
+def with_commits(plan: Plan, previous: Plan | None, settings: Settings) -> Plan:
+    """The plan with the digests of those artifacts that are commits of repositories, which no lock of the app's own knows.
+
+    They are those of the `previous` plan while the commit is the same one; else the commits are fetched. Raises as `fetch`.
+    """
+    wanted = {one for one in plan.all_artifacts() if repository.is_from(one.url)}
+    if not wanted:
+        return plan
+    known = {one.url: one.digest for one in previous.all_artifacts()} if previous else {}
+    unknown = [one for one in wanted if one.url not in known]
+    blobs = fetch(plan, settings, sorted(unknown, key=lambda one: one.url)) if unknown else {}
+    known |= {one.url: Digest(f"sha256:{blobs[one.digest]}") for one in unknown}
+
+    def pinned(artifacts: Sequence[Artifact]) -> tuple[Artifact, ...]:
+        return tuple(replace(one, digest=known[one.url]) if one in wanted else one for one in artifacts)
+
+    builds = tuple(replace(build, artifacts=pinned(build.artifacts)) for build in plan.builds)
+    return replace(plan, artifacts=pinned(plan.artifacts), builds=builds)
 
 
 def fetch(

@@ -57,7 +57,8 @@ class Artifact:
     `purl` is its package URL (ECMA-427) in canonical form; `layout` names the versioned unpack recipe in
     `layouts`; `paths` are the places in the app folder it is unpacked to, without a leading `./`
     (an npm package may be needed at several). `url` is set only when the file does not come from its
-    ecosystem's default or configured index, so a plan is independent of mirrors. `size` is in bytes, None when
+    ecosystem's default or configured index, so a plan is independent of mirrors; `file:` and a path is a file of the
+    app, `git+https:` a commit of a repository (`ecosystems.repository`). `size` is in bytes, None when
     no lock states it.
     """
 
@@ -221,7 +222,7 @@ class Build:
     """One shell line, run in `folder`; for an artifact a recipe such as `stager:pep517/1`."""
     reason: Reason
     folder: str = ""
-    """Of the app's; empty for its root."""
+    """Of the app's, or of the artifact's files; empty for their root."""
     inputs: tuple[str, ...] = ("**",)
     """Patterns of the app's files that it reads; one with a `!` before it leaves out."""
     outputs: tuple[str, ...] = ()

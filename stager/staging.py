@@ -221,6 +221,7 @@ def with_builds(plan: Plan, folder: Folder, previous: Plan | None, settings: Set
     `builds.asking` do."""
     from .planning import builds as planned_builds  # here, since YAML comes with it
 
+    plan = bases.with_commits(plan, previous, settings)
     built = {build.of for build in previous.builds} if previous else set()
     found = {one.purl for one in plan.artifacts if one.purl in built or settings.store.recall("must-build", one.digest)}
     plan = replace(plan, unsure=tuple(sorted({*plan.unsure, *found})))

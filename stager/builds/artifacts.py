@@ -227,6 +227,7 @@ def _once(
 ) -> Iterator[tuple[str, Ended]]:
     """Run a line of a recipe: the folder that was `/tmp`, which has what it leaves, and how it ended."""
     words = {"programs": PROVIDED, "artifact": shlex.quote(_inside(source)), "out": _OUT}
+    words["folder"] = shlex.quote(build.folder)
     command = f"mkdir {_OUT} && {line.format(**words)}"
     laid = _laid(build, source, blob, recipe, settings)
     with running.once(build, where, command, turn, settings, **laid) as run:

@@ -204,8 +204,8 @@ class Listing:
 class BuildRecipe:
     """How an artifact is built (`Build.command`): a program of stager's own, run in the build's own droplet.
 
-    In its lines `{programs}` is the folder that holds `programs`, `{artifact}` the file that is built and `{out}` an empty
-    folder that takes what comes out.
+    In its lines `{programs}` is the folder that holds `programs`, `{artifact}` the file that is built, `{folder}` the folder
+    of it that is meant, `''` for all, and `{out}` an empty folder that takes what comes out.
     """
 
     takes: str

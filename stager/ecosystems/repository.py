@@ -83,11 +83,20 @@ def locked(
         raise BadLock(lock, f"{label} comes from a repository at an address that is not fetched", hint, line) from None
 
 
+def shown(address: str) -> str:
+    """A repository's address without a user and without the word that says that it is one."""
+    start, sign, rest = address.removeprefix(_SCHEME).partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{start}{sign}{host.rpartition('@')[2]}{slash}{path}"
+
+
 def _address(address: str) -> str:
     """Where a repository is fetched, without user, query and fragment. Raises ValueError for what is not fetched."""
     text = address.strip().removeprefix(_SCHEME)
     if "://" not in text and (found := _SHORT.fullmatch(text)):
         text = f"ssh://{found[1]}/{found[2].lstrip('/')}"
+    if not all(" " < sign < "\x7f" for sign in text) or "\\" in text:  # which parsers read differently
+        raise ValueError(address)
     parts = urlsplit(text)
     scheme, host = parts.scheme.lower(), parts.netloc.rpartition("@")[2]
     path = parts.path.rstrip("/")

@@ -45,9 +45,10 @@ def _own(artifact: Artifact, indexes: Indexes) -> str:
     if artifact.url.startswith("file:"):
         place = artifact.url.removeprefix("file:")
         raise BadLock("stager.lock", f"{artifact.name} is the app's own file {place}, and is not in the store")
-    place = artifact.url
-    if repository.is_from(place):
-        place = place.removeprefix("git+").rpartition("@")[0]
+    try:
+        place = repository.of(artifact.url).url
+    except ValueError:
+        place = artifact.url
     why = indexes.refusal(place)
     if why:
         hint = (

@@ -12,7 +12,7 @@ from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 from ..digest import Digest
-from ..ecosystems import by_layout
+from ..ecosystems import by_layout, repository
 from ..model import Artifact, BuildpackPin, DebPin, EnvVar, Process, Reason, Runtime
 from ..names import LONGEST_PATH, characters_fault, fault, path_fault
 from ..text.toml import basic
@@ -277,10 +277,15 @@ def read_purl(node: Node, key: str = "purl") -> str:
 
 
 def _url(node: Node) -> str:
-    """Nothing, `file:` and a path in the app, or an address without credentials."""
+    """Nothing, `file:` and a path in the app, a commit of a repository, or an address without credentials."""
     url = str(node.str("url", ""))
     if url.startswith("file:"):
         check_path(url.removeprefix("file:"), node.at("url"))
+    elif repository.is_from(url):
+        try:
+            repository.of(url)
+        except ValueError:
+            node.at("url").fail("no whole commit of a repository on a web server")
     elif url:
         try:
             parts = urlsplit(url)

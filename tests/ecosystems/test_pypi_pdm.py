@@ -89,9 +89,11 @@ def test_folders_urls_and_repositories() -> None:
     assert found.names == {"direct", "own"}
     assert [item.url for item in found.artifacts] == ["https://files.example/direct-1.0-py3-none-any.whl"]
     git = '[[package]]\nname = "g"\nversion = "1"\ngroups = ["default"]\n'
-    git += 'git = "https://git.example/g"\nrevision = "abc"\n'
+    git += f'git = "ssh://git@git.example/g"\nsubdirectory = "py"\nrevision = "{"a" * 40}"\n'
+    (source,) = read(head() + git).artifacts
+    assert source.url == f"git+https://git.example/g@{'a' * 40}#subdirectory=py"
     with pytest.raises(NeedsBuild) as caught:
-        read(head() + git)
+        read(head() + git.replace("git = ", "hg = "))
     assert caught.value.data["needs"] == {"g==1": "a version control repository"}
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from stager.ecosystems.pypi import IndexFile, Target, normalise_index, read_lock, requires_python
 from stager.ecosystems.pypi.lookup import Keep
-from stager.errors import BadLock, NeedsBuild, Unpinned
+from stager.errors import BadLock, Unpinned
 from stager.model import Locked, Stack
 from stager.net.errors import Gone, NotCached
 from stager.store.errors import DigestMismatch
@@ -140,9 +140,11 @@ def test_files_folders_and_repositories() -> None:
     found = read(text, None)
     assert [(item.purl, item.url) for item in found.artifacts] == [("pkg:pypi/d@2.0", url)]
     assert found.names == {"d", "own"}
-    with pytest.raises(NeedsBuild) as caught:
-        read(lock({"g": {"git": "https://git.example/g", "ref": "abc"}}), None)
-    assert caught.value.data["needs"] == {"g": "a git repository"}
+    (source,) = read(lock({"g": {"git": "https://git.example/g", "ref": "a" * 40}}), None).artifacts
+    assert (source.purl, source.url) == ("pkg:pypi/g", f"git+https://git.example/g@{'a' * 40}")
+    with pytest.raises(BadLock) as caught:
+        read(lock({"g": {"git": "https://git.example/g", "ref": "main"}}), None)
+    assert caught.value.hint == "Run 'pipenv lock' and commit the result."
 
 
 @pytest.mark.parametrize(("version", "hashes"), [("*", [A]), (">=1", [A]), ("==1.*", [A]), ("==1.0", [])])

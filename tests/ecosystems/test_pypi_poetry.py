@@ -9,7 +9,7 @@ import pytest
 from stager.ecosystems.pypi import IndexFile, Target, read_lock, requires_python
 from stager.ecosystems.pypi.constraints import accepts, alternatives
 from stager.ecosystems.pypi.lookup import Keep
-from stager.errors import BadLock, BadManifest, NeedsBuild, Unpinned
+from stager.errors import BadLock, BadManifest, Unpinned
 from stager.model import Locked, Stack
 from stager.net.errors import NotCached
 from stager.tree import SourceTree
@@ -139,10 +139,10 @@ def test_other_sources() -> None:
     found = read_lock(tree, "poetry.lock", TARGET)
     assert [artifact.url for artifact in found.artifacts] == ["https://files.example/u-1.0-py3-none-any.whl"]
     assert found.names == {"u", "own"}
-    git = '[package.source]\ntype = "git"\nurl = "https://git.example/g"\nresolved_reference = "abc"\n'
-    with pytest.raises(NeedsBuild) as caught:
-        read(package("g", more=main + git, files=False) + meta("2.1"))
-    assert caught.value.data["needs"] == {"g==1.0": "a git repository"}
+    git = f'[package.source]\ntype = "git"\nurl = "git@git.example:own/g.git"\nresolved_reference = "{"a" * 40}"\n'
+    found = read(package("g", more=main + git, files=False) + meta("2.1"))
+    assert found.artifacts[0].url == f"git+https://git.example/own/g.git@{'a' * 40}"
+    assert dict(found.builds[0].env)["SETUPTOOLS_SCM_PRETEND_VERSION"] == "1.0"
 
 
 def test_a_package_without_files_is_unpinned() -> None:

@@ -184,11 +184,11 @@ def test_a_pure_app_and_one_that_is_not_installed_need_no_build() -> None:
 
 
 def test_what_cannot_be_built_is_told_beside_what_is() -> None:
-    lock = UV + 'dependencies = [{ name = "g" }]\n[[package]]\nname = "g"\nversion = "1"\nsource = { git = "x" }\n'
+    lock = UV + 'dependencies = [{ name = "g" }]\n[[package]]\nname = "g"\nversion = "1"\nsource = { path = "x" }\n'
     tree = SourceTree.of({"uv.lock": lock, "pyproject.toml": '[build-system]\nrequires = ["cython"]\n', "demo.py": ""})
     with pytest.raises(NeedsBuild) as caught:
         read_lock(tree, "uv.lock", TARGET)
-    assert caught.value.data["needs"] == {"g==1": "a git repository"}
+    assert caught.value.data["needs"] == {"g==1": "only an sdist"}
 
 
 def test_a_path_that_would_leave_the_app_is_refused() -> None:

@@ -94,15 +94,21 @@ def test_the_index_is_compared_without_regard_to_spelling() -> None:
     assert rows(read(lock)) == [("p-1.0-py3-none-any.whl", f"sha256:{A}", 7, "")]
 
 
-def test_what_must_be_built_is_collected() -> None:
+def test_a_commit_of_a_git_repository() -> None:
     lock = HEAD + '[[packages]]\nname = "v"\nversion = "1"\nvcs = { type = "git", url = "https://git.example/v", '
+    (source,) = read(f'{lock}subdirectory = "py", commit-id = "{"a" * 40}" }}\n').artifacts
+    assert source.url == f"git+https://git.example/v@{'a' * 40}#subdirectory=py"
+
+
+def test_what_must_be_built_is_collected() -> None:
+    lock = HEAD + '[[packages]]\nname = "v"\nversion = "1"\nvcs = { type = "hg", url = "https://hg.example/v", '
     lock += 'commit-id = "abc" }\n'
     lock += '[[packages]]\nname = "s"\nversion = "1"\nsdist = { url = "https://files.example/s-1.tar.gz", '
     lock += f'hashes = {{ sha256 = "{A}" }} }}\n' + package("w", "1.0", wheel("w", "1.0", "cp39-cp39-win_amd64"))
     with pytest.raises(NeedsBuild) as caught:
         read(lock)
     assert caught.value.data["needs"] == {
-        "v==1": "a git repository",
+        "v==1": "a hg repository",
         "w==1.0": "no wheel for cp311 manylinux_2_36 x86_64, only for Windows",
     }
 
@@ -134,7 +140,7 @@ def test_what_must_be_built_is_collected() -> None:
         (
             HEAD + '[[packages]]\nname = "n"\n'
             f'wheels = [{{ path = "n-1-py3-none-any.whl", hashes = {{ sha256 = "{A}" }} }}]\n',
-            "n comes from n-1-py3-none-any.whl, which only one machine has",
+            "the file n-1-py3-none-any.whl is not in the app",
             "pylock.toml:3",
         ),
     ],

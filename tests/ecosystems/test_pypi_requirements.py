@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from stager.digest import sha256
 from stager.ecosystems.pypi import IndexFile, Target, declared, find_locks, normalise_index, read_lock
 from stager.ecosystems.pypi.lookup import Keep
 from stager.errors import BadLock, NeedsBuild, Unpinned
@@ -87,10 +88,45 @@ def test_direct_urls() -> None:
         ("pkg:pypi/e@2.0", "https://files.example/e-2.0-py3-none-any.whl"),
     ]
     with pytest.raises(NeedsBuild) as caught:
-        read(f"g @ git+https://git.example/g@abc\ns @ https://files.example/s-1.0.tar.gz --hash={A}\n")
+        read(f"g @ hg+https://hg.example/g@abc\ns @ https://files.example/s-1.0.tar.gz --hash={A}\n")
     assert caught.value.data["needs"] == {"g": "a version control repository"}
+    (archive,) = read(f"s @ https://code.example/own/archive/abc.zip --hash={A}\n").artifacts
+    assert (archive.purl, archive.filename, archive.layout) == ("pkg:pypi/s", "abc.zip", "sdist/1")
     (built,) = read(f"s @ https://files.example/s-1.0.tar.gz --hash={A}\n").artifacts
     assert (built.layout, built.url) == ("sdist/1", "https://files.example/s-1.0.tar.gz")
+
+
+def test_commits_of_git_repositories() -> None:
+    one, lines = "a" * 40, [
+        f"a @ git+https://git.example/own/a@{'a' * 40} ; python_version > '3'",
+        f"b @ git+ssh://git@git.example:22/own/b.git@{'a' * 40}#subdirectory=py/b",
+        f"git+https://u:secret@git.example/c.git@{'a' * 40}#egg=c[x]",
+    ]  # fmt: skip
+    found = read("".join(f"{line}\n" for line in [*lines, f"z==1.0 --hash={A}"]), Pages())
+    assert [(item.purl, item.url) for item in found.artifacts if item.url.startswith("git+")] == [
+        ("pkg:pypi/a", f"git+https://git.example/own/a@{one}"),
+        ("pkg:pypi/b", f"git+https://git.example/own/b.git@{one}#subdirectory=py/b"),
+        ("pkg:pypi/c", f"git+https://git.example/c.git@{one}"),
+    ]
+    assert "secret" not in repr(found)
+    assert [(build.name, build.folder, build.env) for build in found.builds] == [
+        ("a", "", ()),
+        ("b", "py/b", ()),
+        ("c", "", ()),
+    ]
+    with pytest.raises(BadLock) as caught:
+        read(f"a @ git+https://u:secret@git.example/a@main\nz==1.0 --hash={A}\n", Pages())
+    assert caught.value.message == "a comes from 'main' of a git repository, and no whole commit says which state of it"
+    assert "'git ls-remote https://git.example/a' prints it" in caught.value.hint
+
+
+def test_archives_in_the_app() -> None:
+    files = {"v/x-1.0-py3-none-any.whl": "x", "v/y-2.0.tar.gz": "y"}
+    found = read(f"./v/x-1.0-py3-none-any.whl\ny @ file:v/y-2.0.tar.gz\nz==1.0 --hash={A}\n", Pages(), files=files)
+    assert [(item.purl, item.layout, item.url, item.digest) for item in found.artifacts[:2]] == [
+        ("pkg:pypi/x@1.0", "wheel/1", "file:v/x-1.0-py3-none-any.whl", sha256(b"x")),
+        ("pkg:pypi/y@2.0", "sdist/1", "file:v/y-2.0.tar.gz", sha256(b"y")),
+    ]
 
 
 def test_indexes_named_in_the_file() -> None:
@@ -136,7 +172,7 @@ def test_everything_unpinned_is_named_with_its_line() -> None:
         ("-r https://x.example/r\n", "includes 'https://x.example/r', which is not in the app", "requirements.txt:1"),
         ("-e ../other\n", "'../other' is outside the app", "requirements.txt:1"),
         ("./gone\n", "the folder gone is not in the app", "requirements.txt:1"),
-        ("./v/x-1.0-py3-none-any.whl\n", "./v/x-1.0-py3-none-any.whl is an archive in the app", "requirements.txt:1"),
+        ("./v/x-1.0-py3-none-any.whl\n", "the file v/x-1.0-py3-none-any.whl is not in the app", "requirements.txt:1"),
         (
             "a = 1\n",
             "'a = 1' is not a requirement: Expected semicolon (after name with no version specifier) or end",

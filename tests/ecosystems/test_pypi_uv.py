@@ -189,18 +189,34 @@ def test_a_local_version_is_quoted_in_the_purl() -> None:
     )
 
 
+def test_a_commit_of_a_git_repository() -> None:
+    text = f"https://git.example/g?subdirectory=py&tag=v1#{'a' * 40}"
+    found = read(HEAD + root('{ name = "g" }') + package("g", source=f'{{ git = "{text}" }}'))
+    (source,) = found.artifacts
+    assert (source.purl, source.filename, source.layout) == ("pkg:pypi/g@1.0", "g-1.0.tar", "sdist/1")
+    assert (source.url, source.digest) == (f"git+https://git.example/g@{'a' * 40}#subdirectory=py", f"sha1:{'a' * 40}")
+    assert [(build.of, build.folder) for build in found.builds] == [(source.purl, "py")]
+
+
+def test_an_archive_in_the_app() -> None:
+    lock = HEAD + root('{ name = "n" }') + package("n", source='{ path = "v/n-1.0.tar.gz" }', more="")
+    lock = lock.replace("wheels = [", "unused = [") + f'sdist = {{ hash = "{digest("a")}" }}\n'
+    tree = SourceTree.of({"uv.lock": lock, "v/n-1.0.tar.gz": "x"})
+    (source,) = read_lock(tree, "uv.lock", TARGET).artifacts
+    assert (source.url, source.layout) == ("file:v/n-1.0.tar.gz", "sdist/1")
+
+
 def test_all_packages_that_must_be_built_are_named_at_once() -> None:
     lock = HEAD + root('{ name = "s" }', '{ name = "g" }', '{ name = "m" }', '{ name = "ok" }')
     lock += package("s", "1.0", more="").replace("wheels = [", "unused = [") + (
         f'sdist = {{ url = "https://files.example/s-1.0.tar.gz", hash = "{digest("c")}" }}\n'
     )
-    lock += package("g", source='{ git = "https://git.example/g?tag=v1#abc" }')
+    lock += package("g", source='{ path = "g" }')
     lock += package("m", "1.0", wheel("m", "1.0", "cp311-cp311-macosx_11_0_arm64")) + package("ok")
     with pytest.raises(NeedsBuild) as caught:
         read(lock)
     assert caught.value.message == (
-        "must be built first: g==1.0 (a git repository), m==1.0 (no wheel for cp311 manylinux_2_36 x86_64, "
-        "only for macOS)"
+        "must be built first: g==1.0 (only an sdist), m==1.0 (no wheel for cp311 manylinux_2_36 x86_64, only for macOS)"
     )
     own = "on an index of your own ('pip wheel --no-deps' makes one)"
     assert caught.value.hint == (
@@ -290,7 +306,7 @@ def bad(lock: str, **asked: Sequence[str]) -> tuple[str, str]:
         (
             HEAD + root('{ name = "n" }') + package("n", "1.0", '{ path = "n-1.0-py3-none-any.whl", hash = "'
                                                     + digest("a") + '" }', source='{ registry = "../wheels" }'),
-            "n==1.0 comes from n-1.0-py3-none-any.whl, which only one machine has",
+            "the file n-1.0-py3-none-any.whl is not in the app",
             "uv.lock:11",
         ),
         (

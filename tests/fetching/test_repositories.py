@@ -35,7 +35,7 @@ from stager.store import Store
 from stager.store.errors import DigestMismatch
 
 QUICK = Patience(connect=5.0, read=5.0, waits=(0.01,), grace=10.0, enough=10.0)
-FILES = {
+FILES: dict[str, str | bytes] = {
     "pyproject.toml": "[project]\n",
     "pkg/__init__.py": "x = 1\n",
     "run.sh": "#!/bin/sh\n",
@@ -61,7 +61,7 @@ def repo(tmp_path: Path) -> Path:
 
 def indexes_of(server: GitServer, **more: str) -> Indexes:
     return Indexes.from_environment(
-        {"PIP_EXTRA_INDEX_URL": server.url, **more}, home="/nonexistent", apt="/nonexistent", system="/nonexistent"
+        {"STAGER_INDEX_GIT": server.url, **more}, home="/nonexistent", apt="/nonexistent", system="/nonexistent"
     )
 
 

@@ -102,7 +102,7 @@ def read_lock(
     folders = installed_folders(tree, lock, reading.folders)
     pins = resolve(reading.pins, lookup, target, lock, default_indexes) if not reading.unpinned else reading.pins
     wished = wishes(tree, lock)
-    chosen = select(reading._replace(pins=tuple(pins)), target, lock, default_indexes, lookup, wished)
+    chosen = select(reading._replace(pins=tuple(pins)), target, lock, default_indexes, lookup, wished, tree)
     compiled = {path: (name, why) for name, path in folders if (why := must_build(tree, path))}
     found = [(one.of.removeprefix("pkg:pypi/").partition("@")[0], one) for one in chosen.builds]
     found += [(name, own_build(tree, name, path, why, lock)) for path, (name, why) in compiled.items()]

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from stager.ecosystems import repository
 from stager.ecosystems.record import BuildRecipe
 from stager.model import APP, ARTIFACT, RUNTIMES, Artifact, Build, Reason
 
@@ -32,15 +33,18 @@ HOOK = "sitecustomize.py"
 _PREFERRED = (".tar.gz", ".tgz", ".zip", ".tar.bz2", ".tar.xz")
 """Source archives by how they end, the one that PEP 625 wants first."""
 _LONGEST = 63
+_TOLD = ("PBR_VERSION", "PDM_BUILD_SCM_VERSION", "POETRY_DYNAMIC_VERSIONING_BYPASS", "SETUPTOOLS_SCM_PRETEND_VERSION")
+"""Where pbr, pdm-backend, poetry-dynamic-versioning, and setuptools-scm (hatch-vcs) are told a version, as documented."""
 
 
 def best_sdist(files: Iterable[DistributionFile]) -> DistributionFile | None:
     """The source archive to build from; None when there is none with a hash."""
-    found = [file for file in files if is_sdist(file.filename) and file.hash]
+    found = [file for file in files if file.hash and (is_sdist(file.filename) or repository.is_from(file.url))]
     order = {end: number for number, end in enumerate(_PREFERRED)}
 
     def rank(file: DistributionFile) -> tuple[int, str, str]:
-        return min(order[end] for end in _PREFERRED if file.filename.endswith(end)), file.filename, file.hash
+        ends = (order[end] for end in _PREFERRED if file.filename.endswith(end))
+        return min(ends, default=len(order)), file.filename, file.hash
 
     return min(found, key=rank) if found else None
 
@@ -50,14 +54,20 @@ def build_name(package: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", package.lower())[:_LONGEST].strip("-")
 
 
-def build_of(package: str, artifact: Artifact, why: str, lock: str, line: int | None) -> Build:
-    """The build of an sdist, as far as planning knows it. It has the droplet's Python, and nothing else of it."""
+def build_of(package: str, version: str, artifact: Artifact, why: str, lock: str, line: int | None) -> Build:
+    """The build of an sdist, as far as planning knows it. It has the droplet's Python, and nothing else of it.
+
+    The files of a commit do not say which version they are where a package takes that from git's tags, so it is told.
+    """
+    of_commit = repository.is_from(artifact.url)
     return Build(
         name=build_name(package),
         kind=ARTIFACT,
         root="stack",
         command=COMMAND,
         reason=Reason(why, lock, line),
+        folder=repository.of(artifact.url).folder if of_commit else "",
+        env=tuple((name, version) for name in _TOLD) if of_commit and version else (),
         of=artifact.purl,
         on=RUNTIMES,
     )
@@ -146,8 +156,8 @@ RECIPES = {
         takes=SDIST,
         gives=LAYOUT,
         programs=programs,
-        line=f"{_RUN} build {{artifact}} {{out}}",
-        ask=f"{_RUN} ask {{artifact}} {{out}}",
+        line=f"{_RUN} build {{artifact}} {{out}} {{folder}}",
+        ask=f"{_RUN} ask {{artifact}} {{out}} {{folder}}",
         env=(("PATH", PATH),),
         misfit=misfit,
     )

@@ -29,6 +29,18 @@ def folder_path(tree: SourceTree, path: str, file: str, line: int | None = None)
     return clean
 
 
+def file_path(tree: SourceTree, path: str, file: str, line: int | None = None) -> str:
+    """A lock's relative path as a file of the app. Raises BadLock when it is absolute, leads outside, or is not there."""
+    clean = posixpath.normpath(path.removeprefix("file://").removeprefix("file:"))
+    if clean.startswith(("/", "../")) or "\\" in clean or ":" in clean.split("/")[0]:
+        hint = "Put the file into the app's folder and name it by its path there, or publish it on a package index."
+        raise BadLock(file, f"{path[:200]!r} is outside the app", hint, line)
+    if clean not in tree.files:
+        hint = "Restore it (is it left out by an ignore file?), or make the lock again."
+        raise BadLock(file, f"the file {clean[:200]} is not in the app", hint, line)
+    return clean
+
+
 def import_roots(tree: SourceTree, folder: str) -> list[str]:
     """The folders below `folder` that hold its top-level modules: what its build backend is told, else src layout.
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from stager.ecosystems.repository import locked
 from stager.errors import BadLock
 from stager.text.typed import Node
 
@@ -17,7 +18,7 @@ from .document import lines_of, read, toml
 from .folders import folder_path
 from .graph import reachable
 from .manifest import DeclaredDependency, project_wanted
-from .pins import DistributionFile, Pin, Reading, filename_of, merged, normalise
+from .pins import DistributionFile, Pin, Reading, filename_of, is_sdist, merged, normalise, of_repository
 from .target import Markers, Target
 
 if TYPE_CHECKING:
@@ -159,9 +160,14 @@ def _reading(tree: SourceTree, document: Node, chosen: Sequence[tuple[Node, int 
     pins, folders, needs = list[Pin](), dict[tuple[str, str], None](), dict[tuple[str, str], None]()
     for package, line in chosen:
         name, version, path = normalise(package.str("name"), lock), package.str("version", ""), package.str("path", "")
-        if any(package.get(kind) is not None for kind in ("git", "hg", "svn", "bzr")):
+        if package.get("git") is not None:
+            again, label = "Run 'pdm lock' and commit the result.", f"{name}=={version}"
+            commit, folder = package.str("revision", ""), package.str("subdirectory", "")
+            source = locked(package.str("git"), commit, folder, lock, label, again, line)
+            pins.append(of_repository(name, version, source, line))
+        elif any(package.get(kind) is not None for kind in ("hg", "svn", "bzr")):
             needs[f"{name}=={version}", "a version control repository"] = None
-        elif path and not path.endswith(".whl"):
+        elif path and not (path.endswith(".whl") or is_sdist(path)):
             folders[name, folder_path(tree, path, lock, line)] = None
         else:
             url = package.str("url", "") or path

@@ -15,7 +15,7 @@ from stager.digest import Digest
 from stager.errors import BadLock
 
 if TYPE_CHECKING:
-    pass
+    from stager.ecosystems.repository import Repository
 
 PLACE = ".stager/pypi"
 """Where wheels unpack to, relative to the app folder."""
@@ -78,6 +78,12 @@ class Reading(NamedTuple):
         labels = (re.split(r"[^A-Za-z0-9._-]", text)[0] for text in (*self.unpinned, *(name for name, _ in self.needs)))
         bare = (re.sub(r"[-_.]+", "-", label).lower() for label in labels)
         return frozenset([*(pin.name for pin in self.pins), *(name for name, _ in self.folders), *bare])
+
+
+def of_repository(name: str, version: str, source: Repository, line: int | None = None) -> Pin:
+    """A package that comes from a repository; its version is empty where only the package itself tells it."""
+    file = DistributionFile(f"{name}-{version or source.commit}.tar", source.digest, None, str(source))
+    return Pin(name, version, (file,), direct=True, line=line)
 
 
 def normalise(name: str, file: str, line: int | None = None) -> str:

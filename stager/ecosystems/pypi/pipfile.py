@@ -6,13 +6,14 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from stager.ecosystems.repository import locked
 from stager.errors import BadLock
 from stager.text.source_lines import line_of
 from stager.text.typed import Node
 
 from .document import parse_json, read
 from .folders import folder_path
-from .pins import DistributionFile, Pin, Reading, filename_of, normalise
+from .pins import DistributionFile, Pin, Reading, filename_of, is_sdist, normalise, of_repository
 from .target import Markers, Target
 
 if TYPE_CHECKING:
@@ -40,8 +41,8 @@ def read_pipfile(tree: SourceTree, lock: str, target: Target, groups: Sequence[s
             )
         for name, entry in document.table(section).items():
             reader.add(name, entry)
-    pins, folders, needs = tuple(reader.pins.values()), tuple(reader.folders), tuple(reader.needs)
-    return Reading(pins, folders, needs, tuple(reader.unpinned), left=tuple(reader.left))
+    pins, folders = tuple(reader.pins.values()), tuple(reader.folders)
+    return Reading(pins, folders, (), tuple(reader.unpinned), left=tuple(reader.left))
 
 
 def _sources(meta: Node) -> dict[str, str]:
@@ -55,7 +56,6 @@ class _Reader:
         self.tree, self.lock, self.text, self.markers, self.sources = tree, lock, text, markers, sources
         self.pins: dict[str, Pin] = {}
         self.folders: list[tuple[str, str]] = []
-        self.needs: list[tuple[str, str]] = []
         self.unpinned: list[str] = []
         self.left: list[tuple[str, str]] = []
 
@@ -66,8 +66,11 @@ class _Reader:
             return
         path = entry.str("path", "") or _local(entry.str("file", ""))
         if entry.get("git") is not None:
-            self.needs.append((name, "a git repository"))
-        elif path and not path.endswith(".whl"):
+            again, line = "Run 'pipenv lock' and commit the result.", self._line(written)
+            ref, folder = entry.str("ref", ""), entry.str("subdirectory", "")
+            source = locked(entry.str("git"), ref, folder, self.lock, name, again, line)
+            self.pins[name] = of_repository(name, "", source, line)
+        elif path and not (path.endswith(".whl") or is_sdist(path)):
             self.folders.append((name, folder_path(self.tree, path, self.lock, self._line(written))))
         else:
             self._pin(name, entry, path or entry.str("file", ""), self._line(written))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from stager.ecosystems.repository import locked
 from stager.errors import BadLock
 from stager.text.typed import Node, whole
 
@@ -17,7 +18,7 @@ from .document import lines_of, read, toml
 from .folders import folder_path
 from .graph import reachable
 from .manifest import DeclaredDependency, poetry_wanted
-from .pins import DistributionFile, Pin, Reading, filename_of, normalise
+from .pins import DistributionFile, Pin, Reading, filename_of, normalise, of_repository
 from .target import Markers, Target
 
 if TYPE_CHECKING:
@@ -179,20 +180,24 @@ def _accepts(constraint: str, version: str, wanted: DeclaredDependency) -> bool:
 
 
 def _reading(tree: SourceTree, lock: str, document: Node, chosen: Iterable[PoetryPackage]) -> Reading:
-    pins, folders, needs = [], [], []
+    pins, folders = [], []
     for package in chosen:
         source = package.node.get("source")
         kind = source.str("type", "") if source is not None else ""
         url = source.str("url", "") if source is not None else ""
         if kind == "git":
-            needs.append((f"{package.name}=={package.version}", "a git repository"))
+            assert source is not None
+            label, commit = f"{package.name}=={package.version}", source.str("resolved_reference", "")
+            again, folder = "Run 'poetry lock' and commit the result.", source.str("subdirectory", "")
+            place = locked(url, commit, folder, lock, label, again, package.line)
+            pins.append(of_repository(package.name, package.version, place, package.line))
         elif kind == "directory":
             folders.append((package.name, folder_path(tree, url, lock, package.line)))
         elif kind in ("", "legacy", "url", "file"):
             pins.append(_pin(package, document, kind, url))
         else:
             raise BadLock(lock, f"{package.name} has an unknown kind of source: {kind[:50]!r}", line=package.line)
-    return Reading(tuple(pins), tuple(folders), tuple(needs))
+    return Reading(tuple(pins), tuple(folders))
 
 
 def _pin(package: PoetryPackage, document: Node, kind: str, url: str) -> Pin:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from stager.ecosystems.repository import Repository, locked
 from stager.errors import BadLock
 
 from .document import lines_of, read, toml
 from .folders import folder_path
-from .pins import DistributionFile, Pin, Reading, filename_of, normalise, strongest
+from .pins import DistributionFile, Pin, Reading, filename_of, normalise, of_repository, strongest
 from .target import Markers, Target
 
 if TYPE_CHECKING:
@@ -44,8 +45,11 @@ def read_pylock(tree: SourceTree, lock: str, target: Target, groups: Sequence[st
         if package.directory is not None:
             where = _joined(package.directory.path, package.directory.subdirectory)
             folders.append((str(package.name), folder_path(tree, where, lock, line)))
-        elif package.vcs is not None:
+        elif package.vcs is not None and package.vcs.type != "git":
             needs.append((_label(package), f"a {package.vcs.type} repository"))
+        elif package.vcs is not None:
+            source = _repository(package, lock, line)
+            pins.append(of_repository(package.name, str(package.version or ""), source, line))
         else:
             pins.append(_pin(package, line))
     return Reading(tuple(pins), tuple(folders), tuple(needs), left=tuple(left))
@@ -104,6 +108,15 @@ def _label(package: Package) -> str:
 
 def _joined(path: str, subdirectory: str | None) -> str:
     return f"{path.rstrip('/')}/{subdirectory}" if subdirectory else path
+
+
+def _repository(package: Package, lock: str, line: int | None) -> Repository:
+    """Where a package of version control comes from; `_read` has seen that it does."""
+    found = package.vcs
+    assert found is not None
+    again = f"Make {lock} again with the tool that wrote it, and commit the result."
+    address, folder = found.url or found.path or "", found.subdirectory or ""
+    return locked(address, found.commit_id or "", folder, lock, _label(package), again, line)
 
 
 def _pin(package: Package, line: int | None) -> Pin:

@@ -10,13 +10,16 @@ import re
 import shlex
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import parse_qs
 
+from stager.digest import sha256_chunks
+from stager.ecosystems import repository
 from stager.errors import BadLock, StagerError
 
 from .document import read
-from .folders import folder_path
+from .folders import file_path, folder_path
 from .manifest import DeclaredDependency
-from .pins import DistributionFile, Pin, Reading, filename_of, is_web, normalise
+from .pins import DistributionFile, Pin, Reading, filename_of, is_sdist, is_web, normalise, of_repository
 from .target import Markers, Target
 
 if TYPE_CHECKING:
@@ -249,7 +252,10 @@ class _Reader:
             self._keep(Pin(wanted.name, version, (), hashes, self.indexes, line=_line_in(line, self.lock)), line)
 
     def _add_url(self, name: str, url: str, line: RequirementLine) -> None:
-        if url.startswith(("git+", "hg+", "svn+", "bzr+")):
+        if repository.is_from(url):
+            self._add_repository(name, url, line)
+            return
+        if url.startswith(("hg+", "svn+", "bzr+")):
             self.needs.append((name or url.partition("://")[0], "a version control repository"))
             return
         if not is_web(url):
@@ -266,6 +272,18 @@ class _Reader:
         files = (DistributionFile(filename, hashes[0], None, url),)
         self._keep(Pin(name, version, files, direct=True, line=_line_in(line, self.lock)), line)
 
+    def _add_repository(self, name: str, url: str, line: RequirementLine) -> None:
+        """A commit of a git repository, `git+URL@COMMIT#egg=NAME&subdirectory=FOLDER`, which needs no hash beside it."""
+        address, _, fragment = url.partition("#")
+        said = parse_qs(fragment)
+        name = name or normalise(said.get("egg", [""])[0].partition("[")[0], line.file, line.number)
+        start, path = re.fullmatch(r"((?:[^:/]*://[^/]*/)?)(.*)", address).groups()  # type: ignore[union-attr]
+        place, _, commit = path.partition("@")
+        again = f"Write the commit behind the '@' of its address: 'git ls-remote {repository.shown(start + place)}' prints it."
+        folder = said.get("subdirectory", [""])[0]
+        source = repository.locked(start + place, commit, folder, line.file, name, again, line.number)
+        self._keep(of_repository(name, "", source, _line_in(line, self.lock)), line)
+
     def _add_place(self, line: RequirementLine) -> None:
         """A line that is a path or URL, with extras and a marker at its end perhaps."""
         text, _, marker = line.text.partition(" ;") if " ;" in line.text else line.text.partition(";")
@@ -279,9 +297,15 @@ class _Reader:
 
     def _add_folder(self, name: str, place: str, line: RequirementLine) -> None:
         path = re.sub(r"\[[^\]]*\]$", "", place.partition("#")[0]).removeprefix("file://").removeprefix("file:")
-        if path.endswith((".whl", ".zip", ".tar.gz")):
-            hint = "Publish it to a package index, or make it a folder of the app."
-            raise BadLock(line.file, f"{path[:200]} is an archive in the app", hint, line.number)
+        if path.endswith(".whl") or is_sdist(path):
+            path = file_path(self.tree, path, line.file, line.number)
+            filename = filename_of(path)
+            name = name or normalise(filename.rpartition("-")[0].partition("-")[0], line.file, line.number)
+            digest = line.hashes[0] if line.hashes else str(sha256_chunks(self.tree.chunks(path)))
+            version = filename.split("-")[1] if path.endswith(".whl") and "-" in filename else ""
+            files = (DistributionFile(filename, digest, None, path),)
+            self._keep(Pin(name, version, files, direct=True, line=_line_in(line, self.lock)), line)
+            return
         self.folders[name, folder_path(self.tree, path, line.file, line.number)] = None
 
     def _keep(self, pin: Pin, line: RequirementLine) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from stager.ecosystems import repository
 from stager.errors import NeedsBuild
 from stager.facts import stacks
 from stager.formats.archive import Archive, content_bytes, read_tar, read_zip
@@ -105,14 +106,18 @@ class Sources(NamedTuple):
 def look(file: str, artifact: Artifact) -> Sources:
     """What the archive `file` says of how it is built; no code of it runs. Raises BadArchive, UnsafeEntry, NeedsBuild."""
     name = artifact.filename
-    kinds = {".tar.gz": "gz", ".tgz": "gz", ".tar.bz2": "bz2", ".tar.xz": "xz"}
-    kind = next((kind for end, kind in kinds.items() if name.endswith(end)), "")
-    with read_tar(file, name, kind) if kind else read_zip(file, name) as archive:
+    kinds = {".tar.gz": "gz", ".tgz": "gz", ".tar.bz2": "bz2", ".tar.xz": "xz", ".tar": ""}
+    kind = next((kind for end, kind in kinds.items() if name.endswith(end)), None)
+    with read_zip(file, name) if kind is None else read_tar(file, name, kind) as archive:
         tops = {member.name.partition("/")[0] for member in archive.members if "/" in member.name}
         if len(tops) != 1:
             raise BadArchive(name, f"has {len(tops)} folders at its top instead of one")
         top = f"{tops.pop()}/"
-        files = [member.name.removeprefix(top) for member in archive.members]
+        if repository.is_from(artifact.url) and (folder := repository.of(artifact.url).folder):
+            top = f"{top}{folder}/"
+        files = [member.name.removeprefix(top) for member in archive.members if member.name.startswith(top)]
+        if not files:
+            raise BadArchive(name, f"has no folder {top.partition('/')[2].rstrip('/')!r}")
         label = f"{name}/pyproject.toml"
         try:
             document = Node(parsing.toml(_text(archive, f"{top}pyproject.toml")), label)

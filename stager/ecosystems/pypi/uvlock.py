@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from types import NoneType
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
 
+from stager.ecosystems.repository import Repository, locked
 from stager.errors import BadLock, BadManifest
 from stager.text.source_lines import line_of
 from stager.text.typed import Node
@@ -17,7 +19,7 @@ from stager.text.typed import Node
 from .document import lines_of, read, toml
 from .folders import folder_path
 from .graph import reachable
-from .pins import DistributionFile, Pin, Reading, filename_of, normalise
+from .pins import DistributionFile, Pin, Reading, filename_of, normalise, of_repository
 from .target import Markers, Target
 
 if TYPE_CHECKING:
@@ -44,8 +46,12 @@ def read_uv(tree: SourceTree, lock: str, target: Target, groups: Sequence[str], 
         package, (kind, where) = graph.packages[index], graph.source(index)
         if kind in ("editable", "directory"):
             folders.append((graph.name(package), folder_path(tree, where, lock, graph.line(index))))
-        elif kind == "git" or (kind == "path" and not package.list("wheels")):
-            needs.append((graph.label(package), "a git repository" if kind == "git" else "only an sdist"))
+        elif kind == "git":
+            version, line = package.str("version", ""), graph.line(index)
+            source = _repository(where, lock, graph.label(package), line)
+            pins.append(of_repository(graph.name(package), version, source, line))
+        elif kind == "path" and not (package.list("wheels") or package.get("sdist")):
+            needs.append((graph.label(package), "only an sdist"))
         elif kind != "virtual":
             pins.append(graph.pin(index))
     return Reading(tuple(pins), tuple(folders), tuple(needs))
@@ -242,6 +248,14 @@ class _Graph:
             hint = "Extend tool.uv.environments in pyproject.toml, then run 'uv lock'."
             why = f"was not made for {target.label}: its environments are {'; '.join(markers)[:300]}"
             raise BadLock(self.lock, why, hint, line_of(self.text, "^supported-markers"))
+
+
+def _repository(text: str, lock: str, label: str, line: int | None) -> Repository:
+    """A git source: `URL?rev=…&subdirectory=FOLDER#COMMIT`."""
+    place, _, commit = text.partition("#")
+    address, _, query = place.partition("?")
+    folder = parse_qs(query).get("subdirectory", [""])[0]
+    return locked(address, commit, folder, lock, label, "Run 'uv lock' and commit the result.", line)
 
 
 def _conflicting(member: Node) -> tuple[str, str]:

@@ -1,7 +1,8 @@
-"""Build a wheel (PEP 517) in the sandbox: `pep517.py (ask|build) SOURCE OUT`, `pep517.py own SOURCE ROOT OUT`.
+"""Build a wheel (PEP 517) in the sandbox: `pep517.py (ask|build) SOURCE OUT FOLDER`, `pep517.py own SOURCE ROOT OUT`.
 
-SOURCE is a source archive or a folder. The interpreter is the droplet's, and the build requirements are where it finds them:
-nothing is isolated, since nothing else is here. `ask` leaves `answer.json`: what the backend wants besides `requires`.
+SOURCE is a source archive or a folder, FOLDER the project's in it; empty for all of it. The interpreter is the
+droplet's, and the build requirements are where it finds them: nothing is isolated, since nothing else is here.
+`ask` leaves `answer.json`: what the backend wants besides `requires`.
 `build` leaves one wheel, whose members are in order and have one time, as not every backend heeds SOURCE_DATE_EPOCH.
 `own` lays the wheel's files over the packages in the folder ROOT, and those of no package there below OUT.
 """
@@ -22,12 +23,12 @@ WORK = "/tmp/source"  # noqa: S108  the sandbox's own
 DEFAULT = "setuptools.build_meta:__legacy__"
 
 
-def main(verb: str, source: str, *places: str) -> None:
+def main(verb: str, source: str, first: str, second: str) -> None:
     """Do what the command line says."""
-    out = places[-1]
+    out, folder = (second, "") if verb == "own" else (first, second)
     sys.path[:] = [path for path in sys.path if os.path.realpath(path or ".") != os.path.dirname(__file__)]
     prepare()
-    os.chdir(unpack(source))
+    os.chdir(os.path.join(unpack(source), folder))
     backend = load()
     sys.argv = ["setup.py"]  # what setup.py finds there under any tool
     if verb == "ask":
@@ -40,7 +41,7 @@ def main(verb: str, source: str, *places: str) -> None:
         os.mkdir(made)
         name = backend.build_wheel(made, *settings())
         if verb == "own":
-            lay(os.path.join(made, name), places[0], out)
+            lay(os.path.join(made, name), first, out)
             return
         normalise(os.path.join(made, name), os.path.join(out, name))
 
