@@ -91,6 +91,8 @@ def select(
 
 def _restricted(pin: Pin, wishes: Wishes) -> Pin:
     """The pin with those files that the app lets be used. Raises NeedsBuild where it has files, and none of these."""
+    if any(repository.is_from(file.url) for file in pin.files):
+        return pin  # these settings are about what indexes have
     kept = wishes.allowed(pin.name, pin.files)
     if pin.files and not kept:
         what = "sources are asked for, and it has wheels alone" if wishes.from_sources(pin.name) else _ONLY
