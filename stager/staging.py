@@ -277,12 +277,10 @@ def make_base(locked: LockedPlan, folder: Folder, settings: Settings) -> tuple[B
     notes = tuple(one.note for one in ready.values())
     if not bytecode.asked(locked.plan):
         return bases.make(locked, folder, settings, ready), notes
-    from .builds.bytecode import compiled  # here, since builds come with it
+    from .builds.bytecode import based  # here, since builds come with it
 
-    made = bases.make(
-        locked, folder, settings, ready, lambda placed: compiled(locked.plan, placed, folder, settings, ready)
-    )
-    return made, notes
+    made, more = based(locked, folder, settings, ready)
+    return made, (*notes, *(note for note in more if note.ran))
 
 
 def forget_base(locked: LockedPlan, store: Store) -> None:

@@ -78,7 +78,7 @@ def run(
     store, steps = settings.store, _recipes(build)
     laid = _laid(build, record, key, folder.tree, steps)
     with (
-        history.noted(plan, build, record, key, folder, settings, asked.runs(build)),
+        history.noted(plan, build, history.reads(record, folder), key, folder, settings, asked.runs(build)),
         running.place(plan, build, folder, settings, ready, asked) as where,
     ):
 

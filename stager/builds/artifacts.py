@@ -150,7 +150,7 @@ def _run(
     fetch(plan, settings, [source], tree=folder.tree)
     blob = fetching.resolve(store, [source])[source.digest]
     with (
-        history.noted(plan, build, None, key, folder, settings, asked.runs(build)),
+        history.noted(plan, build, {}, key, folder, settings, asked.runs(build)),
         running.place(plan, build, folder, settings, ready, asked) as where,
     ):
 

@@ -2,7 +2,7 @@
 
 A plan says how much of it there is (`planning.bytecode`). It is compiled by the plan's own interpreter in the sandbox and
 remembered by what goes in: the interpreter, the root, and the package at its place. What is not remembered is compiled in one
-go, twice, as every build is.
+go, twice, as every build is: the build `bytecode-` and the runtime's name, which no plan lists.
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from .. import runtimes
-from ..digest import Digest
+from .. import bases, runtimes
+from ..digest import Digest, sha256
 from ..droplet import assembly, base
 from ..droplet.built import artifact_key
 from ..ecosystems import ecosystem
@@ -27,23 +26,27 @@ from ..formats import tar
 from ..formats.archive import content_chunks
 from ..model import ARTIFACT, NOTHING, Artifact, Build, Reason
 from ..names import path_fault
-from ..planning import bytecode, lockfile
+from ..planning import bytecode, lockfile, surroundings
 from ..planning.layouts import unpacked
+from ..records import BuildNote
 from ..sandbox.job import APP, TMP
 from ..sandbox.running import PURPOSE
 from ..stacks import sandbox as namespaces
+from ..store import rules
 from ..store.errors import StoreCorrupt
 from ..tree.fingerprint import encoded
-from . import machines, running
-from .compare import FIRST, SECOND
+from . import history, machines, running
 from .errors import BuildDiffers, BuildFailed, BuildTooBig
+from .outputs import Left
 from .recipes import PROVIDED
+from .running import NOTHING_ASKED, Asked
 
 if TYPE_CHECKING:
     from ..bases import Ready
     from ..droplet.base import UnpackedArtifact
     from ..droplet.incremental import Folder
-    from ..model import Plan, Stack
+    from ..model import LockedPlan, Plan, Stack
+    from ..records import Base
     from ..runtimes.record import Bytecode, RuntimeKind
     from ..settings import Settings
     from ..store import Store
@@ -71,47 +74,100 @@ class Wanted:
     sources: tuple[UnpackedArtifact, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Compiling:
+    """The build of a plan's bytecode of one kind, all of it together, and how much of it there is to be."""
+
+    kind: RuntimeKind
+    made: Bytecode
+    amount: str
+    build: Build
+
+    def reads(self, plan: Plan) -> dict[str, str]:
+        """What goes in beside the interpreter, as `history.reads` has it: each package → its digest."""
+        layouts = ecosystem(self.made.ecosystem).layouts if self.amount == OF_ALL else ()
+        return {f"the package {one.name}": one.digest for one in plan.artifacts if one.layout in layouts}
+
+    def key(self, plan: Plan, store: Store) -> str:
+        """The digest of all that goes in."""
+        return rules.key(store, "bytecode-run", surroundings.text(plan, self.build), sorted(self.reads(plan).items()))
+
+
+def asked(plan: Plan) -> list[Compiling]:
+    """The builds of the bytecode that a plan asks for. Raises BadLock."""
+    found = []
+    for made, amount in bytecode.asked(plan):
+        kind = next(one for one in runtimes.kinds() if one.bytecode is made)
+        found.append(Compiling(kind, made, amount, _build(plan, kind)))
+    return found
+
+
+def is_remembered(plan: Plan, store: Store) -> bool:
+    """Whether all of a plan's bytecode is known to be remembered; nobody knows of a plan that was never staged here."""
+    keys = store.recall("bytecode-builds", lockfile.locked(plan).digest)
+    return keys is not None and all(_recalled(key, store) for key in keys)
+
+
+def based(
+    locked: LockedPlan, folder: Folder, settings: Settings, ready: Mapping[str, Ready], by_hand: Asked = NOTHING_ASKED
+) -> tuple[Base, tuple[BuildNote, ...]]:
+    """The base of a plan with its bytecode, and what to say of that. Raises what `bases.make` and `compiled` do."""
+    notes: list[BuildNote] = []
+
+    def more(placed: Sequence[UnpackedArtifact]) -> list[UnpackedArtifact]:
+        found, said = compiled(locked.plan, placed, folder, settings, ready, by_hand)
+        notes.extend(said)
+        return found
+
+    return bases.make(locked, folder, settings, ready, more), tuple(notes)
+
+
 def compiled(
     plan: Plan,
     placed: Sequence[UnpackedArtifact],
     folder: Folder,
     settings: Settings,
-    ready: Mapping[str, Ready] = MappingProxyType({}),
-) -> list[UnpackedArtifact]:
-    """The bytecode that a plan asks for, of its placed artifacts; what is not remembered is made. `ready` are built ones.
+    ready: Mapping[str, Ready],
+    by_hand: Asked = NOTHING_ASKED,
+) -> tuple[list[UnpackedArtifact], tuple[BuildNote, ...]]:
+    """The bytecode that a plan asks for, of its placed artifacts, and what to say of it; what is not remembered is made.
+
+    `ready` are the built artifacts.
 
     Raises NeedsBuild, BuildFailed, BuildTooBig, BuildDiffers, NoSandbox, ProgramMissing, Cancelled, and what making roots
     raises.
     """
     found: list[UnpackedArtifact] = []
     keys: list[str] = []
-    for made, amount in bytecode.asked(plan):
-        kind = next(one for one in runtimes.kinds() if one.bytecode is made)
-        build = _build(plan, kind)
-        wanted = list(_wanted(plan, kind, made, amount, build, placed, settings.store))
-        known = {one.key: blob for one in wanted if (blob := _recalled(one.key, settings.store))}
+    notes: list[BuildNote] = []
+    store = settings.store
+    for one in asked(plan):
+        wanted, forced = list(_wanted(plan, one, placed, store)), by_hand.runs(one.build)
+        known, note = {} if forced else _known(wanted, store), _note(one, plan, store)
         if len(known) < len(wanted):
-            with settings.store.exclusive(NAME, settings.stop):
-                known = {one.key: blob for one in wanted if (blob := _recalled(one.key, settings.store))}
-                missing = [one for one in wanted if one.key not in known]
-                known |= _made(plan, build, made, missing, folder, settings, ready) if missing else {}
-        keys += [one.key for one in wanted]
-        for one in wanted:
-            artifact = _artifact(one, made, known[one.key])
+            with store.exclusive(NAME, settings.stop):
+                known = {} if forced else _known(wanted, store)
+                missing = [each for each in wanted if each.key not in known]
+                if missing:
+                    more, note = _made(plan, one, missing, folder, settings, ready, by_hand)
+                    known |= more
+        keys += [each.key for each in wanted]
+        notes.append(note)
+        for each in wanted:
+            artifact = _artifact(each, one.made, known[each.key])
             try:
-                laid = base.place(artifact, one.path, known[one.key], settings.store, stop=settings.stop)
+                laid = base.place(artifact, each.path, known[each.key], store, stop=settings.stop)
             except StoreCorrupt:
-                raise assembly.Damaged(known[one.key]) from None  # it is made again
+                raise assembly.Damaged(known[each.key]) from None  # it is made again
             found += [laid] if laid.files else []
-    settings.store.remember("bytecode-builds", lockfile.locked(plan).digest, keys)
-    return found
+    store.remember("bytecode-builds", lockfile.locked(plan).digest, keys)
+    return found, tuple(notes)
 
 
 def keys(plan: Plan, built: Iterable[Artifact], store: Store) -> Iterator[str]:
     """The keys of all bytecode that a plan may have; `built` are artifacts that take the place of those built from them."""
-    for made, _ in bytecode.asked(plan):
-        kind = next(one for one in runtimes.kinds() if one.bytecode is made)
-        build = _build(plan, kind)
+    for every in asked(plan):
+        kind, build = every.kind, every.build
         for one in (*plan.artifacts, *built):
             for path in (kind.place,) if one.layout in kind.layouts else one.paths:
                 yield artifact_key(plan, replace(build, of=one.purl, outputs=(path,)), one, store)
@@ -147,7 +203,7 @@ def _build(plan: Plan, kind: RuntimeKind) -> Build:
             "stager.lock", f"there is no root {bytecode.ROOT!r}, in which bytecode is made", "Run 'stager lock'."
         )
     return Build(
-        name=NAME,
+        name=f"{NAME}-{kind.name}",
         kind=ARTIFACT,
         root=bytecode.ROOT,
         command=RECIPE,
@@ -159,15 +215,9 @@ def _build(plan: Plan, kind: RuntimeKind) -> Build:
     )
 
 
-def _wanted(
-    plan: Plan,
-    kind: RuntimeKind,
-    made: Bytecode,
-    amount: str,
-    build: Build,
-    placed: Sequence[UnpackedArtifact],
-    store: Store,
-) -> Iterator[Wanted]:
+def _wanted(plan: Plan, compiling: Compiling, placed: Sequence[UnpackedArtifact], store: Store) -> Iterator[Wanted]:
+    kind, made, build = compiling.kind, compiling.made, compiling.build
+
     def wanted(one: UnpackedArtifact, path: str, sources: tuple[UnpackedArtifact, ...]) -> Wanted:
         """The place is a part of the key: the bytecode names it."""
         at = replace(build, of=one.artifact.purl, outputs=(path,))
@@ -176,7 +226,7 @@ def _wanted(
     own = tuple(one for one in placed if one.artifact.layout in kind.layouts)
     itself = next(one for one in own if re.fullmatch(kind.layouts[one.artifact.layout].itself, _plain(one.artifact)))
     yield wanted(itself, kind.place, own)
-    layouts = ecosystem(made.ecosystem).layouts if amount == OF_ALL else ()
+    layouts = ecosystem(made.ecosystem).layouts if compiling.amount == OF_ALL else ()
     for one in placed:
         if one.artifact.layout in layouts and any(made.is_source(row[0]) for row in one.files):
             yield wanted(one, one.path, (one,))
@@ -184,6 +234,15 @@ def _wanted(
 
 def _plain(artifact: Artifact) -> str:
     return artifact.purl.partition("?")[0].partition("@")[0]
+
+
+def _known(wanted: Iterable[Wanted], store: Store) -> dict[str, str]:
+    return {one.key: blob for one in wanted if (blob := _recalled(one.key, store))}
+
+
+def _note(one: Compiling, plan: Plan, store: Store, seconds: float = 0.0, kept: str = "") -> BuildNote:
+    key = one.key(plan, store)
+    return BuildNote(one.build.name, ARTIFACT, key, bool(seconds), True, seconds, running.log_path(store, key), kept)
 
 
 def _recalled(key: str, store: Store) -> str:
@@ -201,48 +260,52 @@ def _artifact(one: Wanted, made: Bytecode, blob: str) -> Artifact:
 
 def _made(
     plan: Plan,
-    build: Build,
-    made: Bytecode,
+    one: Compiling,
     missing: Sequence[Wanted],
     folder: Folder,
     settings: Settings,
     ready: Mapping[str, Ready],
-) -> dict[str, str]:
+    by_hand: Asked,
+) -> tuple[dict[str, str], BuildNote]:
     """Compile what is missing, in one run for all of it and another to compare; key → the blob of its archive."""
-    store, log = settings.store, running.log_path(settings.store, missing[0].key)
-    what = f"bytecode of {listing(one.artifact.name for one in missing)}"
+    build, store, key = one.build, settings.store, one.key(plan, settings.store)
+    forced, text = by_hand.runs(build), surroundings.text(plan, build)
+    definition = "" if forced else rules.key(store, NAME, text)
     found = {}
     try:
-        with running.place(plan, build, folder, settings, ready) as where:
-            settings.tell("build", what)
-            with _once(build, made, missing, where, running.Turn(FIRST, log, settings.stop), settings) as first:
-                settings.tell("build", f"{what}, again in other surroundings")
-                with _once(
-                    build, made, missing, where, running.Turn(SECOND, f"{log}.2", settings.stop), settings
-                ) as second:
-                    for number, one in enumerate(missing):
-                        _compare(one, *(_files(f"{run.temporary}/{_OUT}/{number}") for run in (first, second)))
-                for number, one in enumerate(missing):
-                    found[one.key] = _stored(_files(f"{first.temporary}/{_OUT}/{number}"), store)
+        with (
+            history.noted(plan, build, one.reads(plan), key, folder, settings, forced),
+            running.place(plan, build, folder, settings, ready, by_hand) as where,
+        ):
+
+            @contextmanager
+            def attempt(turn: Turn) -> Iterator[Left]:
+                with _once(build, one.made, missing, where, turn, settings) as run:
+                    place = f"{run.temporary}/{_OUT}"
+                    yield Left(place, dict(_files(place)), {})
+
+            settings.tell("build", f"{build.name} of {listing(each.artifact.name for each in missing)}")
+            with running.compared(build, key, attempt, settings, definition) as (left, seconds):
+                for number, each in enumerate(missing):
+                    found[each.key] = _stored(left, f"{number}/", store)
+            note = _note(one, plan, store, seconds, where.kept)
     except (NeedsBuild, NoSandbox, ProgramMissing) as error:
         elsewhere = "" if isinstance(error, NeedsBuild) else " What another machine made is used where its store is."
         error.hint = f"{error.hint}{elsewhere} {_LEFT_OUT}".strip()
         raise
     except (BuildFailed, BuildTooBig) as error:
-        error.hint = f"{log} has all that it said. {_LEFT_OUT}"
+        error.hint = f"'stager log {build.name}' prints all that it said. {_LEFT_OUT}"
         raise
-    for key, blob in found.items():
-        store.remember(NAME, key, blob)
-    return found
+    except BuildDiffers as error:
+        error.hint = error.hint.partition("'twice: no'")[0] + _LEFT_OUT
+        raise
+    for name, blob in found.items():
+        store.remember(NAME, name, blob)
+    return found, note
 
 
 def _once(
-    build: Build,
-    made: Bytecode,
-    missing: Sequence[Wanted],
-    where: Place,
-    turn: Turn,
-    settings: Settings,
+    build: Build, made: Bytecode, missing: Sequence[Wanted], where: Place, turn: Turn, settings: Settings
 ) -> AbstractContextManager[Run]:
     def fill(app: str, reverse: bool) -> None:
         for number, one in enumerate(missing):
@@ -274,34 +337,27 @@ def _lay(one: UnpackedArtifact, into: str, wanted: Callable[[str], bool], store:
             raise CannotWrite(into, error.strerror or str(error)) from None
 
 
-def _files(folder: str, below: str = "") -> dict[str, bytes]:
-    """What was left below a folder: path → content, in the order of their bytes. Raises BuildFailed for what is no file."""
-    found = {}
+def _files(folder: str, below: str = "") -> Iterator[tuple[str, tuple[bool, str, int]]]:
+    """What was left below a folder, as `Left` has files. Raises BuildFailed for what is none."""
     with os.scandir(folder) as entries:
         for entry in entries:
             path = below + os.fsencode(entry.name).decode("utf-8", "surrogateescape")
             if entry.is_dir(follow_symlinks=False):
-                found.update(_files(entry.path, f"{path}/"))
+                yield from _files(entry.path, f"{path}/")
             elif entry.is_file(follow_symlinks=False) and not path_fault(path):
                 with open(entry.path, "rb") as file:
-                    found[path] = file.read()
+                    yield path, (False, sha256(data := file.read()), len(data))
             else:
                 raise BuildFailed(NAME, f"left {path[:200]!r}, which is no file that a droplet can hold")
-    return {path: found[path] for path in sorted(found, key=str.encode)}
 
 
-def _compare(one: Wanted, first: Mapping[str, bytes], second: Mapping[str, bytes]) -> None:
-    differing = sorted(path for path in {*first, *second} if first.get(path) != second.get(path))
-    if differing:
-        raise BuildDiffers(
-            f"bytecode of {one.artifact.name}", differing[0], "content", "Its content differs.", differing[1:]
-        )
-
-
-def _stored(files: Mapping[str, bytes], store: Store) -> str:
-    """An archive of these in the store."""
+def _stored(left: Left, prefix: str, store: Store) -> str:
+    """An archive of what was left below a folder, in the store."""
     with store.writer() as writer:
-        for path, data in files.items():
-            writer.write(tar.file_header(path, len(data), False) + data + tar.padding(len(data)))
+        for path in sorted((path for path in left.files if path.startswith(prefix)), key=str.encode):
+            writer.write(tar.file_header(path.removeprefix(prefix), left.files[path][2], False))
+            for part in left.chunks(path):
+                writer.write(part)
+            writer.write(tar.padding(left.files[path][2]))
         writer.write(tar.END)
         return writer.commit()

@@ -49,12 +49,12 @@ def last(folder: str, name: str, store: Store) -> BuildRun | None:
 
 @contextmanager
 def noted(
-    plan: Plan, build: Build, record: AppBuild | None, key: str, folder: Folder, settings: Settings, asked: bool
+    plan: Plan, build: Build, reads: Mapping[str, str], key: str, folder: Folder, settings: Settings, asked: bool
 ) -> Iterator[None]:
-    """Note a run before it begins, and once more when it has ended well."""
+    """Note a run before it begins, and once more when it has ended well; `reads` is what goes in beside what the plan says."""
     store, place = settings.store, f"{folder.root}\n{build.name}"
     before = last(folder.root, build.name, store)
-    texts = [canonical_json(list(surroundings.parts(plan, build))), canonical_json(reads(record, folder))]
+    texts = [canonical_json(list(surroundings.parts(plan, build))), canonical_json(reads)]
     plan_text, read = (store.put(one, durable=False) for one in texts)
     now = BuildRun(key, plan_text, read, "", asked, None if before is None else [*before[:4]])
     _remember(store, place, now)
@@ -69,10 +69,8 @@ def _remember(store: Store, place: str, now: BuildRun) -> None:
         return  # a memo may always be missing
 
 
-def reads(record: AppBuild | None, folder: Folder) -> dict[str, str]:
+def reads(record: AppBuild, folder: Folder) -> dict[str, str]:
     """Path → what goes into a build of a folder's tree: a file's digest, `+x` when executable, or a link's target."""
-    if record is None:
-        return {}
     files, links = known.inputs(record, folder.tree)
     tree = folder.tree
     found = {path: tree.files[path].digest + ("+x" if tree.files[path].executable else "") for path in files}

@@ -130,6 +130,23 @@ class TestReal:
         assert [event for event in events if event.verb == "build"] == []
         assert [event for event in events if event.verb == "assemble"]
 
+    def test_by_hand_it_is_a_build_like_others(self, tmp_path: Path, shared_store: Path) -> None:
+        app, name = app_with("runtime", tmp_path), "bytecode-python"
+        stager("stage", app, "-o", tmp_path / "one.tgz", store=shared_store).good()
+        (again,) = stager("build", name, app, "--again", "--json", store=shared_store).good().document["builds"]
+        assert (again["name"], again["ran"], again["checked"]) == (name, True, True)
+        assert stager("log", name, app, store=shared_store).good().out == ""
+        why = stager("explain", "build", name, "-C", app, "--json", store=shared_store).good().document
+        (told,) = why["topics"]["build"]
+        assert told["answer"] == f"{name} ran, and is remembered since."
+        assert told["because"] == [
+            "somebody asked for it ('stager build')",
+            "it is there because stager.lock asks for it (python.bytecode is runtime)",
+        ]
+        assert stager("build", app, store=shared_store).good().out == f"{name}: remembered\n"
+        stager("stage", app, "-o", tmp_path / "two.tgz", store=shared_store).good()
+        assert (tmp_path / "one.tgz").read_bytes() == (tmp_path / "two.tgz").read_bytes()
+
     def test_another_store_makes_the_same_and_mends_itself(
         self, tmp_path: Path, shared_store: Path, plain_pins: BuildRoot
     ) -> None:
@@ -220,7 +237,7 @@ class TestReal:
         done = stager("stage", app, "--arch", other, "-o", tmp_path / "d.tgz", store=shared_store)
         assert done.code == 60
         assert (
-            f"stager: must be built first: bytecode (only {other} can run this build, and this machine is {HERE}) "
+            f"stager: must be built first: bytecode-python (only {other} can run this build, and this machine is {HERE}) "
             f"[NeedsBuild]\n  Stage on a machine of that architecture, or for --arch {HERE}. What another machine built is "
             "used where its store or its bundle is. Without bytecode ('bytecode: none' in the language's section of "
             "stager.yml, then 'stager lock') none is needed.\n"

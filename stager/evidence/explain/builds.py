@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...builds import history
+from ...builds import bytecode, history
 from ...builds.history import BuildRun
 from ...droplet import built
 from ...errors import BadLock, UsageError, listing
@@ -16,6 +16,7 @@ from ..diff import planned
 from .answers import Answer, Question, listed, where
 
 if TYPE_CHECKING:
+    from ...builds.bytecode import Compiling
     from ...records import AppBuild
     from ...store import Store
     from ...tree import SourceTree
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
 def answer(question: Question) -> tuple[Answer, ...]:
     """One answer a build, in their order. Raises UsageError for a build that there is not."""
     plan, tree, store = question.plan(), question.tree, question.store
-    if not plan.builds:
+    compiling = bytecode.asked(plan)
+    builds = [*plan.builds, *(one.build for one in compiling)]
+    if not builds:
         return (Answer("all", "The app has nothing that must be built.", data={"builds": 0}),)
-    if question.name and question.name not in {build.name for build in plan.builds}:
-        names = listing([build.name for build in plan.builds])
+    if question.name and question.name not in {build.name for build in builds}:
+        names = listing([build.name for build in builds])
         raise UsageError(f"the app has no build {question.name}", f"Its builds are {names}.")
     records = {record.name: record for record in built.app_builds(plan, store)}
     found = []
@@ -37,29 +40,44 @@ def answer(question: Question) -> tuple[Answer, ...]:
         if build.kind == APP and known is not None:
             left = built.overlaid(known, (records[build.name],), store)
             known = None if left is None else left[0]
+    found += [_compiled(plan, one, question) for one in compiling]
     return tuple(one for one in found if question.name in ("", one.subject))
 
 
 def _one(plan: Plan, build: Build, record: AppBuild | None, tree: SourceTree | None, question: Question) -> Answer:
     store = question.store
-    run = history.last(question.folder.root, build.name, store)
-    data: dict[str, Any] = {
-        "build": build.name,
-        "kind": build.kind,
-        "log": built.log_path(store, run.key) if run else "",
-    }
     about = f"it is there because {build.reason.text}" + (f" ({where(build.reason)})" if build.reason.file else "")
     if tree is None:
         text = f"{build.name} comes after a build that has to run: what goes in is not known before."
+        data = _data(build, history.last(question.folder.root, build.name, store), store)
         return Answer(build.name, text, (about,), data | {"remembered": None})
     if record is not None:
         key = built.key(record, tree)
-        left = built.recalled(key, store) is not None
+        left, reads = built.recalled(key, store) is not None, history.reads(record, question.folder.replace(tree=tree))
     else:
         source = next(one for one in plan.artifacts if one.purl == build.of)
         key = built.artifact_key(plan, build, source, store)
-        left = store.recall("built-artifact", key) is not None
-    data |= {"remembered": left, "key": key}
+        left, reads = store.recall("built-artifact", key) is not None, {}
+    return _ran(plan, build, key, left, reads, about, question)
+
+
+def _compiled(plan: Plan, one: Compiling, question: Question) -> Answer:
+    left = bytecode.is_remembered(plan, question.store)
+    about = f"it is there because stager.lock asks for it ({one.made.fact} is {one.amount})"
+    return _ran(plan, one.build, one.key(plan, question.store), left, one.reads(plan), about, question)
+
+
+def _data(build: Build, run: BuildRun | None, store: Store) -> dict[str, Any]:
+    return {"build": build.name, "kind": build.kind, "log": built.log_path(store, run.key) if run else ""}
+
+
+def _ran(
+    plan: Plan, build: Build, key: str, left: bool, reads: Mapping[str, str], about: str, question: Question
+) -> Answer:
+    """Why a build ran, or would: it has this key now, is remembered (`left`) or not, and has `reads` beside the plan."""
+    store = question.store
+    run = history.last(question.folder.root, build.name, store)
+    data = _data(build, run, store) | {"remembered": left, "key": key}
     if left and run is not None and run.key == key:
         because, changed = _why(run, store)
         return Answer(
@@ -70,7 +88,6 @@ def _one(plan: Plan, build: Build, record: AppBuild | None, tree: SourceTree | N
         return Answer(build.name, text, (about,), data)
     if run is None:
         return Answer(build.name, f"{build.name} will run: it has not run for this folder.", (about,), data)
-    reads = history.reads(record, question.folder.replace(tree=tree))
     changed = {
         **_files(history.kept_reads(run.reads, store), reads),
         **_plans(history.kept_parts(run.text, store), surroundings.parts(plan, build)),
