@@ -134,7 +134,7 @@ def test_a_shell_where_it_runs(app: Path, shared_store: Path) -> None:
     os.write(ours, b"exit 3\n")
     said += rest(ours)
     os.close(ours)
-    assert child.wait(20) == 3
+    assert child.wait(120) == 3
     assert b"one\r\n" in said
     assert b"build\r\n" in said
 
@@ -142,7 +142,7 @@ def test_a_shell_where_it_runs(app: Path, shared_store: Path) -> None:
 def until(ours: int, wanted: bytes) -> bytes:
     said = b""
     while wanted not in said:
-        assert select.select([ours], [], [], 60)[0], said
+        assert select.select([ours], [], [], 120)[0], said
         said += os.read(ours, 1 << 16)
     return said
 

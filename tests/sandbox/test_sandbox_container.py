@@ -92,11 +92,10 @@ ENDLESS = {
 @pytest.mark.parametrize("name", ENDLESS)
 def test_a_job_without_end_meets_a_limit(jobs: Jobs, name: str) -> None:
     command, limit = ENDLESS[name]
-    seconds = 1.0 if limit == TIME else 30.0
-    began = time.monotonic()
+    seconds = 1.0 if limit == TIME else SMALL.seconds
     ended = inside(jobs, command, limits=Limits(SMALL.memory, SMALL.processes, seconds, SMALL.output, SMALL.files))
     assert ended.ended_by == limit
-    assert time.monotonic() - began < 20
+    assert limit != TIME or 1 <= ended.seconds < 30, "by itself it would take 60"
 
 
 def test_cancelled_it_goes(jobs: Jobs) -> None:
@@ -107,7 +106,7 @@ def test_cancelled_it_goes(jobs: Jobs) -> None:
     began = time.monotonic()
     with pytest.raises(Cancelled):
         container.run(job, job.engine, stop=stop.is_set, tell=jobs.told.append)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30, "by itself it would take 60"
 
 
 def test_it_is_the_last_way(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from stager.sandbox import Ended, Job, Limits, roots, run
 from stager.sandbox.roots import RootFolder
 from stager.store import Store
 
-SMALL = Limits(memory=96 << 20, processes=64, seconds=20.0, output=24 << 20, files=3000)
+SMALL = Limits(memory=96 << 20, processes=64, seconds=300.0, output=24 << 20, files=3000)
 
 
 def root_in(place: Path) -> RootFolder:

@@ -89,7 +89,7 @@ def test_a_newer_stack_than_the_host(tmp_path: Path, shared_store: Path) -> None
         assert (code, expected["body"] in body) == (expected["status"], True), body
         logged(tmp_path / "log", f'"url": "http://127.0.0.1:{port}"')
         process.send_signal(signal.SIGINT)
-        process.wait(20)
+        process.wait(120)
     line = next(line for line in (tmp_path / "log").read_text("utf-8").splitlines() if line.startswith("{"))
     said = json.loads(line)
     assert (said["digest"], said["in"]) == (sha256(droplet.read_bytes()), "stack")
