@@ -58,10 +58,11 @@ cd source
 ./configure --prefix=/app/{PLACE} --libdir=/app/{PLACE}/lib --without-ensurepip --without-static-libpython \\
     --disable-test-modules --with-dbmliborder= --enable-loadable-sqlite-extensions OPT='-O3 -Wall'
 make --jobs "$(nproc)"
-# Without bytecode, which stager makes itself: compileall is asked for its help alone.
+# Without bytecode, which stager makes itself: compileall is asked for its help alone, and what it imports for that goes.
 make altbininstall libinstall inclinstall sharedinstall DESTDIR="$work/made" COMPILEALL_OPTS=--help > /dev/null
 cd "$work/made/app/{PLACE}"
 cp "$work/source/LICENSE" .
+find . -name __pycache__ -prune -exec rm -r {{}} +
 find . -type f \\( -name '*.so' -o -path './bin/python3.*[0-9]' \\) -exec strip --strip-unneeded {{}} +
 name=$(basename "$archive" .orig.tar.xz)
 tar --create --sort=name --mtime=@315532801 --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX \\
