@@ -118,8 +118,9 @@ def _with_wishes(plan: Plan, previous: Plan | None, folder: Folder, settings: Se
             )
         root, wants = build.root, tuple[str, ...]()
         if record is None:
-            machines.check(build.name, plan.architecture)
-            machines.check_sandbox(settings.engine)
+            if previous is None or artifact not in previous.artifacts:  # else it may have been built elsewhere
+                machines.check(build.name, plan.architecture)
+                machines.check_sandbox(settings.engine)
         elif record.wants:
             root, wants = record.wants(_request(plan, build, artifact, previous, folder, settings))
         if own:

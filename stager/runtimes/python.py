@@ -134,7 +134,9 @@ def _from_elsewhere(
         data, notes = debs(select(index(), packages.data), "deb-python/1", PLACE), index().notes
     if why:
         there = ", ".join(_lines(ask, own, table)) or "none"
-        notes += (f"this machine cannot stage it: {why}; the sources that are to be had here are of: {there}",)
+        notes += (
+            f"Python {version} cannot be fetched here: {why}; sources to build one from are to be had of: {there}",
+        )
     return _chosen(version, _STANDALONE, table.extra["standalone"], requests, (artifact, *data), notes)
 
 

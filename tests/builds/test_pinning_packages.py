@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from stager.digest import Digest
 from stager.droplet.incremental import Folder
 from stager.errors import BadManifest, NeedsBuild, StagerError
 from stager.files.errors import NoSandbox
-from stager.model import Artifact, Build, BuildRoot, Plan, Reason
+from stager.model import Artifact, Build, BuildRoot, DebPin, Plan, Reason
 from stager.sandbox import running
 from stager.store import Store
 
@@ -52,3 +53,7 @@ def test_a_runtime_that_cannot_be_built_here_is_refused_when_the_app_is_locked(
     with pytest.raises(error) as caught:
         pinning.pinned(plan, None, Folder.read(str(tmp_path / "app"), store), settings(store))
     assert caught.value.hint
+    deb = DebPin("gcc", "1", architecture, 7, one.digest, "pool/main/g/gcc/gcc_1.deb")
+    kept = replace(plan, roots=(replace(roots[0], epoch="2026-01-01T00:00:00Z", packages=(deb,)),))
+    folder = Folder.read(str(tmp_path / "app"), store)
+    assert pinning.pinned(plan, kept, folder, settings(store)) == kept, "it may have been built elsewhere"

@@ -158,8 +158,8 @@ def test_without_sources_the_build_stays_the_choice_and_a_note_says_what_there_i
     chosen = choose(web, "3.12")
     assert (chosen.runtime.source, chosen.builds) == ("python-build-standalone", ())
     (note,) = chosen.notes
-    assert note.startswith("this machine cannot stage it: ")
-    assert note.endswith("; the sources that are to be had here are of: 3.14, 3.13")
+    assert note.startswith(f"Python {chosen.runtime.version} cannot be fetched here: ")
+    assert note.endswith("; sources to build one from are to be had of: 3.14, 3.13")
 
 
 def test_a_version_that_nobody_has_is_refused_with_what_can_be_built(web: Network) -> None:
