@@ -266,7 +266,7 @@ def laid_out(
     """A build as it is to run in these surroundings; `fill(app, reverse)` lays the app's files over what is there."""
     with ExitStack() as opened:
         outside = where.kept
-        if around != FIRST or not outside:
+        if around != FIRST or not outside or os.listdir(outside):  # looking for a cause runs the first one again
             outside = opened.enter_context(scratch("build", _elsewhere(where.members, around)))
         if around.reverse:  # another path, and a deeper one
             outside = os.path.join(outside, "elsewhere", "deeper")

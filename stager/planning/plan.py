@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from .. import ecosystems
+from .. import ecosystems, runtimes
 from ..digest import Digest
 from ..ecosystems import ecosystem
 from ..ecosystems.record import LockRequest
@@ -164,7 +164,7 @@ def plan(
         links=tuple(sorted(parts.links.items(), key=_bytes)),
         files=tuple(sorted(parts.files.items(), key=_bytes)),
         processes=chosen.processes,
-        env=_environment(packs, config),
+        env=_environment(packs, parts.runtimes, config),
         facts=(*_facts(tree, packs, parts, chosen.builds), *compiled.facts, *asked),
         builds=(*parts.builds, *made),
         roots=builds.roots(
@@ -234,9 +234,13 @@ def _sorted(artifacts: Iterable[Artifact]) -> tuple[Artifact, ...]:
     return tuple(joined[key] for key in sorted(joined, key=lambda key: tuple(part.encode() for part in key)))
 
 
-def _environment(used: Iterable[Buildpack], config: appconfig.AppConfig) -> tuple[EnvVar, ...]:
-    """The app's own settings win over a buildpack's; sorted by name."""
-    found = {name: EnvVar(name, value, Reason(why)) for pack in used for name, value, why in pack.env}
+def _environment(
+    used: Iterable[Buildpack], carried: Iterable[Runtime], config: appconfig.AppConfig
+) -> tuple[EnvVar, ...]:
+    """The app's own settings win over a buildpack's and a runtime's; sorted by name."""
+    rows = [row for pack in used for row in pack.env]
+    rows += [row for runtime in carried for row in runtimes.kind(runtime.name).env]
+    found = {name: EnvVar(name, value, Reason(why)) for name, value, why in rows}
     found |= {variable.name: variable for variable in config.env}
     return tuple(found[name] for name in sorted(found))
 

@@ -1,4 +1,4 @@
-"""Package managers that scripts of a build call, as programs of Node: bundles from the npm registry."""
+"""Package managers that scripts call, as programs of Node: bundles from the npm registry."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from .version_requests import VersionRequest
 
 
-def record(name: str, title: str, program: Callable[[str], str], rule: str) -> RuntimeKind:
+def record(
+    name: str, title: str, program: Callable[[str], str], rule: str, env: tuple[tuple[str, str, str], ...]
+) -> RuntimeKind:
     """The record of a package manager; `program` gives the file of a version that Node runs, empty for one that has none."""
     place, layout = f"{node.PLACE}/lib/node_modules/{name}", f"{name}-cli/1"
 
@@ -39,11 +41,10 @@ def record(name: str, title: str, program: Callable[[str], str], rule: str) -> R
             return chosen(found[0].version, requests, found[1])
         beside = ask.beside[node.NAME].runtime.version if node.NAME in ask.beside else ""
         published = packument(ask.web, ask.registry, name)
-        fitting = [
-            version
-            for version in published
-            if program(version) and all_accept(requests, version) and runs_on(published[version].engines, beside)
-        ]
+        able = [one for one in published if program(one) and runs_on(published[one].engines, beside)]
+        fitting = [version for version in able if all_accept(requests, version)]
+        if not fitting and ask.only_starts:
+            requests, fitting = [], [version for version in able if "-" not in version]
         if not fitting:
             what = f"no release fits and is a program of Node {beside}"
             hint = f"Name another one by packageManager in package.json, or call 'npm run' instead of {name}."
@@ -60,6 +61,7 @@ def record(name: str, title: str, program: Callable[[str], str], rule: str) -> R
         layouts={layout: Layout(unpack, rf"pkg:npm/{name}")},
         choose=choose,
         rule=rule,
+        env=env,
         parse=lambda text, why: npm_request(name, text, why, {}),
         sources=(package_manager(name), member("package.json", f"engines.{name}", "range")),
         order=semver,

@@ -1,4 +1,4 @@
-"""pnpm, for scripts of a build that call it. Its packages are laid out by stager itself."""
+"""pnpm, for scripts that call it. Its packages are laid out by stager itself."""
 
 from __future__ import annotations
 
@@ -12,4 +12,16 @@ def _program(version: str) -> str:
     return "" if line > 11 else ("bin/pnpm.mjs" if line == 11 else "bin/pnpm.cjs")
 
 
-RUNTIME = record("pnpm", "pnpm", _program, "the newest release that every request and the lock allow, for builds alone")
+RUNTIME = record(
+    "pnpm",
+    "pnpm",
+    _program,
+    "the newest release that every request and the lock allow, where scripts call it",
+    (
+        (
+            "pnpm_config_verify_deps_before_run",
+            "false",
+            "so that pnpm, which has not installed them, leaves packages alone",
+        ),
+    ),
+)

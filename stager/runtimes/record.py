@@ -35,6 +35,8 @@ class RuntimeRequest:
     """The runtimes chosen before this one for the same buildpack, by name."""
     ended: bool = True
     """Whether a line past its end of life may be taken when no other fits."""
+    only_starts: bool = False
+    """Whether it only runs the scripts that start an app: another release does where what is asked for cannot be had."""
 
     @property
     def registry(self) -> str:
@@ -156,6 +158,8 @@ class RuntimeKind:
     """How to start them where it is there but has no such program, as a sentence."""
     example: str = ""
     """A start command, for people."""
+    env: tuple[tuple[str, str, str], ...] = ()
+    """(name, value, why): set at launch where the app has it, when the platform has not set them."""
     signs: tuple[str, ...] = ()
     """Path patterns of the files for which that is the example, where nothing says more."""
     parse: Callable[[str, Reason], VersionRequest] = beginning

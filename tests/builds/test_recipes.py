@@ -10,7 +10,7 @@ import uuid
 import pytest
 
 from stager.builds import recipes
-from stager.builds.recipes import Around, Recipe, frozen_clock, next_js, nuxt
+from stager.builds.recipes import Around, Recipe, astro, frozen_clock, next_js, nuxt
 from stager.model import APP, Build, Reason
 from stager.planning import buildpacks
 
@@ -53,6 +53,13 @@ def test_secrets_follow_the_contents_of_the_app_and_nothing_else() -> None:
     secret = next_js.RECIPE.env(around())["NEXT_SERVER_ACTIONS_ENCRYPTION_KEY"]
     assert len(base64.b64decode(secret)) == 32
     assert secret != next_js.RECIPE.env(around(b"other"))["NEXT_SERVER_ACTIONS_ENCRYPTION_KEY"]
+
+
+def test_the_key_of_astros_islands_is_as_secret_as_the_app() -> None:
+    key = astro.RECIPE.env(around())["ASTRO_KEY"]
+    assert len(base64.b64decode(key)) == 32
+    assert key == astro.RECIPE.env(around(key="another"))["ASTRO_KEY"]
+    assert key != astro.RECIPE.env(around(b"other"))["ASTRO_KEY"]
 
 
 def test_identifiers_follow_what_goes_in() -> None:

@@ -47,6 +47,8 @@ def test_defaults_without_a_file() -> None:
         ("root: ./site/a/\n", "static.root", "site/a"),
         ("root: .\n", "static.root", "."),
         ("pushstate: enabled\n", "static.pushstate", "true"),
+        ("index_fallback: true\n", "static.pushstate", "true"),
+        ("index_fallback: true\npushstate: disabled\n", "static.pushstate", ""),
         ("directory: visible\n", "static.directory", "true"),
         ("ssi: Enabled\n", "static.ssi", "true"),
         ("force_https: no\n", "static.force_https", ""),

@@ -36,6 +36,7 @@ def test_no_procfile() -> None:
             [("web", "gunicorn app:app", 1), ("worker", "node x.js", 2)],
         ),
         ('web: "./a"\nb: "x y" z\nc: "a" "b"\n', [("web", '"./a"', 1), ("b", '"x y" z', 2), ("c", '"a" "b"', 3)]),
+        ('a: \'sh -c "x y"\'\nb: "it\'s y"\n', [("a", 'sh -c "x y"', 1), ("b", "it's y", 2)]),
         ("web: a\r\nworker: b\r\n", [("web", "a", 1), ("worker", "b", 2)]),
         ("web: a\rworker: b", [("web", "a", 1), ("worker", "b", 2)]),
         (b"\xef\xbb\xbfweb: a", [("web", "a", 1)]),

@@ -432,6 +432,25 @@ def test_managers_and_runtimes(files: Files, lock: str, expected: tuple[str, tup
     assert (versions.manager(tree, nodejs, lock), versions.runtimes(tree, nodejs, lock)) == expected
 
 
+@pytest.mark.parametrize(
+    ("manifest", "commands", "expected"),
+    [
+        ('{"scripts": {"start": "bun app.js"}}', "", ("bun",)),
+        ('{"scripts": {"start": "npm run serve", "serve": "PORT=80 bunx serve"}}', "", ("bun", "node", "npm")),
+        ("{}", "web: yarn start\nclock: pnpm --filter=clock start\n", ("node", "pnpm", "yarn")),
+        ('{"scripts": {"start": "yarn serve"}}', "web: node app.js", ("node",)),
+        ('{"scripts": {"prestart": "node a.js", "start": "./app"}}', "", ("node",)),
+        ('{"scripts": {"start": "bun app.js"}, "dependencies": {"bun": "1.3.1"}}', "", ()),
+        ('{"scripts": {"start": "python3 bin/bun.js && ./node --import=bun x"}}', "", ()),
+        ('{"scripts": {"build": "yarn tsc"}}', "", ()),
+        ("{}", "", ()),
+    ],
+)
+def test_what_start_commands_call_is_there_besides(manifest: str, commands: str, expected: tuple[str, ...]) -> None:
+    files = {"package.json": manifest, **({"Procfile": commands} if commands else {})}
+    assert versions.called(SourceTree.of(files), load("nodejs")) == expected
+
+
 def test_other_buildpacks_have_no_manager() -> None:
     assert versions.runtimes(SourceTree.of({}), load("python"), "uv.lock") == ("python",)
     assert versions.runtimes(SourceTree.of({}), load("static"), "") == ("nginx",)

@@ -43,10 +43,11 @@ class Registry:
         return json.dumps({"versions": rows}).encode()
 
 
-def choose(name: str, *asked: str, node: str = "24.1.0") -> ChosenRuntime:
+def choose(name: str, *asked: str, node: str = "24.1.0", only_starts: bool = False) -> ChosenRuntime:
     beside = {"node": ChosenRuntime(Runtime("node", node, "npm", (0, 0), WHY), ())}
     stack, indexes = stacks.load("debian-12", "amd64"), Indexes(npm_registry="https://npm.example")
-    request = RuntimeRequest([(text, WHY) for text in asked], stack, Registry(), indexes, beside=beside)
+    asks = [(text, WHY) for text in asked]
+    request = RuntimeRequest(asks, stack, Registry(), indexes, beside=beside, only_starts=only_starts)
     return runtimes.kind(name).choose(request)
 
 
@@ -75,6 +76,11 @@ def test_a_release_that_node_runs(name: str, asked: list[str], node: str, versio
 def test_what_is_no_program_of_node_is_refused(name: str, asked: str) -> None:
     with pytest.raises(VersionError, match="no release fits and is a program of Node"):
         choose(name, asked)
+
+
+def test_to_start_an_app_another_release_does() -> None:
+    assert choose("yarn", "4.5.0", only_starts=True).runtime.version == "1.22.22"
+    assert choose("yarn", "1.22.19", only_starts=True).runtime.version == "1.22.19"
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PROVIDED = "/run/stager"
 """The folder inside a sandbox where the files of recipes are."""
 TOOLS: dict[str, str] = {
+    "astro/1": f"{__name__}.astro",
     "frozen-clock/1": f"{__name__}.frozen_clock",
     "next/1": f"{__name__}.next_js",
     "nuxt/1": f"{__name__}.nuxt",

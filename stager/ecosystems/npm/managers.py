@@ -46,11 +46,11 @@ def _named(document: Mapping[str, object], managers: set[str], writer: str) -> l
     ranges = engines if isinstance(engines, dict) else {}
     if writer in ranges:
         return []
-    # engines.npm is left alone: it stands in many packages that use another manager
+    # engines.npm is left alone: it stands in many packages that use another manager. Bun is a runtime as well
     return [
         (f"engines.{name}", name)
         for name, text in ranges.items()
-        if name in managers and name != "npm" and _range(text)
+        if name in managers and name not in ("npm", "bun") and _range(text)
     ]
 
 

@@ -36,7 +36,7 @@ _ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _PATH = re.compile(r"(?!/)(?!.*(?:^|/)\.\.?(?:/|$))[\w./-]+\Z")
 _KEYS = {
     "": "name version ecosystem looks_for groups patterns detect refuse remarks runtimes managers alternatives env files roots"
-    " building servers start scripts development previews settings options builds tools",
+    " building starting servers start scripts development previews settings options builds tools",
     "condition": "file content field missing installed runtime entry set",
     "detect": "file content field missing installed runtime entry set claim why unless replaces",
     "start": "for when serve run why note needs_build",
@@ -45,7 +45,7 @@ _KEYS = {
     "refuse": "file content field missing installed runtime entry set why hint",
     "server": "installed run factory",
     "script": "script needs output",
-    "option": "kind default pattern below",
+    "option": "kind default pattern below also",
     "env": "value why",
 }
 
@@ -68,6 +68,7 @@ def build(root: Node, folder: str, inputs: tuple[str, ...], templates: Mapping[s
         managers=tuple(_texts(root, "managers").items()),
         alternatives=tuple((key, _runtimes(root.at("alternatives"), key)) for key in root.table("alternatives")),
         building=tuple((key, _runtimes(root.at("building"), key)) for key in root.table("building")),
+        starting=tuple((key, _runtimes(root.at("starting"), key)) for key in root.table("starting")),
         env=tuple(_env(name, node) for name, node in root.table("env").items()),
         start=tuple(_start(node, servers) for node in root.list("start")),
         servers=servers,
@@ -355,7 +356,8 @@ def _option(name: str, node: Node) -> Option:
     kind = str(node.str("kind"))
     if kind not in KINDS:
         node.at("kind").fail(f"unknown kind{nearest(kind, KINDS)}")
-    return Option(name, kind, node.str("default", ""), _optional_pattern(node, "pattern"), node.str("below", ""))
+    default, pattern = node.str("default", ""), _optional_pattern(node, "pattern")
+    return Option(name, kind, default, pattern, node.str("below", ""), node.str("also", ""))
 
 
 def _files(root: Node, templates: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -165,6 +165,8 @@ class Option:
     """What a text must look like, in full."""
     below: str = ""
     """The folder of the app in which `files` are."""
+    also: str = ""
+    """What another platform calls it; where both stand there, its own name counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +193,8 @@ class Buildpack:
     """(package manager, runtimes) where a manager calls for other runtimes than `runtimes`."""
     building: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """(package manager, runtimes) that builds have besides where their scripts call it."""
+    starting: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """(program, runtimes) that the app has besides where a start command calls it."""
     env: tuple[tuple[str, str, str], ...] = ()
     """(name, value, reason): set at launch when the platform has not set them."""
     start: tuple[StartRule, ...] = ()

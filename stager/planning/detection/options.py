@@ -36,17 +36,19 @@ def read(tree: SourceTree, buildpack: Buildpack, builds: Sequence[Foreseen] = ()
     """
     root = _root(tree, buildpack.settings)
     names = [option.name for option in buildpack.options]
+    others = [option.also for option in buildpack.options if option.also]
     for key in root.value if isinstance(root.value, dict) else root.fail("expected a table of names and values"):
-        if key not in names:
+        if key not in names and key not in others:
             root.at(key).fail(f"unknown key{nearest(key, names)}")
     pages = next((one for one in reversed(builds) if one.pages), None)
     served = {"root": pages.pages, "pushstate": "true" if pages.routes else ""} if pages else {}
     return tuple(
         (
             f"{buildpack.name}.{option.name}",
-            default if root.get(option.name) is None else _value(root, option, tree, builds),
+            default if node is None else _value(node, option, tree, builds),
         )
         for option in buildpack.options
+        for node in (_given(root, option),)
         for default in (served.get(option.name, option.default),)
     )
 
@@ -99,8 +101,12 @@ def _bad(file: str, why: str, line: int | None) -> StagerError:
     return BadManifest(file, why, line=line)
 
 
-def _value(root: Node, option: Option, tree: SourceTree, builds: Sequence[Foreseen]) -> str:
-    node = root.at(option.name)
+def _given(root: Node, option: Option) -> Node | None:
+    """What the app says of an option, under its own name or the other one; None when it says nothing."""
+    return next((root.at(name) for name in (option.name, option.also) if name and root.get(name) is not None), None)
+
+
+def _value(node: Node, option: Option, tree: SourceTree, builds: Sequence[Foreseen]) -> str:
     if option.kind == "table":
         return "\n".join(
             f"{_fitting(Node(key, node.file, node.path, node.fail_with), option)} {_fitting(child, option)}"

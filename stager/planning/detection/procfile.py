@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 NAME = "Procfile"
 TYPE = re.compile(r"[A-Za-z0-9_-]{1,63}\Z")
-_QUOTED = re.compile(r"""(["'])([^"'\\]*\s[^"'\\]*)\1\Z""")
+_QUOTED = re.compile(r"""(?:'([^'\\]*\s[^'\\]*)'|"([^"\\]*\s[^"\\]*)")\Z""")
 """A whole command in quotes, as YAML's writers put it: for a shell it would be one word, and no program's name has spaces."""
 
 
@@ -82,7 +82,7 @@ def _process(text: str, number: int, tree: SourceTree) -> Process:
             NAME, f"{kind} is not web, the process that answers requests", f"Write it as '{_web(command)}'.", number
         )
     if quoted := _QUOTED.match(command):
-        command = quoted[2].strip()
+        command = (quoted[1] or quoted[2]).strip()
     return Process(kind, command, Reason(f"{NAME} names it", NAME, number))
 
 

@@ -54,6 +54,13 @@ def texts(facts: AppFacts, command: str, seen: tuple[str, ...] = ()) -> Iterator
             yield from texts(facts, body, (*seen, runner["script"] if runner else ""))
 
 
+def started(facts: AppFacts, processes: Iterable[Process]) -> Iterator[str]:
+    """What the app's own commands, or without these its start script, come to: lines as `texts` gives them."""
+    commands = [one.command for one in processes]
+    for command in commands or [body for _, body in _bodies(facts, "start")]:
+        yield from texts(facts, command)
+
+
 def _bodies(facts: AppFacts, name: str) -> list[tuple[str, str]]:
     """(script, its line) of what a package manager runs for a script: npm runs `pre` and `post` of each as well."""
     known = name and MANIFEST in facts.tree and facts.member(MANIFEST, f"scripts.{name}")

@@ -20,8 +20,10 @@ from ...runtimes.releases import Releases
 from ...runtimes.version_files import Asked, no_version
 from ...runtimes.version_requests import place
 from ..buildpacks.vocabulary import Buildpack
-from . import appconfig
+from . import appconfig, procfile
 from .matching import AppFacts
+from .modules import MANIFEST
+from .steps import started
 
 if TYPE_CHECKING:
     from ...tree import SourceTree
@@ -80,6 +82,23 @@ def newest(runtime: str, requests: Sequence[Request]) -> str:
 def runtimes(tree: SourceTree, buildpack: Buildpack, lock: str) -> tuple[str, ...]:
     """The runtimes that an app of this buildpack with this lock file (empty for none) is staged with."""
     return dict(buildpack.alternatives).get(manager(tree, buildpack, lock), buildpack.runtimes)
+
+
+def called(tree: SourceTree, buildpack: Buildpack) -> tuple[str, ...]:
+    """The runtimes that it has besides, since its start commands call them."""
+    return tuple(dict.fromkeys(one for program, names in buildpack.starting if _starts(tree, program) for one in names))
+
+
+def _starts(tree: SourceTree, program: str) -> bool:
+    """Whether a start command calls a program that is not among the app's own packages."""
+    facts = AppFacts(tree)
+    if any(facts.member(MANIFEST, f"{key}.{program}") for key in _PACKAGES if MANIFEST in tree):
+        return False
+    call = re.compile(rf"(?<![\w./@:=-]){re.escape(program)}\s+[\w./-]")
+    return any(call.search(line) for line in started(facts, (*procfile.read(tree), *appconfig.read(tree).processes)))
+
+
+_PACKAGES = ("dependencies", "optionalDependencies")
 
 
 def manager(tree: SourceTree, buildpack: Buildpack, lock: str) -> str:
