@@ -196,6 +196,32 @@ def test_requirements_with_all_they_include_become_one_lock(tmp_path: Path, oper
     ]
 
 
+@pytest.mark.parametrize(
+    ("listed", "version"),
+    [
+        ("needs-tools", "80.9.0"),  # 82 has no pkg_resources, which packages of that time import
+        ("needs-tools\nsetuptools", "82.0"),
+        ("needs-tools\nneeds-new-tools", "82.0"),
+    ],
+)
+def test_other_packages_get_setuptools_with_pkg_resources_where_they_can(
+    listed: str, version: str, tmp_path: Path, operators: Server
+) -> None:
+    def put(name: str, *versions: str, needs: str = "") -> None:
+        rows = [
+            (f"{name.replace('-', '_')}-{one}-py3-none-any.whl", make_wheel(name, one, metadata=needs))
+            for one in versions
+        ]
+        put_files(operators, name, *rows)
+
+    put("setuptools", "80.9.0", "82.0")
+    put("needs-tools", "1.0", needs="Requires-Dist: setuptools>=3\n")
+    put("needs-new-tools", "1.0", needs="Requires-Dist: setuptools>=81\n")
+    app = lay(tmp_path / "app", {"requirements.txt": listed + "\n"})
+    lock = locked(app, {"UV_DEFAULT_INDEX": f"{operators.url}/simple"}, "pylock.toml")
+    assert f'name = "setuptools"\nversion = "{version}"\n' in lock
+
+
 ONLY_SDIST = [
     ({"pyproject.toml": APP.format("only-sdist")}, "uv.lock", "pyproject.toml:5"),
     ({"requirements.txt": "-r more.txt\n", "more.txt": "plain\nOnly_sdist\n"}, "pylock.toml", "more.txt:2"),

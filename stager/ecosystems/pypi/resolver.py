@@ -82,6 +82,12 @@ STATIC = "Write the dependencies into [project] of pyproject.toml as text, or ma
 PUBLISHED = f"Depend on a published version that has a wheel, or publish one {OWN}."
 
 
+_LIMITS, _OWN = "constraints.txt", "own-constraints.txt"
+_USUAL = b"setuptools<81\n"
+"""What other packages get that depend on setuptools, unless the app names it itself or they cannot have it: later ones have no
+`pkg_resources`, which is what those of a list without versions mostly want of it."""
+
+
 class Shown(NamedTuple):
     """Files for the scratch folder, by path; options and variables for uv; what projects say of Python; where each
     package is asked for."""
@@ -171,9 +177,12 @@ def _resolved(
     if not building:
         command, own = [*command, "--no-build"], {**own, "UV_NO_BUILD": "1"}
     uv, interpreter = uv_program(), _interpreter(shown.pythons, python, scratch)
-    done = scratch.run(
-        lock, [uv, *command, "--python", interpreter], {**kept, **own, **shown.variables}, [uv], foreign=building
-    )
+    words, said = [uv, *command, "--python", interpreter], {**kept, **own, **shown.variables}
+    done = scratch.run(lock, words, said, [uv], foreign=building)
+    if done.code and _USUAL in shown.files.get(_LIMITS, b"") and "setuptools" in done.said:
+        scratch.write({f"{APP}/{_OWN}": shown.files[_LIMITS].removesuffix(_USUAL)})
+        words = [_OWN if word == _LIMITS else word for word in words]
+        done = scratch.run(lock, words, said, [uv], foreign=building)
     if done.code:
         raise (failed(done.said, shown.asked) if not building else None) or done.failure(lock)
     return finished(scratch.read(lock))
@@ -243,13 +252,14 @@ def requirements(tree: SourceTree, path: str, indexes: Indexes, building: bool =
     for line in everything.lines:
         reader.line(line)
         lines[line.constraint].append(f"{'-e ' if line.editable else ''}{line.text}\n")
-    options = ["-c", "constraints.txt", *reader.setting_options()]
+    options = ["-c", _LIMITS, *reader.setting_options()]
     for option, urls in (("--default-index", [everything.index]), ("--index", everything.extra_indexes)):
         for url in filter(None, urls):
             options += [option, reader.index(url, path)]
     for file in dict.fromkeys([path, *(line.file for line in everything.lines)]):
         options += _file_options(reader, file) if file != "setup.cfg" else ()
-    texts = {"requirements.txt": "".join(lines[False]).encode(), "constraints.txt": "".join(lines[True]).encode()}
+    usual = _USUAL if "setuptools" not in reader.asked else b""
+    texts = {"requirements.txt": "".join(lines[False]).encode(), _LIMITS: "".join(lines[True]).encode() + usual}
     operators = variables(indexes, "--default-index" in options)
     return Shown({**reader.files(reader.written()), **texts}, tuple(options), operators, reader.asked)
 
