@@ -6,11 +6,12 @@ A build that runs for the first time runs twice, in surroundings that differ in 
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -483,8 +484,30 @@ def check(build: Build, ended: Ended, limits: Limits, log: str) -> None:
         raise BuildTooBig(build.name, _WORDS[ended.ended_by].format(limits), log)
     if ended.status:
         raise BuildFailed(
-            build.name, f"ended with exit status {ended.status}", ended.last, log, way_out=_way_out(build)
+            build.name,
+            f"ended with exit status {ended.status}",
+            ended.last,
+            log,
+            way_out=_without_network(ended.last) or _way_out(build),
         )
+
+
+_UNREACHED = re.compile(
+    r"(?:EAI_AGAIN|ENOTFOUND|ould not resolve host:?|unable to resolve host address|host=)"
+    r"\s*['\"‘]?(?P<host>[\w-]+(?:\.[\w-]+)+)"
+)
+"""What Node.js, curl, git, wget and Python's urllib3 say of a name that they cannot look up."""
+
+
+def _without_network(last: Iterable[str]) -> str:
+    """What an author can do about a build that wants something of another machine."""
+    found = next((match for line in last if (match := _UNREACHED.search(line))), None)
+    if found is None:
+        return ""
+    what = "Have in the app what it would fetch there"
+    if found["host"].startswith("fonts."):
+        what = "Have the fonts' files in the app, or in a package that it depends on, and name them there"
+    return f"It wants {found['host']}, and no build has a network. {what}."
 
 
 def _way_out(build: Build) -> str:

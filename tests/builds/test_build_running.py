@@ -49,6 +49,31 @@ def test_others_have_their_log(build: Build) -> None:
     assert caught.value.hint == f"'{log}' prints all that it said; '{shell}' opens a shell where it ran."
 
 
+@pytest.mark.parametrize(
+    ("line", "host"),
+    [
+        ("reason: getaddrinfo EAI_AGAIN api.example.com", "api.example.com"),
+        ("Error: getaddrinfo ENOTFOUND api.example.com", "api.example.com"),
+        ("fatal: unable to access 'https://x.example/': Could not resolve host: x.example", "x.example"),
+        ("HTTPSConnectionPool(host='x.example', port=443): Max retries exceeded", "x.example"),
+        ("wget: unable to resolve host address ‘x.example’", "x.example"),
+    ],
+)
+def test_one_that_wants_another_machine_is_told_that_there_is_none(line: str, host: str) -> None:
+    with pytest.raises(BuildFailed) as caught:
+        check(PLANNED, Ended(1, 0.5, last=("Retrying 3/3...", line, "Failed to compile.")), Limits(), "/logs/x")
+    first = (
+        f"It wants {host}, and no build has a network. Have in the app what it would fetch there. 'stager log static'"
+    )
+    assert caught.value.hint.startswith(first)
+
+
+def test_fonts_that_a_build_would_fetch_belong_into_the_app() -> None:
+    with pytest.raises(BuildFailed, match="ended with exit status 1") as caught:
+        check(PLANNED, Ended(1, 0.5, last=("getaddrinfo EAI_AGAIN fonts.example.com",)), Limits(), "/logs/x")
+    assert "Have the fonts' files in the app" in caught.value.hint
+
+
 def test_a_run_that_was_ended_and_one_that_was_not() -> None:
     with pytest.raises(BuildTooBig):
         check(PLANNED, Ended(137, 1.0, "memory"), Limits(), "")
