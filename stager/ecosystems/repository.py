@@ -36,6 +36,10 @@ class Repository(NamedTuple):
         folder = f"#subdirectory={quote(self.folder, safe='/')}" if self.folder else ""
         return f"{_SCHEME}{self.url}@{self.commit}{folder}"
 
+    def filename(self, name: str, version: str) -> str:
+        """What the archive of the commit's files is called, so that another commit is seen by it."""
+        return "-".join(filter(None, [name, version, self.commit[:12]])) + ".tar"
+
     @property
     def digest(self) -> Digest:
         """What stands in for the digest of its archive until that is known."""

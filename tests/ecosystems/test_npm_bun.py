@@ -125,12 +125,13 @@ def test_a_folder_of_the_app_is_a_link_and_bundled_packages_come_with_their_pare
         (
             '["x@git+ssh://git@git.example/x.git#abc", {}, "abc"]',
             NeedsBuild,
-            "must be built first: x@git+ssh://git@git.example/x.git#abc (it comes from a git repository)",
+            "must be built first: x@git+ssh://git@git.example/x.git#abc "
+            "(it comes from a git repository, and no whole commit of it is named)",
         ),
         (
             f'["x@github:u/x#abc", {{}}, "u-x-abc", "{sri("x")}"]',
             NeedsBuild,
-            "must be built first: x@github:u/x#abc (it comes from a git repository)",
+            "must be built first: x@github:u/x#abc (it comes from a git repository, and no whole commit of it is named)",
         ),
         ('["x@1.0.0", "", {}, ""]', Unpinned, "not pinned by version and digest: x@1.0.0"),
         ('["x@https://a.example/x.tgz", {}]', Unpinned, "not pinned by version and digest: x@https://a.example/x.tgz"),

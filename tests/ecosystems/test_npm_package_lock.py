@@ -207,13 +207,26 @@ def test_packages_without_a_digest_are_all_named() -> None:
 
 @pytest.mark.parametrize(
     "resolved",
+    ["git+ssh://git@git.example/u/r.git#{}", "git@git.example:u/r.git#{}", "https://user:pw@git.example/u/r.git#{}"],
+)
+def test_a_commit_of_a_git_repository(resolved: str) -> None:
+    found = read({"node_modules/r": {"version": "1.0.0", "resolved": resolved.format("a" * 40)}})
+    (one,) = found.artifacts
+    assert (one.purl, one.filename, one.layout) == ("pkg:npm/r@1.0.0", "r-1.0.0-aaaaaaaaaaaa.tar", "npm-commit/1")
+    assert (one.url, one.digest) == (f"git+https://git.example/u/r.git@{'a' * 40}", f"sha1:{'a' * 40}")
+    assert found.unsure == (one.purl,)
+    assert found.notes == ()
+
+
+@pytest.mark.parametrize(
+    "resolved",
     ["git+ssh://git@git.example/u/r.git#abc", "github:u/r#abc", "git@git.example:u/r", "https://git.example/r.git"],
 )
 def test_git_dependencies_must_be_built(resolved: str) -> None:
     spec = f"git+{resolved}" if resolved.startswith("https") else resolved
     assert refusal(NeedsBuild, {"node_modules/r": package("1.0.0", resolved=resolved)}) == (
         "",
-        "must be built first: r@1.0.0 (it comes from a git repository)",
+        "must be built first: r@1.0.0 (it comes from a git repository, and no whole commit of it is named)",
         f"Depend on a published version; or run 'npm pack {spec}', put the tarball into the app, depend on it by 'file:' "
         "and its path, and run 'npm install'.",
     )

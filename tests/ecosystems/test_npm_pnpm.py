@@ -369,22 +369,22 @@ PACK = (
     [
         (
             "{type: git, repo: 'https://git.example/x.git', commit: abc}",
-            "it comes from a git repository",
+            "it comes from a git repository, and no whole commit of it is named",
             PACK.format("git+https://git.example/x.git#abc"),
         ),
         (
             "{type: git, repo: 'git+ssh://git@git.example/x.git', commit: abc}",
-            "it comes from a git repository",
+            "it comes from a git repository, and no whole commit of it is named",
             PACK.format("git+ssh://git@git.example/x.git#abc"),
         ),
         (
             "{tarball: 'https://git.example/x.git'}",
-            "it comes from a git repository",
+            "it comes from a git repository, and no whole commit of it is named",
             PACK.format("git+https://git.example/x.git"),
         ),
         (
             "{tarball: 'https://codeload.github.com/o/x/tar.gz/abc'}",
-            "it comes from a git repository",
+            "it comes from a git repository, and no whole commit of it is named",
             PACK.format("https://codeload.github.com/o/x/tar.gz/abc"),
         ),
         (
@@ -405,6 +405,23 @@ def test_what_is_no_tarball_must_be_built(resolution: str, why: str, hint: str) 
         f"must be built first: x@1.0.0 ({why})",
         hint,
     )
+
+
+@pytest.mark.parametrize(
+    ("resolution", "url"),
+    [
+        ("{type: git, repo: 'git+ssh://git@git.example/x.git', commit: %s}", "https://git.example/x.git"),
+        ("{tarball: 'https://codeload.github.com/o/x/tar.gz/%s'}", "https://github.com/o/x"),
+    ],
+)
+def test_a_commit_of_a_git_repository(resolution: str, url: str) -> None:
+    (one,) = read(with_resolution(resolution % ("a" * 40))).artifacts
+    assert (one.layout, one.url) == ("npm-commit/1", f"git+{url}@{'a' * 40}")
+
+
+def test_a_folder_of_a_commit_is_not_taken() -> None:
+    resolution = "{type: git, repo: 'https://git.example/x.git', commit: %s, path: /packages/x}" % ("a" * 40)
+    assert "must be built first" in refusal(NeedsBuild, with_resolution(resolution))[1]
 
 
 def test_without_a_digest_it_is_unpinned() -> None:

@@ -151,7 +151,7 @@ def test_resolutions_lead_to_the_forced_version() -> None:
             '  resolved "git+ssh://git@git.example/u/r.git#abc"\n',
             "u/r",
             NeedsBuild,
-            "must be built first: x@1.0.0 (it comes from a git repository)",
+            "must be built first: x@1.0.0 (it comes from a git repository, and no whole commit of it is named)",
         ),
         ("x@file:./x", "", "file:./x", NeedsBuild, "must be built first: x@1.0.0 (it is a copy of a folder)"),
         (
@@ -190,8 +190,24 @@ PACK = (
 def test_a_repository_is_packed_and_not_installed_again(wanted: str, resolved: str, spec: str) -> None:
     text = f'{HEAD}"x@{wanted}":\n  version "1.0.0"\n  resolved "{resolved}"\n'
     _, message, hint = refusal(NeedsBuild, text, {"dependencies": {"x": wanted}})
-    assert message == "must be built first: x@1.0.0 (it comes from a git repository)"
+    assert (
+        message == "must be built first: x@1.0.0 (it comes from a git repository, and no whole commit of it is named)"
+    )
     assert hint == PACK.format(spec) + "and run 'yarn install'."
+
+
+@pytest.mark.parametrize(
+    ("resolved", "url"),
+    [
+        ("git+ssh://git@git.example/u/r.git#{}", "https://git.example/u/r.git"),
+        ("https://git.example/u/r.git#{}", "https://git.example/u/r.git"),
+        ("https://codeload.github.com/u/r/tar.gz/{}", "https://github.com/u/r"),
+    ],
+)
+def test_a_commit_of_a_git_repository(resolved: str, url: str) -> None:
+    text = f'{HEAD}"x@u/r":\n  version "1.0.0"\n  resolved "{resolved.format("a" * 40)}"\n'
+    (one,) = read(text, {"dependencies": {"x": "u/r"}}).artifacts
+    assert (one.layout, one.url) == ("npm-commit/1", f"git+{url}@{'a' * 40}")
 
 
 def test_a_folder_is_linked_and_a_digest_is_written_by_hand() -> None:
@@ -427,13 +443,13 @@ def test_berry_resolutions_are_followed() -> None:
         (
             "linux@https://git.example/u/r.git#commit=abc",
             NeedsBuild,
-            "must be built first: linux@1.0.0 (it comes from a git repository)",
+            "must be built first: linux@1.0.0 (it comes from a git repository, and no whole commit of it is named)",
             PACK.format("git+https://git.example/u/r.git#abc") + "and run 'yarn install'.",
         ),
         (
             "linux@git@git.example:u/r.git#commit=abc",
             NeedsBuild,
-            "must be built first: linux@1.0.0 (it comes from a git repository)",
+            "must be built first: linux@1.0.0 (it comes from a git repository, and no whole commit of it is named)",
             PACK.format("git@git.example:u/r.git#abc") + "and run 'yarn install'.",
         ),
         (

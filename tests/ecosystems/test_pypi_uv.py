@@ -193,7 +193,7 @@ def test_a_commit_of_a_git_repository() -> None:
     text = f"https://git.example/g?subdirectory=py&tag=v1#{'a' * 40}"
     found = read(HEAD + root('{ name = "g" }') + package("g", source=f'{{ git = "{text}" }}'))
     (source,) = found.artifacts
-    assert (source.purl, source.filename, source.layout) == ("pkg:pypi/g@1.0", "g-1.0.tar", "sdist/1")
+    assert (source.purl, source.filename, source.layout) == ("pkg:pypi/g@1.0", "g-1.0-aaaaaaaaaaaa.tar", "sdist/1")
     assert (source.url, source.digest) == (f"git+https://git.example/g@{'a' * 40}#subdirectory=py", f"sha1:{'a' * 40}")
     assert [(build.of, build.folder) for build in found.builds] == [(source.purl, "py")]
 

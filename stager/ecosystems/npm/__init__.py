@@ -24,7 +24,7 @@ from stager.ecosystems.record import (
 from stager.errors import BadLock
 from stager.model import Locked, Stack
 
-from .names import LAYOUT
+from .names import COMMIT, LAYOUT
 from .names import LOCKS as LOCKS
 from .rebuilding import RECIPES
 
@@ -119,6 +119,12 @@ def unpack(blob: str | HeldArchive, artifact: Artifact, path: str) -> Unpacked:
     from .tarball import unpack
 
     return unpack(blob, artifact, path)
+
+
+def _unpack_commit(blob: str | HeldArchive, artifact: Artifact, path: str) -> Unpacked:
+    from .tarball import unpack_commit
+
+    return unpack_commit(blob, artifact, path)
 
 
 def declared(tree: SourceTree) -> frozenset[str]:
@@ -326,7 +332,7 @@ ECOSYSTEM = Ecosystem(
     advice=_ADVICE,
     recipes=RECIPES,
     wants=_wants,
-    layouts={LAYOUT: unpack},
+    layouts={LAYOUT: unpack, COMMIT: _unpack_commit},
     links=_links,
     check=_check,
     notes=_notes,

@@ -24,7 +24,17 @@ from .graph import LINK, NpmGraph, Unit
 from .manifest import PackageJson, firm, manifest
 from .names import check_version, folder
 from .platform import Needs, conditions
-from .source import PackumentLookup, Tarball, is_git, is_local_tarball, local_tarball, outside_url, shasum, strongest
+from .source import (
+    PackumentLookup,
+    Tarball,
+    is_git,
+    is_local_tarball,
+    local_tarball,
+    of_commit,
+    outside_url,
+    shasum,
+    strongest,
+)
 from .words import words
 
 if TYPE_CHECKING:
@@ -101,7 +111,9 @@ def _tarballs(
     found: dict[str, Tarball] = {}
     unpinned = []
     for entry in chosen:
-        if entry.kind == "file":
+        if commit := _commit(entry, lock):
+            found[entry.id] = commit
+        elif entry.kind == "file":
             found[entry.id] = _local(entry, tree, lock)
         elif lookup is not None and (digest_holder := _asked(entry, lookup, hosts, lock, scripts)) is not None:
             found[entry.id] = digest_holder
@@ -136,10 +148,20 @@ def _build(entry: BerryEntry, lock: str) -> tuple[str, str] | None:
         folder(f"{_base(entry, lock)}/{entry.reference.partition('#')[0]}".lstrip("/"), lock, entry.name)
         return cures.COPY, cures.linked(lock)
     address = f"{entry.kind}:{entry.reference}"
+    if _commit(entry, lock):
+        return None
     if is_git(address) or "commit=" in entry.reference:
         scheme = "git+" if entry.kind in ("http", "https", "ssh") else ""
         return cures.GIT, cures.from_git(lock, scheme + address.replace("#commit=", "#"))
     return None
+
+
+def _commit(entry: BerryEntry, lock: str) -> Tarball | None:
+    """The package of an entry that comes from a whole commit."""
+    address = f"{entry.kind}:{entry.reference}"
+    if not is_git(address) and "commit=" not in entry.reference:
+        return None
+    return of_commit(address, entry.name, check_version(entry.version, entry.name, lock), lock)
 
 
 def _base(entry: BerryEntry, lock: str) -> str:

@@ -19,7 +19,7 @@ from .graph import Edges, reachable, unusable
 from .manifest import firm
 from .names import check_name, check_version, folder
 from .platform import Needs
-from .source import Tarball, is_git, is_local_tarball, is_web, local_tarball, outside_url, strongest
+from .source import Tarball, is_git, is_local_tarball, is_web, local_tarball, of_commit, outside_url, strongest
 from .suspects import Suspect
 from .words import words
 from .yarn import split_descriptor
@@ -211,7 +211,9 @@ def _tarballs(chosen: Mapping[str, BunEntry], tree: SourceTree, lock: str, hosts
         if row.folder is not None or row.info.bool("bundled", False):
             continue
         check_name(row.name, lock)
-        if is_git(row.reference):
+        if is_git(row.reference) and (tarball := of_commit(row.reference, row.name, "", lock)):
+            found[key] = tarball
+        elif is_git(row.reference):
             builds.append((row.label, cures.GIT, cures.from_git(lock, row.reference)))
         elif (tarball := _tarball(row, tree, lock, hosts)) is None:
             unpinned.append((row.label, row.reference if is_web(row.reference) else ""))

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping
 from posixpath import relpath
 from typing import TYPE_CHECKING
 
+from stager.ecosystems import repository
 from stager.errors import BadLock
 from stager.model import Artifact, Locked
 
 from .bins import tidy
-from .names import LAYOUT, base_name, filename, owner, purl
+from .names import COMMIT, LAYOUT, base_name, filename, owner, purl
 from .source import Tarball
 
 if TYPE_CHECKING:
@@ -49,19 +50,27 @@ def locked(
 
 
 def _purls(tarballs: Iterable[Tarball], labels: Iterable[str]) -> tuple[str, ...]:
+    """Those of the labels, and of all that come from a commit: only their files say whether something makes them first."""
     known = set(labels)
-    return tuple(sorted({purl(one.name, one.version) for one in tarballs if f"{one.name}@{one.version}" in known}))
+    chosen = (one for one in tarballs if f"{one.name}@{one.version}" in known or repository.is_from(one.url))
+    return tuple(sorted({purl(one.name, one.version) for one in chosen}))
 
 
 def _artifact(tarball: Tarball, paths: list[str]) -> Artifact:
     return Artifact(
         purl=purl(tarball.name, tarball.version),
-        filename=filename(tarball.name, tarball.version),
+        filename=_filename(tarball),
         digest=tarball.digest,
-        layout=LAYOUT,
+        layout=COMMIT if repository.is_from(tarball.url) else LAYOUT,
         paths=tuple(sorted(paths, key=str.encode)),
         url=tarball.url,
     )
+
+
+def _filename(tarball: Tarball) -> str:
+    if not repository.is_from(tarball.url):
+        return filename(tarball.name, tarball.version)
+    return repository.of(tarball.url).filename(tarball.name.rpartition("/")[2], tarball.version)
 
 
 def _order(artifact: Artifact) -> tuple[bytes, str, str]:
@@ -90,7 +99,8 @@ def _check(places: Mapping[str, Tarball], links: Mapping[str, str], lock: str) -
 
 
 def _remarks(tarballs: Iterable[Tarball], scripts: Iterable[str]) -> list[str]:
-    weak = sorted(f"{item.name}@{item.version}" for item in tarballs if item.digest.algorithm == "sha1")
+    published = [item for item in tarballs if not repository.is_from(item.url)]
+    weak = sorted(f"{item.name}@{item.version}" for item in published if item.digest.algorithm == "sha1")
     skipped = sorted(set(scripts))
     found = []
     if skipped:

@@ -22,7 +22,7 @@ from .collect import SKIPPED
 from .direct import UNBUILT
 from .graph import NpmGraph, Unit
 from .layout import hoist
-from .names import LAYOUT, LOCKS, from_purl
+from .names import COMMIT, LAYOUT, LOCKS, from_purl
 from .natives import needs_build
 from .rebuilding import RECIPE, WAYS, project
 from .said import PackageSaid
@@ -128,7 +128,7 @@ class _Packages:
     """The packages of a plan: where they are, and what they say of themselves, which is asked as it is needed."""
 
     def __init__(self, request: LookRequest) -> None:
-        self.artifacts = [one for one in request.plan.artifacts if one.layout == LAYOUT]
+        self.artifacts = [one for one in request.plan.artifacts if one.layout in (LAYOUT, COMMIT)]
         self._at = {path: one for one in self.artifacts for path in one.paths}
         self._links = dict(request.plan.links)
         self._look = request.look

@@ -25,7 +25,8 @@ _INSTALL = {
     "pnpm-lock.yaml": "pnpm install --lockfile-only",
     "bun.lock": "bun install",
 }
-GIT, COPY = "it comes from a git repository", "it is a copy of a folder"
+GIT = "it comes from a git repository, and no whole commit of it is named"
+COPY = "it is a copy of a folder"
 
 
 def is_archive(url: str) -> bool:

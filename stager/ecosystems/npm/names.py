@@ -14,6 +14,8 @@ from stager.errors import BadLock
 
 LAYOUT = "npm/1"
 """How a package is unpacked."""
+COMMIT = "npm-commit/1"
+"""How the files of a commit are packed and unpacked."""
 _PART = r"[A-Za-z0-9!~*'()_-][A-Za-z0-9!~*'()._-]*"
 _NAME = re.compile(rf"(?:@{_PART}/)?{_PART}")  # old registry names may hold capitals and !~*'()
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]*")

@@ -20,7 +20,17 @@ from .manifest import firm
 from .names import check_name, check_version, folder, split_place
 from .package_lock_v1 import flatten
 from .platform import Needs
-from .source import PackumentLookup, Tarball, is_git, is_local_tarball, is_web, local_tarball, outside_url, strongest
+from .source import (
+    PackumentLookup,
+    Tarball,
+    is_git,
+    is_local_tarball,
+    is_web,
+    local_tarball,
+    of_commit,
+    outside_url,
+    strongest,
+)
 from .suspects import Suspect
 from .words import words as build_words
 
@@ -160,6 +170,10 @@ def _places(chosen: list[Spot], tree: SourceTree, lock: str, hosts: frozenset[st
     for spot in chosen:
         resolved = spot.node.str("resolved", "")
         if is_git(resolved):
+            version = spot.node.str("version", "")
+            if found := of_commit(resolved, spot.name, version and check_version(version, spot.name, lock), lock):
+                places[spot.path] = found
+                continue
             builds.append((spot.label, cures.GIT, cures.from_git(lock, resolved)))
             continue
         tarball = _tarball(spot, resolved, tree, lock, hosts)

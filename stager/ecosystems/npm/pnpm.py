@@ -19,7 +19,7 @@ from .manifest import firm, manifest
 from .names import check_name, check_version, folder
 from .platform import Needs
 from .pnpm_settings import settings
-from .source import Tarball, is_git, is_web, local_tarball, outside_url, strongest
+from .source import Tarball, is_git, is_web, local_tarball, of_commit, outside_url, strongest
 from .words import words
 
 if TYPE_CHECKING:
@@ -201,6 +201,9 @@ def _tarballs(
         resolution = infos[key].at("resolution")
         address, kind = resolution.str("tarball", ""), resolution.str("type", "")
         label = key.lstrip("/")
+        if tarball := _commit(resolution, unit, lock):
+            found[key] = tarball
+            continue
         if kind == "git" or is_git(address):
             spec = address or f"git+{resolution.str('repo', '')}#{resolution.str('commit', '')}".replace(
                 "git+git", "git"
@@ -223,6 +226,17 @@ def _tarballs(
     if unpinned:
         raise cures.without_digest(lock, unpinned)
     return found
+
+
+def _commit(resolution: Node, unit: Unit, lock: str) -> Tarball | None:
+    """The package that comes from a whole commit, and is all of its files."""
+    address, commit = resolution.str("tarball", ""), resolution.str("commit", "")
+    named = f"{resolution.str('repo', '')}#{commit}" if resolution.str("type", "") == "git" else address
+    packed = cures.is_archive(address) and "integrity" not in resolution.value
+    if "path" in resolution.value or not (commit or is_git(address) or packed):
+        return None
+    version = check_version(unit.version, unit.name, lock) if unit.version else ""
+    return of_commit(named, unit.name, version, lock)
 
 
 _KINDS = {"variations": "it is a runtime", "binary": "it is a runtime"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 import hashlib
+import re
 from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from packageurl.contrib.purl2url import get_download_url
 
 from stager.digest import ALGORITHMS, Digest
+from stager.ecosystems import repository
 from stager.errors import BadLock
 from stager.store.errors import DigestMismatch
 
@@ -112,6 +114,30 @@ def is_git(resolved: str) -> bool:
         or (not rest.startswith("//") and "@" in scheme and "/" in rest)  # git@host:owner/repository
         or resolved.partition("#")[0].endswith(".git")
     )
+
+
+_HOSTS = {"github": "github.com", "gitlab": "gitlab.com", "bitbucket": "bitbucket.org"}
+_PACKED = re.compile(r"https://codeload\.(github\.com)/([^/]+/[^/]+)/tar\.gz/([0-9a-f]{40})")
+"""What GitHub packs of a repository when it is asked, and so may pack otherwise tomorrow."""
+
+
+def of_commit(resolved: str, name: str, version: str, lock: str) -> Tarball | None:
+    """A package that a lock takes from a commit of a git repository; None where it names no whole commit, or not all of it.
+
+    Raises BadLock for a repository at an address that is not fetched.
+    """
+    if found := _PACKED.fullmatch(resolved.partition("#")[0]):
+        address, commit = f"https://{found[1]}/{found[2]}", found[3]
+    else:
+        address, _, commit = resolved.partition("#")
+        commit = commit.removeprefix("commit=")
+        host, _, path = address.partition(":")
+        if host in _HOSTS and not path.startswith("/"):
+            address = f"https://{_HOSTS[host]}/{path}"
+    if not repository.is_commit(commit):
+        return None
+    place = repository.locked(address, commit, "", lock, f"{name}@{version}" if version else name, "")
+    return Tarball(name, version, place.digest, str(place))
 
 
 def is_web(resolved: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from stager.ecosystems import repository
 from stager.ecosystems.errors import Mislabelled
 from stager.formats.archive import Archive, HeldArchive, content_bytes, content_chunks, read_tar
 from stager.formats.errors import BadArchive, UnsafeEntry
@@ -17,7 +18,9 @@ from stager.model import Artifact
 
 from ...text import parsing
 from .bins import tidy
+from .cures import packed as packed_first
 from .names import base_name, from_purl
+from .packing import check_ready, packed
 from .platform import Needs
 from .pnpm_layout import STORE
 from .said import PackageSaid
@@ -44,6 +47,32 @@ def unpack(blob: str | HeldArchive, artifact: Artifact, path: str) -> Unpacked:
             _rename_ignores(files)
         inside = _manifest(files, "package.json", artifact.name)
         check_identity(inside, artifact)
+        said = _said(inside, files, dropped, artifact.name)
+        _mend_bins(files, said, artifact.name)
+    except BaseException:
+        archive.close()
+        raise
+    entries = [PieceFile(f"{path}/{name}", content, executable) for name, (content, executable) in files.items()]
+    return Unpacked(entries, {}, said.to_json(), (archive,))
+
+
+def unpack_commit(blob: str | HeldArchive, artifact: Artifact, path: str) -> Unpacked:
+    """The files of a commit that are its package, at `path` (layout `npm-commit/1`), as `unpack` has those of a tarball.
+
+    Raises as it does, and NeedsBuild for a package that its scripts make first.
+    """
+    archive = read_tar(blob, artifact.name, "")
+    try:
+        files, dropped = _stripped(archive, artifact.name)
+        inside = _manifest(files, "package.json", artifact.name)
+        check_identity(inside, artifact)
+        check_ready(
+            inside, artifact.name, packed_first("", "git+{0.url}#{0.commit}".format(repository.of(artifact.url)))
+        )
+        ignores = {name for name in files if name.rpartition("/")[2] in (".npmignore", ".gitignore")}
+        texts = {name: content_bytes(files[name][0], artifact.name) for name in ignores}
+        kept = packed(files, inside, texts)
+        files = {name: found for name, found in files.items() if name in kept}
         said = _said(inside, files, dropped, artifact.name)
         _mend_bins(files, said, artifact.name)
     except BaseException:

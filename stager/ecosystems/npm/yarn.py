@@ -28,6 +28,7 @@ from .source import (
     is_local_tarball,
     is_web,
     local_tarball,
+    of_commit,
     outside_url,
     shasum,
     strongest,
@@ -240,12 +241,18 @@ def _tarballs(
         label = f"{entry.name}@{entry.version}"
         tarball = None
         if is_git(resolved) or (not resolved and is_git(wanted)):
+            tarball = of_commit(resolved or wanted, entry.name, check_version(entry.version, entry.name, lock), lock)
+        if tarball:
+            pass
+        elif is_git(resolved) or (not resolved and is_git(wanted)):
             builds.append((label, cures.GIT, cures.from_git(lock, resolved or wanted)))
         elif not resolved and wanted.startswith("file:") and not is_local_tarball(wanted):
             folder(wanted.removeprefix("file:"), lock, entry.name)
             builds.append((label, cures.COPY, cures.linked(lock)))
         elif (tarball := _tarball(entry, resolved or wanted, label, tree, lock, hosts)) is None:
-            if is_git(wanted) or cures.is_archive(resolved):
+            if tarball := of_commit(resolved, entry.name, entry.version, lock):
+                pass
+            elif is_git(wanted) or cures.is_archive(resolved):
                 builds.append((label, cures.GIT, cures.from_git(lock, wanted or resolved)))
             else:
                 unpinned.append((label, outside_url(resolved, entry.name, entry.version, hosts, aliases=True)))

@@ -82,7 +82,7 @@ class Reading(NamedTuple):
 
 def of_repository(name: str, version: str, source: Repository, line: int | None = None) -> Pin:
     """A package that comes from a repository; its version is empty where only the package itself tells it."""
-    file = DistributionFile(f"{name}-{version or source.commit}.tar", source.digest, None, str(source))
+    file = DistributionFile(source.filename(name, version), source.digest, None, str(source))
     return Pin(name, version, (file,), direct=True, line=line)
 
 

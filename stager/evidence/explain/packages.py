@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from ...ecosystems import chosen
+from ...ecosystems import chosen, repository
 from ...ecosystems.graph import Graph, Node
 from ...errors import UsageError
 from ...model import Artifact, Plan
@@ -66,6 +66,10 @@ def why(one: Artifact, plan: Plan, graphs: Mapping[str, Graph | None]) -> Answer
     root = f"the app asks for it ({graph.roots[path[0]]})"
     others = sorted({graph.label(node) for node in graph.needed_by(path[-1])} - {graph.label(n) for n in path})
     because = [f"also needed by {listed(others)}"] if others else []
+    if repository.is_from(one.url):
+        source = repository.of(one.url)
+        because.append(f"it is commit {source.commit} of {source.url}")
+        data |= {"repository": source.url, "commit": source.commit}
     data |= {"path": [graph.label(node) for node in path], "asked_in": graph.roots[path[0]]}
     data |= {"needed_by": sorted({graph.label(node) for node in graph.needed_by(path[-1])})}
     if len(path) == 1:

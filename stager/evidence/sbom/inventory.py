@@ -12,6 +12,7 @@ from ...ecosystems import ECOSYSTEMS, by_layout, ecosystem, ecosystems, kind_of,
 from ...ecosystems.graph import Graph
 from ...ecosystems.installed import Inner, Installed, Node, Said
 from ...ecosystems.licence import Licence
+from ...ecosystems.repository import package_url
 from ...errors import LockMissing, UsageError
 from ...formats.archive import HeldArchive
 from ...model import Artifact, Plan
@@ -150,7 +151,7 @@ def _artifacts(plan: Plan, said: Said, needs: Needs) -> Iterator[Component]:
             known[n],
             "library",
             *name_and_version(one.purl),
-            one.purl,
+            package_url(one),
             (one.digest,),
             licence(n, one, said),
             tuple(sorted(needs.get(known[n], ()))),
@@ -240,7 +241,8 @@ def _for_builds(plan: Plan) -> Iterator[Component]:
         if ref not in seen:
             seen.add(ref)
             facts = (("file", one.filename), *(("needed-by", place) for place in where))
-            yield Component(ref, "library", *name_and_version(one.purl), one.purl, (one.digest,), facts=facts)
+            purl = package_url(one)
+            yield Component(ref, "library", *name_and_version(one.purl), purl, (one.digest,), facts=facts)
 
 
 def _stack_packages(plan: Plan) -> Iterator[Component]:
