@@ -340,6 +340,9 @@ class Ecosystem:
     """The command of a build of an artifact → what it does. One never changes its output."""
     own_recipes: tuple[str, ...] = ()
     """The recipes (`Build.recipes`) of builds of the app's own packages, which `wants` and `pin_build` know as well."""
+    linked: Callable[[Build], Sequence[str]] = _nothing
+    """The Debian packages that a build's artifact needs where it runs, as far as they are well known. They are brought along
+    where the stack has an archive."""
     wants: Callable[[BuildRequest], tuple[str, tuple[str, ...]]] | None = None
     """The name of the root that a build runs in, and the packages that it wants there beyond the stack's, where only the
     artifact tells. Raises NeedsBuild for what cannot be built."""

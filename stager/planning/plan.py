@@ -138,13 +138,14 @@ def plan(
         pack = next(pack for pack in known if pack.name == one.buildpack)
         return packages.party(aim, one, pack, _folder(tree, pack, own), development)
 
-    system, asked = system_packages.choose(tree, target, sources.web, sources.indexes, previous)
     used = [party(one, aim) for one in found.matched]
     parts = _Parts()
     for one in used:
         for runtime in one.runtimes.values():
             parts.add_runtime(runtime)
         parts.add_locked(one.locked)
+    more = system_packages.linked(((one.pack.ecosystem, build) for one in used for build in one.locked.builds), target)
+    system, asked = system_packages.choose(tree, target, sources.web, sources.indexes, previous, more)
     parts.add_locked(system)
     chosen = commands.choose(tree, known, found, frozenset(parts.names))
     built = {one.buildpack for one in chosen.builds}

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..ecosystems import ecosystem
 from ..ecosystems.deb import environment, wanted
 from ..ecosystems.deb.index import DebianMirrors, Index, debs, merged
 from ..ecosystems.deb.place import LAYOUT, PLACE
 from ..ecosystems.deb.system import FACT, TRIPLETS
 from ..errors import BadManifest
 from ..facts import stacks
-from ..model import Artifact, Locked, Plan, Stack
+from ..model import Artifact, Build, Locked, Plan, Stack
 from ..text.yamltext import parse
 from .detection import appconfig
 from .detection.matching import AppFacts
@@ -139,15 +140,25 @@ _FILES: dict[str, Callable[[AppFacts, str, list[str]], Iterator[Wish]]] = {
 # --- what they come to -----------------------------------------------------------------------------------------
 
 
+def linked(builds: Iterable[tuple[str, Build]], stack: Stack) -> tuple[Wish, ...]:
+    """What artifacts are linked with that have to be built, each given with its ecosystem. Where the stack has no archive,
+    it is the artifact's check against the stack that says what is missing."""
+    if not stacks.read(stack.name).suite:
+        return ()
+    return tuple(Wish(name, build.reason.file, None) for of, build in builds for name in ecosystem(of).linked(build))
+
+
 def choose(
-    tree: SourceTree, stack: Stack, web: IndexPages, indexes: Indexes, previous: Plan | None
+    tree: SourceTree, stack: Stack, web: IndexPages, indexes: Indexes, previous: Plan | None, more: Sequence[Wish] = ()
 ) -> tuple[Locked, tuple[tuple[str, str], ...]]:
-    """The packages to bring with what leads to them, and the plan's fact of what was asked for.
+    """The packages to bring with what leads to them, and the plan's fact of what was asked for: by the app, and `more`.
 
     Those of the `previous` plan stay while it asked for the same. Raises BadManifest for what is not to be had, or cannot work
     in a droplet; IntegrityError, FetchError.
     """
     asked, notes = wishes(tree)
+    known = {wish.name for wish in asked}
+    asked = tuple(sorted((*asked, *{one.name: one for one in more if one.name not in known}.values())))
     if not asked:
         return Locked((), notes=notes), ()
     fact = " ".join(wish.name for wish in asked)

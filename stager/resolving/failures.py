@@ -29,7 +29,8 @@ _CAUSES = (
     ),
     (
         r"does not satisfy Python|requires-python|EBADENGINE",
-        "Ask for a newer Python in requires-python of {manifest}, or for a version of the package that takes the older one.",
+        "Ask for a newer Python in requires-python of pyproject.toml, or by a line such as 3.13 in a file .python-version; or "
+        "ask for a version of the package that takes the older one.",
     ),
     (
         r"ETARGET|No matching version|[Tt]here (?:is|are) no versions? of|only [^\n]{1,200}? (?:is|are) available",

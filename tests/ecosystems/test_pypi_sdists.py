@@ -134,6 +134,13 @@ def test_what_is_compiled_wants_a_compiler_headers_and_its_libraries(tmp_path: P
     assert sdists.wants(request(tmp_path, files, "psycopg2")) == ("python", tuple(wanted))
 
 
+def test_what_is_linked_with_a_well_known_library_brings_it(tmp_path: Path) -> None:
+    build = request(tmp_path, {"setup.py": SETUP}).build
+    of = {name: sdists.linked(replace(build, of=f"pkg:pypi/{name}@1.0")) for name in ("psycopg2-binary", "markupsafe")}
+    assert of == {"psycopg2-binary": ("libpq5",), "markupsafe": ()}
+    assert {*sdists.LINKED} <= {*sdists.LIBRARIES}
+
+
 def test_rust_without_its_crates_is_refused(tmp_path: Path) -> None:
     files = {"pyproject.toml": SYSTEM.format("'maturin'", "maturin"), "Cargo.lock": ""}
     with pytest.raises(NeedsBuild) as caught:

@@ -16,7 +16,7 @@ from stager.digest import Digest
 from stager.ecosystems.deb.place import LAYOUT, PLACE
 from stager.errors import BadManifest
 from stager.facts import stacks
-from stager.model import Artifact, Plan
+from stager.model import Artifact, Build, Plan, Reason
 from stager.net.errors import Unreachable
 from stager.net.indexes import Indexes
 from stager.planning import system_packages as packages
@@ -48,6 +48,14 @@ def test_stager_yml_decides_alone() -> None:
     assert asked({"stager.yml": "packages: [jq]\n", "Aptfile": ":repo:deb x\n"}) == ([("jq", "stager.yml", 1)], ())
     assert asked({"stager.yml": "packages: []\n", "Aptfile": "ffmpeg\n"}) == ([], ())
     assert asked({"stager.yml": "stack: debian-12\n", "Aptfile": "ffmpeg\n"}) == ([("ffmpeg", "Aptfile", 1)], ())
+
+
+def test_what_is_built_brings_what_it_is_linked_with_where_there_is_an_archive() -> None:
+    reason = Reason("no wheel", "pylock.toml")
+    build = Build("psycopg2", "artifact", "python", "stager:pep517/1", reason, of="pkg:pypi/psycopg2@2.9.13")
+    builds = [("pypi", build), ("npm", replace(build, of="pkg:npm/psycopg2@1"))]
+    assert packages.linked(builds, stacks.load("debian-12", "amd64")) == (("libpq5", "pylock.toml", None),)
+    assert packages.linked(builds, stacks.load("ubi9", "amd64")) == ()
 
 
 def test_what_is_not_read_is_told_with_the_line_to_write() -> None:

@@ -77,6 +77,22 @@ def uv(app: Path, server: Server, *words: str) -> str:
     return done.stderr
 
 
+def test_a_package_with_wheels_for_other_systems_alone_is_locked_with_its_sources(tmp_path: Path) -> None:
+    """uv locks for all systems at once: a wheel for Windows is one, and what it may not build it leaves out of the lock."""
+    info = b"Metadata-Version: 2.1\nName: driver\nVersion: 1.0\n"
+    sdist = compress(make_tar([TarEntry("driver-1.0/PKG-INFO", info)]), "gz")
+    with Server() as server:
+        put_files(
+            server, "driver",
+            ("driver-1.0-cp311-cp311-win_amd64.whl", make_wheel("driver", "1.0")), ("driver-1.0.tar.gz", sdist),
+        )  # fmt: skip
+        put_files(server, "only-there", ("only_there-1.0-cp311-cp311-win_amd64.whl", make_wheel("only-there", "1.0")))
+        caller = {"PIP_INDEX_URL": f"{server.url}/simple"}
+        app = lay(tmp_path / "app", {"requirements.txt": "driver\nonly-there; sys_platform == 'win32'\n"})
+        packages = tomllib.loads(locked(app, caller, "pylock.toml"))["packages"]
+    assert [(one["name"], "sdist" in one) for one in packages] == [("driver", True), ("only-there", False)]
+
+
 BACKEND = """\
 import os
 def get_requires_for_build_wheel(settings=None): return []

@@ -87,7 +87,8 @@ FAILURES: dict[str, tuple[str, str, str, str]] = {
         "Python>=3.10, we can conclude that numpy==2.1.0 cannot be used.\n",
         "x; Because the requested Python version (>=3.8) does not satisfy Python>=3.10 and numpy==2.1.0 depends on Python>=3.10, "
         "we can conclude that numpy==2.1.0 cannot be used.",
-        "Ask for a newer Python in requires-python of pyproject.toml, or for a version of the package that takes the older one."
+        "Ask for a newer Python in requires-python of pyproject.toml, or by a line such as 3.13 in a file .python-version; or ask "
+        "for a version of the package that takes the older one."
         + AGAIN,
     ),
     "uv: a conflict": (

@@ -258,6 +258,12 @@ def _make_lock(request: MakeRequest, place: Workplace) -> bytes:
     return resolve(request.tree, lock_name(request.tree), lambda: request.version("python"), place, request.environ)
 
 
+def _linked(build: Build) -> tuple[str, ...]:
+    from .sdists import linked
+
+    return linked(build)
+
+
 def _wants(request: BuildRequest) -> tuple[str, tuple[str, ...]]:
     from .sdists import wants
 
@@ -360,6 +366,7 @@ ECOSYSTEM = Ecosystem(
     advice=_ADVICE,
     recipes=RECIPES,
     own_recipes=(OWN,),
+    linked=_linked,
     wants=_wants,
     pin_build=_pin_build,
     layouts={LAYOUT: unpack, SDIST: _unbuilt},

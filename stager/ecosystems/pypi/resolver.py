@@ -25,6 +25,7 @@ from stager.ecosystems.record import APP
 from stager.errors import BadManifest, NeedsBuild
 from stager.net.errors import BadSettings
 from stager.net.indexes import Indexes, default_pypi, uv_program
+from stager.text import parsing
 from stager.text.source_lines import line_of, toml_line
 from stager.text.typed import Node
 
@@ -78,6 +79,7 @@ _UNBUILT = (
     re.compile(r"Building source distributions for `([^`]+)` is disabled"),
     re.compile(r"[Ff]ailed to build `([^`@]+?)(?: ?@[^`]*)?`"),
 )
+_CONFLICT = re.compile(r"we can\s+conclude")
 STATIC = "Write the dependencies into [project] of pyproject.toml as text, or make the lock with your own tools and commit it."
 PUBLISHED = f"Depend on a published version that has a wheel, or publish one {OWN}."
 
@@ -153,7 +155,8 @@ def resolve(
     try:
         return _resolved(tree, lock, python, scratch, environ, building=True)
     except LockFailed as error:
-        error.hint = unasked.hint
+        if not _CONFLICT.search(error.message):  # what excludes one another does so whoever is asked
+            error.hint = unasked.hint
         raise
 
 
@@ -185,7 +188,13 @@ def _resolved(
         done = scratch.run(lock, words, said, [uv], foreign=building)
     if done.code:
         raise (failed(done.said, shown.asked) if not building else None) or done.failure(lock)
-    return finished(scratch.read(lock))
+    made = finished(scratch.read(lock))
+    if not building and lock == "pylock.toml" and (apart := elsewhere(made)):
+        needs = [
+            (name, f"no wheel is for Linux, asked for by {shown.asked.get(name, 'another package')}") for name in apart
+        ]
+        raise _askable(needs, " ".join(dict.fromkeys(map(_instead, apart))))
+    return made
 
 
 def _interpreter(asked: Iterable[str], python: Callable[[], str], scratch: Workplace) -> str:
@@ -284,6 +293,26 @@ def finished(lock: bytes) -> bytes:
     """A lock as uv makes it from the app's own manifests: without the placeholder."""
     version = f'version = "{_PLACEHOLDER}"'.encode()
     return lock.replace(version + b"\n", b"").replace(version + b", ", b"")
+
+
+def elsewhere(lock: bytes) -> list[str]:
+    """Packages of a `pylock.toml` without sdists that are wanted on Linux, and have wheels for other systems alone.
+
+    uv, which locks for all systems, takes such a wheel as one that will do; sdists that it may not build it leaves out.
+    """
+    wanted = [one for one in parsing.toml(lock.decode()).get("packages", []) if one.get("wheels") and _on_linux(one)]
+    return [one["name"] for one in wanted if not any(map(_for_linux, one["wheels"]))]
+
+
+def _on_linux(package: Mapping[str, Any]) -> bool:
+    from packaging.markers import Marker
+
+    linux = {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix"}
+    return "marker" not in package or Marker(package["marker"]).evaluate(linux)
+
+
+def _for_linux(wheel: Mapping[str, Any]) -> bool:
+    return "linux" in (platform := filename_of(wheel["url"]).rpartition("-")[2]) or platform == "any.whl"
 
 
 def failed(said: str, asked: Mapping[str, str]) -> NeedsBuild | None:

@@ -50,6 +50,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "plyvel": ("libleveldb-dev",),
     "psycopg-c": ("libpq-dev",),
     "psycopg2": ("libpq-dev",),
+    "psycopg2-binary": ("libpq-dev",),
     "pyaudio": ("portaudio19-dev",),
     "pycairo": ("libcairo2-dev",),
     "pycurl": ("libcurl4-openssl-dev", "libssl-dev"),
@@ -70,6 +71,14 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "xmlsec": ("libxmlsec1-dev", "libxmlsec1-openssl"),
 }
 """Well-known packages → the Debian packages of the libraries that they are compiled against."""
+LINKED: Mapping[str, tuple[str, ...]] = {
+    "mysqlclient": ("libmariadb3",),
+    "psycopg-c": ("libpq5",),
+    "psycopg2": ("libpq5",),
+    "psycopg2-binary": ("libpq5",),
+    "pyodbc": ("libodbc2",),
+}
+"""Of these the packages with the libraries themselves, where all suites call them the same."""
 LEGACY = "setuptools.build_meta:__legacy__"
 _LEGACY_REQUIRES = ("setuptools>=40.8.0",)
 _SILENT = ("flit_core.buildapi", "poetry.core.masonry.api")
@@ -201,6 +210,11 @@ def wants(request: BuildRequest) -> tuple[str, tuple[str, ...]]:
     return ROOT, tuple(
         sorted({*COMPILER, *headers, *(_rust(request.plan) if said.rust else ()), *LIBRARIES.get(name, ())})
     )
+
+
+def linked(build: Build) -> tuple[str, ...]:
+    """The packages with the libraries that a well-known sdist's wheel is linked with."""
+    return LINKED.get(build.of.rpartition("/")[2].partition("@")[0], ())
 
 
 def _rust(plan: Plan) -> tuple[str, ...]:
