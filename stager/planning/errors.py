@@ -29,10 +29,11 @@ class NotDetected(SourceError):
         inside: Sequence[str] = (),
         pages: Sequence[str] = (),
         site: tuple[str, str, str] | None = None,
+        script: str = "",
     ) -> None:
         """`foreign`: manifests and their languages; `beside`: buildpacks and files that are helpers of such an app;
         `inside`: folders that look like apps of their own; `pages`: folders that look like sites; `site`: the file of a site
-        generator, its name, and the folder that it writes."""
+        generator, its name, and the folder that it writes; `script`: what looks like the app's start."""
         lines = "; ".join(f"{name} looks for {what}" for name, what in looked_for)
         meant = "".join(f"Is {found} meant to be {right}? Then rename it. " for found, right in similar)
         whose = " and ".join(f"{file} is for {language}" for file, language in foreign)
@@ -50,6 +51,8 @@ class NotDetected(SourceError):
             meant += f"Is {inside[0]}/ the app? Then {stage}. "
         if pages:
             meant += f"Is {pages[0]}/ a site to be served? Then write 'root: {pages[0]}' in a file Staticfile. "
+        if script:
+            meant += f"Does {script} start the app? Then write 'web: bash {script}' in a file Procfile. "
         super().__init__(
             f"no buildpack recognises this folder{f': {whose}, which stager has no buildpack for' if whose else ''}",
             f"{meant}{alone}{lines}. Add one of these, or a Procfile with a web process.",

@@ -449,6 +449,15 @@ def test_nothing_fits() -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["start.sh", "docker-entrypoint.sh"])
+def test_a_script_that_may_start_the_app_is_asked_after(name: str) -> None:
+    with pytest.raises(NotDetected, match="no buildpack recognises this folder") as caught:
+        detect({name: "echo hello\n", "lib.sh": ""})
+    assert caught.value.hint.startswith(
+        f"Does {name} start the app? Then write 'web: bash {name}' in a file Procfile. python"
+    )
+
+
 def test_an_unknown_name_is_a_usage_error() -> None:
     with pytest.raises(UsageError) as caught:
         detect({"main.py": ""}, only=("node",))

@@ -39,6 +39,10 @@ class _Claim:
         return Reason(fill(self.rule.why, self.match.values) or self.rule.why, self.match.file, self.match.line)
 
 
+_SCRIPTS = ("start.sh", "run.sh", "app.sh", "server.sh", "entrypoint.sh", "docker-entrypoint.sh")
+"""What others call a script that starts an app; some of them run it by its name."""
+
+
 def detect(tree: SourceTree, buildpacks: Sequence[Buildpack] | None = None, *, only: Sequence[str] = ()) -> Detections:
     """The buildpacks that take part, in the order of `buildpacks` (the shipped ones when None).
 
@@ -68,7 +72,8 @@ def detect(tree: SourceTree, buildpacks: Sequence[Buildpack] | None = None, *, o
         helpers = list(zip(chosen, beside, strict=True)) if beside else []
         apps, pages = ([], []) if others else _inside(tree, known)
         others = others or ([] if apps or pages or foreign.site(tree) else foreign.sources(tree))
-        raise NotDetected(looked_for, found, others, helpers, apps, pages, foreign.site(tree))
+        script = "" if others else next((one for one in _SCRIPTS if one in tree), "")
+        raise NotDetected(looked_for, found, others, helpers, apps, pages, foreign.site(tree), script)
     matched = [one for one in known if one.name in chosen]
     _refuse(AppFacts(presumed(tree, builds)), matched)
     detections = tuple(_detection(tree, one, chosen[one.name]) for one in matched)
