@@ -281,9 +281,11 @@ def watch(
 ) -> None:
     """Call `ready(port)` once something listens on the port, unless the child ends before.
 
-    `astray` is told of other ports that the child listens on instead.
+    `astray` is told of other ports that the child listens on instead; of none where it has the port on another address alone.
     """
-    elsewhere = Astray(lambda: by(child.pid), astray) if astray else None
+    elsewhere = None
+    if tell := astray:
+        elsewhere = Astray(lambda: by(child.pid), lambda ports: tell([] if port in ports else ports))
     while child.poll() is None:
         if listens(port):
             ready(port)

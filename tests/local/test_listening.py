@@ -78,6 +78,19 @@ def test_watching_tells_of_another_port_and_goes_on(monkeypatch: pytest.MonkeyPa
     assert told == [[own]]
 
 
+def test_watching_tells_of_the_right_port_on_an_address_that_nobody_reaches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "PATIENCE", 0.0)
+    told: list[list[int]] = []
+    with listener(OWN_PORT.replace('("127.0.0.1", 0)', '("::1", 0), family=socket.AF_INET6')) as (process, own):
+
+        def astray(ports: list[int]) -> None:
+            told.append(ports)
+            process.kill()
+
+        running.watch(process, own, lambda _: None, astray)  # type: ignore[arg-type]
+    assert told == [[]]
+
+
 SERVER = """\
 #!/usr/bin/perl
 use strict; use IO::Socket::INET;

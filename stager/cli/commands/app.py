@@ -143,6 +143,10 @@ def _astray(arguments: argparse.Namespace) -> Callable[[list[int]], None] | None
         return None
 
     def astray(ports: list[int]) -> None:
+        if not ports:
+            advice = "have it listen on 0.0.0.0; for many servers the variable HOST says so"
+            shared.say(f"web listens on $PORT of the name localhost alone, where no platform reaches it: {advice}")
+            return
         where = f"port{'s' if len(ports) > 1 else ''} {' and '.join(map(str, ports))}"
         advice = "where platforms send requests: have it read PORT from its environment"
         shared.say(f"web listens on {where}, not on $PORT, {advice}")
