@@ -54,11 +54,13 @@ def make(
     `compiled` gives the bytecode of what was placed.
     """
     plan, store, ready = locked.plan, settings.store, ready or {}
-    wanted = [ready[one.purl].artifact if one.purl in ready else one for one in plan.artifacts]
+    known = [(one, ready.get(one.purl)) for one in plan.artifacts]
+    wanted = [replace(found.artifact, paths=one.paths) if found else one for one, found in known]
     jobs = settings.jobs or os.cpu_count() or 1
     with dependencies.Workshop(store, jobs, settings.stop) as workshop:
-        for built in ready.values():
-            workshop.add(built.artifact, built.blob)
+        for artifact, (_, built) in zip(wanted, known, strict=True):
+            if built:
+                workshop.add(artifact, built.blob)
         fetch(plan, settings, [one for one in plan.artifacts if one.purl not in ready], workshop.add, folder.tree)
         settings.tell("assemble", "pieces", 0, len(plan.artifacts))
         placed = []

@@ -241,6 +241,8 @@ class Build:
     artifacts: tuple[Artifact, ...] = ()
     links: tuple[tuple[str, str], ...] = ()
     files: tuple[tuple[str, str], ...] = ()
+    unsure: tuple[str, ...] = field(default=(), compare=False)
+    """Package URLs of those of its `artifacts` that may have to be built, until pinning has looked into them; not saved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +281,11 @@ class Plan:
     def all_artifacts(self) -> tuple[Artifact, ...]:
         """What the droplet is made of, then what only builds need."""
         return (*self.artifacts, *(artifact for build in self.builds for artifact in build.artifacts))
+
+    def source(self, build: Build) -> Artifact | None:
+        """The artifact that a build is of: one of the droplet's, or of those that an app's build has around it."""
+        around = (one for other in self.builds if other.kind == APP for one in other.artifacts)
+        return next((one for one in (*self.artifacts, *around) if one.purl == build.of), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,8 @@ def built(plan: Plan, folder: Folder, settings: Settings, asked: Asked = NOTHING
     ready: dict[str, Ready] = {}
     for build in plan.builds:
         if build.kind == ARTIFACT:
-            source = next(one for one in plan.artifacts if one.purl == build.of)
+            source = plan.source(build)
+            assert source is not None  # as the lock's reader checks
             ready[build.of] = _one(plan, build, source, folder, settings, ready, asked)
             if build.name == asked.until:
                 return ready
@@ -178,7 +179,8 @@ def _runtimes(plan: Plan, folder: Folder, settings: Settings) -> dict[str, Ready
 
 def shell(plan: Plan, build: Build, folder: Folder, settings: Settings) -> int:
     """A shell where the build of an artifact runs, on this process's terminal: its exit status."""
-    source, recipe = next(one for one in plan.artifacts if one.purl == build.of), _recipe(build)
+    source, recipe = plan.source(build), _recipe(build)
+    assert source is not None  # as the lock's reader checks
     before = [one.name for one in plan.builds if one.kind == ARTIFACT]
     place = before.index(build.name)
     ready = built(plan, folder, settings, Asked(until=before[place - 1])) if place else {}

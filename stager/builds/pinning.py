@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from .. import ecosystems
 from ..bases import fetch, take_in
-from ..ecosystems.record import BuildRequest, Laid, LookRequest
+from ..ecosystems.record import BuildRequest, Laid, LookRequest, WantedBuilds
 from ..errors import BadManifest
 from ..facts import stacks
 from ..model import APP, ARTIFACT, Build, BuildRoot
@@ -61,7 +61,24 @@ def decided(plan: Plan, tree: SourceTree, settings: Settings) -> Plan:
                 facts=(*plan.facts, *found.facts),
                 notes=(*(note for note in plan.notes if note not in found.gone), *found.notes),
             )
-    return replace(plan, unsure=())
+    for build in [build for build in plan.builds if build.unsure]:
+        around = replace(surroundings.plan_of(plan, build), inputs=plan.inputs, unsure=build.unsure)
+        for one in ecosystems.chosen(around.artifacts):
+            if one.builds is not None:
+                plan = _with_more(plan, one.builds(LookRequest(around, tree, look)))
+    builds = tuple(replace(build, unsure=()) if build.unsure else build for build in plan.builds)
+    return replace(plan, unsure=(), builds=builds)
+
+
+def _with_more(plan: Plan, found: WantedBuilds) -> Plan:
+    """The plan with the builds of packages that only a build of the app has around it."""
+    known = {build.of for build in plan.builds}
+    more = tuple(build for build in found.builds if build.of not in known)
+    named = {root.name for root in plan.roots}
+    roots = tuple(root for root in found.roots if root.name not in named and any(one.root == root.name for one in more))
+    first, rest = ([one for one in plan.builds if (one.kind == ARTIFACT) is kind] for kind in (True, False))
+    builds = (*first, *more, *rest)
+    return replace(plan, builds=builds, roots=(*plan.roots, *roots), notes=(*plan.notes, *found.notes))
 
 
 def pinned(plan: Plan, previous: Plan | None, folder: Folder, settings: Settings) -> Plan:
@@ -92,7 +109,7 @@ def _of_packages(plan: Plan) -> Iterator[tuple[Build, Artifact | None, Ecosystem
         own = next((one for one in ecosystems.ecosystems() if {*one.own_recipes} & {*build.recipes}), None)
         if build.kind == APP and own:
             yield build, None, own
-        artifact = next((one for one in plan.artifacts if one.purl == build.of), None)
+        artifact = plan.source(build)
         record = ecosystems.of_purl(artifact) if artifact else None
         if build.kind == ARTIFACT and artifact and record and build.command in record.recipes:
             yield build, artifact, record
@@ -153,7 +170,7 @@ def _kept(
     plan: Plan, build: Build, artifact: Artifact | None, previous: Plan | None, settings: Settings
 ) -> Build | None:
     """The build with what the lock so far has around it, where nothing that decides that is another."""
-    if previous is None or settings.upgrade or artifact is None or artifact not in previous.artifacts:
+    if previous is None or settings.upgrade or artifact is None or artifact != previous.source(build):
         return None
     known = [(one.name, one.version, one.source) for one in previous.runtimes]
     if known != [(one.name, one.version, one.source) for one in plan.runtimes] or previous.stack != plan.stack:

@@ -48,9 +48,11 @@ def builds(droplet: DropletFile, whole: SourceTree) -> Iterator[dict[str, Any]]:
     for build in plan.builds:
         row: dict[str, Any] = {"name": build.name, "kind": build.kind, "root": build.root, "twice": build.twice}
         if build.kind == ARTIFACT:
-            one = next(one for one in plan.artifacts if one.purl == build.of)
+            one = plan.source(build)
+            assert one is not None  # as the lock's reader checks
             digest = key_of(text(plan, build), one.digest, one.filename)
-            yield row | {"of": build.of, "in": f"sha256:{digest}", "out": made[build.of]}
+            out = {"out": made[build.of]} if build.of in made else {}  # what only a build has is not in the droplet
+            yield row | {"of": build.of, "in": f"sha256:{digest}", **out}
             continue
         record = AppBuild(build.name, "", build.inputs, build.outputs)
         own, coming = coming[: len(build.outputs)], coming[len(build.outputs) :]

@@ -85,6 +85,7 @@ def _build(one: Foreseen, around: _Around) -> Build:
         artifacts=around.locked.artifacts,
         links=around.locked.links,
         files=around.locked.files,
+        unsure=around.locked.unsure,
     )
 
 
@@ -121,7 +122,11 @@ def _with_managers(aim: Aim, one: Foreseen, party: Party, around: _Around, missi
         try:
             chosen = choose(aim, party.detected, party.pack, runtime, party.runtimes)
         except VersionError as error:
-            missing.append(f"{one.name} is without {name}, which its scripts call: {error.message}")
+            instead = f"builds: {{{one.name}: {{run: npm run build --workspaces --if-present}}}}"
+            missing.append(
+                f"{one.name} is without {name}, which its scripts call: {error.message}; have them call 'npm run', or write "
+                f"what is run instead in {appconfig.NAME}, such as {instead}"
+            )
             continue
         more = Locked(chosen.artifacts, chosen.links, chosen.files)
         around = replace(around, runtimes=(*around.runtimes, chosen.runtime), locked=_joined([around.locked, more]))
@@ -157,6 +162,7 @@ def beyond(locked: Locked, whole: Locked) -> Locked | None:
         artifacts=tuple(replace(one, paths=tuple(sorted(paths, key=str.encode))) for one, paths in rest if paths),
         links=_sorted({path: to for path, to in links.items() if path not in dict(locked.links)}),
         files=_sorted({path: text for path, text in files.items() if path not in dict(locked.files)}),
+        unsure=tuple(purl for purl in whole.unsure if purl not in {one.purl for one in locked.artifacts}),
     )
 
 
@@ -166,6 +172,7 @@ def _joined(parts: Iterable[Locked]) -> Locked:
         artifacts=tuple(sorted((one for part in found for one in part.artifacts), key=_order)),
         links=_sorted({path: to for part in found for path, to in part.links}),
         files=_sorted({path: text for part in found for path, text in part.files}),
+        unsure=tuple(sorted({purl for part in found for purl in part.unsure})),
     )
 
 

@@ -98,16 +98,19 @@ def _read_root(node: Node) -> BuildRoot:
 
 def read_builds(document: Node, roots: Sequence[BuildRoot], artifacts: Sequence[Artifact]) -> tuple[Build, ...]:
     """The builds of a lock, each in one of its `roots` and, of an artifact, of one of `artifacts`. Raises BadLock."""
-    builds, known, purls = list[Build](), {root.name for root in roots}, {one.purl for one in artifacts}
+    builds, known = list[Build](), {root.name for root in roots}
     for node in document.list("build"):
         build = _read_build(node)
         if build.root not in known:
             node.at("root").fail(f"there is no root {build.root!r}")
-        if build.kind == ARTIFACT and build.of not in purls:
-            node.at("of").fail(f"there is no artifact {build.of[:200]!r}")
         if build.kind == ARTIFACT and any(one.kind == APP for one in builds):
             node.fail("the builds of artifacts come before those of the app")
         builds.append(build)
+    around = (one for build in builds if build.kind == APP for one in build.artifacts)
+    purls = {one.purl for one in (*artifacts, *around)}
+    for node, build in zip(document.list("build"), builds, strict=True):
+        if build.kind == ARTIFACT and build.of not in purls:
+            node.at("of").fail(f"there is no artifact {build.of[:200]!r}")
     if len({build.of for build in builds if build.of}) < sum(1 for build in builds if build.of):
         document.fail("an artifact is built twice")
     return alone(builds, document, "name")

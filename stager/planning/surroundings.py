@@ -23,7 +23,8 @@ def plan_of(plan: Plan, build: Build) -> Plan:
     runs_on = [one for one in build.artifacts if of_layout(one.layout) is not None]
     runtimes = {one.name: one for one in (*(plan.runtimes if build.on != NOTHING else ()), *build.runtimes)}
     packs = {one.name: one for one in (*(plan.buildpacks if shares else ()), *build.buildpacks)}
-    whole = {one.purl for one in (*artifacts, *runs_on)}
+    around = build.artifacts if build.kind == APP else runs_on
+    whole = {one.purl for one in (*artifacts, *around)}
     needed = tuple(one for one in plan.builds if one.kind != APP and one.of in whole)
     needed = tuple(one for one in needed if one.name != build.name)
     return replace(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from addon_apps import addon, app, locked
 from building import settings, stage
-from command import ask, running
+from command import ask, in_process, running
 
 from stager import entry
 from stager.builds.errors import BuildFailed
@@ -70,6 +70,40 @@ def test_two_apps_share_an_add_on_that_is_compiled_once(tmp_path: Path, store: S
     droplet = tmp_path / "second" / "droplet.tgz"
     with running(droplet, tmp_path / "log", store=Path(store.root)) as (port, process):
         assert ask(port, "/", process) == (200, "sent and received: hello")
+
+
+MAKER = """\
+const fs = require('fs')
+fs.mkdirSync('dist', {recursive: true})
+const said = fs.readFileSync('node_modules/maker/build/Release/addon.node', 'utf8').trim()
+fs.writeFileSync('dist/server.js', `// made with the ${said}\\nrequire('http').createServer().listen(process.env.PORT)\\n`)
+"""
+
+
+def test_an_add_on_that_only_a_build_has_around_it(tmp_path: Path, store: Store, compiler_pins: BuildRoot) -> None:
+    files = app(
+        "front", {"maker": addon("maker", MAKES)}, scripts={"build": "node make.js", "start": "node dist/server.js"}
+    )
+    manifest, lock = json.loads(files["package.json"]), json.loads(files["package-lock.json"])
+    for table in (manifest, lock["packages"][""]):
+        table["devDependencies"] = table.pop("dependencies")
+    lock["packages"]["node_modules/maker"] |= {"dev": True, "hasInstallScript": True}
+    files |= {"package.json": json.dumps(manifest), "package-lock.json": json.dumps(lock), "make.js": MAKER}
+    folder = tmp_path / "app"
+    plan = locked(folder, files, compiler_pins, store)
+    assert [(one.name, one.kind) for one in plan.builds] == [("maker-1-0-0", "artifact"), ("build", "app")]
+    assert "pkg:npm/maker@1.0.0" not in {one.purl for one in plan.artifacts}
+    assert any(note.startswith("compiled when the app is staged: maker@1.0.0") for note in plan.notes)
+    stage(folder, store)
+    with tarfile.open(tmp_path / "droplet.tgz") as archive:
+        names = archive.getnames()
+        made = archive.extractfile("./app/dist/server.js")
+        assert made is not None
+        assert made.read().decode().startswith("// made with the addon\n")
+    assert not [name for name in names if "node_modules/maker" in name]
+    answer = in_process("receipt", tmp_path / "droplet.tgz", "--json", store=Path(store.root)).good()
+    rows = {row["name"]: row for row in answer.document["builds"]}
+    assert ("out" in rows["maker-1-0-0"], "out" in rows["build"]) == (False, True)
 
 
 @pytest.mark.slow

@@ -128,17 +128,16 @@ class _Keys:
 
     def __init__(self, plan: Plan, rows: Mapping[str, Any], store: Store) -> None:
         self._prefixes = {one.name: one.prefix for one in built.app_builds(plan, store)}
-        sources = {one.purl: one for one in plan.artifacts}
-        builds = {
-            built.artifact_key(plan, one, sources[one.of], store): one for one in plan.builds if one.kind == ARTIFACT
-        }
+        found = ((one, plan.source(one)) for one in plan.builds if one.kind == ARTIFACT)
+        sources = {one: source for one, source in found if source}
+        builds = {built.artifact_key(plan, one, source, store): one for one, source in sources.items()}
         self._artifacts = {key: one.name for key, one in builds.items()}
         made = []
         for key in builds.keys() & rows.keys():
             with suppress(KeyError, TypeError, ValueError):  # `_row` tells what cannot be read
                 record = rows[key]["record"]
                 digest = Digest(f"sha256:{record['blob']}")
-                made.append(replace(sources[builds[key].of], filename=str(record["filename"]), digest=digest))
+                made.append(replace(sources[builds[key]], filename=str(record["filename"]), digest=digest))
         self._compiled = set(compiling.keys(plan, made, store))
 
     def has(self, key: str, one: Result) -> bool:

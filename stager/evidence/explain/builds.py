@@ -55,7 +55,8 @@ def _one(plan: Plan, build: Build, record: AppBuild | None, tree: SourceTree | N
         key = built.key(record, tree)
         left, reads = built.recalled(key, store) is not None, history.reads(record, question.folder.replace(tree=tree))
     else:
-        source = next(one for one in plan.artifacts if one.purl == build.of)
+        source = plan.source(build)
+        assert source is not None  # as the lock's reader checks
         key = built.artifact_key(plan, build, source, store)
         left, reads = store.recall("built-artifact", key) is not None, {}
     return _ran(plan, build, key, left, reads, about, question)

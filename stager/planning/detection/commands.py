@@ -27,6 +27,7 @@ from . import (
     kinds,
     members,
     other_builds,
+    other_variables,
     outputs,
     procfile,
     s2i,
@@ -123,6 +124,7 @@ def choose(
     notes += scripts.not_run(alone.facts, alone.buildpack, planned) if alone else []
     notes += [note for one in planned for note in _replaced(tree, one)]
     notes += other_builds.remarks(tree, planned, given.values())
+    notes += other_variables.remarks(tree)
     untold = (one for one in builds if not one.outputs and all(one.name != other.name for other in planned))
     notes += [
         *(one.instead for one in builds if one.instead),
