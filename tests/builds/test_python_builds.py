@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 from booby_traps import SECRET, Canary
-from builders import TarEntry, compress, make_tar
+from builders import TarEntry, compress, make_tar, make_wheel
 from command import ask, in_process, running
 from package_index import put_files
 from servers import Server
@@ -248,6 +248,68 @@ def test_a_wheel_for_another_python_is_refused(
         )
 
 
+TOLD = """\
+import base64, hashlib, os, zipfile
+
+def row(path, text):
+    digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+    return f"{path},sha256={digest},{len(text)}\\n"
+
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    import wanted
+    files = {
+        "told.py": f"SAID = {[config_settings, wanted.SAID, os.environ['JOBS']]!r}\\n",
+        "told-1.0.dist-info/METADATA": "Metadata-Version: 2.1\\nName: told\\nVersion: 1.0\\n",
+        "told-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
+    }
+    files["told-1.0.dist-info/RECORD"] = "".join(map(row, files, files.values())) + "told-1.0.dist-info/RECORD,,\\n"
+    with zipfile.ZipFile(f"{folder}/told-1.0-py3-none-any.whl", "w") as wheel:
+        for path, text in files.items():
+            wheel.writestr(path, text)
+    return "told-1.0-py3-none-any.whl"
+"""
+SETTINGS = """\
+[project]
+name = "app"
+version = "1"
+dependencies = ["told"]
+[tool.uv]
+config-settings-package = {told = {mode = "fast"}}
+extra-build-dependencies = {told = ["wanted==1.0"]}
+extra-build-variables = {told = {JOBS = "2"}}
+"""
+
+
+def test_what_an_app_has_passed_to_a_build(
+    tmp_path: Path, shared_store: Path, own_index: Callable[[Mapping[str, Mapping[str, str]]], tuple[str, list[str]]]
+) -> None:
+    project = PROJECT.format(name="told", requires="", backend="own") + 'backend-path = ["."]\n'
+    url, lines = own_index({"told": {"pyproject.toml": project, "PKG-INFO": "", "own.py": TOLD}})
+    with Server() as server:
+        wheel = ("wanted-1.0-py3-none-any.whl", make_wheel("wanted", "1.0", {"wanted.py": b"SAID = 1\n"}))
+        put_files(server, "wanted", wheel)
+        urls = f"{url} {server.url}/simple"
+        app, droplet = tmp_path / "app", tmp_path / "droplet.tgz"
+        app.mkdir()
+        (app / "pyproject.toml").write_text(SETTINGS)
+        digest = lines[0].partition("sha256:")[2].strip()
+        place = f"{url}/told/told-1.0.tar.gz"
+        (app / "pylock.toml").write_text(PYLOCK.format(digest=digest, place=place))
+        (app / "main.py").write_text("print('hello')\n")
+        in_process("stage", app, "-o", droplet, store=shared_store, PIP_EXTRA_INDEX_URL=urls).good()
+    assert contents(droplet)["told.py"] == b"SAID = [{'mode': 'fast'}, 1, '2']\n"
+
+
+PYLOCK = """\
+lock-version = "1.0"
+created-by = "a test"
+[[packages]]
+name = "told"
+version = "1.0"
+[packages.sdist]
+url = "{place}"
+hashes = {{sha256 = "{digest}"}}
+"""
 OWN = {
     "pyproject.toml": PROJECT.format(name="shop", requires="'setuptools'", backend="setuptools.build_meta").replace(
         "[build-system]", 'requires-python = ">=3.11"\n[tool.setuptools]\npackages = ["shop"]\n[build-system]'

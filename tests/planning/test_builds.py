@@ -28,6 +28,20 @@ def test_packages_for_development_are_what_the_droplet_lacks() -> None:
     assert beyond(locked, locked) == Locked(())
 
 
+def test_what_may_have_to_be_built_of_them_is_known() -> None:
+    found = beyond(Locked((ONE,)), Locked((ONE, TWO), unsure=(ONE.purl, TWO.purl)))
+    assert found is not None
+    assert found.unsure == (TWO.purl,)
+
+
+def test_a_build_is_of_the_droplets_artifact_or_of_what_another_has_around_it() -> None:
+    of = Build("b-1", ARTIFACT, "node", "r/1", Reason(""), of=TWO.purl, artifacts=(replace(TWO, paths=("elsewhere",)),))
+    around = Build("build", APP, "stack", "make", Reason(""), artifacts=(TWO,))
+    assert plan(of, around).source(of) == TWO
+    assert replace(plan(of, around), artifacts=(replace(TWO, paths=("x",)),)).source(of) == replace(TWO, paths=("x",))
+    assert plan(of).source(of) is None
+
+
 def test_packages_that_would_be_elsewhere_are_not_added_to_the_droplet_s() -> None:
     locked = Locked((ONE,), links=(("node_modules/c", "../c"),), files=(("f", "1"),))
     moved = Locked((replace(ONE, paths=("node_modules/x/node_modules/a",)),), locked.links, locked.files)

@@ -11,11 +11,12 @@ from stager import runtimes
 from stager.digest import Digest
 from stager.ecosystems import ecosystem
 from stager.facts import stacks
-from stager.model import Reason, Runtime
+from stager.model import BuildpackPin, Detection, Locked, Reason, Runtime
 from stager.net.indexes import Indexes
 from stager.planning.buildpacks import load
-from stager.planning.builds import _calls
+from stager.planning.builds import _Around, _calls, _with_managers
 from stager.planning.detection.foreseen import foreseen
+from stager.planning.packages import Aim, Party
 from stager.runtimes.chosen import ChosenRuntime
 from stager.runtimes.errors import VersionError
 from stager.runtimes.record import RuntimeRequest
@@ -115,3 +116,19 @@ def test_it_is_there_where_scripts_call_it(script: str, member: str, calls: bool
     }
     tree, pack = SourceTree.of(files), load("nodejs")
     assert _calls(tree, pack, foreseen(tree, [pack])[0], "pnpm") is calls
+
+
+def test_a_build_without_its_manager_says_what_to_write() -> None:
+    manifest = {"packageManager": "yarn@4.5.0", "scripts": {"build": "yarn workspaces foreach -A run build"}}
+    tree, pack = SourceTree.of({"package.json": json.dumps(manifest), "yarn.lock": "__metadata:\n"}), load("nodejs")
+    stack, indexes = stacks.load("debian-12", "amd64"), Indexes(npm_registry="https://npm.example")
+    node = ChosenRuntime(Runtime("node", "24.1.0", "npm", (0, 0), WHY), ())
+    detected = Detection("nodejs", WHY, "yarn.lock", ())
+    party = Party(detected, pack, BuildpackPin("nodejs", pack.digest, WHY, ""), {"node": node}, Locked(()))
+    aim, missing, around = Aim(tree, stack, Registry(), indexes, None), list[str](), _Around("droplet", Locked(()))
+    assert _with_managers(aim, foreseen(tree, [pack])[0], party, around, missing) == around
+    assert missing == [
+        "build is without yarn, which its scripts call: yarn 4.5.0: no release fits and is a "
+        "program of Node 24.1.0; have them call 'npm run', or write what is run instead in stager.yml, such as "
+        "builds: {build: {run: npm run build --workspaces --if-present}}"
+    ]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 ROOT = "python"
 """The root of what is compiled."""
 COMMAND = "stager:pep517/1"
-SETTINGS, EXTRA = "STAGER_CONFIG_SETTINGS", "STAGER_BUILD_REQUIRES"
+SETTINGS, EXTRA = "BUILD_CONFIG_SETTINGS", "BUILD_EXTRA_REQUIRES"
 """Variables of a build that hold, as JSON, what the app has passed to its backend, and what it is built with besides."""
 HOOK = "sitecustomize.py"
 """What the interpreter reads at its start."""

@@ -48,7 +48,7 @@ def main(verb: str, source: str, first: str, second: str) -> None:
 
 def settings() -> list[Any]:
     """`config_settings` as an argument, where the app has some."""
-    text = os.environ.get("STAGER_CONFIG_SETTINGS")
+    text = os.environ.get("BUILD_CONFIG_SETTINGS")
     return [json.loads(text)] if text else []
 
 
