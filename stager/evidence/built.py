@@ -51,7 +51,8 @@ def builds(droplet: DropletFile, whole: SourceTree) -> Iterator[dict[str, Any]]:
             one = plan.source(build)
             assert one is not None  # as the lock's reader checks
             digest = key_of(text(plan, build), one.digest, one.filename)
-            out = {"out": made[build.of]} if build.of in made else {}  # what only a build has is not in the droplet
+            # what only another build has around it is not in the droplet
+            out = {"out": made[build.of]} if one in plan.artifacts else {}
             yield row | {"of": build.of, "in": f"sha256:{digest}", **out}
             continue
         record = AppBuild(build.name, "", build.inputs, build.outputs)

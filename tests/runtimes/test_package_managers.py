@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 
 import pytest
@@ -42,6 +43,9 @@ class Registry:
             for version, engines in PUBLISHED[name].items()
         }
         return json.dumps({"versions": rows}).encode()
+
+    def opened(self, url: str, *, accept: str = "") -> io.BytesIO:
+        return io.BytesIO(self.get(url, accept=accept))
 
 
 def choose(name: str, *asked: str, node: str = "24.1.0", only_starts: bool = False) -> ChosenRuntime:
