@@ -93,6 +93,13 @@ def test_a_package_with_wheels_for_other_systems_alone_is_locked_with_its_source
     assert [(one["name"], "sdist" in one) for one in packages] == [("driver", True), ("only-there", False)]
 
 
+def test_a_pipfile_without_its_lock_leaves_the_word_to_a_list_beside_it() -> None:
+    """As Heroku's Python buildpack has it: Pipenv where there is a Pipfile.lock, else pip and requirements.txt."""
+    assert python.lock_name(SourceTree.of({"Pipfile": "", "requirements.txt": "flask\n"})) == "pylock.toml"
+    with pytest.raises(LockFailed, match="only Pipenv reads a Pipfile"):
+        python.lock_name(SourceTree.of({"Pipfile": ""}))
+
+
 BACKEND = """\
 import os
 def get_requires_for_build_wheel(settings=None): return []

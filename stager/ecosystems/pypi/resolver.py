@@ -122,7 +122,7 @@ def lock_name(tree: SourceTree) -> str:
     """The lock that fits the manifest. Raises LockFailed for Poetry's and Pipenv's own manifests: they need their own tool."""
     if is_project(tree):
         return "uv.lock"
-    if "Pipfile" in tree:
+    if "Pipfile" in tree and not listing(tree):  # a list beside it is what pip installs, where there is no Pipfile.lock
         raise LockFailed("Pipfile.lock", "only Pipenv reads a Pipfile", "Run 'pipenv lock' and commit Pipfile.lock.")
     if not listing(tree):
         raise LockFailed(
