@@ -110,6 +110,19 @@ def test_optional_packages_are_chosen_for_the_target_with_all_that_only_they_nee
     }
 
 
+def test_what_a_development_package_shares_with_one_for_another_system_stays() -> None:
+    """As `nx` and `vite` do: their WebAssembly builds, which no Linux takes, need `tslib`, and so do they."""
+    packages = {
+        "": {"devDependencies": {"tool": "1", "for-mac": "1"}},
+        "node_modules/tool": package("1.0.0", dev=True, dependencies={"shared": "1"}),
+        "node_modules/for-mac": package("1.0.1", dev=True, os=["darwin"], dependencies={"shared": "1", "alone": "1"}),
+        "node_modules/shared": package("1.0.2", dev=True),
+        "node_modules/alone": package("1.0.3", dev=True),
+    }
+    assert set(places(read(packages, dev=True))) == {"node_modules/tool", "node_modules/shared"}
+    assert places(read(packages)) == {}
+
+
 def test_an_optional_package_that_needs_an_unfit_one_goes_too() -> None:
     packages = {
         "": {"optionalDependencies": {"watcher": "1"}},

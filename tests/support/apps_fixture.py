@@ -60,22 +60,27 @@ def npm_registry() -> str:
     return str(found or "").partition("/a/-/")[0]
 
 
-def _fill(text: str) -> str:
+def _filled(text: str) -> str:
     for name, address in (("@PYPI_INDEX@", pypi_index), ("@PYPI_FILES@", pypi_files), ("@NPM_REGISTRY@", npm_registry)):
         if name in text:
             text = text.replace(name, address())
     return text
 
 
+def fill(app: Path) -> None:
+    """Put this machine's addresses into what a sample app keeps as templates."""
+    for template in sorted(app.rglob("*.in")):
+        text = template.read_text("utf-8")
+        if (filled := _filled(text)) != text:
+            template.with_suffix("").write_text(filled, "utf-8")
+            template.unlink()
+
+
 def materialise(name: str, into: Path) -> Path:
     """Copy the situation `name` to `into/name` as a user would have it, and return the app's folder in it."""
     app = into / name
     shutil.copytree(APPS / name, app, symlinks=True, ignore=shutil.ignore_patterns("expect.json", "__pycache__"))
-    for template in sorted(app.rglob("*.in")):
-        text = template.read_text("utf-8")
-        if (filled := _fill(text)) != text:
-            template.with_suffix("").write_text(filled, "utf-8")
-            template.unlink()
+    fill(app)
     if name == "venv-committed":
         _virtual_environment(app / "venv")
     return app / str(expectation(name).get("folder", ""))

@@ -78,7 +78,7 @@ def read(
     spots = _spots(_packages(root, lock, dev, lookup), lock)
     if not dev:
         spots = {path: spot for path, spot in spots.items() if not spot.says("dev")}
-    spots = _fitting(spots, lock, stack)
+    spots = _fitting(spots, lock, stack, dev)
     chosen = [spot for spot in spots.values() if spot.is_package]
     places = _places(chosen, tree, lock, hosts)
     bins = {path: _bins(spot) for path, spot in spots.items() if "node_modules" not in path.split("/")}
@@ -120,8 +120,8 @@ def _spots(packages: Mapping[str, Node], lock: str) -> dict[str, Spot]:
     return spots
 
 
-def _fitting(spots: dict[str, Spot], lock: str, stack: Stack) -> dict[str, Spot]:
-    edges = {path: _edges(spot, spots) for path, spot in spots.items()}
+def _fitting(spots: dict[str, Spot], lock: str, stack: Stack, dev: bool) -> dict[str, Spot]:
+    edges = {path: _edges(spot, spots, dev) for path, spot in spots.items()}
     roots = [path for path in spots if "node_modules" not in path.split("/")]
     unfit = {}
     for path, spot in spots.items():
@@ -138,7 +138,8 @@ def words(node: Node, key: str) -> list[str]:
     return [value] if isinstance(value, str) else node.strings(key)
 
 
-def _edges(spot: Spot, spots: Mapping[str, Spot]) -> list[tuple[str, bool]]:
+def _edges(spot: Spot, spots: Mapping[str, Spot], dev: bool) -> list[tuple[str, bool]]:
+    """What a spot needs, and whether it can do without; with `dev` also what the app's folders are developed with."""
     if spot.link is not None:
         return [(spot.link, False)] if spot.link in spots else []
     node, found = spot.node, []
@@ -146,11 +147,11 @@ def _edges(spot: Spot, spots: Mapping[str, Spot]) -> list[tuple[str, bool]]:
     loose = {name for name, item in meta.items() if item.bool("optional", False)} | set(
         node.table("optionalDependencies")
     )
-    for key in ("dependencies", "optionalDependencies", "peerDependencies"):
+    for key in ("dependencies", "optionalDependencies", "peerDependencies", *(("devDependencies",) if dev else ())):
         for name in node.table(key):
             target = _resolve(spot.path, name, spots)
             if target is not None:
-                found.append((target, name in loose))
+                found.append((target, name in loose or key == "devDependencies"))
     return found
 
 

@@ -29,6 +29,7 @@ INSTALLED_APPS = [
     "django_filters",
     "drf_spectacular",
     "rest_framework",
+    "storages",
     "shop",
 ]
 MIDDLEWARE = [
