@@ -6,6 +6,8 @@ Roots are those that all tests of a run share (`build_roots`); each app is one t
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
 import re
 import subprocess
@@ -38,7 +40,7 @@ def shared_roots(plain_pins: BuildRoot, compiler_pins: BuildRoot, monkeypatch: p
 
 def staged(app: Path, store: Path) -> dict[str, str]:
     """Lock and stage an app; then stage a copy of it from a deeper folder under another umask and time zone: the same
-    droplet. What each build of it left by name, `twice` or not."""
+    droplet. The kind of each of its builds by name."""
     in_process("lock", app, store=store).good()
     done = in_process("stage", app, "--locked", "-o", droplet(app), "--json", store=store).good().document
     assert all(build["checked"] for build in done["builds"])
@@ -122,7 +124,7 @@ def test_a_site_of_dozens_of_packages(tmp_path: Path, shared_store: Path) -> Non
     """Of its 64 packages two are built; what Django collects is what it collects among what pip installs."""
     app = materialise("django-collected", tmp_path)
     built = staged(app, shared_store)
-    assert built == {"docopt-0-6-2": "artifact", "http-ece-1-2-1": "artifact", "static": "app"}
+    assert built == {"docopt": "artifact", "http-ece": "artifact", "static": "app"}
     with running(droplet(app), tmp_path / "log", store=shared_store) as (port, process):
         status, page = ask(port, "/", process)
         assert (status, "<h1>a shop of forty-two things</h1>" in page) == (200, True)
@@ -131,7 +133,19 @@ def test_a_site_of_dozens_of_packages(tmp_path: Path, shared_store: Path) -> Non
         assert (status, bool(style)) == (200, True), page
         assert ask(port, style[1], process)[0] == 200  # type: ignore[index]
     collected_by_pip(app)
-    assert different(inside(app, "staticfiles"), on_disk(app / "staticfiles")) == []
+    assert different(alike(inside(app, "staticfiles")), alike(on_disk(app / "staticfiles"))) == []
+
+
+def alike(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Files without what another machine decides: the order of a manifest's keys, which the recipe `sorted-folders` sets,
+    and how well its zlib compresses."""
+    found = dict(files)
+    for name, data in files.items():
+        if name == "staticfiles.json":
+            found[name] = json.dumps(json.loads(data), sort_keys=True).encode()
+        elif name.endswith(".gz"):
+            found[name] = gzip.decompress(data)
+    return found
 
 
 def collected_by_pip(app: Path) -> None:

@@ -5,18 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from build_roots import COMPILERS, pins
 from builders import TarEntry, compress, make_tar
 from command import ask, in_process, running
 from package_index import put_files
 from servers import Server
-
-from stager.builds import roots
-from stager.model import BuildRoot
 
 pytestmark = [pytest.mark.network, pytest.mark.tools, pytest.mark.slow]
 
@@ -58,14 +53,7 @@ def vendored() -> dict[str, str]:
     return {**SDIST, "vendor/addition/.cargo-checksum.json": checksums}
 
 
-def test_an_sdist_of_maturin_with_its_crates(
-    tmp_path: Path, shared_store: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def pinned(root: BuildRoot, *_: object, **__: object) -> BuildRoot:
-        assert {*root.wants} - {"python3.11-dev"} == {*COMPILERS, *RUST} - {"python3-dev"}
-        return replace(pins(shared_store, "rust", tuple(sorted({*COMPILERS, *RUST}))), name=root.name)
-
-    monkeypatch.setattr(roots, "pinned", pinned)
+def test_an_sdist_of_maturin_with_its_crates(tmp_path: Path, shared_store: Path) -> None:
     rows = [TarEntry(f"adder-1.0/{path}", text.encode()) for path, text in vendored().items()]
     data = compress(make_tar(rows), "gz")
     app, droplet = tmp_path / "app", tmp_path / "droplet.tgz"
@@ -74,11 +62,14 @@ def test_an_sdist_of_maturin_with_its_crates(
     (app / "main.py").write_text(SERVER)
     with Server() as server:
         put_files(server, "adder", ("adder-1.0.tar.gz", data))
-        index = {"PIP_EXTRA_INDEX_URL": f"{server.url}/simple"}
-        in_process("lock", app, store=shared_store, **index).good()
-        (build,) = tomllib.loads((app / "stager.lock").read_text())["build"]
-        assert (build["of"], build["root"]) == ("pkg:pypi/adder@1.0", "python")
-        staged = in_process("stage", app, "--locked", "-o", droplet, "--json", store=shared_store, **index).good()
+        index = f"{server.url}/simple"
+        in_process("lock", app, store=shared_store, PIP_EXTRA_INDEX_URL=index).good()
+        lock = tomllib.loads((app / "stager.lock").read_text())
+        assert [(one["of"], one["root"]) for one in lock["build"]] == [("pkg:pypi/adder@1.0", "python")]
+        assert {*RUST} < {one["name"] for one in lock["root"][0]["packages"]}
+        staged = in_process(
+            "stage", app, "--locked", "-o", droplet, "--json", store=shared_store, PIP_EXTRA_INDEX_URL=index
+        ).good()
     assert [one["checked"] for one in staged.document["builds"]] == [True]
     with running(droplet, tmp_path / "log", store=shared_store) as (port, process):
         assert ask(port, "/", process) == (200, "42\n")

@@ -1,0 +1,1 @@
+import('./greeting').then(({ greeting }) => document.body.append(greeting))
