@@ -41,5 +41,5 @@ def test_it_is_built_and_answers(
     done = in_process("stage", app, "--locked", "-o", droplet, "--json", store=shared_store).good().document
     assert [(one["name"], one["checked"]) for one in done["builds"]] == [("build", True)]
     with running(droplet, tmp_path / "log", store=shared_store) as (port, process):
-        status, body = ask(port, "/", process)
+        status, body = ask(port, "/", process, 300)
     assert (status, SAID[name] in body) == (200, True), body
