@@ -19,7 +19,8 @@ from pathlib import Path
 
 import pytest
 from apps_fixture import materialise
-from command import ask, in_process, running
+from command import ask as asked
+from command import in_process, running
 from real_apps import copied, multiplied
 
 from stager.builds import roots
@@ -56,6 +57,11 @@ def staged(app: Path, store: Path) -> dict[str, str]:
         os.umask(umask)
     assert again.document["digest"] == done["digest"]
     return {build["name"]: build["kind"] for build in done["builds"]}
+
+
+def ask(port: int, path: str, alive: subprocess.Popen[bytes]) -> tuple[int, str]:
+    """What is answered; droplets of this size take their time until they listen."""
+    return asked(port, path, alive, 300)
 
 
 def droplet(app: Path) -> Path:
@@ -123,6 +129,11 @@ def test_a_monorepo(tmp_path: Path, shared_store: Path) -> None:
 def test_a_site_of_dozens_of_packages(tmp_path: Path, shared_store: Path) -> None:
     """Of its 64 packages two are built; what Django collects is what it collects among what pip installs."""
     app = materialise("django-collected", tmp_path)
+    variables = (
+        "DJANGO_SETTINGS_MODULE=config.settings.production DJANGO_SECRET_KEY=x DATABASE_URL=sqlite:///shop.sqlite"
+    )
+    serve = "python manage.py migrate --noinput && gunicorn --bind 0.0.0.0:$PORT config.wsgi"
+    (app / "Procfile").write_text(f"web: export {variables} && {serve}\n")
     built = staged(app, shared_store)
     assert built == {"docopt": "artifact", "http-ece": "artifact", "static": "app"}
     with running(droplet(app), tmp_path / "log", store=shared_store) as (port, process):
