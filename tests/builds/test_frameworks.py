@@ -20,7 +20,6 @@ SAID = {
     "astro-pages": "hello from astro",
     "eleventy-pages": "Hello</h1>",
     "next-started": "<p>hello</p>",
-    "nuxt-server": "hello from nuxt",
     "parcel-pages": "hello from parcel",
     "react-router-server": "hello from react router",
     "sveltekit-node": "hello from sveltekit",

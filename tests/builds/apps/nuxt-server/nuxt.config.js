@@ -1,1 +1,0 @@
-export default defineNuxtConfig({ compatibilityDate: '2025-09-01', telemetry: false })
