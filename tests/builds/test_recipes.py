@@ -106,3 +106,32 @@ def test_nuxts_styles_come_in_one_order() -> None:
     assert nuxt.in_order(STYLES) == nuxt.in_order(swapped) == swapped
     for other in (b"", b"const styles = {};\n", STYLES.replace(b"\n  ", b" ")):
         assert nuxt.in_order(other) == other
+
+
+FILES = b"""const other = {
+  "/x": 1
+};
+const assets = {
+  "/_nuxt/builds/meta/1.json": {
+    "type": "application/json",
+    "size": 139
+  },
+  "/_nuxt/b.css": {
+    "type": "text/css; charset=utf-8",
+    "size": 12
+  },
+  "/_nuxt/a.js": {
+    "type": "text/javascript; charset=utf-8",
+    "size": 7
+  }
+};
+"""
+
+
+def test_nuxts_public_files_come_in_one_order() -> None:
+    lines = FILES.splitlines(keepends=True)
+    one, two, three = (b"".join(lines[at : at + 3]) + b"  }" for at in (4, 8, 12))
+    assert nuxt.files_in_order(FILES) == b"".join([*lines[:4], three, b",\n", two, b",\n", one, b"\n};\n"])
+    assert nuxt.files_in_order(nuxt.files_in_order(FILES)) == nuxt.files_in_order(FILES)
+    for left in (b"", b"const assets = {};\n", STYLES):
+        assert nuxt.files_in_order(left) == left

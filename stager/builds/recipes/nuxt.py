@@ -1,7 +1,8 @@
-"""Nuxt: a clock that stands still, as in `frozen_clock`, and the list of pages' styles in one order.
+"""Nuxt: a clock that stands still, as in `frozen_clock`, and the server's lists of styles and public files in one order.
 
 Mends: `buildId` (a random UUID, also in names of files), `timestamp`, `date` of `nitro.json`, the times of public files
-that the server's program lists, and `styles.mjs`, whose members come in the order in which components were compiled.
+that the server's program lists, the order of that list, in which these were read, and `styles.mjs`, whose members come in
+the order in which components were compiled.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from dataclasses import replace
 from . import frozen_clock
 
 _STYLES = re.compile(rb"(?<=\nconst styles = \{\n)(?:  [^\n]+,\n)*  [^\n]+\n(?=\};\n)")
+_FILE = rb'  "/[^\n]*": \{\n(?:    [^\n]*\n)+  \}'
+_FILES = re.compile(rb"(?<= = \{\n)(?:" + _FILE + rb",\n)+" + _FILE + rb"(?=\n\};\n)")
 
 
 def in_order(data: bytes) -> bytes:
@@ -23,9 +26,14 @@ def in_order(data: bytes) -> bytes:
     return _STYLES.sub(ordered, data)
 
 
+def files_in_order(data: bytes) -> bytes:
+    """The server's program with its table of public files, each with its type and size, in the order of their addresses."""
+    return _FILES.sub(lambda found: b",\n".join(sorted(re.findall(_FILE, found[0]))), data)
+
+
 RECIPE = replace(
     frozen_clock.RECIPE,
     name="nuxt/1",
-    mends="the build's id, its time, the times of public files, and the order of styles",
-    rewrites={"*/server/chunks/*/styles.mjs": in_order},
+    mends="the build's id, its time, the times of public files, and the order of styles and public files",
+    rewrites={"*/server/chunks/*/styles.mjs": in_order, "*/server/chunks/nitro/nitro.mjs": files_in_order},
 )
