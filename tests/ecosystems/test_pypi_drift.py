@@ -330,3 +330,24 @@ def test_requires_python_of_the_lock_comes_before_that_of_the_manifest() -> None
     assert other is not None
     assert (other[0], str(other[1])) == (">=3.11.0", "pyproject.toml asks for Python >=3.11.0 (pyproject.toml:3)")
     assert requires_python(SourceTree.of({"requirements.txt": ""}), "requirements.txt") is None
+
+
+# --- commits ---
+
+
+@pytest.mark.parametrize(
+    ("dependency", "sources", "recorded", "same"),
+    [
+        ("g", "[tool.uv.sources]\ng = {git = 'https://git.example/g', rev = 'abc'}\n", "?rev=abc", True),
+        ("g", "[tool.uv.sources]\ng = {git = 'https://git.example/g', rev = 'abd'}\n", "?rev=abc", False),
+        ("g", "[tool.uv.sources]\ng = {git = 'https://git.example/g', tag = 'v2'}\n", "?subdirectory=x&tag=v1", False),
+        ("g", "[tool.uv.sources]\ng = {git = 'https://git.example/g'}\n", "", True),
+        ("g @ git+https://git.example/g@abc#egg=g", "", "?rev=abc", True),
+        ("g @ git+ssh://git@git.example/g@abd", "", "?rev=abc", False),
+    ],
+)
+def test_uv_s_lock_is_of_the_commit_that_is_asked_for(dependency: str, sources: str, recorded: str, same: bool) -> None:
+    manifest = f'[project]\nname = "x"\nversion = "1"\ndependencies = ["{dependency}"]\n{sources}'
+    lock = 'version = 1\n[[package]]\nname = "x"\nversion = "1"\nsource = { virtual = "." }\n[package.metadata]\n'
+    lock += f'requires-dist = [{{ name = "g", git = "https://git.example/g{recorded}" }}]\n'
+    assert (stale({"uv.lock": lock, "pyproject.toml": manifest}, "uv.lock") is None) is same

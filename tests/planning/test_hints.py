@@ -208,7 +208,7 @@ CASES: dict[str, tuple[Files, str, str, str, Files | None]] = {
                 {"node_modules/r": {"version": "1.0.0", "resolved": "git+ssh://git@code.example/u/r.git#abc"}},
             ),
         },
-        "must be built first: r@1.0.0 (it comes from a git repository)",
+        "must be built first: r@1.0.0 (it comes from a git repository, and no whole commit of it is named)",
         "Depend on a published version; or run 'npm pack git+ssh://git@code.example/u/r.git#abc', put the tarball into the "
         "app, depend on it by 'file:' and its path, and run 'npm install'.",
         "",

@@ -376,8 +376,9 @@ def test_what_must_be_built_is_named_with_its_line(files: dict[str, str], needs:
     with pytest.raises(NeedsBuild) as caught:
         python.projects(SourceTree.of(files), Indexes(), lambda: "3.11")
     assert caught.value.data["needs"] == needs
-    published = any("repository" in why or "archive" in why for why in needs.values())
-    assert caught.value.hint == (python.PUBLISHED if published else python.STATIC)
+    hints = {"repository": python.LOCKED, "archive": python.PUBLISHED}
+    told = next((hint for word, hint in hints.items() if any(word in why for why in needs.values())), python.STATIC)
+    assert caught.value.hint == told
 
 
 REFUSED = [

@@ -50,6 +50,10 @@ _HOSTED = re.compile(
 )
 _FAILED = re.compile(r"npm (?:error|ERR!)[^\n]*?(?:git dep|allow-git|EALLOWGIT|spawn [^\n]*no-git)", re.IGNORECASE)
 _PACKAGE = re.compile(r"((?:@[\w.-]+/)?[\w.-]+)@(?:git|ssh|github|gitlab|bitbucket|gist|https?)[+:]\S+")
+_LOCKED = (
+    "A lock that names its commit is all it takes: run 'npm install --package-lock-only' and commit package-lock.json, or "
+    "depend on a published version."
+)
 HINT = (
     "A resolver runs nothing: depend on versions of a registry; for what another package asks for, name one by 'overrides' in "
     "package.json."
@@ -196,7 +200,7 @@ class _Reader:
     def _check(self, folder: str, name: str, spec: str, path: str, line: int) -> None:
         if is_git(spec.lower()) or _SHORT.fullmatch(spec) or _HOSTED.fullmatch(spec.lower()):
             why = f"a git repository, asked for by {path}:{line}"
-            self.needs.append((name, why, cures.from_git("package-lock.json", spec)))
+            self.needs.append((name, why, _LOCKED))
         elif spec.startswith("workspace:"):
             why = f"{name} is asked for as {spec[:80]!r}, which npm does not understand"
             hint = "Stage the workspace's own folder, with the lock that pnpm, Yarn or Bun makes there."

@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
 from stager.errors import LockStale
 from stager.model import Reason
@@ -87,8 +88,34 @@ def _stale_project(tree: SourceTree, package: Node, folder: str) -> str:
     same = normalise(project.str("name"), document.file) == normalise(package.str("name"), package.file)
     if not dynamic & {"dependencies", "optional-dependencies"}:
         same = same and same_requirements(_declared(project, document), _recorded(metadata.list("requires-dist")))
-    same = same and _same_groups(document, metadata)
+    same = same and _same_groups(document, metadata) and _same_states(project, document, metadata)
     return "" if same else document.file
+
+
+def _same_states(project: Node, document: Node, metadata: Node) -> bool:
+    """Whether the commits, tags and branches that the manifest asks for are those recorded (`URL?rev=…`)."""
+    recorded = {
+        normalise(row.str("name"), row.file): _state(parse_qs(urlsplit(text).query))
+        for row in metadata.list("requires-dist")
+        if (text := row.str("git", ""))
+    }
+    asked = {}
+    for line in project.strings("dependencies"):
+        wanted = DeclaredDependency.of_requirement(line, document.file)
+        if wanted.url.startswith("git+"):
+            asked[wanted.name] = wanted.url.partition("#")[0].partition("://")[2].partition("/")[2].partition("@")[2]
+    for name, node in entries(dig(document, "tool", "uv", "sources")).items():
+        if isinstance(node.value, dict) and "git" in node.value:
+            asked[normalise(name, document.file)] = _state({key: [node.str(key, "")] for key in _STATES})
+    return all(recorded[name] == asked[name] for name in recorded.keys() & asked.keys())
+
+
+def _state(table: Mapping[str, Sequence[str]]) -> str:
+    """Which state of a repository is asked for; empty for its newest."""
+    return next((table[key][0] for key in _STATES if table.get(key, [""])[0]), "")
+
+
+_STATES = ("rev", "tag", "branch")
 
 
 def _declared(project: Node, document: Node) -> list[DeclaredDependency]:

@@ -81,6 +81,10 @@ _UNBUILT = (
 )
 _CONFLICT = re.compile(r"we can\s+conclude")
 STATIC = "Write the dependencies into [project] of pyproject.toml as text, or make the lock with your own tools and commit it."
+LOCKED = (
+    "A lock that names its commit is all it takes: make it with uv itself ('uv lock', or 'uv pip compile requirements.txt "
+    "--format pylock.toml -o pylock.toml') and commit it, or depend on a published version."
+)
 PUBLISHED = f"Depend on a published version that has a wheel, or publish one {OWN}."
 
 
@@ -413,7 +417,7 @@ class _Reader:
 
     def _reference(self, folder: str, name: str, url: str, where: str) -> None:
         if _VCS.match(url):
-            self.needs.append((name or url.rpartition("/")[2], f"a repository, asked for by {where}", PUBLISHED))
+            self.needs.append((name or url.rpartition("/")[2], f"a repository, asked for by {where}", LOCKED))
         elif "${" in url or (is_web(url) and (why := self.indexes.refusal(url.partition("#")[0]))):
             why = "it names a variable of the environment" if "${" in url else why
             hint = "Depend on a version of an index, or name that host in this machine's own configuration if it may be asked."
