@@ -254,7 +254,8 @@ def _candidates(chosen: Runtime, stack: Stack) -> Iterator[Candidate]:
     for line in sorted(table.supported, key=lambda line: line != table.default):
         for version, _ in standalone.builds(line, stack)[:1]:
             taken = chosen.source == _STANDALONE and version == chosen.version
-            yield Candidate(version, line, taken, f"{version}, by {_STANDALONE}")
+            missed = ", which could not be fetched" if chosen.source == _BUILT else ""
+            yield Candidate(version, line, taken, f"{version}, by {_STANDALONE}{missed}")
     if chosen.source == _BUILT:
         yield Candidate(
             chosen.version, chosen.version.rpartition(".")[0], True, f"{chosen.version}, built from its sources"

@@ -284,3 +284,11 @@ def test_an_archive_that_fails_tells_why(web: Network) -> None:
     with pytest.raises(Unreachable):
         web.get("https://elsewhere.example/SHA256SUMS")
     assert "404 Not Found" in choose(web, "3.13").notes[0]
+
+
+def test_what_could_have_been_chosen_says_that_builds_could_not_be_fetched(web: Network) -> None:
+    found = list(runtimes.kind("python").candidates(choose(web, "3.13").runtime, DEBIAN))
+    assert [one.text for one in found if one.chosen] == ["3.13.15, built from its sources"]
+    builds = [one.text for one in found if not one.chosen][1:]
+    assert builds
+    assert all(text.endswith(", by python-build-standalone, which could not be fetched") for text in builds)
