@@ -45,6 +45,7 @@ FILES = {
     "wsgi.py": APP,
     "Procfile": "web: waitress-serve --listen=0.0.0.0:$PORT wsgi:app\n",
     "requirements.in": "markupsafe\nwaitress\n",
+    "stager.yml": "python: {bytecode: runtime}\n",
 }
 
 
