@@ -123,7 +123,12 @@ TOOLS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     ),
     "astro for Node.js": (
         app("astro build", dependencies={"@astrojs/node": "9"}),
-        {"leaves": ("dist/server/entry.mjs",), "pages": "", "start": "HOST=0.0.0.0 node dist/server/entry.mjs"},
+        {
+            "leaves": ("dist/server/entry.mjs",),
+            "pages": "",
+            "start": "HOST=0.0.0.0 node dist/server/entry.mjs",
+            "recipes": ("astro/1",),
+        },
     ),
     "sveltekit's pages that route": (
         app("vite build", {"svelte.config.js": "fallback: 'index.html'"}, devDependencies={"@sveltejs/adapter-static": "3"}),

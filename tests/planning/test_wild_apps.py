@@ -143,6 +143,14 @@ WEB: dict[str, tuple[Files, str, str]] = {
         "a",
         "HOST=0.0.0.0 node .output/server/index.mjs",
     ),
+    "Astro with a server, built, and a start script that runs it": (
+        {
+            "package.json": package("node ./dist/server/entry.mjs", dependencies={"@astrojs/node": "9"}),
+            "dist/server/entry.mjs": "import 'node:http'\n",
+        },
+        "a",
+        "HOST=0.0.0.0 node ./dist/server/entry.mjs",
+    ),
     "Astro with a server, built, and a start script for development": (
         {"package.json": package("astro dev"), "dist/server/entry.mjs": "", "dist/client/index.html": ""},
         "a",
