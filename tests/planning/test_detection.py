@@ -449,6 +449,13 @@ def test_nothing_fits() -> None:
     )
 
 
+def test_engines_that_name_bun_say_nothing_of_the_lock() -> None:
+    found = detect(
+        {"package.json": '{"dependencies": {"a": "1"}, "engines": {"bun": ">=1"}}', "package-lock.json": "{}"}
+    )
+    assert [one.lock for one in found.matched] == ["package-lock.json"]
+
+
 @pytest.mark.parametrize("name", ["start.sh", "docker-entrypoint.sh"])
 def test_a_script_that_may_start_the_app_is_asked_after(name: str) -> None:
     with pytest.raises(NotDetected, match="no buildpack recognises this folder") as caught:
