@@ -50,6 +50,9 @@ def ours(case: str) -> set[str]:
 
 @pytest.mark.tools
 def test_as_npm_itself_packs(tmp_path: Path) -> None:
+    version = subprocess.run(["npm", "--version"], capture_output=True, text=True, check=True).stdout
+    if int(version.partition(".")[0]) < 11:
+        pytest.skip("an older npm has other rules")
     for number, case in enumerate(CASES):
         place = tmp_path / str(number)
         for name, text in files_of(case).items():
