@@ -1,8 +1,8 @@
 """A resolver's run: a scratch folder with what it is shown, a cleaned environment, no network but the gate, no home or store.
 
 Where bubblewrap can make namespaces the program sees the system's and its own interpreter's files, for reading, and the
-scratch folder; elsewhere the rest still holds: no configuration but what is written here, and no program on its PATH. What
-would run code of a package or of the app is not run elsewhere.
+scratch folder, some of whose folders it may write to; elsewhere the rest still holds: no configuration but what is written
+here, and no program on its PATH. What would run code of a package or of the app is not run elsewhere.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ for name, value in (("CORE", 0), ("FSIZE", 1 << 30), ("DATA", 4 << 30), ("NPROC"
 os.execv(sys.argv[1], sys.argv[1:])
 """
 """Bytes of a file and of a process's data, processes of the user in the namespace, open files, seconds of a processor."""
+_WRITABLE = (APP, HOME, "cache", "tmp")
+"""The scratch folder's folders that a program may write to; what it runs and trusts lies beside them, for reading."""
 _TOPS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _SYSTEM = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives")
 
@@ -73,7 +75,7 @@ class Scratch:
     ) -> None:
         self.root, self.indexes, self.tell, self._cancel = root, indexes, tell, cancel
         self.python = base_python()
-        for name in (APP, HOME, "bin", "tmp"):
+        for name in (*_WRITABLE, "bin"):
             os.mkdir(f"{root}/{name}")
         self.write({"ca.pem": _certificates(indexes)})
 
@@ -207,7 +209,7 @@ def _spaces() -> tuple[str, ...]:
 
 
 def _files(root: str, readable: Sequence[str]) -> tuple[str, ...]:
-    """The system's programs and libraries and what else is needed, for reading; the scratch folder, for writing."""
+    """The system's programs and libraries, what else is needed and the scratch folder, for reading; some of its folders not."""
     words = ["--ro-bind", "/usr", "/usr"]
     for name in _TOPS:
         if os.path.islink(f"/{name}"):
@@ -220,7 +222,10 @@ def _files(root: str, readable: Sequence[str]) -> tuple[str, ...]:
     for path in dict.fromkeys(map(os.path.realpath, readable)):
         if not path.startswith("/usr/") and path.count("/") > 1:  # a folder such as /home or /usr is never let in whole
             words += ["--ro-bind", path, path]
-    return (*words, "--bind", root, root, "--remount-ro", "/")
+    words += ["--ro-bind", root, root]
+    for name in _WRITABLE:
+        words += ["--bind", f"{root}/{name}", f"{root}/{name}"]
+    return (*words, "--remount-ro", "/")
 
 
 # --- the program -----------------------------------------------------------------------------------------------

@@ -30,9 +30,13 @@ def tried(what, *arguments):
 print(json.dumps({
     "env": dict(os.environ), "here": os.getcwd(), "files": os.listdir("."), "tops": sorted(os.listdir("/")),
     "secret": tried(open, SECRET), "direct": tried(socket.create_connection, ("127.0.0.1", PORT), 3),
+    "written": [name for name in PLACES if tried(open, f"{os.environ['HOME']}/../{name}", "ab").startswith("<")],
     "gate": tried(lambda: urllib.request.urlopen("http://127.0.0.1:%d/page" % PORT, timeout=10).read().decode()),
 }))
 """
+OPEN = ("app/new", "cache/new", "home/new", "tmp/new")
+CLOSED = ("new", "ca.pem", "bin/new")
+"""Places in a scratch folder that a program may write to and may not: it must not change what runs next."""
 VARIABLES = {
     *(
         "PATH",
@@ -50,7 +54,7 @@ VARIABLES = {
 
 
 def look(scratch: Scratch, secret: Path, port: int) -> dict[str, object]:
-    code = f"SECRET, PORT = {str(secret)!r}, {port}\n{LOOK}"
+    code = f"SECRET, PORT, PLACES = {str(secret)!r}, {port}, {[*OPEN, *CLOSED]!r}\n{LOOK}"
     done = scratch.run("x.lock", [base_python(), "-I", "-c", code], {"UV_OWN": "1"})
     assert done.code == 0, done.said
     found: dict[str, object] = json.loads(done.said.splitlines()[-1])
@@ -82,6 +86,7 @@ def test_in_the_sandbox(secret: Path) -> None:
     assert found["files"] == ["given"]
     assert found["secret"] == "FileNotFoundError"
     assert found["direct"] == "ConnectionRefusedError"
+    assert found["written"] == [*OPEN]
     assert found["gate"] == "the page"
     own = {Path(sys.base_prefix).parts[1]}
     assert not ({"home", "root", "var", "srv", "mnt", "run"} - own) & set(found["tops"])  # type: ignore[call-overload]
