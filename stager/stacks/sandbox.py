@@ -1,8 +1,11 @@
 """Namespaces in which a root filesystem is made: no network, an own host name, and files in memory that end with them.
 
 Everything happens in a tmpfs that only the processes inside can see, so that a failure, a Ctrl-C or a kill leaves nothing
-behind, neither files nor mounts; paths inside are always the same, wherever the store is. With root the namespaces are made
-directly, without it inside a user namespace with the ids that /etc/subuid gives the user (unshare(1), newuidmap(1)).
+behind, neither files nor mounts; paths inside are always the same, wherever the store is.
+
+What runs inside is root of a user namespace, since packages' scripts run there: started by the host's root its ids are
+nobody's on the host, started by another user those that /etc/subuid gives the user (unshare(1), newuidmap(1)). Only where the
+host's root can make no user namespace is it the host's root itself.
 """
 
 from __future__ import annotations
@@ -13,10 +16,13 @@ import re
 import signal
 import subprocess
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from shutil import which
+from typing import Any
 
 from ..errors import Cancelled, CannotWrite
 from ..files import temporary
@@ -28,6 +34,14 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where programs of the system are looked for; never in the user's own PATH."""
 _SPACES = ("--mount", "--pid", "--ipc", "--uts", "--net", "--fork", "--kill-child")
 _USER = ("--user", "--map-root-user", "--map-auto")
+_LENT = "0 1879048192 65536\n"
+"""Ids inside, on the host, how many: above all that systemd and shadow give away (systemd's UIDS-GIDS, user_namespaces(7))."""
+_AWAIT = """\
+left=3000
+until read -r _ </proc/self/uid_map || [ $left -eq 0 ]; do left=$((left - 1)); sleep 0.01; done
+exec setpriv --pdeathsig KILL --reuid 0 --regid 0 --clear-groups --inh-caps=-all "$@"
+"""
+"""Waits until the ids are there, and not for ever: who gives them may be killed. Then becomes the namespace's root."""
 _PROBE = "hostname localhost && mount -t tmpfs -o size=1m tmpfs /tmp && chown 1:1 /tmp"
 _PREPARE = """\
 set -eu
@@ -66,33 +80,61 @@ def program(name: str, purpose: str) -> str:
     return found
 
 
-def spaces(purpose: str) -> tuple[str, ...]:
-    """The command that enters namespaces in which a root can be made: found out by trying.
+@dataclass(frozen=True, slots=True)
+class Spaces:
+    """How namespaces in which a root can be made are entered: the command, and whether it waits for ids (`_LENT`)."""
+
+    command: tuple[str, ...]
+    lent: bool = False
+
+    def start(self, words: Sequence[str], **how: Any) -> subprocess.Popen[Any]:
+        """Start a command in them, as `subprocess.Popen` does."""
+        guard = (program("setpriv", "enter namespaces"), "--pdeathsig", "KILL")
+        if not self.lent:
+            return subprocess.Popen((*guard, *self.command, *words), **how)
+        first = (*guard, self.command[0], "--user", "--keep-caps", "/bin/sh", "-c", _AWAIT, "stager")
+        process = subprocess.Popen((*first, *self.command, *words), **how)
+        try:
+            ours = os.readlink("/proc/self/ns/user")
+            while process.poll() is None and os.readlink(f"/proc/{process.pid}/ns/user") == ours:
+                time.sleep(0.002)
+            for kind in ("gid", "uid"):
+                with open(f"/proc/{process.pid}/{kind}_map", "w", encoding="ascii") as file:
+                    file.write(_LENT)
+        except OSError:  # it has ended, or may have no such ids: it waits for nothing
+            process.kill()
+        return process
+
+
+def spaces(purpose: str) -> Spaces:
+    """Namespaces in which a root can be made: found out by trying.
 
     Raises ProgramMissing, and NoSandbox with what the system said to each attempt.
     """
-    unshare, guard = program("unshare", purpose), program("setpriv", purpose)
+    unshare = program("unshare", purpose)
+    ways = (
+        ("with ids of nobody", Spaces((unshare, *_SPACES), lent=True)),
+        ("with root", Spaces((unshare, *_SPACES))),
+        ("in a user namespace", Spaces((unshare, *_USER, *_SPACES))),
+    )
     attempts = []
-    for how, extra in (("with root", ()), ("in a user namespace", _USER)):
-        if how == "with root" and os.geteuid() != 0:
-            continue
-        command = (guard, "--pdeathsig", "KILL", unshare, *extra, *_SPACES)
-        said = _refusal((*command, "/bin/sh", "-c", _PROBE))
+    for how, found in ways if os.geteuid() == 0 else ways[2:]:
+        said = _refusal(found)
         if not said:
-            return command
+            return found
         attempts.append((how, said))
     raise NoSandbox(purpose, attempts)
 
 
-def _refusal(command: Sequence[str]) -> str:
-    """What a command says when it fails; empty when it succeeds.
+def _refusal(found: Spaces) -> str:
+    """What namespaces say when they cannot be entered; empty when they can.
 
     unshare(1) can leave a helper behind that waits for ever with our end of a pipe; hence a file, and the whole group's end.
     """
     with temporary.file() as said:
-        process = subprocess.Popen(
-            command, env={"PATH": PATH, "LC_ALL": "C"}, stdin=subprocess.DEVNULL, stdout=said, stderr=said,
-            start_new_session=True,
+        process = found.start(
+            ("/bin/sh", "-c", _PROBE), env={"PATH": PATH, "LC_ALL": "C"}, stdin=subprocess.DEVNULL, stdout=said,
+            stderr=said, start_new_session=True,
         )  # fmt: skip
         try:
             code = process.wait(_PATIENCE)
@@ -128,9 +170,10 @@ def run(
     StackFailed with the last of those lines, CannotWrite when the disk is full, NoRoom, Cancelled, NoSandbox.
     """
     check_memory(f"{step} of {stack}", room)
-    command = [*spaces(f"make {stack}"), "/bin/sh", "-c", _PREPARE + script, "stager", str(room // 1024), *arguments]
+    command = ["/bin/sh", "-c", _PREPARE + script, "stager", str(room // 1024), *arguments]
+    _show(folder)
     variables = {"PATH": PATH, "LC_ALL": "C.UTF-8", "HOME": "/nonexistent", **dict(env)}
-    process = subprocess.Popen(
+    process: subprocess.Popen[str] = spaces(f"make {stack}").start(
         command, cwd=folder, env=variables, stdin=source, stdout=out, stderr=subprocess.PIPE, umask=0o022,
         start_new_session=True, text=True, encoding="utf-8", errors="replace",
     )  # fmt: skip
@@ -146,6 +189,15 @@ def run(
         reader.join(5)
     if process.returncode:
         raise _failure(stack, step, list(said), process.returncode)
+
+
+def _show(folder: str) -> None:
+    """Let others read what is in a folder: it lies in the store, which they cannot enter but through namespaces."""
+    for above, _, files in os.walk(folder):
+        os.chmod(above, 0o755)  # noqa: S103
+        for path in (os.path.join(above, name) for name in files):
+            if not os.stat(path).st_mode & 0o004:  # blobs are for all, and shared
+                os.chmod(path, 0o644)
 
 
 def _wait(process: subprocess.Popen[str], cancel: threading.Event | None) -> None:

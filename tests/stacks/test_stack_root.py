@@ -16,11 +16,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from builders import make_deb
 from command import PROGRAM, stager
 from made import built
 
+from stager.digest import sha256
 from stager.errors import CannotWrite, FetchError, StagerError
 from stager.files.errors import NoSandbox, ProgramMissing
+from stager.model import DebPin
 from stager.net.errors import Gone
 from stager.net.indexes import Indexes
 from stager.stacks import debs, lock, root, sandbox, scripts, tree
@@ -254,7 +257,8 @@ def test_without_namespaces(real: Built, own: Making, tmp_path: Path, monkeypatc
     monkeypatch.setattr(sandbox, "PATH", f"{tmp_path}:/usr/bin:/bin")
     error = attempt(real, own)
     assert isinstance(error, NoSandbox)
-    assert error.message.startswith("no namespaces to make debian-12: with root: ")
+    assert error.message.startswith("no namespaces to make debian-12: with ids of nobody: ")
+    assert "with root: " in error.message
     assert "in a user namespace: " in error.message
 
 
@@ -267,6 +271,41 @@ def test_a_package_that_is_damaged_in_the_store(real: Built, own: Making) -> Non
     assert isinstance(error, DamagedArtifact)
     assert pin.name in error.message
     assert error.where == str(path)
+
+
+POSTINST = """\
+#!/bin/sh
+cat /proc/self/uid_map >/etc/map
+for file in etc/shadow proc/kmsg; do (: <"/proc/1/root/$file") && echo "read $file" >>/etc/did; done
+for file in var usr root etc; do touch "/proc/1/root/$file/NAME" && echo "wrote $file" >>/etc/did; done
+kill -9 PID && echo ended >>/etc/did
+mknod /etc/disk b 7 0 && echo made >>/etc/did
+exit 0
+"""
+"""What it does to the machine, by way of the first process of its namespace, whose root is the machine's."""
+
+
+def test_a_hostile_package_of_root_s_is_not_root_on_this_machine(real: Built, own: Making) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("it would be another user's anyway")
+    mark = f"stager-hostile-{os.getpid()}"
+    with subprocess.Popen(["sleep", "600"]) as other:
+        script = POSTINST.replace("NAME", mark).replace("PID", str(other.pid)).encode()
+        try:
+            data = make_deb({}, package="zz-hostile", control_files={"postinst": script})
+            pin = DebPin("zz-hostile", "1.0-1", "amd64", len(data), sha256(data), "pool/zz-hostile_1.0-1_amd64.deb")
+            own.store.put(data, durable=False)
+            name, arch, pins = real[1].sets[0]
+            made = root.build(real[0], replace(real[1], sets=((name, arch, (*pins, pin)),)), "amd64", own)
+            assert other.poll() is None
+        finally:
+            other.kill()
+    descriptor = own.store.open(made.digest.hex)
+    found = tree.read(descriptor, "hostile")
+    assert found.bytes_of("etc/map").split() == [b"0", b"1879048192", b"65536"]
+    assert "etc/did" not in found.items, found.bytes_of("etc/did")
+    assert [place for place in ("var", "usr", "root", "etc") if Path("/", place, mark).exists()] == []
+    os.close(descriptor)
 
 
 def changed(pinned: StackLock, **fields: object) -> StackLock:
