@@ -23,16 +23,15 @@ if TYPE_CHECKING:
 
 FIRST = Surroundings()
 _YEAR = 400 * 24 * 3600
-SECOND = Surroundings(user=65534, umask=0o077, processors=1, later=_YEAR, reverse=True, older=_YEAR)
-"""Another user, umask and number of processors, a clock that is a year ahead, files that are a year older, folders in another
-order; also another path."""
+SECOND = Surroundings(umask=0o077, processors=1, later=_YEAR, reverse=True, older=_YEAR)
+"""Another umask and number of processors, a clock that is a year ahead, files that are a year older, folders in another order;
+also another path and user, as in any two runs."""
 AXES = (
     ("clock", replace(FIRST, later=SECOND.later), "It depends on the clock"),
     ("file times", replace(FIRST, older=SECOND.older), "It depends on the times of the files that it finds"),
     ("processors", replace(FIRST, processors=SECOND.processors), "It depends on the number of processors"),
     ("order", replace(FIRST, reverse=True), "It depends on the order in which a folder gives its names"),
     ("umask", replace(FIRST, umask=SECOND.umask), "It depends on the umask"),
-    ("user", replace(FIRST, user=SECOND.user), "It depends on the user that builds"),
 )
 """What may make a difference: its name, the surroundings that have it alone, and a sentence."""
 _BY_ITSELF = {
@@ -50,7 +49,6 @@ _ADVICE = {
     "processors": "Have the tool run one task at a time, or sort what it gathers.",
     "order": "Have the tool sort the names before it uses them.",
     "umask": "Set the modes of what is left at the end, by chmod.",
-    "user": "Do not write names or numbers of users.",
     "embedded path": "Have the tool use paths from the app's folder on.",
 }
 _CONTENTS = 16 << 20

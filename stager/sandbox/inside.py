@@ -30,34 +30,37 @@ def environment(job: Job) -> dict[str, str]:
     return {**dict(FIXED), **dict(job.env)}
 
 
-def files_of(root: str, network: bool) -> tuple[tuple[str, bytes], ...]:
+def files_of(root: str, network: bool, user: int = ID) -> tuple[tuple[str, bytes], ...]:
     """The files (path inside, content) that are others than the root's."""
-    return (*entering.data(root, HOSTNAME, network), *_names(root))
+    return (*entering.data(root, HOSTNAME, network), *_names(root, user))
 
 
-def sandbox(job: Job, owned: bool = True) -> Sandbox:
-    """Its namespaces; `owned`: with one of users.
+def sandbox(job: Job, bare: int = 0) -> Sandbox:
+    """Its namespaces, with one of users unless it is the host's user `bare`.
 
-    Without one, a program of the root's runs first that still has what the host's root has (`become`): it gets none of the
+    Then a program of the root's runs first that still has what the host's root has (`become`): it gets none of the
     job's variables, which could have it load or be another program.
     """
-    variables = environment(job) if owned else {"PATH": dict(FIXED)["PATH"]}
+    variables = environment(job) if not bare else {"PATH": dict(FIXED)["PATH"]}
     return Sandbox(
         job.root.path, top(job.root.path), ((job.app, APP), (job.scratch, TMP)), job.inputs,
-        files_of(job.root.path, job.network), (), tuple(sorted(variables.items())), job.folder, HOSTNAME, ID, ID,
-        job.network, owned=owned, keeps=() if owned else ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP"),
-        calls=seccomp.program(platform.machine()),
+        files_of(job.root.path, job.network, bare or ID), (), tuple(sorted(variables.items())), job.folder, HOSTNAME, ID, ID,
+        job.network, owned=not bare, keeps=("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP") if bare else (),
+        calls=seccomp.program(platform.machine()), room=job.limits.memory,
     )  # fmt: skip
 
 
-def _names(root: str) -> Iterator[tuple[str, bytes]]:
+def _names(root: str, user: int) -> Iterator[tuple[str, bytes]]:
     """The root's own lists of users and groups, and ours: some programs do not run as somebody without a name."""
-    for path, own in (("etc/passwd", f"{NAME}:x:{ID}:{ID}::{HOME}:/bin/sh\n"), ("etc/group", f"{NAME}:x:{ID}:\n")):
+    for path, own in (
+        ("etc/passwd", f"{NAME}:x:{user}:{user}::{HOME}:/bin/sh\n"),
+        ("etc/group", f"{NAME}:x:{user}:\n"),
+    ):
         if entering.has(root, path):
             with open(f"{root}/{path}", "rb") as file:
                 rows = file.read(1 << 20).splitlines(keepends=True)
             others = (
-                row for row in rows if row.split(b":")[2:3] != [b"%d" % ID] and row.split(b":")[0] != NAME.encode()
+                row for row in rows if row.split(b":")[2:3] != [b"%d" % user] and row.split(b":")[0] != NAME.encode()
             )
             yield f"/{path}", b"".join(others) + own.encode()
 

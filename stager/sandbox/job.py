@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 APP, TMP, HOME = "/app", "/tmp", "/tmp/home"  # noqa: S108  the sandbox's own
 HOSTNAME, NAME, ID = "build", "build", 1000
 """Of the machine, and of its only user."""
+USERS, FEW = range(70_000, 100_000), range(65_520, 65_534)
+"""Users of the host that are nobody's: above what accounts and services get, below what /etc/subuid gives away (login.defs(5),
+Debian Policy §9.2.2, systemd's UIDS-GIDS); and those where a machine, as a container often is, has 65,536 users in all."""
 FIXED = (
     ("CI", "1"),
     ("HOME", HOME),
@@ -47,8 +50,6 @@ class Limits:
 class Surroundings:
     """What may be different each time without the result being another."""
 
-    user: int = 2000
-    """The host's user that it runs as when root starts it."""
     umask: int = 0o022
     processors: int = 0
     """How many it sees; 0 for all of them."""

@@ -37,6 +37,7 @@ class Sandbox:
     (path of the host, path inside); `data` are small files as (path inside, content), in places where the root has one;
     `links` are (path inside, target). The process is in `folder`. Without `network` there is only a loopback of its own.
     `first`: it is process 1 and has to wait for what others leave; else everything ends with it.
+    `room`: bytes that its files in memory may take; 0 for what the machine gives.
     `calls` filters what may be asked of the kernel (`seccomp.program`), empty for nothing.
     `owned`: in a user namespace, as `user` and `group`; else as whoever starts it, with the capabilities `keeps`.
     """
@@ -57,6 +58,7 @@ class Sandbox:
     owned: bool = True
     keeps: tuple[str, ...] = ()
     calls: bytes = b""
+    room: int = 0
 
 
 def top(folder: str) -> tuple[Top, ...]:
@@ -67,7 +69,7 @@ def top(folder: str) -> tuple[Top, ...]:
 
 
 def arguments(sandbox: Sandbox, descriptors: Sequence[int]) -> tuple[str, ...]:
-    """bwrap's arguments, without the command (bwrap(1), of version 0.5 on). `descriptors` hold `contents`, in its order."""
+    """bwrap's arguments, without the command (bwrap(1), of version 0.6 on). `descriptors` hold `contents`, in its order."""
     calls = ("--seccomp", str(descriptors[-1])) if sandbox.calls else ()
     data = zip(descriptors[: -1 if calls else None], sandbox.data, strict=True)
     files = (word for number, (path, _) in data for word in ("--perms", "0644", "--ro-bind-data", str(number), path))
@@ -109,9 +111,10 @@ def _root(sandbox: Sandbox) -> tuple[str, ...]:
 
 
 def _own(sandbox: Sandbox) -> tuple[str, ...]:
-    tmp = () if any(place == _TMP for _, place in sandbox.writable) else ("--perms", "1777", "--tmpfs", _TMP)
+    room = ("--size", str(sandbox.room)) if sandbox.room else ()
+    tmp = () if any(place == _TMP for _, place in sandbox.writable) else ("--perms", "1777", *room, "--tmpfs", _TMP)
     return (
-        *("--proc", "/proc", "--dir", "/sys", *tmp, "--dev", "/dev", "--perms", "1777", "--tmpfs", "/dev/shm"),  # noqa: S108
+        *("--proc", "/proc", "--dir", "/sys", *tmp, "--dev", "/dev", "--perms", "1777", *room, "--tmpfs", "/dev/shm"),  # noqa: S108
         *_above(place for place, _ in sandbox.links),
         *(word for place, target in sandbox.links for word in ("--symlink", target, place)),
         *(word for source, place in sandbox.writable for word in ("--bind", source, place)),

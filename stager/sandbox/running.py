@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import secrets
 import select
 import signal
 import subprocess
@@ -26,7 +27,7 @@ from .entering import PlacedSandbox
 from .errors import EngineFailed
 from .groups import ControlGroups
 from .inside import CLOCK, become, sandbox
-from .job import FILES, HOME, ID, MEMORY, OUTPUT, PROCESSES, TIME, TMP, Ended, Job, Limits
+from .job import FEW, FILES, HOME, MEMORY, OUTPUT, PROCESSES, TIME, TMP, USERS, Ended, Job, Limits
 from .leftovers import Amount
 from .roots import RootFolder
 from .saying import Saying
@@ -57,13 +58,23 @@ def ways(root: bool, user: int, borrowed: bool) -> tuple[Way, ...]:
     if not root:
         return (own,)
     other = Way(f"as user {user}, in a user namespace", user, True)
-    return (other, own if borrowed else Way("with root, without a user namespace", ID, False))
+    return (other, own if borrowed else Way("with root, without a user namespace", user, False))
 
 
-def _ways(job: Job) -> tuple[Way, ...]:
+def _ways() -> tuple[Way, ...]:
     with open("/proc/self/uid_map", encoding="ascii") as file:
-        borrowed = file.read().split() != ["0", "0", "4294967295"]
-    return ways(os.geteuid() == 0, job.surroundings.user, borrowed)
+        rows = [line.split() for line in file]
+    known = max(int(first) + int(count) for first, _, count in rows)
+    return ways(os.geteuid() == 0, _nobody(USERS if known > USERS.stop else FEW), rows != [["0", "0", "4294967295"]])
+
+
+def _nobody(users: Sequence[int]) -> int:
+    """One of these users who runs nothing: what is counted for a user, or is a user's own, is then no other job's."""
+    for _ in users:
+        user = secrets.choice(users)
+        if not groups.tasks_of(user):
+            break
+    return user
 
 
 def run(job: Job, *, stop: Callable[[], bool], tell: Callable[[str], None]) -> Ended:
@@ -75,7 +86,7 @@ def run(job: Job, *, stop: Callable[[], bool], tell: Callable[[str], None]) -> E
     attempts: list[tuple[str, str]] = []
     try:
         program("bwrap", PURPOSE)
-        for way in _ways(job):
+        for way in _ways():
             ended, said = _attempt(job, way, stop, tell)
             if ended:
                 return ended
@@ -103,7 +114,7 @@ def possible() -> tuple[str, tuple[tuple[str, str], ...]]:
         job = Job(
             ("true",), RootFolder("/"), f"{place}/app", f"{place}/scratch", f"{place}/log", limits=Limits(seconds=15)
         )
-        for way in _ways(job):
+        for way in _ways():
             for folder in (job.app, job.scratch):
                 os.makedirs(folder, exist_ok=True)
             ended, said = _attempt(job, way, never, lambda _: None)
@@ -139,7 +150,7 @@ def shell(job: Job) -> int:
     """
     attempts: list[tuple[str, str]] = []
     bwrap = program("bwrap", PURPOSE)
-    for way in _ways(job):
+    for way in _ways():
         if why := _given(job, way):
             attempts.append((way.name, why))
             continue
@@ -193,15 +204,15 @@ def _settle(job: Job) -> Amount:
 
 def _placed(job: Job, way: Way, group: ControlGroups) -> tuple[PlacedSandbox, Job]:
     """The job's sandbox, and the job: with another clock where it may have one and the root's programs stand it."""
-    user = way.user if way.owned else 0
+    user, bare = (way.user, 0) if way.owned else (0, way.user)
     if job.surroundings.later and job.fake_clock:
         clock = (("LD_PRELOAD", _CLOCK), ("FAKETIME", f"+{job.surroundings.later}s"), *CLOCK)
         for library in sorted(glob(_CLOCKS)):
             clocked = replace(job, inputs=(*job.inputs, (library, _CLOCK)), env=(*job.env, *clock))
-            placed = entering.placed(sandbox(clocked, way.owned), group.members, user, PURPOSE)
+            placed = entering.placed(sandbox(clocked, bare), group.members, user, PURPOSE)
             if entering.tried(placed, program("bwrap", PURPOSE)) == (0, ""):
                 return placed, clocked
-    return entering.placed(sandbox(job, way.owned), group.members, user, PURPOSE), job
+    return entering.placed(sandbox(job, bare), group.members, user, PURPOSE), job
 
 
 def _before(job: Job, group: ControlGroups, way: Way) -> tuple[str, ...]:

@@ -53,7 +53,6 @@ def test_the_first_file_is_told_and_how_many_more() -> None:
         ("processors", lambda one: one.processors),
         ("order", lambda one: one.reverse),
         ("umask", lambda one: one.umask != 0o022),
-        ("user", lambda one: one.user != 2000),
         ("surroundings", lambda one: one.later and one.reverse),
     ],
 )

@@ -32,7 +32,7 @@ def test_its_sandbox() -> None:
     assert made.writable == (("/outside/app", "/app"), ("/outside/tmp", "/tmp"))
     assert (made.readable, made.folder, made.network) == ((("/store/x", "/inputs/x"),), "/app/web", False)
     assert (made.hostname, made.user, made.group, made.owned, made.keeps) == ("build", 1000, 1000, True, ())
-    bare = sandbox(job(), owned=False)
+    bare = sandbox(job(), 70_001)
     assert (bare.owned, bare.keeps) == (False, ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP"))
 
 
@@ -98,8 +98,8 @@ def test_who_has_many_processes_may_have_those_of_a_build_besides(monkeypatch: p
 def test_whoever_runs_first_with_roots_powers_gets_no_variable_of_the_job() -> None:
     root = RootFolder("/")
     made = Job(("true",), root, "/a", "/s", "/l", env=(("LD_PRELOAD", "/app/x.so"), ("PATH", "/app/bin")))
-    assert dict(inside.sandbox(made, owned=False).env) == {"PATH": dict(FIXED)["PATH"]}
-    words = inside.become(made, 2000)
+    assert dict(inside.sandbox(made, 70_001).env) == {"PATH": dict(FIXED)["PATH"]}
+    words = inside.become(made, 70_001)
     assert words[0] == "/usr/bin/setpriv"
     after = words[words.index("--") + 1 :]
     assert after[:2] == ("/bin/sh", "-c")

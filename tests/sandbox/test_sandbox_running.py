@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,8 +20,8 @@ from isolated import OTHER_USER, as_other_user, need_bwrap, small_root
 from jobs import NOTHING, SMALL, Jobs, root_in, running_in
 
 from stager.errors import Cancelled, CannotWrite
-from stager.sandbox import FIXED, Limits, Surroundings, run, running
-from stager.sandbox.job import FILES, MEMORY, OUTPUT, PROCESSES, TIME
+from stager.sandbox import FIXED, Job, Limits, Surroundings, run, running
+from stager.sandbox.job import FILES, MEMORY, OUTPUT, PROCESSES, TIME, USERS
 
 pytestmark = pytest.mark.tools
 PERL = "export LC_ALL=C; perl -MPOSIX -MSocket -e"
@@ -71,7 +72,7 @@ def test_surroundings(jobs: Jobs) -> None:
     """What differs outside is another inside, and what must not be is the same."""
     look = "print time, qq(\\n); open F, q(</proc/self/status); print grep /^Cpus_allowed_list/, <F>"
     command = f"id -u; umask; {PERL} '{look}'"
-    jobs.run(command, surroundings=Surroundings(umask=0o077, processors=1, later=86400 * 400, user=65534))
+    jobs.run(command, surroundings=Surroundings(umask=0o077, processors=1, later=86400 * 400))
     user, umask, clock, processors = jobs.log.splitlines()
     assert (user, umask) == ("1000", "0077")
     assert "," not in processors
@@ -293,6 +294,15 @@ def test_where_no_control_group_can_be_made(jobs: Jobs, name: str, monkeypatch: 
     assert jobs.told[0].endswith("no control group can be made here (none is mounted)")
 
 
+def test_files_in_memory_are_no_more_than_its_memory(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing counts them; none of them is any process's own."""
+    monkeypatch.setattr("stager.sandbox.groups._places", lambda: iter(()))
+    ended = jobs.run("for i in 1 2 3 4 5 6 7; do cat /dev/zero >/dev/shm/$i; done 2>/dev/null; ls -l /dev/shm | cat")
+    assert (ended.status, ended.ended_by) == (0, "")
+    sizes = [int(line.split()[4]) for line in jobs.log.splitlines() if line.startswith("-")]
+    assert 0.9 * SMALL.memory < sum(sizes) <= SMALL.memory
+
+
 # --- other ways
 
 
@@ -301,8 +311,7 @@ def test_with_root_and_without_a_user_namespace(
 ) -> None:
     if os.geteuid() != 0:
         pytest.skip("that is a way for root")
-    (_, bare) = running.ways(True, 2000, False)
-    monkeypatch.setattr(running, "ways", lambda *_: (bare,))
+    monkeypatch.setattr(running, "ways", lambda *asked, ways=running.ways: ways(*asked)[1:])
     held = (
         "while read -r n v; do case $n in Cap*|NoNew*|Uid:) echo $n $v ;; esac; done </proc/self/status; echo x >made"
     )
@@ -311,10 +320,11 @@ def test_with_root_and_without_a_user_namespace(
     ended = run(job, stop=lambda: False, tell=jobs.told.append)
     assert (ended.status, ended.ended_by) == (0, "")
     lines = jobs.log.splitlines()
-    assert lines[:7] == ["Uid: 1000 1000 1000 1000", *(f"Cap{x}: {'0' * 16}" for x in ("Inh", "Prm", "Eff", "Bnd", "Amb")),
+    user = (Path(job.app) / "made").stat().st_uid
+    assert user in USERS
+    assert lines[:7] == ["Uid:" + 4 * f" {user}", *(f"Cap{x}: {'0' * 16}" for x in ("Inh", "Prm", "Eff", "Bnd", "Amb")),
                          "NoNewPrivs: 1"]  # fmt: skip
     assert lines[7:] == ["a secret of the host"]
-    assert (Path(job.app) / "made").stat().st_uid == 1000
 
 
 def as_somebody(place: Path, command: str, before: tuple[str, ...] = ()) -> dict[str, object]:
@@ -448,3 +458,58 @@ def test_many_at_once_in_one_root(jobs: Jobs, tmp_path: Path) -> None:
         thread.join()
     assert sorted(ended) == [f"{number}\n" for number in range(6)]
     jobs.folders()
+
+
+@pytest.mark.parametrize("ways", [slice(0, 1), slice(1, 2)], ids=["namespace", "bare"])
+def test_two_at_once_do_not_meet(jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ways: slice) -> None:
+    """One neither sees, ends, traces or reads the other, nor has fewer processes for the other's having many."""
+    if os.geteuid() != 0:
+        pytest.skip("an ordinary user's jobs are that user's")
+    monkeypatch.setattr("stager.sandbox.groups._places", lambda: iter(()))
+    monkeypatch.setattr(running, "ways", lambda *asked, found=running.ways: found(*asked)[ways])
+    one, other = Jobs(tmp_path / "one", jobs.root), Jobs(tmp_path / "other", jobs.root)
+    limits = replace(SMALL, processes=40, seconds=60.0, memory=1 << 30)
+    many = "i=0; while [ $i -lt 30 ]; do sleep 100 & i=$((i+1)); done"
+    wait = "until [ -e go ]; do sleep 0.1; done"
+    seen = "for p in /proc/[0-9]*; do case $(cat $p/cmdline) in *100) echo sleeper ;; esac; done 2>/dev/null"
+    keep = "for f in own /dev/shm/own; do echo secret >$f; chmod 600 $f; done"
+    victim = f"{keep}; {many}; touch up; {wait}; cat own /dev/shm/own; {seen}"
+    ended: dict[str, int] = {}
+
+    def run_one(bench: Jobs, name: str, job: Job) -> None:
+        ended[name] = run(job, stop=lambda: False, tell=bench.told.append).status
+
+    for bench in (one, other):
+        bench.place.mkdir()
+    first = one.job(victim, limits=limits)
+    hostile = f"""touch up; {wait}; read -r pids <pids; ls /dev/shm; cat /app/own
+      {seen}
+      for p in $pids; do kill -9 $p && echo ended $p; cat /proc/$p/root/app/own && echo read $p; done
+      {PERL} 'for (@ARGV) {{ syscall(101, 16, $_, 0, 0) == 0 and print qq(traced $_\n) }}' $pids
+      {many}; touch all; kill -9 -1"""
+    second = other.job(f"{{ {hostile}; }} 2>/dev/null", limits=limits)
+    threads = [threading.Thread(target=run_one, args=row) for row in ((other, "second", second), (one, "first", first))]
+    threads[0].start()  # what it may have is decided before the other has its many
+    until(lambda: Path(second.app, "up").exists(), 30)
+    threads[1].start()
+    until(lambda: Path(first.app, "up").exists(), 30)
+    theirs = processes_of(Path(first.app, "up").stat().st_uid)
+    assert len(theirs) > 30
+    Path(second.app, "pids").write_text(" ".join(theirs) + "\n")
+    Path(second.app, "go").touch()
+    threads[0].join()
+    assert Path(second.app, "all").exists()
+    assert other.log == ""
+    Path(first.app, "go").touch()
+    threads[1].join()
+    assert ended["first"] == 0
+    assert one.log.split() == ["secret", "secret", *["sleeper"] * 30]
+    jobs.folders()
+
+
+def processes_of(user: int) -> list[str]:
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with suppress(OSError):
+            found += [name] if os.stat(f"/proc/{name}").st_uid == user else []
+    return found
