@@ -23,7 +23,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
-pytest_plugins = ("build_roots", "cf_fixtures", "machine_fixtures")
+pytest_plugins = ("all_built", "build_roots", "cf_fixtures", "machine_fixtures")
 
 
 def pytest_xdist_auto_num_workers() -> int:

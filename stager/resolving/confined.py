@@ -209,7 +209,7 @@ def _spaces() -> tuple[str, ...]:
 
 
 def _files(root: str, readable: Sequence[str]) -> tuple[str, ...]:
-    """The system's programs and libraries, what else is needed and the scratch folder, for reading; some of its folders not."""
+    """The system's programs and libraries, what else is needed and the scratch folder, for reading; four in it for writing."""
     words = ["--ro-bind", "/usr", "/usr"]
     for name in _TOPS:
         if os.path.islink(f"/{name}"):

@@ -286,7 +286,7 @@ def stage(app: Path, axis: Axis, scratch: Path, store: Path, *options: str) -> O
         own = _store(axis, store, here)
         if axis.owner >= 0:
             os.chown(here, axis.owner, axis.owner)
-        with _mounted(axis, folder, here) as seen:
+        with mounted(axis, folder, here) as seen:
             where = seen if axis.inside else here
             made = _naive(axis, seen, here, own, where)
             command = [axis.python, "-m", "stager", "stage", *([] if axis.inside else [str(seen)])]
@@ -329,7 +329,7 @@ def _place(axis: Axis, scratch: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _mounted(axis: Axis, folder: Path, here: Path) -> Iterator[Path]:
+def mounted(axis: Axis, folder: Path, here: Path) -> Iterator[Path]:
     """The folder behind a file system that gives its names in another order at every reading."""
     if not axis.mount:
         yield folder
@@ -369,8 +369,8 @@ def _store(axis: Axis, store: Path, here: Path) -> Path:
     return own
 
 
-def run(axis: Axis, command: list[str], cwd: Path) -> None:
-    """Run a command in the axis' surroundings; it must end well."""
+def run(axis: Axis, command: list[str], cwd: Path) -> str:
+    """Run a command in the axis' surroundings; it must end well. All that it said."""
     environment = {**os.environ, **axis.variables}
     quoted = " ".join("'" + word.replace("'", "'\\''") + "'" for word in command)
     full = [*axis.wrapper, *([] if axis.wrapper == _PTY else command)]
@@ -385,6 +385,7 @@ def run(axis: Axis, command: list[str], cwd: Path) -> None:
         timeout=LIMIT,
     )
     assert done.returncode == 0, f"{axis.name}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout + done.stderr
 
 
 def _digest(path: Path) -> str:

@@ -1,0 +1,4 @@
+import dgram from "unix-dgram";
+
+console.log(`sockets: ${typeof dgram.createSocket("unix_dgram").bind}`);
+process.exit(0);
