@@ -490,9 +490,9 @@ def test_two_at_once_do_not_meet(jobs: Jobs, tmp_path: Path, monkeypatch: pytest
     second = other.job(f"{{ {hostile}; }} 2>/dev/null", limits=limits)
     threads = [threading.Thread(target=run_one, args=row) for row in ((other, "second", second), (one, "first", first))]
     threads[0].start()  # what it may have is decided before the other has its many
-    until(lambda: Path(second.app, "up").exists(), 30)
+    until(lambda: Path(second.app, "up").exists())
     threads[1].start()
-    until(lambda: Path(first.app, "up").exists(), 30)
+    until(lambda: Path(first.app, "up").exists())
     theirs = processes_of(Path(first.app, "up").stat().st_uid)
     assert len(theirs) > 30
     Path(second.app, "pids").write_text(" ".join(theirs) + "\n")
