@@ -193,11 +193,12 @@ def run(
 
 def _show(folder: str) -> None:
     """Let others read what is in a folder: it lies in the store, which they cannot enter but through namespaces."""
-    for above, _, files in os.walk(folder):
-        os.chmod(above, 0o755)  # noqa: S103
-        for path in (os.path.join(above, name) for name in files):
-            if not os.stat(path).st_mode & 0o004:  # blobs are for all, and shared
-                os.chmod(path, 0o644)
+    os.chmod(folder, 0o755)  # noqa: S103
+    for path in (os.path.join(folder, name) for name in os.listdir(folder)):
+        if os.path.isdir(path):
+            _show(path)
+        elif not os.stat(path).st_mode & 0o004:  # blobs are for all, and shared
+            os.chmod(path, 0o644)
 
 
 def _wait(process: subprocess.Popen[str], cancel: threading.Event | None) -> None:
