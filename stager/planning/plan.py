@@ -133,6 +133,7 @@ def plan(
     found, known, own = detect(tree, only)
     aim = packages.Aim(tree, target, sources.web, sources.indexes, previous)
     packages.check_unlocked(tree, known, found)
+    tree.once(system_packages.wishes)  # what is wrong with them had better be said now
 
     def party(one: Detection, aim: packages.Aim, development: bool = False) -> packages.Party:
         pack = next(pack for pack in known if pack.name == one.buildpack)

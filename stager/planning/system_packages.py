@@ -143,9 +143,8 @@ _FILES: dict[str, Callable[[AppFacts, str, list[str]], Iterator[Wish]]] = {
 def linked(builds: Iterable[tuple[str, Build]], stack: Stack) -> tuple[Wish, ...]:
     """What artifacts are linked with that have to be built, each given with its ecosystem. Where the stack has no archive,
     it is the artifact's check against the stack that says what is missing."""
-    if not stacks.read(stack.name).suite:
-        return ()
-    return tuple(Wish(name, build.reason.file, None) for of, build in builds for name in ecosystem(of).linked(build))
+    found = tuple(Wish(name, build.reason.file, None) for of, build in builds for name in ecosystem(of).linked(build))
+    return found if found and stacks.read(stack.name).suite else ()
 
 
 def choose(
@@ -156,7 +155,7 @@ def choose(
     Those of the `previous` plan stay while it asked for the same. Raises BadManifest for what is not to be had, or cannot work
     in a droplet; IntegrityError, FetchError.
     """
-    asked, notes = wishes(tree)
+    asked, notes = tree.once(wishes)
     known = {wish.name for wish in asked}
     asked = tuple(sorted((*asked, *{one.name: one for one in more if one.name not in known}.values())))
     if not asked:

@@ -52,6 +52,20 @@ _KINDS = {0o040000: "d", 0o100000: "f", 0o120000: "l"}
 _PLAIN_NAMES = sys.getfilesystemencoding() == "utf-8"
 
 
+def _looked(fd: int) -> list[tuple[str, os.stat_result]]:
+    """The names in a folder with what they are; listed again when one was renamed since, as an output that is replaced."""
+    for pause in _PAUSES:
+        with os.scandir(fd) as entries:
+            names = [(_name(entry), entry) for entry in entries]
+            try:
+                return [(name, entry.stat(follow_symlinks=False)) for name, entry in names if not unfinished(name)]
+            except FileNotFoundError:
+                if not pause:
+                    raise
+        time.sleep(pause)
+    raise AssertionError
+
+
 def _name(entry: os.DirEntry[str]) -> str:
     """The entry's name as UTF-8, whatever the locale; other bytes as surrogates (PEP 383)."""
     return entry.name if _PLAIN_NAMES else os.fsencode(entry.name).decode("utf-8", "surrogateescape")
@@ -74,6 +88,10 @@ def folders_of(paths: Iterable[str]) -> set[str]:
             found.add(parent)
             parent = parent.rpartition("/")[0]
     return found
+
+
+_PAUSES = (0.005, 0.01, 0.02, 0.04, 0)
+"""Seconds after which a name is looked for again that was there just now."""
 
 
 class Walk:
@@ -159,7 +177,7 @@ class Walk:
 
         An image layout is replaced by two renames, between which its name is free for a moment.
         """
-        for pause in (0.005, 0.01, 0.02, 0.04, 0):
+        for pause in _PAUSES:
             try:
                 fd = os.open(encoded(path) or b".", FOLDER_FLAGS, dir_fd=self._root)
             except FileNotFoundError:
@@ -192,7 +210,10 @@ class Walk:
                     if unfinished(name):
                         continue
                     return False
-                status = entry.stat(follow_symlinks=False)
+                try:
+                    status = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:  # renamed since the folder was listed, as an output that is replaced
+                    return False
                 if printed and (status.st_dev, status.st_ino) in printed:
                     return False
                 mode, size = status.st_mode, status.st_size
@@ -271,9 +292,7 @@ class Walk:
 
     def _decide(self, fd: int, path: str, known: Records, chain: Chain, trusted: bool) -> None:
         """Ask the ignore rules about every name; hash what has no equal stamp."""
-        with os.scandir(fd) as entries:
-            names = [(_name(entry), entry) for entry in entries]
-            looked = [(name, entry.stat(follow_symlinks=False)) for name, entry in names if not unfinished(name)]
+        looked = _looked(fd)
         found = {name: (_kind(status), status) for name, status in sorted(looked, key=_first)}
         above = self._records.get("", {})
         records, same = self._deciding().folder(fd, path, found, known, chain, above)
