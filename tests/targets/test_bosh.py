@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
+from all_built import SAYS, AllBuilt
 from bosh_reader import Read, read_file
 from command import ask, free_port, in_process
 from small_droplets import PROCFILE, small_droplet
@@ -425,6 +426,19 @@ def test_two_first_starts_at_once_agree(read: Read, tmp_path: Path) -> None:
     assert [path.name for path in data.iterdir()] == ["droplets"]
     assert [path.name for path in (data / "droplets").iterdir()] == [digest]
     assert (data / "droplets" / digest / "app/noise.txt").stat().st_size > 500_000
+
+
+@pytest.mark.tools
+@pytest.mark.network
+def test_what_was_built_answers_where_monit_starts_it(all_built: AllBuilt, tmp_path: Path) -> None:
+    read = read_file(exported(all_built.droplet, tmp_path / "x.tgz", supervisor="monit"))
+    port, ctl = free_port(), "/var/vcap/jobs/shop/bin/ctl"
+    command = Machine(tmp_path, read, port).command("sh", "-c", f"{ctl} start web && cat && {ctl} stop web")
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as shell:
+        assert shell.stdin is not None
+        status, body = ask(port, "/", shell)
+        shell.stdin.close()
+    assert (status, SAYS in body) == (200, True), body
 
 
 @pytest.mark.tools

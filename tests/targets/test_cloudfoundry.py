@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from all_built import SAYS, AllBuilt
 from apps_fixture import materialise
 from cf_droplets import make_droplet
 from cf_launcher import Container, LauncherExit, launcher_environment
@@ -467,3 +468,15 @@ def test_real_apps_answer_under_the_launcher(name: str, tmp_path: Path, shared_s
     with answering(container, expected["path"]) as (status, body):
         assert status == expected["status"]
         assert expected["body"] in body
+
+
+@pytest.mark.tools
+@pytest.mark.network
+def test_what_was_built_answers_under_the_launcher(all_built: AllBuilt, tmp_path: Path) -> None:
+    needs_container()
+    with open_droplet(str(all_built.droplet)) as opened:
+        assert preflight.check(opened).start_command
+    container = Container(tmp_path / "container")
+    container.unpack(all_built.droplet)
+    with answering(container, "/") as (status, body):
+        assert (status, SAYS in body) == (200, True), body

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from all_built import SAYS, AllBuilt
 from apps_fixture import expectation, materialise
 from command import in_process
 from engine import RESTRICTED, Engine, ask, private_engine, serving
@@ -127,6 +128,20 @@ def image_layers(archive: Path) -> list[str]:
 
 
 # --- an engine -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.tools
+@pytest.mark.network
+def test_what_was_built_answers_under_openshifts_rules(
+    engine: Engine, all_built: AllBuilt, shared_store: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    command = ("export", "oci", all_built.droplet, "--base-root", debian_root(tmp_path_factory), "-t", "apps/built:1")
+    in_process(*command, "-o", tmp_path / "built.tar", store=shared_store).good()
+    with (tmp_path / "built.tar").open("rb") as stream:
+        (image,) = engine.client.images.load(stream)
+    with serving(engine, image.id, **RESTRICTED) as (port, container):
+        code, body = ask(port, "/", container)
+        assert (code, SAYS in body) == (200, True), body
 
 
 @pytest.mark.tools

@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command import ask, free_port, stager
+from all_built import SAYS, AllBuilt
+from command import ask, free_port, in_process, stager
 from draining import FLASK, NODE, files
 from isolated import need_bwrap, stack_in
 
@@ -73,6 +74,20 @@ def slug(request: pytest.FixtureRequest, shared_store: Path, tmp_path_factory: p
 
 @pytest.mark.parametrize("way", WAYS)
 def test_it_answers_and_drains(slug: Path, way: str, root: Path, tmp_path: Path) -> None:
+    code, said = served(slug, way, root, tmp_path, "up\n")
+    assert (code, "profile of bash" in said, "draining" in said, "bye" in said) == (0, True, True, True), said
+    assert "[ERROR]" not in said
+
+
+def test_what_was_built_answers(all_built: AllBuilt, shared_store: Path, root: Path, tmp_path: Path) -> None:
+    slug = tmp_path / "slug.tgz"
+    in_process("export", "heroku", all_built.droplet, "-o", slug, store=shared_store).good()
+    (tmp_path / "run").mkdir()
+    assert served(slug, "bash -c", root, tmp_path / "run", SAYS)[0] == 0
+
+
+def served(slug: Path, way: str, root: Path, tmp_path: Path, says: str) -> tuple[int, str]:
+    """How a slug ends that a runner has started, that has answered, and is then asked to end; and its log."""
     subprocess.run(["tar", "-xzf", str(slug), "-C", str(tmp_path)], check=True)
     subprocess.run(["chown", "-R", f"{USER}:{USER}", str(tmp_path / "app")], check=True)
     port = free_port()
@@ -90,7 +105,8 @@ def test_it_answers_and_drains(slug: Path, way: str, root: Path, tmp_path: Path)
     try:
         with os.fdopen(read) as info:
             first = json.load(info)["child-pid"]
-        assert ask(port, "/", process) == (200, "up\n")
+        status, body = ask(port, "/", process)
+        assert (status, says in body) == (200, True), body
         os.kill(first, signal.SIGTERM)
         code = process.wait(30)
     except BaseException as failed:
@@ -99,6 +115,4 @@ def test_it_answers_and_drains(slug: Path, way: str, root: Path, tmp_path: Path)
     finally:
         process.kill()
         process.wait()
-    said = (tmp_path / "log").read_text("utf-8", "replace")
-    assert (code, "profile of bash" in said, "draining" in said, "bye" in said) == (0, True, True, True), said
-    assert "[ERROR]" not in said
+    return code, (tmp_path / "log").read_text("utf-8", "replace")

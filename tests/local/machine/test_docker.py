@@ -134,10 +134,14 @@ def drain(address: str) -> Iterator[tuple[int, list[bytes]]]:
 
 def test_a_node_app_answers_through_an_ejected_vagrantfile(cleaned: Bench, tmp_path: Path) -> None:
     app = materialise("express-npm-v3", tmp_path)
+    build = "{run: cp package.json made.txt, inputs: [package.json], outputs: [made.txt]}"
+    (app / "stager.yml").write_text(f"build: [{build}]\n")
     port = free_port()
     up = cleaned.stager("up", app, "--eject", "--port", port, "--like", "heroku", "--json", "-q").good().document
     assert (up["url"], up["vagrantfile"]) == (f"http://127.0.0.1:{port}", str(app / "Vagrantfile"))
     assert "hello" in get(up["url"])
+    made = cleaned.stager("ssh", "--dir", app, "--", "cat", "made.txt").good().out
+    assert made == (app / "package.json").read_text()
     assert cleaned.stager("ssh", "--dir", app, "--", "printenv", "DYNO").good().out == "run.1\n"
 
     own = (app / "Vagrantfile").read_text() + "# mine\n"

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from all_built import SAYS, AllBuilt
 from command import in_process
 from draining import FLASK, NODE, files
 
@@ -24,7 +25,7 @@ APPS = {
     "site": {"package.json": '{"name": "a", "scripts": {"start": "node server.js"}}', "server.js": NODE},
     "shop": {"app.py": FLASK, "requirements.txt": "flask==3.1.2\ngunicorn\n", "Procfile": "web: gunicorn app:app\n"},
 }
-PORTS = {"site": 8080, "shop": 8081}
+PORTS = {"site": 8080, "shop": 8081, "built": 8082}
 
 
 class Machine:
@@ -116,13 +117,15 @@ def booted(process: subprocess.Popen[bytes], root: Path) -> Machine:
 
 
 def test_a_droplet_installed_below_systemd_answers_and_drains(
-    machine: Machine, shared_store: Path, tmp_path: Path
+    machine: Machine, all_built: AllBuilt, shared_store: Path, tmp_path: Path
 ) -> None:
     assert machine.good("cat", "/proc/1/comm") == "systemd\n"
     for name in APPS:
         app = files(tmp_path / name, APPS[name])
         in_process("lock", app, store=shared_store).good()
         in_process("stage", app, "-o", tmp_path / f"{name}.tgz", store=shared_store).good()
+    shutil.copyfile(all_built.droplet, tmp_path / "built.tgz")
+    for name in PORTS:
         archive = machine.root / f"srv/{name}.tgz"
         in_process(
             "export", "systemd", tmp_path / f"{name}.tgz", "-o", archive, "--name", name, store=shared_store
@@ -130,7 +133,9 @@ def test_a_droplet_installed_below_systemd_answers_and_drains(
         (machine.root / "etc" / name).mkdir()
         (machine.root / "etc" / name / "env").write_text(f"PORT={PORTS[name]}\n")
         machine.good("sh", "-c", f"cd /srv && tar -xzf {name}.tgz && ./{name}-*/install")
-    for name, port in PORTS.items():
+    assert SAYS in machine.answers(PORTS["built"])
+    for name in APPS:
+        port = PORTS[name]
         assert machine.answers(port) == "up\n"
         before = machine.facts(f"{name}-web.service")
         machine.good("kill", "-KILL", before["MainPID"])
