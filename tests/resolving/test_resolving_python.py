@@ -77,6 +77,7 @@ def uv(app: Path, server: Server, *words: str) -> str:
     return done.stderr
 
 
+@pytest.mark.tools
 def test_a_package_with_wheels_for_other_systems_alone_is_locked_with_its_sources(tmp_path: Path) -> None:
     """uv locks for all systems at once: a wheel for Windows is one, and what it may not build it leaves out of the lock."""
     info = b"Metadata-Version: 2.1\nName: driver\nVersion: 1.0\n"
