@@ -289,7 +289,7 @@ def test_the_scripts_are_shell(read: Read, supervisor: str, tmp_path: Path) -> N
 class Machine:
     """`/var/vcap` as an agent lays it out, in a root of its own; commands run in one mount namespace, as root or as vcap."""
 
-    def __init__(self, folder: Path, read: Read, port: int) -> None:
+    def __init__(self, folder: Path, read: Read, port: int, **properties: Any) -> None:
         if os.geteuid() != 0:
             pytest.skip("files of another user's need root")
         self.vcap = folder / "vcap"
@@ -299,10 +299,11 @@ class Machine:
         (folder / "package.tgz").write_bytes(read.package)
         command = ["tar", "-xzf", str(folder / "package.tgz"), "-C", str(package), "--no-same-owner"]
         subprocess.run(command, check=True)
+        given = {"port": port, "env": {"COLOUR": "green"}, **properties}
         for source, target in read.job["templates"].items():
             path = job / target
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(rendered(read.files[f"templates/{source}"], folder, port=port, env={"COLOUR": "green"}))
+            path.write_text(rendered(read.files[f"templates/{source}"], folder, **given))
             path.chmod(0o755 if target.startswith("bin/") else 0o644)
         passwd = Path("/etc/passwd").read_text().replace("vcap:", "other:") + "vcap:x:2000:2000::/home/vcap:/bin/sh\n"
         (folder / "passwd").write_text(passwd)
@@ -433,7 +434,9 @@ def test_two_first_starts_at_once_agree(read: Read, tmp_path: Path) -> None:
 def test_what_was_built_answers_where_monit_starts_it(all_built: AllBuilt, tmp_path: Path) -> None:
     read = read_file(exported(all_built.droplet, tmp_path / "x.tgz", supervisor="monit"))
     port, ctl = free_port(), "/var/vcap/jobs/shop/bin/ctl"
-    command = Machine(tmp_path, read, port).command("sh", "-c", f"{ctl} start web && cat && {ctl} stop web")
+    command = Machine(tmp_path, read, port, processes=["web"]).command(
+        "sh", "-c", f"{ctl} start web && cat && {ctl} stop web"
+    )
     with subprocess.Popen(command, stdin=subprocess.PIPE) as shell:
         assert shell.stdin is not None
         status, body = ask(port, "/", shell)

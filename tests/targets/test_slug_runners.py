@@ -29,7 +29,7 @@ for file in /etc/profile.d/*.sh /app/.profile.d/*.sh; do source "$file"; done
 if [[ -s /app/.profile ]]; then source /app/.profile; fi
 shopt -u nullglob
 hash -r
-line=$(sed -n 's/^web: *//p' /app/Procfile)
+line=${LINE-$(sed -n 's/^web: *//p' /app/Procfile)}
 """
 WAYS = {"bash -c": 'exec bash -c "$line"', "words": 'exec $(eval echo "$line")'}
 APPS = {
@@ -83,15 +83,22 @@ def test_what_was_built_answers(all_built: AllBuilt, shared_store: Path, root: P
     slug = tmp_path / "slug.tgz"
     in_process("export", "heroku", all_built.droplet, "-o", slug, store=shared_store).good()
     (tmp_path / "run").mkdir()
-    assert served(slug, "bash -c", root, tmp_path / "run", SAYS)[0] == 0
+    (web,) = (one.command for one in all_built.plan.processes if one.type == "web")
+    assert served(slug, "bash -c", root, tmp_path / "run", SAYS, LINE=web)[0] == 0
 
 
-def served(slug: Path, way: str, root: Path, tmp_path: Path, says: str) -> tuple[int, str]:
+def served(slug: Path, way: str, root: Path, tmp_path: Path, says: str, **more: str) -> tuple[int, str]:
     """How a slug ends that a runner has started, that has answered, and is then asked to end; and its log."""
     subprocess.run(["tar", "-xzf", str(slug), "-C", str(tmp_path)], check=True)
     subprocess.run(["chown", "-R", f"{USER}:{USER}", str(tmp_path / "app")], check=True)
     port = free_port()
-    variables = {"HOME": "/app", "USER": "herokuishuser", "PORT": str(port), "PATH": "/usr/local/bin:/usr/bin:/bin"}
+    variables = {
+        "HOME": "/app",
+        "USER": "herokuishuser",
+        "PORT": str(port),
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        **more,
+    }
     read, write = os.pipe()
     command = [
         *("bwrap", "--ro-bind", str(root), "/", "--bind", str(tmp_path / "app"), "/app", "--tmpfs", "/tmp"),
