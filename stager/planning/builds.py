@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..errors import BadManifest
 from ..facts import stacks
 from ..model import APP, ARTIFACT, DROPLET, NOTHING, Artifact, Build, BuildRoot, Locked, Plan, Runtime
+from ..runtimes import kind
 from ..runtimes.errors import VersionError
 from ..tree import SourceTree
 from .buildpacks import load_all
@@ -66,7 +67,9 @@ def planned(
 
 
 def _build(one: Foreseen, around: _Around) -> Build:
-    env = {name: value for party in around.parties for name, value, _ in party.pack.env}
+    rows = [row for party in around.parties for row in party.pack.env]
+    rows += [row for runtime in around.runtimes for row in kind(runtime.name).env]
+    env = {name: value for name, value, _ in rows}
     return Build(
         name=one.name,
         kind=APP,
@@ -128,6 +131,7 @@ def _with_managers(aim: Aim, one: Foreseen, party: Party, around: _Around, missi
                 f"what is run instead in {appconfig.NAME}, such as {instead}"
             )
             continue
+        missing += chosen.notes
         more = Locked(chosen.artifacts, chosen.links, chosen.files)
         around = replace(around, runtimes=(*around.runtimes, chosen.runtime), locked=_joined([around.locked, more]))
     return around

@@ -62,25 +62,20 @@ def party(aim: Aim, detected: Detection, pack: Buildpack, folder: str, developme
     for name in versions.runtimes(aim.tree, pack, detected.lock):
         chosen[name] = choose(aim, detected, pack, name, chosen)
     for name in versions.called(aim.tree, pack):
-        chosen[name] = chosen.get(name) or choose(aim, detected, pack, name, chosen, only_starts=True)
+        chosen[name] = chosen.get(name) or choose(aim, detected, pack, name, chosen)
     pin = BuildpackPin(pack.name, pack.digest, detected.reason, folder)
     return Party(detected, pack, pin, chosen, packages(aim, detected, pack, chosen, development))
 
 
 def choose(
-    aim: Aim,
-    detected: Detection,
-    pack: Buildpack,
-    name: str,
-    beside: Mapping[str, ChosenRuntime],
-    only_starts: bool = False,
+    aim: Aim, detected: Detection, pack: Buildpack, name: str, beside: Mapping[str, ChosenRuntime]
 ) -> ChosenRuntime:
     """A runtime as the app and its lock ask for it. Raises VersionError, NoRuntime, FetchError."""
     refuses, previous = aim.config.refuses_ended, aim.previous
     if previous and refuses and remarks(previous.runtimes):
         previous = None
     asked = _asked(aim.tree, name, detected, pack)
-    request = RuntimeRequest(asked, aim.stack, aim.web, aim.indexes, previous, dict(beside), not refuses, only_starts)
+    request = RuntimeRequest(asked, aim.stack, aim.web, aim.indexes, previous, dict(beside), not refuses)
     return runtimes.kind(name).choose(request)
 
 

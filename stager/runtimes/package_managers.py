@@ -26,14 +26,17 @@ def record(
     """The record of a package manager; `program` gives the file of a version that Node runs, empty for one that has none."""
     place, layout = f"{node.PLACE}/lib/node_modules/{name}", f"{name}-cli/1"
 
-    def chosen(version: str, requests: list[VersionRequest], files: tuple[Artifact, ...]) -> ChosenRuntime:
+    def chosen(
+        version: str, requests: list[VersionRequest], files: tuple[Artifact, ...], notes: tuple[str, ...] = ()
+    ) -> ChosenRuntime:
         link = (f"{node.PLACE}/bin/{name}", f"../lib/node_modules/{name}/{program(version)}")
         found = Runtime(name, version, "npm", (0, 0), reason(f"the {name} that scripts call", requests))
-        return ChosenRuntime(found, files, (link,))
+        return ChosenRuntime(found, files, (link,), notes=notes)
 
     def choose(ask: RuntimeRequest) -> ChosenRuntime:
         """The newest release that every request allows, that runs on the Node beside it, and that is a program of Node.
 
+        It runs scripts alone, so that another one stands in where what is asked for is no such program.
         Raises VersionError, FetchError.
         """
         requests = [npm_request(name, text, why, {}) for text, why in ask.asked]
@@ -43,14 +46,17 @@ def record(
         published = packument(ask.web, ask.registry, name)
         able = [one for one in published if program(one) and runs_on(published[one].engines, beside)]
         fitting = [version for version in able if all_accept(requests, version)]
-        if not fitting and ask.only_starts:
-            requests, fitting = [], [version for version in able if "-" not in version]
+        notes: tuple[str, ...] = ()
+        if not fitting and (usual := [version for version in able if "-" not in version]):
+            instead = f"{title} {max(usual, key=semver)} runs scripts in place of {asked_text(requests)}"
+            notes = (f"{instead}, which is no program of Node by itself: commands that only that one has fail",)
+            requests, fitting = [], usual
         if not fitting:
             what = f"no release fits and is a program of Node {beside}"
             hint = f"Name another one by packageManager in package.json, or call 'npm run' instead of {name}."
             raise VersionError(name, asked_text(requests), what, hint, first_place(requests))
         version = max(fitting, key=semver)
-        return chosen(version, requests, (pinned(name, version, published[version].digest, layout, place),))
+        return chosen(version, requests, (pinned(name, version, published[version].digest, layout, place),), notes)
 
     unpack = recipe(
         rf"bin/{name}\.(?:c?js|mjs)", bool, check_package, executable=rf"bin/{name}(?:x|\.js)?(?:\.c?js|\.mjs)?"

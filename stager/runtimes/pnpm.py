@@ -23,5 +23,10 @@ RUNTIME = record(
             "false",
             "so that pnpm, which has not installed them, leaves packages alone",
         ),
+        (
+            "pnpm_config_pm_on_fail",
+            "ignore",
+            "so that this pnpm runs scripts, whichever the app names, and fetches none",
+        ),
     ),
 )

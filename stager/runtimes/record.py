@@ -35,8 +35,6 @@ class RuntimeRequest:
     """The runtimes chosen before this one for the same buildpack, by name."""
     ended: bool = True
     """Whether a line past its end of life may be taken when no other fits."""
-    only_starts: bool = False
-    """Whether it only runs the scripts that start an app: another release does where what is asked for cannot be had."""
 
     @property
     def registry(self) -> str:

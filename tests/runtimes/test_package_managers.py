@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -48,11 +49,11 @@ class Registry:
         return io.BytesIO(self.get(url, accept=accept))
 
 
-def choose(name: str, *asked: str, node: str = "24.1.0", only_starts: bool = False) -> ChosenRuntime:
+def choose(name: str, *asked: str, node: str = "24.1.0") -> ChosenRuntime:
     beside = {"node": ChosenRuntime(Runtime("node", node, "npm", (0, 0), WHY), ())}
     stack, indexes = stacks.load("debian-12", "amd64"), Indexes(npm_registry="https://npm.example")
     asks = [(text, WHY) for text in asked]
-    request = RuntimeRequest(asks, stack, Registry(), indexes, beside=beside, only_starts=only_starts)
+    request = RuntimeRequest(asks, stack, Registry(), indexes, beside=beside)
     return runtimes.kind(name).choose(request)
 
 
@@ -77,15 +78,26 @@ def test_a_release_that_node_runs(name: str, asked: list[str], node: str, versio
     assert (artifact.layout, artifact.paths) == (f"{name}-cli/1", (f".stager/node/lib/node_modules/{name}",))
 
 
-@pytest.mark.parametrize(("name", "asked"), [("pnpm", "12.21.0"), ("yarn", "4.5.0"), ("yarn", "2.4.3")])
-def test_what_is_no_program_of_node_is_refused(name: str, asked: str) -> None:
-    with pytest.raises(VersionError, match="no release fits and is a program of Node"):
-        choose(name, asked)
+@pytest.mark.parametrize(
+    ("name", "asked", "version", "told"),
+    [
+        ("pnpm", "12.21.0", "11.28.10", "pnpm 11.28.10 runs scripts in place of 12.21.0"),
+        ("yarn", "4.5.0", "1.22.22", "Yarn 1.22.22 runs scripts in place of 4.5.0"),
+        ("yarn", "2.4.3", "1.22.22", "Yarn 1.22.22 runs scripts in place of 2.4.3"),
+    ],
+)
+def test_for_what_is_no_program_of_node_another_release_runs_scripts(
+    name: str, asked: str, version: str, told: str
+) -> None:
+    chosen = choose(name, asked)
+    assert chosen.runtime.version == version
+    assert chosen.notes == (f"{told}, which is no program of Node by itself: commands that only that one has fail",)
+    assert choose(name, version).notes == ()
 
 
-def test_to_start_an_app_another_release_does() -> None:
-    assert choose("yarn", "4.5.0", only_starts=True).runtime.version == "1.22.22"
-    assert choose("yarn", "1.22.19", only_starts=True).runtime.version == "1.22.19"
+def test_what_this_node_does_not_run_is_refused() -> None:
+    with pytest.raises(VersionError, match="no release fits and is a program of Node 4"):
+        choose("pnpm", "10", node="4.9.1")
 
 
 @pytest.mark.parametrize(
@@ -130,9 +142,18 @@ def test_a_build_without_its_manager_says_what_to_write() -> None:
     detected = Detection("nodejs", WHY, "yarn.lock", ())
     party = Party(detected, pack, BuildpackPin("nodejs", pack.digest, WHY, ""), {"node": node}, Locked(()))
     aim, missing, around = Aim(tree, stack, Registry(), indexes, None), list[str](), _Around("droplet", Locked(()))
+    found = _with_managers(aim, foreseen(tree, [pack])[0], party, around, missing)
+    assert [(one.name, one.version) for one in found.runtimes] == [("yarn", "1.22.22")]
+    assert [text.partition(",")[0] for text in missing] == ["Yarn 1.22.22 runs scripts in place of 4.5.0"]
+    node = ChosenRuntime(Runtime("node", "0.1.0", "npm", (0, 0), WHY), ())
+    missing.clear()
+    party = replace(party, runtimes={"node": node}, detected=replace(detected, lock="pnpm-lock.yaml"))
+    pnpm = {"packageManager": "pnpm@9.15.0", "scripts": {"build": "pnpm run x"}}
+    tree = SourceTree.of({"package.json": json.dumps(pnpm), "pnpm-lock.yaml": "lockfileVersion: '9.0'\n"})
+    aim = replace(aim, tree=tree)
     assert _with_managers(aim, foreseen(tree, [pack])[0], party, around, missing) == around
     assert missing == [
-        "build is without yarn, which its scripts call: yarn 4.5.0: no release fits and is a "
-        "program of Node 24.1.0; have them call 'npm run', or write what is run instead in stager.yml, such as "
+        "build is without pnpm, which its scripts call: pnpm 9.15.0 and 9 || 10: no release fits and is a "
+        "program of Node 0.1.0; have them call 'npm run', or write what is run instead in stager.yml, such as "
         "builds: {build: {run: npm run build --workspaces --if-present}}"
     ]
