@@ -53,6 +53,7 @@ OWNERS = {
         "net.session",
         "local.running",
         "local.health",
+        "sandbox.running",  # a name that the kernel keeps, no connection
     },
     "ssl": {"net.gate", "net.session"},
     "http.client": {"local.health"},

@@ -8,10 +8,11 @@ import os
 import secrets
 import select
 import signal
+import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from glob import glob
 
@@ -61,20 +62,31 @@ def ways(root: bool, user: int, borrowed: bool) -> tuple[Way, ...]:
     return (other, own if borrowed else Way("with root, without a user namespace", user, False))
 
 
-def _ways() -> tuple[Way, ...]:
+def _ways() -> Iterator[Way]:
+    """The ways of this machine; their user is this job's alone for as long as they are gone through."""
     with open("/proc/self/uid_map", encoding="ascii") as file:
         rows = [line.split() for line in file]
     known = max(int(first) + int(count) for first, _, count in rows)
-    return ways(os.geteuid() == 0, _nobody(USERS if known > USERS.stop else FEW), rows != [["0", "0", "4294967295"]])
+    with nobody(USERS if known > USERS.stop else FEW) as user:
+        yield from ways(os.geteuid() == 0, user, rows != [["0", "0", "4294967295"]])
 
 
-def _nobody(users: Sequence[int]) -> int:
-    """One of these users who runs nothing: what is counted for a user, or is a user's own, is then no other job's."""
-    for _ in users:
-        user = secrets.choice(users)
-        if not groups.tasks_of(user):
-            break
-    return user
+@contextmanager
+def nobody(users: Sequence[int]) -> Iterator[int]:
+    """One of these users who runs nothing: what is counted for a user, or is a user's own, is then no other job's.
+
+    He is kept by an abstract name (unix(7)), which the kernel frees with the process that has it.
+    """
+    for user in secrets.SystemRandom().sample(users, min(len(users), 99)):
+        with socket.socket(socket.AF_UNIX) as held:
+            try:
+                held.bind(f"\0stager-user-{user}")
+            except OSError:
+                continue
+            if not groups.tasks_of(user):
+                yield user
+                return
+    yield secrets.choice(users)
 
 
 def run(job: Job, *, stop: Callable[[], bool], tell: Callable[[str], None]) -> Ended:

@@ -113,3 +113,13 @@ def test_no_word_can_become_two() -> None:
     made = Job(("true",), RootFolder("/"), "/a", "/s", "/l", env=(("A\0--bind\0/\0/app/host", "x"),))
     with pytest.raises(ValueError, match=r"."), entering.described(inside.sandbox(made)):
         pass
+
+
+def test_a_user_is_one_jobs_at_a_time() -> None:
+    users = range(1_234_567_000, 1_234_567_003)
+    with running.nobody(users) as one, running.nobody(users) as two, running.nobody(users) as three:
+        assert {one, two, three} == {*users}
+        with running.nobody(users) as again:
+            assert again in users  # where all are taken one is shared
+    with running.nobody(range(users.start, users.start + 1)) as free:
+        assert free == users.start
