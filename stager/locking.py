@@ -30,7 +30,7 @@ from .settings import Settings
 from .staging import buildpacks_of, put_locks
 from .store import Store
 from .tree import SourceTree
-from .tree.ignore import OWN_FILES
+from .tree.ignore import WITHOUT_NEGATION, own_file
 
 if TYPE_CHECKING:
     from .planning.buildpacks.vocabulary import Buildpack
@@ -156,7 +156,9 @@ def _write(path: str, entry: object) -> None:
 def _check_place(folder: Folder, name: str, settings: Settings) -> None:
     """A lock that is there and no source would be overwritten; offline, nothing can be resolved."""
     if os.path.lexists(os.path.join(folder.root, name)):
-        hint = f"Write '!/{name}' into {OWN_FILES[0]} to use it, or remove it: then a new one is made."
+        own = own_file(folder.root)
+        use = f"Write '!/{name}' into {own}" if own != WITHOUT_NEGATION else f"Take {name} out of the ignore files"
+        hint = f"{use} to use it, or remove it: then a new one is made."
         raise LockFailed(name, "there is one, which an ignore file leaves out", hint)
     if settings.offline:
         raise NotCached([f"the index pages that {name} is made from"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from .store import Store
 from .store.errors import StoreCorrupt
 from .text.resources import pinned_digest
 from .tree import SourceTree
-from .tree.ignore import OWN_FILES, WITHOUT_NEGATION
+from .tree.ignore import WITHOUT_NEGATION, own_file
 
 __all__ = ["fetch", "take_in"]
 """Of `bases`: what those who only want a plan's artifacts call here, beside the verbs."""
@@ -161,7 +162,7 @@ def put_locks(folder: Folder, made: Mapping[str, bytes], settings: Settings) -> 
     """Write locks that were made into the app's folder; the folder with them, and remarks.
 
     What is no source pins nothing, so the app's own ignore file takes in a lock that another leaves out, as many a
-    `.gitignore` of samples does. Raises LockFailed where it can not.
+    `.gitignore` of samples does. Raises LockFailed where it can not; then no lock is left there.
     """
     for name, lock in made.items():
         writing.write(os.path.join(folder.root, name), lock, new=True)
@@ -169,16 +170,18 @@ def put_locks(folder: Folder, made: Mapping[str, bytes], settings: Settings) -> 
     left_out = [name for name in made if name not in folder.tree.files]
     if not left_out:
         return folder, ()
-    own = next((name for name in OWN_FILES if os.path.lexists(os.path.join(folder.root, name))), OWN_FILES[0])
+    own = own_file(folder.root)
     place = os.path.join(folder.root, own)
     before = Path(place).read_bytes() if os.path.lexists(place) else b""
     lines = "".join(f"!/{name}\n" for name in left_out)
     if own != WITHOUT_NEGATION:
         writing.write(place, before + b"\n" * (before[-1:] not in (b"", b"\n")) + lines.encode())
         folder = folder.read_again(settings.stop, settings.printed)
-    for name in left_out:
-        if name not in folder.tree.files:
-            raise LockFailed(name, f"{own} leaves it out", f"Take {name} out of the ignore files.")
+    if lost := [name for name in left_out if name not in folder.tree.files]:
+        for name in made:
+            with suppress(OSError):
+                os.unlink(os.path.join(folder.root, name))
+        raise LockFailed(lost[0], "an ignore file leaves it out", f"Take {lost[0]} out of the ignore files.")
     remark = "an ignore file leaves {0} out, so {1} takes it in; commit both (git add -f {0})"
     return folder, tuple(remark.format(name, own) for name in left_out)
 

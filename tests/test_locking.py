@@ -155,10 +155,29 @@ def test_a_lock_that_is_there_and_no_source_is_not_overwritten(tmp_path: Path) -
     assert error["hint"].startswith("Write '!/package-lock.json' into .stagerignore to use it")
 
 
-def test_an_ignore_file_without_negation_can_take_in_no_lock(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("own", "hint"),
+    [
+        (".cfignore", "Write '!/package-lock.json' into .cfignore to use it"),
+        (".slugignore", "Take package-lock.json out of the ignore files to use it"),
+    ],
+)
+def test_the_app_s_own_ignore_file_stays_the_one_that_is_used(own: str, hint: str, tmp_path: Path) -> None:
+    app = app_of("npm", tmp_path / "app")
+    (app / ".gitignore").write_text(MINE)
+    (app / own).write_text("private.csv\n")
+    (app / "package-lock.json").write_text("{}")
+    error = in_process("lock", app, "--json", store=tmp_path / "store").document["error"]
+    assert error["hint"].startswith(hint)
+
+
+@pytest.mark.parametrize("by", [".slugignore", ".gitignore"])
+def test_an_ignore_file_without_negation_can_take_in_no_lock(by: str, tmp_path: Path) -> None:
     app, store = app_of("npm", tmp_path / "app"), Store(str(tmp_path / "store"))
-    (app / ".slugignore").write_text(MINE)
+    (app / ".slugignore").write_text(MINE if by == ".slugignore" else "docs\n")
+    (app / by).write_text(MINE)
     with pytest.raises(LockFailed) as refused:
         put_locks(Folder.read(str(app), store), {"package-lock.json": b"{}\n"}, Settings(store, no_indexes))
-    assert (app / ".slugignore").read_text() == MINE
-    assert str(refused.value).startswith("package-lock.json could not be made: .slugignore leaves it out\n")
+    assert (app / by).read_text() == MINE
+    assert not (app / "package-lock.json").exists()
+    assert str(refused.value).startswith("package-lock.json could not be made: an ignore file leaves it out\n")

@@ -7,6 +7,7 @@ the answer as two letters that `walk` remembers. Imported only when names have t
 
 from __future__ import annotations
 
+import os
 import re
 
 from .errors import UnsafePath
@@ -18,6 +19,12 @@ OWN_FILES = (".stagerignore", ".cfignore", ".slugignore")
 """Ignore files of the app's root; the first that exists is used."""
 WITHOUT_NEGATION = ".slugignore"
 """Heroku's knows no line that takes a file in again."""
+
+
+def own_file(root: str) -> str:
+    """The ignore file of the app at `root` that is used; the first of them where the app has none."""
+    return next((name for name in OWN_FILES if os.path.lexists(os.path.join(root, name))), OWN_FILES[0])
+
 
 _OUT_AT_ROOT = frozenset({".stager", "droplet.tgz", "bundle.tar", ".gitignore", *OWN_FILES})
 _LOCKS = re.compile(r"stager\.(?:.*\.)?lock", re.DOTALL)
