@@ -214,7 +214,7 @@ def lock_with(inner: dict[str, object], **placed: str) -> bytes:
 URL = "https://files.example/b.tgz"
 
 
-@pytest.mark.parametrize("key", ["dependencies", "optionalDependencies"])
+@pytest.mark.parametrize("key", ["dependencies", "optionalDependencies", "peerDependencies"])
 @pytest.mark.parametrize("at", ["b", "a__b"])
 def test_only_the_app_brings_packages_from_elsewhere(key: str, at: str) -> None:
     with pytest.raises(LockFailed) as caught:

@@ -161,7 +161,7 @@ def check_places(lock: bytes) -> None:
     """Raise LockFailed where a package of a registry brings another one from a URL: only the app itself may name those."""
     packages = Node(json.loads(lock), LOCK, fail_with=documents.bad_lock).table("packages")
     for at, one in packages.items():
-        asked = [row for key in _DEPENDENCIES[:3] for row in _asked(one.value.get(key))] if _MODULES in at else ()
+        asked = [row for key in _DEPENDENCIES[:4] for row in _asked(one.value.get(key))] if _MODULES in at else ()
         for name, spec in asked:
             if is_web(spec.lower()) and spec in _found(packages, at, name):
                 label = f"{at.rpartition(_MODULES)[2]}@{one.str('version', '')}"
