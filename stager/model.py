@@ -204,6 +204,10 @@ DROPLET, RUNTIMES, NOTHING = "droplet", "runtimes", "nothing"
 """What a build has around it of the droplet's own."""
 
 
+INTERNAL = frozenset({"BUILD_CONFIG_SETTINGS", "BUILD_EXTRA_REQUIRES", "FIXED_BUILD_ID", "FIXED_BUILD_UUID"})
+"""Variables of builds by which stager tells its own programs inside something; no app sets them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Build:
     """A command that turns declared inputs into files or an artifact, in a pinned root, without a network.

@@ -97,6 +97,14 @@ def test_what_uv_passes_to_builds() -> None:
     assert notes[0].endswith("[tool.uv.extra-build-dependencies]: b = [...]")
 
 
+def test_variables_by_which_stager_tells_its_own_program_something_are_not_set() -> None:
+    for name in (SETTINGS, EXTRA):
+        with pytest.raises(BadManifest) as caught:
+            of("uv.lock", pyproject__toml=f'[tool.uv]\n[tool.uv.extra-build-variables]\na = {{{name} = "junk"}}\n')
+        assert caught.value.where.startswith("pyproject.toml")
+        assert caught.value.message.endswith(f"{name}: is stager's own, for what it runs in a build")
+
+
 def test_what_a_requirement_passes_to_its_build() -> None:
     text = f'a==1.0 --hash={HASH} --config-settings "--build-option=-x y" --config-settings k=1 -C k=2\n'
     found = of(requirements__txt=text)

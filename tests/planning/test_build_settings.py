@@ -148,6 +148,16 @@ def test_builds_without_a_name_are_counted() -> None:
             "build[0].env.HOME: is set by the platform",
         ),
         (
+            "builds:\n  docopt:\n    env:\n      BUILD_EXTRA_REQUIRES: junk\n",
+            "stager.yml:4",
+            "builds.docopt.env.BUILD_EXTRA_REQUIRES: is stager's own, for what it runs in a build",
+        ),
+        (
+            "build:\n - {run: a, outputs: [a], env: {FIXED_BUILD_ID: x}}\n",
+            "stager.yml:2",
+            "build[0].env.FIXED_BUILD_ID: is stager's own, for what it runs in a build",
+        ),
+        (
             "build:\n - {run: a, outputs: [a], folder: ..}\n",
             "stager.yml:2",
             "build[0].folder: the path '..' does not stay inside the app folder",

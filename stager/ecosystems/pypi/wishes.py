@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from stager.model import INTERNAL
 from stager.text.typed import Node
 
 from .building import EXTRA, SETTINGS
@@ -157,7 +158,7 @@ def _of_uv(tree: SourceTree) -> Wishes:
         settings=settings,
         requires=requires,
         variables={
-            _name(name): {key: _text(one.value) for key, one in rows.items()}
+            _name(name): {key: _variable(key, one) for key, one in rows.items()}
             for name, rows in _tables(table, "extra-build-variables")
         },
         shared=_uv_names(table, "no-build-isolation"),
@@ -184,6 +185,12 @@ def _table(rows: Mapping[str, Node]) -> Settings:
         key: [str(item) for item in one.value] if isinstance(one.value, list) else _text(one.value)
         for key, one in rows.items()
     }
+
+
+def _variable(name: str, node: Node) -> str:
+    if name in INTERNAL:
+        node.fail("is stager's own, for what it runs in a build")
+    return _text(node.value)
 
 
 def _text(value: object) -> str:

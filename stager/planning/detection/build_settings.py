@@ -24,6 +24,7 @@ import posixpath
 import re
 from dataclasses import dataclass
 
+from ...model import INTERNAL
 from ...text.typed import Node
 from ...text.yamltext import Document
 from ..lock_rows import check_path
@@ -132,7 +133,11 @@ def _command(node: Node) -> str:
 
 
 def _env(node: Node) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted((name, variable(value, name)) for name, value in node.table("env").items()))
+    found = node.table("env")
+    for name, value in found.items():
+        if name in INTERNAL:
+            value.fail("is stager's own, for what it runs in a build")
+    return tuple(sorted((name, variable(value, name)) for name, value in found.items()))
 
 
 def _inputs(node: Node) -> tuple[str, ...]:
