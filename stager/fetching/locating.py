@@ -62,5 +62,5 @@ def _generic(wanted: WantedArtifact) -> Iterator[str]:
     own = of_layout(wanted.artifact.layout)
     find = own.layouts[wanted.artifact.layout].locate if own else None
     if find is not None:
-        yield find(wanted.artifact, wanted.indexes)
+        yield from find(wanted.artifact, wanted.indexes)
     yield wanted.hint

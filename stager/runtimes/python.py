@@ -285,21 +285,21 @@ RUNTIME = RuntimeKind(
             python_files.unpack_standalone,
             r"pkg:generic/cpython",
             "Python-2.0",
-            lambda artifact, indexes: standalone.pbs_url(artifact, indexes.pbs or None),
+            lambda artifact, indexes: [standalone.pbs_url(artifact, indexes.pbs or None)],
         ),
         "pbs-build/1": Layout(
             python_files.unpack_standalone_for_building,
             r"pkg:generic/cpython",
             "Python-2.0",
-            lambda artifact, indexes: standalone.pbs_url(artifact, indexes.pbs or None),
+            lambda artifact, indexes: [standalone.pbs_url(artifact, indexes.pbs or None)],
         ),
         python_sources.SOURCE: Layout(
             python_sources.unbuilt,
             r"pkg:generic/cpython",
             "Python-2.0",
-            python_sources.url,
-            "Debian has replaced these sources by newer ones: run 'stager lock --upgrade' and commit the result. What was "
-            "built of them is used where a store or a bundle has it.",
+            python_sources.urls,
+            "A mirror keeps sources until newer ones replace them, and may have a part of them: run 'stager lock --upgrade' "
+            "and commit the result. What was built of them is used where a store or a bundle has it.",
         ),
         python_sources.BUILT: Layout(python_files.unpack_built, r"pkg:generic/cpython", "Python-2.0"),
     },

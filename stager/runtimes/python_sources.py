@@ -16,7 +16,7 @@ from ..ecosystems.deb import sources
 from ..ecosystems.record import BuildRecipe
 from ..errors import FetchError, NeedsBuild
 from ..model import ARTIFACT, NOTHING, Artifact, Build, Reason
-from ..net.indexes import joined
+from ..net.indexes import default_debian, joined
 from .standalone import PLACE
 
 if TYPE_CHECKING:
@@ -119,9 +119,15 @@ def build_of(artifact: Artifact, why: Reason) -> Build:
     return Build(name=NAME, kind=ARTIFACT, root=NAME, command=COMMAND, reason=why, of=artifact.purl, on=NOTHING)
 
 
-def url(artifact: Artifact, indexes: Indexes) -> str:
-    """Where the sources are fetched from."""
-    return joined(indexes.debian()[0], artifact.filename)
+def urls(artifact: Artifact, indexes: Indexes) -> Iterator[str]:
+    """Where the sources may be fetched from: the mirrors that `found` asks, of whatever suite they are; then the default one.
+
+    What apt is configured with may be a partial mirror.
+    """
+    for suite in ("", *(source.suite for source in indexes.apt if source.is_debian)):
+        yield joined(indexes.debian(suite)[0], artifact.filename)
+    if not indexes.debian_mirror:
+        yield joined(default_debian(), artifact.filename)
 
 
 def unbuilt(_: str | HeldArchive, artifact: Artifact, __: str) -> Unpacked:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -59,8 +59,8 @@ class Layout:
     """The package URL, as a regular expression, of the artifact that the runtime itself is; others only go with it."""
     licence: str = ""
     """The archive's own one, where it states none in a form that can be read."""
-    locate: Callable[[Artifact, Indexes], str] | None = None
-    """Where an artifact is that is on no ecosystem's index."""
+    locate: Callable[[Artifact, Indexes], Iterable[str]] | None = None
+    """Where an artifact may be that is on no ecosystem's index, best first."""
     gone: str = ""
     """How to mend a pin of it that is nowhere any more; empty where its ecosystem says it."""
 

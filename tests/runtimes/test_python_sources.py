@@ -18,12 +18,14 @@ from stager.facts import stacks
 from stager.fetching.locating import gone, locate
 from stager.model import Artifact, Build, Plan, Reason, Stack
 from stager.net.errors import NotCached, NotFound, Unreachable
-from stager.net.indexes import Indexes
+from stager.net.indexes import Indexes, default_debian
+from stager.net.indexes.apt_sources import AptSource
 from stager.planning import builds, lockfile, surroundings
 from stager.planning.layouts import recipe
 from stager.runtimes import python_sources
 from stager.runtimes.chosen import ChosenRuntime
 from stager.runtimes.errors import NoRuntime
+from stager.runtimes.record import RuntimeRequest
 from stager.runtimes.standalone import pbs_url
 
 DEBIAN, UBUNTU = stacks.load("debian-12"), stacks.load("heroku-24")
@@ -240,6 +242,17 @@ def test_sources_come_from_the_mirror_and_a_lost_pin_can_be_mended(web: Network)
     assert "a bundle has it" in gone(one)
 
 
+def test_sources_come_from_where_they_were_found_though_another_mirror_is_named_first(web: Network) -> None:
+    """And from the default archive at last, as packages do."""
+    first, other = "https://first.example/debian", "https://deb.example/debian"
+    indexes = Indexes(apt=(AptSource(first, "bookworm", ("main",)), AptSource(other, "sid", ("main",))))
+    publish(web, first, "forky", [], architecture="source")
+    request = RuntimeRequest((), DEBIAN, web, indexes)
+    (_, one), *_ = python_sources.found(request, stacks.read("debian-12"), ["3.13"])
+    urls = list(locate(one, indexes, lambda: web, {}))  # type: ignore[arg-type, return-value]
+    assert urls == [f"{base}/{one.filename}" for base in (first, other, default_debian())]
+
+
 def test_sources_alone_cannot_be_laid(web: Network) -> None:
     one = choose(web, "3.13").artifacts[0]
     with pytest.raises(NeedsBuild, match="no build of the lock turns into an interpreter"):
@@ -272,8 +285,6 @@ def test_a_suite_that_cannot_be_read_is_passed_over(web: Network) -> None:
 
 
 def _found(web: Network) -> list[tuple[str, Artifact]]:
-    from stager.runtimes.record import RuntimeRequest
-
     mirrors = DebianMirrors(MIRRORS.archive, MIRRORS.security)
     indexes = Indexes(debian_mirror=mirrors.archive, debian_security_mirror=mirrors.security)
     request = RuntimeRequest((), DEBIAN, web, indexes)
