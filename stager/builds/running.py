@@ -454,7 +454,7 @@ def _make_older(path: str, facts: os.stat_result, seconds: int) -> None:
 
 
 def _elsewhere(members: Sequence[Member], around: Surroundings) -> str:
-    """A file system in memory, for it is quick; empty where there is not enough room.
+    """A file system in memory, for it is quick; empty where there is not enough room, or nothing in it may be run.
 
     It gives the names in a folder in the order in which they came, reversed: ext4 and others have an order of their own, which
     is the same in any two folders of one disk. So it is there for the other surroundings first.
@@ -464,6 +464,8 @@ def _elsewhere(members: Sequence[Member], around: Surroundings) -> str:
     try:
         there = os.statvfs(_MEMORY)
     except OSError:
+        return ""
+    if there.f_flag & os.ST_NOEXEC:  # as on hardened hosts; a mount of a folder of it is so, too
         return ""
     return _MEMORY if min(there.f_bavail * there.f_frsize, _free_memory()) > needed else ""
 

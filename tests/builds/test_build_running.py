@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -78,6 +79,15 @@ def test_a_run_that_was_ended_and_one_that_was_not() -> None:
     with pytest.raises(BuildTooBig):
         check(PLANNED, Ended(137, 1.0, "memory"), Limits(), "")
     check(PLANNED, Ended(0, 1.0), Limits(), "")
+
+
+def test_nothing_runs_in_memory_where_that_is_mounted_without_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "_ROOM", 0)
+    there = os.statvfs("/")
+    for flag, found in ((0, running._MEMORY), (os.ST_NOEXEC, "")):
+        facts = os.statvfs_result([*there[:8], flag, there.f_namemax])
+        monkeypatch.setattr(os, "statvfs", lambda _, facts=facts: facts)
+        assert running._elsewhere([], SECOND) == found
 
 
 # --- two runs, of something that runs nowhere
