@@ -29,7 +29,7 @@ def test_a_nuxt_app_is_built_the_same_twice_and_answers(
     _, found = staging.make_plan(Folder.read(str(folder), store), None, settings(store))
     plan = replace(found.plan, roots=tuple(replace(plain_pins, name=one.name) for one in found.plan.roots))
     assert [(one.name, one.outputs, one.recipes, one.twice) for one in plan.builds] == [
-        ("build", (".output",), ("nuxt/1",), True)
+        ("build", (".output",), ("nuxt/2",), True)
     ]
     (folder / "stager.lock").write_text(lockfile.dumps(plan))
     stage(folder, store)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 import builtins
 import json
+import re
 import uuid
+from pathlib import Path
 
 import pytest
 
+import stager
 from stager.builds import recipes
 from stager.builds.recipes import Around, Recipe, astro, frozen_clock, next_js, nuxt
-from stager.model import APP, Build, Reason
+from stager.model import APP, INTERNAL, Build, Reason
 from stager.planning import buildpacks
 
 BUILD = Build("build", APP, "stack", "npm run build", Reason("a test"), outputs=("web/.next",), folder="web")
@@ -38,6 +41,25 @@ def test_buildpacks_name_only_recipes_that_there_are() -> None:
     named |= {name for pack in buildpacks.load_all() for build in pack.builds for name in build.recipes}
     assert named
     assert named <= recipes.TOOLS.keys()
+
+
+def test_what_stagers_own_programs_are_told_no_app_sets() -> None:
+    asked = re.compile(r"\b(?:BUILD|FIXED_BUILD)_[A-Z_]+\b")
+    top = Path(stager.__file__).parent
+    programs = [
+        *top.glob("builds/recipes/*.js"),
+        *top.glob("ecosystems/*/inside/*"),
+        *top.glob("ecosystems/*/building.py"),
+    ]
+    assert {name for path in programs if path.is_file() for name in asked.findall(path.read_text())} == INTERNAL
+
+
+def test_a_recipe_that_locks_have_leaves_what_it_left() -> None:
+    former, now = recipes.tool("nuxt/1"), recipes.tool("nuxt/2")
+    assert former
+    assert now
+    assert (former.rewrites, {*now.rewrites.values()}) == ({}, {nuxt.in_order, nuxt.files_in_order})
+    assert former.env(around()) == now.env(around())
 
 
 def test_secrets_follow_the_contents_of_the_app_and_nothing_else() -> None:

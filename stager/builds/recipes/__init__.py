@@ -1,7 +1,8 @@
 """Recipes: what is done around a command so that it leaves the same each time, and how artifacts are built.
 
-Each recipe has a name with a version, which a lock states, and names the source of difference that it mends. The registry has
-a line for each; a recipe is a module of its own.
+Each recipe has a name with a version, which a lock states, and names the source of difference that it mends. What it leaves
+never changes: another result gets another version, and locks keep the former one. The registry has a line for each; a recipe
+is a module of its own.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ TOOLS: dict[str, str] = {
     "astro/1": f"{__name__}.astro",
     "frozen-clock/1": f"{__name__}.frozen_clock",
     "next/1": f"{__name__}.next_js",
-    "nuxt/1": f"{__name__}.nuxt",
+    "nuxt/1": f"{__name__}.nuxt_1",
+    "nuxt/2": f"{__name__}.nuxt",
     "own-package/1": f"{__name__}.own_package",
     "sorted-folders/1": f"{__name__}.sorted_folders",
 }

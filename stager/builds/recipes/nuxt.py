@@ -33,7 +33,7 @@ def files_in_order(data: bytes) -> bytes:
 
 RECIPE = replace(
     frozen_clock.RECIPE,
-    name="nuxt/1",
+    name="nuxt/2",
     mends="the build's id, its time, the times of public files, and the order of styles and public files",
     rewrites={"*/server/chunks/*/styles.mjs": in_order, "*/server/chunks/nitro/nitro.mjs": files_in_order},
 )

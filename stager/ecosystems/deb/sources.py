@@ -1,4 +1,7 @@
-"""Source packages of a Debian archive: `Sources.xz`, verified as the index of binary packages is (`index`)."""
+"""Source packages of a Debian archive: `Sources.xz`, verified as the index of binary packages is (`index`).
+
+Signature, suite and digests are; that it is past its Valid-Until is not remarked on, as `index.merged` does where it is asked.
+"""
 
 from __future__ import annotations
 
