@@ -101,7 +101,7 @@ def test_variables_by_which_stager_tells_its_own_program_something_are_not_set()
     for name in (SETTINGS, EXTRA):
         with pytest.raises(BadManifest) as caught:
             of("uv.lock", pyproject__toml=f'[tool.uv]\n[tool.uv.extra-build-variables]\na = {{{name} = "junk"}}\n')
-        assert caught.value.where.startswith("pyproject.toml")
+        assert caught.value.where == "pyproject.toml:3"
         assert caught.value.message.endswith(f"{name}: is stager's own, for what it runs in a build")
 
 

@@ -13,11 +13,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from stager.errors import BadManifest
 from stager.model import INTERNAL
+from stager.text.source_lines import line_of
 from stager.text.typed import Node
 
 from .building import EXTRA, SETTINGS
-from .document import toml
+from .document import read, toml
 from .manifest import PYPROJECT, dig
 from .pins import DistributionFile, is_sdist, normalise
 from .requirements import RequirementsFile, contents
@@ -158,7 +160,7 @@ def _of_uv(tree: SourceTree) -> Wishes:
         settings=settings,
         requires=requires,
         variables={
-            _name(name): {key: _variable(key, one) for key, one in rows.items()}
+            _name(name): {key: _variable(tree, key, one) for key, one in rows.items()}
             for name, rows in _tables(table, "extra-build-variables")
         },
         shared=_uv_names(table, "no-build-isolation"),
@@ -187,9 +189,10 @@ def _table(rows: Mapping[str, Node]) -> Settings:
     }
 
 
-def _variable(name: str, node: Node) -> str:
+def _variable(tree: SourceTree, name: str, node: Node) -> str:
     if name in INTERNAL:
-        node.fail("is stager's own, for what it runs in a build")
+        why = f"{node.path}: is stager's own, for what it runs in a build"
+        raise BadManifest(node.file, why, line=line_of(read(tree, node.file), rf"\b{name}\b"))
     return _text(node.value)
 
 
