@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count as count_from
 from itertools import islice
 from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -49,7 +50,12 @@ _DATA, _NOISE, _FAULT = 1, 2, 3
 """Bands of a pack's packets (gitprotocol-pack(5), "Packfile Data")."""
 _BY_ID = {"allow-reachable-sha1-in-want", "allow-any-sha1-in-want"}
 """What a server says in the older protocol that gives any commit by its id (gitprotocol-capabilities(5))."""
-_ACCESS = "Give the credentials for this host in ~/.netrc, where git itself looks for them."
+_PACKETS = 1 << 20
+"""Packets of one answer; a server fills them, or sends a line in each."""
+_ACCESS = (
+    "Name this host, or a folder of repositories on it, in STAGER_GIT_HOSTS (https://HOST/FOLDER), "
+    "and give its login in ~/.netrc."
+)
 _REPORT = 1 << 20
 
 
@@ -92,7 +98,7 @@ class Clone:
         with temporary.file() as file:
             self._persist(wanted, file)
             self.received = file.tell()
-            return self._archived(wanted, Pack(file, self.artifact.name))
+            return self._archived(wanted, Pack(file, self.artifact.name, stopping=self._stopping))
 
     def _archived(self, wanted: repository.Repository, pack: Pack) -> str:
         name, pinned = self.artifact.name, self.artifact.digest
@@ -254,61 +260,68 @@ class Clone:
         """An answer and its packets. Raises NotFound, Unreachable, Again, AddressRefused."""
         with self._session.exchange(request, self._step, self._tries.left) as response:
             check_status(response, request.url, self.artifact.name, _ACCESS)
-            yield response, self._packets(response)
-            self._tries.progress()
+            yield response, _packets(response, self._stopping)
 
     def _step(self, url: str, first: str) -> Mapping[str, str]:
         """A repository that has moved is followed on its own host, and nowhere else."""
+        headers = headers_for(self._indexes, url, first, {})
         if Origin.of(url) != Origin.of(first):
             host = urlsplit(url).hostname or "nowhere"
             raise AddressRefused(f"it redirects to another host, {host}, which the lock does not name")
-        headers = dict(headers_for(self._indexes, url, first, {}))
+        headers.pop("Authorization", None)  # an index's, which is not for whatever repository of its host an app names
         login = self._indexes.login(url)
         return headers | ({"Authorization": login} if login else {})
-
-    def _packets(self, response: Response) -> Iterator[bytes | int]:
-        """The packets of an answer: their content, or the number of a special one. A fault ends it with _Unwilling."""
-        parts, data, size = response.parts(), b"", 0
-
-        def read(wanted: int) -> bytes:
-            nonlocal data, size
-            found = [data]
-            have = len(data)
-            while have < wanted:
-                if self._stopping():
-                    raise Cancelled
-                part = next(parts, b"")
-                size += len(part)
-                if size > LARGEST:
-                    raise AddressRefused(f"it sends more than {LARGEST} bytes")
-                if not part:
-                    break
-                found.append(part)
-                have += len(part)
-            data = b"".join(found)
-            got, data = data[:wanted], data[wanted:]
-            return got
-
-        while head := read(4):
-            if not re.fullmatch(rb"[0-9a-fA-F]{4}", head):
-                raise AddressRefused("it does not keep to git's protocol")
-            length = int(head, 16)
-            if length < 4:
-                yield length
-                continue
-            if not 4 < length <= _LONGEST:
-                raise AddressRefused("it does not keep to git's protocol")
-            line = read(length - 4)
-            if len(line) < length - 4:
-                raise Again(f"{host_of(response.url)} sent less than it promised")
-            if line.startswith(b"ERR "):
-                raise _Unwilling(_words(line[4:]))
-            yield line
 
     def _progress(self, size: int) -> None:
         if size - self.received >= _REPORT:
             self.received = size
             self._tell(size)
+
+
+def _packets(response: Response, stopping: Callable[[], bool]) -> Iterator[bytes | int]:
+    """The packets of an answer: their content, or the number of a special one. A fault ends it with _Unwilling."""
+    parts, data, at, size = response.parts(), b"", 0, 0
+
+    def read(wanted: int) -> bytes:
+        nonlocal data, at, size
+        if at + wanted <= len(data):
+            at += wanted
+            return data[at - wanted : at]
+        found = [data[at:]]
+        have = len(found[0])
+        while have < wanted:
+            if stopping():
+                raise Cancelled
+            part = next(parts, b"")
+            size += len(part)
+            if size > LARGEST:
+                raise AddressRefused(f"it sends more than {LARGEST} bytes")
+            if not part:
+                break
+            found.append(part)
+            have += len(part)
+        data, at = b"".join(found), min(wanted, have)
+        return data[:at]
+
+    for count in count_from(1):
+        if not (head := read(4)):
+            return
+        if count > _PACKETS:
+            raise AddressRefused(f"it sends more than {_PACKETS} packets")
+        if not re.fullmatch(rb"[0-9a-fA-F]{4}", head):
+            raise AddressRefused("it does not keep to git's protocol")
+        length = int(head, 16)
+        if length < 4:
+            yield length
+            continue
+        if not 4 < length <= _LONGEST:
+            raise AddressRefused("it does not keep to git's protocol")
+        line = read(length - 4)
+        if len(line) < length - 4:
+            raise Again(f"{host_of(response.url)} sent less than it promised")
+        if line.startswith(b"ERR "):
+            raise _Unwilling(_words(line[4:]))
+        yield line
 
 
 def _ref(line: bytes) -> tuple[str, str]:

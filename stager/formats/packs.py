@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, NamedTuple
 
+from ..errors import Cancelled
 from .errors import BadArchive
 
 COMMIT, TREE, BLOB, TAG = 1, 2, 3, 4
 _NAMES = {COMMIT: b"commit", TREE: b"tree", BLOB: b"blob", TAG: b"tag"}
 _OFFSET_DELTA, _NAMED_DELTA = 6, 7
-_STEP = 1 << 16
+_STEP = 1 << 14
+_LARGE = 1 << 16
 _KEPT = 32 << 20
 """Bytes of objects that are kept, since deltas stand on them."""
 
@@ -31,11 +34,16 @@ class PackLimits:
     """Bytes of one object; two and what is made of them are in memory at once."""
     total: int = 8 << 30
     """Bytes of all objects, of those that are made of deltas as often as they are made."""
+    work: int = 32 << 30
+    """What is read, inflated and made in all, in bytes; an object is inflated again whenever a delta on it is asked for and it
+    is no longer kept. Some minutes of one processor."""
     depth: int = 4096
     """Deltas upon deltas; git makes no more than 4095 (git-pack-objects(1), `--depth`)."""
 
 
 LIMITS = PackLimits()
+_ORDERS, _ORDER = 1 << 14, 128
+"""How many orders of a delta are looked at together, and the work that one is."""
 
 
 class Missing(Exception):
@@ -52,16 +60,21 @@ class _Entry(NamedTuple):
 
 
 class Pack:
-    """The objects of a pack in an open file, which stays open as long as they are read. Raises BadArchive."""
+    """The objects of a pack in an open file, which stays open as long as they are read. Raises BadArchive and Cancelled."""
 
-    def __init__(self, file: IO[bytes], label: str, limits: PackLimits = LIMITS) -> None:
-        self._file, self._label, self._limits = file, label, limits
+    def __init__(
+        self,
+        file: IO[bytes],
+        label: str,
+        limits: PackLimits = LIMITS,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._file, self._label, self._limits, self._stopping = file, label, limits, stopping
         self._entries: dict[int, _Entry] = {}
         self._places: dict[str, int] = {}
         self._kept: OrderedDict[int, tuple[int, bytes]] = OrderedDict()
-        self._size = 0
-        deltas = self._read()
-        self._name(deltas)
+        self._size = self._work = 0
+        self._name(self._read())
 
     def get(self, name: str, kind: int) -> bytes:
         """The content of an object. Raises Missing, also when that id is of another kind."""
@@ -83,12 +96,13 @@ class Pack:
 
     # --- what there is -------------------------------------------------------------------------------------------
 
-    def _read(self) -> list[int]:
-        """Go through the pack once: whole objects get their names; the places of the deltas."""
+    def _read(self) -> dict[int | str, list[int]]:
+        """Go through the pack once: whole objects get their names; the places of the deltas, by what they stand on."""
         head = self._at(0, 12)
         if head[:4] != b"PACK" or int.from_bytes(head[4:8], "big") not in (2, 3):
             raise self._fail("is none")
-        count, place, deltas = int.from_bytes(head[8:], "big"), 12, list[int]()
+        count, place = int.from_bytes(head[8:], "big"), 12
+        deltas = defaultdict[int | str, list[int]](list)
         if count > self._limits.objects:
             raise self._fail(f"has {count} objects; the limit is {self._limits.objects}")
         for _ in range(count):
@@ -96,7 +110,7 @@ class Pack:
             self._count(entry.size)
             self._entries[place] = entry
             if entry.base:
-                deltas.append(place)
+                deltas[entry.base].append(place)
                 _, end = self._inflated(entry)
             else:
                 content, end = self._inflated(entry)
@@ -110,6 +124,14 @@ class Pack:
         self._size += size
         if self._size > self._limits.total:
             raise self._fail(f"has objects of more than {self._limits.total} bytes together")
+
+    def _spend(self, work: int) -> None:
+        """Count what is done, however often it is the same. Raises BadArchive, and Cancelled when the caller stops."""
+        if self._stopping():
+            raise Cancelled
+        self._work += work
+        if self._work > self._limits.work:
+            raise self._fail(f"takes more than {self._limits.work} bytes of work")
 
     def _entry(self, place: int) -> _Entry:
         head = self._at(place, 64, short=True)
@@ -148,12 +170,14 @@ class Pack:
         """An entry's own content, and where the next one begins; never more is inflated than it states."""
         state, parts, left, place = zlib.decompressobj(), list[bytes](), entry.size, entry.data
         self._file.seek(place)
+        self._spend(entry.size)
         pending = b""
         try:
             while not state.eof:
                 if not pending:
                     pending = self._file.read(_STEP)
                     place += len(pending)
+                    self._spend(len(pending))
                     if not pending:
                         raise self._fail("ends early")
                 part = state.decompress(pending, left + 1)  # one more, so that a longer one shows, and the end is seen
@@ -170,33 +194,28 @@ class Pack:
 
     # --- deltas --------------------------------------------------------------------------------------------------
 
-    def _name(self, deltas: list[int]) -> None:
-        """Name the objects that are deltas. One on an id waits until that has been named."""
-        while deltas:
-            waiting = []
-            for place in deltas:
-                try:
-                    kind, content = self._content(place)
-                except Missing:
-                    waiting.append(place)
-                else:
-                    self._places.setdefault(_id(kind, content), place)
-            if len(waiting) == len(deltas):
-                raise self._fail("has deltas on objects that it has not")
-            deltas = waiting
+    def _name(self, deltas: dict[int | str, list[int]]) -> None:
+        """Name the objects that are deltas: each one right after what it stands on, while that is kept."""
+        ready = list[tuple[int, int]]()
+        names = {place: name for name, place in self._places.items()}
+        for place in [place for place, entry in self._entries.items() if not entry.base]:
+            ready += ((one, 1) for base in (place, names.get(place, "")) for one in deltas.pop(base, ()))
+            while ready:
+                above, depth = ready.pop()
+                if depth > self._limits.depth:
+                    raise self._fail(f"has more than {self._limits.depth} deltas upon one another")
+                name = _id(*self._content(above))
+                self._places.setdefault(name, above)
+                ready += ((one, depth + 1) for base in (above, name) for one in deltas.pop(base, ()))
+        if deltas:
+            raise self._fail("has deltas on objects that it has not")
 
     def _content(self, place: int) -> tuple[int, bytes]:
-        """(kind, content) of the object at a place. Raises Missing for a delta on what has no name yet."""
+        """(kind, content) of the object at a place, whose bases have names."""
         chain = list[int]()
         while place not in self._kept and (base := self._entries[place].base):
             chain.append(place)
-            if len(chain) > self._limits.depth:
-                raise self._fail(f"has more than {self._limits.depth} deltas upon one another")
-            if isinstance(base, str):
-                if base not in self._places:
-                    raise Missing(base)
-                base = self._places[base]
-            place = base
+            place = self._places[base] if isinstance(base, str) else base
         if place in self._kept:
             kind, content = self._kept[place]
             self._kept.move_to_end(place)
@@ -210,7 +229,7 @@ class Pack:
 
     def _keep(self, place: int, kind: int, content: bytes) -> None:
         self._kept[place] = kind, content
-        size = sum(len(data) for _, data in self._kept.values()) if len(content) > _STEP else 0
+        size = sum(len(data) for _, data in self._kept.values()) if len(content) > _LARGE else 0
         while len(self._kept) > 256 or (size > _KEPT and len(self._kept) > 1):
             size -= len(self._kept.popitem(last=False)[1][1])
 
@@ -221,9 +240,13 @@ class Pack:
         if before != len(base):
             raise self._fail("has a delta on another object than it states")
         self._count(after)
-        made = bytearray()
+        self._spend(after)
+        made, orders = bytearray(), 0
         try:
             while at < len(delta):
+                orders += 1
+                if orders % _ORDERS == 0:
+                    self._spend(_ORDERS * _ORDER)
                 order, at = delta[at], at + 1
                 if order & 0x80:
                     start = size = 0

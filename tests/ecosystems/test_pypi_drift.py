@@ -351,3 +351,45 @@ def test_uv_s_lock_is_of_the_commit_that_is_asked_for(dependency: str, sources: 
     lock = 'version = 1\n[[package]]\nname = "x"\nversion = "1"\nsource = { virtual = "." }\n[package.metadata]\n'
     lock += f'requires-dist = [{{ name = "g", git = "https://git.example/g{recorded}" }}]\n'
     assert (stale({"uv.lock": lock, "pyproject.toml": manifest}, "uv.lock") is None) is same
+
+
+OLD, NEW = "python_full_version < '3.12'", "python_full_version >= '3.12'"
+
+
+@pytest.mark.parametrize("last", ["v2", "v3"])
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("how", ["lines", "an extra", "sources"])
+def test_two_commits_of_one_package(how: str, turned: bool, last: str) -> None:
+    """By markers or for an extra, in whatever order the lock has them; another one than either is seen."""
+    place, sources = "git+https://git.example/g", ""
+    first, second = f"g @ {place}@v1 ; {OLD}", f"g @ {place}@{last} ; {NEW}"
+    rows = [("v1", OLD), ("v2", NEW)]
+    if how == "an extra":
+        sources = f'optional-dependencies = {{ e = ["g @ {place}@{last}"] }}\n'
+        rows = [("v1", OLD), ("v2", "extra == 'e'")]
+        lines = [first]
+    elif how == "sources":
+        table = ", ".join(
+            f"{{ git = 'https://git.example/g', rev = '{rev}', marker = \"{marker}\" }}"
+            for rev, marker in (("v1", OLD), (last, NEW))
+        )
+        sources = f"[tool.uv.sources]\ng = [{table}]\n"
+        lines = [f"g ; {OLD}", f"g ; {NEW}"]
+    else:
+        lines = [first, second]
+    dependencies = ", ".join(f'"{line}"' for line in lines)
+    manifest = f'[project]\nname = "x"\nversion = "1"\ndependencies = [{dependencies}]\n{sources}'
+    recorded = ", ".join(
+        f'{{ name = "g", marker = "{marker}", git = "https://git.example/g?rev={rev}" }}'
+        for rev, marker in (reversed(rows) if turned else rows)
+    )
+    lock = 'version = 1\n[[package]]\nname = "x"\nversion = "1"\nsource = { virtual = "." }\n[package.metadata]\n'
+    lock += f"requires-dist = [{recorded}]\n"
+    assert (stale({"uv.lock": lock, "pyproject.toml": manifest}, "uv.lock") is None) is (last == "v2")
+
+
+def test_a_malformed_address_of_a_repository_is_no_crash() -> None:
+    manifest = '[project]\nname = "x"\nversion = "1"\ndependencies = ["g @ git+https://[bad/g@abd"]\n'
+    lock = 'version = 1\n[[package]]\nname = "x"\nversion = "1"\nsource = { virtual = "." }\n[package.metadata]\n'
+    lock += 'requires-dist = [{ name = "g", git = "https://[bad/g?rev=abc" }]\n'
+    assert stale({"uv.lock": lock, "pyproject.toml": manifest}, "uv.lock") is not None

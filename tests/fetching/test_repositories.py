@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from git_server import ENVIRON, GitRequest, GitServer, commit, git
@@ -27,6 +28,7 @@ from stager.fetching import repositories
 from stager.fetching.errors import UnusableRepository
 from stager.formats import commits
 from stager.formats.errors import BadArchive, UnsafeEntry
+from stager.formats.packs import Pack
 from stager.model import Artifact
 from stager.net.errors import NotCached, NotFound, Unreachable
 from stager.net.indexes import Indexes
@@ -194,8 +196,18 @@ def test_a_login_goes_to_its_host_alone(tmp_path: Path, store: Store, server: Gi
         fetch(artifact, store, server)
     assert "access denied" in str(none.value)
     assert "netrc" in none.value.hint
-    fetch(artifact, store, server, indexes_of(server, NETRC=str(netrc)))
-    sent = {headers.get("Authorization") for _, _, headers in server.seen[1:]}
+    assert "STAGER_GIT_HOSTS" in none.value.hint
+    index = server.url.replace("//", "//you:hidden@")
+    for elsewhere in ("", f"{server.url}/other", "http://127.0.0.1:1/demo"):
+        with pytest.raises(Unreachable):  # an entry of netrc, or an index's login, is none for any repository there
+            fetch(
+                artifact, store, server,
+                indexes_of(server, NETRC=str(netrc), PIP_INDEX_URL=index, STAGER_GIT_HOSTS=elsewhere),
+            )  # fmt: skip
+    assert {headers.get("Authorization") for _, _, headers in server.seen} == {None}
+    server.seen.clear()
+    fetch(artifact, store, server, indexes_of(server, NETRC=str(netrc), STAGER_GIT_HOSTS=f"{server.url}/demo"))
+    sent = {headers.get("Authorization") for _, _, headers in server.seen}
     assert sent == {"Basic " + b64encode(b"me:secret").decode()}
 
 
@@ -205,7 +217,8 @@ def test_another_host_is_not_asked(tmp_path: Path, store: Store, server: GitServ
     netrc.write_text("machine 127.0.0.1 login me password secret\n")
     with Server() as other:
         server.routes["/demo"] = lambda request: request.answer(302, {"Location": other.url + request.path})
-        indexes = indexes_of(server, NETRC=str(netrc), PIP_INDEX_URL=other.url)
+        hosts = f"{server.url},{other.url}"
+        indexes = indexes_of(server, NETRC=str(netrc), PIP_INDEX_URL=other.url, STAGER_GIT_HOSTS=hosts)
         with pytest.raises(Unreachable) as refused:
             fetch(artifact, store, server, indexes)
         assert "redirects to another host" in str(refused.value)
@@ -352,6 +365,50 @@ def test_a_fetch_can_be_stopped(tmp_path: Path, store: Store, server: GitServer)
         fetching.fetch([artifact], store, indexes=indexes_of(server), patience=QUICK, cancel=stop)
 
 
+@pytest.mark.parametrize("code", [429, 503])
+def test_a_server_that_greets_and_gives_nothing_is_left(
+    tmp_path: Path, store: Store, server: GitServer, code: int
+) -> None:
+    """As often as patience has it: a greeting is no progress."""
+    artifact = wanted(server, commit(repo(tmp_path), FILES))
+    server.routes["/demo/.git/git-upload-pack"] = lambda request: (
+        request.answer(code, {"Connection": "close"}) if len(server.seen) < 40 else request.served()
+    )
+    with pytest.raises(Unreachable) as refused:
+        fetch(artifact, store, server)
+    assert str(code) in str(refused.value)
+    assert [how for how, *_ in server.seen] == ["GET", "POST"] * (1 + len(QUICK.waits))
+
+
+def test_packets_of_nothing_are_not_read_for_ever(
+    tmp_path: Path, store: Store, server: GitServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repositories, "_PACKETS", 1000)
+    artifact = wanted(server, commit(repo(tmp_path), FILES))
+    kind = {"Content-Type": "application/x-git-upload-pack-result"}
+    server.routes["/demo/.git/git-upload-pack"] = lambda request: request.answer(
+        200, kind, b"000dpackfile\n" + b"0005\x02" * 2000
+    )
+    with pytest.raises(Unreachable) as refused:
+        fetch(artifact, store, server)
+    assert "1000 packets" in str(refused.value)
+
+
+def test_small_packets_are_read_once() -> None:
+    """Whatever the parts are that they come in: a packet is not paid for with all that is behind it."""
+
+    class Answer:
+        url = "https://git.example/"
+
+        def parts(self) -> Iterator[bytes]:
+            yield b"0005\x02" * 200_000
+
+    answer: Any = Answer()
+    begun = time.thread_time()
+    assert sum(1 for _ in repositories._packets(answer, lambda: False)) == 200_000
+    assert time.thread_time() - begun < 10  # of the processor; a fraction of a second, and half a minute otherwise
+
+
 def says(kind: str, data: bytes = b"", code: int = 200) -> Callable[[GitRequest], None]:
     return lambda request: request.answer(code, {"Content-Type": kind}, data)
 
@@ -406,6 +463,9 @@ TRAPS: dict[str, tuple[tuple[str, bytes], type[StagerError]]] = {
     "a path of other systems": (hostile((b"100644", b"a\\..\\b", EMPTY)), UnsafeEntry),
     "no text": (hostile((b"100644", b"\xff", EMPTY)), UnsafeEntry),
     "twice": (hostile((b"100644", b"a", EMPTY), (b"120000", b"a", EMPTY)), UnsafeEntry),
+    "a name of a megabyte": (hostile((b"100644", b"n" * (1 << 20), EMPTY)), UnsafeEntry),
+    "a link of a megabyte": (
+        hostile((b"120000", b"a", id_of(b"blob", b"x" * (1 << 20))), blobs=(b"x" * (1 << 20),)), UnsafeEntry),
     "a device": (hostile((b"060000", b"a", EMPTY)), UnsafeEntry),
     "a link to nothing": (hostile((b"120000", b"a", EMPTY)), UnsafeEntry),
     "a submodule": (hostile((b"160000", b"a", EMPTY)), UnusableRepository),
@@ -446,6 +506,42 @@ def test_trees_that_share_trees_do_not_grow_without_end(
     with pytest.raises(BadArchive) as refused:
         fetch(wanted(server, id_of(b"commit", top)), store, server)
     assert "more than" in str(refused.value)
+
+
+def nested(names: int, deep: int, files: int, name: bytes = b"n") -> tuple[str, bytes]:
+    """Folders of long names in one another, and files in the innermost."""
+    inner = tree(*((b"100644", b"%d" % number, EMPTY) for number in range(files)))
+    objects: list[tuple[int, bytes, int | None]] = [(3, b"", None)]
+    for _ in range(deep):
+        objects.append((2, inner, None))
+        inner = tree((b"40000", name * names, id_of(b"tree", inner)))
+    objects += [(2, inner, None), (1, top := commit_of(id_of(b"tree", inner)), None)]
+    return id_of(b"commit", top), pack_of(*objects)
+
+
+def archived(name: str, pack: bytes) -> bytes:
+    made = BytesIO()
+    commits.archive(Pack(BytesIO(pack), "demo"), name, "demo", made.write)
+    return made.getvalue()
+
+
+def test_paths_that_no_system_has_are_refused() -> None:
+    assert len(archived(*nested(250, 16, 1))) > 4000
+    with pytest.raises(UnsafeEntry) as refused:
+        archived(*nested(250, 17, 1))
+    assert len(str(refused.value)) < 400
+
+
+def test_long_paths_are_held_and_written_within_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commits, "_PATHS", 100_000)
+    with pytest.raises(BadArchive) as refused:
+        archived(*nested(250, 10, 200))
+    assert "paths" in str(refused.value)
+    monkeypatch.undo()
+    monkeypatch.setattr(commits, "_BYTES", 100_000)
+    with pytest.raises(BadArchive) as refused:
+        archived(*nested(250, 10, 200))
+    assert "100000 bytes" in str(refused.value)
 
 
 def test_nothing_of_a_repository_is_run(

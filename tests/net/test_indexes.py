@@ -154,6 +154,42 @@ def test_netrc_speaks_for_configured_indexes_alone(machine: Machine) -> None:
     assert found.authorization("https://pip.example/x") == basic("you", "own")
 
 
+def test_a_repository_is_asked_with_a_login_where_the_operator_names_it_for_git(machine: Machine) -> None:
+    """An app chooses the repository: no login of an index, of another host, port or folder goes to it."""
+    machine.file(
+        "home/.netrc",
+        f"machine git.example login me password {SECRET}\nmachine other.example login me password {SECRET}\n"
+        f"default login me password {SECRET}\n",
+    )
+    index = {"PIP_INDEX_URL": f"https://you:{SECRET}@git.example/api/simple"}
+    assert machine.read(**index).login("https://git.example/team/x") == ""
+    named = "https://Git.example/team/, http://git.example:8080,https://none.example"
+    found = machine.read(**index, STAGER_GIT_HOSTS=named)
+    for url in (
+        "https://git.example/team/x.git/info/refs", "https://git.example:443/team/a/b", "http://git.example:8080/x",
+    ):  # fmt: skip
+        assert found.login(url) == basic("me", SECRET)
+    for url in (
+        "https://git.example/other/x", "https://git.example/team2/x", "https://git.example:8443/team/x", "http://git.example/team/x",
+        "https://git.example/team/../other/x", "https://git.example/team/%2e%2e/other", "https://git.example/team/..%2fother",
+        "https://other.example/team/x", "https://none.example/team/x", "https://git.example/api/simple/x",
+    ):  # fmt: skip
+        assert found.login(url) == ""
+    assert found.authorization("http://git.example:8080/x") == ""
+    assert found.refusal("http://git.example:8080/x") == ""
+    assert SECRET not in repr(found)
+
+
+@pytest.mark.parametrize(
+    "value", ["git.example", "ssh://git.example/x", "https://", f"https://me:{SECRET}@git.example", "https://[x"]
+)
+def test_a_git_host_that_is_none_is_named(machine: Machine, value: str) -> None:
+    with pytest.raises(BadSettings) as caught:
+        machine.read(STAGER_GIT_HOSTS=value)
+    assert "STAGER_GIT_HOSTS" in str(caught.value)
+    assert SECRET not in f"{caught.value} {caught.value.hint}"
+
+
 @pytest.mark.parametrize(
     ("path", "text", "why"),
     [

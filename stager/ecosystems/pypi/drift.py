@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from stager.errors import LockStale
 from stager.model import Reason
@@ -94,20 +95,23 @@ def _stale_project(tree: SourceTree, package: Node, folder: str) -> str:
 
 def _same_states(project: Node, document: Node, metadata: Node) -> bool:
     """Whether the commits, tags and branches that the manifest asks for are those recorded (`URL?rev=…`)."""
-    recorded = {
-        normalise(row.str("name"), row.file): _state(parse_qs(urlsplit(text).query))
-        for row in metadata.list("requires-dist")
-        if (text := row.str("git", ""))
-    }
-    asked = {}
-    for line in project.strings("dependencies"):
+    recorded, asked = defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)
+    for row in metadata.list("requires-dist"):
+        if text := row.str("git", ""):
+            query = text.partition("#")[0].partition("?")[2]
+            recorded[normalise(row.str("name"), row.file)].add(_state(parse_qs(query)))
+    extras = [_text(item) for node in entries(project.get("optional-dependencies")).values() for item in node]
+    for line in (*project.strings("dependencies"), *extras):
         wanted = DeclaredDependency.of_requirement(line, document.file)
         if wanted.url.startswith("git+"):
-            asked[wanted.name] = wanted.url.partition("#")[0].partition("://")[2].partition("/")[2].partition("@")[2]
+            state = wanted.url.partition("#")[0].partition("://")[2].partition("/")[2].partition("@")[2]
+            asked[wanted.name].add(state)
     for name, node in entries(dig(document, "tool", "uv", "sources")).items():
-        if isinstance(node.value, dict) and "git" in node.value:
-            asked[normalise(name, document.file)] = _state({key: [node.str(key, "")] for key in _STATES})
-    return all(recorded[name] == asked[name] for name in recorded.keys() & asked.keys())
+        for one in node if isinstance(node.value, list) else [node]:
+            if isinstance(one.value, dict) and "git" in one.value:
+                asked[normalise(name, document.file)].add(_state({key: [one.str(key, "")] for key in _STATES}))
+    # Some that are asked for may be recorded nowhere: a source can be for a group, or for systems that no row is for.
+    return all(recorded[name] <= asked[name] for name in recorded.keys() & asked.keys())
 
 
 def _state(table: Mapping[str, Sequence[str]]) -> str:

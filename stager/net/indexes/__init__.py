@@ -15,7 +15,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from ...errors import BadManifest
 from ..addresses import Policy, allowances, is_local, is_plain
@@ -55,8 +55,8 @@ class Indexes:
     allowed: tuple[str, ...] = ()
     """Networks, addresses, hosts and domains that the operator allows besides, public or not; see `net.addresses.Policy`."""
     credentials: tuple[Credential, ...] = field(default=(), repr=False)
-    logins: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Host → Authorization header for repositories on it: netrc's entries."""
+    git_credentials: tuple[Credential, ...] = field(default=(), repr=False)
+    """netrc's logins for the hosts and folders of repositories that the operator names (`STAGER_GIT_HOSTS`)."""
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Scheme → proxy URL, which may hold a password."""
     no_proxy: str = ""
@@ -166,15 +166,15 @@ class Indexes:
 
     def authorization(self, url: str) -> str:
         """The Authorization header for a URL, empty when there is none; the longest matching path decides."""
-        if not self.credentials:
-            return ""
-        origin, path = Origin.of(url), urlsplit(url).path or "/"
-        fitting = [one for one in self.credentials if one.origin == origin and path.startswith(one.path)]
-        return max(fitting, key=lambda one: len(one.path)).header if fitting else ""
+        return _fitting(self.credentials, url)
 
     def login(self, url: str) -> str:
-        """The Authorization header for a repository, as git has it from netrc: an index's, else its host's; empty for none."""
-        return self.authorization(url) or self.logins.get(Origin.of(url).host, "")
+        """The Authorization header for a repository, empty for none.
+
+        An app chooses the repository, so a login goes only below what the operator names for git, by no way around.
+        """
+        parts = unquote(urlsplit(url).path).split("/")
+        return "" if "." in parts or ".." in parts else _fitting(self.git_credentials, url)
 
     def proxy(self, url: str) -> str:
         """The proxy to go through for a URL, empty for none."""
@@ -183,6 +183,14 @@ class Indexes:
         origin = Origin.of(url)
         proxy = self.proxies.get(origin.scheme) or self.proxies.get("all", "")
         return "" if not proxy or _bypasses(origin, self.no_proxy) else proxy
+
+
+def _fitting(credentials: tuple[Credential, ...], url: str) -> str:
+    if not credentials:
+        return ""
+    origin, path = Origin.of(url), urlsplit(url).path or "/"
+    fitting = [one for one in credentials if one.origin == origin and path.startswith(one.path)]
+    return max(fitting, key=lambda one: len(one.path)).header if fitting else ""
 
 
 def _allowed(environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from ...files import limits, regular
 from ...text import parsing
 from ..errors import BadSettings
 from .apt_sources import AptSource, apt_sources
-from .origins import Credential, Origin
+from .origins import PORTS, Credential, Origin
 
 
 @dataclass(slots=True)
@@ -63,6 +63,7 @@ def read(environ: Mapping[str, str], home: str, apt: str, system: str) -> dict[s
     pip, uv, npm = _pip(environ, home, system), _uv(environ, home, system), _npm(environ, home, system)
     python = _python_indexes(reading, environ, pip, uv)
     logins = _netrc(reading, environ, home, python["names"])
+    git = _git(reading, environ, logins)
     registries = _registries(reading, npm)
     _npm_credentials(reading, npm, registries["npm_registry"])
     proxies, no_proxy = _proxies(environ, pip, npm)
@@ -78,7 +79,7 @@ def read(environ: Mapping[str, str], home: str, apt: str, system: str) -> dict[s
         ),
         "trusted": frozenset(reading.trusted),
         "credentials": tuple(reading.credentials),
-        "logins": logins,
+        "git_credentials": git,
         "proxies": proxies,
         "no_proxy": no_proxy,
         "ca_files": _certificates(environ, pip, npm),
@@ -206,6 +207,27 @@ def _netrc(reading: _Reading, environ: Mapping[str, str], home: str, indexes: It
     return {
         host.lower(): _basic(user, password or "") for host, (user, _, password) in entries.items() if host != "default"
     }
+
+
+def _git(reading: _Reading, environ: Mapping[str, str], logins: Mapping[str, str]) -> tuple[Credential, ...]:
+    """The logins of the hosts and folders of repositories in `STAGER_GIT_HOSTS`, URLs that may be asked as an index may be."""
+    found = []
+    for url in environ.get(_GIT, "").replace(",", " ").split():
+        try:
+            parts, origin = urlsplit(url), Origin.of(url)
+            good = origin.scheme in PORTS and not ("@" in parts.netloc or parts.query or parts.fragment)
+        except ValueError:
+            good = False
+        if not good:
+            what = f"{url.rpartition('@')[2][:80]!r} is no http or https URL of a host or a folder, without a login"
+            raise BadSettings(_GIT, what, f"Write {_GIT}=https://git.example.com/team, and the login into ~/.netrc.")
+        reading.trusted.add(origin)
+        if header := logins.get(origin.host):
+            found.append(Credential(origin, f"{parts.path.rstrip('/')}/", header))
+    return tuple(found)
+
+
+_GIT = "STAGER_GIT_HOSTS"
 
 
 def _basic(user: str, password: str) -> str:
