@@ -25,7 +25,7 @@ from stager.store import Store
 
 pytestmark = [pytest.mark.network, pytest.mark.slow, pytest.mark.tools]
 
-BUILDS = {"unix-dgram-2-0-6", "markupsafe", "build", "static"}
+BUILDS = {"bytecode-python", "unix-dgram-2-0-6", "markupsafe", "build", "static"}
 NOWHERE = "/nonexistent"
 SURROUNDINGS = (
     Axis("", "", umask=0o077, variables={"TZ": "Asia/Kathmandu", "PYTHONHASHSEED": "4242"}, wrapper=("taskset", "-c", "0")),

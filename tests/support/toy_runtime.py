@@ -46,8 +46,8 @@ def _choose(ask: RuntimeRequest) -> ChosenRuntime:
     return ChosenRuntime(Runtime(NAME, version, "toys", (0, 0), reason("a toy", requests)), (artifact,))
 
 
-def _locate(artifact: Artifact, indexes: Indexes) -> str:
-    return f"{indexes.npm()}/toy/{artifact.filename}"
+def _locate(artifact: Artifact, indexes: Indexes) -> Iterator[str]:
+    yield f"{indexes.npm()}/toy/{artifact.filename}"
 
 
 def _check(archive: Archive, artifact: Artifact) -> None:
